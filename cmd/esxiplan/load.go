@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"esxiplan/cmd/internal/view"
+	"esxiplan/engine"
+	"esxiplan/engine/bmc/vendors"
+	"esxiplan/engine/step"
+	"esxiplan/schema"
+	"esxiplan/steps/all"
+)
+
+// planFlags are the flags of every command that loads a plan.
+type planFlags struct {
+	set       []string
+	files     []string
+	allowRead []string
+	selection engine.Selection
+}
+
+func (f *planFlags) add(c *cobra.Command) {
+	c.Flags().StringArrayVarP(&f.set, "var", "e", nil, "set a variable: name=value")
+	c.Flags().StringArrayVar(&f.files, "var-file", nil, "read variables from a file")
+	c.Flags().StringArrayVar(&f.allowRead, "allow-read", nil, "a further folder below which file() may read")
+}
+
+func (f *planFlags) addSelection(c *cobra.Command) {
+	c.Flags().StringArrayVarP(&f.selection.Tags, "tags", "t", nil, "only steps with one of these tags")
+	c.Flags().StringArrayVar(&f.selection.SkipTags, "skip-tags", nil, "no steps with one of these tags")
+	c.Flags().StringArrayVarP(&f.selection.Limit, "limit", "l", nil, "only these hosts and groups; globs, !x takes away, &x keeps only what is also in x")
+	c.Flags().StringVar(&f.selection.StartAt, "start-at", "", "name of the first step")
+	c.RegisterFlagCompletionFunc("tags", f.complete(engine.Tags))
+	c.RegisterFlagCompletionFunc("skip-tags", f.complete(engine.Tags))
+	c.RegisterFlagCompletionFunc("limit", f.complete(func(p *schema.Plan) []string {
+		var names []string
+		for _, g := range p.Groups {
+			names = append(names, g.Name)
+			for _, h := range g.Hosts {
+				names = append(names, h.Name)
+			}
+		}
+		return names
+	}))
+}
+
+// complete offers words from the plan on the command line. Secrets that nobody
+// gave are made up: completion must not ask.
+func (f *planFlags) complete(words func(*schema.Plan) []string) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if len(args) == 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		p, _ := schema.Load(args, schema.Input{Files: f.files, Set: f.set, Environ: os.LookupEnv, StandIn: func(string) string { return "-" }}, known())
+		return words(p), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// known tells the language about steps, vendors and facts.
+func known() schema.Known {
+	k := schema.Known{Version: version, Steps: map[string]schema.StepType{}, Vendors: vendors.Names(), Facts: schema.Of[step.Facts]()}
+	for _, t := range all.Types() {
+		k.Steps[t.Name] = schema.StepType{Arguments: t.Arguments, Result: t.Result, Requires: t.Requires}
+	}
+	return k
+}
+
+// load reads a plan and reports all its problems. standIn makes up secrets that
+// nobody gave; nil in runs on real machines.
+func (a *app) load(paths []string, f *planFlags, standIn func(string) string) (*schema.Plan, error) {
+	in := schema.Input{Set: f.set, Files: f.files, Environ: os.LookupEnv, AllowDir: f.allowRead, StandIn: standIn}
+	if standIn == nil && term.IsTerminal(int(a.in.Fd())) {
+		in.Ask = a.ask
+	}
+	p, diags := schema.Load(paths, in, known())
+	return p, a.report(p, diags)
+}
+
+// report shows diagnostics; errors among them end the command.
+func (a *app) report(p *schema.Plan, diags hcl.Diagnostics) error {
+	view.Diagnostics(a.streams, diags, p.Files)
+	if diags.HasErrors() {
+		return exitCode(engine.ExitUsage)
+	}
+	return nil
+}
+
+// ask asks for a variable's value; what is sensitive is not echoed.
+func (a *app) ask(v *schema.Variable) (string, error) {
+	prompt := "variable " + v.Name
+	if v.Description != "" {
+		prompt += " (" + v.Description + ")"
+	}
+	write(a.streams.Err, prompt+": ")
+	if v.Sensitive {
+		b, err := term.ReadPassword(int(a.in.Fd()))
+		write(a.streams.Err, "\n")
+		return string(b), err
+	}
+	return a.readLine()
+}
+
+func (a *app) readLine() (string, error) {
+	line, err := bufio.NewReader(a.in).ReadString('\n')
+	if err != nil && line == "" {
+		return "", fmt.Errorf("no answer: %w", err)
+	}
+	return strings.TrimRight(line, "\r\n"), nil
+}

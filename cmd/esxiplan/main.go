@@ -1,0 +1,163 @@
+// Command esxiplan runs plans that turn bare servers into verified ESXi hosts
+// over Redfish. Each command is a file of this folder; world.go alone opens the
+// doors to the outside.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"esxiplan/cmd/internal/view"
+	"esxiplan/engine"
+)
+
+// version is set when a release is built.
+var version = "0.1.0"
+
+func main() { os.Exit(Main()) }
+
+// Main runs the command line and returns the exit code.
+func Main() int {
+	a := &app{in: os.Stdin, streams: newStreams(os.Stdout, os.Stderr)}
+	root := a.command()
+	err := root.Execute()
+	var exit exitCode
+	switch {
+	case err == nil:
+		return engine.ExitOK
+	case errors.As(err, &exit):
+		return int(exit)
+	}
+	fmt.Fprintf(a.streams.Err, "esxiplan: %v\n", err)
+	return engine.ExitUsage
+}
+
+// exitCode is an error that was reported already.
+type exitCode int
+
+func (e exitCode) Error() string { return "exit " + strconv.Itoa(int(e)) }
+
+// app is what the commands share.
+type app struct {
+	in      *os.File
+	streams *view.Streams
+	color   string
+}
+
+func (a *app) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "esxiplan",
+		Short: "Turn bare servers into verified ESXi hosts, by a plan, over Redfish",
+		Long: `esxiplan runs a plan: one HCL file says which hosts, by group and vendor, and which
+ordered steps. It builds an installer medium per host, mounts it through the BMC,
+restarts the machine once, and proves that the new ESXi is there.
+
+Begin with:   esxiplan rehearse plans/demo.hcl     the whole plan on simulated machines
+Then:         esxiplan validate site.hcl
+              esxiplan run site.hcl --dry-run      what would be written, host by host
+              esxiplan run site.hcl`,
+		SilenceUsage: true, SilenceErrors: true,
+		PersistentPreRunE: func(*cobra.Command, []string) error { return a.setColor() },
+	}
+	root.PersistentFlags().StringVar(&a.color, "color", "auto", "colours: auto, always or never (NO_COLOR is heeded)")
+	root.SetOut(a.streams.Out)
+	root.SetErr(a.streams.Err)
+	root.CompletionOptions.HiddenDefaultCmd = false
+	root.AddCommand(a.runCommand(), a.rehearseCommand(), a.simCommand(), a.serveCommand(), a.validateCommand(), a.fmtCommand(),
+		a.listCommand(), a.docCommand(), a.versionCommand())
+	return root
+}
+
+// newStreams looks once at what the streams are.
+func newStreams(out, err *os.File) *view.Streams {
+	s := &view.Streams{Out: out, Err: err}
+	if width, _, sizeErr := term.GetSize(int(err.Fd())); sizeErr == nil {
+		s.Width = min(max(width, 40), 200)
+	}
+	if columns, convErr := strconv.Atoi(os.Getenv("COLUMNS")); convErr == nil && columns > 0 {
+		s.Width = min(max(columns, 40), 200)
+	}
+	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
+		if locale := os.Getenv(name); locale != "" {
+			s.ASCII = !utf8Locale(locale)
+			break
+		}
+	}
+	s.Color = term.IsTerminal(int(out.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return s
+}
+
+func utf8Locale(locale string) bool {
+	for i := range len(locale) {
+		if rest := locale[i:]; len(rest) >= 4 && (rest[:4] == "UTF8" || rest[:4] == "utf8" || len(rest) >= 5 && (rest[:5] == "UTF-8" || rest[:5] == "utf-8")) {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *app) setColor() error {
+	switch a.color {
+	case "auto":
+	case "always":
+		a.streams.Color = true
+	case "never":
+		a.streams.Color = false
+	default:
+		return fmt.Errorf("--color takes auto, always or never, not %q", a.color)
+	}
+	return nil
+}
+
+func (a *app) versionCommand() *cobra.Command {
+	return &cobra.Command{Use: "version", Short: "Print the version", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
+		_, err := fmt.Fprintf(a.streams.Out, "esxiplan %s\n", version)
+		return err
+	}}
+}
+
+// interrupts gives two contexts: the first ends with the first Ctrl-C, the second
+// with the second one, which also ends the process after a moment.
+func interrupts(note func(string)) (soft, hard context.Context, stop func()) {
+	soft, endSoft := context.WithCancel(context.Background())
+	hard, endHard := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	done := make(chan struct{})
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case <-done:
+				return
+			case <-signals:
+			}
+			switch n {
+			case 0:
+				note("interrupted: stopping at the next safe point; press Ctrl-C again to stop now")
+				endSoft()
+			case 1:
+				endHard()
+			default:
+				os.Exit(engine.ExitInterrupted)
+			}
+		}
+	}()
+	return soft, hard, func() {
+		signal.Stop(signals)
+		close(done)
+		endSoft()
+		endHard()
+	}
+}
+
+// write is io.WriteString without an answer, for streams whose errors nobody can report.
+func write(w io.Writer, text string) { io.WriteString(w, text) }

@@ -1,0 +1,309 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"esxiplan/engine"
+	"esxiplan/engine/media"
+	"esxiplan/engine/media/isosim"
+	"esxiplan/engine/twin"
+	"esxiplan/schema"
+)
+
+// secrets makes up secrets that nobody gave, each one once.
+type secrets struct {
+	mu   sync.Mutex
+	made map[string]string
+}
+
+func (s *secrets) secret(name string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.made == nil {
+		s.made = map[string]string{}
+	}
+	if _, ok := s.made[name]; !ok {
+		b := make([]byte, 6)
+		rand.Read(b)
+		s.made[name] = "Sim-" + hex.EncodeToString(b) + "-x"
+	}
+	return s.made[name]
+}
+
+func (s *secrets) names() []string {
+	var names []string
+	for name := range s.made {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// stage is a simulated world for a plan: stand-ins and twins.
+type stage struct {
+	simulation
+	fleet   *twin.Fleet
+	server  *http.Server
+	dir     string
+	remarks []string
+}
+
+// stageOptions say how to simulate.
+type stageOptions struct {
+	clock    *engine.Clock
+	faults   []string
+	profiles []string
+	dir      string // for stand-ins
+	log      func(twin.Entry)
+	secrets  []string
+}
+
+// setStage makes what the plan lacks, and twins of its hosts.
+func setStage(p *schema.Plan, hosts []*schema.Host, o stageOptions) (*stage, error) {
+	s := &stage{simulation: simulation{Addresses: map[string]string{}, StandIns: map[string]string{}}, dir: o.dir}
+	if err := s.images(p); err != nil {
+		return nil, err
+	}
+	web := map[string]string{}
+	if p.Media != nil && p.Media.Directory != nil {
+		if err := s.webServer(*p.Media.URL, web); err != nil {
+			return nil, err
+		}
+		s.remarks = append(s.remarks, fmt.Sprintf("media.directory is %s", s.Directory))
+	}
+	if len(o.secrets) > 0 {
+		s.remarks = append(s.remarks, "random secrets for "+strings.Join(o.secrets, ", "))
+	}
+	profiles := map[string]string{}
+	for _, spec := range o.profiles {
+		host, profile, ok := strings.Cut(spec, "=")
+		if _, known := p.Host(host); !ok || !known {
+			return nil, fmt.Errorf("--profile %s: write HOST=PROFILE with a host of the plan", spec)
+		}
+		profiles[host] = profile
+	}
+	version, build := s.old(p)
+	fleet, err := twin.Start(p, hosts, twin.Options{Clock: o.clock, Faults: o.faults, Profiles: profiles, OldVersion: version, OldBuild: build, Media: web, Log: o.log})
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	s.fleet, s.Addresses = fleet, fleet.Table()
+	return s, nil
+}
+
+func (s *stage) close() {
+	if s.fleet != nil {
+		s.fleet.Close()
+	}
+	if s.server != nil {
+		s.server.Close()
+	}
+}
+
+// images puts generated images in the place of those that cannot be read.
+func (s *stage) images(p *schema.Plan) error {
+	for _, i := range p.Images {
+		path := i.Source
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(p.Dir, path)
+		}
+		if f, err := os.Open(path); err == nil {
+			f.Close()
+			continue
+		}
+		version, build := versionOf(i)
+		standIn := filepath.Join(s.dir, i.Name+".iso")
+		f, err := os.Create(standIn)
+		if err != nil {
+			return err
+		}
+		err = isosim.Write(f, isosim.Options{Version: version, Build: build})
+		if closeErr := f.Close(); err == nil {
+			err = closeErr
+		}
+		if err != nil {
+			return err
+		}
+		s.StandIns[i.Source] = standIn
+		s.remarks = append(s.remarks, fmt.Sprintf("image %s is a generated one (%s build %s)", i.Name, version, build))
+	}
+	return nil
+}
+
+func versionOf(i *schema.Image) (version, build string) {
+	version, build = media.VersionFromName(filepath.Base(i.Source))
+	if i.Version != nil {
+		version = *i.Version
+	}
+	if i.Build != nil {
+		build = *i.Build
+	}
+	if version == "" {
+		version = "8.0.3"
+	}
+	if build == "" {
+		build = "24674464"
+	}
+	return version, build
+}
+
+// old is the system that runs before: the image's own version and build, the
+// hardest case to tell apart.
+func (s *stage) old(p *schema.Plan) (version, build string) {
+	if len(p.Images) == 0 {
+		return "8.0.3", "24674464"
+	}
+	i := p.Images[0]
+	if _, standIn := s.StandIns[i.Source]; standIn {
+		return versionOf(i)
+	}
+	if installer, err := media.OpenInstaller(i.Source); err == nil {
+		defer installer.Close()
+		return installer.Version, installer.Build
+	}
+	return versionOf(i)
+}
+
+// webServer stands in for the web server that serves the plan's directory.
+func (s *stage) webServer(baseURL string, table map[string]string) error {
+	u, err := url.Parse(baseURL)
+	if err != nil || u.Host == "" {
+		return fmt.Errorf("media.url %q is no address", baseURL)
+	}
+	s.Directory = filepath.Join(s.dir, "media")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	s.server = &http.Server{Handler: media.ServeDirectory(s.Directory, nil, nil), ReadHeaderTimeout: 10 * time.Second}
+	go s.server.Serve(l)
+	address := u.Host
+	if u.Port() == "" {
+		address = net.JoinHostPort(u.Hostname(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+	}
+	table[address] = l.Addr().String()
+	return nil
+}
+
+func (s *stage) note() string {
+	if len(s.remarks) == 0 {
+		return "simulated machines"
+	}
+	return "simulated machines; stand-ins: " + strings.Join(s.remarks, "; ")
+}
+
+// speedFor keeps a rehearsal short without outrunning two cores.
+func speedFor(hosts int) float64 { return float64(min(120, max(20, 2400/max(1, hosts)))) }
+
+func (a *app) rehearseCommand() *cobra.Command {
+	f := &runFlags{}
+	var faults, profiles []string
+	var speed float64
+	c := &cobra.Command{
+		Use:   "rehearse PLAN…",
+		Short: "Run the whole plan on simulated machines",
+		Long: `Run the plan, unchanged, against simulated twins of its hosts: BMCs of the hosts' vendors on real
+HTTPS, a simulated installer that reads what is mounted, an ESXi API that comes up. Time runs scaled. What the
+plan lacks is made up, and said: an unreadable image, the media directory, missing secrets.
+
+Faults add trouble, for every host or for one:
+
+` + faultHelp(),
+		Example: "  esxiplan rehearse plans/demo.hcl\n  esxiplan rehearse site.hcl --fault 10.172.18.191=boots-disk",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			return a.rehearse(args, f, faults, profiles, speed)
+		},
+	}
+	f.add(c)
+	c.Flags().StringArrayVar(&faults, "fault", nil, "trouble: KIND or HOST=KIND")
+	c.Flags().StringArrayVar(&profiles, "profile", nil, "firmware of a host's simulated BMC: HOST=VENDOR/FIRMWARE")
+	c.Flags().Float64Var(&speed, "speed", 0, "how much faster than real time (default: by the number of hosts)")
+	return c
+}
+
+func faultHelp() string {
+	var b strings.Builder
+	var kinds []string
+	for kind := range twin.FaultKinds {
+		kinds = append(kinds, kind)
+	}
+	slices.Sort(kinds)
+	for _, kind := range kinds {
+		fmt.Fprintf(&b, "  %-15s %s\n", kind, twin.FaultKinds[kind])
+	}
+	return b.String()
+}
+
+func (a *app) rehearse(paths []string, f *runFlags, faults, profiles []string, speed float64) error {
+	made := &secrets{}
+	p, err := a.load(paths, &f.planFlags, made.secret)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "esxiplan-rehearsal-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	e := &execution{app: a, flags: f, plan: p, state: f.state, rehearsal: true}
+	if e.state == "" {
+		e.state = filepath.Join(dir, "state")
+	}
+	m, err := e.prepare()
+	if err != nil {
+		return err
+	}
+	if speed <= 0 {
+		speed = speedFor(len(m.Hosts()))
+	}
+	e.clock = engine.NewClock(speed)
+	s, err := setStage(p, m.Hosts(), stageOptions{clock: e.clock, faults: faults, profiles: profiles, dir: dir, secrets: made.names()})
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	e.sim, e.note = &s.simulation, s.note()
+	return e.execute()
+}
+
+// simFile is what sim writes for run --sim.
+type simFile struct {
+	simulation
+	Speed   float64           `json:"speed"`
+	Start   time.Time         `json:"start"`
+	Secrets map[string]string `json:"secrets"` // made-up ones
+	Remarks []string          `json:"remarks"`
+}
+
+func (f *simFile) secret(name string) string { return f.Secrets[name] }
+
+func (f *simFile) note() string { return (&stage{remarks: f.Remarks}).note() }
+
+func readSimFile(name string) (*simFile, error) {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("--sim: %w", err)
+	}
+	f := &simFile{}
+	if err := json.Unmarshal(b, f); err != nil || f.Speed <= 0 {
+		return nil, fmt.Errorf("--sim: %s is not a file that esxiplan sim wrote", name)
+	}
+	return f, nil
+}

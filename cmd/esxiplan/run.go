@@ -1,0 +1,300 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"esxiplan/cmd/internal/view"
+	"esxiplan/engine"
+	"esxiplan/engine/bmc"
+	"esxiplan/schema"
+	"esxiplan/steps/all"
+)
+
+// runFlags are the flags of run; rehearse shares them.
+type runFlags struct {
+	planFlags
+	dry         bool
+	check       bool
+	yes         bool
+	again       bool
+	keepMedia   bool
+	forks       int
+	inFlight    string
+	maxFailures string
+	output      string
+	state       string
+	sim         string
+}
+
+func (f *runFlags) add(c *cobra.Command) {
+	f.planFlags.add(c)
+	f.addSelection(c)
+	c.Flags().IntVarP(&f.forks, "forks", "f", envInt("ESXIPLAN_FORKS", 50), "how many hosts do something at once (ESXIPLAN_FORKS)")
+	c.Flags().StringVar(&f.inFlight, "in-flight", "", "how many hosts may be between first write and end: N or P%")
+	c.Flags().StringVar(&f.maxFailures, "max-failures", "", "stop when more hosts than this failed: N or P%")
+	c.Flags().StringVarP(&f.output, "output", "o", "plain", "output: "+strings.Join(view.Formats, " or "))
+	c.Flags().StringVar(&f.state, "state", "", "state folder (default: .esxiplan beside the plan)")
+	c.Flags().BoolVar(&f.keepMedia, "keep-media", false, "leave published images after the proof of installation")
+}
+
+func envInt(name string, otherwise int) int {
+	if n, err := strconv.Atoi(os.Getenv(name)); err == nil && n > 0 {
+		return n
+	}
+	return otherwise
+}
+
+func (a *app) runCommand() *cobra.Command {
+	f := &runFlags{}
+	c := &cobra.Command{
+		Use:   "run PLAN…",
+		Short: "Run a plan",
+		Long: `Run a plan: each host goes through the steps on its own; one host's trouble stays its own.
+
+A run that may wipe machines lists hosts and disks first and asks; --yes answers. Exit codes:
+0 all well, 1 plan or usage error, 2 hosts failed, 4 hosts unreachable, 6 both, 5 nothing was started,
+8 stopped by the failure budget, 70 internal error, 130 interrupted.`,
+		Example: "  esxiplan run site.hcl --dry-run\n  esxiplan run site.hcl --tags mount-iso --limit dell\n  esxiplan run site.hcl --yes -o jsonl",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			f.dry = f.dry || f.check
+			return a.run(args, f)
+		},
+	}
+	f.add(c)
+	c.Flags().BoolVar(&f.dry, "dry-run", false, "show what would be written; writes nothing")
+	c.Flags().BoolVarP(&f.check, "check", "C", false, "the same as --dry-run")
+	c.Flags().BoolVarP(&f.yes, "yes", "y", false, "do not ask before a run that wipes")
+	c.Flags().BoolVar(&f.again, "again", false, "reset machines although their last reset is neither proven nor timed out")
+	c.Flags().StringVar(&f.sim, "sim", "", "run against the machines that esxiplan sim serves: the file that it wrote")
+	return c
+}
+
+func (a *app) run(paths []string, f *runFlags) error {
+	var file *simFile
+	var standIn func(string) string
+	if f.sim != "" {
+		var err error
+		if file, err = readSimFile(f.sim); err != nil {
+			return err
+		}
+		standIn = file.secret
+	}
+	p, err := a.load(paths, &f.planFlags, standIn)
+	if err != nil {
+		return err
+	}
+	e := &execution{app: a, flags: f, plan: p, clock: engine.NewClock(1), state: stateDir(p, f.state)}
+	if file != nil {
+		e.clock, e.sim, e.note = engine.NewClockAt(file.Start, file.Speed), &file.simulation, file.note()
+	}
+	return e.execute()
+}
+
+// execution is one run, dry run or rehearsal of a loaded plan.
+type execution struct {
+	*app
+	flags *runFlags
+	plan  *schema.Plan
+	clock *engine.Clock
+	state string
+	sim   *simulation
+	note  string
+	// rehearsal: nobody is asked, nothing real can be wiped.
+	rehearsal bool
+
+	machine *engine.Machine
+}
+
+func (e *execution) execute() error {
+	var err error
+	e.machine, err = e.prepare()
+	if err != nil {
+		return err
+	}
+	if !e.flags.dry {
+		if err := e.consent(); err != nil {
+			return err
+		}
+		if err := makeState(e.state); err != nil {
+			return err
+		}
+	}
+	run := engine.NewRunID(e.clock.Now())
+	if !e.flags.dry {
+		release, err := engine.Lock(e.state, e.machine.Hosts(), run)
+		if err != nil {
+			return e.refuse(err)
+		}
+		defer release()
+	}
+	return e.drive(run)
+}
+
+// refuse ends a run that did not start.
+func (e *execution) refuse(err error) error {
+	fmt.Fprintf(e.streams.Err, "esxiplan: nothing was started: %v\n", err)
+	var locked *engine.ErrLocked
+	if errors.As(err, &locked) {
+		return exitCode(engine.ExitRefused)
+	}
+	return exitCode(engine.ExitInternal)
+}
+
+func (e *execution) prepare() (*engine.Machine, error) {
+	m, diags := engine.New(e.plan, all.Types(), engine.Options{
+		Selection: e.flags.selection, DryRun: e.flags.dry, InFlight: e.flags.inFlight, MaxFailures: e.flags.maxFailures,
+	})
+	if err := e.report(e.plan, diags); err != nil {
+		return nil, err
+	}
+	return m, e.servesLongEnough(m)
+}
+
+// servesLongEnough refuses a run that mounts images which it stops serving
+// before anybody could have booted them.
+func (e *execution) servesLongEnough(m *engine.Machine) error {
+	if e.plan.Media == nil || e.plan.Media.Listen == nil || e.flags.dry {
+		return nil
+	}
+	inserts, waits := false, false
+	for _, s := range m.Steps() {
+		inserts = inserts || s.Type == "insert"
+		waits = waits || s.Type == "wait"
+	}
+	if inserts && !waits {
+		return fmt.Errorf("this run would mount images that it serves itself (media.listen) and end before they are read. Run the wait step, too, or publish to a directory (media.directory and url)")
+	}
+	return nil
+}
+
+func (e *execution) drive(run string) error {
+	v, err := view.New(e.flags.output, e.streams)
+	if err != nil {
+		return err
+	}
+	mask := masker(secretsOf(e.plan))
+	show := func(ev engine.Event) { v.Event(masked(ev, mask)) }
+	journal, err := e.openJournal(run, mask, show)
+	if err != nil {
+		return e.refuse(err)
+	}
+	w := &world{plan: e.plan, machine: e.machine, journal: journal, clock: e.clock, state: e.state, dry: e.flags.dry, again: e.flags.again, keep: e.flags.keepMedia,
+		sim: e.sim, logins: bmc.NewLogins(), warned: map[string]bool{}}
+	if err := w.openStore(); err != nil {
+		journal.Close()
+		return err
+	}
+	summary := e.loop(w, journal)
+	w.close()
+	closeErr := journal.Close()
+	v.Close()
+	if closeErr != nil && summary.Exit == 0 {
+		return e.refuse(closeErr)
+	}
+	if summary.Exit != engine.ExitOK {
+		return exitCode(summary.Exit)
+	}
+	return nil
+}
+
+func (e *execution) openJournal(run string, mask func([]byte) []byte, show func(engine.Event)) (*engine.Journal, error) {
+	if e.flags.dry {
+		return engine.DryJournal(e.state, run, show)
+	}
+	return engine.OpenJournal(e.state, run, mask, show)
+}
+
+func (e *execution) loop(w *world, journal *engine.Journal) engine.Summary {
+	var steps, files []string
+	for _, s := range e.machine.Steps() {
+		steps = append(steps, s.Name)
+	}
+	for name := range e.plan.Files {
+		files = append(files, name)
+	}
+	journal.Note(engine.Event{Kind: engine.RunStarted, Time: e.clock.Now(), Plan: &engine.PlanInfo{
+		Name: e.plan.Name, Files: files, Hosts: len(e.machine.Hosts()), Steps: steps, DryRun: e.flags.dry, Note: e.note}})
+	soft, hard, stop := interrupts(func(text string) { fmt.Fprintln(e.streams.Err, text) })
+	defer stop()
+	worker := &engine.Worker{Plan: e.plan, Types: all.Types(), Open: w.open, Clock: e.clock, Journal: journal}
+	driver := &engine.Driver{Machine: e.machine, Worker: worker, Forks: e.flags.forks}
+	summary, _ := driver.Run(soft, hard)
+	journal.Note(engine.Event{Kind: engine.RunDone, Time: e.clock.Now(), Summary: &summary})
+	return summary
+}
+
+// consent lists what may be wiped and asks.
+func (e *execution) consent() error {
+	wipes := e.machine.Wipes()
+	if len(wipes) == 0 || e.flags.yes || e.rehearsal {
+		return nil
+	}
+	fmt.Fprintf(e.streams.Err, "This run restarts %d hosts into an installer that wipes these disks:\n", len(wipes))
+	for _, h := range wipes {
+		disk := "no disk declared"
+		if h.ESXi != nil && h.ESXi.Disk != nil {
+			disk = h.ESXi.Disk.String()
+		}
+		serial := ""
+		if h.Serial != "" {
+			serial = " serial " + h.Serial
+		}
+		fmt.Fprintf(e.streams.Err, "  %s%s: %s\n", h.Name, serial, disk)
+	}
+	if !term.IsTerminal(int(e.in.Fd())) {
+		fmt.Fprintln(e.streams.Err, "esxiplan: nothing was started: there is no terminal to ask on; --yes gives consent")
+		return exitCode(engine.ExitRefused)
+	}
+	write(e.streams.Err, "Type yes to go on: ")
+	if answer, err := e.readLine(); err != nil || answer != "yes" {
+		fmt.Fprintln(e.streams.Err, "esxiplan: nothing was started")
+		return exitCode(engine.ExitRefused)
+	}
+	return nil
+}
+
+// masker replaces secrets by value, in the forms in which they could appear.
+// Very short ones are left: they would mask half of every text.
+func masker(secrets []string) func([]byte) []byte {
+	var pairs []string
+	for _, s := range secrets {
+		if len(s) < 4 {
+			continue
+		}
+		quoted, _ := json.Marshal(s)
+		for _, form := range []string{s, strings.Trim(string(quoted), `"`), url.QueryEscape(s), url.PathEscape(s), base64.StdEncoding.EncodeToString([]byte(s))} {
+			pairs = append(pairs, form, schema.Hidden)
+		}
+	}
+	r := strings.NewReplacer(pairs...)
+	return func(b []byte) []byte { return []byte(r.Replace(string(b))) }
+}
+
+// masked hides secrets in an event that is about to be shown.
+func masked(e engine.Event, mask func([]byte) []byte) engine.Event {
+	b, err := json.Marshal(e)
+	if err != nil {
+		return e
+	}
+	clean := mask(b)
+	if bytes.Equal(b, clean) {
+		return e
+	}
+	var out engine.Event
+	if json.Unmarshal(clean, &out) != nil {
+		return engine.Event{Kind: e.Kind, Host: e.Host, Step: e.Step, Status: e.Status}
+	}
+	return out
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"esxiplan/engine"
+	"esxiplan/engine/twin"
+	"esxiplan/schema"
+)
+
+func (a *app) simCommand() *cobra.Command {
+	f := &planFlags{}
+	var faults, profiles []string
+	var speed float64
+	var out, log string
+	c := &cobra.Command{
+		Use:   "sim PLAN…",
+		Short: "Serve simulated machines for a plan on loopback sockets",
+		Long: `Serve the twins of a plan's hosts on real loopback sockets, for esxiplan run --sim or for any other Redfish
+client, until Ctrl-C. Prints where each BMC and ESXi is. The file given by --out holds addresses, stand-ins and
+made-up secrets; run --sim reads it.`,
+		Example: "  esxiplan sim site.hcl --out sim.json &\n  esxiplan run site.hcl --sim sim.json --dry-run",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			return a.sim(args, f, simOptions{faults, profiles, speed, out, log})
+		},
+	}
+	f.add(c)
+	f.addSelection(c)
+	c.Flags().StringArrayVar(&faults, "fault", nil, "trouble: KIND or HOST=KIND; see esxiplan rehearse --help")
+	c.Flags().StringArrayVar(&profiles, "profile", nil, "firmware of a host's simulated BMC: HOST=VENDOR/FIRMWARE")
+	c.Flags().Float64Var(&speed, "speed", 60, "how much faster than real time")
+	c.Flags().StringVar(&out, "out", "sim.json", "file for run --sim")
+	c.Flags().StringVar(&log, "log", "", "file for a line of JSON per request that a BMC or ESXi answers")
+	return c
+}
+
+type simOptions struct {
+	faults, profiles []string
+	speed            float64
+	out, log         string
+}
+
+func (a *app) sim(paths []string, f *planFlags, o simOptions) error {
+	made := &secrets{}
+	p, err := a.load(paths, f, made.secret)
+	if err != nil {
+		return err
+	}
+	e := &execution{app: a, flags: &runFlags{planFlags: *f}, plan: p}
+	m, diags := engine.New(p, stepTypes(), engine.Options{Selection: f.selection, DryRun: true})
+	if err := e.report(p, diags); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "esxiplan-sim-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	record, closeLog, err := requestLog(o.log)
+	if err != nil {
+		return err
+	}
+	defer closeLog()
+	clock := engine.NewClock(o.speed)
+	s, err := setStage(p, m.Hosts(), stageOptions{clock: clock, faults: o.faults, profiles: o.profiles, dir: dir, secrets: made.names(), log: record})
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	start, speed := clock.Origin()
+	file := simFile{simulation: s.simulation, Speed: speed, Start: start, Secrets: made.made, Remarks: s.remarks}
+	if err := writeSimFile(o.out, file); err != nil {
+		return err
+	}
+	a.printSim(s, m.Hosts(), o.out)
+	soft, _, stop := interrupts(func(string) {})
+	defer stop()
+	<-soft.Done()
+	return nil
+}
+
+func writeSimFile(name string, f simFile) error {
+	b, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return err
+	}
+	temporary := name + ".new"
+	if err := os.WriteFile(temporary, append(b, '\n'), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(temporary, name)
+}
+
+func (a *app) printSim(s *stage, hosts []*schema.Host, file string) {
+	fmt.Fprintln(a.streams.Out, s.note())
+	for _, h := range hosts {
+		m := s.fleet.Machine(h.Name)
+		line := fmt.Sprintf("%s  BMC https://%s  user %s  password %s", h.Name, m.BMC.Address(), h.BMC.Username, h.BMC.Password.Reveal())
+		if h.ESXi != nil {
+			line += "  ESXi https://" + s.Addresses[net.JoinHostPort(h.ESXi.Address, "443")]
+		}
+		fmt.Fprintln(a.streams.Out, line)
+	}
+	absolute, err := filepath.Abs(file)
+	if err != nil {
+		absolute = file
+	}
+	fmt.Fprintf(a.streams.Out, "esxiplan run PLAN --sim %s     reaches them; Ctrl-C ends them\n", absolute)
+}
+
+// requestLog writes a line of JSON per request.
+func requestLog(name string) (record func(twin.Entry), closeLog func() error, err error) {
+	if name == "" {
+		return nil, func() error { return nil }, nil
+	}
+	f, err := os.Create(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	var mu sync.Mutex
+	encoder := json.NewEncoder(f)
+	return func(e twin.Entry) {
+		mu.Lock()
+		defer mu.Unlock()
+		encoder.Encode(e)
+	}, f.Close, nil
+}
+
+// names lists the hosts' names in order.
+func names(hosts []*schema.Host) []string {
+	var out []string
+	for _, h := range hosts {
+		out = append(out, h.Name)
+	}
+	return slices.Clip(out)
+}

@@ -1,0 +1,270 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"esxiplan/engine"
+	"esxiplan/engine/bmc"
+	"esxiplan/engine/bmc/vendors"
+	"esxiplan/engine/esxi"
+	"esxiplan/engine/media"
+	"esxiplan/engine/step"
+	"esxiplan/engine/twin"
+	"esxiplan/schema"
+)
+
+// world opens the doors to the outside: real ones, their shadows in a dry run, or
+// those of simulated machines. Nothing else in esxiplan does.
+type world struct {
+	plan    *schema.Plan
+	machine *engine.Machine
+	journal *engine.Journal
+	clock   *engine.Clock
+	state   string
+	dry     bool
+	again   bool
+	keep    bool
+	sim     *simulation // nil on real machines
+
+	logins *bmc.Logins
+	store  media.Store
+	close  func()
+
+	mu     sync.Mutex
+	warned map[string]bool
+}
+
+// simulation maps the plan to simulated machines.
+type simulation struct {
+	Addresses map[string]string `json:"addresses"`
+	StandIns  map[string]string `json:"images"`          // by image source
+	Directory string            `json:"media_directory"` // in the place of the plan's
+}
+
+// dialer is how machines are reached; nil is as usual.
+func (w *world) dialer() bmc.DialFunc {
+	if w.sim == nil {
+		return nil
+	}
+	return twin.Dialer(w.sim.Addresses)
+}
+
+// openStore opens the media door: one per process, shared by all hosts.
+func (w *world) openStore() error {
+	w.close = func() {}
+	m := w.plan.Media
+	if m == nil {
+		return nil
+	}
+	o := media.Options{Now: w.clock.Now, Dial: media.DialFunc(w.dialer()), Dir: w.plan.Dir}
+	if w.sim != nil {
+		o.StandIns = w.sim.StandIns
+	}
+	if m.Directory != nil {
+		return w.openDirectory(*m.Directory, *m.URL, o)
+	}
+	return w.openServer(m, o)
+}
+
+func (w *world) openDirectory(dir, url string, o media.Options) error {
+	if w.sim != nil {
+		dir = w.sim.Directory
+	} else if !filepath.IsAbs(dir) {
+		dir = filepath.Join(w.plan.Dir, dir)
+	}
+	library, err := media.NewDirectory(dir, url, o)
+	if err != nil {
+		return err
+	}
+	w.use(library, library.Close)
+	return nil
+}
+
+func (w *world) use(s media.Store, closeStore func()) {
+	w.store, w.close = s, closeStore
+	if w.dry {
+		w.store = media.Shadow(s)
+	}
+}
+
+// openServer serves from this process. A dry run and a simulation stay on loopback.
+func (w *world) openServer(m *schema.Media, o media.Options) error {
+	address, url := *m.Listen, ""
+	if m.URL != nil {
+		url = *m.URL
+	}
+	if w.dry || w.sim != nil {
+		address, url = "127.0.0.1:0", ""
+	}
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("media.listen: %w", err)
+	}
+	var allow []string
+	for _, h := range w.machine.Hosts() {
+		allow = append(allow, hostOf(h.BMC.Address))
+	}
+	server, err := media.NewServer(media.ServerOptions{Options: o, Listener: listener, URL: url, Allow: allow, State: filepath.Join(w.state, "media")})
+	if err != nil {
+		listener.Close()
+		return err
+	}
+	w.use(server, server.Close)
+	return nil
+}
+
+func hostOf(address string) string {
+	if _, rest, ok := strings.Cut(address, "://"); ok {
+		address = rest
+	}
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		return host
+	}
+	return strings.TrimSuffix(address, "/")
+}
+
+// open gives a host its doors.
+func (w *world) open(declared *schema.Host) (*step.Host, error) {
+	settings := w.machine.Settings(declared)
+	settings.Again, settings.KeepMedia = w.again, w.keep
+	h := step.NewHost(w.plan.Name, declared, settings)
+	h.Media = w.store
+	client, err := bmc.Open(w.bmcOptions(declared, h))
+	if err != nil {
+		return nil, err
+	}
+	var shadow *esxi.ShadowClient
+	if x := declared.ESXi; x != nil {
+		h.ESXi = esxi.Open(w.esxiOptions(x))
+		if w.dry {
+			shadow = esxi.Shadow(h.ESXi)
+			h.ESXi = shadow
+		}
+	}
+	if w.dry {
+		reader := client
+		client = dryBMC{bmc.Shadow(reader, h.RecordBMC, w.shadowBoot(h, shadow)), reader}
+	}
+	h.SetBMC(client)
+	return h, nil
+}
+
+// dryBMC closes the real connection under a shadow.
+type dryBMC struct {
+	bmc.Client
+	real bmc.Client
+}
+
+func (d dryBMC) Close(ctx context.Context) error { return d.real.Close(ctx) }
+
+// shadowBoot connects the shadow of the BMC with the shadow of the ESXi: a boot
+// from our image installs.
+func (w *world) shadowBoot(h *step.Host, shadow *esxi.ShadowClient) func(bmc.Target, string) {
+	return func(target bmc.Target, image string) {
+		if shadow == nil || target != bmc.BootCD || image == "" {
+			return
+		}
+		version, build := "", ""
+		if h.Media != nil {
+			if p, ok := h.Media.Latest(h.Name); ok {
+				version, build = p.Version, p.Build
+			}
+		}
+		shadow.Install(version, build)
+	}
+}
+
+func (w *world) bmcOptions(d *schema.Host, h *step.Host) bmc.Options {
+	o := bmc.Options{
+		Address: d.BMC.Address, Username: d.BMC.Username, Password: d.BMC.Password.Reveal(), Trust: w.trust(d.BMC.TLS),
+		Vendors: vendors.All(), Record: h.RecordBMC, Dial: w.dialer(), ReadOnly: w.dry, Logins: w.logins, Sessions: w.journal,
+		Warn: func(text string) { w.warnOnce(d, h, text) },
+	}
+	if d.BMC.System != nil {
+		o.System = *d.BMC.System
+	}
+	return o
+}
+
+// warnOnce shows a remark about a connection once per group, not once per host.
+func (w *world) warnOnce(d *schema.Host, h *step.Host, text string) {
+	kind, _, _ := strings.Cut(text, ";")
+	w.mu.Lock()
+	seen := w.warned[d.Group+kind]
+	w.warned[d.Group+kind] = true
+	w.mu.Unlock()
+	if !seen && w.sim == nil {
+		h.Warn("group %q: %s", d.Group, text)
+	}
+}
+
+// trust translates the plan's tls. Simulated machines have certificates that
+// nobody could have pinned.
+func (w *world) trust(t *schema.TLS) bmc.Trust {
+	var out bmc.Trust
+	switch {
+	case w.sim != nil:
+		out.Off = true
+	case t == nil:
+	case t.Fingerprint != nil:
+		out.Fingerprint = *t.Fingerprint
+	case t.CAFile != nil:
+		out.CAFile = *t.CAFile
+		if !filepath.IsAbs(out.CAFile) {
+			out.CAFile = filepath.Join(w.plan.Dir, out.CAFile)
+		}
+	case t.FirstUse != nil && *t.FirstUse:
+		out.FirstUse = engine.Pins{Dir: w.state}
+	case t.Verify != nil && !*t.Verify:
+		out.Off = true
+	}
+	return out
+}
+
+func (w *world) esxiOptions(x *schema.ESXi) esxi.Options {
+	o := esxi.Options{Address: x.Address, Dial: esxi.DialFunc(w.dialer())}
+	if !x.RootPassword.IsZero() {
+		o.Root = &esxi.Login{Username: "root", Password: x.RootPassword.Reveal()}
+	}
+	if x.Current != nil {
+		o.Current = &esxi.Login{Username: x.Current.Username, Password: x.Current.Password.Reveal()}
+	}
+	return o
+}
+
+// stateDir is the state folder: beside the plan unless --state says otherwise.
+func stateDir(p *schema.Plan, flag string) string {
+	if flag != "" {
+		return flag
+	}
+	return filepath.Join(p.Dir, ".esxiplan")
+}
+
+// secretsOf lists what must never be shown.
+func secretsOf(p *schema.Plan) []string {
+	var out []string
+	for _, h := range p.Hosts() {
+		out = append(out, h.BMC.Password.Reveal())
+		if h.ESXi != nil {
+			out = append(out, h.ESXi.RootPassword.Reveal())
+			if h.ESXi.Current != nil {
+				out = append(out, h.ESXi.Current.Password.Reveal())
+			}
+		}
+	}
+	return out
+}
+
+// makeState makes the state folder, which nobody else may look into.
+func makeState(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("state folder: %w; choose another with --state", err)
+	}
+	return nil
+}

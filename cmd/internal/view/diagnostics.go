@@ -1,0 +1,115 @@
+package view
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/charmbracelet/x/ansi"
+	"github.com/hashicorp/hcl/v2"
+
+	"esxiplan/engine"
+)
+
+// Diagnostics writes problems of a plan: where, the line itself, what is wrong,
+// what to do.
+func Diagnostics(s *Streams, diags hcl.Diagnostics, files map[string]*hcl.File) {
+	t := s.theme()
+	for _, d := range diags {
+		head := t.bad.Render("Error: ")
+		if d.Severity == hcl.DiagWarning {
+			head = t.warn.Render("Warning: ")
+		}
+		fmt.Fprintln(s.Err, head+t.bold.Render(d.Summary))
+		if d.Subject != nil && d.Subject.Filename != "" {
+			fmt.Fprintf(s.Err, "  on %s\n", position(*d.Subject))
+			for _, line := range snippet(*d.Subject, files) {
+				fmt.Fprintln(s.Err, "    "+line)
+			}
+		}
+		text := d.Detail
+		if s.Width > 0 {
+			text = ansi.Wordwrap(text, max(20, s.Width-2), " ")
+		}
+		for line := range strings.SplitSeq(text, "\n") {
+			fmt.Fprintln(s.Err, "  "+line)
+		}
+		fmt.Fprintln(s.Err)
+	}
+}
+
+func position(r hcl.Range) string {
+	if r.Start.Line == 0 {
+		return r.Filename
+	}
+	return fmt.Sprintf("%s:%d:%d", r.Filename, r.Start.Line, r.Start.Column)
+}
+
+// snippet is the line of a problem with the part at fault underlined. Of what
+// spans several lines the first is shown.
+func snippet(r hcl.Range, files map[string]*hcl.File) []string {
+	file := files[r.Filename]
+	if file == nil || r.Start.Line == 0 {
+		return nil
+	}
+	lines := strings.Split(string(file.Bytes), "\n")
+	if r.Start.Line > len(lines) {
+		return nil
+	}
+	text := strings.ReplaceAll(strings.TrimRight(lines[r.Start.Line-1], "\r"), "\t", " ")
+	number := fmt.Sprintf("%4d | ", r.Start.Line)
+	from := min(max(0, r.Start.Column-1), len(text))
+	length := 1
+	if r.End.Line == r.Start.Line {
+		length = max(1, r.End.Column-r.Start.Column)
+	} else {
+		length = max(1, ansi.StringWidth(text)-from)
+	}
+	return []string{number + text, strings.Repeat(" ", len(number)+from) + strings.Repeat("^", min(length, 120))}
+}
+
+// diagnosticJSON is one problem in the output of validate --json.
+type diagnosticJSON struct {
+	Severity string     `json:"severity"`
+	Summary  string     `json:"summary"`
+	Detail   string     `json:"detail"`
+	Range    *rangeJSON `json:"range,omitempty"`
+	Snippet  string     `json:"snippet,omitempty"`
+}
+
+type rangeJSON struct {
+	File  string  `json:"file"`
+	Start posJSON `json:"start"`
+	End   posJSON `json:"end"`
+}
+
+type posJSON struct {
+	Line   int `json:"line"`
+	Column int `json:"column"`
+}
+
+// DiagnosticsJSON writes problems as one JSON document.
+func DiagnosticsJSON(w io.Writer, diags hcl.Diagnostics, files map[string]*hcl.File) error {
+	out := struct {
+		Schema      int              `json:"schema"`
+		Valid       bool             `json:"valid"`
+		Diagnostics []diagnosticJSON `json:"diagnostics"`
+	}{engine.EventSchema, !diags.HasErrors(), []diagnosticJSON{}}
+	for _, d := range diags {
+		j := diagnosticJSON{Severity: "error", Summary: d.Summary, Detail: d.Detail}
+		if d.Severity == hcl.DiagWarning {
+			j.Severity = "warning"
+		}
+		if r := d.Subject; r != nil {
+			j.Range = &rangeJSON{r.Filename, posJSON{r.Start.Line, r.Start.Column}, posJSON{r.End.Line, r.End.Column}}
+			if lines := snippet(*r, files); lines != nil {
+				_, j.Snippet, _ = strings.Cut(lines[0], "| ")
+			}
+		}
+		out.Diagnostics = append(out.Diagnostics, j)
+	}
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(out)
+}

@@ -1,0 +1,125 @@
+package view
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"esxiplan/engine"
+)
+
+// plain writes one line per event, prefixed by the host, and the recap at the end.
+type plain struct {
+	s     *Streams
+	theme theme
+	board *board
+}
+
+func (p *plain) Event(e engine.Event) {
+	p.board.fold(e)
+	if text := p.line(e); text != "" {
+		p.say(e.Host, text)
+	}
+}
+
+// say writes a line to the progress stream, cut to the terminal's width.
+func (p *plain) say(host, text string) {
+	for line := range strings.SplitSeq(text, "\n") {
+		if host != "" {
+			line = p.theme.bold.Render(fmt.Sprintf("%-*s", p.board.hostWidth, host)) + " | " + line
+		}
+		if p.s.Width > 0 {
+			line = ansi.Truncate(line, p.s.Width, ellipsis(p.s.ASCII))
+		}
+		fmt.Fprintln(p.s.Err, line)
+	}
+}
+
+func ellipsis(ascii bool) string {
+	if ascii {
+		return "..."
+	}
+	return "…"
+}
+
+func (p *plain) line(e engine.Event) string {
+	t := p.theme
+	switch e.Kind {
+	case engine.RunStarted:
+		return p.intro(e)
+	case engine.WriteMade:
+		if e.Write.Repeat {
+			return ""
+		}
+		return t.dim.Render("  ") + p.write(e)
+	case engine.Retried:
+		why := "not yet"
+		if e.Problem != nil {
+			why = e.Problem.Summary
+		} else {
+			return "" // an `until` that is not met yet is no news
+		}
+		return fmt.Sprintf("%s: %s, attempt %d in %s", e.Step, why, e.Attempt, short(time.Duration(e.Delay)))
+	case engine.Warned:
+		return t.warn.Render("warning: ") + e.Text
+	case engine.StepDone:
+		return p.stepDone(e)
+	case engine.Diagnosed:
+		return t.bad.Render("error: ") + e.Problem.Summary + ": " + e.Problem.Detail
+	}
+	return ""
+}
+
+func (p *plain) intro(e engine.Event) string {
+	kind := "run"
+	if e.Plan.DryRun {
+		kind = "dry run"
+	}
+	text := fmt.Sprintf("plan %q, %s %s: %d hosts, steps %s", e.Plan.Name, kind, e.Run, e.Plan.Hosts, strings.Join(e.Plan.Steps, " "))
+	if e.Plan.Note != "" {
+		text += "\n" + e.Plan.Note
+	}
+	return text
+}
+
+func (p *plain) write(e engine.Event) string {
+	w := *e.Write
+	return fmt.Sprintf("%s %s: %s %s %s", w.Action, w.Target, orEmpty(w.Old), p.theme.arrow, orEmpty(w.New))
+}
+
+func orEmpty(text string) string {
+	if text == "" {
+		return "empty"
+	}
+	return text
+}
+
+func (p *plain) stepDone(e engine.Event) string {
+	text := fmt.Sprintf("%s %s", e.Step, p.theme.status(e.Status))
+	if e.Elapsed > 0 {
+		text += p.theme.dim.Render(" (" + short(time.Duration(e.Elapsed)) + ")")
+	}
+	if e.Text != "" {
+		text += ": " + e.Text
+	}
+	if e.Problem != nil {
+		text += ": " + e.Problem.Summary
+	}
+	if proof := proofOf(e); proof != nil {
+		text += fmt.Sprintf(": proven, ESXi %s build %s", proof.Version, proof.Build)
+		for _, line := range proof.Evidence {
+			text += "\n  " + p.theme.bullet + " " + line
+		}
+	}
+	return text
+}
+
+// Close writes what the run came to.
+func (p *plain) Close() {
+	if p.board.dryRun {
+		p.board.writes(p.s, p.theme)
+	}
+	p.board.recap(p.s, p.theme)
+}

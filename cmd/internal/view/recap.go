@@ -1,0 +1,257 @@
+package view
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"esxiplan/engine"
+)
+
+// foldAbove is the number of hosts above which equal rows of the recap fold.
+const foldAbove = 40
+
+// board is what the events add up to.
+type board struct {
+	hosts     []*row
+	byName    map[string]*row
+	hostWidth int
+	dryRun    bool
+	began     time.Time
+	ended     time.Time
+	summary   *engine.Summary
+}
+
+// row is one host.
+type row struct {
+	name    string
+	counts  engine.Counts
+	status  engine.Status
+	remark  string
+	began   time.Time
+	elapsed time.Duration
+	proof   *proof
+	bad     []engine.Event // steps that failed
+	writes  []engine.Event
+	more    int // equal hosts folded into this row
+}
+
+// proof is the part of a result that proves an installation.
+type proof struct {
+	Proven   bool     `json:"proven"`
+	Version  string   `json:"version"`
+	Build    string   `json:"build"`
+	Evidence []string `json:"evidence"`
+}
+
+func proofOf(e engine.Event) *proof {
+	var p proof
+	if json.Unmarshal(e.Result, &p) != nil || !p.Proven || e.Status == engine.Failed {
+		return nil
+	}
+	return &p
+}
+
+func newBoard() *board { return &board{byName: map[string]*row{}} }
+
+func (b *board) row(name string) *row {
+	r := b.byName[name]
+	if r == nil {
+		r = &row{name: name}
+		b.byName[name] = r
+		b.hosts = append(b.hosts, r)
+		b.hostWidth = max(b.hostWidth, len(name))
+	}
+	return r
+}
+
+func (b *board) fold(e engine.Event) {
+	switch e.Kind {
+	case engine.RunStarted:
+		b.dryRun, b.began = e.Plan.DryRun, e.Time
+	case engine.RunDone:
+		b.summary, b.ended = e.Summary, e.Time
+	case engine.HostStarted:
+		b.row(e.Host).began = e.Time
+	case engine.WriteMade:
+		r := b.row(e.Host)
+		r.writes = append(r.writes, e)
+	case engine.StepDone:
+		r := b.row(e.Host)
+		if e.Problem != nil {
+			r.bad = append(r.bad, e)
+		}
+		if p := proofOf(e); p != nil {
+			r.proof = p
+		}
+	case engine.HostDone:
+		r := b.row(e.Host)
+		r.counts, r.status, r.remark = *e.Counts, e.Status, e.Text
+		if !r.began.IsZero() {
+			r.elapsed = e.Time.Sub(r.began)
+		}
+	}
+}
+
+func broken(r *row) bool { return r.status == engine.Failed || r.status == engine.Unreachable }
+
+// recap writes the hosts, those in trouble last with reason and next action,
+// then the totals.
+func (b *board) recap(s *Streams, t theme) {
+	if b.summary == nil {
+		return
+	}
+	title := "RECAP "
+	fmt.Fprintln(s.Out, t.bold.Render(title)+t.dim.Render(strings.Repeat(t.line, max(0, min(120, widthOf(s))-len(title)))))
+	var fine, bad []*row
+	for _, r := range b.hosts {
+		if broken(r) {
+			bad = append(bad, r)
+		} else {
+			fine = append(fine, r)
+		}
+	}
+	for _, r := range folded(fine) {
+		b.print(s, t, r)
+	}
+	for _, r := range bad {
+		b.print(s, t, r)
+		b.explain(s, t, r)
+	}
+	fmt.Fprintln(s.Out, b.totals(t))
+}
+
+func widthOf(s *Streams) int {
+	if s.Width == 0 {
+		return 80
+	}
+	return s.Width
+}
+
+// folded joins hosts with equal rows where there are many.
+func folded(rows []*row) []*row {
+	if len(rows) <= foldAbove {
+		return rows
+	}
+	var out []*row
+	for _, r := range rows {
+		same := slices.IndexFunc(out, func(o *row) bool {
+			return o.counts == r.counts && o.status == r.status && (o.proof == nil) == (r.proof == nil) && o.remark == r.remark
+		})
+		if same < 0 {
+			copied := *r
+			out = append(out, &copied)
+			continue
+		}
+		out[same].more++
+		out[same].elapsed = max(out[same].elapsed, r.elapsed)
+	}
+	for _, r := range out {
+		if r.more > 0 {
+			r.name = fmt.Sprintf("%s and %d more", r.name, r.more)
+		}
+	}
+	return out
+}
+
+func (b *board) print(s *Streams, t theme, r *row) {
+	c := r.counts
+	cell := func(name string, n int, color func(...string) string) string {
+		text := fmt.Sprintf("%s=%d", name, n)
+		if n > 0 {
+			return color(text)
+		}
+		return t.dim.Render(text)
+	}
+	cells := []string{
+		cell("ok", c.OK, t.ok.Render), cell("changed", c.Changed, t.changed.Render), cell("unreachable", c.Unreach, t.bad.Render), cell("failed", c.Failed, t.bad.Render),
+		cell("skipped", c.Skipped, t.dim.Render), cell("ignored", c.Ignored, t.warn.Render), cell("retried", c.Retried, t.warn.Render),
+	}
+	name := fmt.Sprintf("%-*s", b.hostWidth, r.name)
+	end := short(r.elapsed)
+	switch {
+	case r.proof != nil:
+		end += "  " + t.ok.Render("proven "+r.proof.Version)
+	case r.remark != "":
+		end += "  " + t.warn.Render(string(r.status)+": "+r.remark)
+	}
+	line := t.bold.Render(name) + "  " + strings.Join(cells, " ") + "  " + end
+	if s.Width > 0 && ansi.StringWidth(line) > s.Width { // a narrow terminal gets two lines
+		line = t.bold.Render(name) + "  " + end + "\n    " + strings.Join(cells, " ")
+	}
+	fmt.Fprintln(s.Out, line)
+}
+
+func (b *board) explain(s *Streams, t theme, r *row) {
+	for _, e := range r.bad {
+		say(s, "    ", t.bad.Render(e.Step)+": "+e.Problem.Summary)
+		if e.Problem.Detail != "" {
+			say(s, "    ", "next: "+e.Problem.Detail)
+		}
+		if e.Problem.At != "" {
+			say(s, "    ", t.dim.Render("at "+e.Problem.At))
+		}
+	}
+}
+
+// say writes a paragraph, wrapped to the terminal.
+func say(s *Streams, indent, text string) {
+	if s.Width > 0 {
+		text = ansi.Wordwrap(text, max(20, s.Width-len(indent)), " ")
+	}
+	for line := range strings.SplitSeq(text, "\n") {
+		fmt.Fprintln(s.Out, indent+line)
+	}
+}
+
+func (b *board) totals(t theme) string {
+	proven := 0
+	for _, r := range b.hosts {
+		if r.proof != nil {
+			proven++
+		}
+	}
+	parts := []string{}
+	for _, status := range []engine.Status{engine.OK, engine.Changed, engine.NotRun, engine.Failed, engine.Unreachable} {
+		if n := b.summary.Hosts[status]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, t.status(status)))
+		}
+	}
+	if proven > 0 {
+		parts = append(parts, t.ok.Render(fmt.Sprintf("%d proven installed", proven)))
+	}
+	text := fmt.Sprintf("%d hosts: %s %s %s", len(b.hosts), strings.Join(parts, ", "), t.dot, short(b.ended.Sub(b.began)))
+	switch {
+	case b.summary.Interrupted:
+		text += " " + t.dot + " " + t.bad.Render("interrupted")
+	case b.summary.Budget:
+		text += " " + t.dot + " " + t.bad.Render("stopped by the failure budget")
+	case b.summary.Internal != "":
+		text += " " + t.dot + " " + t.bad.Render("internal error: "+b.summary.Internal)
+	}
+	return text
+}
+
+// writes lists what a dry run would write, host by host, in order.
+func (b *board) writes(s *Streams, t theme) {
+	for _, r := range b.hosts {
+		fmt.Fprintln(s.Out, t.bold.Render(r.name))
+		if len(r.writes) == 0 {
+			fmt.Fprintln(s.Out, "  nothing would be written")
+		}
+		for _, e := range r.writes {
+			if e.Write.Repeat {
+				continue
+			}
+			risk := ""
+			if e.Write.Risk != "" {
+				risk = " [" + string(e.Write.Risk) + "]"
+			}
+			fmt.Fprintf(s.Out, "  %s: %s %s: %s %s %s%s\n", e.Step, e.Write.Action, e.Write.Target, orEmpty(e.Write.Old), t.arrow, orEmpty(e.Write.New), t.warn.Render(risk))
+		}
+	}
+}

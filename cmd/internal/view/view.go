@@ -1,0 +1,108 @@
+// Package view turns events and diagnostics into bytes: plain lines, JSON lines,
+// the recap, the list of a dry run's writes. It knows no step and no hardware;
+// whatever it shows stands in the events.
+//
+// [Streams] is the only place that knows whether a stream is a terminal, how wide
+// it is, and whether colours are wanted. Results go to Out, progress to Err.
+package view
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/charmbracelet/lipgloss"
+	"github.com/muesli/termenv"
+
+	"esxiplan/engine"
+)
+
+// Streams are where output goes, and what the terminal there can do.
+type Streams struct {
+	Out, Err io.Writer
+	Width    int  // columns; 0 is not a terminal: lines are as long as they are
+	Color    bool // of both streams
+	ASCII    bool // no characters beyond ASCII
+}
+
+// View shows the events of a run. Close ends it.
+type View interface {
+	Event(engine.Event)
+	Close()
+}
+
+// Formats are the names of the views.
+var Formats = []string{"plain", "jsonl"}
+
+// New makes a view by name.
+func New(format string, s *Streams) (View, error) {
+	switch format {
+	case "plain":
+		return &plain{s: s, theme: s.theme(), board: newBoard()}, nil
+	case "jsonl":
+		return &jsonLines{s.Out}, nil
+	}
+	return nil, fmt.Errorf("there is no output format %q; there are plain and jsonl", format)
+}
+
+// jsonLines writes each event as one line of JSON.
+type jsonLines struct{ w io.Writer }
+
+func (j *jsonLines) Event(e engine.Event) {
+	if b, err := json.Marshal(e); err == nil {
+		fmt.Fprintf(j.w, "%s\n", b)
+	}
+}
+
+func (j *jsonLines) Close() {}
+
+// theme is how things look.
+type theme struct {
+	ok, changed, bad, warn, dim, bold lipgloss.Style
+	arrow, line, bullet, dot          string
+}
+
+func (s *Streams) theme() theme {
+	r := lipgloss.NewRenderer(s.Out)
+	r.SetColorProfile(termenv.Ascii)
+	if s.Color {
+		r.SetColorProfile(termenv.ANSI)
+	}
+	color := func(c string) lipgloss.Style { return r.NewStyle().Foreground(lipgloss.Color(c)) }
+	t := theme{ok: color("2"), changed: color("3"), bad: color("1").Bold(true), warn: color("5"), dim: r.NewStyle().Faint(true), bold: r.NewStyle().Bold(true), arrow: "→", line: "─", bullet: "•", dot: "·"}
+	if s.ASCII {
+		t.arrow, t.line, t.bullet, t.dot = "->", "-", "*", "-"
+	}
+	return t
+}
+
+// status colours a status as Ansible does.
+func (t theme) status(s engine.Status) string {
+	switch s {
+	case engine.OK:
+		return t.ok.Render(string(s))
+	case engine.Changed:
+		return t.changed.Render(string(s))
+	case engine.Failed, engine.Unreachable:
+		return t.bad.Render(string(s))
+	case engine.Ignored:
+		return t.warn.Render(string(s))
+	}
+	return t.dim.Render(string(s))
+}
+
+// short is a length of time for people.
+func short(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	case d < time.Minute:
+		return d.Round(100 * time.Millisecond).String()
+	}
+	d = d.Round(time.Second)
+	if d < time.Hour {
+		return fmt.Sprintf("%dm%02ds", d/time.Minute, d%time.Minute/time.Second)
+	}
+	return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
+}

@@ -1,0 +1,394 @@
+package bmcsim
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Clock is the time of the simulation.
+type Clock interface {
+	Now() time.Time
+	Real(time.Duration) time.Duration // how long a span of simulated time really takes
+}
+
+// Config is one simulated machine and its BMC.
+type Config struct {
+	Profile  Profile
+	Clock    Clock
+	Username string
+	Password string
+	Serial   string
+	UUID     string
+	Disks    []Disk
+	MACs     []string
+	On       bool
+	POST     time.Duration // from power-on to booting
+	Faults   []Fault
+	// Check reads an image as the BMC does when it mounts it; an error is what the
+	// BMC could not do.
+	Check func(url string) error
+	// Booted is told that the machine boots: source is Redfish's name of the boot
+	// source, image the URL in the virtual drive.
+	Booted func(source, image string)
+	// Lost is told that the machine lost power.
+	Lost func()
+	// Log is told of every request.
+	Log func(Request)
+}
+
+// Disk is a drive, or the volume of the boot controller.
+type Disk struct {
+	Model, Serial, WWN string
+	Bytes              int64
+	Boot               bool // behind the profile's boot controller
+}
+
+// Request is a request that the BMC answered.
+type Request struct {
+	Method string `json:"method"`
+	Path   string `json:"path"`
+	Status int    `json:"status"`
+	Body   string `json:"body,omitempty"` // of writes, passwords left out
+}
+
+// Sim is a simulated BMC with its machine.
+type Sim struct {
+	c Config
+	p Profile
+
+	mu         sync.Mutex
+	power      string
+	generation int // of the power state: a pending change of an older one is void
+	posted     time.Time
+	offAt      time.Time
+	target     string
+	enabled    string
+	onNext     bool // the slot's own way to boot once
+	slots      map[string]*slot
+	attributes map[string]any
+	sessions   map[string]string // token by id
+	opened     int
+	closed     int
+	serial     int // of sessions and ETags
+	requests   []Request
+	faults     []*Fault
+	boots      []string
+
+	listener net.Listener
+	server   *http.Server
+	done     chan struct{}
+}
+
+// slot is a virtual drive; a manager and a system may both show it.
+type slot struct {
+	profile slotProfile
+	place   string // "Systems" or "Managers"
+	image   string
+	ejected time.Time
+}
+
+// New makes a BMC.
+func New(c Config) *Sim {
+	s := &Sim{c: c, p: c.Profile, power: "Off", target: "None", enabled: "Disabled", slots: map[string]*slot{}, sessions: map[string]string{}, attributes: map[string]any{}}
+	if c.On {
+		s.power = "On"
+	}
+	for k, v := range s.p.Attributes {
+		s.attributes[k] = v
+	}
+	for _, p := range s.p.SystemSlots {
+		s.slots["Systems/"+p.ID] = &slot{profile: p, place: "Systems"}
+	}
+	for _, p := range s.p.ManagerSlots {
+		twin := s.slots["Systems/"+p.ID]
+		if twin == nil {
+			twin = &slot{profile: p, place: "Managers"}
+		}
+		s.slots["Managers/"+p.ID] = twin
+	}
+	for _, f := range c.Faults {
+		s.faults = append(s.faults, &f)
+	}
+	return s
+}
+
+// Serve listens on a loopback address with a certificate of its own.
+func (s *Sim) Serve(address string) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	certificate, err := newCertificate()
+	if err != nil {
+		l.Close()
+		return err
+	}
+	s.listener, s.done = l, make(chan struct{})
+	s.server = &http.Server{
+		Handler: s, ReadHeaderTimeout: 20 * time.Second, ErrorLog: log.New(io.Discard, "", 0),
+		TLSConfig:    &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"http/1.1"}},
+		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
+	}
+	if idle := s.idleLimit(); idle > 0 {
+		s.server.IdleTimeout = idle
+	}
+	go func() {
+		defer close(s.done)
+		s.server.ServeTLS(l, "", "")
+	}()
+	return nil
+}
+
+// Address is where the BMC listens.
+func (s *Sim) Address() string { return s.listener.Addr().String() }
+
+// Close ends the BMC: what is pending is void.
+func (s *Sim) Close() {
+	s.mu.Lock()
+	s.generation++
+	s.mu.Unlock()
+	s.server.Close()
+	<-s.done
+}
+
+func newCertificate() (tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "bmc"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(87600 * time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
+}
+
+// Requests lists what was asked so far.
+func (s *Sim) Requests() []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.requests)
+}
+
+// Writes lists the requests that are neither GET nor HEAD nor about sessions.
+func (s *Sim) Writes() []Request {
+	return slices.DeleteFunc(s.Requests(), func(r Request) bool {
+		return r.Method == http.MethodGet || r.Method == http.MethodHead || strings.Contains(r.Path, "/Sessions")
+	})
+}
+
+// Sessions counts sessions opened and closed.
+func (s *Sim) Sessions() (opened, closed int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.opened, s.closed
+}
+
+// Boots lists the boot sources of the boots so far.
+func (s *Sim) Boots() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.boots)
+}
+
+// Mounted is the image that the machine sees in its virtual drive.
+func (s *Sim) Mounted() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mounted()
+}
+
+func (s *Sim) mounted() string {
+	for _, path := range s.slotPaths() {
+		if v := s.slots[path]; v.image != "" && v.profile.Takes {
+			return v.image
+		}
+	}
+	return ""
+}
+
+// Mount puts an image into the first drive that takes one, as a person at the
+// console would have.
+func (s *Sim) Mount(url string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, path := range s.slotPaths() {
+		if v := s.slots[path]; v.profile.Takes {
+			v.image = url
+			return
+		}
+	}
+}
+
+func (s *Sim) slotPaths() []string {
+	var paths []string
+	for path := range s.slots {
+		paths = append(paths, path)
+	}
+	slices.SortFunc(paths, func(a, b string) int { return strings.Compare(b, a) }) // Systems before Managers
+	slices.SortStableFunc(paths, func(a, b string) int { return strings.Compare(b[:7], a[:7]) })
+	return paths
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	if err != nil {
+		return
+	}
+	rec := &recorder{ResponseWriter: w, status: 200}
+	defer func() { s.note(r, rec.status, body) }()
+	after, over := s.trouble(rec, r)
+	if over {
+		return
+	}
+	if after != nil {
+		rec.ResponseWriter = discard{http.Header{}}
+		defer after(w)
+	}
+	if !s.authenticated(r) {
+		rec.Header().Set("WWW-Authenticate", `Basic realm="BMC"`)
+		s.fail(rec, 401, "Base.1.8.NoValidSession")
+		return
+	}
+	s.route(rec, r, body)
+}
+
+type recorder struct {
+	http.ResponseWriter
+	status int
+}
+
+func (r *recorder) WriteHeader(status int) {
+	r.status = status
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// discard swallows an answer that gets lost.
+type discard struct{ header http.Header }
+
+func (d discard) Header() http.Header         { return d.header }
+func (d discard) Write(b []byte) (int, error) { return len(b), nil }
+func (d discard) WriteHeader(int)             {}
+
+func (s *Sim) note(r *http.Request, status int, body []byte) {
+	q := Request{Method: r.Method, Path: r.URL.Path, Status: status}
+	if r.Method != http.MethodGet && !strings.Contains(r.URL.Path, "Sessions") {
+		q.Body = string(body)
+	}
+	s.mu.Lock()
+	s.requests = append(s.requests, q)
+	s.mu.Unlock()
+	if s.c.Log != nil {
+		s.c.Log(q)
+	}
+}
+
+func (s *Sim) authenticated(r *http.Request) bool {
+	path := strings.TrimSuffix(r.URL.Path, "/")
+	if path == "/redfish" || path == "/redfish/v1" || r.Method == http.MethodPost && strings.HasSuffix(path, "/Sessions") {
+		return true
+	}
+	if user, password, ok := r.BasicAuth(); ok {
+		return user == s.c.Username && password == s.c.Password
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	token := r.Header.Get("X-Auth-Token")
+	for _, t := range s.sessions {
+		if token != "" && t == token {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Sim) login(w http.ResponseWriter, body []byte) {
+	var c struct{ UserName, Password string }
+	if json.Unmarshal(body, &c) != nil {
+		s.fail(w, 400, "Base.1.8.MalformedJSON")
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.UserName != s.c.Username || c.Password != s.c.Password {
+		s.fail(w, 401, "Base.1.8.InsufficientPrivilege")
+		return
+	}
+	if len(s.sessions) >= s.p.SessionLimit {
+		s.fail(w, 503, s.p.FullMessage)
+		return
+	}
+	random := make([]byte, 16)
+	rand.Read(random)
+	s.serial++
+	s.opened++
+	id, token := fmt.Sprint(s.serial), hex.EncodeToString(random)
+	s.sessions[id] = token
+	location := "/redfish/v1/SessionService/Sessions/" + id
+	w.Header().Set("X-Auth-Token", token)
+	if s.p.Slash { // an absolute Location with a slash, as HPE documents it
+		w.Header().Set("Location", "https://"+s.c.UUID+location+"/")
+	} else {
+		w.Header().Set("Location", location)
+	}
+	s.write(w, 201, map[string]any{"@odata.id": location, "Id": id, "UserName": c.UserName})
+}
+
+func (s *Sim) logout(w http.ResponseWriter, id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.sessions[id]; !ok {
+		s.fail(w, 404, "Base.1.8.ResourceMissingAtURI")
+		return
+	}
+	delete(s.sessions, id)
+	s.closed++
+	s.succeed(w)
+}
+
+// write sends a document.
+func (s *Sim) write(w http.ResponseWriter, status int, document any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("OData-Version", "4.0")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(document)
+}
+
+// succeed answers a write that worked, in the vendor's way.
+func (s *Sim) succeed(w http.ResponseWriter) {
+	if s.p.SuccessBody {
+		s.write(w, s.p.Success, extended("Base.1.4.Success"))
+		return
+	}
+	w.WriteHeader(s.p.Success)
+}
+
+// fail answers with an error.
+func (s *Sim) fail(w http.ResponseWriter, status int, id string, args ...string) {
+	s.write(w, status, extended(id, args...))
+}
+
+func extended(id string, args ...string) any {
+	message := map[string]any{"MessageId": id}
+	if len(args) > 0 {
+		message["MessageArgs"] = args
+	}
+	return map[string]any{"error": map[string]any{
+		"code": "Base.1.8.GeneralError", "message": "See @Message.ExtendedInfo for more information.", "@Message.ExtendedInfo": []any{message},
+	}}
+}

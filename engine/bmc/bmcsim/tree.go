@@ -1,0 +1,348 @@
+package bmcsim
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+type object = map[string]any
+
+const root = "/redfish/v1"
+
+func (s *Sim) systemURI() string  { return root + "/Systems/" + s.p.System }
+func (s *Sim) managerURI() string { return root + "/Managers/" + s.p.Manager }
+
+// href is a link in the vendor's spelling.
+func (s *Sim) href(path string) object {
+	if s.p.Slash {
+		path += "/"
+	}
+	return object{"@odata.id": path}
+}
+
+// route finds the resource or action. Paths are the ones linked to, with or
+// without a slash at the end.
+func (s *Sim) route(w http.ResponseWriter, r *http.Request, body []byte) {
+	path := strings.TrimSuffix(r.URL.Path, "/")
+	switch {
+	case path == root+"/SessionService/Sessions" && r.Method == http.MethodPost:
+		s.login(w, body)
+	case strings.HasPrefix(path, root+"/SessionService/Sessions/") && r.Method == http.MethodDelete:
+		s.logout(w, path[strings.LastIndexByte(path, '/')+1:])
+	case r.Method == http.MethodGet || r.Method == http.MethodHead:
+		s.get(w, r, path)
+	case r.Method == http.MethodPost:
+		s.post(w, r, path, body)
+	case r.Method == http.MethodPatch:
+		s.patch(w, r, path, body)
+	default:
+		s.fail(w, 405, "Base.1.8.ActionNotSupported", r.Method)
+	}
+}
+
+func (s *Sim) get(w http.ResponseWriter, r *http.Request, path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	document, ok := s.document(path)
+	if !ok {
+		s.fail(w, 404, "Base.1.8.ResourceMissingAtURI", path)
+		return
+	}
+	if members, ok := document["Members"].([]any); ok && strings.Contains(r.URL.RawQuery, "$expand=.") {
+		document["Members"] = s.expanded(members)
+	}
+	if tag, ok := document["@odata.etag"].(string); ok {
+		w.Header().Set("ETag", tag)
+	}
+	s.write(w, 200, document)
+}
+
+func (s *Sim) expanded(members []any) []any {
+	out := []any{}
+	for _, m := range members {
+		if d, ok := s.document(strings.TrimSuffix(m.(object)["@odata.id"].(string), "/")); ok {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// document builds the resource at a path from the present state.
+func (s *Sim) document(path string) (object, bool) {
+	sys, mgr := s.systemURI(), s.managerURI()
+	var d object
+	switch {
+	case path == root:
+		d = s.rootDocument()
+	case path == root+"/Systems":
+		d = s.collection(sys)
+	case path == root+"/Managers":
+		d = s.collection(mgr)
+	case path == root+"/SessionService":
+		d = object{"Id": "SessionService", "Sessions": s.href(root + "/SessionService/Sessions")}
+	case path == sys:
+		d = s.systemDocument()
+	case path == sys+"/Settings" && s.p.BootInSetting:
+		d = object{"Id": "Settings", "Boot": s.bootDocument()}
+	case path == sys+"/SecureBoot":
+		d = object{"Id": "SecureBoot", "SecureBootEnable": false, "SecureBootCurrentBoot": "Disabled"}
+	case path == mgr:
+		d = s.managerDocument()
+	case s.p.Attributes != nil && path == mgr+"/Oem/Dell/DellAttributes/iDRAC.Embedded.1":
+		d = object{"Id": "iDRAC.Embedded.1", "Attributes": s.attributes}
+	case strings.Contains(path, "/VirtualMedia"):
+		d = s.mediaDocument(path)
+	case strings.HasPrefix(path, sys+"/Storage"):
+		d = s.storageDocument(path, sys+"/Storage")
+	case strings.HasPrefix(path, sys+"/EthernetInterfaces"):
+		d = s.nicDocument(path, sys+"/EthernetInterfaces")
+	}
+	if d == nil {
+		return nil, false
+	}
+	d["@odata.id"] = s.href(path)["@odata.id"]
+	if s.p.ETags != "" && d["Members"] == nil {
+		d["@odata.etag"] = s.etag()
+	}
+	return d, true
+}
+
+// etag changes with every write: the services that check it count anything.
+func (s *Sim) etag() string {
+	tag := fmt.Sprintf("%q", fmt.Sprintf("%08x", 0x387fcecc+s.serial))
+	if s.p.ETags == "weak" {
+		return "W/" + tag
+	}
+	return tag
+}
+
+func (s *Sim) collection(paths ...string) object {
+	members := []any{}
+	for _, p := range paths {
+		members = append(members, s.href(p))
+	}
+	return object{"Members": members, "Members@odata.count": len(members), "Name": "Collection"}
+}
+
+func (s *Sim) rootDocument() object {
+	d := object{
+		"Id": "RootService", "RedfishVersion": "1.15.0", "Systems": s.href(root + "/Systems"), "Managers": s.href(root + "/Managers"),
+		"SessionService":            s.href(root + "/SessionService"),
+		"Links":                     object{"Sessions": s.href(root + "/SessionService/Sessions")},
+		"ProtocolFeaturesSupported": object{"ExpandQuery": object{"NoLinks": s.p.Vendor != "", "Levels": true, "MaxLevels": 1}},
+	}
+	if s.p.Vendor != "" {
+		d["Vendor"] = s.p.Vendor
+	}
+	if s.p.Oem != "" {
+		d["Oem"] = object{s.p.Oem: object{}}
+	}
+	return d
+}
+
+func (s *Sim) systemDocument() object {
+	sys := s.systemURI()
+	serial, sku := s.c.Serial, "7Z23CTO1WW"
+	if s.p.TagInSKU {
+		serial, sku = "CN"+s.c.Serial+"BOARD", s.c.Serial
+	}
+	d := object{
+		"Id": s.p.System, "Manufacturer": s.p.Manufacturer, "Model": s.p.Model, "SerialNumber": serial, "SKU": sku, "UUID": s.c.UUID,
+		"PowerState": s.power, "Boot": s.bootDocument(),
+		"Actions": object{"#ComputerSystem.Reset": object{"target": sys + "/Actions/ComputerSystem.Reset", "ResetType@Redfish.AllowableValues": s.p.Resets}},
+		"Links":   object{"ManagedBy": []any{s.href(s.managerURI())}},
+		"Storage": s.href(sys + "/Storage"), "EthernetInterfaces": s.href(sys + "/EthernetInterfaces"), "SecureBoot": s.href(sys + "/SecureBoot"),
+	}
+	if s.p.BootInSetting {
+		d["@Redfish.Settings"] = object{"SettingsObject": s.href(sys + "/Settings"), "SupportedApplyTimes": []string{"OnReset"}}
+	}
+	if len(s.p.SystemSlots) > 0 {
+		d["VirtualMedia"] = s.href(sys + "/VirtualMedia")
+	}
+	if s.p.PostLock {
+		d["Oem"] = object{s.p.Oem: object{"PostState": s.postState()}}
+	}
+	return d
+}
+
+func (s *Sim) postState() string {
+	switch {
+	case s.power == "Off":
+		return "PowerOff"
+	case s.inPOST():
+		return "InPost"
+	}
+	return "FinishedPost"
+}
+
+func (s *Sim) inPOST() bool { return s.power == "On" && s.c.Clock.Now().Before(s.posted) }
+
+func (s *Sim) bootDocument() object {
+	return object{
+		"BootSourceOverrideEnabled": s.enabled, "BootSourceOverrideTarget": s.target, "BootSourceOverrideMode": "UEFI",
+		"BootSourceOverrideTarget@Redfish.AllowableValues": s.p.Targets,
+	}
+}
+
+func (s *Sim) managerDocument() object {
+	mgr := s.managerURI()
+	d := object{"Id": s.p.Manager, "Model": s.p.Generation, "FirmwareVersion": s.p.Firmware, "ManagerType": "BMC"}
+	if len(s.p.ManagerSlots) > 0 {
+		d["VirtualMedia"] = s.href(mgr + "/VirtualMedia")
+	}
+	if s.p.Attributes != nil {
+		d["Links"] = object{"Oem": object{"Dell": object{"DellAttributes": []any{
+			object{"@odata.id": mgr + "/Oem/Dell/DellAttributes/System.Embedded.1"}, object{"@odata.id": mgr + "/Oem/Dell/DellAttributes/iDRAC.Embedded.1"},
+		}}}}
+	}
+	return d
+}
+
+// slotAt finds the drive that a path names, and the profiles shown in its place.
+func (s *Sim) slotAt(path string) (v *slot, profiles []slotProfile, isCollection bool) {
+	for place, base := range map[string]string{"Systems": s.systemURI(), "Managers": s.managerURI()} {
+		rest, ok := strings.CutPrefix(path, base+"/VirtualMedia")
+		if !ok {
+			continue
+		}
+		profiles = map[string][]slotProfile{"Systems": s.p.SystemSlots, "Managers": s.p.ManagerSlots}[place]
+		if len(profiles) == 0 {
+			return nil, nil, false
+		}
+		id := strings.TrimPrefix(rest, "/")
+		if id == "" {
+			return nil, profiles, true
+		}
+		for _, p := range profiles {
+			if p.ID == id {
+				return s.slots[place+"/"+id], profiles, false
+			}
+		}
+	}
+	return nil, nil, false
+}
+
+func (s *Sim) mediaDocument(path string) object {
+	v, profiles, isCollection := s.slotAt(path)
+	if isCollection {
+		var paths []string
+		for _, p := range profiles {
+			paths = append(paths, path+"/"+p.ID)
+		}
+		return s.collection(paths...)
+	}
+	if v == nil {
+		return nil
+	}
+	d := object{"Id": v.profile.ID, "Name": "VirtualMedia", "MediaTypes": v.profile.Types, "ConnectedVia": "NotConnected", "Inserted": false, "Image": nil, "WriteProtected": true}
+	if s.p.SuccessBody {
+		d["Image"] = ""
+	}
+	lagging := !v.ejected.IsZero() && s.c.Clock.Now().Sub(v.ejected) < s.p.Lag
+	if v.image != "" || lagging {
+		d["Inserted"], d["ConnectedVia"], d["Image"] = true, "URI", v.image
+		if s.p.Forgets {
+			d["Image"] = nil
+		}
+	}
+	if !s.p.PatchSlots {
+		d["Actions"] = object{
+			"#VirtualMedia.InsertMedia": object{"target": path + "/Actions/VirtualMedia.InsertMedia"},
+			"#VirtualMedia.EjectMedia":  object{"target": path + "/Actions/VirtualMedia.EjectMedia"},
+		}
+	}
+	if s.p.SuccessBody && v.profile.Takes {
+		d["Oem"] = object{s.p.Oem: object{"BootOnNextServerReset": s.onNext}}
+	}
+	return d
+}
+
+func (s *Sim) storageDocument(path, base string) object {
+	var boot, plain []int
+	for i, d := range s.c.Disks {
+		if d.Boot {
+			boot = append(boot, i)
+		} else {
+			plain = append(plain, i)
+		}
+	}
+	rest := strings.TrimPrefix(path, base)
+	switch {
+	case rest == "":
+		return s.collection(base+"/BOOT", base+"/NVMe")
+	case rest == "/BOOT":
+		return object{"Id": "BOOT", "Name": s.p.Storage, "Drives": []any{}, "Volumes": s.href(base + "/BOOT/Volumes")}
+	case rest == "/NVMe":
+		return object{"Id": "NVMe", "Name": "Direct attached", "Drives": s.driveLinks(base, plain), "Volumes": s.href(base + "/NVMe/Volumes")}
+	case rest == "/NVMe/Volumes":
+		return s.collection()
+	case rest == "/BOOT/Volumes":
+		var paths []string
+		for _, i := range boot {
+			paths = append(paths, fmt.Sprintf("%s/BOOT/Volumes/%d", base, i))
+		}
+		return s.collection(paths...)
+	}
+	var i int
+	if n, _ := fmt.Sscanf(rest, "/BOOT/Volumes/%d", &i); n == 1 && i < len(s.c.Disks) {
+		d := s.c.Disks[i]
+		return object{"Id": fmt.Sprint(i), "Name": "Volume", "RAIDType": "RAID1", "CapacityBytes": d.Bytes, "Identifiers": identifiers(d)}
+	}
+	if n, _ := fmt.Sscanf(rest, "/NVMe/Drives/%d", &i); n == 1 && i < len(s.c.Disks) {
+		d := s.c.Disks[i]
+		return object{"Id": fmt.Sprint(i), "Name": fmt.Sprintf("Drive in bay %d", i), "Model": d.Model, "SerialNumber": d.Serial, "CapacityBytes": d.Bytes, "MediaType": "SSD", "Protocol": "NVMe", "Identifiers": identifiers(d), "Status": object{"State": "Enabled"}}
+	}
+	return nil
+}
+
+func identifiers(d Disk) []any {
+	if d.WWN == "" {
+		return []any{object{"DurableName": nil, "DurableNameFormat": nil}}
+	}
+	return []any{object{"DurableName": strings.ToUpper(d.WWN), "DurableNameFormat": "NAA"}}
+}
+
+func (s *Sim) driveLinks(base string, drives []int) []any {
+	links := []any{}
+	for _, i := range drives {
+		links = append(links, s.href(fmt.Sprintf("%s/NVMe/Drives/%d", base, i)))
+	}
+	return links
+}
+
+func (s *Sim) nicDocument(path, base string) object {
+	if path == base {
+		var paths []string
+		if s.p.ExtraNIC {
+			paths = append(paths, base+"/ToManager")
+		}
+		for i := range s.c.MACs {
+			paths = append(paths, fmt.Sprintf("%s/NIC%d", base, i+1))
+		}
+		return s.collection(paths...)
+	}
+	if path == base+"/ToManager" {
+		return object{"Id": "ToManager", "MACAddress": "7e:d3:0a:e1:27:11", "Links": object{"HostInterface": object{"@odata.id": s.managerURI() + "/HostInterfaces/1"}}}
+	}
+	var i int
+	if n, _ := fmt.Sscanf(path, base+"/NIC%d", &i); n == 1 && i >= 1 && i <= len(s.c.MACs) {
+		return object{"Id": fmt.Sprintf("NIC%d", i), "MACAddress": strings.ToLower(s.c.MACs[i-1]), "LinkStatus": "LinkUp"}
+	}
+	return nil
+}
+
+// after runs f when a span of simulated time has passed, unless the power state
+// has changed since.
+func (s *Sim) after(d time.Duration, f func()) {
+	generation := s.generation
+	time.AfterFunc(s.c.Clock.Real(d), func() {
+		s.mu.Lock()
+		void := s.generation != generation
+		s.mu.Unlock()
+		if !void {
+			f()
+		}
+	})
+}

@@ -1,0 +1,193 @@
+package bmc
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// Advice is what a message of a BMC means in plain words.
+type Advice struct {
+	Text  string
+	Next  string // what to do
+	Retry bool   // the same request may succeed later
+}
+
+// catalogue translates the messages of the standard registries. Vendors add
+// theirs. Keys are the last part of a MessageId: versions in it change freely.
+var catalogue = map[string]Advice{
+	"AccessDenied":                  {"the user may not do this", "give the BMC user rights for virtual media, boot and power", false},
+	"InsufficientPrivilege":         {"the user may not do this", "give the BMC user rights for virtual media, boot and power", false},
+	"NoValidSession":                {"the BMC does not know the session", "", true},
+	"SessionLimitExceeded":          {"the BMC's session table is full", "end sessions that nobody uses, or wait until they expire", true},
+	"ServiceInUnknownState":         {"the BMC is starting", "", true},
+	"ServiceTemporarilyUnavailable": {"the BMC is busy", "", true},
+	"ServiceUnavailable":            {"the BMC is busy", "", true},
+	"ResourceInUse":                 {"the resource is in use", "", true},
+	"ResourceInStandby":             {"the machine is in standby", "", true},
+	"PropertyNotWritable":           {"the BMC does not let this property be written", "", false},
+	"PropertyUnknown":               {"the BMC does not know this property", "", false},
+	"ActionNotSupported":            {"the BMC does not offer this action", "check licence and firmware of the BMC", false},
+	"InternalError":                 {"the BMC failed internally", "if it stays so, reset the BMC", true},
+}
+
+// Message is one entry of a BMC's extended error information.
+type Message struct {
+	ID   string // last part of the MessageId
+	Text string
+	Args string
+}
+
+// Error is an answer that is no success, or no answer at all.
+type Error struct {
+	Op       string // what was tried: "insert media into slot 2"
+	Request  string // "POST /redfish/v1/…"
+	Status   int    // 0: no HTTP answer
+	Messages []Message
+	Advice   Advice // what the first known message means
+	Err      error  // transport error
+	headers  map[string][]string
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	if e.Op != "" {
+		fmt.Fprintf(&b, "%s: ", e.Op)
+	}
+	switch {
+	case e.Advice.Text != "":
+		b.WriteString(e.Advice.Text)
+		if e.Advice.Next != "" {
+			b.WriteString("; " + e.Advice.Next)
+		}
+		fmt.Fprintf(&b, " (%s: %d%s)", e.Request, e.Status, e.ids())
+	case e.Err != nil:
+		fmt.Fprintf(&b, "%s: %v", e.Request, e.Err)
+	default:
+		fmt.Fprintf(&b, "%s: the BMC answers %d%s%s", e.Request, e.Status, e.ids(), e.text())
+	}
+	return b.String()
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+func (e *Error) ids() string {
+	var out strings.Builder
+	for _, m := range e.Messages {
+		out.WriteString(" " + m.ID)
+	}
+	return out.String()
+}
+
+func (e *Error) text() string {
+	for _, m := range e.Messages {
+		if m.Text != "" {
+			return ": " + m.Text
+		}
+	}
+	return ""
+}
+
+// Has reports whether a message with that last part of the MessageId came.
+func (e *Error) Has(ids ...string) bool {
+	for _, m := range e.Messages {
+		for _, id := range ids {
+			if m.ID == id {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// mentions reports whether the error names a property, in whatever field.
+func (e *Error) mentions(word string) bool {
+	for _, m := range e.Messages {
+		if strings.Contains(m.Text, word) || strings.Contains(m.Args, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// Retryable reports whether the same request may succeed later.
+func (e *Error) Retryable() bool {
+	if e.Advice.Text != "" {
+		return e.Advice.Retry
+	}
+	return e.Status == 0 || e.Status >= 500 || e.Status == 409 || e.Status == 429 || e.Status == 408
+}
+
+// Unreachable reports whether no HTTP answer came at all.
+func (e *Error) Unreachable() bool { return e.Status == 0 }
+
+// ErrLogin is a refused login. It is final: another try with the same password
+// would lock the account.
+type ErrLogin struct{ Address, Username, Reason string }
+
+func (e *ErrLogin) Error() string {
+	return fmt.Sprintf("the BMC %s refuses the login of user %q: %s. Correct username or password in the plan; it is not tried again, because BMCs lock accounts", e.Address, e.Username, e.Reason)
+}
+
+// ErrSlot is a slot that does not take the image; another one may.
+type ErrSlot struct{ Err error }
+
+func (e *ErrSlot) Error() string { return e.Err.Error() }
+func (e *ErrSlot) Unwrap() error { return e.Err }
+
+// ErrUnsupported is something that this BMC does not offer.
+type ErrUnsupported struct{ What string }
+
+func (e *ErrUnsupported) Error() string { return e.What }
+
+// extendedInfo reads the messages in an error body, in all the shapes in which
+// BMCs write them: list or single object, MessageID for MessageId, at the top
+// level or inside error, arguments of any type.
+func extendedInfo(body []byte) []Message {
+	var doc struct {
+		Error struct {
+			Code    any             `json:"code"`
+			Message any             `json:"message"`
+			Info    json.RawMessage `json:"@Message.ExtendedInfo"`
+		} `json:"error"`
+		Info json.RawMessage `json:"@Message.ExtendedInfo"`
+	}
+	if lenient(body, &doc) != nil {
+		return nil
+	}
+	messages := append(messageList(doc.Error.Info), messageList(doc.Info)...)
+	if text, ok := doc.Error.Message.(string); ok && len(messages) == 0 {
+		code, _ := doc.Error.Code.(string)
+		messages = []Message{{ID: lastPart(code), Text: text}}
+	}
+	return messages
+}
+
+func messageList(raw json.RawMessage) []Message {
+	type message struct {
+		ID      string `json:"MessageId"`
+		IDOld   string `json:"MessageID"`
+		Message string
+		Args    json.RawMessage `json:"MessageArgs"`
+		Related json.RawMessage `json:"RelatedProperties"`
+	}
+	var list []message
+	if json.Unmarshal(raw, &list) != nil {
+		var one message
+		if lenient(raw, &one) != nil {
+			return nil
+		}
+		list = []message{one}
+	}
+	var out []Message
+	for _, m := range list {
+		id := m.ID
+		if id == "" {
+			id = m.IDOld
+		}
+		out = append(out, Message{lastPart(id), m.Message, string(m.Args) + string(m.Related)})
+	}
+	return out
+}
+
+func lastPart(id string) string { return id[strings.LastIndexByte(id, '.')+1:] }

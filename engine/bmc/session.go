@@ -1,0 +1,244 @@
+package bmc
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Logins watches one credential across all BMCs of a run: after three BMCs
+// refused it, it is wrong, and is not used further.
+type Logins struct {
+	mu      sync.Mutex
+	changed chan struct{}
+	state   map[string]*credential
+}
+
+type credential struct {
+	accepted bool
+	pending  int
+	refused  int
+}
+
+const maxRefusals = 3
+
+// NewLogins starts with no credential known.
+func NewLogins() *Logins {
+	return &Logins{changed: make(chan struct{}), state: map[string]*credential{}}
+}
+
+// begin waits until the credential may be tried. Until one BMC has accepted it,
+// no more than three have it in hand at once.
+func (l *Logins) begin(ctx context.Context, key string) error {
+	for {
+		l.mu.Lock()
+		c := l.state[key]
+		if c == nil {
+			c = &credential{}
+			l.state[key] = c
+		}
+		if c.refused >= maxRefusals {
+			l.mu.Unlock()
+			return fmt.Errorf("not tried: %d other BMCs refused the same user and password", c.refused)
+		}
+		if c.accepted || c.refused+c.pending < maxRefusals {
+			c.pending++
+			l.mu.Unlock()
+			return nil
+		}
+		wait := l.changed
+		l.mu.Unlock()
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+type verdict int
+
+const (
+	noVerdict verdict = iota
+	accepted
+	refused
+)
+
+func (l *Logins) end(key string, v verdict) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.state[key]
+	c.pending--
+	switch v {
+	case accepted:
+		c.accepted = true
+	case refused:
+		c.refused++
+	}
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// refused makes the refusal of a login stick to this client.
+func (r *Redfish) refused(reason string) error {
+	r.loginErr = &ErrLogin{r.o.Address, r.o.Username, reason}
+	return r.loginErr
+}
+
+// login opens a session. Where the BMC refuses sessions, but not the password,
+// Basic is used. A dry run starts with Basic, because a session is a POST.
+func (r *Redfish) login(ctx context.Context) error {
+	if r.loginErr != nil {
+		return r.loginErr
+	}
+	key := r.o.Username + "\x00" + r.o.Password
+	if err := r.o.Logins.begin(ctx, key); err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		return r.refused(err.Error())
+	}
+	v, err := r.tryLogin(ctx)
+	r.o.Logins.end(key, v)
+	return err
+}
+
+func (r *Redfish) tryLogin(ctx context.Context) (verdict, error) {
+	if r.o.ReadOnly {
+		v, err := r.tryBasic(ctx)
+		if v != noVerdict || err != nil {
+			return v, err
+		}
+	}
+	err := r.openSession(ctx)
+	var e *Error
+	switch {
+	case err == nil:
+		return accepted, nil
+	case !errors.As(err, &e) || e.Status == 0:
+		return noVerdict, err
+	case e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden:
+		return refused, r.refused(strings.TrimSpace(fmt.Sprintf("it answers %d%s%s", e.Status, e.ids(), e.text())))
+	case r.o.ReadOnly:
+		return noVerdict, err
+	}
+	v, basicErr := r.tryBasic(ctx)
+	if basicErr == nil && v == accepted {
+		r.o.Warn("the BMC gives no session (" + err.Error() + "); every request carries the password instead")
+	}
+	if v == noVerdict && basicErr == nil {
+		return noVerdict, err
+	}
+	return v, basicErr
+}
+
+// tryBasic reads the computer systems with Basic authentication. No verdict and
+// no error: the BMC does not take Basic, which says nothing about the password.
+func (r *Redfish) tryBasic(ctx context.Context) (verdict, error) {
+	r.basic = true
+	_, err := r.request(ctx, http.MethodGet, r.root.Systems.ID, nil, nil)
+	var e *Error
+	if err == nil {
+		return accepted, nil
+	}
+	r.basic = false
+	if !errors.As(err, &e) || e.Status == 0 {
+		return noVerdict, err
+	}
+	if e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden {
+		for _, challenge := range e.headers["Www-Authenticate"] {
+			if strings.HasPrefix(strings.ToLower(challenge), "basic") {
+				return refused, r.refused(fmt.Sprintf("it answers %d%s", e.Status, e.ids()))
+			}
+		}
+		return noVerdict, nil
+	}
+	return noVerdict, err
+}
+
+func (r *Redfish) openSession(ctx context.Context) error {
+	uri := r.root.Links.Sessions.ID
+	if uri == "" {
+		uri = "/redfish/v1/SessionService/Sessions"
+	}
+	r.closeLeftovers(ctx)
+	m := &meta{login: true}
+	body, err := json.Marshal(map[string]string{"UserName": r.o.Username, "Password": r.o.Password})
+	if err != nil {
+		return err
+	}
+	sent := context.WithValue(context.WithoutCancel(ctx), metaKey{}, m)
+	resp, err := r.client.WithContext(sent).RunRawRequestWithHeaders(http.MethodPost, uri, bytes.NewReader(body), "application/json", r.authorised(nil))
+	if err != nil {
+		err = r.failure("POST "+uri, err, m)
+		var e *Error
+		if errors.As(err, &e) {
+			e.Op = "log in"
+		}
+		return err
+	}
+	defer resp.Body.Close()
+	var doc struct {
+		ID string `json:"@odata.id"`
+	}
+	b, _ := io.ReadAll(resp.Body)
+	lenient(b, &doc)
+	r.token, r.session = resp.Header.Get("X-Auth-Token"), resp.Header.Get("Location")
+	if r.session == "" {
+		r.session = doc.ID
+	}
+	if r.token == "" {
+		return &Error{Op: "log in", Request: "POST " + uri, Status: resp.StatusCode, Messages: []Message{{Text: "the BMC gave no token for the session"}}}
+	}
+	if r.session, err = r.path(r.session); err != nil {
+		return nil // a session without a place cannot be closed; it expires
+	}
+	r.o.Sessions.SessionOpened(r.o.Address, r.session)
+	return nil
+}
+
+// closeLeftovers ends sessions that a crash of ours left open. The password
+// opens the way; where Basic is refused they expire by themselves.
+func (r *Redfish) closeLeftovers(ctx context.Context) {
+	if r.o.ReadOnly {
+		return
+	}
+	for _, uri := range r.o.Sessions.Leftover(r.o.Address) {
+		r.basic = true
+		_, err := r.request(context.WithValue(ctx, metaKey{}, &meta{login: true}), http.MethodDelete, uri, nil, nil)
+		r.basic = false
+		var e *Error
+		if err == nil || errors.As(err, &e) && e.Status == http.StatusNotFound {
+			r.o.Sessions.SessionClosed(r.o.Address, uri)
+		}
+	}
+}
+
+// Close implements [Client].
+func (r *Redfish) Close(ctx context.Context) error {
+	defer r.transport.CloseIdleConnections()
+	if r.token == "" || r.session == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+	defer cancel()
+	m := &meta{login: true}
+	ctx = context.WithValue(ctx, metaKey{}, m)
+	resp, err := r.client.WithContext(ctx).RunRawRequestWithHeaders(http.MethodDelete, r.session, nil, "", r.authorised(nil))
+	if err != nil && m.status != http.StatusNotFound && m.status != http.StatusUnauthorized {
+		return fmt.Errorf("the session %s stays open until it expires: %w", r.session, r.failure("DELETE "+r.session, err, m))
+	}
+	if err == nil {
+		resp.Body.Close()
+	}
+	r.o.Sessions.SessionClosed(r.o.Address, r.session)
+	r.token, r.session = "", ""
+	return nil
+}

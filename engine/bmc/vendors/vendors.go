@@ -1,0 +1,35 @@
+// Package vendors lists the vendors, in the order in which they are tried. A new
+// vendor is a folder and a line here.
+package vendors
+
+import (
+	"esxiplan/engine/bmc"
+	"esxiplan/engine/bmc/dell"
+	"esxiplan/engine/bmc/hpe"
+	"esxiplan/engine/bmc/lenovo"
+)
+
+// All returns the vendors; the plain standard, which takes every BMC, is last.
+func All() []bmc.Vendor {
+	return []bmc.Vendor{
+		dell.Vendor,
+		hpe.Vendor,
+		lenovo.Vendor,
+		standard,
+	}
+}
+
+// Names lists the vendors as plans write them.
+func Names() []string {
+	var names []string
+	for _, v := range All() {
+		names = append(names, v.Name)
+	}
+	return names
+}
+
+var standard = bmc.Vendor{
+	Name:  "redfish",
+	Match: func(bmc.Identity, bmc.RootDocument) bool { return true },
+	New:   func(r *bmc.Redfish) bmc.Client { return r },
+}

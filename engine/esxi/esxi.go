@@ -1,0 +1,105 @@
+package esxi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// State is how far an ESXi has come up.
+type State string
+
+// An address where nothing answers, where the proxy answers but not yet the
+// API, where the API answers, and where something else answers.
+const (
+	Silent   State = "silent"
+	Starting State = "starting"
+	Up       State = "up"
+	Other    State = "other"
+)
+
+// Probe is what an address shows without a login.
+type Probe struct {
+	State       State
+	Fingerprint string // SHA-256 of the certificate, "" where there was no TLS
+	Product     string // full name
+	Version     string
+	Build       string
+	ESXi        bool   // an ESXi host, not a vCenter
+	Reason      string // why it is silent or other
+}
+
+// System is what an ESXi says after a login.
+type System struct {
+	UUID      string   // of the hardware, lower case
+	Serials   []string // serial number, service tag and the like
+	Version   string
+	Build     string
+	Installed time.Time // when this system was installed, by its own clock
+	Booted    time.Time
+	Now       time.Time // its clock
+	VMs       []string  // names of powered-on virtual machines
+	VCenter   string    // address of the managing vCenter, "" when there is none
+	VSAN      bool
+}
+
+// Busy says why the machine must not be reset, or "" when it is free.
+func (s System) Busy() string {
+	switch {
+	case len(s.VMs) > 0:
+		return fmt.Sprintf("%d virtual machines run on it (%s)", len(s.VMs), firstFew(s.VMs))
+	case s.VCenter != "":
+		return "it is managed by the vCenter " + s.VCenter
+	case s.VSAN:
+		return "it is a member of a vSAN cluster"
+	}
+	return ""
+}
+
+func firstFew(names []string) string {
+	const few = 3
+	text := ""
+	for i, n := range names {
+		if i == few {
+			return text + ", …"
+		}
+		if i > 0 {
+			text += ", "
+		}
+		text += n
+	}
+	return text
+}
+
+// Login is a user and a password.
+type Login struct{ Username, Password string }
+
+// Who chooses a login.
+type Who int
+
+// Current is the login of the system that runs there before the run; Root is
+// root of the new one, with the password of the kickstart.
+const (
+	Current Who = iota
+	Root
+)
+
+// ErrLogin is a refused login, or one that is not tried for the account's sake.
+type ErrLogin struct{ Address, Username, Reason string }
+
+func (e *ErrLogin) Error() string {
+	return fmt.Sprintf("ESXi %s, user %q: %s", e.Address, e.Username, e.Reason)
+}
+
+// ErrNoLogin is the answer where the plan gives no such login.
+var ErrNoLogin = errors.New("the plan gives no login for this ESXi")
+
+// Client is the door.
+type Client interface {
+	Probe(context.Context) (Probe, error)
+	// Inspect logs in to the system whose certificate has the given fingerprint,
+	// and to no other.
+	Inspect(ctx context.Context, who Who, fingerprint string) (System, error)
+	Close()
+}

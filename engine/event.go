@@ -1,0 +1,174 @@
+package engine
+
+import (
+	"encoding/json"
+	"time"
+
+	"esxiplan/engine/step"
+)
+
+// EventSchema is the version of the event format. Fields are added, never re-used.
+const EventSchema = 1
+
+// Kind is the kind of an event.
+type Kind string
+
+// The kinds of events.
+const (
+	RunStarted  Kind = "run_started"
+	HostStarted Kind = "host_started"
+	StepStarted Kind = "step_started"
+	WriteMade   Kind = "write"
+	Progressed  Kind = "progress"
+	Retried     Kind = "retry"
+	Warned      Kind = "warning"
+	StepDone    Kind = "step_done"
+	HostDone    Kind = "host_done"
+	Diagnosed   Kind = "diagnostic"
+	RunDone     Kind = "run_done"
+	sessionOpen Kind = "session_opened" // in the journal only
+	sessionEnd  Kind = "session_closed"
+)
+
+// Status is how a step, a host or a run ended.
+type Status string
+
+// The statuses, in Ansible's words.
+const (
+	OK          Status = "ok"
+	Changed     Status = "changed"
+	Skipped     Status = "skipped"
+	Ignored     Status = "ignored"
+	Failed      Status = "failed"
+	Unreachable Status = "unreachable"
+	NotRun      Status = "not_run"
+)
+
+// Event is one line of the log of a run. Which bodies are set depends on the kind.
+type Event struct {
+	Schema  int       `json:"schema"`
+	Seq     uint64    `json:"seq"`
+	Time    time.Time `json:"time"`
+	Run     string    `json:"run"`
+	Host    string    `json:"host,omitempty"`
+	Group   string    `json:"group,omitempty"`
+	Step    string    `json:"step,omitempty"`
+	Type    string    `json:"type,omitempty"`
+	Attempt int       `json:"attempt,omitempty"`
+	Kind    Kind      `json:"kind"`
+	Status  Status    `json:"status,omitempty"`
+
+	Text     string          `json:"text,omitempty"`    // warning, progress, why skipped
+	Write    *step.Write     `json:"write,omitempty"`   // write
+	Problem  *Problem        `json:"problem,omitempty"` // retry, step_done, diagnostic
+	Result   json.RawMessage `json:"result,omitempty"`  // step_done
+	Delay    Seconds         `json:"delay,omitempty"`   // retry
+	Elapsed  Seconds         `json:"elapsed,omitempty"` // step_done, host_done, run_done
+	Progress *Progress       `json:"progress,omitempty"`
+	Counts   *Counts         `json:"counts,omitempty"`  // host_done
+	Summary  *Summary        `json:"summary,omitempty"` // run_done
+	Plan     *PlanInfo       `json:"plan,omitempty"`    // run_started
+	Session  string          `json:"session,omitempty"` // journal: URI, never a token
+}
+
+// Seconds is a length of time, written as a number of seconds.
+type Seconds time.Duration
+
+// MarshalJSON writes seconds with three decimals at the most.
+func (s Seconds) MarshalJSON() ([]byte, error) {
+	return json.Marshal(float64(time.Duration(s).Milliseconds()) / 1000)
+}
+
+// UnmarshalJSON reads a number of seconds.
+func (s *Seconds) UnmarshalJSON(b []byte) error {
+	var f float64
+	err := json.Unmarshal(b, &f)
+	*s = Seconds(f * float64(time.Second))
+	return err
+}
+
+// Progress is how far something long has come; Total 0 is unknown.
+type Progress struct {
+	Done  int64 `json:"done"`
+	Total int64 `json:"total,omitempty"`
+}
+
+// PlanInfo introduces a run.
+type PlanInfo struct {
+	Name   string   `json:"name"`
+	Files  []string `json:"files"`
+	Hosts  int      `json:"hosts"`
+	Steps  []string `json:"steps"`
+	DryRun bool     `json:"dry_run,omitempty"`
+	Note   string   `json:"note,omitempty"` // stand-ins of a rehearsal
+}
+
+// Counts are the tasks of a host by status, and how many retries they took.
+type Counts struct {
+	OK      int `json:"ok"`
+	Changed int `json:"changed"`
+	Skipped int `json:"skipped"`
+	Ignored int `json:"ignored"`
+	Failed  int `json:"failed"`
+	Unreach int `json:"unreachable"`
+	Retried int `json:"retried"`
+}
+
+func (c *Counts) add(s Status) {
+	switch s {
+	case OK:
+		c.OK++
+	case Changed:
+		c.Changed++
+	case Skipped:
+		c.Skipped++
+	case Ignored:
+		c.Ignored++
+	case Failed:
+		c.Failed++
+	case Unreachable:
+		c.Unreach++
+	}
+}
+
+// Summary is the end of a run.
+type Summary struct {
+	Hosts       map[Status]int `json:"hosts"`
+	Interrupted bool           `json:"interrupted,omitempty"`
+	Budget      bool           `json:"budget,omitempty"` // stopped by the failure budget
+	Internal    string         `json:"internal,omitempty"`
+	Exit        int            `json:"exit"`
+}
+
+// Exit codes of a run, the first that applies.
+const (
+	ExitOK          = 0
+	ExitUsage       = 1
+	ExitFailed      = 2
+	ExitDiffers     = 3
+	ExitUnreachable = 4
+	ExitRefused     = 5
+	ExitBoth        = 6
+	ExitBudget      = 8
+	ExitInternal    = 70
+	ExitInterrupted = 130
+)
+
+func (s *Summary) exit() int {
+	failed, unreachable := s.Hosts[Failed] > 0, s.Hosts[Unreachable] > 0
+	switch {
+	case s.Interrupted:
+		return ExitInterrupted
+	case s.Internal != "":
+		return ExitInternal
+	case s.Budget:
+		return ExitBudget
+	case failed && unreachable:
+		return ExitBoth
+	case unreachable:
+		return ExitUnreachable
+	case failed:
+		return ExitFailed
+	}
+	return ExitOK
+}

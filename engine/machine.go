@@ -1,0 +1,722 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+
+	"esxiplan/engine/step"
+	"esxiplan/schema"
+)
+
+// Options choose what a run does.
+type Options struct {
+	Selection
+	DryRun      bool
+	InFlight    string // "" takes the plan's
+	MaxFailures string // "" is no budget
+}
+
+// Machine decides what happens next. It is pure: no goroutine, no clock, no I/O,
+// and the same outcomes in the same order give the same events and actions.
+type Machine struct {
+	plan   *schema.Plan
+	types  map[string]*step.Type
+	o      Options
+	chosen map[string]bool
+	lanes  []*lane
+	byHost map[string]*lane
+	facts  *schema.Object
+
+	inFlight      int            // bound for all hosts, -1 is none
+	groupInFlight map[string]int // bound by group
+	budget        int            // failures allowed, -1 is none
+
+	flying   map[string]int // hosts in flight by group; "" is all
+	inStep   map[string]int // hosts in a step, for throttle
+	failures int
+
+	interrupted bool
+	overBudget  bool
+	internal    string
+
+	events  []Event
+	actions []Action
+}
+
+// lane is one host's way through the plan.
+type lane struct {
+	host    *schema.Host
+	next    int // the step to start, or the one that runs
+	results map[string]cty.Value
+	facts   cty.Value
+	counts  Counts
+	began   bool
+	waiting bool // at a gate
+	done    bool
+	flying  bool
+	held    bool   // by the failure budget
+	broken  Status // "", or how a step ended that stopped the host
+	stopped bool   // by an interrupt
+	task    *running
+}
+
+// running is the task that a lane is busy with.
+type running struct {
+	step     *schema.Step
+	typ      *step.Type
+	task     Task
+	policy   policy
+	spent    time.Duration // attempts and pauses
+	errors   int
+	writes   int
+	throttle bool
+}
+
+// policy is what holds for one step of the plan: its own words over its type's.
+type policy struct {
+	retries         int
+	delay, maxDelay time.Duration
+	timeout         time.Duration
+}
+
+// New prepares a run. Diagnostics say what of the selection, or of the plan under
+// this selection, cannot work.
+func New(p *schema.Plan, types []*step.Type, o Options) (*Machine, hcl.Diagnostics) {
+	m := &Machine{plan: p, types: map[string]*step.Type{}, o: o, byHost: map[string]*lane{}, facts: schema.Of[step.Facts](),
+		groupInFlight: map[string]int{}, flying: map[string]int{}, inStep: map[string]int{}}
+	for _, t := range types {
+		m.types[t.Name] = t
+	}
+	chosen, diags := o.steps(p)
+	hosts, moreDiags := o.hosts(p)
+	diags = append(diags, moreDiags...)
+	m.chosen = chosen
+	for _, h := range hosts {
+		l := &lane{host: h, results: map[string]cty.Value{}}
+		m.lanes = append(m.lanes, l)
+		m.byHost[h.Name] = l
+	}
+	diags = append(diags, m.setLimits()...)
+	if !diags.HasErrors() {
+		diags = append(diags, p.CheckSteps(m.selection)...)
+	}
+	return m, diags
+}
+
+func (m *Machine) setLimits() hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	read := func(what, text string, hosts, least int) int {
+		n, err := limitOf(text, hosts, least)
+		if err != nil {
+			diags = append(diags, usage("Invalid limit", "%s: %v.", what, err))
+		}
+		return n
+	}
+	inFlight := m.o.InFlight
+	if inFlight == "" {
+		inFlight = m.plan.InFlight
+	}
+	m.inFlight = read("in_flight", inFlight, len(m.lanes), 1)
+	m.budget = read("--max-failures", m.o.MaxFailures, len(m.lanes), 0)
+	if m.budget >= 0 && m.inFlight < 0 {
+		m.inFlight = max(1, m.budget)
+	}
+	for _, g := range m.plan.Groups {
+		m.groupInFlight[g.Name] = read("in_flight of group "+g.Name, g.InFlight, len(g.Hosts), 1)
+	}
+	return diags
+}
+
+// Hosts lists the hosts of the run in plan order.
+func (m *Machine) Hosts() []*schema.Host {
+	var hosts []*schema.Host
+	for _, l := range m.lanes {
+		hosts = append(hosts, l.host)
+	}
+	return hosts
+}
+
+// Steps lists the chosen steps in plan order.
+func (m *Machine) Steps() []*schema.Step {
+	var steps []*schema.Step
+	for _, s := range m.plan.Steps {
+		if m.chosen[s.Name] {
+			steps = append(steps, s)
+		}
+	}
+	return steps
+}
+
+// Settings are what the guards of a host need to know of the plan and the run.
+func (m *Machine) Settings(h *schema.Host) step.Settings {
+	s := step.Settings{DryRun: m.o.DryRun}
+	for _, st := range m.plan.Steps {
+		t := m.types[st.Type]
+		s.Installs = s.Installs || t.Mounts && st.Applies(h)
+		s.WaitFollows = s.WaitFollows || t.Proves && st.Applies(h) && m.chosen[st.Name]
+	}
+	return s
+}
+
+// Wipes lists the hosts that this run may start an installer on.
+func (m *Machine) Wipes() []*schema.Host {
+	var hosts []*schema.Host
+	for _, l := range m.lanes {
+		resets := slices.ContainsFunc(m.Steps(), func(s *schema.Step) bool { return m.types[s.Type].Resets && s.Applies(l.host) })
+		if resets && m.Settings(l.host).Installs {
+			hosts = append(hosts, l.host)
+		}
+	}
+	return hosts
+}
+
+// selection says what the run does with a step on a host: it runs it, leaves it
+// out, or recalls its result because a step that runs needs it.
+func (m *Machine) selection(h *schema.Host, s *schema.Step) schema.Selection {
+	switch {
+	case m.byHost[h.Name] == nil || !s.Applies(h):
+		return schema.Skipped
+	case m.chosen[s.Name]:
+		return schema.Runs
+	case m.types[s.Type].Recall != nil && m.needed(h, s.Name):
+		return schema.Recalled
+	}
+	return schema.Skipped
+}
+
+func (m *Machine) needed(h *schema.Host, name string) bool {
+	return slices.ContainsFunc(m.plan.Steps, func(s *schema.Step) bool {
+		return m.chosen[s.Name] && s.Applies(h) && s.RefersTo("step", name)
+	})
+}
+
+func (m *Machine) needsFacts(l *lane) bool {
+	return slices.ContainsFunc(m.plan.Steps, func(s *schema.Step) bool {
+		return m.selection(l.host, s) != schema.Skipped && s.RefersTo("host", "facts")
+	})
+}
+
+// Start begins the run: each host as far as the gates let it.
+func (m *Machine) Start() ([]Event, []Action) {
+	for _, l := range m.lanes {
+		m.advance(l)
+	}
+	return m.flush()
+}
+
+func (m *Machine) flush() ([]Event, []Action) {
+	for again := true; again; {
+		again = false
+		for _, l := range m.lanes {
+			if l.waiting {
+				m.advance(l)
+				again = again || !l.waiting
+			}
+		}
+	}
+	events, actions := m.events, m.actions
+	m.events, m.actions = nil, nil
+	return events, actions
+}
+
+func (m *Machine) emit(l *lane, e Event) {
+	e.Host, e.Group = l.host.Name, l.host.Group
+	m.events = append(m.events, e)
+}
+
+// advance takes a lane on until it is busy, at a gate, or at its end.
+func (m *Machine) advance(l *lane) {
+	l.waiting = false
+	if !l.began && !m.interrupted && m.needsFacts(l) {
+		m.begin(l)
+		m.act(l, &running{step: m.plan.Steps[0], task: Task{ID: TaskID{l.host.Name, factsStep}, Mode: ModeFacts, Attempt: 1}, policy: policy{retries: 3, delay: 5 * time.Second, maxDelay: time.Minute}}, 0)
+		return
+	}
+	for ; l.next < len(m.plan.Steps); l.next++ {
+		s := m.plan.Steps[l.next]
+		if !m.due(l, s) {
+			m.skipSilently(l, s)
+			continue
+		}
+		if m.selection(l.host, s) == schema.Runs && !m.gate(l, s) {
+			return
+		}
+		if m.start(l, s) {
+			return
+		}
+	}
+	m.finish(l)
+}
+
+// due reports whether the lane, in the state in which it is, takes the step.
+func (m *Machine) due(l *lane, s *schema.Step) bool {
+	if m.selection(l.host, s) == schema.Skipped {
+		return false
+	}
+	if m.interrupted {
+		l.stopped = true
+	}
+	if l.stopped {
+		return s.Policy.RunOn == "always" && l.began
+	}
+	if l.held {
+		return false
+	}
+	switch s.Policy.RunOn {
+	case "always":
+		return true
+	case "failure":
+		return l.broken != ""
+	}
+	return l.broken == ""
+}
+
+func (m *Machine) skipSilently(l *lane, s *schema.Step) {
+	l.results[s.Name] = m.types[s.Type].Result.Null()
+}
+
+// gate holds a lane back: at a barrier, before a full step, before too many
+// hosts are in flight. A budget that is used up ends the lane instead.
+func (m *Machine) gate(l *lane, s *schema.Step) bool {
+	t := m.types[s.Type]
+	open := !s.Policy.Barrier || m.allArrived(l.next)
+	if s.Policy.Throttle != nil && m.inStep[s.Name] >= *s.Policy.Throttle {
+		open = false
+	}
+	if t.Writes && !l.flying || t.Resets {
+		if m.budget >= 0 && m.failures > m.budget {
+			m.hold(l)
+			return false
+		}
+	}
+	if t.Writes && !l.flying && !m.mayFly(l) {
+		open = false
+	}
+	l.waiting = !open
+	return open
+}
+
+func (m *Machine) hold(l *lane) {
+	l.held, m.overBudget = true, true
+	m.advance(l)
+}
+
+// allArrived reports whether no host is still on its way to a step. A host that
+// failed or was stopped has arrived.
+func (m *Machine) allArrived(index int) bool {
+	for _, l := range m.lanes {
+		gathering := l.task != nil && l.task.task.Mode == ModeFacts
+		if !l.done && !l.held && l.broken == "" && !l.stopped && (l.next < index || gathering) {
+			return false
+		}
+	}
+	return true
+}
+
+func (m *Machine) mayFly(l *lane) bool {
+	group := m.groupInFlight[l.host.Group]
+	return (m.inFlight < 0 || m.flying[""] < m.inFlight) && (group < 0 || m.flying[l.host.Group] < group)
+}
+
+func (m *Machine) begin(l *lane) {
+	if !l.began {
+		l.began = true
+		m.emit(l, Event{Kind: HostStarted})
+	}
+}
+
+// start begins a step. It reports false when the step is over at once: skipped,
+// done already, or failed before it ran.
+func (m *Machine) start(l *lane, s *schema.Step) bool {
+	t := m.types[s.Type]
+	scope := schema.Scope{Host: l.host, Facts: l.facts, Results: l.results}
+	recall := m.selection(l.host, s) == schema.Recalled
+	if !recall {
+		m.begin(l)
+		if over := m.conditions(l, s, scope); over {
+			return false
+		}
+	}
+	arguments, diags := m.plan.Arguments(s, scope)
+	if diags.HasErrors() {
+		m.end(l, s, Failed, FromDiagnostic(diags[0]), nil)
+		return false
+	}
+	if !arguments.IsWhollyKnown() {
+		m.skip(l, s, "decided during the run")
+		return false
+	}
+	b, err := ctyjson.Marshal(arguments, arguments.Type())
+	if err != nil {
+		m.end(l, s, Failed, problemOf(s, err), nil)
+		return false
+	}
+	r := &running{step: s, typ: t, policy: policyOf(s, t), task: Task{ID: TaskID{l.host.Name, s.Name}, Type: s.Type, Arguments: b, Attempt: 1, Always: l.stopped || m.interrupted}}
+	if recall {
+		r.task.Mode = ModeRecall
+	} else {
+		m.take(l, s, t, r)
+		m.emit(l, Event{Kind: StepStarted, Step: s.Name, Type: s.Type})
+	}
+	m.act(l, r, 0)
+	return true
+}
+
+// conditions judges when and done_when; true means that the step is over.
+func (m *Machine) conditions(l *lane, s *schema.Step, scope schema.Scope) bool {
+	for _, name := range []string{"when", "done_when"} {
+		value, given, err := m.plan.Condition(s, name, scope)
+		switch {
+		case err != nil:
+			m.end(l, s, Failed, conditionProblem(s, name, err), nil)
+			return true
+		case !given:
+		case !value.IsKnown():
+			m.skip(l, s, "decided during the run")
+			return true
+		case name == "when" && value.False():
+			m.skip(l, s, "when is false")
+			return true
+		case name == "done_when" && value.True():
+			m.skipSilently(l, s)
+			m.emit(l, Event{Kind: StepDone, Step: s.Name, Type: s.Type, Status: OK, Text: "done_when is true"})
+			l.counts.add(OK)
+			return true
+		}
+	}
+	return false
+}
+
+func conditionProblem(s *schema.Step, name string, err error) *Problem {
+	p := &Problem{Summary: fmt.Sprintf("The condition %s cannot be evaluated", name), Detail: err.Error(), At: place(s.Conditions[name].Expr.Range())}
+	var diags hcl.Diagnostics
+	if errors.As(err, &diags) && len(diags) > 0 {
+		p.Detail = diags[0].Detail
+	}
+	return p
+}
+
+func (m *Machine) skip(l *lane, s *schema.Step, why string) {
+	m.skipSilently(l, s)
+	m.emit(l, Event{Kind: StepDone, Step: s.Name, Type: s.Type, Status: Skipped, Text: why})
+	l.counts.add(Skipped)
+}
+
+// take counts the host against the limits of the step and of the run.
+func (m *Machine) take(l *lane, s *schema.Step, t *step.Type, r *running) {
+	if s.Policy.Throttle != nil {
+		m.inStep[s.Name]++
+		r.throttle = true
+	}
+	if t.Writes && !l.flying {
+		l.flying = true
+		m.flying[""]++
+		m.flying[l.host.Group]++
+	}
+}
+
+func policyOf(s *schema.Step, t *step.Type) policy {
+	p := policy{t.Policy.Retries, t.Policy.Delay, t.Policy.MaxDelay, t.Policy.Timeout}
+	_, until := s.Conditions["until"]
+	if until && p.retries == 0 {
+		p.retries, p.delay = 3, 5*time.Second
+	}
+	if s.Policy.Retries != nil {
+		p.retries, p.timeout = *s.Policy.Retries, 0
+	}
+	set := func(d *schema.Duration, into *time.Duration) {
+		if d != nil {
+			*into = time.Duration(*d)
+		}
+	}
+	set(s.Policy.Delay, &p.delay)
+	set(s.Policy.MaxDelay, &p.maxDelay)
+	set(s.Policy.Timeout, &p.timeout)
+	p.maxDelay = max(p.maxDelay, p.delay)
+	return p
+}
+
+func (m *Machine) act(l *lane, r *running, after time.Duration) {
+	l.task = r
+	r.spent += after
+	if r.policy.timeout > 0 {
+		r.task.Limit = max(r.policy.timeout-r.spent, time.Millisecond)
+	}
+	m.actions = append(m.actions, Action{r.task, after})
+}
+
+// Fold takes in how an attempt ended.
+func (m *Machine) Fold(id TaskID, o Outcome) ([]Event, []Action) {
+	l := m.byHost[id.Host]
+	if l == nil || l.task == nil || l.task.task.ID != id {
+		m.internal = fmt.Sprintf("an outcome came for %s on %s, which does not run", id.Step, id.Host)
+		return nil, nil
+	}
+	r := l.task
+	r.spent += o.Elapsed
+	r.writes += o.Writes
+	switch {
+	case o.Internal != "":
+		m.internal = o.Internal
+		m.close(l, Failed, &Problem{Summary: "Internal error", Detail: o.Internal}, nil)
+	case o.Interrupted:
+		l.stopped = true
+		m.close(l, NotRun, nil, nil)
+	case o.Problem != nil:
+		m.foldError(l, r, o)
+	default:
+		m.foldResult(l, r, o)
+	}
+	if !l.done && l.task == nil {
+		m.advance(l)
+	}
+	return m.flush()
+}
+
+func (m *Machine) foldError(l *lane, r *running, o Outcome) {
+	status := Failed
+	if o.Class == step.Unreachable {
+		status = Unreachable
+	}
+	r.errors++
+	pause := backoff(r.policy, r.errors, r.task)
+	if o.Class == step.Final || !m.again(l, r, pause, o.Problem) {
+		m.close(l, status, o.Problem, nil)
+	}
+}
+
+// backoff doubles the delay with each error, up to the maximum, and spreads it by
+// a fifth so that hosts do not knock in step; the spread comes from the task's
+// name, for the machine has no dice.
+func backoff(p policy, errors int, t Task) time.Duration {
+	d := p.delay << min(errors-1, 10)
+	if d > p.maxDelay || d < 0 {
+		d = p.maxDelay
+	}
+	h := fnv.New32a()
+	fmt.Fprint(h, t.ID.Host, t.ID.Step, t.Attempt)
+	return d - d/10 + d/5*time.Duration(h.Sum32()%1000)/1000
+}
+
+// again schedules a further attempt where retries and time are left.
+func (m *Machine) again(l *lane, r *running, pause time.Duration, why *Problem) bool {
+	if r.task.Attempt > r.policy.retries || m.interrupted {
+		return false
+	}
+	if r.policy.timeout > 0 && r.spent+pause >= r.policy.timeout {
+		return false
+	}
+	r.task.Attempt++
+	if why != nil { // a condition that does not hold yet is no retry
+		l.counts.Retried++
+	}
+	if r.task.Mode == ModeRun {
+		m.emit(l, Event{Kind: Retried, Step: r.step.Name, Type: r.step.Type, Attempt: r.task.Attempt, Problem: why, Delay: Seconds(pause)})
+	}
+	m.act(l, r, pause)
+	return true
+}
+
+// foldResult judges failed_when, then until.
+func (m *Machine) foldResult(l *lane, r *running, o Outcome) {
+	if r.task.Mode == ModeFacts {
+		facts, err := m.facts.FromJSON(o.Result)
+		if err != nil {
+			m.internal = "facts: " + err.Error()
+		}
+		l.facts, l.task = facts, nil
+		return
+	}
+	result, err := r.typ.Result.FromJSON(o.Result)
+	if err != nil {
+		m.internal = fmt.Sprintf("result of %s: %v", r.step.Type, err)
+		m.close(l, Failed, &Problem{Summary: "Internal error", Detail: m.internal}, nil)
+		return
+	}
+	l.results[r.step.Name] = result
+	if r.task.Mode == ModeRecall {
+		l.task = nil
+		l.next++
+		return
+	}
+	scope := schema.Scope{Host: l.host, Facts: l.facts, Results: l.results, Result: result, Attempt: r.task.Attempt}
+	failed, _, err := m.plan.Condition(r.step, "failed_when", scope)
+	if err != nil {
+		m.close(l, Failed, conditionProblem(r.step, "failed_when", err), o.Result)
+		return
+	}
+	if failed != cty.NilVal && failed.IsKnown() && failed.True() {
+		m.close(l, Failed, &Problem{Summary: "failed_when is true", Detail: "The step came to a result that the plan calls a failure.", At: place(r.step.Conditions["failed_when"].Expr.Range())}, o.Result)
+		return
+	}
+	m.judgeUntil(l, r, o, scope)
+}
+
+func (m *Machine) judgeUntil(l *lane, r *running, o Outcome, scope schema.Scope) {
+	met, err := m.met(r, scope)
+	if err != nil {
+		m.close(l, Failed, conditionProblem(r.step, "until", err), o.Result)
+		return
+	}
+	if !met && !m.o.DryRun {
+		r.errors = 0
+		if m.again(l, r, r.policy.delay, nil) {
+			return
+		}
+		m.close(l, Failed, unmet(r, o.Result), o.Result)
+		return
+	}
+	status := OK
+	if r.writes > 0 {
+		status = Changed
+	}
+	m.close(l, status, nil, o.Result)
+}
+
+// met judges the plan's until, else the attribute that the step type names.
+func (m *Machine) met(r *running, scope schema.Scope) (bool, error) {
+	value, given, err := m.plan.Condition(r.step, "until", scope)
+	if err != nil {
+		return false, err
+	}
+	if given {
+		return !value.IsKnown() || value.True(), nil
+	}
+	if r.typ.Until == "" {
+		return true, nil
+	}
+	attribute := scope.Result.GetAttr(r.typ.Until)
+	return !attribute.IsNull() && attribute.True(), nil
+}
+
+// unmet explains a goal that was not reached, in the step's own words where its
+// result has a `reason`.
+func unmet(r *running, result json.RawMessage) *Problem {
+	p := &Problem{Summary: "The goal was not reached in time", At: place(r.step.Range),
+		Detail: fmt.Sprintf("After %d attempts in %s the condition of this step still does not hold.", r.task.Attempt, r.spent.Round(time.Second))}
+	var told struct {
+		Reason string `json:"reason"`
+	}
+	if json.Unmarshal(result, &told) == nil && told.Reason != "" {
+		p.Summary = firstUpper(told.Reason)
+	}
+	return p
+}
+
+// close ends the lane's task.
+func (m *Machine) close(l *lane, status Status, p *Problem, result json.RawMessage) {
+	r := l.task
+	defer func() { l.task = nil }()
+	if r.throttle {
+		m.inStep[r.step.Name]--
+	}
+	switch {
+	case r.task.Mode == ModeFacts && p != nil:
+		m.emit(l, Event{Kind: StepDone, Step: factsStep, Status: status, Problem: p})
+		m.fail(l, status)
+	case r.task.Mode != ModeFacts:
+		m.end(l, r.step, status, p, result)
+		l.next++
+	}
+}
+
+// end reports how a step ended and what that means for the host.
+func (m *Machine) end(l *lane, s *schema.Step, status Status, p *Problem, result json.RawMessage) {
+	bad := status == Failed || status == Unreachable
+	if bad && s.Policy.OnError == "continue" {
+		status, bad = Ignored, false
+	}
+	e := Event{Kind: StepDone, Step: s.Name, Type: s.Type, Status: status, Problem: p, Result: result}
+	if status == NotRun {
+		e.Text = "interrupted"
+	}
+	if l.task != nil {
+		e.Attempt, e.Elapsed = l.task.task.Attempt, Seconds(l.task.spent)
+	}
+	m.emit(l, e)
+	if l.results[s.Name] == cty.NilVal || bad || status == Ignored {
+		m.skipSilently(l, s)
+	}
+	if bad {
+		m.fail(l, status)
+		return
+	}
+	l.counts.add(status)
+}
+
+func (m *Machine) fail(l *lane, status Status) {
+	l.counts.add(status)
+	if l.broken == "" {
+		m.failures++
+		l.broken = status
+	}
+}
+
+func (m *Machine) finish(l *lane) {
+	if l.done {
+		return
+	}
+	l.done = true
+	if l.flying {
+		m.flying[""]--
+		m.flying[l.host.Group]--
+	}
+	m.emit(l, Event{Kind: HostDone, Status: l.status(), Counts: &l.counts, Text: l.remark()})
+}
+
+func (l *lane) status() Status {
+	switch {
+	case l.broken != "":
+		return l.broken
+	case l.stopped, l.held, !l.began:
+		return NotRun
+	case l.counts.Changed > 0:
+		return Changed
+	}
+	return OK
+}
+
+func (l *lane) remark() string {
+	switch {
+	case l.broken != "":
+		return ""
+	case l.held:
+		return "held back by the failure budget"
+	case l.stopped, !l.began:
+		return "interrupted"
+	}
+	return ""
+}
+
+// Interrupt stops the run: what waits at a gate does not start; what runs is
+// folded when it ends; steps with run_on = "always" still run.
+func (m *Machine) Interrupt() ([]Event, []Action) {
+	m.interrupted = true
+	for _, l := range m.lanes {
+		if !l.done && l.task == nil {
+			l.stopped = true
+			l.waiting = true
+		}
+	}
+	return m.flush()
+}
+
+// Done reports whether all hosts are at their end, and how the run ended.
+func (m *Machine) Done() (Summary, bool) {
+	s := Summary{Hosts: map[Status]int{}, Interrupted: m.interrupted, Budget: m.overBudget, Internal: m.internal}
+	done := true
+	for _, l := range m.lanes {
+		done = done && l.done
+		s.Hosts[l.status()]++
+	}
+	s.Exit = s.exit()
+	return s, done
+}

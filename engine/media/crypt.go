@@ -1,0 +1,151 @@
+package media
+
+import (
+	"crypto/rand"
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"hash"
+	"strings"
+)
+
+// cryptRounds is the default of the scheme, and the only number that ESXi takes:
+// it rejects "$6$rounds=…$".
+const cryptRounds = 5000
+
+const cryptAlphabet = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// newSalt returns 16 random characters of the crypt alphabet.
+func newSalt() string {
+	b := make([]byte, 16)
+	rand.Read(b)
+	for i := range b {
+		b[i] = cryptAlphabet[b[i]&63]
+	}
+	return string(b)
+}
+
+// newToken returns 128 random bits in hexadecimal.
+func newToken() string {
+	b := make([]byte, 16)
+	rand.Read(b)
+	return hex.EncodeToString(b)
+}
+
+// CryptPassword hashes a password as "$6$salt$…" (SHA-512 crypt by U. Drepper,
+// the scheme of Linux and ESXi). The salt has at most 16 characters.
+func CryptPassword(password, salt string) string {
+	p, s := []byte(password), []byte(salt)
+
+	alternate := sum(func(h hash.Hash) { h.Write(p); h.Write(s); h.Write(p) })
+	digest := sum(func(h hash.Hash) {
+		h.Write(p)
+		h.Write(s)
+		h.Write(stretch(alternate, len(p)))
+		for n := len(p); n > 0; n >>= 1 {
+			if n&1 == 1 {
+				h.Write(alternate)
+			} else {
+				h.Write(p)
+			}
+		}
+	})
+	ps := stretch(sum(func(h hash.Hash) {
+		for range p {
+			h.Write(p)
+		}
+	}), len(p))
+	ss := stretch(sum(func(h hash.Hash) {
+		for range 16 + int(digest[0]) {
+			h.Write(s)
+		}
+	}), len(s))
+
+	for round := range cryptRounds {
+		digest = sum(func(h hash.Hash) { mix(h, round, digest, ps, ss) })
+	}
+	return "$6$" + salt + "$" + cryptEncode(digest)
+}
+
+func mix(h hash.Hash, round int, digest, ps, ss []byte) {
+	first, last := digest, ps
+	if round&1 == 1 {
+		first, last = ps, digest
+	}
+	h.Write(first)
+	if round%3 != 0 {
+		h.Write(ss)
+	}
+	if round%7 != 0 {
+		h.Write(ps)
+	}
+	h.Write(last)
+}
+
+func sum(write func(hash.Hash)) []byte {
+	h := sha512.New()
+	write(h)
+	return h.Sum(nil)
+}
+
+func stretch(b []byte, n int) []byte {
+	out := make([]byte, 0, n+len(b))
+	for len(out) < n {
+		out = append(out, b...)
+	}
+	return out[:n]
+}
+
+// cryptEncode writes the digest in the scheme's own order of bytes: three at a
+// time, each triple one step further round, as four characters, low bits first.
+func cryptEncode(d []byte) string {
+	var out strings.Builder
+	put := func(v uint, n int) {
+		for range n {
+			out.WriteByte(cryptAlphabet[v&63])
+			v >>= 6
+		}
+	}
+	a, b, c := 0, 21, 42
+	for range 21 {
+		put(uint(d[a])<<16|uint(d[b])<<8|uint(d[c]), 4)
+		a, b, c = b+1, c+1, a+1
+	}
+	put(uint(d[63]), 2)
+	return out.String()
+}
+
+// CheckRootPassword applies what the installer and ESXi's default policy demand:
+// 7 to 40 printable ASCII characters of three classes, where a leading capital
+// and a trailing digit do not count as classes of their own. ESXi does not apply
+// it to a hash; but then its own tools refuse the password later.
+func CheckRootPassword(password string) error {
+	if len(password) < 7 || len(password) > 40 {
+		return errors.New("esxi.root_password must have 7 to 40 characters; ESXi accepts no other")
+	}
+	classes := map[int]bool{}
+	for i, c := range []byte(password) {
+		switch {
+		case c < ' ' || c > '~':
+			return errors.New("esxi.root_password may hold printable ASCII characters only")
+		case c >= 'A' && c <= 'Z':
+			classes[0] = classes[0] || i > 0
+		case c >= 'a' && c <= 'z':
+			classes[1] = true
+		case c >= '0' && c <= '9':
+			classes[2] = classes[2] || i < len(password)-1
+		default:
+			classes[3] = true
+		}
+	}
+	n := 0
+	for _, counts := range classes {
+		if counts {
+			n++
+		}
+	}
+	if n < 3 {
+		return errors.New("esxi.root_password is too simple for ESXi: it needs three of capitals, small letters, digits and other characters, where a leading capital and a trailing digit do not count")
+	}
+	return nil
+}

@@ -1,0 +1,104 @@
+package media
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// DialFunc opens a connection; it lets plan addresses be reached elsewhere.
+type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+
+// userAgent marks our own reads, which are no proof that a BMC reads.
+const userAgent = "esxiplan"
+
+// fetcher reads images through their URL.
+type fetcher struct{ client *http.Client }
+
+func newFetcher(dial DialFunc) *fetcher {
+	t := &http.Transport{DialContext: dial, DisableCompression: true, MaxIdleConnsPerHost: 2, IdleConnTimeout: 10 * time.Second}
+	return &fetcher{&http.Client{Transport: t, Timeout: 20 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return errors.New("the server redirects, which BMCs do not follow")
+	}}}
+}
+
+// fetch demands what BMCs demand of a web server: a HEAD with the length, and
+// ranges. Where the content is known, what was laid over is compared byte by byte.
+func (f *fetcher) fetch(ctx context.Context, url string, want *Image) error {
+	resp, err := f.do(ctx, http.MethodHead, url, "")
+	if err != nil {
+		return err
+	}
+	if want != nil && resp.ContentLength != want.Size() {
+		return &ErrFetch{url, fmt.Sprintf("the server says %d bytes, the image has %d: it serves another folder, or an older file", resp.ContentLength, want.Size()), true}
+	}
+	if want == nil {
+		return f.compare(ctx, url, 16*Sector+1, []byte("CD001"))
+	}
+	for _, c := range want.chunks {
+		if err := f.compare(ctx, url, c.off, c.data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *fetcher) compare(ctx context.Context, url string, off int64, want []byte) error {
+	resp, err := f.do(ctx, http.MethodGet, url, fmt.Sprintf("bytes=%d-%d", off, off+int64(len(want))-1))
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(resp.body, want) {
+		return &ErrFetch{url, fmt.Sprintf("bytes %d to %d are not those of the image: it serves another file", off, off+int64(len(want))-1), true}
+	}
+	return nil
+}
+
+type fetched struct {
+	*http.Response
+	body []byte
+}
+
+func (f *fetcher) do(ctx context.Context, method, url, ranges string) (fetched, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, nil)
+	if err != nil {
+		return fetched{}, &ErrFetch{url, err.Error(), true}
+	}
+	req.Header.Set("User-Agent", userAgent)
+	want := http.StatusOK
+	if ranges != "" {
+		req.Header.Set("Range", ranges)
+		want = http.StatusPartialContent
+	}
+	resp, err := f.client.Do(req)
+	if err != nil {
+		return fetched{}, &ErrFetch{url, err.Error(), false}
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != want {
+		return fetched{}, &ErrFetch{url, refusal(resp.StatusCode, ranges != ""), resp.StatusCode < 500}
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 8<<20))
+	if err != nil {
+		return fetched{}, &ErrFetch{url, err.Error(), false}
+	}
+	return fetched{resp, body}, nil
+}
+
+func refusal(status int, ranged bool) string {
+	text := fmt.Sprintf("the web server answers %d %s", status, http.StatusText(status))
+	switch {
+	case status == http.StatusForbidden:
+		return text + ": it may not read the folder, or does not allow this client"
+	case status == http.StatusNotFound:
+		return text + ": media.url and media.directory do not name the same folder"
+	case ranged && status == http.StatusOK:
+		return "the web server ignores Range requests, which BMCs need; use nginx, Apache or esxiplan serve"
+	}
+	return text
+}

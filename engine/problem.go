@@ -1,0 +1,67 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
+	"esxiplan/engine/step"
+	"esxiplan/schema"
+)
+
+// Problem is an error of an attempt, or a diagnostic, as plain data.
+type Problem struct {
+	Summary string `json:"summary"`
+	Detail  string `json:"detail,omitempty"`
+	At      string `json:"at,omitempty"` // file:line:column in the plan
+	Warning bool   `json:"warning,omitempty"`
+}
+
+// FromDiagnostic turns a diagnostic into data.
+func FromDiagnostic(d *hcl.Diagnostic) *Problem {
+	p := &Problem{Summary: d.Summary, Detail: d.Detail, Warning: d.Severity == hcl.DiagWarning}
+	if d.Subject != nil {
+		p.At = place(*d.Subject)
+	}
+	return p
+}
+
+func place(r hcl.Range) string {
+	return fmt.Sprintf("%s:%d:%d", r.Filename, r.Start.Line, r.Start.Column)
+}
+
+// problemOf turns an error of an attempt into data: the one place where errors
+// of steps and doors become what people read.
+func problemOf(s *schema.Step, err error) *Problem {
+	p := &Problem{Summary: firstUpper(err.Error()), At: place(s.Range)}
+	var refusal *step.Refusal
+	var argument *schema.ArgumentError
+	switch {
+	case errors.As(err, &refusal):
+		p.Summary, p.Detail = "Refused: "+refusal.Reason, refusal.Next+"."
+	case errors.As(err, &argument):
+		p.At = place(argumentRange(s, argument.Path))
+	}
+	return p
+}
+
+func argumentRange(s *schema.Step, path cty.Path) hcl.Range {
+	if len(path) > 0 {
+		if name, ok := path[0].(cty.GetAttrStep); ok {
+			if attr, ok := s.Arguments[name.Name]; ok {
+				return attr.Expr.Range()
+			}
+		}
+	}
+	return s.Range
+}
+
+func firstUpper(text string) string {
+	if text == "" {
+		return text
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
+}

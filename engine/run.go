@@ -1,0 +1,125 @@
+package engine
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Driver is the local driver: a goroutine per attempt, a clock, a bound on how
+// many hosts do something at once.
+type Driver struct {
+	Machine *Machine
+	Worker  *Worker
+	Forks   int
+}
+
+type folded struct {
+	id      TaskID
+	outcome Outcome
+}
+
+// Run runs the machine to its end. When ctx ends, attempts under way are
+// cancelled, steps with run_on = "always" still run, and sessions are closed;
+// when hard ends, too, nothing is waited for any more.
+func (d *Driver) Run(ctx, hard context.Context) (Summary, error) {
+	r := &localRun{Driver: d, ctx: ctx, hard: hard, slots: make(chan struct{}, max(1, d.Forks)), done: make(chan folded)}
+	events, actions := d.Machine.Start()
+	r.handle(events, actions)
+	interrupted := ctx.Done()
+	for {
+		if _, over := d.Machine.Done(); over && r.busy == 0 {
+			break
+		}
+		select {
+		case f := <-r.done:
+			r.busy--
+			r.handle(d.Machine.Fold(f.id, f.outcome))
+		case <-interrupted:
+			interrupted = nil
+			r.handle(d.Machine.Interrupt())
+		}
+	}
+	r.closing.Wait()
+	s, _ := d.Machine.Done()
+	if s.Internal == "" && r.err != nil {
+		s.Internal = r.err.Error()
+		s.Exit = s.exit()
+	}
+	return s, r.err
+}
+
+type localRun struct {
+	*Driver
+	ctx, hard context.Context
+	slots     chan struct{}
+	done      chan folded
+	busy      int
+	closing   sync.WaitGroup
+	err       error // of the journal
+}
+
+// handle journals and shows events, and starts actions.
+func (r *localRun) handle(events []Event, actions []Action) {
+	for _, e := range events {
+		e.Time = r.Worker.Clock.Now()
+		if err := r.Worker.Journal.Note(e); err != nil {
+			r.err = err
+		}
+		if e.Kind == HostDone {
+			r.close(e.Host)
+		}
+	}
+	for _, a := range actions {
+		r.busy++
+		go r.act(a)
+	}
+}
+
+// close ends the host's sessions; a failure is a warning, no more.
+func (r *localRun) close(host string) {
+	r.closing.Go(func() {
+		if err := r.Worker.Close(r.hard, host); err != nil {
+			r.Worker.Journal.Note(Event{Kind: Warned, Time: r.Worker.Clock.Now(), Host: host, Text: err.Error()})
+		}
+	})
+}
+
+func (r *localRun) act(a Action) {
+	ctx := r.ctx
+	if a.Task.Always {
+		ctx = r.hard
+	}
+	if r.pause(ctx, a.After) != nil || r.take(ctx) != nil {
+		r.done <- folded{a.Task.ID, Outcome{Interrupted: true}}
+		return
+	}
+	defer func() { <-r.slots }()
+	o := r.Worker.Do(ctx, a.Task, r.sleep)
+	r.done <- folded{a.Task.ID, o}
+}
+
+func (r *localRun) pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	return r.Worker.Clock.Sleep(ctx, d)
+}
+
+// take waits for one of the slots that --forks gives.
+func (r *localRun) take(ctx context.Context) error {
+	select {
+	case r.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// sleep gives the slot back while a step waits.
+func (r *localRun) sleep(ctx context.Context, d time.Duration) error {
+	<-r.slots
+	err := r.Worker.Clock.Sleep(ctx, d)
+	r.slots <- struct{}{}
+	return err
+}

@@ -1,0 +1,185 @@
+package engine
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"esxiplan/schema"
+)
+
+// Selection chooses steps by tags and hosts by patterns, as Ansible does.
+type Selection struct {
+	Tags     []string
+	SkipTags []string
+	Limit    []string
+	StartAt  string // name of the first step
+}
+
+// specialTags have a meaning of their own.
+var specialTags = []string{"all", "always", "never", "tagged", "untagged"}
+
+// words splits what people give to --tags: several times, by commas, by blanks.
+func words(values []string) []string {
+	var out []string
+	for _, v := range values {
+		out = append(out, strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' })...)
+	}
+	return out
+}
+
+// Tags lists the plan's tags in order of appearance.
+func Tags(p *schema.Plan) []string {
+	var tags []string
+	for _, s := range p.Steps {
+		for _, t := range s.Policy.Tags {
+			if !slices.Contains(tags, t) {
+				tags = append(tags, t)
+			}
+		}
+	}
+	return tags
+}
+
+// steps picks the steps that the tags choose.
+func (s Selection) steps(p *schema.Plan) (map[string]bool, hcl.Diagnostics) {
+	var diags hcl.Diagnostics
+	known := append(Tags(p), specialTags...)
+	tags, skip := words(s.Tags), words(s.SkipTags)
+	for _, t := range append(slices.Clone(tags), skip...) {
+		if !slices.Contains(known, t) {
+			diags = append(diags, usage("Unknown tag", "No step has the tag %q; the tags are %s%s", t, strings.Join(Tags(p), ", "), schema.DidYouMean(t, known)))
+		}
+	}
+	chosen := map[string]bool{}
+	started := s.StartAt == ""
+	for _, st := range p.Steps {
+		started = started || st.Name == s.StartAt
+		if started && wanted(st.Policy.Tags, tags, skip) {
+			chosen[st.Name] = true
+		}
+	}
+	if !started {
+		diags = append(diags, usage("Unknown step", "The plan has no step %q to start at.", s.StartAt))
+	}
+	if len(chosen) == 0 && !diags.HasErrors() {
+		diags = append(diags, usage("Nothing to run", "No step is left by --tags, --skip-tags and --start-at. See esxiplan list tags."))
+	}
+	return chosen, diags
+}
+
+func wanted(have, tags, skip []string) bool {
+	if len(tags) == 0 {
+		tags = []string{"all"}
+	}
+	return matchesTags(have, tags, true) && !matchesTags(have, skip, false)
+}
+
+// matchesTags is Ansible's rule: `always` joins every choice, `never` only one
+// that names it or another tag of the step.
+func matchesTags(have, tags []string, choosing bool) bool {
+	named := slices.ContainsFunc(have, func(t string) bool { return slices.Contains(tags, t) })
+	if choosing && slices.Contains(have, "always") || named {
+		return true
+	}
+	if slices.Contains(have, "never") {
+		return false
+	}
+	return slices.Contains(tags, "all") ||
+		slices.Contains(tags, "tagged") && len(have) > 0 ||
+		slices.Contains(tags, "untagged") && len(have) == 0
+}
+
+// hosts picks the hosts that --limit leaves: names, groups and globs, joined;
+// `!x` takes away, `&x` keeps only what is in x, too.
+func (s Selection) hosts(p *schema.Plan) ([]*schema.Host, hcl.Diagnostics) {
+	var diags hcl.Diagnostics
+	all := p.Hosts()
+	patterns := words(s.Limit)
+	if len(patterns) == 0 {
+		return all, nil
+	}
+	chosen := map[*schema.Host]bool{}
+	if strings.ContainsAny(patterns[0][:1], "!&") {
+		patterns = append([]string{"all"}, patterns...)
+	}
+	for _, pattern := range patterns {
+		sign, name := byte(0), pattern
+		if pattern[0] == '!' || pattern[0] == '&' {
+			sign, name = pattern[0], pattern[1:]
+		}
+		found := map[*schema.Host]bool{}
+		for _, h := range all {
+			if matchesHost(h, name) {
+				found[h] = true
+			}
+		}
+		if len(found) == 0 {
+			diags = append(diags, usage("Unknown host", "--limit: no host or group matches %q%s", name, schema.DidYouMean(name, hostNames(p))))
+		}
+		for _, h := range all {
+			switch {
+			case sign == 0 && found[h]:
+				chosen[h] = true
+			case sign == '!' && found[h], sign == '&' && !found[h]:
+				delete(chosen, h)
+			}
+		}
+	}
+	var out []*schema.Host
+	for _, h := range all {
+		if chosen[h] {
+			out = append(out, h)
+		}
+	}
+	if len(out) == 0 && !diags.HasErrors() {
+		diags = append(diags, usage("Nothing to run", "--limit leaves no host. See esxiplan list hosts."))
+	}
+	return out, diags
+}
+
+func matchesHost(h *schema.Host, pattern string) bool {
+	if pattern == "all" || pattern == h.Name || pattern == h.Group {
+		return true
+	}
+	name, _ := path.Match(pattern, h.Name)
+	group, _ := path.Match(pattern, h.Group)
+	return name || group
+}
+
+func hostNames(p *schema.Plan) []string {
+	var names []string
+	for _, g := range p.Groups {
+		names = append(names, g.Name)
+		for _, h := range g.Hosts {
+			names = append(names, h.Name)
+		}
+	}
+	return names
+}
+
+func usage(summary, format string, values ...any) *hcl.Diagnostic {
+	return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: fmt.Sprintf(format, values...)}
+}
+
+// limitOf reads a number of hosts or a percentage of them; "" is no limit (-1).
+// A percentage of a few hosts is at least one for in_flight, and may be none
+// for a budget.
+func limitOf(text string, hosts, least int) (int, error) {
+	if text == "" {
+		return -1, nil
+	}
+	number, percent := strings.CutSuffix(text, "%")
+	n, err := strconv.Atoi(strings.TrimSpace(number))
+	if err != nil || n < 0 || percent && n > 100 {
+		return 0, fmt.Errorf("%q is neither a number of hosts nor a percentage such as \"10%%\"", text)
+	}
+	if percent {
+		n = n * hosts / 100
+	}
+	return max(n, least), nil
+}

@@ -1,0 +1,288 @@
+package step
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"esxiplan/engine/bmc"
+	"esxiplan/engine/esxi"
+)
+
+// Refusal is a guard that says no. It is final, and nothing was written.
+type Refusal struct {
+	Guard  string // what was guarded: "identity", "disk", "in use" …
+	Reason string
+	Next   string // the ways out
+}
+
+func (e *Refusal) Error() string { return "refused: " + e.Reason + ". " + e.Next }
+
+// guarded is a BMC door that lets no write pass before the guards.
+type guarded struct {
+	bmc.Client
+	host       *Host
+	booting    bool // the request under way is part of a restart
+	installing bool // and can start an installer
+	before     *Snapshot
+}
+
+func (g *guarded) SetBoot(ctx context.Context, t bmc.Target) (string, error) {
+	if err := g.host.checkIdentity(ctx, g.Client); err != nil {
+		return "", err
+	}
+	return g.Client.SetBoot(ctx, t)
+}
+
+func (g *guarded) Insert(ctx context.Context, s bmc.Slot, url string) error {
+	if err := g.host.checkIdentity(ctx, g.Client); err != nil {
+		return err
+	}
+	return g.Client.Insert(ctx, s, url)
+}
+
+func (g *guarded) Eject(ctx context.Context, s bmc.Slot) error {
+	if err := g.host.checkIdentity(ctx, g.Client); err != nil {
+		return err
+	}
+	return g.Client.Eject(ctx, s)
+}
+
+func (g *guarded) Reset(ctx context.Context, r bmc.Reset) error {
+	if err := g.host.checkIdentity(ctx, g.Client); err != nil {
+		return err
+	}
+	g.booting = r.Boots || r.Type == bmc.ResetOn || r.Type == bmc.ResetForceRestart
+	g.before, g.installing = nil, false
+	if g.booting && !g.host.resetBegun() {
+		if err := g.checkReset(ctx); err != nil {
+			return err
+		}
+	} else if g.booting {
+		g.installing = g.host.Settings.Installs
+	}
+	return g.Client.Reset(ctx, r)
+}
+
+// checkIdentity is the guard before a host's first write in this process: it is
+// the machine that the plan means.
+func (h *Host) checkIdentity(ctx context.Context, c bmc.Reader) error {
+	if h.verified {
+		return nil
+	}
+	id, err := c.Identity(ctx)
+	if err != nil {
+		return err
+	}
+	if err := CheckIdentity(h, id); err != nil {
+		return err
+	}
+	h.verified = true
+	return nil
+}
+
+// CheckIdentity compares what the BMC says with what the plan demands.
+func CheckIdentity(h *Host, id bmc.Identity) error {
+	d := h.Declared
+	if d.Vendor != "auto" && d.Vendor != id.Vendor {
+		return &Refusal{"identity", fmt.Sprintf("the plan says vendor %q, the BMC at %s is of %q (%s %s)", d.Vendor, d.BMC.Address, id.Vendor, id.Manufacturer, id.Model),
+			"Correct vendor or address in the plan"}
+	}
+	if d.Serial != "" && !strings.EqualFold(d.Serial, id.Serial) && !strings.EqualFold(d.Serial, id.Board) {
+		return &Refusal{"identity", fmt.Sprintf("the plan demands serial number %s, the machine behind %s is %s", d.Serial, d.BMC.Address, id.Serial),
+			"Correct serial or address in the plan: this may be another machine"}
+	}
+	return nil
+}
+
+// resetBegun reports that this step has already begun its restart: guards were
+// passed then, and the machine may be half-way.
+func (h *Host) resetBegun() bool {
+	for _, w := range h.Written() {
+		if w.Boots {
+			return true
+		}
+	}
+	return false
+}
+
+// checkReset is the guard before a reset that can start an installer.
+func (g *guarded) checkReset(ctx context.Context) error {
+	h := g.host
+	if h.Declared.Protected {
+		return &Refusal{"protected", "the plan says protected = true for this host", "Remove protected where the host may be installed anew"}
+	}
+	if err := h.checkLastReset(); err != nil {
+		return err
+	}
+	if err := h.checkMedium(ctx, g.Client); err != nil {
+		return err
+	}
+	if h.Settings.Installs {
+		if err := CheckDisk(ctx, h, g.Client); err != nil {
+			return err
+		}
+	}
+	use, err := LookInto(ctx, h, g.Client)
+	if err != nil {
+		return err
+	}
+	g.before, g.installing = &use.Before, h.Settings.Installs
+	return use.Refuse(h)
+}
+
+func (h *Host) checkLastReset() error {
+	last, ok := h.History().LastReset()
+	if !ok || !last.Open || last.Run == h.attempt.Run() || h.Settings.Again {
+		return nil
+	}
+	return &Refusal{"last reset", fmt.Sprintf("run %s reset this machine at %s, and that installation is neither proven nor timed out", last.Run, last.Time.Local().Format("2006-01-02 15:04:05")),
+		"Wait for it with the wait step (esxiplan run … --tags with its tag), or reset all the same with --again"}
+}
+
+// checkMedium demands that what we mounted and set is still there.
+func (h *Host) checkMedium(ctx context.Context, c bmc.Reader) error {
+	url, mounted := h.History().Inserted()
+	if mounted {
+		slots, err := c.Slots(ctx)
+		if err != nil {
+			return err
+		}
+		if !holds(slots, url) {
+			return &Refusal{"medium", "our image " + url + " is no longer in a drive: somebody ejected it, or the BMC lost it", "Mount it again (step insert), then restart"}
+		}
+	}
+	target, set := h.History().BootSet()
+	if !set && !mounted {
+		return nil
+	}
+	boot, err := c.Boot(ctx)
+	if err != nil {
+		return err
+	}
+	switch {
+	case set && string(boot.Target) != target:
+		return &Refusal{"boot source", fmt.Sprintf("the boot source override reads %q, we had set %q: somebody changed it, or the machine was restarted meanwhile", boot.Target, target), "Set it again (step one_time_boot), then restart"}
+	case boot.Target == bmc.BootCD && !boot.Once && !h.Settings.WaitFollows:
+		return &Refusal{"boot source", "this BMC knows only a continuous override, which would start the installer again and again", "Run the restart together with a wait step, which clears it"}
+	}
+	return nil
+}
+
+// holds reports whether our image is in a drive. Some BMCs do not tell which
+// image is mounted; then a loaded CD drive must do.
+func holds(slots []bmc.Slot, url string) bool {
+	for _, s := range slots {
+		if s.Loaded && (s.Image == url || s.Image == "" && s.CD) {
+			return true
+		}
+	}
+	return false
+}
+
+// CheckDisk demands that the plan's disk is exactly one that the BMC reports.
+func CheckDisk(ctx context.Context, h *Host, c bmc.Reader) error {
+	x := h.Declared.ESXi
+	if x == nil || x.Disk == nil {
+		return &Refusal{"disk", "the plan names no disk for this host", "Give esxi.disk"}
+	}
+	if x.Disk.Confirm != nil && !*x.Disk.Confirm {
+		return nil
+	}
+	stock, err := c.Inventory(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = ResolveDisk(x.Disk, stock.Disks)
+	return err
+}
+
+// Use is whether a machine may be reset, and what answered on its ESXi address.
+type Use struct {
+	Power  bmc.PowerState
+	State  string // "free", "busy" or "unknown"
+	Reason string
+	Before Snapshot
+	Other  string // another machine answers on the ESXi address
+}
+
+// LookInto finds out whether a machine is in use. It uses the login of the
+// running ESXi at most once per run.
+func LookInto(ctx context.Context, h *Host, c bmc.Reader) (Use, error) {
+	power, err := c.Power(ctx)
+	if err != nil {
+		return Use{}, err
+	}
+	use := Use{Power: power.State, State: "unknown", Reason: "it is on, and the plan declares no ESXi to look into", Before: Snapshot{State: esxi.Silent}}
+	if h.ESXi == nil {
+		return use.off(), nil
+	}
+	probe, err := h.ESXi.Probe(ctx)
+	if err != nil {
+		return Use{}, err
+	}
+	use.Before = Snapshot{State: probe.State, Fingerprint: probe.Fingerprint, Build: probe.Build}
+	if power.State == bmc.Off {
+		if probe.State != esxi.Silent {
+			use.Other = fmt.Sprintf("%s answers on %s although this machine is off", probe.Product, h.Declared.ESXi.Address)
+		}
+		return use.off(), nil
+	}
+	if probe.State != esxi.Up {
+		use.Reason = fmt.Sprintf("it is on, and no ESXi answers on %s (%s)", h.Declared.ESXi.Address, probe.Reason)
+		return use, nil
+	}
+	return use.inspect(ctx, h, c, probe)
+}
+
+func (u Use) off() Use {
+	if u.Power == bmc.Off {
+		u.State, u.Reason = "free", "it is off"
+	}
+	return u
+}
+
+func (u Use) inspect(ctx context.Context, h *Host, c bmc.Reader, probe esxi.Probe) (Use, error) {
+	system, err := h.ESXi.Inspect(ctx, esxi.Current, probe.Fingerprint)
+	switch {
+	case errors.Is(err, esxi.ErrNoLogin):
+		u.Reason = "it runs " + probe.Product + ", and the plan gives no login to look into it"
+		return u, nil
+	case err != nil:
+		if ctx.Err() != nil {
+			return u, ctx.Err()
+		}
+		u.Reason = "it runs " + probe.Product + ", which could not be looked into: " + err.Error()
+		return u, nil
+	}
+	id, err := c.Identity(ctx)
+	if err != nil {
+		return u, err
+	}
+	if same, known := SameMachine(system, id); known && !same {
+		u.Other = fmt.Sprintf("the ESXi on %s runs on another machine (serial %s)", h.Declared.ESXi.Address, strings.Join(system.Serials, ", "))
+		u.Reason = "it is on, and " + u.Other
+		return u, nil
+	}
+	u.Before.Installed = system.Installed
+	u.State, u.Reason = "free", "its ESXi runs no virtual machine"
+	if busy := system.Busy(); busy != "" {
+		u.State, u.Reason = "busy", busy
+	}
+	return u, nil
+}
+
+// Refuse turns a look into a guard.
+func (u Use) Refuse(h *Host) error {
+	if u.Other != "" {
+		return &Refusal{"address", u.Other, "Free the address, or correct esxi.address"}
+	}
+	if u.State == "free" || h.Declared.AllowRunning {
+		return nil
+	}
+	if u.State == "busy" {
+		return &Refusal{"in use", "the machine is in use: " + u.Reason, "Move its virtual machines away and power it off, or set allow_running = true"}
+	}
+	return &Refusal{"in use", "nobody can say whether the machine is in use: " + u.Reason, "Power it off, or give esxi.current (the login of the running ESXi), or set allow_running = true"}
+}

@@ -1,0 +1,53 @@
+package engine
+
+import (
+	"encoding/json"
+	"time"
+
+	"esxiplan/engine/step"
+)
+
+// TaskID names a task: one step on one host.
+type TaskID struct{ Host, Step string }
+
+// Mode is what a task is to do.
+type Mode string
+
+// A task runs its step, recalls what an earlier run of the step left, or
+// gathers the host's facts.
+const (
+	ModeRun    Mode = ""
+	ModeRecall Mode = "recall"
+	ModeFacts  Mode = "facts"
+)
+
+// factsStep is the name under which facts are gathered; no step can have it.
+const factsStep = "(facts)"
+
+// Task is one attempt to be made. It is plain data and survives JSON.
+type Task struct {
+	ID        TaskID          `json:"id"`
+	Type      string          `json:"type"`
+	Mode      Mode            `json:"mode,omitempty"`
+	Arguments json.RawMessage `json:"arguments,omitempty"`
+	Attempt   int             `json:"attempt"`
+	Limit     time.Duration   `json:"limit,omitempty"`  // what is left of the step's timeout; 0: no bound
+	Always    bool            `json:"always,omitempty"` // runs although the run was interrupted
+}
+
+// Outcome is how one attempt ended: with a result or with a problem.
+type Outcome struct {
+	Result      json.RawMessage `json:"result,omitempty"`
+	Problem     *Problem        `json:"problem,omitempty"`
+	Class       step.Class      `json:"class,omitempty"`
+	Writes      int             `json:"writes,omitempty"`
+	Elapsed     time.Duration   `json:"elapsed,omitempty"`
+	Interrupted bool            `json:"interrupted,omitempty"`
+	Internal    string          `json:"internal,omitempty"` // a panic, or a journal that cannot be written
+}
+
+// Action asks the driver to make an attempt after a pause.
+type Action struct {
+	Task  Task
+	After time.Duration
+}

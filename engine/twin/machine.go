@@ -1,0 +1,434 @@
+package twin
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"esxiplan/engine/bmc/bmcsim"
+	"esxiplan/engine/esxi/esxisim"
+	"esxiplan/engine/media"
+	"esxiplan/schema"
+)
+
+// How long things take on a simulated machine, in simulated time: about what
+// they take on a real one.
+const (
+	postTakes    = 100 * time.Second
+	loadTakes    = 40 * time.Second
+	installTakes = 4 * time.Minute
+	hostdTakes   = 20 * time.Second
+	oldInstalled = 200 * 24 * time.Hour
+)
+
+// Machine is one simulated machine.
+type Machine struct {
+	Host *schema.Host
+	BMC  *bmcsim.Sim
+	ESXi *esxisim.Sim
+
+	fleet   *Fleet
+	devices []device
+	faults  faults
+	client  *http.Client
+	ctx     context.Context
+	cancel  context.CancelFunc
+
+	mu         sync.Mutex
+	generation int
+	system     *system // what is on the disk
+	console    []string
+	work       sync.WaitGroup
+}
+
+// system is an ESXi on the machine's disk.
+type system struct {
+	config      esxisim.Config
+	certificate *tls.Certificate
+	address     string
+}
+
+func newMachine(f *Fleet, h *schema.Host, faulty faults) (*Machine, error) {
+	m := &Machine{Host: h, fleet: f, faults: faulty, client: discClient(f.dialMedia)}
+	m.ctx, m.cancel = context.WithCancel(context.Background())
+	profile, err := bmcsim.Find(profileName(h, f.o.Profiles))
+	if err != nil {
+		return nil, err
+	}
+	disks := m.disks(profile)
+	serial := h.Serial
+	if serial == "" {
+		serial = strings.ToUpper(digest(h.Name, "serial")[:7])
+	}
+	if faulty["wrong-serial"] {
+		serial = "OTHER1X"
+	}
+	m.BMC = bmcsim.New(bmcsim.Config{
+		Profile: profile, Clock: f.o.Clock, Username: h.BMC.Username, Password: m.password(), Serial: serial, UUID: uuid(h.Name),
+		Disks: disks, MACs: m.macs(), On: m.startsOn(), POST: postTakes, Faults: faulty.bmc(), Check: m.check, Booted: m.booted, Lost: m.lost,
+		Log: f.bmcLog(h.Name),
+	})
+	if err := m.BMC.Serve("127.0.0.1:0"); err != nil {
+		return nil, err
+	}
+	if m.ESXi, err = esxisim.Start("127.0.0.1:0"); err != nil {
+		m.BMC.Close()
+		return nil, err
+	}
+	if m.startsOn() {
+		err = m.oldSystem(serial)
+	}
+	if faulty["leftover"] {
+		m.BMC.Mount("http://192.0.2.1/somebody-elses.iso")
+	}
+	return m, err
+}
+
+func profileName(h *schema.Host, profiles map[string]string) string {
+	if name, ok := profiles[h.Name]; ok {
+		return name
+	}
+	if h.Vendor == "auto" {
+		return "dell"
+	}
+	return h.Vendor
+}
+
+// digest makes up things that stay the same from run to run.
+func digest(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return hex.EncodeToString(sum[:])
+}
+
+func uuid(name string) string {
+	d := digest(name, "uuid")
+	return d[:8] + "-" + d[8:12] + "-4" + d[13:16] + "-8" + d[17:20] + "-" + d[20:32]
+}
+
+func (m *Machine) password() string {
+	if m.faults["wrong-password"] {
+		return digest(m.Host.Name, "another password")[:12]
+	}
+	return m.Host.BMC.Password.Reveal()
+}
+
+// startsOn: a machine of which the plan knows the running ESXi, runs one.
+func (m *Machine) startsOn() bool {
+	x := m.Host.ESXi
+	return x != nil && x.Current != nil || m.faults["busy"] || m.faults["unknown-use"]
+}
+
+func (m *Machine) macs() []string {
+	d := digest(m.Host.Name, "mac")
+	macs := []string{fmt.Sprintf("B4:96:91:%s:%s:%s", d[0:2], d[2:4], d[4:6])}
+	if x := m.Host.ESXi; x != nil && x.NIC != nil && strings.Contains(*x.NIC, ":") {
+		macs = append(macs, *x.NIC)
+	}
+	for i := range macs {
+		macs[i] = strings.ToUpper(macs[i])
+	}
+	return macs
+}
+
+// disks makes the disk that the plan wants and a data disk beside it.
+func (m *Machine) disks(p bmcsim.Profile) []bmcsim.Disk {
+	d := digest(m.Host.Name, "disk")
+	data := bmcsim.Disk{Model: "MZXLR3T8HBLS-00AH3", Serial: strings.ToUpper(d[20:32]), WWN: "5000" + d[:12], Bytes: 3840e9}
+	want := bmcsim.Disk{Model: "MZVL2256HCHQ", Serial: strings.ToUpper(d[8:20]), WWN: "5001" + d[12:24], Bytes: 480e9}
+	if x := m.Host.ESXi; x != nil && x.Disk != nil {
+		switch kind, text := x.Disk.Key(); kind {
+		case "model":
+			want.Model, want.Boot = text, bootFamily(text)
+		case "serial":
+			want.Serial = text
+		case "wwn", "name":
+			want.WWN = strings.NewReplacer("naa.", "", "eui.", "", "0x", "", ":", "", "-", "").Replace(strings.ToLower(text))
+		}
+	}
+	if want.Boot && p.Storage == "" {
+		want.Boot = false
+	}
+	disks := []bmcsim.Disk{want, data}
+	switch {
+	case m.faults["two-disks"]:
+		second := want
+		second.Serial, second.WWN = want.Serial+"2", "5002"+d[24:36]
+		disks = append(disks, second)
+	case m.faults["no-disk"]:
+		disks = disks[1:]
+	}
+	for i, k := range disks {
+		m.devices = append(m.devices, device{name: deviceName(k), model: k.Model, serial: k.Serial})
+		if k.Boot {
+			disks[i].Serial = ""
+		}
+	}
+	return disks
+}
+
+// bootFamily tells disks behind a boot controller: ESXi gives their volume a
+// name that no drive has.
+func bootFamily(model string) bool {
+	return model == "DELLBOSS VD" || model == "ThinkSystem M.2" || strings.Contains(model, "NS204i")
+}
+
+func deviceName(d bmcsim.Disk) string {
+	if d.WWN != "" {
+		return "naa." + d.WWN
+	}
+	return "t10.NVMe____" + strings.ReplaceAll(d.Model, " ", "_") + "____" + d.Serial
+}
+
+// oldSystem is the ESXi that runs before: the plan's address, the login of
+// `current`, the build of the image, so that it is as easy as can be to take it
+// for the new one.
+func (m *Machine) oldSystem(serial string) error {
+	x := m.Host.ESXi
+	if x == nil || m.faults["unknown-use"] {
+		return nil
+	}
+	now := m.fleet.o.Clock.Now()
+	c := esxisim.Config{Version: m.fleet.o.OldVersion, Build: m.fleet.o.OldBuild, UUID: uuid(m.Host.Name), Serial: serial, Installed: now.Add(-oldInstalled), Booted: now.Add(-oldInstalled / 2), Now: m.fleet.o.Clock.Now}
+	if m.faults["other-machine"] {
+		c.UUID, c.Serial = uuid("another"), "ANOTHER"
+	}
+	password := x.RootPassword.Reveal()
+	if x.Current != nil {
+		password = x.Current.Password.Reveal()
+	}
+	c.Accepts = func(p string) bool { return p == password }
+	if m.faults["busy"] {
+		c.VMs = []string{"build-agent-1", "build-agent-2"}
+	}
+	certificate, err := m.ESXi.Boot(c)
+	m.system = &system{config: c, certificate: &certificate, address: x.Address}
+	return err
+}
+
+// Console is what the machine's screen showed, oldest first.
+func (m *Machine) Console() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return append([]string(nil), m.console...)
+}
+
+func (m *Machine) say(format string, values ...any) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.console = append(m.console, fmt.Sprintf(format, values...))
+}
+
+// check mounts an image as the BMC does.
+func (m *Machine) check(url string) error {
+	ctx, cancel := context.WithTimeout(m.ctx, 20*time.Second)
+	defer cancel()
+	_, err := insertDisc(ctx, m.client, url)
+	return err
+}
+
+// lost takes the running system away.
+func (m *Machine) lost() {
+	m.mu.Lock()
+	m.generation++
+	m.mu.Unlock()
+	m.ESXi.Down()
+}
+
+// booted is called by the BMC when POST is over.
+func (m *Machine) booted(source, image string) {
+	m.ESXi.Down()
+	m.mu.Lock()
+	m.generation++
+	generation := m.generation
+	m.mu.Unlock()
+	if m.ctx.Err() != nil {
+		return
+	}
+	m.work.Go(func() {
+		if source == "Cd" || source == "UsbCd" {
+			m.install(generation, image)
+			return
+		}
+		m.bootDisk(generation)
+	})
+}
+
+// pass lets simulated time go by; false means that the machine was reset or
+// the simulation ended meanwhile.
+func (m *Machine) pass(generation int, d time.Duration) bool {
+	t := time.NewTimer(m.fleet.o.Clock.Real(d))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-m.ctx.Done():
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.generation == generation
+}
+
+func (m *Machine) bootDisk(generation int) {
+	m.mu.Lock()
+	s := m.system
+	m.mu.Unlock()
+	if s == nil {
+		m.say("no bootable device")
+		return
+	}
+	if !m.pass(generation, loadTakes) {
+		return
+	}
+	if s.address != m.Host.ESXi.Address {
+		m.say("ESXi is up on %s", s.address)
+		return
+	}
+	if s.certificate == nil {
+		certificate, err := esxisim.NewCertificate()
+		if err != nil {
+			m.say("%v", err)
+			return
+		}
+		s.certificate = &certificate
+	}
+	m.ESXi.Starting(*s.certificate)
+	if !m.pass(generation, hostdTakes) {
+		return
+	}
+	c := s.config
+	c.Booted, c.Certificate = m.fleet.o.Clock.Now(), *s.certificate
+	if _, err := m.ESXi.Boot(c); err != nil {
+		m.say("%v", err)
+	}
+	m.say("ESXi %s build %s is up on %s", c.Version, c.Build, s.address)
+}
+
+// install is the installer. What it cannot do it says on the console, and then
+// waits for somebody to press Enter, as the real one does.
+func (m *Machine) install(generation int, image string) {
+	s, err := m.readDisc(image)
+	if err != nil {
+		m.say("installation aborted: %v", err)
+		return
+	}
+	m.say("installing from %s", image)
+	if !m.pass(generation, loadTakes+installTakes) {
+		return
+	}
+	m.mu.Lock()
+	s.config.Installed = m.fleet.o.Clock.Now()
+	m.system = s
+	m.mu.Unlock()
+	m.say("installed; restarting")
+	m.BMC.Reboot()
+}
+
+// readDisc goes from the boot entry to the kickstart and makes the system that
+// it describes.
+func (m *Machine) readDisc(image string) (*system, error) {
+	d, err := insertDisc(m.ctx, m.client, image)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.bootable(); err != nil {
+		return nil, err
+	}
+	options, modules, build, err := d.bootOptions()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range modules {
+		if _, err := d.file(name); err != nil {
+			return nil, fmt.Errorf("loader: %w", err)
+		}
+	}
+	s, err := kickstartOf(d, options)
+	if err != nil {
+		return nil, err
+	}
+	disk, err := s.choose(m.devices)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.hasNIC(s.commands["network"].options["device"]); err != nil {
+		return nil, err
+	}
+	m.say("installs on %s", disk.name)
+	version, number := identify(d, build)
+	hash := s.rootHash()
+	salt := strings.Split(hash, "$")[2]
+	return &system{address: s.address(), config: esxisim.Config{
+		Version: version, Build: number, UUID: uuid(m.Host.Name), Serial: m.serial(), Now: m.fleet.o.Clock.Now,
+		Accepts: func(p string) bool { return media.CryptPassword(p, salt) == hash },
+	}}, nil
+}
+
+func (m *Machine) serial() string {
+	if m.Host.Serial != "" {
+		return m.Host.Serial
+	}
+	return strings.ToUpper(digest(m.Host.Name, "serial")[:7])
+}
+
+func kickstartOf(d *disc, options []string) (*script, error) {
+	path, runs := "", false
+	for _, option := range options {
+		if p, ok := strings.CutPrefix(option, "ks=cdrom:"); ok {
+			path = p
+		}
+		runs = runs || option == "runweasel"
+	}
+	switch {
+	case !runs:
+		return nil, fmt.Errorf("the kernel options start no installer (no runweasel)")
+	case path == "":
+		return nil, fmt.Errorf("no kickstart: the interactive installer waits for somebody at the console")
+	case path != strings.ToUpper(path):
+		return nil, fmt.Errorf("ks=cdrom:%s: the path must be upper case", path)
+	}
+	data, err := d.file(path)
+	if err != nil {
+		return nil, err
+	}
+	return parseKickstart(data)
+}
+
+func (m *Machine) hasNIC(device string) error {
+	if device == "" || strings.HasPrefix(device, "vmnic") {
+		return nil
+	}
+	for _, mac := range m.macs() {
+		if mac == device {
+			return nil
+		}
+	}
+	return fmt.Errorf("network --device=%s: no such network adapter", device)
+}
+
+var (
+	versionPattern = regexp.MustCompile(`\d+\.\d+\.\d+`)
+	buildPattern   = regexp.MustCompile(`\d{7,9}`)
+)
+
+func identify(d *disc, build string) (version, number string) {
+	text := build
+	if info, err := d.file("/.DISCINFO"); err == nil {
+		text = string(info)
+	}
+	return versionPattern.FindString(text), buildPattern.FindString(text)
+}
+
+func (m *Machine) close() {
+	m.cancel()
+	m.BMC.Close()
+	m.work.Wait()
+	m.ESXi.Close()
+	m.client.CloseIdleConnections()
+}

@@ -1,0 +1,170 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"esxiplan/engine/step"
+	"esxiplan/schema"
+)
+
+// Worker carries out attempts. Open opens a host's doors: real ones, shadows or
+// twins; the worker does not know which.
+type Worker struct {
+	Plan    *schema.Plan
+	Types   []*step.Type
+	Open    func(*schema.Host) (*step.Host, error)
+	Clock   *Clock
+	Journal *Journal
+
+	mu    sync.Mutex
+	hosts map[string]*step.Host
+}
+
+func (w *Worker) host(name string) (*step.Host, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if h, ok := w.hosts[name]; ok {
+		return h, nil
+	}
+	declared, ok := w.Plan.Host(name)
+	if !ok {
+		return nil, fmt.Errorf("the plan has no host %q", name)
+	}
+	h, err := w.Open(declared)
+	if err != nil {
+		return nil, err
+	}
+	if w.hosts == nil {
+		w.hosts = map[string]*step.Host{}
+	}
+	w.hosts[name] = h
+	return h, nil
+}
+
+// Close ends the sessions of a host.
+func (w *Worker) Close(ctx context.Context, name string) error {
+	w.mu.Lock()
+	h := w.hosts[name]
+	delete(w.hosts, name)
+	w.mu.Unlock()
+	if h == nil {
+		return nil
+	}
+	return h.Close(ctx)
+}
+
+// Do carries out one attempt. sleep is how the attempt waits; it may let other
+// hosts work meanwhile.
+func (w *Worker) Do(ctx context.Context, t Task, sleep func(context.Context, time.Duration) error) (o Outcome) {
+	began := w.Clock.Now()
+	a := &attempt{worker: w, task: t, sleep: sleep}
+	defer func() {
+		if r := recover(); r != nil {
+			o = Outcome{Internal: fmt.Sprintf("%s on %s panicked: %v\n%s", t.ID.Step, t.ID.Host, r, debug.Stack())}
+		}
+		o.Writes, o.Elapsed = a.writes, w.Clock.Now().Sub(began)
+		if a.journalErr != nil {
+			o.Internal = a.journalErr.Error()
+		}
+	}()
+	bounded, cancel := ctx, context.CancelFunc(func() {})
+	if t.Limit > 0 {
+		bounded, cancel = context.WithTimeout(ctx, w.Clock.Real(t.Limit))
+	}
+	defer cancel()
+	result, err := w.run(bounded, t, a)
+	switch {
+	case err == nil:
+		return Outcome{Result: result}
+	case ctx.Err() != nil:
+		return Outcome{Interrupted: true}
+	case bounded.Err() != nil:
+		s, _ := w.Plan.Step(t.ID.Step)
+		p := problemOf(s, err)
+		p.Summary = fmt.Sprintf("The step's timeout ended it after %s: %s", t.Limit.Round(time.Second), p.Summary)
+		return Outcome{Problem: p}
+	}
+	return w.failure(t, err)
+}
+
+func (w *Worker) failure(t Task, err error) Outcome {
+	s, ok := w.Plan.Step(t.ID.Step)
+	if !ok {
+		s = &schema.Step{Range: w.Plan.Steps[0].Range}
+	}
+	return Outcome{Problem: problemOf(s, err), Class: step.Classify(err)}
+}
+
+func (w *Worker) run(ctx context.Context, t Task, a *attempt) (json.RawMessage, error) {
+	h, err := w.host(t.ID.Host)
+	if err != nil {
+		return nil, err
+	}
+	h.Begin(a)
+	if t.Mode == ModeFacts {
+		facts, err := step.ReadFacts(ctx, h)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(facts)
+	}
+	for _, typ := range w.Types {
+		if typ.Name == t.Type {
+			if t.Mode == ModeRecall {
+				return typ.Recall(ctx, h, t.Arguments)
+			}
+			return typ.Run(ctx, h, t.Arguments)
+		}
+	}
+	return nil, fmt.Errorf("there is no step type %q", t.Type)
+}
+
+// attempt is what the step sees of the engine.
+type attempt struct {
+	worker     *Worker
+	task       Task
+	sleep      func(context.Context, time.Duration) error
+	writes     int
+	journalErr error
+}
+
+func (a *attempt) event(k Kind) Event {
+	return Event{Kind: k, Time: a.worker.Clock.Now(), Run: a.worker.Journal.run, Host: a.task.ID.Host, Step: a.task.ID.Step, Type: a.task.Type, Attempt: a.task.Attempt}
+}
+
+func (a *attempt) Run() string    { return a.worker.Journal.run }
+func (a *attempt) Step() string   { return a.task.ID.Step }
+func (a *attempt) Now() time.Time { return a.worker.Clock.Now() }
+
+// Record implements step.Attempt: durable first, then shown.
+func (a *attempt) Record(_ context.Context, w step.Write) error {
+	e := a.event(WriteMade)
+	e.Write = &w
+	if err := a.worker.Journal.Append(e); err != nil {
+		a.journalErr = err
+		return errors.New("the write could not be recorded, so it was not made")
+	}
+	a.writes++
+	return nil
+}
+
+func (a *attempt) Progress(done, total int64, what string) {
+	e := a.event(Progressed)
+	e.Progress, e.Text = &Progress{done, total}, what
+	a.worker.Journal.Show(e)
+}
+
+func (a *attempt) Warn(text string) {
+	e := a.event(Warned)
+	e.Text = text
+	a.worker.Journal.Show(e)
+}
+
+func (a *attempt) Sleep(ctx context.Context, d time.Duration) error { return a.sleep(ctx, d) }
+func (a *attempt) History() step.History                            { return a.worker.Journal.History(a.task.ID.Host) }

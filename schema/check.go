@@ -1,0 +1,226 @@
+package schema
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+var (
+	macPattern      = regexp.MustCompile(`^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$`)
+	vmnicPattern    = regexp.MustCompile(`^vmnic[0-9]+$`)
+	hostnamePattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$`)
+	diskNamePattern = regexp.MustCompile(`^(naa|eui|t10|mpx|vml)\.[!-~]+$`)
+	sha256Pattern   = regexp.MustCompile(`^(sha256:)?[0-9a-fA-F:]{64,95}$`)
+)
+
+func isMAC(text string) bool { return macPattern.MatchString(text) }
+
+// checkHosts finds what is wrong with a host alone, then what two hosts may
+// not share.
+func (l *loader) checkHosts() {
+	taken := map[string]*Host{}
+	for _, h := range l.plan.Hosts() {
+		l.checkVendor(h)
+		l.checkTLS(h)
+		if h.ESXi != nil {
+			l.checkESXi(h)
+		}
+		for _, claim := range claims(h) {
+			key := claim.what + " " + strings.ToLower(claim.value)
+			if other, ok := taken[key]; ok {
+				l.problem(h.RangeOf(claim.path), "Two hosts share one "+claim.what, "Host %q and host %q (%s) both have %s %q.", h.Name, other.Name, other.Range, claim.what, claim.value)
+				continue
+			}
+			taken[key] = h
+		}
+	}
+}
+
+type claim struct{ what, path, value string }
+
+// claims lists what belongs to one host only.
+func claims(h *Host) []claim {
+	address := h.BMC.Address
+	if h.BMC.System != nil {
+		address += " system " + *h.BMC.System
+	}
+	out := []claim{{"host name", "", h.Name}, {"BMC address", "bmc.address", address}}
+	if h.Serial != "" {
+		out = append(out, claim{"serial number", "serial", h.Serial})
+	}
+	if x := h.ESXi; x != nil {
+		out = append(out, claim{"ESXi address", "esxi.address", x.Address}, claim{"hostname", "esxi.hostname", x.HostName()})
+		if x.NIC != nil && isMAC(*x.NIC) {
+			out = append(out, claim{"MAC address", "esxi.nic", *x.NIC})
+		}
+	}
+	return out
+}
+
+func (l *loader) checkVendor(h *Host) {
+	known := append([]string{"auto"}, l.plan.known.Vendors...)
+	if !slices.Contains(known, h.Vendor) {
+		l.problem(h.RangeOf("vendor"), "Unknown vendor", "There is no vendor %q; there are %s%s", h.Vendor, quoted(known), DidYouMean(h.Vendor, known))
+	}
+}
+
+func (l *loader) checkTLS(h *Host) {
+	t := h.BMC.TLS
+	if t == nil {
+		return
+	}
+	given := 0
+	for _, set := range []bool{t.Verify != nil, t.Fingerprint != nil, t.CAFile != nil, t.FirstUse != nil} {
+		if set {
+			given++
+		}
+	}
+	if given != 1 {
+		l.problem(h.RangeOf("bmc.tls"), "Invalid tls", "Give exactly one of verify, fingerprint, ca_file and first_use.")
+	}
+	if t.Fingerprint != nil && !sha256Pattern.MatchString(*t.Fingerprint) {
+		l.problem(h.RangeOf("bmc.tls"), "Invalid tls", "fingerprint: write \"sha256:\" and 64 hexadecimal digits.")
+	}
+}
+
+func (l *loader) checkESXi(h *Host) {
+	x := h.ESXi
+	if _, err := netip.ParseAddr(x.Address); err != nil {
+		l.problem(h.RangeOf("esxi.address"), "Invalid address", "esxi.address: %q is not an IP address.", x.Address)
+	}
+	l.checkNetwork(h)
+	for _, server := range x.Nameservers {
+		if _, err := netip.ParseAddr(server); err != nil {
+			l.problem(h.RangeOf("esxi.nameservers"), "Invalid address", "esxi.nameservers: %q is not an IP address.", server)
+		}
+	}
+	if x.NIC != nil && !isMAC(*x.NIC) && !vmnicPattern.MatchString(*x.NIC) {
+		l.problem(h.RangeOf("esxi.nic"), "Invalid NIC", "esxi.nic: %q is neither a MAC address such as B4:96:91:A7:3F:D6 nor vmnicN.", *x.NIC)
+	}
+	if name := x.HostName(); !hostnamePattern.MatchString(name) || len(name) > 253 {
+		l.problem(h.RangeOf("esxi.hostname"), "Invalid hostname", "esxi.hostname: %q is not a host name: letters, digits and dashes, parts separated by dots.", name)
+	}
+	if x.VLAN != nil && (*x.VLAN < 0 || *x.VLAN > 4095) {
+		l.problem(h.RangeOf("esxi.vlan"), "Invalid VLAN", "esxi.vlan: %d is not a VLAN id, 0 to 4095.", *x.VLAN)
+	}
+	if err := checkDisk(x.Disk); err != nil {
+		l.problem(h.RangeOf("esxi.disk"), "Invalid disk", "esxi.disk: %v.", err)
+	}
+}
+
+func (l *loader) checkNetwork(h *Host) {
+	x := h.ESXi
+	if x.Netmask == nil {
+		return
+	}
+	bits, err := maskBits(*x.Netmask)
+	if err != nil {
+		l.problem(h.RangeOf("esxi.netmask"), "Invalid netmask", "esxi.netmask: %v.", err)
+		return
+	}
+	address, err := netip.ParseAddr(x.Address)
+	if err != nil || !address.Is4() {
+		return
+	}
+	network := netip.PrefixFrom(address, bits).Masked()
+	if bits < 31 && (address == network.Addr() || address == lastAddress(network)) {
+		l.problem(h.RangeOf("esxi.address"), "Address outside its network", "esxi.address: %s is the first or last address of its network %s and cannot be a host's.", address, network)
+	}
+	if x.Gateway == nil {
+		return
+	}
+	gateway, err := netip.ParseAddr(*x.Gateway)
+	switch {
+	case err != nil:
+		l.problem(h.RangeOf("esxi.gateway"), "Invalid address", "esxi.gateway: %q is not an IP address.", *x.Gateway)
+	case !network.Contains(gateway):
+		l.problem(h.RangeOf("esxi.gateway"), "Gateway outside the network", "esxi.gateway: %s does not lie in %s, the network of %s with netmask %s. The installed host could not be reached.", gateway, network, address, *x.Netmask)
+	case gateway == address:
+		l.problem(h.RangeOf("esxi.gateway"), "Gateway outside the network", "esxi.gateway: %s is the host's own address.", gateway)
+	}
+}
+
+func lastAddress(network netip.Prefix) netip.Addr {
+	last, _ := addressAt(network, -1)
+	return last
+}
+
+// checkDisk demands one way of naming a disk, and consent where no BMC can
+// confirm the name.
+func checkDisk(d *Disk) error {
+	if d == nil {
+		return nil
+	}
+	given := 0
+	for _, p := range []*string{d.Model, d.Serial, d.WWN, d.Name} {
+		if p != nil {
+			given++
+			if strings.TrimSpace(*p) == "" || strings.ContainsAny(*p, "\n\r'\"\\`$") {
+				return fmt.Errorf("%q cannot name a disk", *p)
+			}
+		}
+	}
+	if given != 1 {
+		return fmt.Errorf("give exactly one of model, serial, wwn and name")
+	}
+	if d.Name == nil {
+		return nil
+	}
+	if !diskNamePattern.MatchString(*d.Name) {
+		return fmt.Errorf("%q is not an ESXi device name, which starts with naa. eui. t10. mpx. or vml.", *d.Name)
+	}
+	unconfirmed := !strings.HasPrefix(*d.Name, "naa.") && !strings.HasPrefix(*d.Name, "eui.")
+	if unconfirmed && (d.Confirm == nil || *d.Confirm) {
+		return fmt.Errorf("no BMC can confirm the name %q; name the disk by model, serial or wwn, or accept the risk with { name = %q, confirm = false }", *d.Name, *d.Name)
+	}
+	return nil
+}
+
+// checkRequirements demands of each host what the steps that it takes need.
+func (l *loader) checkRequirements() {
+	for _, s := range l.plan.Steps {
+		for _, h := range l.plan.Hosts() {
+			if !s.Applies(h) {
+				continue
+			}
+			for _, path := range l.plan.known.Steps[s.Type].Requires {
+				if !h.Has(path) {
+					l.problem(h.Range, "Missing argument", "Host %q needs %s for step %q (%s at %s).", h.Name, path, s.Name, s.Type, s.Range)
+				}
+			}
+		}
+	}
+}
+
+// Has reports whether the host has a value for an argument, such as "esxi.disk".
+func (h *Host) Has(path string) bool {
+	section, name, nested := strings.Cut(path, ".")
+	value := h.Value.GetAttr(section)
+	if nested {
+		if value.IsNull() {
+			return false
+		}
+		value = value.GetAttr(name)
+	}
+	value, _ = value.Unmark()
+	return !value.IsNull()
+}
+
+// Sorted orders diagnostics by file and place.
+func Sorted(diags hcl.Diagnostics) hcl.Diagnostics {
+	slices.SortStableFunc(diags, func(a, b *hcl.Diagnostic) int {
+		if a.Subject == nil || b.Subject == nil {
+			return 0
+		}
+		if c := strings.Compare(a.Subject.Filename, b.Subject.Filename); c != 0 {
+			return c
+		}
+		return a.Subject.Start.Byte - b.Subject.Start.Byte
+	})
+	return diags
+}

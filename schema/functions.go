@@ -1,0 +1,398 @@
+package schema
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/ext/customdecode"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	ctyyaml "github.com/zclconf/go-cty-yaml"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+	"github.com/zclconf/go-cty/cty/function"
+	"github.com/zclconf/go-cty/cty/function/stdlib"
+)
+
+// functions is the table of functions of the language: Terraform's names where
+// both have one. Nothing random, no clock.
+func (l *loader) functions() map[string]function.Function {
+	table := map[string]function.Function{
+		"abs": stdlib.AbsoluteFunc, "ceil": stdlib.CeilFunc, "chomp": stdlib.ChompFunc, "chunklist": stdlib.ChunklistFunc,
+		"coalesce": stdlib.CoalesceFunc, "coalescelist": stdlib.CoalesceListFunc, "compact": stdlib.CompactFunc,
+		"concat": stdlib.ConcatFunc, "contains": stdlib.ContainsFunc, "csvdecode": stdlib.CSVDecodeFunc,
+		"distinct": stdlib.DistinctFunc, "element": stdlib.ElementFunc, "flatten": stdlib.FlattenFunc,
+		"floor": stdlib.FloorFunc, "format": stdlib.FormatFunc, "formatlist": stdlib.FormatListFunc,
+		"indent": stdlib.IndentFunc, "join": stdlib.JoinFunc, "jsondecode": stdlib.JSONDecodeFunc,
+		"jsonencode": stdlib.JSONEncodeFunc, "keys": stdlib.KeysFunc, "length": stdlib.LengthFunc,
+		"log": stdlib.LogFunc, "lookup": stdlib.LookupFunc, "lower": stdlib.LowerFunc, "max": stdlib.MaxFunc,
+		"merge": stdlib.MergeFunc, "min": stdlib.MinFunc, "parseint": stdlib.ParseIntFunc, "pow": stdlib.PowFunc,
+		"range": stdlib.RangeFunc, "regex": stdlib.RegexFunc, "regexall": stdlib.RegexAllFunc,
+		"regexreplace": stdlib.RegexReplaceFunc, "replace": stdlib.ReplaceFunc, "reverse": stdlib.ReverseListFunc,
+		"setintersection": stdlib.SetIntersectionFunc, "setproduct": stdlib.SetProductFunc,
+		"setsubtract": stdlib.SetSubtractFunc, "setunion": stdlib.SetUnionFunc, "signum": stdlib.SignumFunc,
+		"slice": stdlib.SliceFunc, "sort": stdlib.SortFunc, "split": stdlib.SplitFunc, "strlen": stdlib.StrlenFunc,
+		"strrev": stdlib.ReverseFunc, "substr": stdlib.SubstrFunc, "title": stdlib.TitleFunc, "trim": stdlib.TrimFunc,
+		"trimprefix": stdlib.TrimPrefixFunc, "trimspace": stdlib.TrimSpaceFunc, "trimsuffix": stdlib.TrimSuffixFunc,
+		"upper": stdlib.UpperFunc, "values": stdlib.ValuesFunc, "zipmap": stdlib.ZipmapFunc,
+		"tostring": stdlib.MakeToFunc(cty.String), "tonumber": stdlib.MakeToFunc(cty.Number), "tobool": stdlib.MakeToFunc(cty.Bool),
+		"tolist": stdlib.MakeToFunc(cty.List(cty.DynamicPseudoType)), "toset": stdlib.MakeToFunc(cty.Set(cty.DynamicPseudoType)),
+		"tomap":      stdlib.MakeToFunc(cty.Map(cty.DynamicPseudoType)),
+		"yamldecode": ctyyaml.YAMLDecodeFunc, "yamlencode": ctyyaml.YAMLEncodeFunc,
+		"cidrhost": cidrHostFunc, "cidrnetmask": cidrNetmaskFunc, "cidrsubnet": cidrSubnetFunc,
+		"sha256": text1(hexSHA256), "basename": text1(func(s string) (string, error) { return filepath.Base(s), nil }),
+		"dirname": text1(func(s string) (string, error) { return filepath.Dir(s), nil }),
+		"can":     canFunc, "try": tryFunc, "nonsensitive": nonsensitiveFunc, "sensitive": sensitiveFunc,
+	}
+	files := &fileReader{roots: append([]string{l.plan.Dir}, l.in.AllowDir...), dir: l.plan.Dir, read: map[string]string{}}
+	table["file"] = text1(files.text)
+	table["env"] = l.envFunc()
+	table["templatefile"] = templateFunc(files, func() map[string]function.Function { return table })
+	return table
+}
+
+// text1 makes a function of one string from a Go function.
+func text1(f func(string) (string, error)) function.Function {
+	return function.New(&function.Spec{
+		Params: []function.Parameter{{Name: "text", Type: cty.String}},
+		Type:   function.StaticReturnType(cty.String),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			out, err := f(args[0].AsString())
+			return cty.StringVal(out), err
+		},
+	})
+}
+
+func hexSHA256(s string) (string, error) {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// envFunc reads the environment; what it returns is sensitive.
+func (l *loader) envFunc() function.Function {
+	return function.New(&function.Spec{
+		Params: []function.Parameter{{Name: "name", Type: cty.String}},
+		Type:   function.StaticReturnType(cty.String),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			name := args[0].AsString()
+			if l.in.Environ != nil {
+				if text, ok := l.in.Environ(name); ok {
+					return cty.StringVal(text).Mark(Sensitive), nil
+				}
+			}
+			if l.in.StandIn != nil {
+				return cty.StringVal(l.in.StandIn(name)).Mark(Sensitive), nil
+			}
+			return cty.NilVal, fmt.Errorf("the environment variable %s is not set; export it, or give a default with try(env(%q), …)", name, name)
+		},
+	})
+}
+
+// fileReader reads files below the allowed folders, each one once, so that two
+// expressions, or two hosts, cannot see different contents.
+type fileReader struct {
+	dir   string
+	roots []string
+	mu    sync.Mutex
+	read  map[string]string
+}
+
+func (f *fileReader) text(name string) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if text, ok := f.read[name]; ok {
+		return text, nil
+	}
+	path := name
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(f.dir, path)
+	}
+	for _, dir := range f.roots {
+		text, inside, err := readBelow(dir, path)
+		if inside {
+			if err == nil {
+				f.read[name] = text
+			}
+			return text, err
+		}
+	}
+	return "", fmt.Errorf("%s lies outside the plan's folder; allow its folder with --allow-read", name)
+}
+
+// readBelow reads path if it lies in dir, links that lead out of dir refused.
+func readBelow(dir, path string) (text string, inside bool, err error) {
+	rel, err := filepath.Rel(absolute(dir), absolute(path))
+	if err != nil || !filepath.IsLocal(rel) {
+		return "", false, nil
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return "", true, err
+	}
+	defer root.Close()
+	b, err := root.ReadFile(rel)
+	return string(b), true, err
+}
+
+func absolute(path string) string {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return path
+	}
+	return abs
+}
+
+func templateFunc(files *fileReader, table func() map[string]function.Function) function.Function {
+	return function.New(&function.Spec{
+		Params: []function.Parameter{{Name: "path", Type: cty.String}, {Name: "values", Type: cty.DynamicPseudoType, AllowMarked: true}},
+		Type:   function.StaticReturnType(cty.String),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			values, marks := args[1].Unmark()
+			if values.IsNull() || !values.Type().IsObjectType() && !values.Type().IsMapType() {
+				return cty.NilVal, errors.New("the second argument must be an object: the names that the template uses")
+			}
+			text, err := files.text(args[0].AsString())
+			if err != nil {
+				return cty.NilVal, err
+			}
+			expr, diags := hclsyntax.ParseTemplate([]byte(text), args[0].AsString(), hcl.InitialPos)
+			if diags.HasErrors() {
+				return cty.NilVal, diags
+			}
+			out, diags := expr.Value(&hcl.EvalContext{Variables: values.AsValueMap(), Functions: table()})
+			if diags.HasErrors() {
+				return cty.NilVal, withoutValues(diags)
+			}
+			out, err = convert.Convert(out, cty.String)
+			if err != nil {
+				return cty.NilVal, err
+			}
+			return out.WithMarks(marks), nil
+		},
+	})
+}
+
+// canFunc and tryFunc are Terraform's, but what they answer is sensitive when
+// any expression that they looked at is: even "it failed" tells about a secret.
+var canFunc = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "expression", Type: customdecode.ExpressionClosureType}},
+	Type:   function.StaticReturnType(cty.Bool),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		closure := customdecode.ExpressionClosureFromVal(args[0])
+		value, diags := closure.Value()
+		if !diags.HasErrors() && !value.IsWhollyKnown() {
+			return cty.UnknownVal(cty.Bool), nil
+		}
+		return hideIf(sensitiveInputs(closure) || IsSensitive(value), cty.BoolVal(!diags.HasErrors())), nil
+	},
+})
+
+var tryFunc = function.New(&function.Spec{
+	VarParam: &function.Parameter{Name: "expressions", Type: customdecode.ExpressionClosureType},
+	Type: func(args []cty.Value) (cty.Type, error) {
+		value, err := try(args)
+		if err != nil {
+			return cty.NilType, err
+		}
+		return value.Type(), nil
+	},
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) { return try(args) },
+})
+
+func try(args []cty.Value) (cty.Value, error) {
+	hide := false
+	for _, arg := range args {
+		closure := customdecode.ExpressionClosureFromVal(arg)
+		value, diags := closure.Value()
+		hide = hide || sensitiveInputs(closure)
+		if !diags.HasErrors() {
+			if !value.IsWhollyKnown() {
+				return cty.DynamicVal, nil
+			}
+			return hideIf(hide, value), nil
+		}
+	}
+	return cty.NilVal, errors.New("no expression given to try succeeded")
+}
+
+func hideIf(hide bool, v cty.Value) cty.Value {
+	if hide {
+		return v.Mark(Sensitive)
+	}
+	return v
+}
+
+// sensitiveInputs reports whether the expression refers to a sensitive value.
+func sensitiveInputs(closure *customdecode.ExpressionClosure) bool {
+	for _, t := range closure.Expression.Variables() {
+		for n := len(t); n > 0; n-- { // the longest part of the path that exists
+			value, diags := t[:n].TraverseAbs(closure.EvalContext)
+			if diags.HasErrors() {
+				continue
+			}
+			if IsSensitive(value) {
+				return true
+			}
+			break
+		}
+	}
+	return false
+}
+
+var nonsensitiveFunc = markFunc(func(v cty.Value) cty.Value { out, _ := v.UnmarkDeep(); return out })
+var sensitiveFunc = markFunc(func(v cty.Value) cty.Value { return v.Mark(Sensitive) })
+
+func markFunc(f func(cty.Value) cty.Value) function.Function {
+	return function.New(&function.Spec{
+		Params: []function.Parameter{{Name: "value", Type: cty.DynamicPseudoType, AllowMarked: true, AllowNull: true, AllowUnknown: true, AllowDynamicType: true}},
+		Type:   func(args []cty.Value) (cty.Type, error) { return args[0].Type(), nil },
+		Impl:   func(args []cty.Value, _ cty.Type) (cty.Value, error) { return f(args[0]), nil },
+	})
+}
+
+var cidrHostFunc = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "prefix", Type: cty.String}, {Name: "number", Type: cty.Number}},
+	Type:   function.StaticReturnType(cty.String),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		prefix, err := netip.ParsePrefix(args[0].AsString())
+		if err != nil {
+			return cty.NilVal, err
+		}
+		number, _ := args[1].AsBigFloat().Int64()
+		address, ok := addressAt(prefix, number)
+		if !ok {
+			return cty.NilVal, fmt.Errorf("network %s has no host number %d", prefix, number)
+		}
+		return cty.StringVal(address.String()), nil
+	},
+})
+
+// addressAt is the n-th address of a network, counted from its end when negative.
+func addressAt(prefix netip.Prefix, n int64) (netip.Addr, bool) {
+	bytes := prefix.Masked().Addr().AsSlice()
+	free := len(bytes)*8 - prefix.Bits()
+	if n < 0 {
+		if free > 62 {
+			return netip.Addr{}, false
+		}
+		n += 1 << free
+	}
+	if n < 0 || free < 63 && n >= 1<<free {
+		return netip.Addr{}, false
+	}
+	for i := len(bytes) - 1; i >= 0 && n > 0; i-- {
+		bytes[i] |= byte(n)
+		n >>= 8
+	}
+	return netip.AddrFromSlice(bytes)
+}
+
+var cidrNetmaskFunc = text1(func(s string) (string, error) {
+	prefix, err := netip.ParsePrefix(s)
+	if err != nil {
+		return "", err
+	}
+	if !prefix.Addr().Is4() {
+		return "", errors.New("only IPv4 networks have a netmask")
+	}
+	all := netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	return netip.PrefixFrom(all, prefix.Bits()).Masked().Addr().String(), nil
+})
+
+var cidrSubnetFunc = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "prefix", Type: cty.String}, {Name: "newbits", Type: cty.Number}, {Name: "number", Type: cty.Number}},
+	Type:   function.StaticReturnType(cty.String),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		prefix, err := netip.ParsePrefix(args[0].AsString())
+		if err != nil {
+			return cty.NilVal, err
+		}
+		more, _ := args[1].AsBigFloat().Int64()
+		number, _ := args[2].AsBigFloat().Int64()
+		bits := prefix.Bits() + int(more)
+		width := prefix.Addr().BitLen()
+		if more < 0 || more > 62 || bits > width || number < 0 || number >= 1<<more {
+			return cty.NilVal, fmt.Errorf("network %s cannot be cut by %d bits into a subnet number %d", prefix, more, number)
+		}
+		bytes := prefix.Masked().Addr().AsSlice()
+		for bit := range int(more) {
+			if number>>(int(more)-1-bit)&1 == 1 {
+				at := prefix.Bits() + bit
+				bytes[at/8] |= 1 << (7 - at%8)
+			}
+		}
+		address, _ := netip.AddrFromSlice(bytes)
+		return cty.StringVal(netip.PrefixFrom(address, bits).String()), nil
+	},
+})
+
+// maskBits is the length of a dotted IPv4 netmask.
+func maskBits(mask string) (int, error) {
+	address, err := netip.ParseAddr(mask)
+	if err != nil || !address.Is4() {
+		return 0, fmt.Errorf("%q is not a netmask such as 255.255.255.0", mask)
+	}
+	b := address.As4()
+	value := uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
+	bits := 0
+	for value&(1<<31) != 0 {
+		bits++
+		value <<= 1
+	}
+	if value != 0 {
+		return 0, fmt.Errorf("%q is not a netmask: its ones are not together", mask)
+	}
+	return bits, nil
+}
+
+// versionAllowed judges a constraint such as ">= 0.1, < 2".
+func versionAllowed(constraint, version string) (bool, error) {
+	for part := range strings.SplitSeq(constraint, ",") {
+		part = strings.TrimSpace(part)
+		want := strings.TrimLeft(part, "<>=!~ ")
+		numbers, err := versionNumbers(want)
+		if err != nil {
+			return false, err
+		}
+		have, err := versionNumbers(version)
+		if err != nil {
+			return false, err
+		}
+		c := compareVersions(have, numbers)
+		holds, ok := map[string]bool{">=": c >= 0, ">": c > 0, "<=": c <= 0, "<": c < 0, "=": c == 0, "": c == 0, "!=": c != 0}[strings.TrimSpace(strings.TrimSuffix(part, want))]
+		if !ok {
+			return false, fmt.Errorf("%q is not a constraint such as \">= 0.1\"", part)
+		}
+		if !holds {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func versionNumbers(text string) ([3]int, error) {
+	var out [3]int
+	core, _, _ := strings.Cut(strings.TrimPrefix(text, "v"), "-")
+	for i, part := range strings.SplitN(core, ".", 3) {
+		if _, err := fmt.Sscanf(part+" ", "%d ", &out[i]); err != nil {
+			return out, fmt.Errorf("%q is not a version such as 0.1 or 1.2.3", text)
+		}
+	}
+	return out, nil
+}
+
+func compareVersions(a, b [3]int) int {
+	for i := range a {
+		if a[i] != b[i] {
+			return a[i] - b[i]
+		}
+	}
+	return 0
+}

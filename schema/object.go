@@ -1,0 +1,322 @@
+package schema
+
+import (
+	"fmt"
+	"io"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+)
+
+// Object describes the arguments of a block or the attributes of a value. It is
+// derived from a Go struct by [Of], never written by hand, so that what is
+// documented, what is checked and what is decoded cannot differ.
+type Object struct {
+	Arguments []*Argument
+}
+
+// Argument is one member of an [Object].
+type Argument struct {
+	Name     string
+	Doc      string
+	Type     cty.Type
+	Required bool
+	Default  string   // the text of the `default` tag; documentation and value
+	Enum     []string // the only strings allowed, when not empty
+	Secret   bool     // takes sensitive values
+	Object   *Object  // of an argument that is itself an object
+	scalar   reflect.Type
+}
+
+var (
+	durationType = reflect.TypeFor[Duration]()
+	secretType   = reflect.TypeFor[Secret]()
+)
+
+// Of derives the description of T, a struct. Field tags: `json` is the name,
+// `doc` one sentence of documentation, `enum` the allowed strings separated by
+// blanks, `default` the value when it is left out. A pointer, slice or map is
+// optional, everything else without a default is required. Of panics on a
+// struct that it cannot describe: that is a mistake of the programmer, and a
+// test that loads the package finds it.
+func Of[T any]() *Object { return objectOf(reflect.TypeFor[T]()) }
+
+func objectOf(t reflect.Type) *Object {
+	o := &Object{}
+	for _, field := range reflect.VisibleFields(t) {
+		if field.Anonymous || !field.IsExported() || field.Tag.Get("json") == "-" {
+			continue
+		}
+		o.Arguments = append(o.Arguments, argumentOf(t, field))
+	}
+	return o
+}
+
+func argumentOf(t reflect.Type, field reflect.StructField) *Argument {
+	name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+	a := &Argument{Name: name, Doc: field.Tag.Get("doc"), Default: field.Tag.Get("default")}
+	if name == "" || a.Doc == "" {
+		panic(fmt.Sprintf("schema: field %s of %s needs a json name and a doc tag", field.Name, t))
+	}
+	if enum := field.Tag.Get("enum"); enum != "" {
+		a.Enum = strings.Fields(enum)
+	}
+	a.Required = a.Default == "" && !slices.Contains([]reflect.Kind{reflect.Pointer, reflect.Slice, reflect.Map}, field.Type.Kind())
+	a.scalar = field.Type
+	if a.scalar.Kind() == reflect.Pointer {
+		a.scalar = a.scalar.Elem()
+	}
+	a.Secret = a.scalar == secretType
+	a.Type, a.Object = typeOf(a.scalar)
+	return a
+}
+
+// typeOf maps a Go type to the cty type of the same JSON form.
+func typeOf(t reflect.Type) (cty.Type, *Object) {
+	switch {
+	case t == durationType, t == secretType:
+		return cty.String, nil
+	case t.Kind() == reflect.Pointer:
+		return typeOf(t.Elem())
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return cty.String, nil
+	case reflect.Bool:
+		return cty.Bool, nil
+	case reflect.Int, reflect.Int64, reflect.Uint64, reflect.Float64:
+		return cty.Number, nil
+	case reflect.Slice:
+		element, object := typeOf(t.Elem())
+		return cty.List(element), object
+	case reflect.Map:
+		element, object := typeOf(t.Elem())
+		return cty.Map(element), object
+	case reflect.Struct:
+		object := objectOf(t)
+		return object.Type(), object
+	}
+	panic(fmt.Sprintf("schema: no plan type for Go type %s", t))
+}
+
+// Type is the type of a value that has every argument.
+func (o *Object) Type() cty.Type {
+	attributes := make(map[string]cty.Type, len(o.Arguments))
+	for _, a := range o.Arguments {
+		attributes[a.Name] = a.Type
+	}
+	return cty.Object(attributes)
+}
+
+// Null is the value of this type whose attributes are all null: the result of
+// a step that was skipped.
+func (o *Object) Null() cty.Value {
+	attributes := make(map[string]cty.Value, len(o.Arguments))
+	for _, a := range o.Arguments {
+		attributes[a.Name] = cty.NullVal(a.Type)
+	}
+	return cty.ObjectVal(attributes)
+}
+
+// Names lists the arguments in the order of the struct.
+func (o *Object) Names() []string {
+	names := make([]string, len(o.Arguments))
+	for i, a := range o.Arguments {
+		names[i] = a.Name
+	}
+	return names
+}
+
+// Argument finds an argument by name.
+func (o *Object) Argument(name string) (*Argument, bool) {
+	for _, a := range o.Arguments {
+		if a.Name == name {
+			return a, true
+		}
+	}
+	return nil, false
+}
+
+// header is the body schema of a block that holds the arguments of all objects.
+func header(objects ...*Object) *hcl.BodySchema {
+	s := &hcl.BodySchema{}
+	for _, o := range objects {
+		for _, a := range o.Arguments {
+			s.Attributes = append(s.Attributes, hcl.AttributeSchema{Name: a.Name})
+		}
+	}
+	return s
+}
+
+// ArgumentError says that an argument is at fault; whoever holds the plan file
+// turns its path into a place.
+type ArgumentError struct {
+	Path cty.Path
+	Err  error
+}
+
+func (e *ArgumentError) Error() string { return e.Err.Error() }
+func (e *ArgumentError) Unwrap() error { return e.Err }
+
+// AtArgument returns an error that blames the argument called name.
+func AtArgument(name string, format string, values ...any) error {
+	return &ArgumentError{Path: cty.GetAttrPath(name), Err: fmt.Errorf(format, values...)}
+}
+
+// Conform converts v to what the argument takes: right type, known keys only,
+// an allowed word, a readable duration. The answer carries no marks; a
+// sensitive value is refused unless the argument is a secret.
+func (a *Argument) Conform(v cty.Value) (cty.Value, error) {
+	if IsSensitive(v) && !a.Secret && a.Object == nil {
+		return cty.NilVal, fmt.Errorf("the value is sensitive, and %q would show it: secrets can only be given to passwords. If the value is no secret, wrap it in nonsensitive()", a.Name)
+	}
+	if v.IsNull() {
+		return a.absent()
+	}
+	if a.Object != nil && a.Type.IsObjectType() {
+		return a.Object.Conform(v)
+	}
+	v, _ = v.UnmarkDeep()
+	converted, err := convert.Convert(v, a.Type)
+	if err != nil {
+		return cty.NilVal, fmt.Errorf("%s: %w", typeWanted(a.Type), err)
+	}
+	return converted, a.allowed(converted)
+}
+
+// absent is the value of an argument that was left out or set to null.
+func (a *Argument) absent() (cty.Value, error) {
+	if a.Default == "" {
+		return cty.NullVal(a.Type), nil
+	}
+	return convert.Convert(cty.StringVal(a.Default), a.Type)
+}
+
+func (a *Argument) allowed(v cty.Value) error {
+	if !v.IsKnown() || v.IsNull() || v.Type() != cty.String {
+		return nil
+	}
+	text := v.AsString()
+	if a.scalar == durationType {
+		_, err := ParseDuration(text)
+		return err
+	}
+	if len(a.Enum) > 0 && !slices.Contains(a.Enum, text) {
+		return fmt.Errorf("%q is not one of %s%s", text, quoted(a.Enum), DidYouMean(text, a.Enum))
+	}
+	return nil
+}
+
+func typeWanted(t cty.Type) string {
+	switch {
+	case t.IsListType():
+		return "a list is wanted"
+	case t.IsMapType():
+		return "a map is wanted"
+	case t.IsObjectType():
+		return "an object is wanted"
+	}
+	return "a " + t.FriendlyName() + " is wanted"
+}
+
+// Conform converts an object value attribute by attribute, refuses keys that
+// the object does not know, and demands the required ones.
+func (o *Object) Conform(v cty.Value) (cty.Value, error) {
+	if !v.IsKnown() {
+		return cty.UnknownVal(o.Type()), nil
+	}
+	v, marks := v.Unmark()
+	if t := v.Type(); !t.IsObjectType() && !t.IsMapType() {
+		return cty.NilVal, fmt.Errorf("an object is wanted, with the attributes %s", quoted(o.Names()))
+	}
+	given := v.AsValueMap()
+	for key := range given {
+		if _, ok := o.Argument(key); !ok {
+			return cty.NilVal, &ArgumentError{cty.GetAttrPath(key), fmt.Errorf("there is no attribute %q here; it takes %s%s", key, quoted(o.Names()), DidYouMean(key, o.Names()))}
+		}
+	}
+	out := make(map[string]cty.Value, len(o.Arguments))
+	for _, a := range o.Arguments {
+		value, ok := given[a.Name]
+		if !ok {
+			value = cty.NullVal(a.Type)
+		}
+		conformed, err := a.Conform(value.WithMarks(marks))
+		if err == nil && a.Required && conformed.IsKnown() && conformed.IsNull() {
+			err = fmt.Errorf("attribute %q is required", a.Name)
+		}
+		if err != nil {
+			return cty.NilVal, &ArgumentError{append(cty.GetAttrPath(a.Name), pathOf(err)...), err}
+		}
+		out[a.Name] = conformed
+	}
+	return cty.ObjectVal(out), nil
+}
+
+func pathOf(err error) cty.Path {
+	if at, ok := err.(*ArgumentError); ok {
+		return at.Path
+	}
+	return nil
+}
+
+// WriteMarkdown writes the arguments as a table.
+func (o *Object) WriteMarkdown(w io.Writer) {
+	fmt.Fprintf(w, "| name | type | | meaning |\n| --- | --- | --- | --- |\n")
+	for _, a := range o.Arguments {
+		fmt.Fprintf(w, "| `%s` | %s | %s | %s |\n", a.Name, a.typeName(), a.need(), strings.ReplaceAll(a.describe(), "|", "\\|"))
+	}
+}
+
+func (a *Argument) need() string {
+	switch {
+	case a.Default != "":
+		return "default `" + a.Default + "`"
+	case a.Required:
+		return "required"
+	}
+	return "optional"
+}
+
+func (a *Argument) describe() string {
+	text := a.Doc
+	if len(a.Enum) > 0 {
+		text += " One of " + quoted(a.Enum) + "."
+	}
+	if a.Object != nil {
+		text += " Attributes: " + quoted(a.Object.Names()) + "."
+	}
+	return text
+}
+
+func (a *Argument) typeName() string {
+	switch {
+	case a.scalar == durationType:
+		return "duration"
+	case a.Secret:
+		return "secret"
+	case a.Type.IsListType():
+		return "list"
+	case a.Type.IsMapType():
+		return "map"
+	case a.Object != nil:
+		return "object"
+	}
+	return a.Type.FriendlyName()
+}
+
+// quoted lists words for a sentence: "a", "b" and "c".
+func quoted(words []string) string {
+	out := make([]string, len(words))
+	for i, w := range words {
+		out[i] = `"` + w + `"`
+	}
+	if n := len(out); n > 1 {
+		return strings.Join(out[:n-1], ", ") + " and " + out[n-1]
+	}
+	return strings.Join(out, "")
+}

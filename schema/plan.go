@@ -1,0 +1,282 @@
+package schema
+
+import (
+	"net/netip"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// Plan is a loaded plan: what the files say, with every host's arguments
+// evaluated and every step's body kept as expressions.
+type Plan struct {
+	Name        string // `plan "lab"`, else the file's name
+	Description string
+	Dir         string // folder of the plan; relative paths start here
+	InFlight    string // "", a number of hosts, or a percentage such as "10%"
+	Variables   []*Variable
+	Images      []*Image
+	Media       *Media // nil when the plan has no media block
+	Groups      []*Group
+	Steps       []*Step
+	Files       map[string]*hcl.File // sources by file name, for snippets
+
+	known  Known
+	global *hcl.EvalContext
+}
+
+// Known is what the language must be told about the world around it.
+type Known struct {
+	Version string // of esxiplan, for `required_version`
+	Steps   map[string]StepType
+	Vendors []string
+	Facts   *Object // what host.facts looks like
+}
+
+// StepType is what the language needs to know of a step type.
+type StepType struct {
+	Arguments *Object
+	Result    *Object
+	Requires  []string // arguments that a host must have for this step, such as "esxi.netmask"
+}
+
+// Variable is an input of the plan.
+type Variable struct {
+	Name        string
+	Description string
+	Type        cty.Type
+	Sensitive   bool
+	Default     cty.Value // cty.NilVal when there is none
+	Value       cty.Value
+	Origin      string // where the value came from: "default", "-e", a file, the environment …
+	Range       hcl.Range
+	checks      []validation
+}
+
+// Image is an installer ISO.
+type Image struct {
+	Name    string    `json:"name" doc:"Name of the image block."`
+	Source  string    `json:"source" doc:"Path of the installer ISO."`
+	SHA256  *string   `json:"sha256" doc:"Checksum of the ISO in hexadecimal; checked before use."`
+	Version *string   `json:"version" doc:"ESXi version in the image. Default: read from the image."`
+	Build   *string   `json:"build" doc:"ESXi build in the image. Default: read from the image."`
+	Range   hcl.Range `json:"-"`
+}
+
+// Media says how BMCs fetch what build_iso makes.
+type Media struct {
+	Directory *string   `json:"directory" doc:"Folder into which images are published, for a web server that serves it."`
+	URL       *string   `json:"url" doc:"Where BMCs find the published images: the address of that folder, or of this run's own server."`
+	Listen    *string   `json:"listen" doc:"Address and port on which this run serves the images itself, such as \"0.0.0.0:8090\"."`
+	Range     hcl.Range `json:"-"`
+}
+
+// Group is a set of hosts with shared defaults.
+type Group struct {
+	Name     string
+	InFlight string
+	Hosts    []*Host
+	Range    hcl.Range
+}
+
+// Host is one machine, with everything that it inherits from its group.
+type Host struct {
+	Name         string
+	Group        string
+	Vendor       string // "auto", or the vendor that the BMC must report
+	Serial       string // "" when the plan does not demand one
+	Protected    bool   // never reset
+	AllowRunning bool   // reset even when it may be in use
+	BMC          BMC
+	ESXi         *ESXi // nil when the host declares none
+	Value        cty.Value
+	Range        hcl.Range
+	ranges       map[string]hcl.Range // by argument path, such as "esxi.address"
+}
+
+// RangeOf is where the argument at path was written, or the host's block.
+func (h *Host) RangeOf(path string) hcl.Range {
+	if r, ok := h.ranges[path]; ok {
+		return r
+	}
+	return h.Range
+}
+
+// BMC is how to reach a host's management controller.
+type BMC struct {
+	Address  string  `json:"address" default:"-" doc:"Host name or IP address of the BMC, with a port or as an URL where it is not https on 443. Default: the name of the host block."`
+	Username string  `json:"username" doc:"User of the BMC."`
+	Password Secret  `json:"password" doc:"Password of that user."`
+	System   *string `json:"system" doc:"Id of the computer system, for a BMC that manages several."`
+	TLS      *TLS    `json:"tls" doc:"How the BMC's certificate is checked. Default: against the system's authorities."`
+}
+
+// TLS says how a certificate is checked; the fields exclude one another.
+type TLS struct {
+	Verify      *bool   `json:"verify" doc:"false: not at all."`
+	Fingerprint *string `json:"fingerprint" doc:"SHA-256 of the only certificate accepted, as \"sha256:<64 hexadecimal digits>\"."`
+	CAFile      *string `json:"ca_file" doc:"File with the authorities to trust, PEM."`
+	FirstUse    *bool   `json:"first_use" doc:"true: accept the certificate seen first, and only that one from then on."`
+}
+
+// ESXi is the system to be installed.
+type ESXi struct {
+	Address      string   `json:"address" doc:"Management IP address."`
+	Netmask      *string  `json:"netmask" doc:"Netmask of the management network, such as \"255.255.240.0\"."`
+	Gateway      *string  `json:"gateway" doc:"Default gateway; lies in the same network."`
+	Nameservers  []string `json:"nameservers" doc:"DNS servers; ESXi uses the first two."`
+	Hostname     *string  `json:"hostname" doc:"Name of the host. Default: esxi- and the address with dashes."`
+	VLAN         *int     `json:"vlan" doc:"VLAN id of the management network, 0 to 4095."`
+	NIC          *string  `json:"nic" doc:"Management NIC: a MAC address (it can be checked) or vmnicN (it cannot)."`
+	Disk         *Disk    `json:"disk" doc:"The disk to install on."`
+	RootPassword Secret   `json:"root_password" default:"-" doc:"Password of root; reaches the medium only as a salted hash."`
+	Current      *Login   `json:"current" doc:"Login of the ESXi that runs there now, to see whether it is in use."`
+}
+
+// Disk names the installation disk by exactly one of its first four fields.
+type Disk struct {
+	Model   *string `json:"model" doc:"Model as ESXi sees it, such as \"DELLBOSS VD\"."`
+	Serial  *string `json:"serial" doc:"Serial number of the drive."`
+	WWN     *string `json:"wwn" doc:"World wide name of the drive, in hexadecimal."`
+	Name    *string `json:"name" doc:"ESXi device name: naa.… eui.… t10.… mpx.… vml.…"`
+	Confirm *bool   `json:"confirm" doc:"false: go on although the BMC cannot confirm that the disk exists. Default true."`
+}
+
+// Key returns which field names the disk, and its text.
+func (d *Disk) Key() (kind, text string) {
+	switch {
+	case d == nil:
+		return "", ""
+	case d.Model != nil:
+		return "model", *d.Model
+	case d.Serial != nil:
+		return "serial", *d.Serial
+	case d.WWN != nil:
+		return "wwn", *d.WWN
+	case d.Name != nil:
+		return "name", *d.Name
+	}
+	return "", ""
+}
+
+func (d *Disk) String() string {
+	kind, text := d.Key()
+	return kind + " " + text
+}
+
+// Login is a user and a password.
+type Login struct {
+	Username string `json:"username" doc:"User name."`
+	Password Secret `json:"password" doc:"Password."`
+}
+
+// HostName is the name that the installed system gets.
+func (e *ESXi) HostName() string {
+	if e.Hostname != nil {
+		return *e.Hostname
+	}
+	name := []byte("esxi-" + e.Address)
+	for i, c := range name {
+		if c == '.' || c == ':' {
+			name[i] = '-'
+		}
+	}
+	return string(name)
+}
+
+// Prefix is the management network.
+func (e *ESXi) Prefix() (netip.Prefix, bool) {
+	address, err := netip.ParseAddr(e.Address)
+	if err != nil || e.Netmask == nil {
+		return netip.Prefix{}, false
+	}
+	bits, err := maskBits(*e.Netmask)
+	if err != nil {
+		return netip.Prefix{}, false
+	}
+	return netip.PrefixFrom(address, bits), true
+}
+
+// Step is one step of the plan.
+type Step struct {
+	Type, Name string
+	Policy     Policy
+	Arguments  hcl.Attributes
+	Conditions map[string]*hcl.Attribute // when, until, failed_when, done_when
+	Range      hcl.Range
+}
+
+// Policy is what every step takes, whatever its type.
+type Policy struct {
+	Tags     []string  `json:"tags" doc:"Words by which --tags and --skip-tags choose steps."`
+	Groups   []string  `json:"groups" doc:"Groups whose hosts take this step. Default: all."`
+	Retries  *int      `json:"retries" doc:"How many further attempts follow a first that failed or did not meet until."`
+	Delay    *Duration `json:"delay" doc:"Pause before a further attempt."`
+	MaxDelay *Duration `json:"max_delay" doc:"The pause doubles after each error up to this."`
+	Timeout  *Duration `json:"timeout" doc:"Bound for the step on one host, attempts and pauses together."`
+	OnError  string    `json:"on_error" enum:"stop continue" default:"stop" doc:"What a failure means for the rest of the host's steps."`
+	RunOn    string    `json:"run_on" enum:"success failure always" default:"success" doc:"In which state of the host the step runs."`
+	Throttle *int      `json:"throttle" doc:"How many hosts may be in this step at once."`
+	Barrier  bool      `json:"barrier" default:"false" doc:"Whether all hosts must arrive before any starts this step."`
+}
+
+var policyObject = Of[Policy]()
+
+// PolicyObject describes the arguments that every step takes.
+func PolicyObject() *Object { return policyObject }
+
+// conditionDocs documents the arguments of every step that stay expressions.
+var conditionDocs = [][2]string{
+	{"when", "The step is skipped on hosts for which this is false."},
+	{"done_when", "The step counts as done, without running, on hosts for which this is true."},
+	{"until", "Attempts are repeated until this is true of the `result`."},
+	{"failed_when", "An attempt whose `result` makes this true is a failure."},
+}
+
+// ConditionDocs lists name and meaning of the arguments of every step that are
+// conditions, evaluated per host during the run.
+func ConditionDocs() [][2]string { return conditionDocs }
+
+// Hosts lists all hosts in the order of the plan.
+func (p *Plan) Hosts() []*Host {
+	var hosts []*Host
+	for _, g := range p.Groups {
+		hosts = append(hosts, g.Hosts...)
+	}
+	return hosts
+}
+
+// Host finds a host by name.
+func (p *Plan) Host(name string) (*Host, bool) {
+	for _, g := range p.Groups {
+		for _, h := range g.Hosts {
+			if h.Name == name {
+				return h, true
+			}
+		}
+	}
+	return nil, false
+}
+
+// Step finds a step by name.
+func (p *Plan) Step(name string) (*Step, bool) {
+	for _, s := range p.Steps {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return nil, false
+}
+
+// Applies reports whether the step's `groups` include the host's group.
+func (s *Step) Applies(h *Host) bool {
+	if len(s.Policy.Groups) == 0 {
+		return true
+	}
+	for _, g := range s.Policy.Groups {
+		if g == h.Group {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,153 @@
+package schema
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+)
+
+func (l *loader) step(b *hcl.Block) {
+	names := slices.Sorted(maps.Keys(l.plan.known.Steps))
+	t, ok := l.plan.known.Steps[b.Labels[0]]
+	if !ok {
+		l.problem(b.LabelRanges[0], "Unknown step type", "There is no step type %q; there are %s%s", b.Labels[0], quoted(names), DidYouMean(b.Labels[0], names))
+		return
+	}
+	s := header(t.Arguments, policyObject)
+	for _, doc := range conditionDocs {
+		s.Attributes = append(s.Attributes, hcl.AttributeSchema{Name: doc[0]})
+	}
+	attrs, diags := l.attributes(b.Body, s)
+	l.diags = append(l.diags, diags...)
+	step := &Step{Type: b.Labels[0], Name: b.Labels[1], Range: b.DefRange, Arguments: hcl.Attributes{}, Conditions: map[string]*hcl.Attribute{}}
+	policy := hcl.Attributes{}
+	for name, attr := range attrs {
+		switch {
+		case isCondition(name):
+			step.Conditions[name] = attr
+		case has(policyObject, name):
+			policy[name] = attr
+		default:
+			step.Arguments[name] = attr
+		}
+	}
+	value, _ := l.objectFrom(policy, policyObject, l.plan.global, b.DefRange, nil)
+	l.fill(value, &step.Policy, b.DefRange)
+	l.checkPolicy(step, policy)
+	l.plan.Steps = append(l.plan.Steps, step)
+}
+
+func has(o *Object, name string) bool {
+	_, ok := o.Argument(name)
+	return ok
+}
+
+func isCondition(name string) bool {
+	return slices.ContainsFunc(conditionDocs, func(doc [2]string) bool { return doc[0] == name })
+}
+
+func (l *loader) checkPolicy(s *Step, attrs hcl.Attributes) {
+	var groups []string
+	for _, g := range l.plan.Groups {
+		groups = append(groups, g.Name)
+	}
+	for _, name := range s.Policy.Groups {
+		if !slices.Contains(groups, name) {
+			l.problem(attrs["groups"].Expr.Range(), "Unknown group", "There is no group %q%s", name, DidYouMean(name, groups))
+		}
+	}
+	for _, tag := range s.Policy.Tags {
+		if tag == "" || strings.ContainsAny(tag, ", \t\n") {
+			l.problem(attrs["tags"].Expr.Range(), "Invalid tag", "%q cannot be a tag: --tags separates tags by commas and blanks.", tag)
+		}
+	}
+	for name, least := range map[string]int{"retries": 0, "throttle": 1} {
+		value := map[string]*int{"retries": s.Policy.Retries, "throttle": s.Policy.Throttle}[name]
+		if value != nil && *value < least {
+			l.problem(attrs[name].Expr.Range(), "Invalid value", "%s must be %d or more.", name, least)
+		}
+	}
+}
+
+// Selection says what a run does with one step on one host.
+type Selection int
+
+const (
+	Runs     Selection = iota // the step runs
+	Skipped                   // the step does not run; its result is an object of nulls
+	Recalled                  // the step does not run; its result is what an earlier run left
+)
+
+// everything selects each step on the hosts of its groups.
+func everything(h *Host, s *Step) Selection {
+	if s.Applies(h) {
+		return Runs
+	}
+	return Skipped
+}
+
+// CheckSteps evaluates the arguments and conditions of each selected step for
+// each host, with unknown values in the place of results, and reports all that
+// cannot succeed.
+func (p *Plan) CheckSteps(selected func(*Host, *Step) Selection) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for i, s := range p.Steps {
+		diags = append(diags, p.checkReferences(i, s)...)
+	}
+	if diags.HasErrors() {
+		return distinct(diags)
+	}
+	for _, h := range p.Hosts() {
+		results := map[string]cty.Value{}
+		for _, s := range p.Steps {
+			result := p.known.Steps[s.Type].Result
+			if selected(h, s) == Skipped {
+				results[s.Name] = result.Null()
+				continue
+			}
+			results[s.Name] = cty.UnknownVal(result.Type())
+			if selected(h, s) == Runs {
+				diags = append(diags, p.checkStep(h, s, results)...)
+			}
+		}
+	}
+	return distinct(diags)
+}
+
+func (p *Plan) checkStep(h *Host, s *Step, results map[string]cty.Value) hcl.Diagnostics {
+	scope := Scope{Host: h, Results: results}
+	if attr, ok := s.Conditions["when"]; ok {
+		holds, err := condition(attr.Expr, p.context(scope))
+		if err == nil && holds.IsKnown() && holds.False() {
+			results[s.Name] = p.known.Steps[s.Type].Result.Null()
+			return nil
+		}
+	}
+	_, diags := p.Arguments(s, scope)
+	for _, name := range []string{"when", "done_when"} {
+		diags = append(diags, p.checkCondition(s, name, scope)...)
+	}
+	scope.Result = cty.UnknownVal(p.known.Steps[s.Type].Result.Type())
+	for _, name := range []string{"until", "failed_when"} {
+		diags = append(diags, p.checkCondition(s, name, scope)...)
+	}
+	return diags
+}
+
+func (p *Plan) checkCondition(s *Step, name string, scope Scope) hcl.Diagnostics {
+	attr, ok := s.Conditions[name]
+	if !ok {
+		return nil
+	}
+	_, err := condition(attr.Expr, p.context(scope))
+	if diags, ok := err.(hcl.Diagnostics); ok {
+		return diags
+	}
+	if err != nil {
+		return hcl.Diagnostics{problem(attr.Expr.Range(), "Invalid condition", "%s: %v.", name, err)}
+	}
+	return nil
+}

@@ -1,0 +1,21 @@
+package schema
+
+import "github.com/agext/levenshtein"
+
+// DidYouMean returns a sentence, with a blank before it, that suggests the known
+// word nearest to the one given, or nothing when none is near.
+func DidYouMean(given string, known []string) string {
+	best, distance := "", 3
+	if len(given) < 4 {
+		distance = 2
+	}
+	for _, word := range known {
+		if d := levenshtein.Distance(given, word, nil); d < distance || d == distance && best == "" && len(given) > 5 {
+			best, distance = word, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return `. Did you mean "` + best + `"?`
+}

@@ -1,0 +1,310 @@
+package schema
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/ext/typeexpr"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+)
+
+type validation struct {
+	condition hcl.Expression
+	message   hcl.Expression
+}
+
+type variableArguments struct {
+	Description *string `json:"description" doc:"What the variable is for; shown when it is asked for."`
+	Sensitive   bool    `json:"sensitive" default:"false" doc:"Whether the value must never be shown."`
+}
+
+var (
+	variableObject = Of[variableArguments]()
+	variableHeader = &hcl.BodySchema{
+		Attributes: append(header(variableObject).Attributes, hcl.AttributeSchema{Name: "type"}, hcl.AttributeSchema{Name: "default"}),
+		Blocks:     []hcl.BlockHeaderSchema{{Type: "validation"}},
+	}
+	validationHeader = &hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "condition", Required: true}, {Name: "error_message", Required: true}}}
+)
+
+func (l *loader) variables(blocks hcl.Blocks) {
+	given := l.givenValues()
+	values := map[string]cty.Value{}
+	for _, b := range blocks {
+		v := l.variable(b)
+		if v == nil {
+			continue
+		}
+		l.plan.Variables = append(l.plan.Variables, v)
+		l.resolve(v, given)
+		delete(given, v.Name)
+		if v.Value == cty.NilVal {
+			continue
+		}
+		values[v.Name] = v.Value
+		l.validate(v)
+	}
+	l.plan.global.Variables["var"] = cty.ObjectVal(values)
+	for name, g := range given {
+		if g.strict {
+			l.problem(g.at, "Undeclared variable", "The plan declares no variable %q, given by %s%s", name, g.origin, DidYouMean(name, l.variableNames()))
+		}
+	}
+}
+
+func (l *loader) variableNames() []string {
+	var names []string
+	for _, v := range l.plan.Variables {
+		names = append(names, v.Name)
+	}
+	return names
+}
+
+func (l *loader) variable(b *hcl.Block) *Variable {
+	content, diags := b.Body.Content(variableHeader)
+	l.diags = append(l.diags, diags...)
+	value, ok := l.objectFrom(content.Attributes, variableObject, l.plan.global, b.DefRange, nil)
+	if !ok || diags.HasErrors() {
+		return nil
+	}
+	var arguments variableArguments
+	l.fill(value, &arguments, b.DefRange)
+	v := &Variable{Name: b.Labels[0], Description: deref(arguments.Description), Sensitive: arguments.Sensitive, Type: cty.DynamicPseudoType, Range: b.DefRange}
+	if attr, ok := content.Attributes["type"]; ok {
+		t, diags := typeexpr.TypeConstraint(attr.Expr)
+		l.diags = append(l.diags, diags...)
+		v.Type = t
+	}
+	if attr, ok := content.Attributes["default"]; ok {
+		d, diags := attr.Expr.Value(l.plan.global)
+		l.diags = append(l.diags, diags...)
+		if v.Default, ok = l.converted(v, d, attr.Expr.Range(), "its default"); !ok {
+			return nil
+		}
+	}
+	for _, check := range content.Blocks {
+		c, diags := check.Body.Content(validationHeader)
+		l.diags = append(l.diags, diags...)
+		if !diags.HasErrors() {
+			v.checks = append(v.checks, validation{c.Attributes["condition"].Expr, c.Attributes["error_message"].Expr})
+		}
+	}
+	return v
+}
+
+func (l *loader) converted(v *Variable, value cty.Value, at hcl.Range, origin string) (cty.Value, bool) {
+	converted, err := convert.Convert(value, v.Type)
+	if err != nil {
+		l.problem(at, "Invalid value", "Variable %q, %s: %v; the type is %s.", v.Name, origin, err, typeexpr.TypeString(v.Type))
+		return cty.NilVal, false
+	}
+	return converted, true
+}
+
+// given is a value from outside the plan, not yet typed.
+type given struct {
+	text   string
+	value  cty.Value // used when text is not
+	origin string
+	at     hcl.Range
+	strict bool // an unknown name is an error (not so for the environment)
+}
+
+// givenValues gathers values; a later source wins: environment, files, -e.
+func (l *loader) givenValues() map[string]given {
+	out := map[string]given{}
+	for _, name := range l.in.Files {
+		source, err := os.ReadFile(name)
+		if err != nil {
+			l.problem(hcl.Range{Filename: name}, "Cannot read the variable file", "%v.", err)
+			continue
+		}
+		file, diags := hclsyntax.ParseConfig(source, name, hcl.InitialPos)
+		l.diags = append(l.diags, diags...)
+		if diags.HasErrors() {
+			continue
+		}
+		l.plan.Files[name] = file
+		attrs, diags := file.Body.JustAttributes()
+		l.diags = append(l.diags, diags...)
+		for key, attr := range attrs {
+			value, diags := attr.Expr.Value(l.plan.global)
+			l.diags = append(l.diags, withoutValues(diags)...)
+			if !diags.HasErrors() {
+				out[key] = given{value: value, origin: name, at: attr.Expr.Range(), strict: true}
+			}
+		}
+	}
+	for _, assignment := range l.in.Set {
+		name, text, ok := strings.Cut(assignment, "=")
+		at := hcl.Range{Filename: "-e " + name}
+		if !ok || !validName(name) {
+			l.problem(at, "Invalid -e", "Write -e name=value.")
+			continue
+		}
+		out[name] = given{text: text, origin: "-e", at: at, strict: true}
+	}
+	return out
+}
+
+// resolve finds the variable's value: -e, variable files, environment, default,
+// the person at the terminal, in this order.
+func (l *loader) resolve(v *Variable, values map[string]given) {
+	g, ok := values[v.Name]
+	if name := "ESXIPLAN_VAR_" + v.Name; !ok && l.in.Environ != nil {
+		g.text, ok = l.in.Environ(name)
+		g.origin, g.at = "the environment", hcl.Range{Filename: name}
+	}
+	switch {
+	case ok:
+		l.accept(v, g)
+	case v.Default != cty.NilVal:
+		v.Value, v.Origin = v.Default, "default"
+	case l.in.Ask != nil:
+		text, err := l.in.Ask(v)
+		if err != nil {
+			l.problem(v.Range, "No value for a variable", "Variable %q was asked for: %v.", v.Name, err)
+			return
+		}
+		l.accept(v, given{text: text, origin: "the terminal", at: v.Range})
+	case l.in.StandIn != nil && v.Sensitive:
+		l.accept(v, given{text: l.in.StandIn("ESXIPLAN_VAR_" + v.Name), origin: "a stand-in", at: v.Range})
+	default:
+		l.problem(v.Range, "No value for a variable", "Variable %q has no default. Give it by -e %[1]s=…, --var-file or the environment variable ESXIPLAN_VAR_%[1]s.", v.Name)
+	}
+	if v.Value != cty.NilVal && v.Sensitive {
+		v.Value = v.Value.Mark(Sensitive)
+	}
+}
+
+func (l *loader) accept(v *Variable, g given) {
+	value := g.value
+	if value == cty.NilVal {
+		var ok bool
+		if value, ok = l.fromText(v, g); !ok {
+			return
+		}
+	}
+	if converted, ok := l.converted(v, value, g.at, "given by "+g.origin); ok {
+		v.Value, v.Origin = converted, g.origin
+	}
+	if v.Sensitive && g.origin == "-e" {
+		l.warn(g.at, "Secret on the command line", "Variable %q is sensitive; what is given by -e shows in the process list. Use ESXIPLAN_VAR_%[1]s or --var-file.", v.Name)
+	}
+}
+
+// fromText reads a value given as text: as it stands for strings, as an
+// expression of the language for lists and maps.
+func (l *loader) fromText(v *Variable, g given) (cty.Value, bool) {
+	if v.Type.IsPrimitiveType() || v.Type == cty.DynamicPseudoType {
+		return cty.StringVal(g.text), true
+	}
+	expr, diags := hclsyntax.ParseExpression([]byte(g.text), g.at.Filename, hcl.InitialPos)
+	var value cty.Value
+	if !diags.HasErrors() {
+		value, diags = expr.Value(nil)
+	}
+	if diags.HasErrors() {
+		l.problem(g.at, "Invalid value", "Variable %q, given by %s, takes %s, written as in a plan.", v.Name, g.origin, typeexpr.TypeString(v.Type))
+		return cty.NilVal, false
+	}
+	return value, true
+}
+
+func (l *loader) validate(v *Variable) {
+	ctx := l.plan.global.NewChild()
+	ctx.Variables = map[string]cty.Value{"var": cty.ObjectVal(map[string]cty.Value{v.Name: v.Value})}
+	for _, check := range v.checks {
+		holds, err := condition(check.condition, ctx)
+		if err != nil {
+			l.problem(check.condition.Range(), "Invalid condition", "%v.", err)
+			continue
+		}
+		if holds.IsKnown() && holds.False() {
+			message := "The value does not meet the condition."
+			if text, diags := check.message.Value(ctx); !diags.HasErrors() && text.Type() == cty.String && !text.IsNull() && !IsSensitive(text) {
+				message = text.AsString()
+			}
+			l.problem(v.Range, "Invalid value for a variable", "Variable %q, from %s: %s", v.Name, v.Origin, message)
+		}
+	}
+}
+
+// condition evaluates an expression that must be true or false.
+func condition(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value, error) {
+	value, diags := expr.Value(ctx)
+	if diags.HasErrors() {
+		return cty.NilVal, withoutValues(diags)
+	}
+	value, _ = value.Unmark()
+	value, err := convert.Convert(value, cty.Bool)
+	if err != nil || value.IsNull() {
+		return cty.NilVal, fmt.Errorf("the condition is neither true nor false")
+	}
+	return value, nil
+}
+
+// locals evaluates all locals blocks, each local after those it refers to.
+func (l *loader) locals(blocks hcl.Blocks) {
+	pending := hcl.Attributes{}
+	for _, b := range blocks {
+		attrs, diags := b.Body.JustAttributes()
+		l.diags = append(l.diags, diags...)
+		for name, attr := range attrs {
+			if other, ok := pending[name]; ok {
+				l.problem(attr.NameRange, "Duplicate local", "There is already a local %q at %s.", name, other.NameRange)
+			}
+			pending[name] = attr
+		}
+	}
+	values := map[string]cty.Value{}
+	for progress := true; progress; {
+		progress = false
+		for name, attr := range pending {
+			if refersTo(attr.Expr, pending) {
+				continue
+			}
+			l.plan.global.Variables["local"] = cty.ObjectVal(values)
+			value, diags := attr.Expr.Value(l.plan.global)
+			l.diags = append(l.diags, withoutValues(diags)...)
+			values[name] = value
+			delete(pending, name)
+			progress = true
+		}
+	}
+	for name, attr := range pending {
+		l.problem(attr.NameRange, "Circular locals", "Local %q refers to itself, directly or through others.", name)
+	}
+	l.plan.global.Variables["local"] = cty.ObjectVal(values)
+}
+
+func refersTo(expr hcl.Expression, pending hcl.Attributes) bool {
+	for _, t := range expr.Variables() {
+		if name, ok := attributeName(t, "local"); ok {
+			if _, waits := pending[name]; waits {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// attributeName returns x of a traversal root.x….
+func attributeName(t hcl.Traversal, root string) (string, bool) {
+	if t.RootName() != root || len(t) < 2 {
+		return "", false
+	}
+	switch step := t[1].(type) {
+	case hcl.TraverseAttr:
+		return step.Name, true
+	case hcl.TraverseIndex:
+		if step.Key.Type() == cty.String {
+			return step.Key.AsString(), true
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,91 @@
+// Package eject is the step that empties all virtual media slots.
+package eject
+
+import (
+	"context"
+	_ "embed"
+	"time"
+
+	"esxiplan/engine/bmc"
+	"esxiplan/engine/step"
+)
+
+//go:embed doc.md
+var doc string
+
+// settle is how long a BMC may take to show an empty slot.
+const settle = 45 * time.Second
+
+// Arguments of the step.
+type Arguments struct {
+	Force bool `json:"force" default:"false" doc:"Eject also while an installation of ours may be reading the medium."`
+}
+
+// Result of the step.
+type Result struct {
+	Ejected []string `json:"ejected" doc:"Slots that were emptied."`
+}
+
+// Type is the step type.
+var Type = step.Define(step.Spec[Arguments, Result]{
+	Name: "eject", Summary: "Empties every virtual media slot, wherever it lives.", Doc: doc, Writes: true,
+	Policy: step.Policy{Retries: 5, Delay: 5 * time.Second, MaxDelay: 30 * time.Second, Timeout: 10 * time.Minute},
+	Run:    run,
+})
+
+func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
+	r := Result{Ejected: []string{}}
+	for {
+		slots, err := h.BMC.Slots(ctx)
+		if err != nil {
+			return r, err
+		}
+		s, ok := firstLoaded(slots)
+		if !ok {
+			return r, nil
+		}
+		if err := mayEject(h, s, c.Force); err != nil {
+			return r, err
+		}
+		if err := h.BMC.Eject(ctx, s); err != nil {
+			return r, err
+		}
+		if err := empty(ctx, h, s); err != nil {
+			return r, err
+		}
+		r.Ejected = append(r.Ejected, s.ID)
+	}
+}
+
+func firstLoaded(slots []bmc.Slot) (bmc.Slot, bool) {
+	for _, s := range slots {
+		if s.Loaded {
+			return s, true
+		}
+	}
+	return bmc.Slot{}, false
+}
+
+// mayEject protects an installation of ours that is under way.
+func mayEject(h *step.Host, s bmc.Slot, force bool) error {
+	last, ok := h.History().LastReset()
+	ours, mounted := h.History().Inserted()
+	if force || !ok || !last.Open || !mounted || s.Image != ours && s.Image != "" {
+		return nil
+	}
+	return &step.Refusal{Guard: "medium", Reason: s.Name() + " holds the medium of an installation that began at " + last.Time.Local().Format("15:04:05") + " and is neither proven nor timed out",
+		Next: "Wait for its end (step wait), or set force = true"}
+}
+
+// empty waits until the slot reads empty: some BMCs go on showing the image for a while.
+func empty(ctx context.Context, h *step.Host, s bmc.Slot) error {
+	return h.Until(ctx, settle, s.Name()+" reads empty", func(ctx context.Context) (bool, error) {
+		slots, err := h.BMC.Slots(ctx)
+		for _, now := range slots {
+			if now.URI == s.URI && now.Loaded {
+				return false, err
+			}
+		}
+		return true, err
+	})
+}

@@ -1,0 +1,157 @@
+// Package insert is the step that mounts an image in a virtual drive.
+package insert
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"esxiplan/engine/bmc"
+	"esxiplan/engine/media"
+	"esxiplan/engine/step"
+	"esxiplan/schema"
+)
+
+//go:embed doc.md
+var doc string
+
+// settle is how long a BMC may take to show a mounted image.
+const settle = 45 * time.Second
+
+// Arguments of the step.
+type Arguments struct {
+	Image string  `json:"image" doc:"URL of the image, such as step.installer.url."`
+	Slot  *string `json:"slot" doc:"Id of the slot. Default: the first that takes a CD."`
+}
+
+// Result of the step.
+type Result struct {
+	Slot     string `json:"slot" doc:"Id of the slot that holds the image."`
+	Inserted bool   `json:"inserted" doc:"Whether it was newly inserted."`
+}
+
+// Type is the step type.
+var Type = step.Define(step.Spec[Arguments, Result]{
+	Name: "insert", Summary: "Mounts an image in the right virtual media slot and proves it by reading back.", Doc: doc, Writes: true, Mounts: true,
+	Policy: step.Policy{Retries: 4, Delay: 5 * time.Second, MaxDelay: 30 * time.Second, Timeout: 15 * time.Minute},
+	Run:    run,
+})
+
+func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
+	if err := check(ctx, h, c.Image); err != nil {
+		return Result{}, err
+	}
+	slots, err := candidates(ctx, h, c)
+	if err != nil {
+		return Result{}, err
+	}
+	if s, ok := mounted(h, slots, c.Image); ok {
+		return Result{Slot: s.ID}, nil
+	}
+	var refused []error
+	for _, s := range slots {
+		if s.Loaded {
+			if err := makeRoom(ctx, h, s, c.Image); err != nil {
+				return Result{}, err
+			}
+		}
+		err := h.BMC.Insert(ctx, s, c.Image)
+		var other *bmc.ErrSlot
+		if errors.As(err, &other) {
+			refused = append(refused, err)
+			continue
+		}
+		if err != nil {
+			return Result{}, err
+		}
+		return Result{s.ID, true}, loaded(ctx, h, s, c.Image)
+	}
+	return Result{}, fmt.Errorf("no slot takes the image: %w", errors.Join(refused...))
+}
+
+// check reads the image through its URL as the BMC will. What the web server
+// refuses, it will refuse to the BMC; that it cannot be reached from here says little.
+func check(ctx context.Context, h *step.Host, url string) error {
+	if !strings.HasSuffix(url, ".iso") && url != media.NewURL {
+		return schema.AtArgument("image", "%q does not end in .iso, which several BMCs demand", url)
+	}
+	if h.Media == nil {
+		return nil
+	}
+	err := h.Media.Fetch(ctx, url)
+	var fetch *media.ErrFetch
+	if errors.As(err, &fetch) && !fetch.Final {
+		h.Warn("the image could not be checked from here: %v", err)
+		return nil
+	}
+	return err
+}
+
+func candidates(ctx context.Context, h *step.Host, c Arguments) ([]bmc.Slot, error) {
+	slots, err := h.BMC.Slots(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []bmc.Slot
+	var ids []string
+	for _, s := range slots {
+		ids = append(ids, s.ID)
+		if c.Slot == nil && s.CD || c.Slot != nil && s.ID == *c.Slot {
+			out = append(out, s)
+		}
+	}
+	switch {
+	case len(out) > 0:
+		return out, nil
+	case c.Slot != nil:
+		return nil, schema.AtArgument("slot", "the BMC has no slot %q; it has %s", *c.Slot, strings.Join(ids, ", "))
+	}
+	return nil, &step.Refusal{Guard: "medium", Reason: "the BMC offers no virtual CD drive", Next: "Check its licence and that virtual media is enabled"}
+}
+
+// mounted finds the image where we put it ourselves. An image that we did not
+// insert, or ejected since, may be a stale reading and does not count.
+func mounted(h *step.Host, slots []bmc.Slot, url string) (bmc.Slot, bool) {
+	if ours, ok := h.History().Inserted(); !ok || ours != url {
+		return bmc.Slot{}, false
+	}
+	for _, s := range slots {
+		if s.Loaded && (s.Image == url || s.Image == "") {
+			return s, true
+		}
+	}
+	return bmc.Slot{}, false
+}
+
+// makeRoom ejects a stale mount of the very image; anything else in the slot is
+// somebody's, and the eject step is there for it.
+func makeRoom(ctx context.Context, h *step.Host, s bmc.Slot, url string) error {
+	if s.Image != url {
+		return &step.Refusal{Guard: "medium", Reason: fmt.Sprintf("%s already holds %s", s.Name(), orUnknown(s.Image)), Next: "Run the step eject before insert"}
+	}
+	return h.BMC.Eject(ctx, s)
+}
+
+func orUnknown(image string) string {
+	if image == "" {
+		return "an unknown image"
+	}
+	return image
+}
+
+// loaded waits until the slot reads as holding the image. Some BMCs do not tell
+// which image it is.
+func loaded(ctx context.Context, h *step.Host, s bmc.Slot, url string) error {
+	return h.Until(ctx, settle, s.Name()+" reads as holding the image", func(ctx context.Context) (bool, error) {
+		slots, err := h.BMC.Slots(ctx)
+		for _, now := range slots {
+			if now.URI == s.URI && now.Loaded && (now.Image == url || now.Image == "") {
+				return true, err
+			}
+		}
+		return false, err
+	})
+}

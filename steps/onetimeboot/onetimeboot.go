@@ -1,0 +1,75 @@
+// Package onetimeboot is the step that sets the boot source of the next boot.
+package onetimeboot
+
+import (
+	"context"
+	_ "embed"
+	"time"
+
+	"esxiplan/engine/bmc"
+	"esxiplan/engine/step"
+)
+
+//go:embed doc.md
+var doc string
+
+// Arguments of the step.
+type Arguments struct {
+	Target   string `json:"target" enum:"cd pxe uefi_http disk none" doc:"What the machine boots from next time."`
+	PowerOff bool   `json:"power_off" default:"false" doc:"Power the machine off first, for BMCs that change nothing while it is in POST."`
+}
+
+// Result of the step.
+type Result struct {
+	Target string `json:"target" doc:"The boot source that was read back."`
+	Way    string `json:"way" doc:"Which of the vendor's ways held; empty when it was set already."`
+}
+
+// Type is the step type.
+var Type = step.Define(step.Spec[Arguments, Result]{
+	Name: "one_time_boot", Summary: "Sets the boot source of the next boot and reads it back.", Doc: doc, Writes: true, Mounts: true,
+	Policy: step.Policy{Retries: 6, Delay: 5 * time.Second, MaxDelay: 30 * time.Second, Timeout: 15 * time.Minute},
+	Run:    run,
+})
+
+func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
+	target := bmc.Target(c.Target)
+	boot, err := h.BMC.Boot(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	if boot.Target == target && boot.Once {
+		return Result{Target: c.Target}, nil
+	}
+	if c.PowerOff {
+		if err := powerOff(ctx, h); err != nil {
+			return Result{}, err
+		}
+	}
+	way, err := h.BMC.SetBoot(ctx, target)
+	if err != nil {
+		return Result{}, err
+	}
+	err = h.Until(ctx, 20*time.Second, "the boot source override reads "+c.Target, func(ctx context.Context) (bool, error) {
+		boot, err = h.BMC.Boot(ctx)
+		return boot.Target == target, err
+	})
+	if err == nil && target != bmc.BootNone && !boot.Once {
+		h.Warn("this BMC knows only a continuous override; the wait step will clear it after the installation")
+	}
+	return Result{string(boot.Target), way}, err
+}
+
+func powerOff(ctx context.Context, h *step.Host) error {
+	p, err := h.BMC.Power(ctx)
+	if err != nil || p.State == bmc.Off {
+		return err
+	}
+	if err := h.BMC.Reset(ctx, bmc.Reset{Type: bmc.ResetForceOff, Boots: true}); err != nil {
+		return err
+	}
+	return h.Until(ctx, time.Minute, "the machine is off", func(ctx context.Context) (bool, error) {
+		p, err := h.BMC.Power(ctx)
+		return p.State == bmc.Off, err
+	})
+}

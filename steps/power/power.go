@@ -1,0 +1,158 @@
+// Package power is the step that changes a machine's power.
+package power
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"time"
+
+	"esxiplan/engine/bmc"
+	"esxiplan/engine/step"
+)
+
+//go:embed doc.md
+var doc string
+
+// settle is how long a change of power may take; some BMCs refuse On for
+// up to a minute after an off.
+const settle = 2 * time.Minute
+
+// Arguments of the step.
+type Arguments struct {
+	Action string `json:"action" enum:"on off restart graceful_off" doc:"What to do."`
+}
+
+// Result of the step.
+type Result struct {
+	Before string `json:"before" doc:"Power state before."`
+	After  string `json:"after" doc:"Power state after."`
+	Reset  bool   `json:"reset" doc:"Whether the machine was booted by this step."`
+}
+
+// Type is the step type.
+var Type = step.Define(step.Spec[Arguments, Result]{
+	Name: "power", Summary: "Powers a machine on or off, or restarts it exactly once.", Doc: doc, Writes: true, Resets: true,
+	Policy: step.Policy{Retries: 6, Delay: 10 * time.Second, MaxDelay: time.Minute, Timeout: 20 * time.Minute},
+	Run:    run,
+})
+
+func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
+	p, err := h.BMC.Power(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	r := Result{Before: string(p.State)}
+	switch c.Action {
+	case "on":
+		err = reach(ctx, h, bmc.On, bmc.Reset{Type: bmc.ResetOn, Boots: true})
+	case "off":
+		err = reach(ctx, h, bmc.Off, bmc.Reset{Type: bmc.ResetForceOff})
+	case "graceful_off":
+		err = gracefulOff(ctx, h, p)
+	case "restart":
+		err = restart(ctx, h, p)
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	if p, err = h.BMC.Power(ctx); err != nil {
+		return Result{}, err
+	}
+	r.After, r.Reset = string(p.State), bootRequested(h)
+	return r, nil
+}
+
+// bootRequested reports whether this step, in this run, asked for a boot.
+func bootRequested(h *step.Host) bool {
+	for _, w := range h.Written() {
+		if w.Boots && w.New != string(bmc.ResetForceOff) {
+			return true
+		}
+	}
+	return false
+}
+
+// reach brings the machine into a state, unless it is there already.
+func reach(ctx context.Context, h *step.Host, want bmc.PowerState, by bmc.Reset) error {
+	p, err := h.BMC.Power(ctx)
+	if err != nil || p.State == want {
+		return err
+	}
+	if !p.Allows(by.Type) {
+		return fmt.Errorf("the BMC does not offer the reset %s; it offers %v", by.Type, p.Allowed)
+	}
+	return send(ctx, h, want, by)
+}
+
+// send asks for the reset and waits for the state. A refusal is none when the
+// machine is where it should be: the answer may have been lost, or somebody else was quicker.
+func send(ctx context.Context, h *step.Host, want bmc.PowerState, by bmc.Reset) error {
+	err := h.BMC.Reset(ctx, by)
+	var answered *bmc.Error
+	if err != nil && !errors.As(err, &answered) {
+		return err
+	}
+	if err != nil {
+		if p, readErr := h.BMC.Power(ctx); readErr == nil && p.State == want {
+			return nil
+		}
+		return err
+	}
+	return settled(ctx, h, want)
+}
+
+func settled(ctx context.Context, h *step.Host, want bmc.PowerState) error {
+	return h.Until(ctx, settle, "the power state reads "+string(want), func(ctx context.Context) (bool, error) {
+		p, err := h.BMC.Power(ctx)
+		return p.State == want, err
+	})
+}
+
+func gracefulOff(ctx context.Context, h *step.Host, p bmc.Power) error {
+	if p.State == bmc.Off {
+		return nil
+	}
+	if len(h.Written()) > 0 { // asked before; a second request changes nothing
+		return settled(ctx, h, bmc.Off)
+	}
+	return reach(ctx, h, bmc.Off, bmc.Reset{Type: bmc.ResetGracefulShutdown})
+}
+
+// restart boots the machine exactly once per run: from off by On; from on by
+// ForceOff and On, the only way that is certain on all BMCs. What earlier attempts
+// have done is in the record, and is not done again.
+func restart(ctx context.Context, h *step.Host, p bmc.Power) error {
+	if bootRequested(h) {
+		return afterBoot(ctx, h)
+	}
+	if p.State == bmc.Off {
+		return send(ctx, h, bmc.On, bmc.Reset{Type: bmc.ResetOn, Boots: true})
+	}
+	if !p.Allows(bmc.ResetForceOff) {
+		return send(ctx, h, bmc.On, bmc.Reset{Type: bmc.ResetForceRestart, Boots: true})
+	}
+	if err := send(ctx, h, bmc.Off, bmc.Reset{Type: bmc.ResetForceOff, Boots: true}); err != nil {
+		return err
+	}
+	return send(ctx, h, bmc.On, bmc.Reset{Type: bmc.ResetOn, Boots: true})
+}
+
+// afterBoot goes on when a boot was asked for already. A machine that stays off
+// did not get the request, so On may be asked for again: it is not a second boot.
+func afterBoot(ctx context.Context, h *step.Host) error {
+	err := settled(ctx, h, bmc.On)
+	var unsettled *step.Unsettled
+	if !errors.As(err, &unsettled) {
+		return err
+	}
+	p, err := h.BMC.Power(ctx)
+	if err != nil {
+		return err
+	}
+	if p.State != bmc.Off {
+		return unsettled
+	}
+	return send(ctx, h, bmc.On, bmc.Reset{Type: bmc.ResetOn, Boots: true})
+}
