@@ -97,7 +97,7 @@ type Progress struct {
 type PlanInfo struct {
 	Name   string   `json:"name"`
 	Files  []string `json:"files"`
-	Hosts  int      `json:"hosts"`
+	Hosts  []string `json:"hosts"`
 	Steps  []string `json:"steps"`
 	DryRun bool     `json:"dry_run,omitempty"`
 	Note   string   `json:"note,omitempty"` // stand-ins of a rehearsal

@@ -598,15 +598,17 @@ func (m *Machine) met(r *running, scope schema.Scope) (bool, error) {
 }
 
 // unmet explains a goal that was not reached, in the step's own words where its
-// result has a `reason`.
+// result has a `reason` and what to do `next`.
 func unmet(r *running, result json.RawMessage) *Problem {
 	p := &Problem{Summary: "The goal was not reached in time", At: place(r.step.Range),
 		Detail: fmt.Sprintf("After %d attempts in %s the condition of this step still does not hold.", r.task.Attempt, r.spent.Round(time.Second))}
 	var told struct {
 		Reason string `json:"reason"`
+		Next   string `json:"next"`
 	}
 	if json.Unmarshal(result, &told) == nil && told.Reason != "" {
-		p.Summary = firstUpper(told.Reason)
+		p.Summary = fmt.Sprintf("Given up after %s: %s", r.spent.Round(time.Second), told.Reason)
+		p.Detail = told.Next + "."
 	}
 	return p
 }

@@ -44,6 +44,8 @@ func problemOf(s *schema.Step, err error) *Problem {
 		p.Summary, p.Detail = "Refused: "+refusal.Reason, refusal.Next+"."
 	case errors.As(err, &argument):
 		p.At = place(argumentRange(s, argument.Path))
+	case step.Classify(err) == step.Unreachable:
+		p.Detail = "Check that the address is right, that the BMC is up, and that this machine may reach it."
 	}
 	return p
 }

@@ -172,7 +172,7 @@ func checkDisk(d *Disk) error {
 		return nil
 	}
 	if !diskNamePattern.MatchString(*d.Name) {
-		return fmt.Errorf("%q is not an ESXi device name, which starts with naa. eui. t10. mpx. or vml.", *d.Name)
+		return fmt.Errorf("%q is not an ESXi device name, which starts with naa., eui., t10., mpx. or vml. and goes on with the id", *d.Name)
 	}
 	unconfirmed := !strings.HasPrefix(*d.Name, "naa.") && !strings.HasPrefix(*d.Name, "eui.")
 	if unconfirmed && (d.Confirm == nil || *d.Confirm) {

@@ -217,7 +217,10 @@ func (e *execution) openJournal(run string, mask func([]byte) []byte, show func(
 }
 
 func (e *execution) loop(w *world, journal *engine.Journal) engine.Summary {
-	var steps, files []string
+	var steps, files, hosts []string
+	for _, h := range e.machine.Hosts() {
+		hosts = append(hosts, h.Name)
+	}
 	for _, s := range e.machine.Steps() {
 		steps = append(steps, s.Name)
 	}
@@ -225,7 +228,7 @@ func (e *execution) loop(w *world, journal *engine.Journal) engine.Summary {
 		files = append(files, name)
 	}
 	journal.Note(engine.Event{Kind: engine.RunStarted, Time: e.clock.Now(), Plan: &engine.PlanInfo{
-		Name: e.plan.Name, Files: files, Hosts: len(e.machine.Hosts()), Steps: steps, DryRun: e.flags.dry, Note: e.note}})
+		Name: e.plan.Name, Files: files, Hosts: hosts, Steps: steps, DryRun: e.flags.dry, Note: e.note}})
 	soft, hard, stop := interrupts(func(text string) { fmt.Fprintln(e.streams.Err, text) })
 	defer stop()
 	worker := &engine.Worker{Plan: e.plan, Types: all.Types(), Open: w.open, Clock: e.clock, Journal: journal}

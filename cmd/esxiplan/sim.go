@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -133,13 +132,4 @@ func requestLog(name string) (record func(twin.Entry), closeLog func() error, er
 		defer mu.Unlock()
 		encoder.Encode(e)
 	}, f.Close, nil
-}
-
-// names lists the hosts' names in order.
-func names(hosts []*schema.Host) []string {
-	var out []string
-	for _, h := range hosts {
-		out = append(out, h.Name)
-	}
-	return slices.Clip(out)
 }

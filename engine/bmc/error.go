@@ -74,7 +74,9 @@ func (e *Error) Unwrap() error { return e.Err }
 func (e *Error) ids() string {
 	var out strings.Builder
 	for _, m := range e.Messages {
-		out.WriteString(" " + m.ID)
+		if m.ID != "" {
+			out.WriteString(" " + m.ID)
+		}
 	}
 	return out.String()
 }

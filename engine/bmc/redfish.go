@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -194,7 +195,7 @@ func (r *Redfish) failure(request string, err error, m *meta) error {
 	raw := strings.TrimPrefix(answered.Error(), fmt.Sprintf("%d: ", out.Status))
 	out.Messages = extendedInfo([]byte(raw))
 	if len(out.Messages) == 0 && strings.HasPrefix(strings.TrimSpace(raw), "<") {
-		out.Messages = []Message{{Text: "it sent a web page instead of Redfish; is this the BMC's address?"}}
+		out.Messages = []Message{{Text: notJSON([]byte(raw))}}
 	}
 	out.Advice = r.advice(out.Messages)
 	return out
@@ -215,10 +216,16 @@ func (r *Redfish) advice(messages []Message) Advice {
 func plainTransport(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
-		if u.Timeout() && !errors.Is(err, context.Canceled) {
-			return fmt.Errorf("no answer in time (%w)", u.Err)
-		}
-		return u.Err
+		err = u.Err
+	}
+	var op *net.OpError
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("the BMC closed the connection without an answer (%w)", err)
+	case u != nil && u.Timeout() && !errors.Is(err, context.Canceled):
+		return fmt.Errorf("the BMC gave no answer in time (%w)", err)
+	case errors.As(err, &op):
+		return op.Err
 	}
 	return err
 }
@@ -238,20 +245,22 @@ func (r *Redfish) get(ctx context.Context, uri string, into any) error {
 
 func decode(method, uri string, body []byte, into any) error {
 	if err := lenient(body, into); err != nil {
-		return &Error{Request: method + " " + uri, Status: 200, Messages: []Message{{Text: "the answer is not JSON: " + snippet(body)}}}
+		return &Error{Request: method + " " + uri, Status: 200, Messages: []Message{{Text: notJSON(body)}}}
 	}
 	return nil
 }
 
-func snippet(body []byte) string {
+func notJSON(body []byte) string {
 	text := strings.Join(strings.Fields(string(body)), " ")
-	if text == "" {
-		return "it is empty"
-	}
-	if len(text) > 80 {
+	switch {
+	case text == "":
+		return "the answer is empty"
+	case text[0] == '<':
+		return "it sent a web page instead of Redfish; is this the BMC's address?"
+	case len(text) > 80:
 		text = text[:80] + "…"
 	}
-	return text
+	return "the answer is not JSON: " + text
 }
 
 // again repeats a request once after a new login when the session was lost. A

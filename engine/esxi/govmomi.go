@@ -179,6 +179,10 @@ func plain(err error) string {
 	if errors.As(err, &u) {
 		err = u.Err
 	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
 	return err.Error()
 }
 
@@ -292,7 +296,9 @@ func (s *System) addHost(host mo.HostSystem) {
 			s.Serials = append(s.Serials, info.SerialNumber)
 		}
 		for _, id := range info.OtherIdentifyingInfo {
-			s.Serials = append(s.Serials, strings.TrimSpace(id.IdentifierValue))
+			if text := strings.TrimSpace(id.IdentifierValue); text != "" && !slices.Contains(s.Serials, text) {
+				s.Serials = append(s.Serials, text)
+			}
 		}
 	}
 	if host.Runtime.BootTime != nil {

@@ -128,6 +128,11 @@ func (g *guarded) checkReset(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if h.Media != nil {
+		if reads, known := h.Media.Reads(h.Name); known {
+			use.Before.MediaRead = reads.Bytes
+		}
+	}
 	g.before, g.installing = &use.Before, h.Settings.Installs
 	return use.Refuse(h)
 }

@@ -55,6 +55,7 @@ type Snapshot struct {
 	Fingerprint string     `json:"fingerprint,omitempty"`
 	Build       string     `json:"build,omitempty"`
 	Installed   time.Time  `json:"installed,omitzero"`
+	MediaRead   int64      `json:"media_read,omitempty"` // bytes of the host's image read before the reset
 }
 
 // LastReset is what the journals know of the last reset of a host by us.

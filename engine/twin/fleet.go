@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -34,7 +35,7 @@ type Options struct {
 	Log        func(Entry)
 }
 
-// Entry is a request that a simulated BMC answered.
+// Entry is a request that a simulated BMC or ESXi answered.
 type Entry struct {
 	Host string `json:"host"`
 	Door string `json:"door"`
@@ -180,6 +181,16 @@ func (f *Fleet) bmcLog(host string) func(bmcsim.Request) {
 		return nil
 	}
 	return func(r bmcsim.Request) { f.o.Log(Entry{host, "bmc", r}) }
+}
+
+// esxiLog notes SOAP methods: Path is the method's name.
+func (f *Fleet) esxiLog(host string) func(string) {
+	if f.o.Log == nil {
+		return nil
+	}
+	return func(method string) {
+		f.o.Log(Entry{host, "esxi", bmcsim.Request{Method: http.MethodPost, Path: method, Status: http.StatusOK}})
+	}
 }
 
 // dialMedia lets BMCs find the plan's web server where it really is.

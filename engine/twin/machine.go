@@ -78,7 +78,7 @@ func newMachine(f *Fleet, h *schema.Host, faulty faults) (*Machine, error) {
 	if err := m.BMC.Serve("127.0.0.1:0"); err != nil {
 		return nil, err
 	}
-	if m.ESXi, err = esxisim.Start("127.0.0.1:0"); err != nil {
+	if m.ESXi, err = esxisim.Start("127.0.0.1:0", f.esxiLog(h.Name)); err != nil {
 		m.BMC.Close()
 		return nil, err
 	}

@@ -81,13 +81,14 @@ func (l *look) readingHint() string {
 	if l.h.Media == nil || !l.reset {
 		return ""
 	}
-	reads, known := l.h.Media.Reads(l.h.Name)
+	read, known := l.readSinceReset()
 	since := l.h.Now().Sub(l.last.Time)
 	switch {
-	case known && reads.Bytes == 0 && since > quiet:
-		return fmt.Sprintf("; the image was never read since the reset %s ago: the machine booted something else, or its BMC cannot reach this server", since.Round(time.Second))
-	case known && reads.Bytes > 0:
-		return fmt.Sprintf("; the BMC read %.1f MB of the image", float64(reads.Bytes)/1e6)
+	case known && read == 0 && since > quiet:
+		l.r.Next = "The machine booted something else: look at its boot order and at the BMC's boot override, then mount and restart again"
+		return fmt.Sprintf("; the image was never read in the %s since the reset", since.Round(time.Second))
+	case known && read > 0:
+		return fmt.Sprintf("; the BMC read %.1f MB of the image since the reset", float64(read)/1e6)
 	}
 	return ""
 }
@@ -164,17 +165,19 @@ func (l *look) accept(p esxi.Probe, s esxi.System, id bmc.Identity) {
 	if l.published && l.media.Build != "" {
 		say("build %s is the image's", s.Build)
 	}
-	if reads, known := l.readsKnown(); known && reads > 0 {
-		say("the BMC read %.1f MB of the image", float64(reads)/1e6)
+	if read, known := l.readSinceReset(); known && read > 0 {
+		say("the BMC read %.1f MB of the image after the reset", float64(read)/1e6)
 	}
 }
 
-func (l *look) readsKnown() (int64, bool) {
+// readSinceReset is how much of the image was read after the reset: a BMC reads
+// a little when it mounts an image, which says nothing about booting it.
+func (l *look) readSinceReset() (int64, bool) {
 	if l.h.Media == nil {
 		return 0, false
 	}
 	r, known := l.h.Media.Reads(l.h.Name)
-	return r.Bytes, known
+	return r.Bytes - l.last.Before.MediaRead, known
 }
 
 // tidy ends what the installation needed: an override that does not clear

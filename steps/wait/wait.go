@@ -25,6 +25,7 @@ type Result struct {
 	Goal        string   `json:"goal" doc:"What was waited for."`
 	Reached     bool     `json:"reached" doc:"Whether the goal is reached."`
 	Reason      string   `json:"reason" doc:"Why not, in plain words."`
+	Next        string   `json:"next" doc:"What to do about it."`
 	Proven      bool     `json:"proven" doc:"Whether a new installation on this very machine is proven."`
 	Version     string   `json:"version" doc:"Version of the ESXi that answers."`
 	Build       string   `json:"build" doc:"Build of the ESXi that answers."`
@@ -42,7 +43,7 @@ var Type = step.Define(step.Spec[Arguments, Result]{
 })
 
 func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
-	r := Result{Goal: c.Goal, Evidence: []string{}}
+	r := Result{Goal: c.Goal, Evidence: []string{}, Next: "Look at the machine's console, through its BMC, to see where it stands"}
 	if last, ok := h.History().LastReset(); ok {
 		r.Elapsed = h.Now().Sub(last.Time).Round(time.Millisecond).Seconds()
 	}
@@ -57,6 +58,9 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	}
 	if c.Goal == "look" {
 		r.Reached = true
+	}
+	if r.Reached {
+		r.Reason, r.Next = "", ""
 	}
 	return r, err
 }

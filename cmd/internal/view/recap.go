@@ -73,6 +73,9 @@ func (b *board) fold(e engine.Event) {
 	switch e.Kind {
 	case engine.RunStarted:
 		b.dryRun, b.began = e.Plan.DryRun, e.Time
+		for _, name := range e.Plan.Hosts { // rows stand in the order of the plan
+			b.row(name)
+		}
 	case engine.RunDone:
 		b.summary, b.ended = e.Summary, e.Time
 	case engine.HostStarted:

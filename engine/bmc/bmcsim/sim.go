@@ -239,8 +239,8 @@ func (s *Sim) slotPaths() []string {
 	for path := range s.slots {
 		paths = append(paths, path)
 	}
-	slices.SortFunc(paths, func(a, b string) int { return strings.Compare(b, a) }) // Systems before Managers
-	slices.SortStableFunc(paths, func(a, b string) int { return strings.Compare(b[:7], a[:7]) })
+	slices.Sort(paths)
+	slices.SortStableFunc(paths, func(a, b string) int { return strings.Compare(b[:7], a[:7]) }) // Systems before Managers
 	return paths
 }
 

@@ -62,15 +62,17 @@ type Sim struct {
 	failures    int
 	sessions    int
 	calls       []string
+	called      func(method string)
 }
 
-// Start listens on a loopback address; no system answers yet.
-func Start(address string) (*Sim, error) {
+// Start listens on a loopback address; no system answers yet. called, which may
+// be nil, is told of every SOAP method.
+func Start(address string, called func(method string)) (*Sim, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	s := &Sim{listener: l, done: make(chan struct{})}
+	s := &Sim{listener: l, done: make(chan struct{}), called: called}
 	s.server = &http.Server{
 		Handler: http.HandlerFunc(s.serve), ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0),
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
@@ -270,6 +272,9 @@ func (s *Sim) observe(ctx *simulator.Context, m *simulator.Method) (mo.Reference
 		s.sessions--
 	}
 	s.mu.Unlock()
+	if s.called != nil {
+		s.called(m.Name)
+	}
 	if ctx.Session == nil && m.Name != "RetrieveServiceContent" && m.Name != "Login" {
 		return nil, &types.NotAuthenticated{NoPermission: types.NoPermission{Object: &m.This, PrivilegeId: "System.View"}}
 	}
