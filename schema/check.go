@@ -25,6 +25,9 @@ func isMAC(text string) bool { return macPattern.MatchString(text) }
 func (l *loader) checkHosts() {
 	taken := map[string]*Host{}
 	for _, h := range l.plan.Hosts() {
+		if h.broken {
+			continue
+		}
 		l.checkVendor(h)
 		l.checkTLS(h)
 		if h.ESXi != nil {
@@ -33,7 +36,7 @@ func (l *loader) checkHosts() {
 		for _, claim := range claims(h) {
 			key := claim.what + " " + strings.ToLower(claim.value)
 			if other, ok := taken[key]; ok {
-				l.problem(h.RangeOf(claim.path), "Two hosts share one "+claim.what, "Host %q and host %q (%s) both have %s %q.", h.Name, other.Name, other.Range, claim.what, claim.value)
+				l.problem(h.RangeOf(claim.path), "Two hosts share one "+claim.what, "Host %q and host %q (%s) both have %s %q.", h.Name, other.Name, position(other.Range), claim.what, claim.value)
 				continue
 			}
 			taken[key] = h
@@ -185,12 +188,12 @@ func checkDisk(d *Disk) error {
 func (l *loader) checkRequirements() {
 	for _, s := range l.plan.Steps {
 		for _, h := range l.plan.Hosts() {
-			if !s.Applies(h) {
+			if !s.Applies(h) || h.broken {
 				continue
 			}
 			for _, path := range l.plan.known.Steps[s.Type].Requires {
 				if !h.Has(path) {
-					l.problem(h.Range, "Missing argument", "Host %q needs %s for step %q (%s at %s).", h.Name, path, s.Name, s.Type, s.Range)
+					l.problem(h.Range, "Missing argument", "Host %q needs %s for step %q (%s at %s).", h.Name, path, s.Name, s.Type, position(s.Range))
 				}
 			}
 		}

@@ -57,7 +57,7 @@ func (l *loader) layer(content *hcl.BodyContent) layer {
 			continue
 		}
 		if at, seen := out.sections[b.Type]; seen {
-			l.problem(b.DefRange, "Duplicate block", "There is already a %s block at %s.", b.Type, at)
+			l.problem(b.DefRange, "Duplicate block", "There is already a block %s at %s.", b.Type, position(at))
 		}
 		out.sections[b.Type] = b.DefRange
 		attrs, diags := l.attributes(b.Body, header(object))
@@ -123,9 +123,8 @@ func (l *loader) host(g *Group, b *hcl.Block, defaults layer) {
 		h.ranges[path] = attr.Expr.Range()
 	}
 	e.run(own, defaults)
-	if e.ok {
-		g.Hosts = append(g.Hosts, h)
-	}
+	h.broken = !e.ok
+	g.Hosts = append(g.Hosts, h)
 }
 
 // hostEvaluation evaluates one host's arguments in stages: vars, then the

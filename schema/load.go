@@ -39,9 +39,9 @@ var fileHeader = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 // with errors, so that snippets can be shown.
 func Load(paths []string, in Input, known Known) (*Plan, hcl.Diagnostics) {
 	l := &loader{plan: &Plan{known: known, Files: map[string]*hcl.File{}}, in: in}
-	blocks := l.parse(paths)
-	if l.diags.HasErrors() {
-		return l.plan, l.diags
+	blocks, readable := l.parse(paths)
+	if !readable {
+		return l.plan, distinct(l.diags)
 	}
 	l.evaluate(blocks)
 	if len(l.plan.Groups) == 0 && !l.diags.HasErrors() {
@@ -94,34 +94,40 @@ func planFiles(paths []string) ([]string, error) {
 	return files, nil
 }
 
-func (l *loader) parse(paths []string) hcl.Blocks {
+// parse reads the files. What can be parsed is readable, even with blocks that
+// nobody knows: their problems are reported together with all others.
+func (l *loader) parse(paths []string) (blocks hcl.Blocks, readable bool) {
 	files, err := planFiles(paths)
 	if err != nil {
 		l.problem(hcl.Range{Filename: paths[0]}, "Cannot read the plan", "%v. Name a plan file, several, or a folder with *.hcl files.", err)
-		return nil
+		return nil, false
 	}
 	l.plan.Dir = filepath.Dir(files[0])
 	l.plan.Name = strings.TrimSuffix(filepath.Base(files[0]), ".hcl")
 	parser := hclparse.NewParser()
-	var blocks hcl.Blocks
+	readable = true
 	for _, name := range files {
 		source, err := os.ReadFile(name)
 		if err != nil {
 			l.problem(hcl.Range{Filename: name}, "Cannot read the plan", "%v.", err)
+			readable = false
 			continue
 		}
 		file, diags := parser.ParseHCL(source, name)
 		l.diags = append(l.diags, diags...)
-		if file == nil {
+		if file != nil {
+			l.plan.Files[name] = file
+		}
+		if diags.HasErrors() {
+			readable = false
 			continue
 		}
-		l.plan.Files[name] = file
 		content, diags := file.Body.Content(fileHeader)
 		l.diags = append(l.diags, diags...)
 		blocks = append(blocks, content.Blocks...)
 	}
 	l.unique(blocks)
-	return blocks
+	return blocks, readable
 }
 
 // unique refuses a second block of one name; for steps the name alone counts,
@@ -142,7 +148,7 @@ func (l *loader) unique(blocks hcl.Blocks) {
 			}
 		}
 		if at, seen := first[key]; seen && b.Type != "locals" {
-			l.problem(b.DefRange, "Duplicate block", "There is already a %s block at %s. Rename or remove one of them.", strings.TrimSpace(key), at)
+			l.problem(b.DefRange, "Duplicate block", "There is already a block %s at %s. Rename or remove one of them.", key, position(at))
 		}
 		first[key] = b.DefRange
 		for i, label := range b.Labels {
@@ -151,6 +157,10 @@ func (l *loader) unique(blocks hcl.Blocks) {
 			}
 		}
 	}
+}
+
+func position(r hcl.Range) string {
+	return fmt.Sprintf("%s:%d:%d", r.Filename, r.Start.Line, r.Start.Column)
 }
 
 func validName(name string) bool {
@@ -171,8 +181,9 @@ func (l *loader) evaluate(blocks hcl.Blocks) {
 		Functions: l.functions(),
 		Variables: map[string]cty.Value{"path": cty.ObjectVal(map[string]cty.Value{"plan": cty.StringVal(l.plan.Dir)})},
 	}
+	before := len(l.diags)
 	l.variables(of("variable"))
-	if l.diags.HasErrors() {
+	if l.diags[before:].HasErrors() {
 		return // everything else would only repeat that a variable is missing
 	}
 	l.locals(of("locals"))
@@ -191,9 +202,7 @@ func (l *loader) evaluate(blocks hcl.Blocks) {
 	}
 	l.checkHosts()
 	l.checkRequirements()
-	if !l.diags.HasErrors() {
-		l.diags = append(l.diags, l.plan.CheckSteps(everything)...)
-	}
+	l.diags = append(l.diags, l.plan.CheckSteps(everything)...)
 }
 
 type planArguments struct {
@@ -230,6 +239,7 @@ func (l *loader) images(blocks hcl.Blocks) {
 	for _, b := range blocks {
 		attrs, diags := l.attributes(b.Body, header(imageObject))
 		l.diags = append(l.diags, diags...)
+		values[b.Labels[0]] = cty.UnknownVal(imageObject.Type()) // so that its problems are told once
 		if a, ok := attrs["name"]; ok {
 			l.problem(a.Range, "Unsupported argument", "An image has its name from the block's label.")
 			continue
@@ -304,7 +314,7 @@ func evaluateObject(attrs hcl.Attributes, o *Object, ctx *hcl.EvalContext, at hc
 		conformed, err := a.Conform(value)
 		if err != nil {
 			attr := attrs[a.Name]
-			diags = append(diags, problem(rangeInside(attr, err, where), "Invalid value", "%s: %s.", a.Name, strings.TrimSuffix(err.Error(), ".")))
+			diags = append(diags, problem(rangeInside(attr, err, where), "Invalid value", "%s: %s", a.Name, sentence(err)))
 			conformed = cty.UnknownVal(a.Type)
 		} else if a.Required && conformed.IsKnown() && conformed.IsNull() {
 			diags = append(diags, missing(attrs, a, at))
@@ -312,6 +322,15 @@ func evaluateObject(attrs hcl.Attributes, o *Object, ctx *hcl.EvalContext, at hc
 		out[a.Name] = conformed
 	}
 	return cty.ObjectVal(out), diags
+}
+
+// sentence ends an error's text as a sentence.
+func sentence(err error) string {
+	text := err.Error()
+	if strings.HasSuffix(text, ".") || strings.HasSuffix(text, "?") {
+		return text
+	}
+	return text + "."
 }
 
 func missing(attrs hcl.Attributes, a *Argument, at hcl.Range) *hcl.Diagnostic {

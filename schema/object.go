@@ -183,7 +183,7 @@ func (a *Argument) Conform(v cty.Value) (cty.Value, error) {
 	v, _ = v.UnmarkDeep()
 	converted, err := convert.Convert(v, a.Type)
 	if err != nil {
-		return cty.NilVal, fmt.Errorf("%s: %w", typeWanted(a.Type), err)
+		return cty.NilVal, fmt.Errorf("a %s is wanted, but this is %s", a.Type.FriendlyName(), v.Type().FriendlyName())
 	}
 	return converted, a.allowed(converted)
 }
@@ -209,18 +209,6 @@ func (a *Argument) allowed(v cty.Value) error {
 		return fmt.Errorf("%q is not one of %s%s", text, quoted(a.Enum), DidYouMean(text, a.Enum))
 	}
 	return nil
-}
-
-func typeWanted(t cty.Type) string {
-	switch {
-	case t.IsListType():
-		return "a list is wanted"
-	case t.IsMapType():
-		return "a map is wanted"
-	case t.IsObjectType():
-		return "an object is wanted"
-	}
-	return "a " + t.FriendlyName() + " is wanted"
 }
 
 // Conform converts an object value attribute by attribute, refuses keys that

@@ -92,6 +92,7 @@ type Host struct {
 	Value        cty.Value
 	Range        hcl.Range
 	ranges       map[string]hcl.Range // by argument path, such as "esxi.address"
+	broken       bool                 // its problems have been told; what it says is not to be relied on
 }
 
 // RangeOf is where the argument at path was written, or the host's block.

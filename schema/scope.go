@@ -58,7 +58,7 @@ func (p *Plan) Condition(s *Step, name string, scope Scope) (value cty.Value, ok
 	}
 	value, err = condition(attr.Expr, p.context(scope))
 	if err != nil {
-		return cty.NilVal, true, fmt.Errorf("%s at %s: %w", name, attr.Expr.Range(), err)
+		return cty.NilVal, true, fmt.Errorf("%s at %s: %w", name, position(attr.Expr.Range()), err)
 	}
 	return value, true, nil
 }

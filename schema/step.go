@@ -100,7 +100,7 @@ func (p *Plan) CheckSteps(selected func(*Host, *Step) Selection) hcl.Diagnostics
 	if diags.HasErrors() {
 		return distinct(diags)
 	}
-	for _, h := range p.Hosts() {
+	for _, h := range p.sound() {
 		results := map[string]cty.Value{}
 		for _, s := range p.Steps {
 			result := p.known.Steps[s.Type].Result
@@ -115,6 +115,17 @@ func (p *Plan) CheckSteps(selected func(*Host, *Step) Selection) hcl.Diagnostics
 		}
 	}
 	return distinct(diags)
+}
+
+// sound lists the hosts that can be relied on; where none can, the first has to
+// do, so that the steps are checked all the same.
+func (p *Plan) sound() []*Host {
+	hosts := p.Hosts()
+	sound := slices.DeleteFunc(slices.Clone(hosts), func(h *Host) bool { return h.broken })
+	if len(sound) == 0 && len(hosts) > 0 {
+		return hosts[:1]
+	}
+	return sound
 }
 
 func (p *Plan) checkStep(h *Host, s *Step, results map[string]cty.Value) hcl.Diagnostics {

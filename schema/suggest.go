@@ -2,8 +2,8 @@ package schema
 
 import "github.com/agext/levenshtein"
 
-// DidYouMean returns a sentence, with a blank before it, that suggests the known
-// word nearest to the one given, or nothing when none is near.
+// DidYouMean ends a sentence: by a suggestion of the known word nearest to the
+// one given, or by a period when none is near.
 func DidYouMean(given string, known []string) string {
 	best, distance := "", 3
 	if len(given) < 4 {
@@ -15,7 +15,7 @@ func DidYouMean(given string, known []string) string {
 		}
 	}
 	if best == "" {
-		return ""
+		return "."
 	}
 	return `. Did you mean "` + best + `"?`
 }

@@ -256,7 +256,7 @@ func (l *loader) locals(blocks hcl.Blocks) {
 		l.diags = append(l.diags, diags...)
 		for name, attr := range attrs {
 			if other, ok := pending[name]; ok {
-				l.problem(attr.NameRange, "Duplicate local", "There is already a local %q at %s.", name, other.NameRange)
+				l.problem(attr.NameRange, "Duplicate local", "There is already a local %q at %s.", name, position(other.NameRange))
 			}
 			pending[name] = attr
 		}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"esxiplan/cmd/internal/view"
+	"esxiplan/schema"
+)
+
+var update = flag.Bool("update", false, "rewrite golden files")
+
+// TestWrongPlans shows what deliberately wrong plans are told: all of it at once.
+func TestWrongPlans(t *testing.T) {
+	t.Chdir(filepath.Join("..", "..", "testdata", "wrong"))
+	plans, err := filepath.Glob("*.hcl")
+	if err != nil || len(plans) < 10 {
+		t.Fatalf("%d wrong plans, %v", len(plans), err)
+	}
+	for _, name := range plans {
+		t.Run(name, func(t *testing.T) {
+			p, diags := schema.Load([]string{name}, schema.Input{StandIn: func(string) string { return "made-up" }}, known())
+			if !diags.HasErrors() {
+				t.Fatal("the plan is accepted")
+			}
+			var out bytes.Buffer
+			view.Diagnostics(&view.Streams{Out: &out, Err: &out, Width: 100}, diags, p.Files)
+			if strings.Contains(out.String(), "hidden-all-the-same") && !strings.Contains(out.String(), `default   = "hidden`) {
+				t.Error("a secret is shown")
+			}
+			compare(t, strings.TrimSuffix(name, ".hcl")+".txt", out.Bytes())
+		})
+	}
+}
+
+func compare(t *testing.T, golden string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(golden, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil || !bytes.Equal(want, got) {
+		t.Errorf("%s differs (run go test -update and look at the difference): %v\n%s", golden, err, got)
+	}
+}

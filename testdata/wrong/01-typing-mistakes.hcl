@@ -1,0 +1,37 @@
+# Misspelt block, step type and argument.
+
+plan "wrong" {}
+
+image "esxi" {
+  source = "installer.iso"
+}
+
+media {
+  listen = "127.0.0.1:0"
+}
+
+group "lab" {
+  vendor = "dell"
+  bmc {
+    username = "root"
+    password = env("BMC_PASSWORD")
+  }
+  esxi {
+    netmask       = "255.255.255.0"
+    gateway       = "192.0.2.1"
+    disk          = { model = "DELLBOSS VD" }
+    root_password = "Test-password-1x"
+  }
+  host "one" {
+    bmc { address = "198.51.100.1" }
+    esxi { address = "192.0.2.11" }
+  }
+}
+
+stp "precheck" "login" {}
+
+step "pre_check" "login" {}
+
+step "power" "restart" {
+  acton = "restart"
+}

@@ -1,0 +1,46 @@
+# References to later steps, unknown images, attributes, variables and roots.
+
+plan "wrong" {}
+
+image "esxi" {
+  source = "installer.iso"
+}
+
+media {
+  listen = "127.0.0.1:0"
+}
+
+group "lab" {
+  vendor = "dell"
+  bmc {
+    username = "root"
+    password = env("BMC_PASSWORD")
+  }
+  esxi {
+    netmask       = "255.255.255.0"
+    gateway       = "192.0.2.1"
+    disk          = { model = "DELLBOSS VD" }
+    root_password = "Test-password-1x"
+  }
+  host "one" {
+    bmc { address = "198.51.100.1" }
+    esxi { address = "192.0.2.11" }
+  }
+}
+
+step "insert" "cd" {
+  image = step.installer.url
+}
+
+step "build_iso" "installer" {
+  image = image.esx
+}
+
+step "wait" "done" {
+  until = result.prooven
+  when  = result.proven
+}
+
+step "precheck" "look" {
+  when = step.done.versoin != "" && var.nothing && hots.name == "one"
+}

@@ -1,0 +1,42 @@
+# Policy that makes no sense; a result that is null because its step runs nowhere.
+
+plan "wrong" {}
+
+image "esxi" {
+  source = "installer.iso"
+}
+
+media {
+  listen = "127.0.0.1:0"
+}
+
+group "lab" {
+  vendor = "dell"
+  bmc {
+    username = "root"
+    password = env("BMC_PASSWORD")
+  }
+  esxi {
+    netmask       = "255.255.255.0"
+    gateway       = "192.0.2.1"
+    disk          = { model = "DELLBOSS VD" }
+    root_password = "Test-password-1x"
+  }
+  host "one" {
+    bmc { address = "198.51.100.1" }
+    esxi { address = "192.0.2.11" }
+  }
+}
+
+step "build_iso" "installer" {
+  image  = image.esxi
+  groups = ["nowhere"]
+}
+
+step "insert" "cd" {
+  image    = step.installer.url
+  groups   = ["lab"]
+  retries  = -1
+  throttle = 0
+  run_on   = "sometimes"
+}

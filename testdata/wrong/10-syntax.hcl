@@ -1,0 +1,6 @@
+# A file that is not HCL.
+
+plan "wrong" {
+
+group "lab {
+  vendor = dell
