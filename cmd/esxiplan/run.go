@@ -65,7 +65,7 @@ func (a *app) runCommand() *cobra.Command {
 A run that may wipe machines lists hosts and disks first and asks; --yes answers. Exit codes:
 0 all well, 1 plan or usage error, 2 hosts failed, 4 hosts unreachable, 6 both, 5 nothing was started,
 8 stopped by the failure budget, 70 internal error, 130 interrupted.`,
-		Example: "  esxiplan run site.hcl --dry-run\n  esxiplan run site.hcl --tags mount-iso --limit dell\n  esxiplan run site.hcl --yes -o jsonl",
+		Example: "  esxiplan run site.hcl --dry-run\n  esxiplan run site.hcl --tags mount-iso --limit rack7\n  esxiplan run site.hcl --yes -o jsonl",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			f.dry = f.dry || f.check

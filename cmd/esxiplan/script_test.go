@@ -21,7 +21,12 @@ import (
 	"esxiplan/engine/twin"
 )
 
+// TestMain lets the test binary be the command, for scripts and for tests that
+// start it themselves.
 func TestMain(m *testing.M) {
+	if os.Getenv("ESXIPLAN_AS_COMMAND") != "" {
+		main()
+	}
 	testscript.Main(m, map[string]func(){"esxiplan": main})
 }
 

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"esxiplan/engine/step"
+)
+
+// levels is the floor plan: which package may import which inside the module. A
+// trailing /* is every package below.
+var levels = map[string][]string{
+	"schema":            {},
+	"engine/bmc":        {},
+	"engine/esxi":       {},
+	"engine/media":      {},
+	"engine/bmc/*":      {"engine/bmc"},
+	"engine/esxi/*":     {"engine/esxi"},
+	"engine/media/*":    {"engine/media"},
+	"engine/step":       {"schema", "engine/bmc", "engine/esxi", "engine/media"},
+	"engine":            {"schema", "engine/step"},
+	"engine/twin":       {"schema", "engine/bmc", "engine/esxi", "engine/media", "engine/bmc/bmcsim", "engine/esxi/esxisim", "engine/media/isosim"},
+	"steps/*":           {"schema", "engine/step", "engine/bmc", "engine/esxi", "engine/media"},
+	"cmd/internal/view": {"engine", "schema"},
+}
+
+// lists may import what they list.
+var lists = []string{"steps/all", "engine/bmc/vendors", "plans", "cmd/esxiplan", "steps/steptest", "testdata/bench"}
+
+// owners says where an outside module may be imported.
+var owners = map[string][]string{
+	"github.com/stmcginnis/gofish":      {"engine/bmc"},
+	"github.com/vmware/govmomi":         {"engine/esxi", "engine/esxi/esxisim"},
+	"github.com/charmbracelet/lipgloss": {"cmd/internal/view"},
+	"github.com/spf13/cobra":            {"cmd/esxiplan"},
+	"github.com/zclconf/go-cty-yaml":    {"schema"},
+	"github.com/agext/levenshtein":      {"schema"},
+	"github.com/pmezard/go-difflib":     {"cmd/esxiplan"},
+}
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+}
+
+func packages(t *testing.T) []goPackage {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "esxiplan/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []goPackage
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p goPackage
+		if err := d.Decode(&p); err == io.EOF {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+func allowed(name string) ([]string, bool) {
+	if a, ok := levels[name]; ok {
+		return a, true
+	}
+	a, ok := levels[filepath.Dir(name)+"/*"]
+	return a, ok
+}
+
+func TestLayers(t *testing.T) {
+	for _, p := range packages(t) {
+		name := strings.TrimPrefix(p.ImportPath, "esxiplan/")
+		may, known := allowed(name)
+		if slices.Contains(lists, name) {
+			continue
+		}
+		if !known {
+			t.Errorf("package %s has no place in the floor plan", name)
+		}
+		for _, i := range p.Imports {
+			if inside, ok := strings.CutPrefix(i, "esxiplan/"); ok && !slices.Contains(may, inside) {
+				t.Errorf("%s must not import %s", name, inside)
+			}
+		}
+	}
+}
+
+func TestOutsideModulesHaveOneOwner(t *testing.T) {
+	for _, p := range packages(t) {
+		name := strings.TrimPrefix(p.ImportPath, "esxiplan/")
+		for _, i := range p.Imports {
+			for module, owner := range owners {
+				if (i == module || strings.HasPrefix(i, module+"/")) && !slices.Contains(owner, name) {
+					t.Errorf("%s imports %s, which belongs to %v", name, i, owner)
+				}
+			}
+		}
+	}
+}
+
+// TestVendorsStayInTheirRooms: no vendor's name stands in Go code outside its
+// folder, the list, the simulators' profiles and tests.
+func TestVendorsStayInTheirRooms(t *testing.T) {
+	names := regexp.MustCompile(`(?i)\b(idrac\w*|ilo ?[4-7]?|xcc\d?|supermicro|megarac|dell|hpe|lenovo)\b`)
+	root := filepath.Join("..", "..")
+	rooms := []string{"engine/bmc/dell", "engine/bmc/hpe", "engine/bmc/lenovo", "engine/bmc/vendors", "engine/bmc/bmcsim", "engine/twin", "cmd/esxiplan/script_test.go"}
+	filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		rel, _ := filepath.Rel(root, path)
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		if slices.ContainsFunc(rooms, func(room string) bool { return strings.HasPrefix(rel, room) }) {
+			return nil
+		}
+		source, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for i, line := range strings.Split(string(source), "\n") {
+			code, _, _ := strings.Cut(line, "//")
+			if strings.Contains(code, "`json:") { // documentation of arguments may give examples
+				continue
+			}
+			if m := names.FindString(code); m != "" {
+				t.Errorf("%s:%d names a vendor: %s", rel, i+1, m)
+			}
+		}
+		return nil
+	})
+}
+
+func TestStepTypesAreComplete(t *testing.T) {
+	if err := step.Validate(stepTypes()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestReferenceIsFresh: steps/README.md is what make docs writes.
+func TestReferenceIsFresh(t *testing.T) {
+	var out bytes.Buffer
+	writeReference(&out)
+	have, err := os.ReadFile(filepath.Join("..", "..", "steps", "README.md"))
+	if err != nil || !bytes.Equal(have, out.Bytes()) {
+		t.Errorf("steps/README.md is stale (%v): run make docs", err)
+	}
+}

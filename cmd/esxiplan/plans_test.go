@@ -1,0 +1,92 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"esxiplan/schema"
+)
+
+// TestPlansRehearse runs every plan that ships.
+func TestPlansRehearse(t *testing.T) {
+	t.Parallel()
+	plans, err := filepath.Glob(filepath.Join("..", "..", "plans", "*.hcl"))
+	if err != nil || len(plans) < 2 {
+		t.Fatalf("%d plans, %v", len(plans), err)
+	}
+	for _, name := range plans {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			t.Parallel()
+			c := exec.Command(os.Args[0], "rehearse", name, "--speed", "100")
+			c.Env = append(os.Environ(), "ESXIPLAN_AS_COMMAND=1")
+			out, err := c.CombinedOutput()
+			if err != nil || !strings.Contains(string(out), "proven installed") || strings.Contains(string(out), "failed=1") {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+}
+
+// TestJenkinsfile holds the pipeline against the plan: each stage's tag exists,
+// each variable that it sets, too.
+func TestJenkinsfile(t *testing.T) {
+	source, err := os.ReadFile(filepath.Join("..", "..", "plans", "Jenkinsfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, diags := schema.Load([]string{filepath.Join("..", "..", "plans", "site.hcl")}, schema.Input{StandIn: func(string) string { return "Made-up-1x" }}, known())
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	var tags []string
+	for _, m := range regexp.MustCompile(`--tags ([a-z-]+)`).FindAllStringSubmatch(string(source), -1) {
+		tags = append(tags, m[1])
+		found := false
+		for _, s := range p.Steps {
+			for _, tag := range s.Policy.Tags {
+				found = found || tag == m[1]
+			}
+		}
+		if !found {
+			t.Errorf("no step has the tag %s", m[1])
+		}
+	}
+	if len(tags) < 5 {
+		t.Errorf("stages: %v", tags)
+	}
+	for _, m := range regexp.MustCompile(`ESXIPLAN_VAR_(\w+)`).FindAllStringSubmatch(string(source), -1) {
+		found := false
+		for _, v := range p.Variables {
+			found = found || v.Name == m[1]
+		}
+		if !found {
+			t.Errorf("the plan has no variable %s", m[1])
+		}
+	}
+}
+
+// TestDocExamplesLoad loads the example of every step's documentation in a plan.
+func TestDocExamplesLoad(t *testing.T) {
+	example := regexp.MustCompile("(?s)```hcl\n(.*?)```")
+	for _, typ := range stepTypes() {
+		t.Run(typ.Name, func(t *testing.T) {
+			m := example.FindStringSubmatch(typ.Doc)
+			if m == nil {
+				t.Fatal("no example")
+			}
+			plan := fleetPlan(3, `listen = "127.0.0.1:0"`)
+			plan = plan[:strings.Index(plan, `step "precheck"`)] + m[1]
+			name := filepath.Join(t.TempDir(), "example.hcl")
+			if err := os.WriteFile(name, []byte(plan), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, diags := schema.Load([]string{name}, schema.Input{}, known()); diags.HasErrors() {
+				t.Error(diags)
+			}
+		})
+	}
+}
