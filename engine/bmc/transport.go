@@ -67,7 +67,7 @@ func newTransport(address string, trust Trust, dial DialFunc, readOnly bool) (*t
 		DisableCompression:  true,                                                   // compression changes ETags
 		MaxConnsPerHost:     2,
 		MaxIdleConnsPerHost: 1,
-		IdleConnTimeout:     20 * time.Second,
+		IdleConnTimeout:     5 * time.Second, // a host may wait for half an hour; its connection need not
 		TLSHandshakeTimeout: 20 * time.Second,
 		ReadBufferSize:      2048,
 		WriteBufferSize:     1024,
@@ -94,7 +94,11 @@ func fingerprintOf(certificate *x509.Certificate) string {
 
 // config builds the TLS configuration; saw is told the certificate's fingerprint.
 func (trust Trust) config(address string, saw func(string)) (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	c := &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		CurvePreferences:   []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384}, // a hello of 1.7 KB, as post-quantum makes it, confuses old firmware
+		ClientSessionCache: tls.NewLRUClientSessionCache(1),
+	}
 	if trust.CAFile != "" {
 		pem, err := os.ReadFile(trust.CAFile)
 		if err != nil {

@@ -5,7 +5,7 @@ import (
 	"crypto/sha512"
 	"encoding/hex"
 	"errors"
-	"hash"
+	"slices"
 	"strings"
 )
 
@@ -35,57 +35,49 @@ func newToken() string {
 // CryptPassword hashes a password as "$6$salt$…" (SHA-512 crypt by U. Drepper,
 // the scheme of Linux and ESXi). The salt has at most 16 characters.
 func CryptPassword(password, salt string) string {
+	h := sha512.New()
+	// sum hashes its parts; one hash serves for the thousands of rounds.
+	sum := func(into []byte, parts ...[]byte) []byte {
+		h.Reset()
+		for _, part := range parts {
+			h.Write(part)
+		}
+		return h.Sum(into[:0])
+	}
 	p, s := []byte(password), []byte(salt)
-
-	alternate := sum(func(h hash.Hash) { h.Write(p); h.Write(s); h.Write(p) })
-	digest := sum(func(h hash.Hash) {
-		h.Write(p)
-		h.Write(s)
-		h.Write(stretch(alternate, len(p)))
-		for n := len(p); n > 0; n >>= 1 {
-			if n&1 == 1 {
-				h.Write(alternate)
-			} else {
-				h.Write(p)
-			}
+	alternate := sum(nil, p, s, p)
+	first := [][]byte{p, s, stretch(alternate, len(p))}
+	for n := len(p); n > 0; n >>= 1 {
+		if n&1 == 1 {
+			first = append(first, alternate)
+		} else {
+			first = append(first, p)
 		}
-	})
-	ps := stretch(sum(func(h hash.Hash) {
-		for range p {
-			h.Write(p)
-		}
-	}), len(p))
-	ss := stretch(sum(func(h hash.Hash) {
-		for range 16 + int(digest[0]) {
-			h.Write(s)
-		}
-	}), len(s))
-
+	}
+	digest := sum(nil, first...)
+	ps := stretch(sum(nil, slices.Repeat([][]byte{p}, len(p))...), len(p))
+	ss := stretch(sum(nil, slices.Repeat([][]byte{s}, 16+int(digest[0]))...), len(s))
+	parts := make([][]byte, 0, 4)
 	for round := range cryptRounds {
-		digest = sum(func(h hash.Hash) { mix(h, round, digest, ps, ss) })
+		digest = sum(digest, mix(parts, round, digest, ps, ss)...)
 	}
 	return "$6$" + salt + "$" + cryptEncode(digest)
 }
 
-func mix(h hash.Hash, round int, digest, ps, ss []byte) {
+// mix lists what one round hashes.
+func mix(parts [][]byte, round int, digest, ps, ss []byte) [][]byte {
 	first, last := digest, ps
 	if round&1 == 1 {
 		first, last = ps, digest
 	}
-	h.Write(first)
+	parts = append(parts[:0], first)
 	if round%3 != 0 {
-		h.Write(ss)
+		parts = append(parts, ss)
 	}
 	if round%7 != 0 {
-		h.Write(ps)
+		parts = append(parts, ps)
 	}
-	h.Write(last)
-}
-
-func sum(write func(hash.Hash)) []byte {
-	h := sha512.New()
-	write(h)
-	return h.Sum(nil)
+	return append(parts, last)
 }
 
 func stretch(b []byte, n int) []byte {

@@ -190,6 +190,16 @@ type countingWriter struct {
 	n int64
 }
 
+// copyBuffers serve BMCs that read in thousands of small ranges.
+var copyBuffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
+
+// ReadFrom makes io.Copy use a buffer of the pool.
+func (c *countingWriter) ReadFrom(r io.Reader) (int64, error) {
+	buffer := copyBuffers.Get().(*[]byte)
+	defer copyBuffers.Put(buffer)
+	return io.CopyBuffer(struct{ io.Writer }{c}, r, *buffer)
+}
+
 func (c *countingWriter) Write(p []byte) (int, error) {
 	n, err := c.ResponseWriter.Write(p)
 	c.n += int64(n)
