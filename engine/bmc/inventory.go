@@ -63,8 +63,8 @@ func (r *Redfish) disksOf(ctx context.Context, d storageDocument) ([]Disk, error
 	for _, c := range d.StorageControllers {
 		controller += " " + c.Name + " " + c.Model
 	}
-	family, boot := r.bootDevice(controller)
-	if boot && family == "" {
+	family, known := r.bootDevice(controller)
+	if known && family == "" {
 		family = d.Name
 	}
 	var volumes []Disk
@@ -81,11 +81,7 @@ func (r *Redfish) disksOf(ctx context.Context, d storageDocument) ([]Disk, error
 	if len(volumes) > 0 {
 		return volumes, nil
 	}
-	drives, err := r.drivesOf(ctx, d)
-	if boot && len(drives) == 2 && volumes == nil {
-		return []Disk{{Model: family, Bytes: drives[0].Bytes, Name: d.Name, Controller: d.Name, Volume: true}}, err
-	}
-	return drives, err
+	return r.drivesOf(ctx, d)
 }
 
 func (r *Redfish) bootDevice(controller string) (string, bool) {

@@ -203,10 +203,12 @@ func (r *Redfish) slotDocuments(ctx context.Context) ([]slotDocument, error) {
 		}
 	}
 	var out []slotDocument
+	seen := map[string]bool{} // some systems link to their manager's collection
 	for _, uri := range []string{s.VirtualMedia.ID, m.VirtualMedia.ID} {
 		err := r.members(ctx, uri, func(raw json.RawMessage) error {
 			var d slotDocument
-			if lenient(raw, &d) == nil && d.URI != "" {
+			if lenient(raw, &d) == nil && d.URI != "" && !seen[d.URI] {
+				seen[d.URI] = true
 				out = append(out, d)
 			}
 			return nil
