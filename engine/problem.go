@@ -61,8 +61,10 @@ func argumentRange(s *schema.Step, path cty.Path) hcl.Range {
 	return s.Range
 }
 
+// firstUpper begins a sentence, unless it begins with the name of an argument.
 func firstUpper(text string) string {
-	if text == "" {
+	word, _, _ := strings.Cut(text, " ")
+	if text == "" || strings.ContainsAny(word, "._/") {
 		return text
 	}
 	return strings.ToUpper(text[:1]) + text[1:]

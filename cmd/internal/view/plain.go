@@ -77,7 +77,7 @@ func (p *plain) intro(e engine.Event) string {
 	if e.Plan.DryRun {
 		kind = "dry run"
 	}
-	text := fmt.Sprintf("plan %q, %s %s: %d hosts, steps %s", e.Plan.Name, kind, e.Run, len(e.Plan.Hosts), strings.Join(e.Plan.Steps, " "))
+	text := fmt.Sprintf("plan %q, %s %s: %s, steps %s", e.Plan.Name, kind, e.Run, hosts(len(e.Plan.Hosts)), strings.Join(e.Plan.Steps, " "))
 	if e.Plan.Note != "" {
 		text += "\n" + e.Plan.Note
 	}
