@@ -161,7 +161,7 @@ func perform(t *testing.T, text string, o engine.Options, forks int, interrupt t
 	out.lab = l
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		j, err := engine.OpenJournal(dir, "run", nil, func(e engine.Event) { out.events = append(out.events, e) })
+		j, err := engine.OpenJournal(dir, "run", engine.JournalOptions{Show: func(e engine.Event) { out.events = append(out.events, e) }})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -367,7 +367,7 @@ step "fake_write" "y" { do = ["write"] }`
 // A write that cannot be recorded is not made, and the run ends with 70.
 func TestJournalThatCannotBeWritten(t *testing.T) {
 	dir := t.TempDir()
-	j, err := engine.OpenJournal(dir, "run", nil, nil)
+	j, err := engine.OpenJournal(dir, "run", engine.JournalOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -381,7 +381,7 @@ func TestJournalThatCannotBeWritten(t *testing.T) {
 // crash is no harm.
 func TestHistory(t *testing.T) {
 	dir := t.TempDir()
-	j, err := engine.OpenJournal(dir, "run1", nil, nil)
+	j, err := engine.OpenJournal(dir, "run1", engine.JournalOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -399,7 +399,7 @@ func TestHistory(t *testing.T) {
 	f.WriteString(`{"kind":"write","host":"one","write":{"action":"ins`)
 	f.Close()
 
-	later, err := engine.OpenJournal(dir, "run2", nil, nil)
+	later, err := engine.OpenJournal(dir, "run2", engine.JournalOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,6 +51,7 @@ type Event struct {
 	Time    time.Time `json:"time"`
 	Run     string    `json:"run"`
 	Host    string    `json:"host,omitempty"`
+	Machine string    `json:"machine,omitempty"` // in the journal: address of the host's BMC, and its system
 	Group   string    `json:"group,omitempty"`
 	Step    string    `json:"step,omitempty"`
 	Type    string    `json:"type,omitempty"`

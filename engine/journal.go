@@ -1,13 +1,13 @@
 package engine
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,7 +19,7 @@ import (
 )
 
 // keepRuns bounds how many earlier journals are read for their history.
-const keepRuns = 100
+const keepRuns = 2000
 
 // Journal is the durable log of a run, and what earlier journals in the same
 // state folder tell of each host. A line is on disk when Append returns; hosts
@@ -28,7 +28,7 @@ type Journal struct {
 	run  string
 	path string
 	file *os.File
-	mask func([]byte) []byte
+	o    JournalOptions
 
 	mu       sync.Mutex
 	cond     *sync.Cond
@@ -43,7 +43,13 @@ type Journal struct {
 	left map[string][]string
 
 	showing sync.Mutex
-	show    func(Event)
+}
+
+// JournalOptions connect a journal with its run.
+type JournalOptions struct {
+	Mask    func(string) string      // takes secrets out of texts; nil does nothing
+	Show    func(Event)              // is told of every event, one at a time; may be nil
+	Machine func(host string) string // which machine a host of the plan is; nil: the host's name
 }
 
 // past is what journals know of one host.
@@ -52,6 +58,10 @@ type past struct {
 	boot     string
 	reset    *step.LastReset
 	written  map[string][]step.Write // by step, of this run only
+
+	off        *step.Snapshot  // what answered before our ForceOff, until the start that follows
+	before     *step.LastReset // the reset before the last, should the last be refused
+	bootBefore string
 }
 
 // NewRunID makes an id that sorts by time.
@@ -61,20 +71,17 @@ func NewRunID(now time.Time) string {
 	return now.UTC().Format("20060102-150405") + "-" + hex.EncodeToString(b)
 }
 
-// OpenJournal starts the journal of a run in the state folder. mask takes
-// secrets out of what is written, should one ever get there; nil does nothing.
-// show is told of every event, one at a time.
-func OpenJournal(state, run string, mask func([]byte) []byte, show func(Event)) (*Journal, error) {
+// OpenJournal starts the journal of a run in the state folder.
+func OpenJournal(state, run string, o JournalOptions) (*Journal, error) {
 	dir := filepath.Join(state, "runs")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("state folder: %w", err)
 	}
-	j := newJournal(run, mask, show)
-	if err := j.readPast(dir); err != nil {
+	j, err := DryJournal(state, run, o)
+	if err != nil {
 		return nil, err
 	}
 	j.path = filepath.Join(dir, run+".jsonl")
-	var err error
 	j.file, err = os.OpenFile(j.path, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
@@ -83,23 +90,20 @@ func OpenJournal(state, run string, mask func([]byte) []byte, show func(Event)) 
 }
 
 // DryJournal knows the past and writes nothing: the journal of a dry run.
-func DryJournal(state, run string, show func(Event)) (*Journal, error) {
-	j := newJournal(run, nil, show)
+func DryJournal(state, run string, o JournalOptions) (*Journal, error) {
+	if o.Mask == nil {
+		o.Mask = func(s string) string { return s }
+	}
+	if o.Machine == nil {
+		o.Machine = func(host string) string { return host }
+	}
+	j := &Journal{run: run, o: o, past: map[string]*past{}, left: map[string][]string{}}
+	j.cond = sync.NewCond(&j.mu)
 	err := j.readPast(filepath.Join(state, "runs"))
 	return j, err
 }
 
-func newJournal(run string, mask func([]byte) []byte, show func(Event)) *Journal {
-	if mask == nil {
-		mask = func(b []byte) []byte { return b }
-	}
-	j := &Journal{run: run, mask: mask, past: map[string]*past{}, left: map[string][]string{}, show: show}
-	j.cond = sync.NewCond(&j.mu)
-	return j
-}
-
-// readPast folds the newest journals. A last line cut short by a crash is
-// skipped: it was never acknowledged.
+// readPast folds the newest journals.
 func (j *Journal) readPast(dir string) error {
 	files, err := filepath.Glob(filepath.Join(dir, "*.jsonl"))
 	if err != nil {
@@ -111,14 +115,30 @@ func (j *Journal) readPast(dir string) error {
 		if err != nil {
 			return fmt.Errorf("read an earlier journal: %w", err)
 		}
-		lines := bufio.NewScanner(bytes.NewReader(b))
-		lines.Buffer(nil, 8<<20)
-		for lines.Scan() {
-			var e Event
-			if json.Unmarshal(lines.Bytes(), &e) == nil {
-				j.fold(e)
-			}
+		if err := j.readJournal(b); err != nil {
+			return fmt.Errorf("the journal %s is damaged (%w): what it tells of resets is not known. Repair it, or move it away if you know the state of its machines", name, err)
 		}
+	}
+	return nil
+}
+
+// readJournal folds one journal. A last line cut short by a crash is skipped: it
+// was never acknowledged, so the write that it announces was not made.
+func (j *Journal) readJournal(b []byte) error {
+	number := 0
+	for line := range bytes.Lines(b) {
+		number++
+		if !bytes.HasSuffix(line, []byte{'\n'}) {
+			return nil
+		}
+		var e Event
+		if err := json.Unmarshal(line, &e); err != nil {
+			return fmt.Errorf("line %d: %w", number, err)
+		}
+		if e.Kind == sessionOpen {
+			j.left[e.Host] = append(j.left[e.Host], e.Session)
+		}
+		j.fold(e)
 	}
 	return nil
 }
@@ -132,16 +152,15 @@ func (j *Journal) of(host string) *past {
 	return p
 }
 
-// fold takes an event into the history of its host.
+// fold takes an event into the history of its machine. A session is left over
+// only when it is of an earlier run: this one's are in use.
 func (j *Journal) fold(e Event) {
-	switch e.Kind {
-	case WriteMade:
-		j.of(e.Host).fold(e, e.Run == j.run)
-	case StepDone:
-		j.of(e.Host).settle(e)
-	case sessionOpen:
-		j.left[e.Host] = append(j.left[e.Host], e.Session)
-	case sessionEnd:
+	switch {
+	case e.Kind == WriteMade && e.Write != nil:
+		j.of(e.Machine).fold(e, e.Run == j.run)
+	case e.Kind == StepDone:
+		j.of(e.Machine).settle(e)
+	case e.Kind == sessionEnd:
 		j.left[e.Host] = slices.DeleteFunc(j.left[e.Host], func(s string) bool { return s == e.Session })
 	}
 }
@@ -155,26 +174,51 @@ func (p *past) fold(e Event, thisRun bool) {
 	case "insert":
 		p.inserted = w.New
 	case "eject":
-		if w.Old == p.inserted {
+		if w.Old == p.inserted || !strings.Contains(w.Old, "://") {
 			p.inserted = ""
 		}
 	case "boot":
 		p.boot = w.New
 	case "reset":
-		if w.Boots && (p.reset == nil || p.reset.Run != e.Run || p.reset.Step != e.Step) {
-			p.reset = &step.LastReset{Run: e.Run, Step: e.Step, Time: e.Time, Open: w.Risk == step.Wipes}
-			if w.Before != nil {
-				p.reset.Before = *w.Before
-			}
-		}
-		if w.Boots && w.New != "ForceOff" {
-			p.boot = ""
-		}
+		p.foldReset(e, w)
 	}
 }
 
+// foldReset: off is the first half of a restart and keeps what answered before;
+// the request that starts the machine is the reset. One that was refused is none.
+func (p *past) foldReset(e Event, w step.Write) {
+	starts := w.New != "ForceOff" && w.New != "GracefulShutdown"
+	switch {
+	case w.Refused && starts && p.reset != nil && p.reset.Run == e.Run && p.reset.Step == e.Step:
+		p.reset, p.boot = p.before, p.bootBefore
+	case w.Refused:
+	case !starts:
+		if w.Before != nil {
+			p.off = w.Before
+		}
+	case w.Boots:
+		again := p.reset != nil && p.reset.Run == e.Run && p.reset.Step == e.Step
+		if !again {
+			p.before, p.bootBefore = p.reset, p.boot
+			p.reset = &step.LastReset{Run: e.Run, Step: e.Step, Time: e.Time, Open: w.Risk == step.Wipes, Before: p.snapshot(w.Before)}
+		}
+		p.boot, p.off = "", nil
+	}
+}
+
+// snapshot is what answered before the machine went off, or before the reset.
+func (p *past) snapshot(before *step.Snapshot) (out step.Snapshot) {
+	if before != nil {
+		out = *before
+	}
+	if out.Fingerprint == "" && p.off != nil {
+		out = *p.off
+	}
+	return out
+}
+
 // settle closes the last reset when a step proved the installation, or gave up
-// waiting for it.
+// waiting for it. After the proof nothing of it is pending any more.
 func (p *past) settle(e Event) {
 	if p.reset == nil || len(e.Result) == 0 {
 		return
@@ -183,10 +227,13 @@ func (p *past) settle(e Event) {
 		Proven *bool  `json:"proven"`
 		Goal   string `json:"goal"`
 	}
-	if json.Unmarshal(e.Result, &result) != nil || result.Proven == nil || result.Goal != "esxi" {
+	if json.Unmarshal(e.Result, &result) != nil || result.Proven == nil {
 		return
 	}
-	if *result.Proven || e.Status == Failed || e.Status == Ignored {
+	switch {
+	case *result.Proven:
+		p.reset.Open, p.inserted, p.boot = false, "", ""
+	case result.Goal == "esxi" && (e.Status == Failed || e.Status == Ignored):
 		p.reset.Open = false
 	}
 }
@@ -212,7 +259,7 @@ func (j *Journal) Append(e Event) error {
 func (j *Journal) Note(e Event) error {
 	j.mu.Lock()
 	err := j.add(&e)
-	if err == nil && j.file != nil && !j.flushing {
+	if err == nil && j.file != nil {
 		n := j.appended
 		go func() {
 			j.mu.Lock()
@@ -235,8 +282,8 @@ func (j *Journal) Show(e Event) {
 	}
 	j.showing.Lock()
 	defer j.showing.Unlock()
-	if j.show != nil {
-		j.show(e)
+	if j.o.Show != nil {
+		j.o.Show(j.masked(e))
 	}
 }
 
@@ -244,15 +291,18 @@ func (j *Journal) Show(e Event) {
 func (j *Journal) add(e *Event) error {
 	j.seq++
 	e.Schema, e.Seq, e.Run = EventSchema, j.seq, j.run
+	if e.Host != "" && e.Kind != sessionOpen && e.Kind != sessionEnd {
+		e.Machine = j.o.Machine(e.Host)
+	}
 	j.fold(*e)
 	if j.file == nil {
 		return nil
 	}
-	b, err := json.Marshal(e)
+	b, err := json.Marshal(j.masked(*e))
 	if err != nil {
 		return err
 	}
-	j.pending = append(append(j.pending, j.mask(b)...), '\n')
+	j.pending = append(append(j.pending, b...), '\n')
 	j.appended++
 	return j.err
 }
@@ -322,17 +372,17 @@ func (j *Journal) Leftover(address string) []string {
 }
 
 // History is what this and earlier runs did to a host.
-func (j *Journal) History(host string) step.History { return history{j, host} }
+func (j *Journal) History(host string) step.History { return history{j, j.o.Machine(host)} }
 
 type history struct {
 	journal *Journal
-	host    string
+	machine string
 }
 
 func (h history) with(read func(*past)) {
 	h.journal.mu.Lock()
 	defer h.journal.mu.Unlock()
-	read(h.journal.of(h.host))
+	read(h.journal.of(h.machine))
 }
 
 func (h history) Inserted() (url string, ok bool) {
@@ -359,8 +409,66 @@ func (h history) Written(name string) (out []step.Write) {
 	return out
 }
 
+// masked takes secrets out of the texts of an event, should one ever get there.
+// Names, times and numbers are left: a password may look like one.
+func (j *Journal) masked(e Event) Event {
+	e.Text = j.o.Mask(e.Text)
+	if e.Write != nil {
+		w := *e.Write
+		w.Old, w.New, w.Request = j.o.Mask(w.Old), j.o.Mask(w.New), j.o.Mask(w.Request)
+		e.Write = &w
+	}
+	if e.Problem != nil {
+		p := *e.Problem
+		p.Summary, p.Detail = j.o.Mask(p.Summary), j.o.Mask(p.Detail)
+		e.Problem = &p
+	}
+	if len(e.Result) > 0 && j.o.Mask(string(e.Result)) != string(e.Result) {
+		e.Result = maskedJSON(e.Result, j.o.Mask)
+	}
+	return e
+}
+
+// maskedJSON masks the strings in a document.
+func maskedJSON(raw json.RawMessage, mask func(string) string) json.RawMessage {
+	var v any
+	if json.Unmarshal(raw, &v) != nil {
+		return nil
+	}
+	b, err := json.Marshal(maskValue(v, mask))
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+func maskValue(v any, mask func(string) string) any {
+	switch v := v.(type) {
+	case string:
+		return mask(v)
+	case []any:
+		for i := range v {
+			v[i] = maskValue(v[i], mask)
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = maskValue(v[k], mask)
+		}
+	}
+	return v
+}
+
+// MachineName is a BMC's address as a file name, the same for all its spellings.
+func MachineName(address string) string {
+	address = strings.TrimSuffix(strings.TrimPrefix(strings.ToLower(address), "https://"), "/")
+	return strings.NewReplacer("/", "_", ":", "_").Replace(strings.TrimSuffix(address, ":443"))
+}
+
 // Pins keeps the certificates seen on first use, one file per BMC.
-type Pins struct{ Dir string }
+type Pins struct {
+	Dir      string
+	ReadOnly bool // a dry run keeps nothing
+}
 
 func (p Pins) file(address string) string {
 	return filepath.Join(p.Dir, "pins", strings.Map(func(r rune) rune {
@@ -374,13 +482,26 @@ func (p Pins) file(address string) string {
 // Pin returns the certificate seen first.
 func (p Pins) Pin(address string) (string, bool) {
 	b, err := os.ReadFile(p.file(address))
-	return strings.TrimSpace(string(b)), err == nil
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", false
+	case err != nil:
+		return "unreadable: " + err.Error(), true // trusts nobody rather than anybody
+	}
+	return strings.TrimSpace(string(b)), true
 }
 
 // SetPin keeps the certificate seen first.
 func (p Pins) SetPin(address, fingerprint string) error {
+	if p.ReadOnly {
+		return nil
+	}
 	if err := os.MkdirAll(filepath.Join(p.Dir, "pins"), 0o700); err != nil {
 		return err
 	}
-	return os.WriteFile(p.file(address), []byte(fingerprint+"\n"), 0o600)
+	temporary := p.file(address) + ".new"
+	if err := os.WriteFile(temporary, []byte(fingerprint+"\n"), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(temporary, p.file(address))
 }

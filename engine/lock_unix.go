@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"esxiplan/schema"
@@ -33,8 +32,13 @@ func Lock(state string, hosts []*schema.Host, run string) (release func(), err e
 			f.Close()
 		}
 	}
+	taken := map[string]bool{}
 	for _, h := range hosts {
-		name := strings.NewReplacer("/", "_", ":", "_").Replace(h.BMC.Address)
+		name := MachineName(h.BMC.Address)
+		if taken[name] { // two systems behind one BMC
+			continue
+		}
+		taken[name] = true
 		f, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_RDWR, 0o600)
 		if err != nil {
 			release()

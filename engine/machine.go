@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"math"
 	"slices"
 	"time"
 
@@ -77,6 +78,7 @@ type running struct {
 	spent    time.Duration // attempts and pauses
 	errors   int
 	writes   int
+	last     json.RawMessage // result of the last attempt that had one
 	throttle bool
 }
 
@@ -105,6 +107,9 @@ func New(p *schema.Plan, types []*step.Type, o Options) (*Machine, hcl.Diagnosti
 		m.byHost[h.Name] = l
 	}
 	diags = append(diags, m.setLimits()...)
+	if !diags.HasErrors() {
+		diags = append(diags, m.checkSense()...)
+	}
 	if !diags.HasErrors() {
 		diags = append(diags, p.CheckSteps(m.selection)...)
 	}
@@ -135,6 +140,31 @@ func (m *Machine) setLimits() hcl.Diagnostics {
 	return diags
 }
 
+// checkSense refuses a run in which no host has anything to do, and one whose
+// hosts would wait for one another for ever: those in flight at a barrier, the
+// others for a place in flight.
+func (m *Machine) checkSense() hcl.Diagnostics {
+	busy, writes := false, false
+	for _, s := range m.Steps() {
+		for _, l := range m.lanes {
+			busy = busy || s.Applies(l.host)
+		}
+		bound := m.inFlight >= 0 && m.inFlight < len(m.lanes)
+		for _, g := range m.plan.Groups {
+			bound = bound || m.groupInFlight[g.Name] >= 0 && m.groupInFlight[g.Name] < len(g.Hosts)
+		}
+		if s.Policy.Barrier && writes && bound {
+			return hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "Barrier that cannot open", Subject: &s.Range,
+				Detail: fmt.Sprintf("Step %q waits for all hosts, but in_flight (or --max-failures, which bounds it, too) lets only some of them begin to write before it. Raise the bound, or take the barrier away.", s.Name)}}
+		}
+		writes = writes || m.types[s.Type].Writes
+	}
+	if !busy {
+		return hcl.Diagnostics{usage("Nothing to run", "None of the chosen steps applies to any of the chosen hosts.")}
+	}
+	return nil
+}
+
 // Hosts lists the hosts of the run in plan order.
 func (m *Machine) Hosts() []*schema.Host {
 	var hosts []*schema.Host
@@ -161,7 +191,11 @@ func (m *Machine) Settings(h *schema.Host) step.Settings {
 	for _, st := range m.plan.Steps {
 		t := m.types[st.Type]
 		s.Installs = s.Installs || t.Mounts && st.Applies(h)
-		s.WaitFollows = s.WaitFollows || t.Proves && st.Applies(h) && m.chosen[st.Name]
+		runs := st.Applies(h) && m.chosen[st.Name]
+		if runs && t.Resets {
+			s.WaitFollows = false // only a wait after the last reset counts
+		}
+		s.WaitFollows = s.WaitFollows || runs && t.Proves
 	}
 	return s
 }
@@ -268,7 +302,7 @@ func (m *Machine) due(l *lane, s *schema.Step) bool {
 		return s.Policy.RunOn == "always" && l.began
 	}
 	if l.held {
-		return false
+		return s.Policy.RunOn == "always" && l.began
 	}
 	switch s.Policy.RunOn {
 	case "always":
@@ -291,7 +325,7 @@ func (m *Machine) gate(l *lane, s *schema.Step) bool {
 	if s.Policy.Throttle != nil && m.inStep[s.Name] >= *s.Policy.Throttle {
 		open = false
 	}
-	if t.Writes && !l.flying || t.Resets {
+	if (t.Writes && !l.flying || t.Resets) && s.Policy.RunOn == "success" && l.broken == "" {
 		if m.budget >= 0 && m.failures > m.budget {
 			m.hold(l)
 			return false
@@ -359,7 +393,7 @@ func (m *Machine) start(l *lane, s *schema.Step) bool {
 		m.end(l, s, Failed, problemOf(s, err), nil)
 		return false
 	}
-	r := &running{step: s, typ: t, policy: policyOf(s, t), task: Task{ID: TaskID{l.host.Name, s.Name}, Type: s.Type, Arguments: b, Attempt: 1, Always: l.stopped || m.interrupted}}
+	r := &running{step: s, typ: t, policy: policyOf(s, t), task: Task{ID: TaskID{l.host.Name, s.Name}, Type: s.Type, Arguments: b, Attempt: 1, Always: s.Policy.RunOn == "always"}}
 	if recall {
 		r.task.Mode = ModeRecall
 	} else {
@@ -429,9 +463,6 @@ func policyOf(s *schema.Step, t *step.Type) policy {
 	if until && p.retries == 0 {
 		p.retries, p.delay = 3, 5*time.Second
 	}
-	if s.Policy.Retries != nil {
-		p.retries, p.timeout = *s.Policy.Retries, 0
-	}
 	set := func(d *schema.Duration, into *time.Duration) {
 		if d != nil {
 			*into = time.Duration(*d)
@@ -439,8 +470,17 @@ func policyOf(s *schema.Step, t *step.Type) policy {
 	}
 	set(s.Policy.Delay, &p.delay)
 	set(s.Policy.MaxDelay, &p.maxDelay)
-	set(s.Policy.Timeout, &p.timeout)
 	p.maxDelay = max(p.maxDelay, p.delay)
+	switch {
+	case s.Policy.Retries != nil:
+		p.retries, p.timeout = *s.Policy.Retries, 0
+		if t.Until != "" { // a step that looks ends after retries × delay, however long a look takes
+			p.timeout = time.Duration(p.retries+1) * p.delay
+		}
+	case t.Until != "": // the timeout alone ends it
+		p.retries = math.MaxInt
+	}
+	set(s.Policy.Timeout, &p.timeout)
 	return p
 }
 
@@ -468,7 +508,7 @@ func (m *Machine) Fold(id TaskID, o Outcome) ([]Event, []Action) {
 		m.internal = o.Internal
 		m.close(l, Failed, &Problem{Summary: "Internal error", Detail: o.Internal}, nil)
 	case o.Interrupted:
-		l.stopped = true
+		m.interrupted, l.stopped = true, true
 		m.close(l, NotRun, nil, nil)
 	case o.Problem != nil:
 		m.foldError(l, r, o)
@@ -485,6 +525,10 @@ func (m *Machine) foldError(l *lane, r *running, o Outcome) {
 	status := Failed
 	if o.Class == step.Unreachable {
 		status = Unreachable
+	}
+	if o.TimedOut && r.last != nil { // the deadline cut a look short; what the last one saw counts
+		m.close(l, Failed, unmet(r, r.last), r.last)
+		return
 	}
 	r.errors++
 	pause := backoff(r.policy, r.errors, r.task)
@@ -508,7 +552,7 @@ func backoff(p policy, errors int, t Task) time.Duration {
 
 // again schedules a further attempt where retries and time are left.
 func (m *Machine) again(l *lane, r *running, pause time.Duration, why *Problem) bool {
-	if r.task.Attempt > r.policy.retries || m.interrupted {
+	if r.task.Attempt > r.policy.retries || m.interrupted && !r.task.Always {
 		return false
 	}
 	if r.policy.timeout > 0 && r.spent+pause >= r.policy.timeout {
@@ -541,13 +585,16 @@ func (m *Machine) foldResult(l *lane, r *running, o Outcome) {
 		m.close(l, Failed, &Problem{Summary: "Internal error", Detail: m.internal}, nil)
 		return
 	}
-	l.results[r.step.Name] = result
+	l.results[r.step.Name], r.last = result, o.Result
 	if r.task.Mode == ModeRecall {
 		l.task = nil
 		l.next++
 		return
 	}
 	scope := schema.Scope{Host: l.host, Facts: l.facts, Results: l.results, Result: result, Attempt: r.task.Attempt}
+	if met, err := m.met(r, scope); err == nil && !met && m.o.DryRun {
+		scope.Result = cty.UnknownVal(r.typ.Result.Type())
+	}
 	failed, _, err := m.plan.Condition(r.step, "failed_when", scope)
 	if err != nil {
 		m.close(l, Failed, conditionProblem(r.step, "failed_when", err), o.Result)
@@ -561,12 +608,18 @@ func (m *Machine) foldResult(l *lane, r *running, o Outcome) {
 }
 
 func (m *Machine) judgeUntil(l *lane, r *running, o Outcome, scope schema.Scope) {
+	unknown := !scope.Result.IsKnown() // a dry run's
 	met, err := m.met(r, scope)
 	if err != nil {
 		m.close(l, Failed, conditionProblem(r.step, "until", err), o.Result)
 		return
 	}
-	if !met && !m.o.DryRun {
+	if unknown { // only the run can know
+		l.results[r.step.Name] = cty.UnknownVal(r.typ.Result.Type())
+		m.close(l, OK, nil, nil)
+		return
+	}
+	if !met {
 		r.errors = 0
 		if m.again(l, r, r.policy.delay, nil) {
 			return
@@ -594,7 +647,7 @@ func (m *Machine) met(r *running, scope schema.Scope) (bool, error) {
 		return true, nil
 	}
 	attribute := scope.Result.GetAttr(r.typ.Until)
-	return !attribute.IsNull() && attribute.True(), nil
+	return !attribute.IsKnown() || !attribute.IsNull() && attribute.True(), nil
 }
 
 // unmet explains a goal that was not reached, in the step's own words where its
@@ -678,8 +731,10 @@ func (l *lane) status() Status {
 	switch {
 	case l.broken != "":
 		return l.broken
-	case l.stopped, l.held, !l.began:
+	case l.stopped, l.held:
 		return NotRun
+	case !l.began:
+		return Skipped
 	case l.counts.Changed > 0:
 		return Changed
 	}
@@ -692,8 +747,10 @@ func (l *lane) remark() string {
 		return ""
 	case l.held:
 		return "held back by the failure budget"
-	case l.stopped, !l.began:
+	case l.stopped:
 		return "interrupted"
+	case !l.began:
+		return "no step applies"
 	}
 	return ""
 }

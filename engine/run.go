@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -23,13 +24,17 @@ type folded struct {
 // cancelled, steps with run_on = "always" still run, and sessions are closed;
 // when hard ends, too, nothing is waited for any more.
 func (d *Driver) Run(ctx, hard context.Context) (Summary, error) {
-	r := &localRun{Driver: d, ctx: ctx, hard: hard, slots: make(chan struct{}, max(1, d.Forks)), done: make(chan folded)}
+	r := &localRun{Driver: d, ctx: ctx, hard: hard, slots: make(chan struct{}, max(1, d.Forks)), done: make(chan folded, len(d.Machine.lanes))}
 	events, actions := d.Machine.Start()
 	r.handle(events, actions)
 	interrupted := ctx.Done()
 	for {
-		if _, over := d.Machine.Done(); over && r.busy == 0 {
+		_, over := d.Machine.Done()
+		if over && r.busy == 0 {
 			break
+		}
+		if r.busy == 0 {
+			return r.end(errors.New("no host can go on, and none is at its end; this is a mistake in esxiplan"))
 		}
 		select {
 		case f := <-r.done:
@@ -38,15 +43,22 @@ func (d *Driver) Run(ctx, hard context.Context) (Summary, error) {
 		case <-interrupted:
 			interrupted = nil
 			r.handle(d.Machine.Interrupt())
+		case <-hard.Done():
+			return r.end(nil)
 		}
 	}
 	r.closing.Wait()
-	s, _ := d.Machine.Done()
-	if s.Internal == "" && r.err != nil {
-		s.Internal = r.err.Error()
-		s.Exit = s.exit()
+	return r.end(r.err)
+}
+
+// end sums up. What is still under way is left to its own end.
+func (r *localRun) end(err error) (Summary, error) {
+	s, _ := r.Machine.Done()
+	if s.Internal == "" && err != nil {
+		s.Internal = err.Error()
 	}
-	return s, r.err
+	s.Exit = s.exit()
+	return s, err
 }
 
 type localRun struct {

@@ -104,9 +104,7 @@ func (s Selection) hosts(p *schema.Plan) ([]*schema.Host, hcl.Diagnostics) {
 		return all, nil
 	}
 	chosen := map[*schema.Host]bool{}
-	if strings.ContainsAny(patterns[0][:1], "!&") {
-		patterns = append([]string{"all"}, patterns...)
-	}
+	patterns = inOrder(patterns)
 	for _, pattern := range patterns {
 		sign, name := byte(0), pattern
 		if pattern[0] == '!' || pattern[0] == '&' {
@@ -140,6 +138,17 @@ func (s Selection) hosts(p *schema.Plan) ([]*schema.Host, hcl.Diagnostics) {
 		diags = append(diags, usage("Nothing to run", "--limit leaves no host. See esxiplan list hosts."))
 	}
 	return out, diags
+}
+
+// inOrder puts plain patterns first, then those that keep, then those that take
+// away, whatever their order on the command line. Without a plain one, all is meant.
+func inOrder(patterns []string) []string {
+	rank := func(p string) int { return strings.IndexByte("&!", p[0]) }
+	slices.SortStableFunc(patterns, func(a, b string) int { return rank(a) - rank(b) })
+	if rank(patterns[0]) >= 0 {
+		return append([]string{"all"}, patterns...)
+	}
+	return patterns
 }
 
 func matchesHost(h *schema.Host, pattern string) bool {

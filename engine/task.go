@@ -43,7 +43,8 @@ type Outcome struct {
 	Writes      int             `json:"writes,omitempty"`
 	Elapsed     time.Duration   `json:"elapsed,omitempty"`
 	Interrupted bool            `json:"interrupted,omitempty"`
-	Internal    string          `json:"internal,omitempty"` // a panic, or a journal that cannot be written
+	TimedOut    bool            `json:"timed_out,omitempty"` // the step's timeout ended the attempt
+	Internal    string          `json:"internal,omitempty"`  // a panic, or a journal that cannot be written
 }
 
 // Action asks the driver to make an attempt after a pause.

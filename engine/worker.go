@@ -88,7 +88,7 @@ func (w *Worker) Do(ctx context.Context, t Task, sleep func(context.Context, tim
 		s, _ := w.Plan.Step(t.ID.Step)
 		p := problemOf(s, err)
 		p.Summary = fmt.Sprintf("The step's timeout ended it after %s: %s", t.Limit.Round(time.Second), p.Summary)
-		return Outcome{Problem: p, Class: step.Classify(err)}
+		return Outcome{Problem: p, Class: step.Classify(err), TimedOut: true}
 	}
 	return w.failure(t, err)
 }

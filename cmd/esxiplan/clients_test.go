@@ -44,7 +44,7 @@ func TestPlainClients(t *testing.T) {
 		http.ServeContent(w, r, "x.iso", time.Time{}, bytes.NewReader(plainImage(t)))
 	}))
 	t.Cleanup(web.Close)
-	for _, profile := range []string{"dell/idrac9", "dell/idrac10", "dell/idrac9-4.40", "hpe/ilo5", "lenovo/xcc", "redfish/standard"} {
+	for _, profile := range []string{"dell/idrac9", "dell/idrac10", "hpe/ilo5", "lenovo/xcc", "redfish/standard"} {
 		for name, command := range clients {
 			t.Run(name+" "+profile, func(t *testing.T) {
 				bmc, esxi := serveOne(t, profile)

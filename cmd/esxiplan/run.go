@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -184,9 +183,11 @@ func (e *execution) drive(run string) error {
 	if err != nil {
 		return err
 	}
-	mask := masker(secretsOf(e.plan))
-	show := func(ev engine.Event) { v.Event(masked(ev, mask)) }
-	journal, err := e.openJournal(run, mask, show)
+	open := engine.OpenJournal
+	if e.flags.dry {
+		open = engine.DryJournal
+	}
+	journal, err := open(e.state, run, engine.JournalOptions{Mask: masker(secretsOf(e.plan)), Show: v.Event, Machine: e.machineOf})
 	if err != nil {
 		return e.refuse(err)
 	}
@@ -209,11 +210,17 @@ func (e *execution) drive(run string) error {
 	return nil
 }
 
-func (e *execution) openJournal(run string, mask func([]byte) []byte, show func(engine.Event)) (*engine.Journal, error) {
-	if e.flags.dry {
-		return engine.DryJournal(e.state, run, show)
+// machineOf tells machines apart whatever plans call them.
+func (e *execution) machineOf(host string) string {
+	h, ok := e.plan.Host(host)
+	if !ok {
+		return host
 	}
-	return engine.OpenJournal(e.state, run, mask, show)
+	name := engine.MachineName(h.BMC.Address)
+	if h.BMC.System != nil {
+		name += " " + *h.BMC.System
+	}
+	return name
 }
 
 func (e *execution) loop(w *world, journal *engine.Journal) engine.Summary {
@@ -270,7 +277,7 @@ func (e *execution) consent() error {
 
 // masker replaces secrets by value, in the forms in which they could appear.
 // Very short ones are left: they would mask half of every text.
-func masker(secrets []string) func([]byte) []byte {
+func masker(secrets []string) func(string) string {
 	var pairs []string
 	for _, s := range secrets {
 		if len(s) < 4 {
@@ -281,23 +288,5 @@ func masker(secrets []string) func([]byte) []byte {
 			pairs = append(pairs, form, schema.Hidden)
 		}
 	}
-	r := strings.NewReplacer(pairs...)
-	return func(b []byte) []byte { return []byte(r.Replace(string(b))) }
-}
-
-// masked hides secrets in an event that is about to be shown.
-func masked(e engine.Event, mask func([]byte) []byte) engine.Event {
-	b, err := json.Marshal(e)
-	if err != nil {
-		return e
-	}
-	clean := mask(b)
-	if bytes.Equal(b, clean) {
-		return e
-	}
-	var out engine.Event
-	if json.Unmarshal(clean, &out) != nil {
-		return engine.Event{Kind: e.Kind, Host: e.Host, Step: e.Step, Status: e.Status}
-	}
-	return out
+	return strings.NewReplacer(pairs...).Replace
 }

@@ -108,7 +108,7 @@ func (w *world) openServer(m *schema.Media, o media.Options) error {
 	}
 	var allow []string
 	for _, h := range w.machine.Hosts() {
-		allow = append(allow, hostOf(h.BMC.Address))
+		allow = append(allow, h.BMC.Address)
 	}
 	server, err := media.NewServer(media.ServerOptions{Options: o, Listener: listener, URL: url, Allow: allow, State: filepath.Join(w.state, "media")})
 	if err != nil {
@@ -117,16 +117,6 @@ func (w *world) openServer(m *schema.Media, o media.Options) error {
 	}
 	w.use(server, server.Close)
 	return nil
-}
-
-func hostOf(address string) string {
-	if _, rest, ok := strings.Cut(address, "://"); ok {
-		address = rest
-	}
-	if host, _, err := net.SplitHostPort(address); err == nil {
-		return host
-	}
-	return strings.TrimSuffix(address, "/")
 }
 
 // open gives a host its doors.
@@ -220,7 +210,7 @@ func (w *world) trust(t *schema.TLS) bmc.Trust {
 			out.CAFile = filepath.Join(w.plan.Dir, out.CAFile)
 		}
 	case t.FirstUse != nil && *t.FirstUse:
-		out.FirstUse = engine.Pins{Dir: w.state}
+		out.FirstUse = engine.Pins{Dir: w.state, ReadOnly: w.dry}
 	case t.Verify != nil && !*t.Verify:
 		out.Off = true
 	}
@@ -228,7 +218,7 @@ func (w *world) trust(t *schema.TLS) bmc.Trust {
 }
 
 func (w *world) esxiOptions(x *schema.ESXi) esxi.Options {
-	o := esxi.Options{Address: x.Address, Dial: esxi.DialFunc(w.dialer())}
+	o := esxi.Options{Address: x.Address, Dial: esxi.DialFunc(w.dialer()), Now: w.clock.Now}
 	if !x.RootPassword.IsZero() {
 		o.Root = &esxi.Login{Username: "root", Password: x.RootPassword.Reveal()}
 	}

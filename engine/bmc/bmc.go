@@ -76,6 +76,9 @@ type Boot struct {
 	Target Target
 	Once   bool   // false with a target: continuous
 	Mode   string // "UEFI", "Legacy" or "" where the BMC does not say
+	// Allowed are the sources that the machine can be told to boot from; empty: the
+	// BMC does not say.
+	Allowed []Target
 }
 
 func (b Boot) String() string {
@@ -87,13 +90,12 @@ func (b Boot) String() string {
 
 // Slot is a virtual media slot.
 type Slot struct {
-	URI      string
-	ID       string
-	Place    string // "system" or "manager": under which resource it was found
-	CD       bool   // takes a CD image by URL
-	Loaded   bool
-	Image    string // URL of what is mounted, "" where the BMC does not say
-	Settling bool   // the BMC contradicts itself: not empty, not loaded
+	URI    string
+	ID     string
+	Place  string // "system" or "manager": under which resource it was found
+	CD     bool   // takes a CD image by URL
+	Loaded bool
+	Image  string // URL of what is mounted, "" where the BMC does not say
 }
 
 // Name is the slot for people.

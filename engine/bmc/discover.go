@@ -128,7 +128,12 @@ func (r *Redfish) members(ctx context.Context, uri string, each func(raw json.Ra
 	for page != "" && !seen[page] {
 		seen[page] = true
 		var c collection
-		if err := r.get(ctx, page, &c); err != nil {
+		err := r.get(ctx, page, &c)
+		var refused *Error
+		if page != uri && strings.Contains(page, "$expand") && errors.As(err, &refused) && refused.Status >= 400 && refused.Status != http.StatusNotFound {
+			err = r.get(ctx, uri, &c) // it says that it can expand, and cannot
+		}
+		if err != nil {
 			return err
 		}
 		for _, raw := range c.Members {

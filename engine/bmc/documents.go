@@ -99,7 +99,7 @@ type driveDocument struct {
 	Model         string
 	SerialNumber  string
 	CapacityBytes float64
-	Identifiers   []struct{ DurableName string }
+	Identifiers   []identifierDocument
 	Status        struct{ State string }
 }
 
@@ -109,8 +109,11 @@ type volumeDocument struct {
 	VolumeType    string
 	RAIDType      string
 	CapacityBytes float64
-	Identifiers   []struct{ DurableName string }
+	Identifiers   []identifierDocument
+	Links         struct{ Drives []link }
 }
+
+type identifierDocument struct{ DurableName, DurableNameFormat string }
 
 type ethernetDocument struct {
 	ID                  string `json:"Id"`

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -57,7 +58,7 @@ func (r *Redfish) readDisks(ctx context.Context, s systemDocument, out *Inventor
 }
 
 // disksOf lists what the operating system sees of one storage unit: the RAID
-// volumes where there are any, else the drives.
+// volumes, and the drives that are in none.
 func (r *Redfish) disksOf(ctx context.Context, d storageDocument) ([]Disk, error) {
 	controller := d.ID + " " + d.Name
 	for _, c := range d.StorageControllers {
@@ -68,20 +69,26 @@ func (r *Redfish) disksOf(ctx context.Context, d storageDocument) ([]Disk, error
 		family = d.Name
 	}
 	var volumes []Disk
+	used := map[string]bool{}
 	err := r.members(ctx, d.Volumes.ID, func(raw json.RawMessage) error {
 		var v volumeDocument
 		if lenient(raw, &v) == nil && v.VolumeType != "RawDevice" {
 			volumes = append(volumes, v.disk(d.Name, family))
+			for _, l := range v.Links.Drives {
+				used[strings.TrimSuffix(l.ID, "/")] = true
+			}
 		}
 		return nil
 	})
 	if err != nil && !absent(err) {
 		return nil, err
 	}
-	if len(volumes) > 0 {
+	if len(volumes) > 0 && len(used) == 0 { // who is in them is not said; their drives are not seen
 		return volumes, nil
 	}
-	return r.drivesOf(ctx, d)
+	d.Drives = slices.DeleteFunc(d.Drives, func(l link) bool { return used[strings.TrimSuffix(l.ID, "/")] })
+	drives, err := r.drivesOf(ctx, d)
+	return append(volumes, drives...), err
 }
 
 func (r *Redfish) bootDevice(controller string) (string, bool) {
@@ -100,7 +107,7 @@ func (v volumeDocument) disk(controller, family string) Disk {
 	}
 	out := Disk{Model: family, Bytes: int64(v.CapacityBytes), Name: name, Controller: controller, Volume: true}
 	for _, id := range v.Identifiers {
-		out.WWN = appendWWN(out.WWN, id.DurableName)
+		out.WWN = appendWWN(out.WWN, id)
 	}
 	return out
 }
@@ -120,7 +127,7 @@ func (r *Redfish) drivesOf(ctx context.Context, d storageDocument) ([]Disk, erro
 		}
 		disk := Disk{Model: strings.TrimSpace(drive.Model), Serial: strings.TrimSpace(drive.SerialNumber), Bytes: int64(drive.CapacityBytes), Name: drive.Name, Controller: d.Name}
 		for _, id := range drive.Identifiers {
-			disk.WWN = appendWWN(disk.WWN, id.DurableName)
+			disk.WWN = appendWWN(disk.WWN, id)
 		}
 		out = append(out, disk)
 	}
@@ -130,11 +137,20 @@ func (r *Redfish) drivesOf(ctx context.Context, d storageDocument) ([]Disk, erro
 var hexadecimal = regexp.MustCompile(`^[0-9a-f]{16}([0-9a-f]{16})?$`)
 
 // appendWWN adds a durable name that is a world wide name. BMCs write them with
-// colons, dashes or a prefix, and mislabel their format.
-func appendWWN(list []string, name string) []string {
-	name = strings.NewReplacer(":", "", "-", "", "naa.", "", "eui.", "", "0x", "").Replace(strings.ToLower(name))
-	if hexadecimal.MatchString(name) {
-		list = append(list, name)
+// colons, dashes or a prefix, and mislabel their format; an EUI comes in either byte
+// order (recorded: drives behind an MR controller), so both are kept.
+func appendWWN(list []string, id identifierDocument) []string {
+	name := strings.NewReplacer(":", "", "-", "", "naa.", "", "eui.", "", "0x", "").Replace(strings.ToLower(id.DurableName))
+	if !hexadecimal.MatchString(name) {
+		return list
+	}
+	list = append(list, name)
+	if id.DurableNameFormat == "EUI" && len(name) == 16 {
+		var turned strings.Builder
+		for i := len(name) - 2; i >= 0; i -= 2 {
+			turned.WriteString(name[i : i+2])
+		}
+		list = append(list, turned.String())
 	}
 	return list
 }

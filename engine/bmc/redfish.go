@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,6 +60,7 @@ type Redfish struct {
 	root     RootDocument
 	system   string // URI
 	manager  string
+	settings string // URI of the system's settings resource, "" where there is none
 	identity Identity
 	sku      string
 	etags    map[string]string
@@ -318,47 +320,49 @@ func (r *Redfish) Post(ctx context.Context, w Write, uri string, body any) error
 	return err
 }
 
-// Patch changes a resource, with the ETag of the last read. A stale tag is read
-// again; then the tag is sent in its other form, then none; a BMC that demands
-// one and gives none gets "*".
+// Patch changes a resource, with the ETag of the last read. When the BMC does not
+// take it, a short ladder follows: the tag read anew, its other form, none at all;
+// a BMC that demands a tag (428) gets the one read anew, then "*".
 func (r *Redfish) Patch(ctx context.Context, w Write, uri string, body any) error {
-	tag := r.etags[strings.TrimSuffix(uri, "/")]
-	tried := map[string]bool{}
-	for {
+	tags := []string{r.etags[strings.TrimSuffix(uri, "/")]}
+	for rung := 0; ; rung++ {
 		header := map[string]string{}
-		if tag != "" {
-			header["If-Match"] = tag
+		if tags[rung] != "" {
+			header["If-Match"] = tags[rung]
 		}
-		tried[tag] = true
 		_, err := r.write(ctx, w, http.MethodPatch, uri, body, header)
 		var e *Error
 		if !errors.As(err, &e) || e.Status != http.StatusPreconditionFailed && e.Status != http.StatusPreconditionRequired {
 			return err
 		}
-		next, ok := r.nextTag(ctx, uri, e.Status, tried)
-		if !ok {
+		if rung == 0 {
+			tags = append(tags, r.ladder(ctx, uri, e.Status, tags[0])...)
+		}
+		if rung+1 >= len(tags) {
 			return err
 		}
-		tag, w.Repeat = next, true
+		w.Repeat = true
 	}
 }
 
-func (r *Redfish) nextTag(ctx context.Context, uri string, status int, tried map[string]bool) (string, bool) {
+// ladder lists further tags to try, none of them twice.
+func (r *Redfish) ladder(ctx context.Context, uri string, status int, tried string) []string {
 	var ignored struct{}
 	if r.get(ctx, uri, &ignored) != nil {
-		return "", false
+		return nil
 	}
 	read := r.etags[strings.TrimSuffix(uri, "/")]
-	candidates := []string{read, strings.TrimPrefix(read, "W/"), ""}
+	candidates := []string{read, strings.TrimPrefix(read, "W/"), strings.Trim(strings.TrimPrefix(read, "W/"), `"`), ""}
 	if status == http.StatusPreconditionRequired {
 		candidates = []string{read, "*"}
 	}
+	var out []string
 	for _, c := range candidates {
-		if !tried[c] && (c != "" || status == http.StatusPreconditionFailed) {
-			return c, true
+		if c != tried && !slices.Contains(out, c) && (c != "" || status == http.StatusPreconditionFailed) {
+			out = append(out, c)
 		}
 	}
-	return "", false
+	return out
 }
 
 // Get reads a document for a vendor.

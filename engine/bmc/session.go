@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -140,26 +141,34 @@ func (r *Redfish) tryLogin(ctx context.Context) (verdict, error) {
 }
 
 // tryBasic reads the computer systems with Basic authentication. No verdict and
-// no error: the BMC does not take Basic, which says nothing about the password.
+// no error: the BMC does not take Basic. That is asked without the password, so
+// that a wrong one is not sent twice.
 func (r *Redfish) tryBasic(ctx context.Context) (verdict, error) {
-	r.basic = true
 	_, err := r.request(ctx, http.MethodGet, r.root.Systems.ID, nil, nil)
 	var e *Error
 	if err == nil {
+		r.basic = true // it asks for nothing
 		return accepted, nil
 	}
-	r.basic = false
-	if !errors.As(err, &e) || e.Status == 0 {
+	if !errors.As(err, &e) || e.Status == 0 || e.Status != http.StatusUnauthorized {
 		return noVerdict, err
 	}
-	if e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden {
-		for _, challenge := range e.headers["Www-Authenticate"] {
-			if strings.HasPrefix(strings.ToLower(challenge), "basic") {
-				return refused, r.refused(fmt.Sprintf("it answers %d%s", e.Status, e.ids()))
-			}
-		}
+	offered := slices.ContainsFunc(e.headers["Www-Authenticate"], func(challenge string) bool {
+		return strings.Contains(strings.ToLower(challenge), "basic")
+	})
+	if !offered {
 		return noVerdict, nil
 	}
+	r.basic = true
+	_, err = r.request(ctx, http.MethodGet, r.root.Systems.ID, nil, nil)
+	switch {
+	case err == nil:
+		return accepted, nil
+	case errors.As(err, &e) && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden):
+		r.basic = false
+		return refused, r.refused(strings.TrimSpace(fmt.Sprintf("it answers %d%s", e.Status, e.ids())))
+	}
+	r.basic = false
 	return noVerdict, err
 }
 
@@ -168,7 +177,6 @@ func (r *Redfish) openSession(ctx context.Context) error {
 	if uri == "" {
 		uri = "/redfish/v1/SessionService/Sessions"
 	}
-	r.closeLeftovers(ctx)
 	m := &meta{login: true}
 	body, err := json.Marshal(map[string]string{"UserName": r.o.Username, "Password": r.o.Password})
 	if err != nil {
@@ -201,24 +209,31 @@ func (r *Redfish) openSession(ctx context.Context) error {
 		return nil // a session without a place cannot be closed; it expires
 	}
 	r.o.Sessions.SessionOpened(r.o.Address, r.session)
+	if r.o.ReadOnly {
+		r.o.Warn("the BMC refuses Basic authentication; this dry run logs in by a session, its only POST, and deletes it")
+	}
+	r.closeLeftovers(ctx)
 	return nil
 }
 
-// closeLeftovers ends sessions that a crash of ours left open. The password
-// opens the way; where Basic is refused they expire by themselves.
+// closeLeftovers ends sessions that a crash of ours left open. They are tried
+// once: what cannot be closed expires by itself.
 func (r *Redfish) closeLeftovers(ctx context.Context) {
 	if r.o.ReadOnly {
 		return
 	}
 	for _, uri := range r.o.Sessions.Leftover(r.o.Address) {
-		r.basic = true
-		_, err := r.request(context.WithValue(ctx, metaKey{}, &meta{login: true}), http.MethodDelete, uri, nil, nil)
-		r.basic = false
-		var e *Error
-		if err == nil || errors.As(err, &e) && e.Status == http.StatusNotFound {
+		if _, err := r.request(ctx, http.MethodDelete, uri, nil, nil); ctx.Err() != nil {
+			return
+		} else if err == nil || !isUnreachable(err) {
 			r.o.Sessions.SessionClosed(r.o.Address, uri)
 		}
 	}
+}
+
+func isUnreachable(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Unreachable()
 }
 
 // Close implements [Client].

@@ -82,7 +82,9 @@ func (s *shadow) start(ctx context.Context) error {
 		}
 	}
 	s.booted(boot.Target, image)
-	s.boot = &Boot{Target: BootNone, Once: true, Mode: boot.Mode}
+	if boot.Once {
+		s.boot = &Boot{Target: BootNone, Once: true, Mode: boot.Mode, Allowed: boot.Allowed}
+	}
 	return nil
 }
 
@@ -91,10 +93,13 @@ func (s *shadow) SetBoot(ctx context.Context, t Target) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := old.allows(t); err != nil {
+		return "", err
+	}
 	if err := s.record(ctx, Write{Action: "boot", Target: "source", Old: old.String(), New: string(t)}); err != nil {
 		return "", err
 	}
-	s.boot = &Boot{Target: t, Once: true, Mode: old.Mode}
+	s.boot = &Boot{Target: t, Once: true, Mode: old.Mode, Allowed: old.Allowed}
 	return "", nil
 }
 
@@ -122,7 +127,7 @@ func (s *shadow) change(ctx context.Context, slot Slot, action, url string) erro
 	for i := range slots {
 		mirror := slots[i].ID == slot.ID && slots[i].Image == slot.Image && slots[i].Loaded == slot.Loaded
 		if slots[i].URI == slot.URI || mirror {
-			s.slots[i].Loaded, s.slots[i].Image, s.slots[i].Settling = url != "", url, false
+			s.slots[i].Loaded, s.slots[i].Image = url != "", url
 		}
 	}
 	return nil

@@ -85,15 +85,28 @@ func targetOf(name string) Target {
 // Boot implements [Reader]. An override counts only while it is enabled; some
 // BMCs idle at "Once" with no target.
 func (r *Redfish) Boot(ctx context.Context) (Boot, error) {
-	boot, _, err := r.readBoot(ctx)
+	boot, uri, err := r.readBoot(ctx)
 	if err != nil {
 		return Boot{}, err
 	}
-	return boot.boot(), nil
+	out := boot.boot()
+	if out.Target == BootNone && uri == r.system && r.settings != "" { // set there, it is pending there
+		var settings systemDocument
+		if r.get(ctx, r.settings, &settings) == nil && settings.Boot != nil {
+			if pending := settings.Boot.boot(); pending.Target != BootNone {
+				pending.Mode, pending.Allowed = out.Mode, out.Allowed
+				return pending, nil
+			}
+		}
+	}
+	return out, nil
 }
 
 func (b *bootDocument) boot() Boot {
 	out := Boot{Target: BootNone, Once: true}
+	for _, name := range b.Allowed {
+		out.Allowed = append(out.Allowed, targetOf(name))
+	}
 	if b.Mode != nil {
 		out.Mode = *b.Mode
 	}
@@ -105,6 +118,14 @@ func (b *bootDocument) boot() Boot {
 	return out
 }
 
+// allows reports whether the machine can be told to boot from a source.
+func (b Boot) allows(t Target) error {
+	if t == BootNone || len(b.Allowed) == 0 || slices.Contains(b.Allowed, t) {
+		return nil
+	}
+	return &ErrUnsupported{fmt.Sprintf("the BMC cannot boot once from %s; it offers %v", t, b.Allowed)}
+}
+
 // readBoot finds where the override is kept: in the settings resource when the
 // target stands there, else in the system itself.
 func (r *Redfish) readBoot(ctx context.Context) (bootDocument, string, error) {
@@ -112,6 +133,7 @@ func (r *Redfish) readBoot(ctx context.Context) (bootDocument, string, error) {
 	if err := r.get(ctx, r.system, &s); err != nil {
 		return bootDocument{}, "", err
 	}
+	r.settings = s.Settings.Object.ID
 	boot := bootDocument{}
 	if s.Boot != nil {
 		boot = *s.Boot
@@ -136,9 +158,12 @@ func (r *Redfish) SetBoot(ctx context.Context, target Target) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := boot.boot().allows(target); err != nil {
+		return "", err
+	}
 	name := targets[target]
-	if target != BootNone && len(boot.Allowed) > 0 && !slices.Contains(boot.Allowed, name) {
-		return "", &ErrUnsupported{fmt.Sprintf("the BMC cannot boot once from %s; it offers %s", target, strings.Join(boot.Allowed, ", "))}
+	if target == BootCD && slices.Contains(boot.Allowed, "UsbCd") {
+		name = "UsbCd" // where both are offered, "Cd" is a drive of metal
 	}
 	body := map[string]any{"BootSourceOverrideTarget": name, "BootSourceOverrideEnabled": "Once"}
 	if target == BootNone {
@@ -213,7 +238,7 @@ func (r *Redfish) slotDocuments(ctx context.Context) ([]slotDocument, error) {
 			}
 			return nil
 		})
-		if err != nil {
+		if err != nil && !absent(err) {
 			return nil, err
 		}
 	}
@@ -234,7 +259,6 @@ func (r *Redfish) slot(d slotDocument) Slot {
 	}
 	connected := d.ConnectedVia != "" && d.ConnectedVia != "NotConnected"
 	s.Loaded = d.Inserted != nil && *d.Inserted || d.Inserted == nil && connected
-	s.Settling = d.Inserted != nil && !*d.Inserted && connected
 	if !s.Loaded {
 		s.Image = "" // some firmware leaves the name behind
 	}
@@ -299,7 +323,11 @@ func missingField(e *Error, url string) (string, any) {
 // slotError marks answers that blame the slot: another one may do.
 func slotError(err error) error {
 	var e *Error
-	if errors.As(err, &e) && (e.Status == 400 || e.Status == 404 || e.Status == 405) && e.Advice.Text == "" {
+	if !errors.As(err, &e) {
+		return err
+	}
+	unfit := e.Status == 400 && (e.Advice.Text == "" || e.Has("PropertyNotWritable", "PropertyUnknown", "ActionNotSupported"))
+	if unfit || e.Status == 404 || e.Status == 405 {
 		return &ErrSlot{err}
 	}
 	return err

@@ -86,11 +86,17 @@ const (
 )
 
 // ErrLogin is a refused login, or one that is not tried for the account's sake.
-type ErrLogin struct{ Address, Username, Reason string }
+type ErrLogin struct {
+	Address, Username, Reason string
+	Final                     bool // no more logins are tried
+}
 
 func (e *ErrLogin) Error() string {
 	return fmt.Sprintf("ESXi %s, user %q: %s", e.Address, e.Username, e.Reason)
 }
+
+// ErrTooSoon is the answer to a login so soon after one that failed.
+var ErrTooSoon = errors.New("the next login is tried half a minute after the last")
 
 // ErrNoLogin is the answer where the plan gives no such login.
 var ErrNoLogin = errors.New("the plan gives no login for this ESXi")

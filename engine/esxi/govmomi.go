@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/vmware/govmomi/fault"
@@ -29,6 +30,9 @@ import (
 // root for a quarter of an hour.
 const maxRootLogins = 3
 
+// betweenLogins keeps a system that is just coming up from eating all of them.
+const betweenLogins = 30 * time.Second
+
 // DialFunc opens a connection; it lets plan addresses be reached elsewhere.
 type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
@@ -38,7 +42,8 @@ type Options struct {
 	Current *Login
 	Root    *Login
 	Dial    DialFunc
-	Timeout time.Duration // of one request; 0: 20 seconds
+	Timeout time.Duration    // of one request; 0: 20 seconds
+	Now     func() time.Time // the clock of the run; nil: the real one
 }
 
 // Open gives a client. It connects when it is used.
@@ -46,26 +51,35 @@ func Open(o Options) Client {
 	if o.Timeout == 0 {
 		o.Timeout = 20 * time.Second
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	return &client{o: o}
 }
 
 type client struct {
-	o       Options
-	current *inspected
-	logins  int
-}
-
-type inspected struct {
-	system System
-	err    error
+	o          Options
+	current    *conversation // the session with the running system
+	currentErr error         // of its login, which is not tried again
+	logins     int           // with the new root password, failed or not
+	last       time.Time     // of them
 }
 
 // conversation is one connection to the API, with the certificate that it showed.
 type conversation struct {
 	soap      *soap.Client
+	content   types.ServiceContent
 	transport *http.Transport
-	seen      string
 	pinned    string
+
+	mu   sync.Mutex // a handshake may outlive the request that began it
+	seen string
+}
+
+func (v *conversation) fingerprint() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.seen
 }
 
 func (c *client) converse(pinned string) *conversation {
@@ -93,8 +107,11 @@ func (v *conversation) close() { v.transport.CloseIdleConnections() }
 // sends nothing that is worth protecting.
 func (v *conversation) verify(state tls.ConnectionState) error {
 	sum := sha256.Sum256(state.PeerCertificates[0].Raw)
-	v.seen = hex.EncodeToString(sum[:])
-	if v.pinned != "" && v.pinned != v.seen {
+	seen := hex.EncodeToString(sum[:])
+	v.mu.Lock()
+	v.seen = seen
+	v.mu.Unlock()
+	if v.pinned != "" && v.pinned != seen {
 		return errors.New("the certificate is no longer the one that was seen before the login")
 	}
 	return nil
@@ -156,7 +173,7 @@ func (c *client) Probe(ctx context.Context) (Probe, error) {
 	if ctx.Err() != nil {
 		return Probe{}, ctx.Err()
 	}
-	p := Probe{State: Up, Fingerprint: v.seen}
+	p := Probe{State: Up, Fingerprint: v.fingerprint()}
 	switch {
 	case err == nil:
 		a := content.About
@@ -164,7 +181,7 @@ func (c *client) Probe(ctx context.Context) (Probe, error) {
 		if !p.ESXi {
 			p.State, p.Reason = Other, "a "+a.FullName+" answers there"
 		}
-	case v.seen == "":
+	case p.Fingerprint == "":
 		p.State, p.Reason = Silent, plain(err)
 	case strings.Contains(err.Error(), "503"):
 		p.State, p.Reason = Starting, "the web service is up, the API not yet"
@@ -191,14 +208,32 @@ func (c *client) Inspect(ctx context.Context, who Who, fingerprint string) (Syst
 	if who == Root {
 		return c.inspectRoot(ctx, fingerprint)
 	}
-	if c.o.Current == nil {
+	return c.inspectCurrent(ctx, fingerprint)
+}
+
+// inspectCurrent logs in once per run. The session stays open, so that a second
+// look sees the present and not the past.
+func (c *client) inspectCurrent(ctx context.Context, fingerprint string) (System, error) {
+	switch {
+	case c.o.Current == nil:
 		return System{}, ErrNoLogin
+	case c.currentErr != nil:
+		return System{}, c.currentErr
+	case c.current != nil && c.current.pinned != fingerprint:
+		return System{}, &ErrLogin{Address: c.o.Address, Username: c.o.Current.Username, Reason: "another system answers there than the one that was looked into before, and its login is used only once"}
+	case c.current == nil:
+		v, err := c.login(ctx, *c.o.Current, fingerprint, func() {})
+		if err != nil {
+			c.currentErr = err
+			return System{}, err
+		}
+		c.current = v
 	}
-	if c.current == nil {
-		system, err := c.inspect(ctx, *c.o.Current, fingerprint)
-		c.current = &inspected{system, err}
+	system, err := c.current.read(ctx)
+	if err != nil {
+		return System{}, fmt.Errorf("ESXi %s: %s", c.o.Address, plain(err))
 	}
-	return c.current.system, c.current.err
+	return system, nil
 }
 
 func (c *client) inspectRoot(ctx context.Context, fingerprint string) (System, error) {
@@ -206,47 +241,62 @@ func (c *client) inspectRoot(ctx context.Context, fingerprint string) (System, e
 		return System{}, ErrNoLogin
 	}
 	if c.logins >= maxRootLogins {
-		return System{}, &ErrLogin{c.o.Address, c.o.Root.Username, fmt.Sprintf("%d logins with the new password failed; no more are tried, they would lock root. Log in by hand to see what was installed", c.logins)}
+		return System{}, &ErrLogin{c.o.Address, c.o.Root.Username, fmt.Sprintf("%d logins with the new password did not prove the installation; no more are made, wrong ones would lock root. Log in by hand to see what runs there", c.logins), true}
 	}
-	system, err := c.inspect(ctx, *c.o.Root, fingerprint)
-	if err != nil && ctx.Err() == nil {
-		c.logins++
+	if c.logins > 0 && c.o.Now().Sub(c.last) < betweenLogins {
+		return System{}, ErrTooSoon
 	}
-	return system, err
-}
-
-func (c *client) inspect(ctx context.Context, login Login, fingerprint string) (System, error) {
-	v := c.converse(fingerprint)
-	defer v.close()
-	content, err := methods.GetServiceContent(ctx, v.soap)
+	v, err := c.login(ctx, *c.o.Root, fingerprint, func() { c.logins++; c.last = c.o.Now() })
 	if err != nil {
-		return System{}, fmt.Errorf("ESXi %s: %s", c.o.Address, plain(err))
+		return System{}, err
 	}
-	_, err = methods.Login(ctx, v.soap, &types.Login{This: *content.SessionManager, UserName: login.Username, Password: login.Password})
-	if err != nil {
-		reason := plain(err)
-		if fault.Is(err, &types.InvalidLogin{}) {
-			reason = "wrong password, or root is locked"
-		}
-		return System{}, &ErrLogin{c.o.Address, login.Username, reason}
-	}
-	defer func() {
-		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-		defer cancel()
-		methods.Logout(bounded, v.soap, &types.Logout{This: *content.SessionManager})
-	}()
-	system, err := v.read(ctx, content)
+	defer v.logout(ctx)
+	system, err := v.read(ctx)
 	if err != nil {
 		return System{}, fmt.Errorf("ESXi %s: %s", c.o.Address, plain(err))
 	}
 	return system, nil
 }
 
+// login opens a session; sent is told before the password leaves.
+func (c *client) login(ctx context.Context, login Login, fingerprint string, sent func()) (*conversation, error) {
+	v := c.converse(fingerprint)
+	content, err := methods.GetServiceContent(ctx, v.soap)
+	if err == nil && content.SessionManager == nil {
+		err = errors.New("its API offers no login")
+	}
+	if err != nil {
+		v.close()
+		return nil, fmt.Errorf("ESXi %s: %s", c.o.Address, plain(err))
+	}
+	v.content = content
+	sent()
+	_, err = methods.Login(ctx, v.soap, &types.Login{This: *content.SessionManager, UserName: login.Username, Password: login.Password})
+	if err == nil {
+		return v, nil
+	}
+	v.close()
+	reason := plain(err)
+	if fault.Is(err, &types.InvalidLogin{}) {
+		reason = "wrong password, or root is locked"
+	}
+	return nil, &ErrLogin{Address: c.o.Address, Username: login.Username, Reason: reason}
+}
+
+// logout ends the session, also after the run's context has ended.
+func (v *conversation) logout(ctx context.Context) {
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	methods.Logout(bounded, v.soap, &types.Logout{This: *v.content.SessionManager})
+	v.close()
+}
+
 var hostRef = types.ManagedObjectReference{Type: "HostSystem", Value: "ha-host"}
 
-// read gathers everything in one property request and two small ones.
-func (v *conversation) read(ctx context.Context, content types.ServiceContent) (System, error) {
-	objects, err := methods.RetrieveProperties(ctx, v.soap, &types.RetrieveProperties{This: content.PropertyCollector, SpecSet: []types.PropertyFilterSpec{{
+// read gathers everything in one property request and two small ones. What the
+// user may not see is an error, not an absence: "no virtual machine" must be known.
+func (v *conversation) read(ctx context.Context) (System, error) {
+	answer, err := methods.RetrieveProperties(ctx, v.soap, &types.RetrieveProperties{This: v.content.PropertyCollector, SpecSet: []types.PropertyFilterSpec{{
 		ObjectSet: []types.ObjectSpec{{Obj: hostRef, Skip: types.NewBool(false), SelectSet: []types.BaseSelectionSpec{&types.TraversalSpec{Type: "HostSystem", Path: "vm"}}}},
 		PropSet: []types.PropertySpec{
 			{Type: "HostSystem", PathSet: []string{"hardware.systemInfo", "runtime.bootTime", "summary.managementServerIp", "config.vsanHostConfig", "configManager.imageConfigManager"}},
@@ -256,19 +306,10 @@ func (v *conversation) read(ctx context.Context, content types.ServiceContent) (
 	if err != nil {
 		return System{}, err
 	}
-	system := System{Version: content.About.Version, Build: content.About.Build}
-	var images *types.ManagedObjectReference
-	for _, object := range objects.Returnval {
-		if object.Obj.Type == "VirtualMachine" {
-			system.addVM(object)
-			continue
-		}
-		var host mo.HostSystem
-		if err := mo.LoadObjectContent([]types.ObjectContent{object}, &host); err != nil {
-			return System{}, err
-		}
-		system.addHost(host)
-		images = host.ConfigManager.ImageConfigManager
+	system := System{Version: v.content.About.Version, Build: v.content.About.Build}
+	images, err := system.add(answer.Returnval)
+	if err != nil {
+		return System{}, err
 	}
 	if now, err := methods.CurrentTime(ctx, v.soap, &types.CurrentTime{This: vim25.ServiceInstance}); err == nil {
 		system.Now = now.Returnval
@@ -281,11 +322,40 @@ func (v *conversation) read(ctx context.Context, content types.ServiceContent) (
 	return system, nil
 }
 
-func (s *System) addVM(object types.ObjectContent) {
+func (s *System) add(objects []types.ObjectContent) (images *types.ManagedObjectReference, err error) {
+	seen := false
+	for _, object := range objects {
+		if len(object.MissingSet) > 0 {
+			return nil, fmt.Errorf("the user may not read %s of %s", object.MissingSet[0].Path, object.Obj.Type)
+		}
+		if object.Obj.Type == "VirtualMachine" {
+			if err := s.addVM(object); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		var host mo.HostSystem
+		if err := mo.LoadObjectContent([]types.ObjectContent{object}, &host); err != nil {
+			return nil, err
+		}
+		s.addHost(host)
+		images, seen = host.ConfigManager.ImageConfigManager, host.Hardware != nil
+	}
+	if !seen {
+		return nil, errors.New("it does not show its hardware, so nothing is known of its use")
+	}
+	return images, nil
+}
+
+func (s *System) addVM(object types.ObjectContent) error {
 	var vm mo.VirtualMachine
-	if mo.LoadObjectContent([]types.ObjectContent{object}, &vm) == nil && vm.Runtime.PowerState == types.VirtualMachinePowerStatePoweredOn {
+	if err := mo.LoadObjectContent([]types.ObjectContent{object}, &vm); err != nil {
+		return err
+	}
+	if vm.Runtime.PowerState != types.VirtualMachinePowerStatePoweredOff {
 		s.VMs = append(s.VMs, vm.Name)
 	}
+	return nil
 }
 
 func (s *System) addHost(host mo.HostSystem) {
@@ -310,5 +380,11 @@ func (s *System) addHost(host mo.HostSystem) {
 	}
 }
 
-// Close implements [Client]; nothing stays open between calls.
-func (c *client) Close() {}
+// Close implements [Client]: it ends the session with the running system, which
+// may be gone.
+func (c *client) Close() {
+	if c.current != nil {
+		c.current.logout(context.Background())
+		c.current, c.currentErr = nil, &ErrLogin{Address: c.o.Address, Username: c.o.Current.Username, Reason: "the login of the running system was used already, and is used only once per run"}
+	}
+}

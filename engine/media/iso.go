@@ -91,7 +91,7 @@ func (r record) isDir() bool   { return r.raw[25]&2 != 0 }
 func (r record) id() []byte    { return r.raw[33 : 33+int(r.raw[32])] }
 func (r record) systemUse() []byte {
 	n := 33 + int(r.raw[32])
-	return r.raw[n+(n&1):]
+	return r.raw[min(n+(n&1), len(r.raw)):]
 }
 func (r record) bothEndian() bool {
 	return binary.LittleEndian.Uint32(r.raw[2:]) == binary.BigEndian.Uint32(r.raw[6:]) &&
@@ -252,7 +252,7 @@ func (d *directory) parse() error {
 			continue
 		}
 		end := at + n
-		if n < 34 || end > len(d.data) || (end-1)/Sector != at/Sector || 33+int(d.data[at+32]) > n {
+		if n < 34 || n%2 == 1 || end > len(d.data) || (end-1)/Sector != at/Sector || 33+int(d.data[at+32]) > n {
 			return fmt.Errorf("bad record at byte %d", at)
 		}
 		r := record{at, d.data[at:end:end]}

@@ -118,10 +118,16 @@ func (n Network) command() string {
 // resolver is a %pre script for the installer's busybox shell. It goes through
 // the disks that the installer sees, keeps those that match, and writes the
 // install command only when there is exactly one; else it fails, which stops
-// the installation before anything is written. No line of it may start with a
-// word that opens a section, such as "include".
+// the installation before anything is written. It asks localcli, because esxcli
+// needs a service that does not run in the installer. A serial number is looked for
+// where ESXi shows it: in t10 names; an EUI in both byte orders. No line of it may
+// start with a word that opens a section, such as "include".
 func (d Disk) resolver() string {
-	return strings.ReplaceAll(strings.ReplaceAll(resolverScript, "@MATCH@", d.Match), "@TEXT@", d.Text)
+	text := d.Text
+	if d.Match == "wwn" { // ESXi writes it without separators, behind naa. or eui.
+		text = strings.NewReplacer(":", "", "-", "", " ", "", "naa.", "", "eui.", "", "0x", "").Replace(strings.ToLower(text))
+	}
+	return strings.ReplaceAll(strings.ReplaceAll(strings.TrimSuffix(resolverScript, "\n"), "@MATCH@", d.Match), "@TEXT@", text)
 }
 
 const resolverScript = `# resolve: @MATCH@ = @TEXT@
@@ -130,26 +136,35 @@ found=''
 count=0
 lower() { tr 'A-Z' 'a-z'; }
 trim() { sed -e 's/^ *//' -e 's/ *$//'; }
+turned() { echo "$1" | sed -e 's/../& /g' | awk '{ for (i = NF; i > 0; i--) printf "%s", $i; print "" }'; }
+describe() { localcli storage core device list -d "$1" 2>/dev/null || esxcli storage core device list -d "$1" 2>/dev/null; }
 want=$(echo "$want" | trim | lower)
 for path in /vmfs/devices/disks/*; do
   name=${path##*/}
   case "$name" in
-    *:*[0-9]) case "$name" in mpx.*:L[0-9]*:[0-9]*) continue ;; mpx.*) ;; *) continue ;; esac ;;
-    vml.*) continue ;;
+    mpx.*:L[0-9]*:[0-9]*) continue ;;
+    mpx.*) ;;
+    *:[0-9]*|vml.*) continue ;;
   esac
-  info=$(esxcli storage core device list -d "$name" 2>/dev/null)
+  have=$(echo "$name" | lower)
   case '@MATCH@' in
     model)
-      have=$(echo "$info" | sed -n 's/^ *Model: *//p' | trim | lower)
-      [ "$have" = "$want" ] || continue ;;
+      model=$(describe "$name" | sed -n 's/^ *Model: *//p' | trim | lower)
+      [ -n "$model" ] || continue
+      if [ "${#want}" -eq 16 ]; then
+        case "$model" in "$want"*) ;; *) continue ;; esac
+      else
+        [ "$model" = "$want" ] || continue
+      fi ;;
     serial)
-      have=$(echo "$name" | lower)
-      key=$(echo "$want" | tr -d ' _-')
-      case "$(echo "$have" | tr -d '_-')" in *"$key"*) ;; *) continue ;; esac ;;
+      key=$(echo "$want" | tr ' -' '__')
+      case "$have" in t10.*_"$key"|t10.*_"$key"_*) ;; *) continue ;; esac ;;
     wwn)
-      have=$(echo "$name" | lower | sed -e 's/^naa\.//' -e 's/^eui\.//')
-      key=$(echo "$want" | sed -e 's/^0x//' | tr -d ': -')
-      [ "$have" = "$key" ] || continue ;;
+      other=$(turned "$want")
+      case "$have" in
+        naa."$want"|eui."$want"|eui."$other"|t10.*_"$want"|t10.*_"$other") ;;
+        *) continue ;;
+      esac ;;
   esac
   count=$((count + 1))
   found="$name"
@@ -158,4 +173,4 @@ if [ "$count" -ne 1 ]; then
   echo "esxiplan: $count disks match @MATCH@ $want, exactly one must" >&2
   exit 1
 fi
-echo "install --disk='$found' --overwritevmfs" > ` + diskInclude
+echo "install --disk='$found' --overwritevmfs" > ` + diskInclude + "\n"

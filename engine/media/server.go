@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path"
 	"path/filepath"
@@ -72,11 +73,11 @@ type counter struct {
 	Reads
 }
 
-func (c *counter) add(n int64) {
+func (c *counter) add(bytes, requests int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.Bytes += n
-	c.Count++
+	c.Bytes += bytes
+	c.Count += requests
 	c.Last = time.Now()
 }
 
@@ -115,7 +116,7 @@ func (s *serverShelf) ownAddress(bmc string) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	conn, err := dial(ctx, "udp", net.JoinHostPort(bmc, "443"))
+	conn, err := dial(ctx, "udp", net.JoinHostPort(HostOnly(bmc), "443"))
 	if err != nil {
 		return "", err
 	}
@@ -163,7 +164,7 @@ func (s *serverShelf) reads(host string) (Reads, bool) {
 // ServeHTTP serves one image; there is no index and no other path.
 func (s *serverShelf) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.RLock()
-	image, ok := s.images[path.Clean(r.URL.Path)]
+	image, ok := s.images[lastTwo(r.URL.Path)]
 	count := s.count[image.Host]
 	s.mu.RUnlock()
 	if !ok || r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -173,10 +174,17 @@ func (s *serverShelf) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header(w, image.SHA256)
 	body := io.NewSectionReader(image.image, 0, image.image.Size())
 	cw := &countingWriter{ResponseWriter: w}
-	http.ServeContent(cw, r, "", image.Built, body)
-	if cw.n > 0 && r.UserAgent() != userAgent {
-		count.add(cw.n)
+	if r.UserAgent() != userAgent { // our own reads prove nothing
+		cw.counter = count
+		count.add(0, 1)
 	}
+	http.ServeContent(cw, r, "", image.Built, body)
+}
+
+// lastTwo are token and file name of a path: media.url may have a path of its own.
+func lastTwo(p string) string {
+	dir, file := path.Split(path.Clean(p))
+	return "/" + path.Base(dir) + "/" + file
 }
 
 func header(w http.ResponseWriter, digest string) {
@@ -187,7 +195,8 @@ func header(w http.ResponseWriter, digest string) {
 
 type countingWriter struct {
 	http.ResponseWriter
-	n int64
+	n       int64
+	counter *counter // counts while it goes: a BMC may read for minutes; may be nil
 }
 
 // copyBuffers serve BMCs that read in thousands of small ranges.
@@ -203,7 +212,22 @@ func (c *countingWriter) ReadFrom(r io.Reader) (int64, error) {
 func (c *countingWriter) Write(p []byte) (int, error) {
 	n, err := c.ResponseWriter.Write(p)
 	c.n += int64(n)
+	if c.counter != nil {
+		c.counter.add(int64(n), 0)
+	}
 	return n, err
+}
+
+// HostOnly is the host of a BMC's address, which may have a scheme and a port.
+func HostOnly(address string) string {
+	if _, rest, ok := strings.Cut(address, "://"); ok {
+		address = rest
+	}
+	address = strings.TrimSuffix(address, "/")
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		return host
+	}
+	return strings.Trim(address, "[]")
 }
 
 // allowList lets through the addresses named, and this machine itself.
@@ -211,19 +235,21 @@ func allowList(allow []string, next http.Handler) http.Handler {
 	if len(allow) == 0 {
 		return next
 	}
-	allowed := map[string]bool{}
+	allowed := map[netip.Addr]bool{}
 	for _, name := range allow {
-		addresses, err := net.LookupHost(name)
+		addresses, err := net.LookupHost(HostOnly(name))
 		if err != nil {
-			addresses = []string{name}
+			addresses = []string{HostOnly(name)}
 		}
 		for _, a := range addresses {
-			allowed[a] = true
+			if ip, err := netip.ParseAddr(a); err == nil {
+				allowed[ip.Unmap().WithZone("")] = true
+			}
 		}
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host, _, _ := net.SplitHostPort(r.RemoteAddr)
-		if !allowed[host] && !ownAddress(host) {
+		client, err := netip.ParseAddrPort(r.RemoteAddr)
+		if err != nil || !allowed[client.Addr().Unmap().WithZone("")] && !ownAddress(client.Addr()) {
 			http.Error(w, "not allowed", http.StatusForbidden)
 			return
 		}
@@ -231,17 +257,16 @@ func allowList(allow []string, next http.Handler) http.Handler {
 	})
 }
 
-func ownAddress(host string) bool {
-	ip := net.ParseIP(host)
-	if ip == nil || ip.IsLoopback() {
-		return ip != nil
+func ownAddress(client netip.Addr) bool {
+	if client.IsLoopback() || client.Unmap().IsLoopback() {
+		return true
 	}
 	addresses, err := net.InterfaceAddrs()
 	if err != nil {
 		return false
 	}
 	for _, a := range addresses {
-		if n, ok := a.(*net.IPNet); ok && n.IP.Equal(ip) {
+		if n, ok := a.(*net.IPNet); ok && n.IP.Equal(client.AsSlice()) {
 			return true
 		}
 	}

@@ -56,4 +56,15 @@ func (s *shadow) Fetch(ctx context.Context, url string) error {
 	return s.Reader.Fetch(ctx, url)
 }
 
+// Reads of an image that only this dry run published are none yet.
+func (s *shadow) Reads(host string) (Reads, bool) {
+	s.mu.Lock()
+	_, ours := s.published[host]
+	s.mu.Unlock()
+	if ours {
+		return Reads{}, true
+	}
+	return s.Reader.Reads(host)
+}
+
 func (s *shadow) Remove(context.Context, string) error { return nil }

@@ -26,13 +26,43 @@ type guarded struct {
 	booting    bool // the request under way is part of a restart
 	installing bool // and can start an installer
 	before     *Snapshot
+	passed     string // the step for whose restart the guards were passed
+	ours       bool   // we set the override in this process
+	debt       bool   // and it will not clear itself
 }
 
 func (g *guarded) SetBoot(ctx context.Context, t bmc.Target) (string, error) {
 	if err := g.host.checkIdentity(ctx, g.Client); err != nil {
 		return "", err
 	}
+	g.ours = t != bmc.BootNone
 	return g.Client.SetBoot(ctx, t)
+}
+
+// Boot notices an override of ours that will not clear itself: a debt.
+func (g *guarded) Boot(ctx context.Context) (bmc.Boot, error) {
+	boot, err := g.Client.Boot(ctx)
+	if err == nil {
+		g.debt = g.ours && loops(boot)
+	}
+	return boot, err
+}
+
+// loops reports an override that would start an installer again and again.
+func loops(b bmc.Boot) bool {
+	return !b.Once && b.Target != bmc.BootNone && b.Target != bmc.BootDisk
+}
+
+// payDebt clears a continuous override at the end of the run, however it ends.
+func (g *guarded) payDebt(ctx context.Context) error {
+	if !g.debt || g.host.Settings.DryRun {
+		return nil
+	}
+	if _, err := g.Client.SetBoot(context.WithoutCancel(ctx), bmc.BootNone); err != nil {
+		return fmt.Errorf("the continuous boot override stays and would start the installer again; clear it by hand: %w", err)
+	}
+	g.debt = false
+	return nil
 }
 
 func (g *guarded) Insert(ctx context.Context, s bmc.Slot, url string) error {
@@ -53,16 +83,53 @@ func (g *guarded) Reset(ctx context.Context, r bmc.Reset) error {
 	if err := g.host.checkIdentity(ctx, g.Client); err != nil {
 		return err
 	}
+	if err := g.checkPower(ctx, r); err != nil {
+		return err
+	}
+	err := g.Client.Reset(ctx, r)
+	var answered *bmc.Error
+	if errors.As(err, &answered) && answered.Status != 0 {
+		refused := Write{Door: "bmc", Action: "reset", Target: "power", New: string(r.Type), Boots: g.booting, Refused: true}
+		if recordErr := g.host.attempt.Record(ctx, refused); recordErr != nil {
+			return errors.Join(err, recordErr)
+		}
+	}
+	return err
+}
+
+// checkPower runs the guards that a change of power needs. Those of a restart are
+// passed once, before its first half: then the machine may be off by our own hand.
+func (g *guarded) checkPower(ctx context.Context, r bmc.Reset) error {
+	h := g.host
 	g.booting = r.Boots || r.Type == bmc.ResetOn || r.Type == bmc.ResetForceRestart
+	if g.booting && g.passed == h.attempt.Step() {
+		return nil // a further attempt of the step; before and installing are still known
+	}
 	g.before, g.installing = nil, false
-	if g.booting && !g.host.resetBegun() {
-		if err := g.checkReset(ctx); err != nil {
+	if h.Declared.Protected {
+		return &Refusal{"protected", "the plan says protected = true for this host", "Remove protected where the host may be installed anew"}
+	}
+	switch {
+	case g.booting && h.resetBegun():
+		g.installing = g.mayInstall()
+		return nil
+	case g.booting:
+		return g.checkReset(ctx)
+	case r.Type == bmc.ResetForceOff && h.Settings.Installs:
+		use, err := LookInto(ctx, h, g.Client)
+		if err != nil {
 			return err
 		}
-	} else if g.booting {
-		g.installing = g.host.Settings.Installs
+		return use.Refuse(h)
 	}
-	return g.Client.Reset(ctx, r)
+	return nil
+}
+
+// mayInstall reports whether what we did leads a boot into an installer.
+func (g *guarded) mayInstall() bool {
+	_, mounted := g.host.History().Inserted()
+	target, set := g.host.History().BootSet()
+	return mounted || set && target != string(bmc.BootDisk)
 }
 
 // checkIdentity is the guard before a host's first write in this process: it is
@@ -110,16 +177,15 @@ func (h *Host) resetBegun() bool {
 // checkReset is the guard before a reset that can start an installer.
 func (g *guarded) checkReset(ctx context.Context) error {
 	h := g.host
-	if h.Declared.Protected {
-		return &Refusal{"protected", "the plan says protected = true for this host", "Remove protected where the host may be installed anew"}
-	}
 	if err := h.checkLastReset(); err != nil {
 		return err
 	}
-	if err := h.checkMedium(ctx, g.Client); err != nil {
+	installs, err := h.checkMedium(ctx, g.Client)
+	if err != nil {
 		return err
 	}
-	if h.Settings.Installs {
+	installs = installs || g.mayInstall()
+	if installs || h.Settings.Installs {
 		if err := CheckDisk(ctx, h, g.Client); err != nil {
 			return err
 		}
@@ -133,8 +199,14 @@ func (g *guarded) checkReset(ctx context.Context) error {
 			use.Before.MediaRead = reads.Bytes
 		}
 	}
-	g.before, g.installing = &use.Before, h.Settings.Installs
-	return use.Refuse(h)
+	if err := use.Refuse(h); err != nil {
+		return err
+	}
+	g.before, g.installing, g.passed = &use.Before, installs, h.attempt.Step()
+	if h.ESXi != nil {
+		h.ESXi.Close() // its session would die with the machine
+	}
+	return nil
 }
 
 func (h *Host) checkLastReset() error {
@@ -146,33 +218,33 @@ func (h *Host) checkLastReset() error {
 		"Wait for it with the wait step (esxiplan run … --tags with its tag), or reset all the same with --again"}
 }
 
-// checkMedium demands that what we mounted and set is still there.
-func (h *Host) checkMedium(ctx context.Context, c bmc.Reader) error {
+// checkMedium demands that what we mounted and set is still there. It tells
+// whether the override that the BMC reports leads into an installer.
+func (h *Host) checkMedium(ctx context.Context, c bmc.Reader) (installs bool, err error) {
 	url, mounted := h.History().Inserted()
 	if mounted {
 		slots, err := c.Slots(ctx)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if !holds(slots, url) {
-			return &Refusal{"medium", "our image " + url + " is no longer in a drive: somebody ejected it, or the BMC lost it", "Mount it again (step insert), then restart"}
+			return false, &Refusal{"medium", "our image " + url + " is no longer in a drive: somebody ejected it, or the BMC lost it", "Mount it again (step insert), then restart"}
 		}
-	}
-	target, set := h.History().BootSet()
-	if !set && !mounted {
-		return nil
 	}
 	boot, err := c.Boot(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
+	target, set := h.History().BootSet()
 	switch {
 	case set && string(boot.Target) != target:
-		return &Refusal{"boot source", fmt.Sprintf("the boot source override reads %q, we had set %q: somebody changed it, or the machine was restarted meanwhile", boot.Target, target), "Set it again (step one_time_boot), then restart"}
-	case boot.Target == bmc.BootCD && !boot.Once && !h.Settings.WaitFollows:
-		return &Refusal{"boot source", "this BMC knows only a continuous override, which would start the installer again and again", "Run the restart together with a wait step, which clears it"}
+		return false, &Refusal{"boot source", fmt.Sprintf("the boot source override reads %q, we had set %q: somebody changed it, or the machine was restarted meanwhile", boot.Target, target), "Set it again (step one_time_boot), then restart"}
+	case mounted && !set && boot.Target == bmc.BootNone:
+		return false, &Refusal{"boot source", "our image is mounted, but no boot source override is set: the machine would boot its disk", "Set it (step one_time_boot), then restart; or take the image out (step eject)"}
+	case loops(boot) && !h.Settings.WaitFollows:
+		return false, &Refusal{"boot source", "this BMC knows only a continuous override, which would start the installer again and again", "Run the restart together with a wait step, which clears it"}
 	}
-	return nil
+	return boot.Target != bmc.BootNone && boot.Target != bmc.BootDisk && boot.Target != bmc.BootOther, nil
 }
 
 // holds reports whether our image is in a drive. Some BMCs do not tell which

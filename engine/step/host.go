@@ -32,9 +32,10 @@ type Write struct {
 	New     string    `json:"new"`
 	Request string    `json:"request,omitempty"`
 	Risk    Risk      `json:"risk,omitempty"`
-	Repeat  bool      `json:"repeat,omitempty"` // the same write in another form
-	Boots   bool      `json:"boots,omitempty"`  // part of a restart
-	Before  *Snapshot `json:"before,omitempty"` // of a reset: what answered on the ESXi address
+	Repeat  bool      `json:"repeat,omitempty"`  // the same write in another form
+	Boots   bool      `json:"boots,omitempty"`   // part of a restart
+	Refused bool      `json:"refused,omitempty"` // the write recorded before this one was answered by a refusal: it did not happen
+	Before  *Snapshot `json:"before,omitempty"`  // of a reset: what answered on the ESXi address
 }
 
 func (w Write) String() string {
@@ -105,7 +106,6 @@ type Host struct {
 	Name     string
 	Plan     string
 	Declared *schema.Host
-	Image    media.Source // of the plan, when it has exactly one
 	BMC      bmc.Client
 	ESXi     esxi.Client // nil where the plan declares no ESXi
 	Media    media.Store // nil where the plan has no media block
@@ -126,11 +126,15 @@ func (h *Host) SetBMC(c bmc.Client) { h.BMC = &guarded{Client: c, host: h} }
 // Begin starts an attempt; a host has one at a time.
 func (h *Host) Begin(a Attempt) { h.attempt = a }
 
-// Close ends the sessions of all doors.
+// Close ends the sessions of all doors, after what the run owes the machine: an
+// override that does not clear itself.
 func (h *Host) Close(ctx context.Context) error {
 	var err error
 	if h.BMC != nil {
-		err = h.BMC.Close(ctx)
+		if g, ok := h.BMC.(*guarded); ok {
+			err = g.payDebt(ctx)
+		}
+		err = errors.Join(err, h.BMC.Close(ctx))
 	}
 	if h.ESXi != nil {
 		h.ESXi.Close()
@@ -174,8 +178,18 @@ func (h *Host) Now() time.Time { return h.attempt.Now() }
 func (h *Host) History() History { return h.attempt.History() }
 
 // Written are the writes of the present step in this run, attempts before this
-// one included.
-func (h *Host) Written() []Write { return h.attempt.History().Written(h.attempt.Step()) }
+// one included, without those that were answered by a refusal.
+func (h *Host) Written() []Write {
+	var out []Write
+	for _, w := range h.attempt.History().Written(h.attempt.Step()) {
+		if w.Refused {
+			out = out[:max(0, len(out)-1)]
+			continue
+		}
+		out = append(out, w)
+	}
+	return out
+}
 
 // Until calls ok until it says true, ever more slowly, at most for the given
 // time. Other hosts may work while it sleeps. In a dry run nothing settles with

@@ -84,20 +84,27 @@ func describe(disks []bmc.Disk) string {
 }
 
 // SameMachine compares what an ESXi says of its hardware with what the BMC says.
-// known is false where they share nothing that could be compared. Firmware tables
-// write the first three parts of a UUID in either byte order.
+// Where both know a UUID, it decides (firmware tables write its first three parts
+// in either byte order); serial numbers may be shared by the nodes of a chassis.
+// known is false where they share nothing that could be compared.
 func SameMachine(s esxi.System, id bmc.Identity) (same, known bool) {
+	if validUUID(s.UUID) && validUUID(id.UUID) {
+		return s.UUID == id.UUID || s.UUID == swapped(id.UUID), true
+	}
 	for _, serial := range s.Serials {
 		for _, other := range []string{id.Serial, id.Board} {
-			if serial != "" && strings.EqualFold(serial, other) {
+			if len(serial) >= 4 && strings.EqualFold(serial, other) {
 				return true, true
 			}
 		}
 	}
-	if s.UUID == "" || id.UUID == "" {
-		return false, len(s.Serials) > 0 && id.Serial != ""
-	}
-	return s.UUID == id.UUID || s.UUID == swapped(id.UUID), true
+	return false, len(s.Serials) > 0 && id.Serial != ""
+}
+
+// validUUID tells a UUID from what firmware writes when it has none.
+func validUUID(uuid string) bool {
+	hex := strings.ReplaceAll(uuid, "-", "")
+	return len(hex) == 32 && strings.Trim(hex, "0") != "" && strings.Trim(hex, "f") != ""
 }
 
 func swapped(uuid string) string {

@@ -70,7 +70,7 @@ func firstLoaded(slots []bmc.Slot) (bmc.Slot, bool) {
 func mayEject(h *step.Host, s bmc.Slot, force bool) error {
 	last, ok := h.History().LastReset()
 	ours, mounted := h.History().Inserted()
-	if force || !ok || !last.Open || !mounted || s.Image != ours && s.Image != "" {
+	if force || h.Settings.Again || !ok || !last.Open || !mounted || s.Image != ours && s.Image != "" {
 		return nil
 	}
 	return &step.Refusal{Guard: "medium", Reason: s.Name() + " holds the medium of an installation that began at " + last.Time.Local().Format("15:04:05") + " and is neither proven nor timed out",

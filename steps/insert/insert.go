@@ -132,7 +132,18 @@ func makeRoom(ctx context.Context, h *step.Host, s bmc.Slot, url string) error {
 	if s.Image != url {
 		return &step.Refusal{Guard: "medium", Reason: fmt.Sprintf("%s already holds %s", s.Name(), orUnknown(s.Image)), Next: "Run the step eject before insert"}
 	}
-	return h.BMC.Eject(ctx, s)
+	if err := h.BMC.Eject(ctx, s); err != nil {
+		return err
+	}
+	return h.Until(ctx, settle, s.Name()+" reads empty", func(ctx context.Context) (bool, error) {
+		slots, err := h.BMC.Slots(ctx)
+		for _, now := range slots {
+			if now.URI == s.URI && now.Loaded {
+				return false, err
+			}
+		}
+		return true, err
+	})
 }
 
 func orUnknown(image string) string {

@@ -38,7 +38,8 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if boot.Target == target && boot.Once {
+	ours, set := h.History().BootSet()
+	if boot.Target == target && (boot.Once || set && ours == c.Target) {
 		return Result{Target: c.Target}, nil
 	}
 	if c.PowerOff {

@@ -87,11 +87,16 @@ func reach(ctx context.Context, h *step.Host, want bmc.PowerState, by bmc.Reset)
 }
 
 // send asks for the reset and waits for the state. A refusal is none when the
-// machine is where it should be: the answer may have been lost, or somebody else was quicker.
+// machine got where it should be meanwhile: somebody else was quicker. One that was
+// there before proves nothing.
 func send(ctx context.Context, h *step.Host, want bmc.PowerState, by bmc.Reset) error {
-	err := h.BMC.Reset(ctx, by)
+	before, err := h.BMC.Power(ctx)
+	if err != nil {
+		return err
+	}
+	err = h.BMC.Reset(ctx, by)
 	var answered *bmc.Error
-	if err != nil && !errors.As(err, &answered) {
+	if err != nil && (!errors.As(err, &answered) || before.State == want) {
 		return err
 	}
 	if err != nil {
@@ -114,7 +119,7 @@ func gracefulOff(ctx context.Context, h *step.Host, p bmc.Power) error {
 	if p.State == bmc.Off {
 		return nil
 	}
-	if len(h.Written()) > 0 { // asked before; a second request changes nothing
+	if len(h.Written()) > 0 { // asked before, and not refused; a second request changes nothing
 		return settled(ctx, h, bmc.Off)
 	}
 	return reach(ctx, h, bmc.Off, bmc.Reset{Type: bmc.ResetGracefulShutdown})
@@ -127,10 +132,14 @@ func restart(ctx context.Context, h *step.Host, p bmc.Power) error {
 	if bootRequested(h) {
 		return afterBoot(ctx, h)
 	}
-	if p.State == bmc.Off {
+	switch {
+	case p.State == bmc.Off:
 		return send(ctx, h, bmc.On, bmc.Reset{Type: bmc.ResetOn, Boots: true})
-	}
-	if !p.Allows(bmc.ResetForceOff) {
+	case p.State != bmc.On:
+		return &step.Unsettled{What: "the power state reads On or Off, not " + string(p.State)}
+	case !p.Allows(bmc.ResetForceOff) && !p.Allows(bmc.ResetForceRestart):
+		return fmt.Errorf("the BMC offers neither ForceOff nor ForceRestart, but %v; restart the machine by hand", p.Allowed)
+	case !p.Allows(bmc.ResetForceOff):
 		return send(ctx, h, bmc.On, bmc.Reset{Type: bmc.ResetForceRestart, Boots: true})
 	}
 	if err := send(ctx, h, bmc.Off, bmc.Reset{Type: bmc.ResetForceOff, Boots: true}); err != nil {

@@ -102,7 +102,7 @@ func (l *look) prove(ctx context.Context, p esxi.Probe) error {
 	case errors.Is(err, esxi.ErrShadow):
 		l.r.Reason = err.Error()
 		return nil
-	case errors.As(err, &login) && strings.Contains(login.Reason, "no more are tried"):
+	case errors.As(err, &login) && login.Final:
 		return &step.Refusal{Guard: "proof", Reason: "unproven: " + err.Error(), Next: "The system on that address does not have the password of the plan's kickstart"}
 	case err != nil:
 		l.r.Reason = "the new ESXi does not let us in yet: " + err.Error()
@@ -128,23 +128,31 @@ func (l *look) prove(ctx context.Context, p esxi.Probe) error {
 	return l.tidy(ctx)
 }
 
-// tooOld compares the install date with our reset, or with the building of the
-// image, by the host's own clock.
+// tooOld says why the system is not one that was installed and booted after our
+// reset (or, where none is on record, after the image was built), by the host's own
+// clock, which must make sense.
 func (l *look) tooOld(s esxi.System) string {
-	if s.Installed.IsZero() || s.Now.IsZero() {
-		if l.reset && l.last.Before.Fingerprint != "" {
-			return "" // the new certificate must do
-		}
-		return "this ESXi does not tell when it was installed, and no certificate is known from before the reset"
-	}
-	since := l.media.Built
-	what := "the image was built"
+	certificate := l.reset && l.last.Before.Fingerprint != ""
+	since, what := l.media.Built, "the image was built"
 	if l.reset {
 		since, what = l.last.Time, "our reset"
 	}
-	age, allowed := s.Now.Sub(s.Installed), l.h.Now().Sub(since)+clockSlack
-	if age > allowed || l.reset && !l.last.Before.Installed.IsZero() && s.Installed.Equal(l.last.Before.Installed) {
-		return fmt.Sprintf("the ESXi there was installed %s ago, before %s %s ago: it is the old one", age.Round(time.Second), what, (allowed - clockSlack).Round(time.Second))
+	elapsed := l.h.Now().Sub(since)
+	switch {
+	case l.published && l.reset && l.media.Built.After(l.last.Time):
+		return "the image was built after the last reset, so nothing can have installed it: restart the machine"
+	case s.Now.IsZero() || s.Installed.IsZero() && !certificate:
+		return "this ESXi does not tell when it was installed, and no certificate is known from before the reset"
+	case s.Booted.IsZero() && !certificate:
+		return "this ESXi does not tell when it was booted, and no certificate is known from before the reset"
+	case s.Installed.After(s.Now.Add(clockSlack)), s.Booted.After(s.Now.Add(clockSlack)):
+		return fmt.Sprintf("the clock of the ESXi there (%s) lies before its own installation: nothing can be concluded from it", s.Now.UTC().Format("2006-01-02 15:04"))
+	case l.reset && !l.last.Before.Installed.IsZero() && s.Installed.Equal(l.last.Before.Installed):
+		return "the ESXi there was installed at the same moment as the one before the reset: it is the old one"
+	case !s.Installed.IsZero() && s.Now.Sub(s.Installed) > elapsed+clockSlack:
+		return fmt.Sprintf("the ESXi there was installed %s ago, before %s %s ago: it is the old one", s.Now.Sub(s.Installed).Round(time.Second), what, elapsed.Round(time.Second))
+	case !s.Booted.IsZero() && s.Now.Sub(s.Booted) > elapsed+clockSlack:
+		return fmt.Sprintf("the ESXi there was booted %s ago, before %s %s ago", s.Now.Sub(s.Booted).Round(time.Second), what, elapsed.Round(time.Second))
 	}
 	return ""
 }
@@ -158,7 +166,11 @@ func (l *look) accept(p esxi.Probe, s esxi.System, id bmc.Identity) {
 		say("certificate %s… is new; before the reset it was %s…", p.Fingerprint[:12], l.last.Before.Fingerprint[:12])
 	}
 	if !s.Installed.IsZero() {
-		say("installed %s by its own clock, after our reset", s.Installed.UTC().Format("2006-01-02 15:04:05"))
+		what := "after the image was built"
+		if l.reset {
+			what = "after our reset"
+		}
+		say("installed %s by its own clock, %s", s.Installed.UTC().Format("2006-01-02 15:04:05"), what)
 	}
 	say("UUID or serial number agree with the BMC: %s", id.Serial)
 	say("root has the password of the kickstart")

@@ -38,7 +38,7 @@ type Result struct {
 // Type is the step type.
 var Type = step.Define(step.Spec[Arguments, Result]{
 	Name: "wait", Summary: "Waits for a goal: the proof of a new installation, a power state, or that the medium is read.", Doc: doc, Proves: true, Until: "reached",
-	Policy: step.Policy{Retries: 540, Delay: 5 * time.Second, MaxDelay: 5 * time.Second, Timeout: 45 * time.Minute},
+	Policy: step.Policy{Delay: 5 * time.Second, MaxDelay: 5 * time.Second, Timeout: 45 * time.Minute},
 	Run:    run,
 })
 
@@ -86,7 +86,8 @@ func mediaRead(h *step.Host, r *Result) error {
 	if !known {
 		return fmt.Errorf("only an image that this run serves itself (media { listen = … }) can be seen to be read; wait for goal = \"esxi\" instead")
 	}
-	r.Reached = reads.Bytes > 0
+	last, _ := h.History().LastReset()
+	r.Reached = reads.Bytes > last.Before.MediaRead // mounting alone reads a little
 	if !r.Reached {
 		r.Reason = "the image was not read yet"
 	}

@@ -50,7 +50,7 @@ func (p *plain) line(e engine.Event) string {
 	case engine.RunStarted:
 		return p.intro(e)
 	case engine.WriteMade:
-		if e.Write.Repeat {
+		if e.Write.Repeat || e.Write.Refused {
 			return ""
 		}
 		return t.dim.Render("  ") + p.write(e)

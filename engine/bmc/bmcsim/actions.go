@@ -110,8 +110,8 @@ func (s *Sim) powerOn() {
 	s.power = "PoweringOn"
 	s.after(onTakes, func() {
 		s.mu.Lock()
+		defer s.mu.Unlock()
 		s.power, s.posted = "On", s.c.Clock.Now().Add(s.c.POST)
-		s.mu.Unlock()
 		s.after(s.c.POST, s.boot)
 	})
 }
@@ -137,7 +137,7 @@ func (s *Sim) boot() {
 		if s.attributes["ServerBoot.1.BootOnce"] == "Enabled" && vcd {
 			s.attributes["ServerBoot.1.FirstBootDevice"] = "Normal"
 		}
-	case s.enabled != "Disabled" && s.target != "None":
+	case s.enabled != "Disabled" && s.target != "None" && (s.target != "Cd" || !s.p.CdIsMetal):
 		source = s.target
 	}
 	if s.enabled == "Once" {

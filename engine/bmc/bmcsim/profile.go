@@ -44,6 +44,7 @@ type Profile struct {
 	Attributes   map[string]any // of the manager, by name; nil: none
 	Storage      string         // name of the boot controller: "" is a plain drive
 	ExtraNIC     bool           // the link between BMC and host shows as a NIC
+	CdIsMetal    bool           // "Cd" is accepted and boots a physical drive, which there is none
 	OverrideOff  bool           // refuses every override with UnsupportedOperation; the slot's own way works
 }
 
@@ -92,7 +93,7 @@ func idrac9() Profile {
 func idrac9Old() Profile {
 	p := dell("dell/idrac9-4.40", "bmc-facts §3, §5 (facts only)", "14G Monolithic", "4.40.00.00")
 	p.ManagerSlots = []slotProfile{{"RemovableDisk", usb, false}, {"CD", cd, true}}
-	p.OneImage = true
+	p.OneImage, p.CdIsMetal = true, true
 	return p
 }
 

@@ -4,6 +4,7 @@ package dell
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"esxiplan/engine/bmc"
@@ -35,10 +36,15 @@ var Vendor = bmc.Vendor{
 type client struct{ *bmc.Redfish }
 
 func newClient(r *bmc.Redfish) bmc.Client {
-	r.SetRules(bmc.Rules{
+	rules := bmc.Rules{
 		SerialFromSKU: true, // SKU is the service tag on the machine, SerialNumber the board's
 		BootDevices:   []bmc.BootDevice{{Controller: "BOSS", Model: "DELLBOSS VD"}},
-	})
+	}
+	// iDRAC10 boots from slot 1 only; slot 2 accepts an image all the same.
+	if id, err := r.Identity(context.Background()); err == nil && strings.HasPrefix(id.Generation, "17") {
+		rules.SlotUsable = func(id string) bool { return id == "1" }
+	}
+	r.SetRules(rules)
 	return &client{r}
 }
 
@@ -80,29 +86,43 @@ func (c *client) patchAttributes(ctx context.Context, w bmc.Write, uri string, v
 	return c.Patch(ctx, w, uri, map[string]any{"Attributes": values})
 }
 
-// Insert attaches virtual media first where an earlier insert failed because
-// somebody had detached it (seen on iDRAC9: insert is accepted, the host sees no
-// drive).
+// Insert attaches virtual media first where somebody has detached it: then the
+// insert is accepted, and the host sees no drive (seen on iDRAC9).
 func (c *client) Insert(ctx context.Context, s bmc.Slot, url string) error {
-	err := c.Redfish.Insert(ctx, s, url)
-	var answered *bmc.Error
-	if !errors.As(err, &answered) || answered.Status == 0 {
-		return err
-	}
-	uri, values, readErr := c.readAttributes(ctx)
-	if readErr != nil || values["VirtualMedia.1.Attached"] != "Detached" {
-		return err
-	}
-	w := bmc.Write{Action: "prepare", Target: "virtual media", Old: "Detached", New: "AutoAttach"}
-	if err := c.patchAttributes(ctx, w, uri, map[string]any{"VirtualMedia.1.Attached": "AutoAttach"}); err != nil {
-		return err
+	uri, values, err := c.readAttributes(ctx)
+	if err == nil && values["VirtualMedia.1.Attached"] == "Detached" {
+		w := bmc.Write{Action: "prepare", Target: "virtual media", Old: "Detached", New: "AutoAttach"}
+		if err := c.patchAttributes(ctx, w, uri, map[string]any{"VirtualMedia.1.Attached": "AutoAttach"}); err != nil {
+			return err
+		}
 	}
 	return c.Redfish.Insert(ctx, s, url)
 }
 
-// SetBoot tries the standard and reads it back; iDRAC9 before 4.40 takes "Cd"
-// for a physical drive or ignores it, so the attributes are the next rung.
+// physical reports firmware that takes "Cd" for a physical drive although it
+// reads back as set: iDRAC9 before 4.40.10. (iDRAC8 does so, too, but its
+// attributes do not help; its next rung would be a profile import.)
+func (c *client) physical(ctx context.Context) bool {
+	id, err := c.Identity(ctx)
+	if err != nil || !strings.HasPrefix(id.Generation, "14") && !strings.HasPrefix(id.Generation, "15") {
+		return false
+	}
+	var major, minor, patch int
+	n, _ := fmt.Sscanf(id.Firmware, "%d.%d.%d", &major, &minor, &patch)
+	return n == 3 && (major < 4 || major == 4 && (minor < 40 || minor == 40 && patch < 10))
+}
+
+// SetBoot tries the standard and reads it back; where that cannot hold, the
+// attributes are the next rung.
 func (c *client) SetBoot(ctx context.Context, t bmc.Target) (string, error) {
+	if t == bmc.BootCD && c.physical(ctx) {
+		return c.setBootByAttributes(ctx, nil)
+	}
+	if t == bmc.BootNone {
+		if err := c.clearAttributes(ctx); err != nil {
+			return "", err
+		}
+	}
 	way, err := c.Redfish.SetBoot(ctx, t)
 	if err == nil {
 		boot, readErr := c.Boot(ctx)
@@ -122,12 +142,22 @@ func (c *client) SetBoot(ctx context.Context, t bmc.Target) (string, error) {
 func (c *client) setBootByAttributes(ctx context.Context, cause error) (string, error) {
 	uri, values, err := c.readAttributes(ctx)
 	if err != nil || values["ServerBoot.1.FirstBootDevice"] == nil {
-		return "", errors.Join(cause, err)
+		return "", errors.Join(cause, err, &bmc.ErrUnsupported{What: "the iDRAC has no attribute ServerBoot.1.FirstBootDevice"})
 	}
-	w := bmc.Write{Action: "boot", Target: "source", Old: string(bmc.BootNone), New: string(bmc.BootCD), Repeat: true}
+	w := bmc.Write{Action: "boot", Target: "source", Old: string(bmc.BootNone), New: string(bmc.BootCD), Repeat: cause != nil}
 	return "attributes", c.patchAttributes(ctx, w, uri, map[string]any{
 		"ServerBoot.1.BootOnce": "Enabled", "ServerBoot.1.FirstBootDevice": "VCD-DVD",
 	})
+}
+
+// clearAttributes takes an override away that was set by attributes.
+func (c *client) clearAttributes(ctx context.Context) error {
+	uri, values, err := c.readAttributes(ctx)
+	if err != nil || values["ServerBoot.1.FirstBootDevice"] != "VCD-DVD" {
+		return nil // not there, so not set there
+	}
+	w := bmc.Write{Action: "boot", Target: "source", Old: string(bmc.BootCD), New: string(bmc.BootNone)}
+	return c.patchAttributes(ctx, w, uri, map[string]any{"ServerBoot.1.FirstBootDevice": "Normal"})
 }
 
 // Boot also sees an override set by attributes. BootOnce alone says nothing: it
@@ -138,8 +168,8 @@ func (c *client) Boot(ctx context.Context) (bmc.Boot, error) {
 		return boot, err
 	}
 	_, values, err := c.readAttributes(ctx)
-	if err == nil && values["ServerBoot.1.FirstBootDevice"] == "VCD-DVD" && values["ServerBoot.1.BootOnce"] == "Enabled" {
-		boot.Target, boot.Once = bmc.BootCD, true
+	if err == nil && values["ServerBoot.1.FirstBootDevice"] == "VCD-DVD" {
+		boot.Target, boot.Once = bmc.BootCD, values["ServerBoot.1.BootOnce"] == "Enabled"
 	}
 	return boot, nil
 }

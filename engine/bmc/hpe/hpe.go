@@ -37,6 +37,11 @@ func newClient(r *bmc.Redfish) bmc.Client {
 // SetBoot falls back to the slot's BootOnNextServerReset: some iLO 6 hosts
 // refuse every override with UnsupportedOperation.
 func (c *client) SetBoot(ctx context.Context, t bmc.Target) (string, error) {
+	if t == bmc.BootNone {
+		if err := c.clearSlot(ctx); err != nil {
+			return "", err
+		}
+	}
 	way, err := c.Redfish.SetBoot(ctx, t)
 	var e *bmc.Error
 	if t != bmc.BootCD || !errors.As(err, &e) || !e.Has("UnsupportedOperation") {
@@ -49,6 +54,25 @@ func (c *client) SetBoot(ctx context.Context, t bmc.Target) (string, error) {
 	w := bmc.Write{Action: "boot", Target: "source", Old: string(bmc.BootNone), New: string(bmc.BootCD), Repeat: true}
 	body := map[string]any{"Oem": map[string]any{"Hpe": map[string]any{"BootOnNextServerReset": true}}}
 	return "BootOnNextServerReset", c.Patch(ctx, w, slot.URI, body)
+}
+
+// clearSlot takes away what the slot's own way has set.
+func (c *client) clearSlot(ctx context.Context) error {
+	slot, ok, err := c.drive(ctx)
+	if err != nil || !ok || !c.bootsSlot(ctx, slot) {
+		return err
+	}
+	w := bmc.Write{Action: "boot", Target: "source", Old: string(bmc.BootCD), New: string(bmc.BootNone)}
+	return c.Patch(ctx, w, slot.URI, map[string]any{"Oem": map[string]any{"Hpe": map[string]any{"BootOnNextServerReset": false}}})
+}
+
+func (c *client) bootsSlot(ctx context.Context, slot bmc.Slot) bool {
+	var d struct {
+		Oem struct {
+			Hpe struct{ BootOnNextServerReset bool }
+		}
+	}
+	return c.Get(ctx, slot.URI, &d) == nil && d.Oem.Hpe.BootOnNextServerReset
 }
 
 // drive is the slot with a CD in it, else the first that takes one.
@@ -75,15 +99,7 @@ func (c *client) Boot(ctx context.Context) (bmc.Boot, error) {
 	if err != nil || !ok || !slot.Loaded {
 		return boot, err
 	}
-	var d struct {
-		Oem struct {
-			Hpe struct{ BootOnNextServerReset bool }
-		}
-	}
-	if err := c.Get(ctx, slot.URI, &d); err != nil {
-		return boot, err
-	}
-	if d.Oem.Hpe.BootOnNextServerReset {
+	if c.bootsSlot(ctx, slot) {
 		boot.Target, boot.Once = bmc.BootCD, true
 	}
 	return boot, nil

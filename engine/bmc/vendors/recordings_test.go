@@ -166,7 +166,7 @@ var expectations = map[string][]string{
 	"dell-r750-idrac9-6.00.30.00":      {"dell | PowerEdge R750 | serial F54P1G3", "slots 4 <nil>: system/1 system/2 manager/CD\n", "nics 5, disks 3"},
 	"dell-r750-idrac9-7.10.30.00":      {"dell | PowerEdge R750 | serial CLLV0R3", "power On", "boot none mode \"UEFI\"", "S6CSNE0RB00699"},
 	"hpe-dl385gen10plusv2-ilo5-2.72":   {"hpe | ProLiant DL385 Gen10 Plus v2 | serial MXQ302099S", "slots 2 <nil>: manager/2\n", "600508b1001c2f6607d327ae65e786c6"},
-	"hpe-dl380agen11-ilo6-1.66":        {"hpe |", "serial 2M2D2J00L4", "slots 2 <nil>: manager/2\n", "nics 2, disks 5"},
+	"hpe-dl380agen11-ilo6-1.66":        {"hpe |", "serial 2M2D2J00L4", "slots 2 <nil>: manager/2\n", "nics 2, disks 6"},
 	"hpe-dl380agen12-ilo7-1.13.01":     {"hpe |", "serial 2M2D2Q02TH", "nics 6, disks 5"},
 	"lenovo-sr670v2-xcc-2.83":          {"lenovo | ThinkSystem SR670 V2 | serial J105958B", "system/EXT1 system/EXT2 system/EXT3 system/EXT4 manager/EXT1", "nics 4, disks 4", "Micron_7450_MTFDKBA960TFR"},
 	"supermicro-sys821ge-x13-11.01.01": {"redfish |", "slots 3 <nil>: manager/VirtualMedia1 manager/VirtualMedia2 manager/VirtualMedia3\n", "disks 8"},
