@@ -229,8 +229,12 @@ func hideIf(hide bool, v cty.Value) cty.Value {
 	return v
 }
 
-// sensitiveInputs reports whether the expression refers to a sensitive value.
+// sensitiveInputs reports whether the expression refers to a sensitive value, or
+// calls a function that makes one.
 func sensitiveInputs(closure *customdecode.ExpressionClosure) bool {
+	if callsForSecrets(closure.Expression) {
+		return true
+	}
 	for _, t := range closure.Expression.Variables() {
 		for n := len(t); n > 0; n-- { // the longest part of the path that exists
 			value, diags := t[:n].TraverseAbs(closure.EvalContext)
@@ -244,6 +248,20 @@ func sensitiveInputs(closure *customdecode.ExpressionClosure) bool {
 		}
 	}
 	return false
+}
+
+func callsForSecrets(expr hcl.Expression) bool {
+	node, ok := expr.(hclsyntax.Node)
+	if !ok {
+		return false
+	}
+	found := false
+	hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
+		call, ok := n.(*hclsyntax.FunctionCallExpr)
+		found = found || ok && (call.Name == "env" || call.Name == "sensitive")
+		return nil
+	})
+	return found
 }
 
 var nonsensitiveFunc = markFunc(func(v cty.Value) cty.Value { out, _ := v.UnmarkDeep(); return out })
