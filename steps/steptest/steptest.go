@@ -1,0 +1,207 @@
+// Package steptest holds every step type against its contract, on a simulated
+// machine: run a second time it writes nothing; over shadows it asks only reading
+// requests and announces the writes that the real run makes; cancelled, it ends at once.
+package steptest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"esxiplan/engine/bmc"
+	"esxiplan/engine/bmc/bmcsim"
+	"esxiplan/engine/media"
+	"esxiplan/engine/step"
+	"esxiplan/schema"
+)
+
+// Profiles are the simulated BMCs that a step meets.
+var Profiles = []string{"dell/idrac9", "dell/idrac10", "dell/idrac9-4.40", "hpe/ilo5", "hpe/ilo6-nooverride", "lenovo/xcc", "redfish/standard"}
+
+// clock runs fifty times as fast as the real one.
+type clock struct{ start time.Time }
+
+func (c clock) Now() time.Time                     { return c.start.Add(time.Since(c.start) * 50) }
+func (c clock) Real(d time.Duration) time.Duration { return d / 50 }
+
+// Bench is a simulated machine and what a step needs to run on it.
+type Bench struct {
+	Sim    *bmcsim.Sim
+	Media  media.Store // may be nil
+	ESXi   *schema.ESXi
+	clock  clock
+	writes []step.Write
+}
+
+// NewBench starts a machine.
+func NewBench(t *testing.T, profile string, faults ...bmcsim.Fault) *Bench {
+	t.Helper()
+	p, err := bmcsim.Find(profile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &Bench{clock: clock{time.Now()}}
+	b.Sim = bmcsim.New(bmcsim.Config{Profile: p, Clock: b.clock, Username: "root", Password: "calvin", Serial: "SN1", UUID: "4c4c4544-0058-5110-8034-b7c04f543933",
+		Disks: []bmcsim.Disk{{Model: "MZVL2256HCHQ", Serial: "S1", WWN: "5001000000000001", Bytes: 480e9}}, MACs: []string{"B4:96:91:A7:3F:D6"}, POST: 10 * time.Second, Faults: faults})
+	if err := b.Sim.Serve("127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Sim.Close)
+	return b
+}
+
+// host opens the machine anew, as a process of its own would; dry gives shadows.
+func (b *Bench) host(t *testing.T, vendors []bmc.Vendor, dry bool) *step.Host {
+	t.Helper()
+	declared := &schema.Host{Name: "h", Group: "g", Vendor: "auto", AllowRunning: true, ESXi: b.ESXi}
+	h := step.NewHost("test", declared, step.Settings{DryRun: dry, WaitFollows: true})
+	h.Media = b.Media
+	c, err := bmc.Open(bmc.Options{Address: b.Sim.Address(), Username: "root", Password: "calvin", Trust: bmc.Trust{Off: true}, Vendors: vendors, Record: h.RecordBMC, ReadOnly: dry})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close(context.Background()) })
+	if dry {
+		c = bmc.Shadow(c, h.RecordBMC, func(bmc.Target, string) {})
+	}
+	h.SetBMC(c)
+	return h
+}
+
+// attempt is an engine for one attempt: it keeps the writes.
+type attempt struct {
+	bench *Bench
+	run   string
+	made  []step.Write
+}
+
+func (a *attempt) Run() string  { return a.run }
+func (a *attempt) Step() string { return "step" }
+func (a *attempt) Record(_ context.Context, w step.Write) error {
+	a.made = append(a.made, w)
+	if a.run != "dry" {
+		a.bench.writes = append(a.bench.writes, w)
+	}
+	return nil
+}
+func (a *attempt) Progress(int64, int64, string) {}
+func (a *attempt) Warn(string)                   {}
+func (a *attempt) Now() time.Time                { return a.bench.clock.Now() }
+func (a *attempt) History() step.History         { return a }
+func (a *attempt) Sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(a.bench.clock.Real(d)):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (a *attempt) Inserted() (string, bool) { return a.last("insert", "eject") }
+func (a *attempt) BootSet() (string, bool)  { return a.last("boot", "reset") }
+func (a *attempt) LastReset() (step.LastReset, bool) {
+	return step.LastReset{}, false
+}
+func (a *attempt) Written(string) []step.Write { return slices.Clone(a.made) }
+
+// last is what the last write of one kind set, unless one of another undid it.
+func (a *attempt) last(sets, undoes string) (value string, ok bool) {
+	for _, w := range a.bench.writes {
+		switch w.Action {
+		case sets:
+			value = w.New
+		case undoes:
+			value = ""
+		}
+	}
+	return value, value != "" && value != "none"
+}
+
+// Case is one use of a step.
+type Case struct {
+	Arguments string // JSON, every argument
+	Prepare   func(*Bench)
+	Again     bool // run a second time it may write again: a restart is one
+}
+
+// Run holds a step type against the contract on every profile.
+func Run(t *testing.T, typ *step.Type, vendors []bmc.Vendor, c Case) {
+	t.Helper()
+	for _, profile := range Profiles {
+		t.Run(profile, func(t *testing.T) {
+			t.Parallel()
+			b := NewBench(t, profile)
+			if c.Prepare != nil {
+				c.Prepare(b)
+			}
+			planned := dryRun(t, b, typ, vendors, c)
+			made := realRun(t, b, typ, vendors, c, "first")
+			if !slices.EqualFunc(planned, made, sameWrite) {
+				t.Errorf("the dry run announced\n%v\nthe run made\n%v", planned, made)
+			}
+			if again := realRun(t, b, typ, vendors, c, "second"); len(again) > 0 && !c.Again {
+				t.Errorf("run a second time it writes %v", again)
+			}
+			cancelled(t, b, typ, vendors, c)
+		})
+	}
+}
+
+func sameWrite(a, b step.Write) bool {
+	return a.Action == b.Action && a.Target == b.Target && a.Old == b.Old && a.New == b.New
+}
+
+func dryRun(t *testing.T, b *Bench, typ *step.Type, vendors []bmc.Vendor, c Case) []step.Write {
+	t.Helper()
+	before := len(b.Sim.Requests())
+	made := perform(t, b.host(t, vendors, true), b, typ, c, "dry")
+	for _, r := range b.Sim.Requests()[before:] {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			t.Errorf("the dry run sent %s %s", r.Method, r.Path)
+		}
+	}
+	return made
+}
+
+func realRun(t *testing.T, b *Bench, typ *step.Type, vendors []bmc.Vendor, c Case, run string) []step.Write {
+	t.Helper()
+	return perform(t, b.host(t, vendors, false), b, typ, c, run)
+}
+
+// perform runs the step as the engine does, with retries of what may pass.
+func perform(t *testing.T, h *step.Host, b *Bench, typ *step.Type, c Case, run string) []step.Write {
+	t.Helper()
+	a := &attempt{bench: b, run: run}
+	for range 20 {
+		h.Begin(a)
+		_, err := typ.Run(t.Context(), h, json.RawMessage(c.Arguments))
+		if err == nil {
+			return slices.DeleteFunc(a.made, func(w step.Write) bool { return w.Repeat || w.Refused })
+		}
+		if step.Classify(err) == step.Final {
+			t.Fatalf("%s: %v", run, err)
+		}
+		a.Sleep(t.Context(), 5*time.Second)
+	}
+	t.Fatalf("%s: does not come to an end", run)
+	return nil
+}
+
+// cancelled demands that the step ends soon after its context, also while the
+// BMC does not answer.
+func cancelled(t *testing.T, b *Bench, typ *step.Type, vendors []bmc.Vendor, c Case) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	h := b.host(t, vendors, false)
+	h.Begin(&attempt{bench: b, run: "cancelled"})
+	began := time.Now()
+	_, err := typ.Run(ctx, h, json.RawMessage(c.Arguments))
+	if took := time.Since(began); took > 5*time.Second || err == nil || !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled, it ends after %s with %v", took, err)
+	}
+}
