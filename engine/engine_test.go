@@ -314,9 +314,9 @@ step "fake" "c" {
 step "fake" "d" { do = ["ok"] }`
 	for _, c := range []struct{ tags, skip, want string }{
 		{"", "", "a b d"}, {"one", "", "a b"}, {"three", "", "b c"}, {"tagged", "", "a b"}, {"untagged", "", "b d"}, {"all", "always", "a d"},
-		{"one,three", "one", "b c"}, {"never", "", "b c"}, {"", "two", "a d"},
+		{"one,three", "one", "b c"}, {"never", "", "b c"}, {"", "two", "a d"}, {"", "all", "b"}, {"three", "tagged", "b"},
 	} {
-		e := perform(t, plan, engine.Options{Selection: engine.Selection{Tags: []string{c.tags}, SkipTags: []string{c.skip}, Limit: []string{"one"}}}, 10, 0)
+		e := perform(t, plan, engine.Options{Selection: engine.Selection{Tags: given(c.tags), SkipTags: given(c.skip), Limit: []string{"one"}}}, 10, 0)
 		var ran []string
 		for _, ev := range e.find(engine.StepDone, "one") {
 			ran = append(ran, ev.Step)
@@ -325,6 +325,13 @@ step "fake" "d" { do = ["ok"] }`
 			t.Errorf("--tags %q --skip-tags %q runs %q, want %q", c.tags, c.skip, got, c.want)
 		}
 	}
+}
+
+func given(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return []string{text}
 }
 
 func TestLimit(t *testing.T) {

@@ -410,14 +410,10 @@ func (h history) Written(name string) (out []step.Write) {
 }
 
 // masked takes secrets out of the texts of an event, should one ever get there.
-// Names, times and numbers are left: a password may look like one.
+// Names, times and numbers are left, and writes: they are states and URLs, which
+// cannot hold a secret by their type, and later runs read them back.
 func (j *Journal) masked(e Event) Event {
 	e.Text = j.o.Mask(e.Text)
-	if e.Write != nil {
-		w := *e.Write
-		w.Old, w.New, w.Request = j.o.Mask(w.Old), j.o.Mask(w.New), j.o.Mask(w.Request)
-		e.Write = &w
-	}
 	if e.Problem != nil {
 		p := *e.Problem
 		p.Summary, p.Detail = j.o.Mask(p.Summary), j.o.Mask(p.Detail)

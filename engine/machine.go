@@ -692,6 +692,10 @@ func (m *Machine) end(l *lane, s *schema.Step, status Status, p *Problem, result
 	e := Event{Kind: StepDone, Step: s.Name, Type: s.Type, Status: status, Problem: p, Result: result}
 	if status == NotRun {
 		e.Text = "interrupted"
+		if l.task != nil && l.task.writes > 0 {
+			e.Text = fmt.Sprintf("interrupted after %d writes; see the journal, and run the step again to finish it", l.task.writes)
+			l.counts.add(Changed)
+		}
 	}
 	if l.task != nil {
 		e.Attempt, e.Elapsed = l.task.task.Attempt, Seconds(l.task.spent)

@@ -50,6 +50,9 @@ func (s Selection) steps(p *schema.Plan) (map[string]bool, hcl.Diagnostics) {
 	var diags hcl.Diagnostics
 	known := append(Tags(p), specialTags...)
 	tags, skip := words(s.Tags), words(s.SkipTags)
+	if len(s.Tags) > 0 && len(tags) == 0 {
+		return nil, hcl.Diagnostics{usage("Nothing to run", "--tags is empty. Leave it out to mean all steps.")}
+	}
 	for _, t := range append(slices.Clone(tags), skip...) {
 		if !slices.Contains(known, t) {
 			diags = append(diags, usage("Unknown tag", "No step has the tag %q; the tags are %s%s", t, strings.Join(Tags(p), ", "), schema.DidYouMean(t, known)))
@@ -72,26 +75,23 @@ func (s Selection) steps(p *schema.Plan) (map[string]bool, hcl.Diagnostics) {
 	return chosen, diags
 }
 
+// wanted is Ansible's rule. A step tagged `always` joins every choice, one tagged
+// `never` only a choice that names one of its tags; --skip-tags has the last word,
+// but `all` and `tagged` spare what is `always`.
 func wanted(have, tags, skip []string) bool {
 	if len(tags) == 0 {
 		tags = []string{"all"}
 	}
-	return matchesTags(have, tags, true) && !matchesTags(have, skip, false)
-}
-
-// matchesTags is Ansible's rule: `always` joins every choice, `never` only one
-// that names it or another tag of the step.
-func matchesTags(have, tags []string, choosing bool) bool {
-	named := slices.ContainsFunc(have, func(t string) bool { return slices.Contains(tags, t) })
-	if choosing && slices.Contains(have, "always") || named {
-		return true
+	always, never := slices.Contains(have, "always"), slices.Contains(have, "never")
+	named := func(words []string) bool {
+		return slices.ContainsFunc(have, func(t string) bool { return slices.Contains(words, t) })
 	}
-	if slices.Contains(have, "never") {
-		return false
+	general := func(words []string) bool {
+		return slices.Contains(words, "all") || slices.Contains(words, "tagged") && len(have) > 0 || slices.Contains(words, "untagged") && len(have) == 0
 	}
-	return slices.Contains(tags, "all") ||
-		slices.Contains(tags, "tagged") && len(have) > 0 ||
-		slices.Contains(tags, "untagged") && len(have) == 0
+	chosen := always || named(tags) || !never && general(tags)
+	skipped := named(skip) || general(skip) && !always
+	return chosen && !skipped
 }
 
 // hosts picks the hosts that --limit leaves: names, groups and globs, joined;
@@ -100,8 +100,11 @@ func (s Selection) hosts(p *schema.Plan) ([]*schema.Host, hcl.Diagnostics) {
 	var diags hcl.Diagnostics
 	all := p.Hosts()
 	patterns := words(s.Limit)
-	if len(patterns) == 0 {
+	if len(s.Limit) == 0 {
 		return all, nil
+	}
+	if len(patterns) == 0 {
+		return nil, hcl.Diagnostics{usage("Nothing to run", "--limit is empty. Leave it out, or say all, to mean all hosts.")}
 	}
 	chosen := map[*schema.Host]bool{}
 	patterns = inOrder(patterns)

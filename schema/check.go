@@ -15,7 +15,7 @@ var (
 	vmnicPattern    = regexp.MustCompile(`^vmnic[0-9]+$`)
 	hostnamePattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$`)
 	diskNamePattern = regexp.MustCompile(`^(naa|eui|t10|mpx|vml)\.[!-~]+$`)
-	sha256Pattern   = regexp.MustCompile(`^(sha256:)?[0-9a-fA-F:]{64,95}$`)
+	sha256Pattern   = regexp.MustCompile(`^(sha256:)?([0-9a-fA-F]{64}|([0-9a-fA-F]{2}:){31}[0-9a-fA-F]{2})$`)
 )
 
 func isMAC(text string) bool { return macPattern.MatchString(text) }
@@ -23,41 +23,81 @@ func isMAC(text string) bool { return macPattern.MatchString(text) }
 // checkHosts finds what is wrong with a host alone, then what two hosts may
 // not share.
 func (l *loader) checkHosts() {
+	groups := map[string]bool{"all": true}
+	for _, g := range l.plan.Groups {
+		groups[g.Name] = true
+	}
 	taken := map[string]*Host{}
 	for _, h := range l.plan.Hosts() {
+		if !hostPattern.MatchString(h.Name) || groups[h.Name] {
+			l.problem(h.Range, "Invalid host name", "%q cannot be the name of a host: take letters, digits, dots, colons, dashes and underscores, and neither \"all\" nor the name of a group, so that --limit can name it.", h.Name)
+		}
 		if h.broken {
 			continue
 		}
 		l.checkVendor(h)
+		l.checkBMC(h)
 		l.checkTLS(h)
 		if h.ESXi != nil {
 			l.checkESXi(h)
 		}
-		for _, claim := range claims(h) {
-			key := claim.what + " " + strings.ToLower(claim.value)
-			if other, ok := taken[key]; ok {
-				l.problem(h.RangeOf(claim.path), "Two hosts share one "+claim.what, "Host %q and host %q (%s) both have %s %q.", h.Name, other.Name, position(other.Range), claim.what, claim.value)
-				continue
-			}
-			taken[key] = h
-		}
+		l.checkClaims(h, taken)
 	}
+}
+
+// checkClaims finds what two hosts may not share. One BMC address may serve
+// several systems, if each of its hosts names its own.
+func (l *loader) checkClaims(h *Host, taken map[string]*Host) {
+	for _, claim := range claims(h) {
+		key := claim.what + " " + strings.ToLower(claim.value)
+		other, shared := taken[key]
+		if !shared {
+			taken[key] = h
+			continue
+		}
+		a, b := deref(h.BMC.System), deref(other.BMC.System)
+		if claim.what == "BMC address" && a != "" && b != "" && a != b {
+			continue
+		}
+		l.problem(h.RangeOf(claim.path), "Two hosts share one "+claim.what, "Host %q and host %q (%s) both have %s %q.", h.Name, other.Name, position(other.Range), claim.what, claim.value)
+	}
+}
+
+var (
+	hostPattern       = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._:-]*$`)
+	bmcAddressPattern = regexp.MustCompile(`^(https?://)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?$`)
+)
+
+func (l *loader) checkBMC(h *Host) {
+	address := h.BMC.Address
+	if _, err := netip.ParseAddr(address); err != nil && !bmcAddressPattern.MatchString(address) {
+		l.problem(h.RangeOf("bmc.address"), "Invalid address", "bmc.address: this is not a name or an IP address, with a port where it is not 443, or http:// before it; user and password have arguments of their own.")
+	}
+	if h.BMC.Username == "" || h.BMC.Password.IsZero() {
+		l.problem(h.RangeOf("bmc.password"), "Empty login", "Host %q has an empty user or password for its BMC.", h.Name)
+	}
+}
+
+// machineAddress spells a BMC's address in one way.
+func machineAddress(address string) string {
+	address = strings.TrimSuffix(strings.TrimPrefix(strings.ToLower(address), "https://"), "/")
+	return strings.TrimSuffix(address, ":443")
 }
 
 type claim struct{ what, path, value string }
 
 // claims lists what belongs to one host only.
 func claims(h *Host) []claim {
-	address := h.BMC.Address
-	if h.BMC.System != nil {
-		address += " system " + *h.BMC.System
-	}
-	out := []claim{{"host name", "", h.Name}, {"BMC address", "bmc.address", address}}
+	out := []claim{{"host name", "", h.Name}, {"BMC address", "bmc.address", machineAddress(h.BMC.Address)}}
 	if h.Serial != "" {
 		out = append(out, claim{"serial number", "serial", h.Serial})
 	}
 	if x := h.ESXi; x != nil {
-		out = append(out, claim{"ESXi address", "esxi.address", x.Address}, claim{"hostname", "esxi.hostname", x.HostName()})
+		address := x.Address
+		if ip, err := netip.ParseAddr(address); err == nil {
+			address = ip.Unmap().String()
+		}
+		out = append(out, claim{"ESXi address", "esxi.address", address}, claim{"hostname", "esxi.hostname", x.HostName()})
 		if x.NIC != nil && isMAC(*x.NIC) {
 			out = append(out, claim{"MAC address", "esxi.nic", *x.NIC})
 		}
@@ -111,6 +151,11 @@ func (l *loader) checkESXi(h *Host) {
 	if x.VLAN != nil && (*x.VLAN < 0 || *x.VLAN > 4095) {
 		l.problem(h.RangeOf("esxi.vlan"), "Invalid VLAN", "esxi.vlan: %d is not a VLAN id, 0 to 4095.", *x.VLAN)
 	}
+	if check := l.plan.known.RootPassword; check != nil && !x.RootPassword.IsZero() {
+		if err := check(x.RootPassword.Reveal()); err != nil {
+			l.problem(h.RangeOf("esxi.root_password"), "Invalid password", "%v.", err)
+		}
+	}
 	if err := checkDisk(x.Disk); err != nil {
 		l.problem(h.RangeOf("esxi.disk"), "Invalid disk", "esxi.disk: %v.", err)
 	}
@@ -127,7 +172,11 @@ func (l *loader) checkNetwork(h *Host) {
 		return
 	}
 	address, err := netip.ParseAddr(x.Address)
-	if err != nil || !address.Is4() {
+	if err != nil {
+		return
+	}
+	if !address.Is4() {
+		l.problem(h.RangeOf("esxi.address"), "Invalid address", "esxi.address: %s has an IPv4 netmask; the installer takes IPv4 addresses only.", address)
 		return
 	}
 	network := netip.PrefixFrom(address, bits).Masked()
@@ -143,6 +192,8 @@ func (l *loader) checkNetwork(h *Host) {
 		l.problem(h.RangeOf("esxi.gateway"), "Invalid address", "esxi.gateway: %q is not an IP address.", *x.Gateway)
 	case !network.Contains(gateway):
 		l.problem(h.RangeOf("esxi.gateway"), "Gateway outside the network", "esxi.gateway: %s does not lie in %s, the network of %s with netmask %s. The installed host could not be reached.", gateway, network, address, *x.Netmask)
+	case bits < 31 && (gateway == network.Addr() || gateway == lastAddress(network)):
+		l.problem(h.RangeOf("esxi.gateway"), "Invalid address", "esxi.gateway: %s is the first or last address of the network %s and cannot be a gateway's.", gateway, network)
 	case gateway == address:
 		l.problem(h.RangeOf("esxi.gateway"), "Gateway outside the network", "esxi.gateway: %s is the host's own address.", gateway)
 	}

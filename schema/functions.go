@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -31,13 +32,13 @@ func (l *loader) functions() map[string]function.Function {
 		"distinct": stdlib.DistinctFunc, "element": stdlib.ElementFunc, "flatten": stdlib.FlattenFunc,
 		"floor": stdlib.FloorFunc, "format": stdlib.FormatFunc, "formatlist": stdlib.FormatListFunc,
 		"indent": stdlib.IndentFunc, "join": stdlib.JoinFunc, "jsondecode": stdlib.JSONDecodeFunc,
-		"jsonencode": stdlib.JSONEncodeFunc, "keys": stdlib.KeysFunc, "length": stdlib.LengthFunc,
+		"jsonencode": stdlib.JSONEncodeFunc, "keys": stdlib.KeysFunc, "length": lengthFunc, "formatdate": stdlib.FormatDateFunc, "timeadd": stdlib.TimeAddFunc,
 		"log": stdlib.LogFunc, "lookup": stdlib.LookupFunc, "lower": stdlib.LowerFunc, "max": stdlib.MaxFunc,
 		"merge": stdlib.MergeFunc, "min": stdlib.MinFunc, "parseint": stdlib.ParseIntFunc, "pow": stdlib.PowFunc,
 		"range": stdlib.RangeFunc, "regex": stdlib.RegexFunc, "regexall": stdlib.RegexAllFunc,
 		"regexreplace": stdlib.RegexReplaceFunc, "replace": stdlib.ReplaceFunc, "reverse": stdlib.ReverseListFunc,
 		"setintersection": stdlib.SetIntersectionFunc, "setproduct": stdlib.SetProductFunc,
-		"setsubtract": stdlib.SetSubtractFunc, "setunion": stdlib.SetUnionFunc, "signum": stdlib.SignumFunc,
+		"setsubtract": stdlib.SetSubtractFunc, "setsymmetricdifference": stdlib.SetSymmetricDifferenceFunc, "setunion": stdlib.SetUnionFunc, "signum": stdlib.SignumFunc,
 		"slice": stdlib.SliceFunc, "sort": stdlib.SortFunc, "split": stdlib.SplitFunc, "strlen": stdlib.StrlenFunc,
 		"strrev": stdlib.ReverseFunc, "substr": stdlib.SubstrFunc, "title": stdlib.TitleFunc, "trim": stdlib.TrimFunc,
 		"trimprefix": stdlib.TrimPrefixFunc, "trimspace": stdlib.TrimSpaceFunc, "trimsuffix": stdlib.TrimSuffixFunc,
@@ -49,12 +50,13 @@ func (l *loader) functions() map[string]function.Function {
 		"cidrhost": cidrHostFunc, "cidrnetmask": cidrNetmaskFunc, "cidrsubnet": cidrSubnetFunc,
 		"sha256": text1(hexSHA256), "basename": text1(func(s string) (string, error) { return filepath.Base(s), nil }),
 		"dirname": text1(func(s string) (string, error) { return filepath.Dir(s), nil }),
-		"can":     canFunc, "try": tryFunc, "nonsensitive": nonsensitiveFunc, "sensitive": sensitiveFunc,
+		"can":     l.canFunc(), "try": l.tryFunc(), "nonsensitive": nonsensitiveFunc, "sensitive": sensitiveFunc,
 	}
 	files := &fileReader{roots: append([]string{l.plan.Dir}, l.in.AllowDir...), dir: l.plan.Dir, read: map[string]string{}}
-	table["file"] = text1(files.text)
-	table["env"] = l.envFunc()
-	table["templatefile"] = templateFunc(files, func() map[string]function.Function { return table })
+	table["file"] = openly(text1(files.text))
+	table["env"] = openly(l.envFunc(l.in.StandIn))
+	inner := maps.Clone(table) // a template that includes itself would never end
+	table["templatefile"] = templateFunc(files, inner)
 	return table
 }
 
@@ -70,13 +72,44 @@ func text1(f func(string) (string, error)) function.Function {
 	})
 }
 
+// openly refuses a sensitive argument: as the name of a file or variable it would
+// show in every error.
+func openly(f function.Function) function.Function {
+	params := f.Params()
+	for i := range params {
+		params[i].AllowMarked = true
+	}
+	return function.New(&function.Spec{
+		Params: params,
+		Type:   function.StaticReturnType(cty.String),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			if IsSensitive(args[0]) {
+				return cty.NilVal, errors.New("the name is sensitive, and would show; wrap it in nonsensitive() if it is no secret")
+			}
+			return f.Call(args)
+		},
+	})
+}
+
+// lengthFunc is the length of a collection, or of a string in characters.
+var lengthFunc = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "value", Type: cty.DynamicPseudoType, AllowDynamicType: true, AllowUnknown: true, AllowMarked: true}},
+	Type:   function.StaticReturnType(cty.Number),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		if args[0].Type() == cty.String {
+			return stdlib.Strlen(args[0])
+		}
+		return stdlib.Length(args[0])
+	},
+})
+
 func hexSHA256(s string) (string, error) {
 	sum := sha256.Sum256([]byte(s))
 	return hex.EncodeToString(sum[:]), nil
 }
 
 // envFunc reads the environment; what it returns is sensitive.
-func (l *loader) envFunc() function.Function {
+func (l *loader) envFunc(standIn func(string) string) function.Function {
 	return function.New(&function.Spec{
 		Params: []function.Parameter{{Name: "name", Type: cty.String}},
 		Type:   function.StaticReturnType(cty.String),
@@ -84,11 +117,12 @@ func (l *loader) envFunc() function.Function {
 			name := args[0].AsString()
 			if l.in.Environ != nil {
 				if text, ok := l.in.Environ(name); ok {
+					l.plan.secrets.add(cty.StringVal(text))
 					return cty.StringVal(text).Mark(Sensitive), nil
 				}
 			}
-			if l.in.StandIn != nil {
-				return cty.StringVal(l.in.StandIn(name)).Mark(Sensitive), nil
+			if standIn != nil {
+				return cty.StringVal(standIn(name)).Mark(Sensitive), nil
 			}
 			return cty.NilVal, fmt.Errorf("the environment variable %s is not set; export it, or give a default with try(env(%q), …)", name, name)
 		},
@@ -149,11 +183,14 @@ func absolute(path string) string {
 	return abs
 }
 
-func templateFunc(files *fileReader, table func() map[string]function.Function) function.Function {
+func templateFunc(files *fileReader, table map[string]function.Function) function.Function {
 	return function.New(&function.Spec{
-		Params: []function.Parameter{{Name: "path", Type: cty.String}, {Name: "values", Type: cty.DynamicPseudoType, AllowMarked: true}},
+		Params: []function.Parameter{{Name: "path", Type: cty.String, AllowMarked: true}, {Name: "values", Type: cty.DynamicPseudoType, AllowMarked: true}},
 		Type:   function.StaticReturnType(cty.String),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			if IsSensitive(args[0]) {
+				return cty.NilVal, errors.New("the name is sensitive, and would show; wrap it in nonsensitive() if it is no secret")
+			}
 			values, marks := args[1].Unmark()
 			if values.IsNull() || !values.Type().IsObjectType() && !values.Type().IsMapType() {
 				return cty.NilVal, errors.New("the second argument must be an object: the names that the template uses")
@@ -166,7 +203,7 @@ func templateFunc(files *fileReader, table func() map[string]function.Function) 
 			if diags.HasErrors() {
 				return cty.NilVal, diags
 			}
-			out, diags := expr.Value(&hcl.EvalContext{Variables: values.AsValueMap(), Functions: table()})
+			out, diags := expr.Value(&hcl.EvalContext{Variables: values.AsValueMap(), Functions: table})
 			if diags.HasErrors() {
 				return cty.NilVal, withoutValues(diags)
 			}
@@ -179,38 +216,52 @@ func templateFunc(files *fileReader, table func() map[string]function.Function) 
 	})
 }
 
-// canFunc and tryFunc are Terraform's, but what they answer is sensitive when
-// any expression that they looked at is: even "it failed" tells about a secret.
-var canFunc = function.New(&function.Spec{
-	Params: []function.Parameter{{Name: "expression", Type: customdecode.ExpressionClosureType}},
-	Type:   function.StaticReturnType(cty.Bool),
-	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-		closure := customdecode.ExpressionClosureFromVal(args[0])
-		value, diags := closure.Value()
-		if !diags.HasErrors() && !value.IsWhollyKnown() {
-			return cty.UnknownVal(cty.Bool), nil
-		}
-		return hideIf(sensitiveInputs(closure) || IsSensitive(value), cty.BoolVal(!diags.HasErrors())), nil
-	},
-})
+// can and try are Terraform's, but what they answer is sensitive when any
+// expression that they looked at is: even "it failed" tells about a secret. Inside
+// them nothing stands in for what the environment lacks, so that a rehearsal takes
+// the same way as a run.
 
-var tryFunc = function.New(&function.Spec{
-	VarParam: &function.Parameter{Name: "expressions", Type: customdecode.ExpressionClosureType},
-	Type: func(args []cty.Value) (cty.Type, error) {
-		value, err := try(args)
-		if err != nil {
-			return cty.NilType, err
-		}
-		return value.Type(), nil
-	},
-	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) { return try(args) },
-})
+func (l *loader) canFunc() function.Function {
+	return function.New(&function.Spec{
+		Params: []function.Parameter{{Name: "expression", Type: customdecode.ExpressionClosureType}},
+		Type:   function.StaticReturnType(cty.Bool),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			closure := customdecode.ExpressionClosureFromVal(args[0])
+			value, diags := l.strictly(closure)
+			if !diags.HasErrors() && !value.IsWhollyKnown() {
+				return cty.UnknownVal(cty.Bool), nil
+			}
+			return hideIf(sensitiveInputs(closure) || IsSensitive(value), cty.BoolVal(!diags.HasErrors())), nil
+		},
+	})
+}
 
-func try(args []cty.Value) (cty.Value, error) {
+func (l *loader) tryFunc() function.Function {
+	return function.New(&function.Spec{
+		VarParam: &function.Parameter{Name: "expressions", Type: customdecode.ExpressionClosureType},
+		Type: func(args []cty.Value) (cty.Type, error) {
+			value, err := l.try(args)
+			if err != nil {
+				return cty.NilType, err
+			}
+			return value.Type(), nil
+		},
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) { return l.try(args) },
+	})
+}
+
+// strictly evaluates a closure without stand-ins.
+func (l *loader) strictly(closure *customdecode.ExpressionClosure) (cty.Value, hcl.Diagnostics) {
+	ctx := closure.EvalContext.NewChild()
+	ctx.Functions = map[string]function.Function{"env": openly(l.envFunc(nil))}
+	return closure.Expression.Value(ctx)
+}
+
+func (l *loader) try(args []cty.Value) (cty.Value, error) {
 	hide := false
 	for _, arg := range args {
 		closure := customdecode.ExpressionClosureFromVal(arg)
-		value, diags := closure.Value()
+		value, diags := l.strictly(closure)
 		hide = hide || sensitiveInputs(closure)
 		if !diags.HasErrors() {
 			if !value.IsWhollyKnown() {
@@ -384,7 +435,7 @@ func versionAllowed(constraint, version string) (bool, error) {
 			return false, err
 		}
 		c := compareVersions(have, numbers)
-		holds, ok := map[string]bool{">=": c >= 0, ">": c > 0, "<=": c <= 0, "<": c < 0, "=": c == 0, "": c == 0, "!=": c != 0}[strings.TrimSpace(strings.TrimSuffix(part, want))]
+		holds, ok := map[string]bool{">=": c >= 0, ">": c > 0, "<=": c <= 0, "<": c < 0, "=": c == 0, "": c == 0, "!=": c != 0, "~>": c >= 0 && have[0] == numbers[0] && (strings.Count(want, ".") < 2 || have[1] == numbers[1])}[strings.TrimSpace(strings.TrimSuffix(part, want))]
 		if !ok {
 			return false, fmt.Errorf("%q is not a constraint such as \">= 0.1\"", part)
 		}

@@ -103,6 +103,7 @@ func (l *loader) group(b *hcl.Block) {
 		value, ok := l.objectFrom(hcl.Attributes{"in_flight": attr}, planObject, l.plan.global, b.DefRange, nil)
 		if ok && !value.GetAttr("in_flight").IsNull() && value.IsWhollyKnown() {
 			g.InFlight = value.GetAttr("in_flight").AsString()
+			l.checkInFlight(attr.Range, g.InFlight)
 		}
 	}
 	defaults := l.layer(content)
@@ -164,6 +165,7 @@ func (e *hostEvaluation) context() *hcl.EvalContext {
 // vars merges the group's vars with the host's, key by key.
 func (e *hostEvaluation) vars(layers ...layer) cty.Value {
 	merged := map[string]cty.Value{}
+	hidden := cty.NewValueMarks() // of the whole: a key may be a secret
 	ctx := e.context()
 	for i := len(layers) - 1; i >= 0; i-- {
 		attr, ok := layers[i].arguments["vars"]
@@ -180,11 +182,14 @@ func (e *hostEvaluation) vars(layers ...layer) cty.Value {
 			e.ok = false
 			continue
 		}
+		for m := range marks {
+			hidden[m] = struct{}{}
+		}
 		for key, v := range plain.AsValueMap() {
-			merged[key] = v.WithMarks(marks)
+			merged[key] = v
 		}
 	}
-	return cty.ObjectVal(merged)
+	return cty.ObjectVal(merged).WithMarks(hidden)
 }
 
 func (e *hostEvaluation) address() cty.Value {

@@ -3,8 +3,11 @@ package schema
 import (
 	"encoding/json"
 	"fmt"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -38,16 +41,16 @@ var fileHeader = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 // checked before a run. The plan is returned as far as it could be read, also
 // with errors, so that snippets can be shown.
 func Load(paths []string, in Input, known Known) (*Plan, hcl.Diagnostics) {
-	l := &loader{plan: &Plan{known: known, Files: map[string]*hcl.File{}}, in: in}
+	l := &loader{plan: &Plan{known: known, Files: map[string]*hcl.File{}, secrets: &secretTexts{texts: map[string]bool{}}}, in: in}
 	blocks, readable := l.parse(paths)
 	if !readable {
 		return l.plan, distinct(l.diags)
 	}
 	l.evaluate(blocks)
-	if len(l.plan.Groups) == 0 && !l.diags.HasErrors() {
+	if len(l.plan.Hosts()) == 0 && !l.diags.HasErrors() {
 		l.problem(hcl.Range{Filename: paths[0]}, "No hosts", "A plan needs at least one group block with a host in it.")
 	}
-	return l.plan, distinct(l.diags)
+	return l.plan, distinct(l.plan.hide(l.diags))
 }
 
 type loader struct {
@@ -82,7 +85,7 @@ func planFiles(paths []string) ([]string, error) {
 			files = append(files, path)
 			continue
 		}
-		found, err := filepath.Glob(filepath.Join(path, "*.hcl"))
+		found, err := PlanFiles(path)
 		if err != nil {
 			return nil, err
 		}
@@ -92,6 +95,47 @@ func planFiles(paths []string) ([]string, error) {
 		files = append(files, found...)
 	}
 	return files, nil
+}
+
+// PlanFiles lists the plan files of a folder: what editors leave there is none.
+func PlanFiles(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	for _, e := range entries {
+		if name := e.Name(); !e.IsDir() && filepath.Ext(name) == ".hcl" && !strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "#") {
+			files = append(files, filepath.Join(dir, name))
+		}
+	}
+	return files, nil
+}
+
+// readSource reads a plan file; what is too large or nested too deeply is none,
+// and would cost the parser its stack.
+func readSource(name string) ([]byte, error) {
+	const most, deepest = 8 << 20, 500
+	info, err := os.Stat(name)
+	if err == nil && info.Size() > most {
+		return nil, fmt.Errorf("%s has %d bytes, a plan file has %d at the most", name, info.Size(), most)
+	}
+	source, err := os.ReadFile(name)
+	depth := 0
+	for _, c := range source {
+		switch c {
+		case '(', '[', '{':
+			depth++
+		case ')', ']', '}':
+			depth--
+		case 0:
+			return nil, fmt.Errorf("%s is no text: it holds zero bytes", name)
+		}
+		if depth > deepest {
+			return nil, fmt.Errorf("%s opens more than %d brackets within one another", name, deepest)
+		}
+	}
+	return source, err
 }
 
 // parse reads the files. What can be parsed is readable, even with blocks that
@@ -107,7 +151,7 @@ func (l *loader) parse(paths []string) (blocks hcl.Blocks, readable bool) {
 	parser := hclparse.NewParser()
 	readable = true
 	for _, name := range files {
-		source, err := os.ReadFile(name)
+		source, err := readSource(name)
 		if err != nil {
 			l.problem(hcl.Range{Filename: name}, "Cannot read the plan", "%v.", err)
 			readable = false
@@ -179,13 +223,9 @@ func (l *loader) evaluate(blocks hcl.Blocks) {
 	}
 	l.plan.global = &hcl.EvalContext{
 		Functions: l.functions(),
-		Variables: map[string]cty.Value{"path": cty.ObjectVal(map[string]cty.Value{"plan": cty.StringVal(l.plan.Dir)})},
+		Variables: map[string]cty.Value{"path": cty.ObjectVal(map[string]cty.Value{"plan": cty.StringVal(absolute(l.plan.Dir))})},
 	}
-	before := len(l.diags)
 	l.variables(of("variable"))
-	if l.diags[before:].HasErrors() {
-		return // everything else would only repeat that a variable is missing
-	}
 	l.locals(of("locals"))
 	for _, b := range of("plan") {
 		l.header(b)
@@ -225,12 +265,21 @@ func (l *loader) header(b *hcl.Block) {
 	}
 	l.plan.Description = deref(arguments.Description)
 	l.plan.InFlight = deref(arguments.InFlight)
+	l.checkInFlight(b.DefRange, l.plan.InFlight)
 	if c := arguments.RequiredVersion; c != nil {
 		if ok, err := versionAllowed(*c, l.plan.known.Version); err != nil {
 			l.problem(b.DefRange, "Invalid version constraint", "required_version: %v.", err)
 		} else if !ok {
 			l.problem(b.DefRange, "Unsupported version", "The plan demands esxiplan %s; this is %s. Install another version, or change required_version.", *c, l.plan.known.Version)
 		}
+	}
+}
+
+var inFlightPattern = regexp.MustCompile(`^([1-9][0-9]*|[1-9][0-9]?%|100%)$`)
+
+func (l *loader) checkInFlight(at hcl.Range, text string) {
+	if text != "" && !inFlightPattern.MatchString(text) {
+		l.problem(at, "Invalid value", "in_flight: %q is neither a number of hosts nor a percentage such as \"10%%\".", text)
 	}
 }
 
@@ -268,6 +317,16 @@ func (l *loader) media(b *hcl.Block) {
 	case m.Directory != nil && m.URL == nil:
 		l.problem(b.DefRange, "Missing argument", "With directory, url is required: the address under which BMCs find that folder.")
 	}
+	if m.Listen != nil {
+		if _, port, err := net.SplitHostPort(*m.Listen); err != nil || port == "" {
+			l.problem(b.DefRange, "Invalid media block", "listen: %q is not an address with a port, such as \"0.0.0.0:8090\".", *m.Listen)
+		}
+	}
+	if m.URL != nil {
+		if u, err := url.Parse(*m.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.User != nil {
+			l.problem(b.DefRange, "Invalid media block", "url: %q must be http:// or https:// with a host and a path, without query and user: BMCs take nothing else.", *m.URL)
+		}
+	}
 }
 
 // attributes reads a body that holds arguments only.
@@ -288,9 +347,43 @@ func (l *loader) decodeBlock(body hcl.Body, o *Object, ctx *hcl.EvalContext, int
 }
 
 func (l *loader) objectFrom(attrs hcl.Attributes, o *Object, ctx *hcl.EvalContext, at hcl.Range, given map[string]cty.Value) (cty.Value, bool) {
+	unknown := false
+	checked := hcl.Attributes{}
+	for name, attr := range attrs {
+		if d := l.checkNames(attr); d != nil {
+			l.diags = append(l.diags, d)
+			unknown = true
+			continue
+		}
+		checked[name] = attr
+	}
+	if unknown { // what is missing now was told by its name
+		value, diags := evaluateObject(checked, o, ctx, at, given)
+		for _, d := range diags {
+			if d.Summary != "Missing argument" {
+				l.diags = append(l.diags, d)
+			}
+		}
+		return value, false
+	}
 	value, diags := evaluateObject(attrs, o, ctx, at, given)
 	l.diags = append(l.diags, diags...)
 	return value, !diags.HasErrors()
+}
+
+// checkNames looks for variables, locals and images that nobody declares.
+func (l *loader) checkNames(attr *hcl.Attribute) *hcl.Diagnostic {
+	for _, t := range attr.Expr.Variables() {
+		root := t.RootName()
+		name, named := attributeName(t, root)
+		if _, declared := l.plan.global.Variables[root]; !named || !declared || root == "path" {
+			continue
+		}
+		if d := l.plan.checkGlobal(root, name, t.SourceRange()); d != nil {
+			return d
+		}
+	}
+	return nil
 }
 
 // evaluateObject evaluates arguments one by one, so that each problem has its
@@ -410,7 +503,7 @@ func distinct(diags hcl.Diagnostics) hcl.Diagnostics {
 	for _, d := range diags {
 		key := d.Summary + d.Detail
 		if d.Subject != nil {
-			key = d.Subject.String() + d.Summary
+			key += d.Subject.String()
 		}
 		if !seen[key] {
 			out = append(out, d)
@@ -418,6 +511,11 @@ func distinct(diags hcl.Diagnostics) hcl.Diagnostics {
 		seen[key] = true
 	}
 	return Sorted(unmisspelt(out))
+}
+
+// near tells whether an argument can belong to the block whose header stands at block.
+func near(block, argument *hcl.Range) bool {
+	return block != nil && argument != nil && block.Filename == argument.Filename && block.Start.Line <= argument.Start.Line && argument.Start.Line <= block.Start.Line+40
 }
 
 // unmisspelt drops "missing argument" where the same body has an unsupported
@@ -430,7 +528,7 @@ func unmisspelt(diags hcl.Diagnostics) hcl.Diagnostics {
 		_, rest, _ := strings.Cut(d.Detail, `"`)
 		name, _, _ := strings.Cut(rest, `"`)
 		return slices.ContainsFunc(diags, func(other *hcl.Diagnostic) bool {
-			return other.Summary == "Unsupported argument" && strings.Contains(other.Detail, fmt.Sprintf("Did you mean %q?", name))
+			return other.Summary == "Unsupported argument" && near(d.Subject, other.Subject) && strings.Contains(other.Detail, fmt.Sprintf("Did you mean %q?", name))
 		})
 	})
 }

@@ -197,7 +197,13 @@ func (a *Argument) absent() (cty.Value, error) {
 }
 
 func (a *Argument) allowed(v cty.Value) error {
-	if !v.IsKnown() || v.IsNull() || v.Type() != cty.String {
+	if !v.IsKnown() || v.IsNull() {
+		return nil
+	}
+	if v.Type() == cty.Number && a.scalar.Kind() != reflect.Float64 && !v.AsBigFloat().IsInt() {
+		return fmt.Errorf("a whole number is wanted, not %s", v.AsBigFloat().Text('g', 6))
+	}
+	if v.Type() != cty.String {
 		return nil
 	}
 	text := v.AsString()

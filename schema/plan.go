@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/zclconf/go-cty/cty"
 )
 
@@ -21,8 +22,9 @@ type Plan struct {
 	Steps       []*Step
 	Files       map[string]*hcl.File // sources by file name, for snippets
 
-	known  Known
-	global *hcl.EvalContext
+	known   Known
+	global  *hcl.EvalContext
+	secrets *secretTexts
 }
 
 // Known is what the language must be told about the world around it.
@@ -31,6 +33,8 @@ type Known struct {
 	Steps   map[string]StepType
 	Vendors []string
 	Facts   *Object // what host.facts looks like
+	// RootPassword judges a password as ESXi would; nil: every one will do.
+	RootPassword func(string) error
 }
 
 // StepType is what the language needs to know of a step type.
@@ -51,6 +55,7 @@ type Variable struct {
 	Origin      string // where the value came from: "default", "-e", a file, the environment …
 	Range       hcl.Range
 	checks      []validation
+	defaults    *typeexpr.Defaults
 }
 
 // Image is an installer ISO.
@@ -271,7 +276,7 @@ func (p *Plan) Step(name string) (*Step, bool) {
 
 // Applies reports whether the step's `groups` include the host's group.
 func (s *Step) Applies(h *Host) bool {
-	if len(s.Policy.Groups) == 0 {
+	if s.Policy.Groups == nil {
 		return true
 	}
 	for _, g := range s.Policy.Groups {

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -46,7 +47,8 @@ func (p *Plan) context(s Scope) *hcl.EvalContext {
 // Arguments evaluates the arguments of a step for one host into an object that
 // the step type describes. It may hold unknown values where the scope does.
 func (p *Plan) Arguments(s *Step, scope Scope) (cty.Value, hcl.Diagnostics) {
-	return evaluateObject(s.Arguments, p.known.Steps[s.Type].Arguments, p.context(scope), s.Range, nil)
+	value, diags := evaluateObject(s.Arguments, p.known.Steps[s.Type].Arguments, p.context(scope), s.Range, nil)
+	return value, p.hide(diags)
 }
 
 // Condition evaluates one of the step's conditions; ok is false where the plan
@@ -57,6 +59,10 @@ func (p *Plan) Condition(s *Step, name string, scope Scope) (value cty.Value, ok
 		return cty.NilVal, false, nil
 	}
 	value, err = condition(attr.Expr, p.context(scope))
+	var diags hcl.Diagnostics
+	if errors.As(err, &diags) {
+		p.hide(diags)
+	}
 	if err != nil {
 		return cty.NilVal, true, fmt.Errorf("%s at %s: %w", name, position(attr.Expr.Range()), err)
 	}

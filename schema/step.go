@@ -54,6 +54,9 @@ func (l *loader) checkPolicy(s *Step, attrs hcl.Attributes) {
 	for _, g := range l.plan.Groups {
 		groups = append(groups, g.Name)
 	}
+	if attr, given := attrs["groups"]; given && s.Policy.Groups != nil && len(s.Policy.Groups) == 0 {
+		l.problem(attr.Expr.Range(), "No groups", "groups is empty, so no host would take this step. Leave it out to mean all groups, or use when = false.")
+	}
 	for _, name := range s.Policy.Groups {
 		if !slices.Contains(groups, name) {
 			l.problem(attrs["groups"].Expr.Range(), "Unknown group", "There is no group %q%s", name, DidYouMean(name, groups))
@@ -98,7 +101,7 @@ func (p *Plan) CheckSteps(selected func(*Host, *Step) Selection) hcl.Diagnostics
 		diags = append(diags, p.checkReferences(i, s)...)
 	}
 	if diags.HasErrors() {
-		return distinct(diags)
+		return distinct(p.hide(diags))
 	}
 	for _, h := range p.sound() {
 		results := map[string]cty.Value{}
@@ -114,7 +117,7 @@ func (p *Plan) CheckSteps(selected func(*Host, *Step) Selection) hcl.Diagnostics
 			}
 		}
 	}
-	return distinct(diags)
+	return distinct(p.hide(diags))
 }
 
 // sound lists the hosts that can be relied on; where none can, the first has to

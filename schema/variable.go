@@ -2,7 +2,9 @@ package schema
 
 import (
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -37,12 +39,15 @@ func (l *loader) variables(blocks hcl.Blocks) {
 	for _, b := range blocks {
 		v := l.variable(b)
 		if v == nil {
+			values[b.Labels[0]] = cty.DynamicVal // told already
+			delete(given, b.Labels[0])
 			continue
 		}
 		l.plan.Variables = append(l.plan.Variables, v)
 		l.resolve(v, given)
 		delete(given, v.Name)
 		if v.Value == cty.NilVal {
+			values[v.Name] = cty.UnknownVal(v.Type)
 			continue
 		}
 		values[v.Name] = v.Value
@@ -75,9 +80,12 @@ func (l *loader) variable(b *hcl.Block) *Variable {
 	l.fill(value, &arguments, b.DefRange)
 	v := &Variable{Name: b.Labels[0], Description: deref(arguments.Description), Sensitive: arguments.Sensitive, Type: cty.DynamicPseudoType, Range: b.DefRange}
 	if attr, ok := content.Attributes["type"]; ok {
-		t, diags := typeexpr.TypeConstraint(attr.Expr)
+		t, defaults, diags := typeexpr.TypeConstraintWithDefaults(attr.Expr)
 		l.diags = append(l.diags, diags...)
-		v.Type = t
+		if diags.HasErrors() {
+			return nil
+		}
+		v.Type, v.defaults = t, defaults
 	}
 	if attr, ok := content.Attributes["default"]; ok {
 		d, diags := attr.Expr.Value(l.plan.global)
@@ -97,6 +105,9 @@ func (l *loader) variable(b *hcl.Block) *Variable {
 }
 
 func (l *loader) converted(v *Variable, value cty.Value, at hcl.Range, origin string) (cty.Value, bool) {
+	if v.defaults != nil && !value.IsNull() && value.IsKnown() {
+		value = v.defaults.Apply(value)
+	}
 	converted, err := convert.Convert(value, v.Type)
 	if err != nil {
 		l.problem(at, "Invalid value", "Variable %q, %s: %v; the type is %s.", v.Name, origin, err, typeexpr.TypeString(v.Type))
@@ -128,8 +139,7 @@ func (l *loader) givenValues() map[string]given {
 		if diags.HasErrors() {
 			continue
 		}
-		l.plan.Files[name] = file
-		attrs, diags := file.Body.JustAttributes()
+		attrs, diags := file.Body.JustAttributes() // never shown as a snippet: it may hold secrets
 		l.diags = append(l.diags, diags...)
 		for key, attr := range attrs {
 			value, diags := attr.Expr.Value(l.plan.global)
@@ -172,13 +182,37 @@ func (l *loader) resolve(v *Variable, values map[string]given) {
 		}
 		l.accept(v, given{text: text, origin: "the terminal", at: v.Range})
 	case l.in.StandIn != nil && v.Sensitive:
-		l.accept(v, given{text: l.in.StandIn("ESXIPLAN_VAR_" + v.Name), origin: "a stand-in", at: v.Range})
+		l.accept(v, given{value: standIn(v.Type, l.in.StandIn("ESXIPLAN_VAR_"+v.Name)), origin: "a stand-in", at: v.Range})
 	default:
 		l.problem(v.Range, "No value for a variable", "Variable %q has no default. Give it by -e %[1]s=…, --var-file or the environment variable ESXIPLAN_VAR_%[1]s.", v.Name)
 	}
 	if v.Value != cty.NilVal && v.Sensitive {
+		l.plan.secrets.add(v.Value)
 		v.Value = v.Value.Mark(Sensitive)
 	}
+}
+
+// standIn makes a value of any type in the place of one that nobody gave.
+func standIn(t cty.Type, text string) cty.Value {
+	switch {
+	case t == cty.Number:
+		return cty.Zero
+	case t == cty.Bool:
+		return cty.False
+	case t.IsObjectType():
+		attributes := map[string]cty.Value{}
+		for name, at := range t.AttributeTypes() {
+			attributes[name] = standIn(at, text)
+		}
+		return cty.ObjectVal(attributes)
+	case t.IsListType():
+		return cty.ListValEmpty(t.ElementType())
+	case t.IsSetType():
+		return cty.SetValEmpty(t.ElementType())
+	case t.IsMapType():
+		return cty.MapValEmpty(t.ElementType())
+	}
+	return cty.StringVal(text)
 }
 
 func (l *loader) accept(v *Variable, g given) {
@@ -264,8 +298,9 @@ func (l *loader) locals(blocks hcl.Blocks) {
 	values := map[string]cty.Value{}
 	for progress := true; progress; {
 		progress = false
-		for name, attr := range pending {
-			if refersTo(attr.Expr, pending) {
+		for _, name := range slices.Sorted(maps.Keys(pending)) {
+			attr := pending[name]
+			if refersTo(attr.Expr, pending) || len(pending) > 1 && mentionsWhole(attr.Expr) {
 				continue
 			}
 			l.plan.global.Variables["local"] = cty.ObjectVal(values)
@@ -280,6 +315,11 @@ func (l *loader) locals(blocks hcl.Blocks) {
 		l.problem(attr.NameRange, "Circular locals", "Local %q refers to itself, directly or through others.", name)
 	}
 	l.plan.global.Variables["local"] = cty.ObjectVal(values)
+}
+
+// mentionsWhole reports an expression that takes all locals at once.
+func mentionsWhole(expr hcl.Expression) bool {
+	return slices.ContainsFunc(expr.Variables(), func(t hcl.Traversal) bool { return t.RootName() == "local" && len(t) == 1 })
 }
 
 func refersTo(expr hcl.Expression, pending hcl.Attributes) bool {

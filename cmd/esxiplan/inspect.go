@@ -157,7 +157,7 @@ func formatFiles(args []string) ([]string, error) {
 			files = append(files, arg)
 			continue
 		}
-		found, err := filepath.Glob(filepath.Join(arg, "*.hcl"))
+		found, err := schema.PlanFiles(arg)
 		if err != nil {
 			return nil, err
 		}
@@ -175,6 +175,10 @@ func (a *app) printDiff(name string, before, after []byte) {
 
 // replaceFile keeps the file's mode and never leaves half of it.
 func replaceFile(name string, data []byte) error {
+	name, err := filepath.EvalSymlinks(name)
+	if err != nil {
+		return err
+	}
 	info, err := os.Stat(name)
 	if err != nil {
 		return err
@@ -197,6 +201,9 @@ func replaceFile(name string, data []byte) error {
 	return os.Rename(f.Name(), name)
 }
 
+// listable is what list lists.
+var listable = []string{"hosts", "steps", "tags", "vars"}
+
 func (a *app) listCommand() *cobra.Command {
 	f := &planFlags{}
 	var asJSON bool
@@ -204,7 +211,7 @@ func (a *app) listCommand() *cobra.Command {
 		Use:       "list (hosts|steps|tags|vars) PLAN…",
 		Short:     "List what is in a plan",
 		Args:      cobra.MinimumNArgs(2),
-		ValidArgs: []string{"hosts", "steps", "tags", "vars"},
+		ValidArgs: listable,
 		RunE: func(_ *cobra.Command, args []string) error {
 			rows, err := a.listRows(args[0], args[1:], f)
 			if err != nil {
@@ -289,7 +296,7 @@ func (a *app) listRows(what string, paths []string, f *planFlags) ([]listRow, er
 // selectionOnly keeps what concerns the selection itself: a list must also work
 // where the selected steps could not run.
 func selectionOnly(diags hcl.Diagnostics) hcl.Diagnostics {
-	return slices.DeleteFunc(diags, func(d *hcl.Diagnostic) bool { return d.Subject != nil })
+	return slices.DeleteFunc(diags, func(d *hcl.Diagnostic) bool { return d.Subject != nil || d.Summary == "Nothing to run" })
 }
 
 func hostRow(h *schema.Host) listRow {

@@ -2,9 +2,14 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
+	"os/signal"
+	"slices"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
@@ -13,6 +18,7 @@ import (
 	"esxiplan/cmd/internal/view"
 	"esxiplan/engine"
 	"esxiplan/engine/bmc/vendors"
+	"esxiplan/engine/media"
 	"esxiplan/engine/step"
 	"esxiplan/schema"
 	"esxiplan/steps/all"
@@ -55,6 +61,9 @@ func (f *planFlags) addSelection(c *cobra.Command) {
 // gave are made up: completion must not ask.
 func (f *planFlags) complete(words func(*schema.Plan) []string) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 && slices.Contains(listable, args[0]) { // list WHAT PLAN
+			args = args[1:]
+		}
 		if len(args) == 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
@@ -65,7 +74,7 @@ func (f *planFlags) complete(words func(*schema.Plan) []string) func(*cobra.Comm
 
 // known tells the language about steps, vendors and facts.
 func known() schema.Known {
-	k := schema.Known{Version: version, Steps: map[string]schema.StepType{}, Vendors: vendors.Names(), Facts: schema.Of[step.Facts]()}
+	k := schema.Known{Version: version, Steps: map[string]schema.StepType{}, Vendors: vendors.Names(), Facts: schema.Of[step.Facts](), RootPassword: media.CheckRootPassword}
 	for _, t := range all.Types() {
 		k.Steps[t.Name] = schema.StepType{Arguments: t.Arguments, Result: t.Result, Requires: t.Requires}
 	}
@@ -86,10 +95,30 @@ func (a *app) load(paths []string, f *planFlags, standIn func(string) string) (*
 // report shows diagnostics; errors among them end the command.
 func (a *app) report(p *schema.Plan, diags hcl.Diagnostics) error {
 	view.Diagnostics(a.streams, diags, p.Files)
+	for _, d := range diags {
+		a.event(engine.FromDiagnostic(d))
+	}
 	if diags.HasErrors() {
 		return exitCode(engine.ExitUsage)
 	}
 	return nil
+}
+
+// event writes a problem that comes before a run as an event.
+func (a *app) event(p *engine.Problem) {
+	if !a.jsonl {
+		return
+	}
+	v, err := view.New("jsonl", a.streams)
+	if err == nil {
+		v.Event(engine.Event{Schema: engine.EventSchema, Time: time.Now(), Kind: engine.Diagnosed, Problem: p})
+	}
+}
+
+// sayBefore tells why nothing was started.
+func (a *app) sayBefore(text string) {
+	fmt.Fprintln(a.streams.Err, "esxiplan: "+text)
+	a.event(&engine.Problem{Summary: text})
 }
 
 // ask asks for a variable's value; what is sensitive is not echoed.
@@ -100,11 +129,38 @@ func (a *app) ask(v *schema.Variable) (string, error) {
 	}
 	write(a.streams.Err, prompt+": ")
 	if v.Sensitive {
-		b, err := term.ReadPassword(int(a.in.Fd()))
+		b, err := a.readHidden()
 		write(a.streams.Err, "\n")
+		if err == nil && len(b) == 0 {
+			err = errors.New("the answer is empty")
+		}
 		return string(b), err
 	}
 	return a.readLine()
+}
+
+// readHidden reads without echo, and gives the terminal its echo back when it is
+// interrupted.
+func (a *app) readHidden() ([]byte, error) {
+	fd := int(a.in.Fd())
+	before, err := term.GetState(fd)
+	if err != nil {
+		return nil, err
+	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	done := make(chan struct{})
+	defer close(done)
+	defer signal.Stop(signals)
+	go func() {
+		select {
+		case <-signals:
+			term.Restore(fd, before)
+			os.Exit(engine.ExitInterrupted)
+		case <-done:
+		}
+	}()
+	return term.ReadPassword(fd)
 }
 
 func (a *app) readLine() (string, error) {

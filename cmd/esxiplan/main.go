@@ -51,6 +51,7 @@ type app struct {
 	in      *os.File
 	streams *view.Streams
 	color   string
+	jsonl   bool // problems before a run are events, too
 }
 
 func (a *app) command() *cobra.Command {
@@ -92,7 +93,8 @@ func newStreams(out, err *os.File) *view.Streams {
 			break
 		}
 	}
-	s.Color = term.IsTerminal(int(out.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	wanted := os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	s.Color, s.ColorErr = wanted && term.IsTerminal(int(out.Fd())), wanted && term.IsTerminal(int(err.Fd()))
 	return s
 }
 
@@ -109,9 +111,9 @@ func (a *app) setColor() error {
 	switch a.color {
 	case "auto":
 	case "always":
-		a.streams.Color = true
+		a.streams.Color, a.streams.ColorErr = true, true
 	case "never":
-		a.streams.Color = false
+		a.streams.Color, a.streams.ColorErr = false, false
 	default:
 		return fmt.Errorf("--color takes auto, always or never, not %q", a.color)
 	}
@@ -132,6 +134,10 @@ func interrupts(note func(string)) (soft, hard context.Context, stop func()) {
 	hard, endHard := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // a lost connection is an interrupt, too
+		signal.Notify(signals, syscall.SIGHUP)
+	}
+	signal.Ignore(syscall.SIGPIPE) // a reader that went away ends the output, not the run
 	done := make(chan struct{})
 	go func() {
 		for n := 0; ; n++ {

@@ -45,6 +45,16 @@ func (s *secrets) secret(name string) string {
 	return s.made[name]
 }
 
+// has reports whether a secret was made up here.
+func (s *secrets) has(text string) bool {
+	for _, made := range s.made {
+		if made == text {
+			return true
+		}
+	}
+	return false
+}
+
 func (s *secrets) names() []string {
 	var names []string
 	for name := range s.made {
@@ -252,6 +262,7 @@ func faultHelp() string {
 }
 
 func (a *app) rehearse(paths []string, f *runFlags, faults, profiles []string, speed float64) error {
+	a.jsonl = f.output == "jsonl"
 	made := &secrets{}
 	p, err := a.load(paths, &f.planFlags, made.secret)
 	if err != nil {

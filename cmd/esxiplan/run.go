@@ -81,6 +81,7 @@ A run that may wipe machines lists hosts and disks first and asks; --yes answers
 }
 
 func (a *app) run(paths []string, f *runFlags) error {
+	a.jsonl = f.output == "jsonl"
 	var file *simFile
 	var standIn func(string) string
 	if f.sim != "" {
@@ -127,7 +128,7 @@ func (e *execution) execute() error {
 			return err
 		}
 		if err := makeState(e.state); err != nil {
-			return err
+			return e.refuse(err)
 		}
 	}
 	run := engine.NewRunID(e.clock.Now())
@@ -143,7 +144,7 @@ func (e *execution) execute() error {
 
 // refuse ends a run that did not start.
 func (e *execution) refuse(err error) error {
-	fmt.Fprintf(e.streams.Err, "esxiplan: nothing was started: %v\n", err)
+	e.sayBefore("nothing was started: " + err.Error())
 	var locked *engine.ErrLocked
 	if errors.As(err, &locked) {
 		return exitCode(engine.ExitRefused)
@@ -152,6 +153,9 @@ func (e *execution) refuse(err error) error {
 }
 
 func (e *execution) prepare() (*engine.Machine, error) {
+	if _, err := view.New(e.flags.output, e.streams); err != nil {
+		return nil, err
+	}
 	m, diags := engine.New(e.plan, all.Types(), engine.Options{
 		Selection: e.flags.selection, DryRun: e.flags.dry, InFlight: e.flags.inFlight, MaxFailures: e.flags.maxFailures,
 	})
@@ -181,7 +185,7 @@ func (e *execution) servesLongEnough(m *engine.Machine) error {
 func (e *execution) drive(run string) error {
 	v, err := view.New(e.flags.output, e.streams)
 	if err != nil {
-		return err
+		return err // was checked before
 	}
 	open := engine.OpenJournal
 	if e.flags.dry {
@@ -264,27 +268,30 @@ func (e *execution) consent() error {
 		fmt.Fprintf(e.streams.Err, "  %s%s: %s\n", h.Name, serial, disk)
 	}
 	if !term.IsTerminal(int(e.in.Fd())) {
-		fmt.Fprintln(e.streams.Err, "esxiplan: nothing was started: there is no terminal to ask on; --yes gives consent")
+		e.sayBefore("nothing was started: there is no terminal to ask on; --yes gives consent")
 		return exitCode(engine.ExitRefused)
 	}
 	write(e.streams.Err, "Type yes to go on: ")
 	if answer, err := e.readLine(); err != nil || answer != "yes" {
-		fmt.Fprintln(e.streams.Err, "esxiplan: nothing was started")
+		e.sayBefore("nothing was started")
 		return exitCode(engine.ExitRefused)
 	}
 	return nil
 }
 
+// shortestMasked bounds what is masked by value: shorter words would hide half of
+// every text. By type no secret gets there anyway.
+const shortestMasked = 6
+
 // masker replaces secrets by value, in the forms in which they could appear.
-// Very short ones are left: they would mask half of every text.
 func masker(secrets []string) func(string) string {
 	var pairs []string
 	for _, s := range secrets {
-		if len(s) < 4 {
+		if len(s) < shortestMasked {
 			continue
 		}
 		quoted, _ := json.Marshal(s)
-		for _, form := range []string{s, strings.Trim(string(quoted), `"`), url.QueryEscape(s), url.PathEscape(s), base64.StdEncoding.EncodeToString([]byte(s))} {
+		for _, form := range []string{s, strings.TrimSuffix(strings.TrimPrefix(string(quoted), `"`), `"`), url.QueryEscape(s), url.PathEscape(s), base64.StdEncoding.EncodeToString([]byte(s))} {
 			pairs = append(pairs, form, schema.Hidden)
 		}
 	}

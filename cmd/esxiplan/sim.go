@@ -80,7 +80,7 @@ func (a *app) sim(paths []string, f *planFlags, o simOptions) error {
 	if err := writeSimFile(o.out, file); err != nil {
 		return err
 	}
-	a.printSim(s, m.Hosts(), o.out)
+	a.printSim(s, m.Hosts(), o.out, made)
 	soft, _, stop := interrupts(func(string) {})
 	defer stop()
 	<-soft.Done()
@@ -99,11 +99,15 @@ func writeSimFile(name string, f simFile) error {
 	return os.Rename(temporary, name)
 }
 
-func (a *app) printSim(s *stage, hosts []*schema.Host, file string) {
+func (a *app) printSim(s *stage, hosts []*schema.Host, file string, made *secrets) {
 	fmt.Fprintln(a.streams.Out, s.note())
 	for _, h := range hosts {
 		m := s.fleet.Machine(h.Name)
-		line := fmt.Sprintf("%s  BMC https://%s  user %s  password %s", h.Name, m.BMC.Address(), h.BMC.Username, h.BMC.Password.Reveal())
+		password := schema.Hidden // somebody's; made-up ones are no secret
+		if made.has(h.BMC.Password.Reveal()) {
+			password = h.BMC.Password.Reveal()
+		}
+		line := fmt.Sprintf("%s  BMC https://%s  user %s  password %s", h.Name, m.BMC.Address(), h.BMC.Username, password)
 		if h.ESXi != nil {
 			line += "  ESXi https://" + s.Addresses[net.JoinHostPort(h.ESXi.Address, "443")]
 		}

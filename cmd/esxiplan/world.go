@@ -236,9 +236,10 @@ func stateDir(p *schema.Plan, flag string) string {
 	return filepath.Join(p.Dir, ".esxiplan")
 }
 
-// secretsOf lists what must never be shown.
+// secretsOf lists what must never be shown: the hosts' passwords, every sensitive
+// variable, and what was read from the environment.
 func secretsOf(p *schema.Plan) []string {
-	var out []string
+	out := p.Secrets()
 	for _, h := range p.Hosts() {
 		out = append(out, h.BMC.Password.Reveal())
 		if h.ESXi != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"esxiplan/engine/bmc"
@@ -222,18 +223,21 @@ func (h *Host) checkLastReset() error {
 // whether the override that the BMC reports leads into an installer.
 func (h *Host) checkMedium(ctx context.Context, c bmc.Reader) (installs bool, err error) {
 	url, mounted := h.History().Inserted()
-	if mounted {
+	boot, err := c.Boot(ctx)
+	if err != nil {
+		return false, err
+	}
+	if mounted || boot.Target == bmc.BootCD {
 		slots, err := c.Slots(ctx)
 		if err != nil {
 			return false, err
 		}
-		if !holds(slots, url) {
+		if !mounted && !slices.ContainsFunc(slots, func(s bmc.Slot) bool { return s.Loaded }) {
+			return false, &Refusal{"medium", "the machine is set to boot a virtual CD, but no drive holds one: it would wait at its console", "Mount the image (step insert), or take the override away (one_time_boot with target none)"}
+		}
+		if mounted && !holds(slots, url) {
 			return false, &Refusal{"medium", "our image " + url + " is no longer in a drive: somebody ejected it, or the BMC lost it", "Mount it again (step insert), then restart"}
 		}
-	}
-	boot, err := c.Boot(ctx)
-	if err != nil {
-		return false, err
 	}
 	target, set := h.History().BootSet()
 	switch {

@@ -132,6 +132,9 @@ func restart(ctx context.Context, h *step.Host, p bmc.Power) error {
 	if bootRequested(h) {
 		return afterBoot(ctx, h)
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	switch {
 	case p.State == bmc.Off:
 		return send(ctx, h, bmc.On, bmc.Reset{Type: bmc.ResetOn, Boots: true})
@@ -142,10 +145,13 @@ func restart(ctx context.Context, h *step.Host, p bmc.Power) error {
 	case !p.Allows(bmc.ResetForceOff):
 		return send(ctx, h, bmc.On, bmc.Reset{Type: bmc.ResetForceRestart, Boots: true})
 	}
-	if err := send(ctx, h, bmc.Off, bmc.Reset{Type: bmc.ResetForceOff, Boots: true}); err != nil {
+	// The machine must not stay off because somebody pressed Ctrl-C in between.
+	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*settle)
+	defer cancel()
+	if err := send(whole, h, bmc.Off, bmc.Reset{Type: bmc.ResetForceOff, Boots: true}); err != nil {
 		return err
 	}
-	return send(ctx, h, bmc.On, bmc.Reset{Type: bmc.ResetOn, Boots: true})
+	return send(whole, h, bmc.On, bmc.Reset{Type: bmc.ResetOn, Boots: true})
 }
 
 // afterBoot goes on when a boot was asked for already. A machine that stays off

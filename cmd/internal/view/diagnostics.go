@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"github.com/charmbracelet/x/ansi"
@@ -15,7 +16,7 @@ import (
 // Diagnostics writes problems of a plan: where, the line itself, what is wrong,
 // what to do.
 func Diagnostics(s *Streams, diags hcl.Diagnostics, files map[string]*hcl.File) {
-	t := s.theme()
+	t := s.themeOf(s.ColorErr)
 	for _, d := range diags {
 		head := t.bad.Render("Error: ")
 		if d.Severity == hcl.DiagWarning {
@@ -25,6 +26,9 @@ func Diagnostics(s *Streams, diags hcl.Diagnostics, files map[string]*hcl.File) 
 		if d.Subject != nil && d.Subject.Filename != "" {
 			fmt.Fprintf(s.Err, "  on %s\n", position(*d.Subject))
 			for _, line := range snippet(*d.Subject, files) {
+				if s.Width > 0 {
+					line = ansi.Truncate(line, max(20, s.Width-4), ellipsis(s.ASCII))
+				}
 				fmt.Fprintln(s.Err, "    "+line)
 			}
 		}
@@ -57,7 +61,7 @@ func snippet(r hcl.Range, files map[string]*hcl.File) []string {
 	if r.Start.Line > len(lines) {
 		return nil
 	}
-	text := strings.ReplaceAll(strings.TrimRight(lines[r.Start.Line-1], "\r"), "\t", " ")
+	text := hideLiterals(strings.ReplaceAll(strings.TrimRight(lines[r.Start.Line-1], "\r"), "\t", " "))
 	number := fmt.Sprintf("%4d | ", r.Start.Line)
 	from := min(max(0, r.Start.Column-1), len(text))
 	length := 1
@@ -67,6 +71,24 @@ func snippet(r hcl.Range, files map[string]*hcl.File) []string {
 		length = max(1, ansi.StringWidth(text)-from)
 	}
 	return []string{number + text, strings.Repeat(" ", len(number)+from) + strings.Repeat("^", min(length, 120))}
+}
+
+var (
+	secretAssignment = regexp.MustCompile(`(?i)(pas+w|secret|token|credential|\bpw)\w*"?\s*=[^=]`)
+	stringLiteral    = regexp.MustCompile(`"[^"]*"`)
+)
+
+// hideLiterals keeps the shape of a line that gives a password, but not its
+// strings: a plan with a password in it should not be shown to a build log.
+func hideLiterals(line string) string {
+	at := secretAssignment.FindStringIndex(line)
+	if at == nil {
+		return line
+	}
+	head := line[:at[1]-1]
+	return head + stringLiteral.ReplaceAllStringFunc(line[len(head):], func(literal string) string {
+		return `"` + strings.Repeat("*", len(literal)-2) + `"`
+	})
 }
 
 // diagnosticJSON is one problem in the output of validate --json.

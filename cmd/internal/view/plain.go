@@ -33,7 +33,7 @@ func (p *plain) say(host, text string) {
 		if p.s.Width > 0 {
 			line = ansi.Truncate(line, p.s.Width, ellipsis(p.s.ASCII))
 		}
-		fmt.Fprintln(p.s.Err, line)
+		fmt.Fprintln(p.s.Err, p.s.plain(line))
 	}
 }
 
@@ -118,8 +118,9 @@ func (p *plain) stepDone(e engine.Event) string {
 
 // Close writes what the run came to.
 func (p *plain) Close() {
+	results := p.s.themeOf(p.s.Color)
 	if p.board.dryRun {
-		p.board.writes(p.s, p.theme)
+		p.board.writes(p.s, results)
 	}
-	p.board.recap(p.s, p.theme)
+	p.board.recap(p.s, results)
 }

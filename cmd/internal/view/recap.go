@@ -207,7 +207,7 @@ func say(s *Streams, indent, text string) {
 		text = ansi.Wordwrap(text, max(20, s.Width-len(indent)), " ")
 	}
 	for line := range strings.SplitSeq(text, "\n") {
-		fmt.Fprintln(s.Out, indent+line)
+		fmt.Fprintln(s.Out, s.plain(indent+line))
 	}
 }
 
@@ -226,7 +226,7 @@ func (b *board) totals(t theme) string {
 		}
 	}
 	parts := []string{}
-	for _, status := range []engine.Status{engine.OK, engine.Changed, engine.NotRun, engine.Failed, engine.Unreachable} {
+	for _, status := range []engine.Status{engine.OK, engine.Changed, engine.Skipped, engine.NotRun, engine.Failed, engine.Unreachable} {
 		if n := b.summary.Hosts[status]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, t.status(status)))
 		}

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/charmbracelet/lipgloss"
@@ -22,7 +23,8 @@ import (
 type Streams struct {
 	Out, Err io.Writer
 	Width    int  // columns; 0 is not a terminal: lines are as long as they are
-	Color    bool // of both streams
+	Color    bool // of Out
+	ColorErr bool
 	ASCII    bool // no characters beyond ASCII
 }
 
@@ -39,7 +41,7 @@ var Formats = []string{"plain", "jsonl"}
 func New(format string, s *Streams) (View, error) {
 	switch format {
 	case "plain":
-		return &plain{s: s, theme: s.theme(), board: newBoard()}, nil
+		return &plain{s: s, theme: s.themeOf(s.ColorErr), board: newBoard()}, nil
 	case "jsonl":
 		return &jsonLines{s.Out}, nil
 	}
@@ -63,10 +65,10 @@ type theme struct {
 	arrow, line, bullet, dot          string
 }
 
-func (s *Streams) theme() theme {
-	r := lipgloss.NewRenderer(s.Out)
+func (s *Streams) themeOf(colors bool) theme {
+	r := lipgloss.NewRenderer(io.Discard)
 	r.SetColorProfile(termenv.Ascii)
-	if s.Color {
+	if colors {
 		r.SetColorProfile(termenv.ANSI)
 	}
 	color := func(c string) lipgloss.Style { return r.NewStyle().Foreground(lipgloss.Color(c)) }
@@ -90,6 +92,14 @@ func (t theme) status(s engine.Status) string {
 		return t.warn.Render(string(s))
 	}
 	return t.dim.Render(string(s))
+}
+
+// plain replaces what a terminal without UTF-8 cannot show.
+func (s *Streams) plain(text string) string {
+	if !s.ASCII {
+		return text
+	}
+	return strings.NewReplacer("…", "...", "→", "->", "•", "*", "─", "-", "·", "-").Replace(text)
 }
 
 // short is a length of time for people.
