@@ -165,7 +165,7 @@ func (e *hostEvaluation) context() *hcl.EvalContext {
 // vars merges the group's vars with the host's, key by key.
 func (e *hostEvaluation) vars(layers ...layer) cty.Value {
 	merged := map[string]cty.Value{}
-	hidden := cty.NewValueMarks() // of the whole: a key may be a secret
+	hidden := cty.ValueMarks{} // of the whole: a key may be a secret
 	ctx := e.context()
 	for i := len(layers) - 1; i >= 0; i-- {
 		attr, ok := layers[i].arguments["vars"]

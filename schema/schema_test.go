@@ -198,3 +198,39 @@ func FuzzLoad(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) { load(t, text, schema.Input{}) })
 }
+
+// TestErrorsHideSecrets: what functions of libraries say about values is hidden.
+func TestErrorsHideSecrets(t *testing.T) {
+	env := func(name string) (string, bool) { return "tell-Nobody", true }
+	for _, expr := range []string{
+		`parseint(var.pw, 10)`, `tonumber(env("S"))`, `file(var.pw)`, `env(var.pw)`, `templatefile(var.pw, {})`, `cidrhost(var.pw, 1)`, `yamldecode("[${var.pw}")`,
+		`regex("[${var.pw}", "x")`, `{ for k in [var.pw, var.pw] : k => 1 }`, `tobool(var.pw)`, `jsondecode(var.pw)`, `keys(host.vars)[0]`,
+	} {
+		text := "variable \"pw\" {\n sensitive = true\n}\n" + strings.Replace(machine, `vars = { b = "host" }`, `vars = { (env("S")) = 1 }`, 1) + "step \"try\" \"s\" { text = " + expr + " }\n"
+		_, problems := load(t, text, schema.Input{Environ: env, Set: []string{"pw=tell-Nobody"}})
+		if strings.Contains(problems, "tell-Nobody") || problems == "" {
+			t.Errorf("%s: %q", expr, problems)
+		}
+	}
+}
+
+// TestTemplatesThatNameThemselves end.
+func TestTemplatesThatNameThemselves(t *testing.T) {
+	dir := t.TempDir()
+	plan := machine + "step \"try\" \"s\" { text = templatefile(\"rec.tpl\", {}) }\n"
+	for name, text := range map[string]string{"plan.hcl": plan, "rec.tpl": `${templatefile("rec.tpl", {})}`} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, diags := schema.Load([]string{dir}, schema.Input{}, known()); !diags.HasErrors() {
+		t.Error("a template that includes itself is accepted")
+	}
+	deep := filepath.Join(t.TempDir(), "deep.hcl")
+	if err := os.WriteFile(deep, []byte("locals {\n a = "+strings.Repeat("(", 200000)+"\n}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, diags := schema.Load([]string{deep}, schema.Input{}, known()); !diags.HasErrors() {
+		t.Error("200000 brackets are accepted")
+	}
+}
