@@ -71,12 +71,14 @@ func (r *Redfish) discover(ctx context.Context) error {
 		return err
 	}
 	r.system, r.sku = uri, strings.TrimSpace(s.SKU)
+	r.media, r.resets = []string{s.VirtualMedia.ID}, s.Actions.Reset.Target
 	var m managerDocument
 	if managers := append(s.Links.ManagedBy, s.Links.Managers...); len(managers) > 0 {
 		r.manager = managers[0].ID
 		if err := r.get(ctx, r.manager, &m); err != nil {
 			return err
 		}
+		r.media = append(r.media, m.VirtualMedia.ID)
 	}
 	r.identity = Identity{
 		Manufacturer: strings.TrimSpace(s.Manufacturer), Model: strings.TrimSpace(s.Model), Serial: strings.TrimSpace(s.SerialNumber),

@@ -60,7 +60,10 @@ type Redfish struct {
 	root     RootDocument
 	system   string // URI
 	manager  string
-	settings string // URI of the system's settings resource, "" where there is none
+	settings string     // URI of the system's settings resource, "" where there is none
+	media    []string   // URIs of the collections of slots
+	resets   string     // URI of the reset action
+	power    PowerState // as last read
 	identity Identity
 	sku      string
 	etags    map[string]string

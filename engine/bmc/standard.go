@@ -21,6 +21,7 @@ func (r *Redfish) Power(ctx context.Context) (Power, error) {
 	case On, Off, PoweringOn, PoweringOff:
 		p.State = state
 	}
+	r.power, r.resets = p.State, s.Actions.Reset.Target
 	for _, t := range s.Actions.Reset.Allowed {
 		p.Allowed = append(p.Allowed, ResetType(t))
 	}
@@ -49,19 +50,13 @@ func (r *Redfish) resetInfo(ctx context.Context, uri string) []ResetType {
 	return nil
 }
 
-// Reset implements [Client]. An error that leaves the machine in the wanted
-// state is a success: the BMC did it, or it was so.
+// Reset implements [Client].
 func (r *Redfish) Reset(ctx context.Context, reset Reset) error {
-	var s systemDocument
-	if err := r.get(ctx, r.system, &s); err != nil {
-		return err
-	}
-	uri := s.Actions.Reset.Target
-	if uri == "" {
+	if r.resets == "" {
 		return &ErrUnsupported{"the BMC offers no reset of this computer system"}
 	}
-	w := Write{Action: "reset", Target: "power", Old: s.PowerState, New: string(reset.Type)}
-	return r.Post(ctx, w, uri, map[string]string{"ResetType": string(reset.Type)})
+	w := Write{Action: "reset", Target: "power", Old: string(r.power), New: string(reset.Type)}
+	return r.Post(ctx, w, r.resets, map[string]string{"ResetType": string(reset.Type)})
 }
 
 // targets are Redfish's names for the boot sources of a plan.
@@ -217,19 +212,9 @@ func (r *Redfish) Slots(ctx context.Context) ([]Slot, error) {
 }
 
 func (r *Redfish) slotDocuments(ctx context.Context) ([]slotDocument, error) {
-	var s systemDocument
-	if err := r.get(ctx, r.system, &s); err != nil {
-		return nil, err
-	}
-	var m managerDocument
-	if r.manager != "" {
-		if err := r.get(ctx, r.manager, &m); err != nil {
-			return nil, err
-		}
-	}
 	var out []slotDocument
 	seen := map[string]bool{} // some systems link to their manager's collection
-	for _, uri := range []string{s.VirtualMedia.ID, m.VirtualMedia.ID} {
+	for _, uri := range r.media {
 		err := r.members(ctx, uri, func(raw json.RawMessage) error {
 			var d slotDocument
 			if lenient(raw, &d) == nil && d.URI != "" && !seen[d.URI] {

@@ -177,7 +177,7 @@ func TestWrongServers(t *testing.T) {
 			w.Header().Set("Content-Length", itoa(len(b)))
 			w.Write(b)
 		}, "ignores Range requests"},
-		"redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", 302) }, "redirects, which BMCs do not follow"},
+		"redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }, "redirects, which BMCs do not follow"},
 		"other":    {func(w http.ResponseWriter, r *http.Request) { w.Write([]byte("hello")) }, "the server says 5 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {

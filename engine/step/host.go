@@ -210,6 +210,20 @@ func (h *Host) Until(ctx context.Context, limit time.Duration, what string, ok f
 	}
 }
 
+// Emptied waits until a virtual media slot reads empty: some BMCs go on showing an
+// image for a while after they ejected it.
+func (h *Host) Emptied(ctx context.Context, s bmc.Slot) error {
+	return h.Until(ctx, 45*time.Second, s.Name()+" reads empty", func(ctx context.Context) (bool, error) {
+		slots, err := h.BMC.Slots(ctx)
+		for _, now := range slots {
+			if now.URI == s.URI && now.Loaded {
+				return false, err
+			}
+		}
+		return true, err
+	})
+}
+
 // Unsettled is a wait that ended without what it waited for. It may be retried.
 type Unsettled struct {
 	What  string

@@ -13,9 +13,6 @@ import (
 //go:embed doc.md
 var doc string
 
-// settle is how long a BMC may take to show an empty slot.
-const settle = 45 * time.Second
-
 // Arguments of the step.
 type Arguments struct {
 	Force bool `json:"force" default:"false" doc:"Eject also while an installation of ours may be reading the medium."`
@@ -50,7 +47,7 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 		if err := h.BMC.Eject(ctx, s); err != nil {
 			return r, err
 		}
-		if err := empty(ctx, h, s); err != nil {
+		if err := h.Emptied(ctx, s); err != nil {
 			return r, err
 		}
 		r.Ejected = append(r.Ejected, s.ID)
@@ -75,17 +72,4 @@ func mayEject(h *step.Host, s bmc.Slot, force bool) error {
 	}
 	return &step.Refusal{Guard: "medium", Reason: s.Name() + " holds the medium of an installation that began at " + last.Time.Local().Format("15:04:05") + " and is neither proven nor timed out",
 		Next: "Wait for its end (step wait), or set force = true"}
-}
-
-// empty waits until the slot reads empty: some BMCs go on showing the image for a while.
-func empty(ctx context.Context, h *step.Host, s bmc.Slot) error {
-	return h.Until(ctx, settle, s.Name()+" reads empty", func(ctx context.Context) (bool, error) {
-		slots, err := h.BMC.Slots(ctx)
-		for _, now := range slots {
-			if now.URI == s.URI && now.Loaded {
-				return false, err
-			}
-		}
-		return true, err
-	})
 }

@@ -135,15 +135,7 @@ func makeRoom(ctx context.Context, h *step.Host, s bmc.Slot, url string) error {
 	if err := h.BMC.Eject(ctx, s); err != nil {
 		return err
 	}
-	return h.Until(ctx, settle, s.Name()+" reads empty", func(ctx context.Context) (bool, error) {
-		slots, err := h.BMC.Slots(ctx)
-		for _, now := range slots {
-			if now.URI == s.URI && now.Loaded {
-				return false, err
-			}
-		}
-		return true, err
-	})
+	return h.Emptied(ctx, s)
 }
 
 func orUnknown(image string) string {

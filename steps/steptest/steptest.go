@@ -19,9 +19,6 @@ import (
 	"esxiplan/schema"
 )
 
-// Profiles are the simulated BMCs that a step meets.
-var Profiles = []string{"dell/idrac9", "dell/idrac10", "dell/idrac9-4.40", "hpe/ilo5", "hpe/ilo6-nooverride", "lenovo/xcc", "redfish/standard"}
-
 // clock runs fifty times as fast as the real one.
 type clock struct{ start time.Time }
 
@@ -38,15 +35,11 @@ type Bench struct {
 }
 
 // NewBench starts a machine.
-func NewBench(t *testing.T, profile string, faults ...bmcsim.Fault) *Bench {
+func NewBench(t *testing.T, p bmcsim.Profile) *Bench {
 	t.Helper()
-	p, err := bmcsim.Find(profile)
-	if err != nil {
-		t.Fatal(err)
-	}
 	b := &Bench{clock: clock{time.Now()}}
 	b.Sim = bmcsim.New(bmcsim.Config{Profile: p, Clock: b.clock, Username: "root", Password: "calvin", Serial: "SN1", UUID: "4c4c4544-0058-5110-8034-b7c04f543933",
-		Disks: []bmcsim.Disk{{Model: "MZVL2256HCHQ", Serial: "S1", WWN: "5001000000000001", Bytes: 480e9}}, MACs: []string{"B4:96:91:A7:3F:D6"}, POST: 10 * time.Second, Faults: faults})
+		Disks: []bmcsim.Disk{{Model: "MZVL2256HCHQ", Serial: "S1", WWN: "5001000000000001", Bytes: 480e9}}, MACs: []string{"B4:96:91:A7:3F:D6"}, POST: 10 * time.Second})
 	if err := b.Sim.Serve("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
@@ -131,8 +124,8 @@ type Case struct {
 // Run holds a step type against the contract on every profile.
 func Run(t *testing.T, typ *step.Type, vendors []bmc.Vendor, c Case) {
 	t.Helper()
-	for _, profile := range Profiles {
-		t.Run(profile, func(t *testing.T) {
+	for _, profile := range bmcsim.Profiles() {
+		t.Run(profile.Name, func(t *testing.T) {
 			t.Parallel()
 			b := NewBench(t, profile)
 			if c.Prepare != nil {

@@ -33,7 +33,10 @@ var Vendor = bmc.Vendor{
 	},
 }
 
-type client struct{ *bmc.Redfish }
+type client struct {
+	*bmc.Redfish
+	attributesURI string // found once
+}
 
 func newClient(r *bmc.Redfish) bmc.Client {
 	rules := bmc.Rules{
@@ -45,12 +48,15 @@ func newClient(r *bmc.Redfish) bmc.Client {
 		rules.SlotUsable = func(id string) bool { return id == "1" }
 	}
 	r.SetRules(rules)
-	return &client{r}
+	return &client{Redfish: r}
 }
 
 // attributes finds the iDRAC's attribute document: the link whose last part
 // names the iDRAC, among those of system and lifecycle controller.
 func (c *client) attributes(ctx context.Context) (string, error) {
+	if c.attributesURI != "" {
+		return c.attributesURI, nil
+	}
 	type link struct {
 		ID string `json:"@odata.id"`
 	}
@@ -66,6 +72,7 @@ func (c *client) attributes(ctx context.Context) (string, error) {
 	}
 	for _, l := range m.Links.Oem.Dell.DellAttributes {
 		if strings.HasSuffix(l.ID, "/iDRAC.Embedded.1") {
+			c.attributesURI = l.ID
 			return l.ID, nil
 		}
 	}
