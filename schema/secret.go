@@ -18,9 +18,6 @@ const Hidden = "(sensitive)"
 // [Secret.Reveal] gives it up; call it where the secret is used and nowhere else.
 type Secret struct{ text string }
 
-// NewSecret wraps text.
-func NewSecret(text string) Secret { return Secret{text} }
-
 // Reveal returns the secret itself.
 func (s Secret) Reveal() string { return s.text }
 

@@ -291,7 +291,21 @@ func (a *app) rehearse(paths []string, f *runFlags, faults, profiles []string, s
 	}
 	defer s.close()
 	e.sim, e.note = &s.simulation, s.note()
-	return e.execute()
+	err = e.execute()
+	a.consoles(s)
+	return err
+}
+
+// consoles shows what stands on the screens of machines that did not come up: on
+// real ones somebody would have to look there.
+func (a *app) consoles(s *stage) {
+	for _, m := range s.fleet.Machines {
+		lines := m.Console()
+		if len(lines) == 0 || strings.HasPrefix(lines[len(lines)-1], "ESXi ") {
+			continue
+		}
+		fmt.Fprintf(a.streams.Err, "%s, on its console: %s\n", m.Host.Name, lines[len(lines)-1])
+	}
 }
 
 // simFile is what sim writes for run --sim.

@@ -205,13 +205,7 @@ func (s *Sim) Boots() []string {
 	return slices.Clone(s.boots)
 }
 
-// Mounted is the image that the machine sees in its virtual drive.
-func (s *Sim) Mounted() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.mounted()
-}
-
+// mounted is the image that the machine sees in its virtual drive.
 func (s *Sim) mounted() string {
 	for _, path := range s.slotPaths() {
 		if v := s.slots[path]; v.image != "" && v.profile.Takes {

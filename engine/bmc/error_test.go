@@ -1,0 +1,46 @@
+package bmc
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestExtendedInfo reads error bodies in the shapes that BMCs were seen to send.
+func TestExtendedInfo(t *testing.T) {
+	for name, c := range map[string]struct{ body, want string }{
+		"list":          {`{"error":{"@Message.ExtendedInfo":[{"MessageId":"IDRAC.1.6.SYS446","Message":"m"},{"MessageId":"Base.1.2.InternalError"}]}}`, "SYS446 InternalError"},
+		"single object": {`{"error":{"@Message.ExtendedInfo":{"MessageId":"Base.1.8.PropertyUnknown","MessageArgs":["Inserted"]}}}`, "PropertyUnknown"},
+		"old spelling":  {`{"error":{"@Message.ExtendedInfo":[{"MessageID":"iLO.0.10.InvalidOperationForSystemState"}]}}`, "InvalidOperationForSystemState"},
+		"top level":     {`{"@Message.ExtendedInfo":[{"MessageId":"Base.1.4.0.InternalError"}]}`, "InternalError"},
+		"code only":     {`{"error":{"code":"Base.1.8.GeneralError","message":"no"}}`, "GeneralError"},
+		"odd types":     {`{"error":{"code":5,"@Message.ExtendedInfo":[{"MessageId":"X.Y","MessageArgs":7,"RelatedProperties":"#/A"}]}}`, "Y"},
+		"html":          {`<html>`, ""}, "empty": {``, ""}, "null": {`null`, ""}, "list at top": {`[1]`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var ids []string
+			for _, m := range extendedInfo([]byte(c.body)) {
+				ids = append(ids, m.ID)
+			}
+			if got := strings.Join(ids, " "); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func FuzzExtendedInfo(f *testing.F) {
+	f.Add([]byte(`{"error":{"@Message.ExtendedInfo":[{"MessageId":"a.b","MessageArgs":["x"]}]}}`))
+	f.Fuzz(func(_ *testing.T, body []byte) { extendedInfo(body) })
+}
+
+func TestEndpoint(t *testing.T) {
+	for address, want := range map[string]string{
+		"10.0.0.1": "https://10.0.0.1", "10.0.0.1:8443": "https://10.0.0.1:8443", "https://bmc.example/": "https://bmc.example", "http://10.0.0.1": "http://10.0.0.1",
+		"fd00::1": "https://[fd00::1]", "[fd00::1]:443": "https://[fd00::1]:443", "ftp://x": "", "https://u:p@x": "", "a b": "", "https://x/redfish": "",
+	} {
+		got, err := endpoint(address)
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%s: %q, %v", address, got, err)
+		}
+	}
+}
