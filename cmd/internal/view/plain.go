@@ -24,8 +24,12 @@ func (p *plain) Event(e engine.Event) {
 	}
 }
 
-// say writes a line to the progress stream, cut to the terminal's width.
+// say writes lines to the progress stream. What a step did is cut to the
+// terminal's width (the recap has all of a failure); the rest is wrapped.
 func (p *plain) say(host, text string) {
+	if host == "" && p.s.Width > 0 {
+		text = ansi.Wordwrap(text, p.s.Width, " ")
+	}
 	for line := range strings.SplitSeq(text, "\n") {
 		if host != "" {
 			line = p.theme.bold.Render(fmt.Sprintf("%-*s", p.board.hostWidth, host)) + " | " + line
@@ -63,7 +67,12 @@ func (p *plain) line(e engine.Event) string {
 		}
 		return fmt.Sprintf("%s: %s, attempt %d in %s", e.Step, why, e.Attempt, short(time.Duration(e.Delay)))
 	case engine.Warned:
-		return t.warn.Render("warning: ") + e.Text
+		text := e.Text
+		if room := p.s.Width - p.board.hostWidth - 3; p.s.Width > 0 && room > 20 {
+			text = ansi.Wordwrap("warning: "+text, room, " ")
+			return t.warn.Render("warning: ") + strings.TrimPrefix(text, "warning: ")
+		}
+		return t.warn.Render("warning: ") + text
 	case engine.StepDone:
 		return p.stepDone(e)
 	case engine.Diagnosed:
