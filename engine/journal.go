@@ -416,7 +416,7 @@ func (j *Journal) masked(e Event) Event {
 	e.Text = j.o.Mask(e.Text)
 	if e.Problem != nil {
 		p := *e.Problem
-		p.Summary, p.Detail = j.o.Mask(p.Summary), j.o.Mask(p.Detail)
+		p.Summary, p.Detail, p.Next = j.o.Mask(p.Summary), j.o.Mask(p.Detail), j.o.Mask(p.Next)
 		e.Problem = &p
 	}
 	if len(e.Result) > 0 && j.o.Mask(string(e.Result)) != string(e.Result) {

@@ -187,9 +187,14 @@ func (m *Machine) Steps() []*schema.Step {
 
 // Settings are what the guards of a host need to know of the plan and the run.
 func (m *Machine) Settings(h *schema.Host) step.Settings {
-	s := step.Settings{DryRun: m.o.DryRun}
+	s := step.Settings{DryRun: m.o.DryRun, BootsInstaller: map[string]bool{}}
+	mounted := false // since the last proof
 	for _, st := range m.plan.Steps {
 		t := m.types[st.Type]
+		if st.Applies(h) {
+			mounted = (mounted || t.Mounts) && !t.Proves
+			s.BootsInstaller[st.Name] = t.Resets && mounted
+		}
 		s.Installs = s.Installs || t.Mounts && st.Applies(h)
 		runs := st.Applies(h) && m.chosen[st.Name]
 		if runs && t.Resets {
@@ -562,7 +567,10 @@ func (m *Machine) again(l *lane, r *running, pause time.Duration, why *Problem) 
 	if why != nil { // a condition that does not hold yet is no retry
 		l.counts.Retried++
 	}
-	if r.task.Mode == ModeRun {
+	switch {
+	case why == nil:
+		m.emit(l, Event{Kind: Progressed, Step: r.step.Name, Type: r.step.Type, Attempt: r.task.Attempt, Text: reasonOf(r.last), Delay: Seconds(pause)})
+	case r.task.Mode == ModeRun:
 		m.emit(l, Event{Kind: Retried, Step: r.step.Name, Type: r.step.Type, Attempt: r.task.Attempt, Problem: why, Delay: Seconds(pause)})
 	}
 	m.act(l, r, pause)
@@ -650,6 +658,17 @@ func (m *Machine) met(r *running, scope schema.Scope) (bool, error) {
 	return !attribute.IsKnown() || !attribute.IsNull() && attribute.True(), nil
 }
 
+// reasonOf is why a look did not reach its goal, where the result tells.
+func reasonOf(result json.RawMessage) string {
+	var told struct {
+		Reason string `json:"reason"`
+	}
+	if json.Unmarshal(result, &told) != nil || told.Reason == "" {
+		return "not yet"
+	}
+	return told.Reason
+}
+
 // unmet explains a goal that was not reached, in the step's own words where its
 // result has a `reason` and what to do `next`.
 func unmet(r *running, result json.RawMessage) *Problem {
@@ -661,7 +680,7 @@ func unmet(r *running, result json.RawMessage) *Problem {
 	}
 	if json.Unmarshal(result, &told) == nil && told.Reason != "" {
 		p.Summary = fmt.Sprintf("Given up after %s: %s", r.spent.Round(time.Second), told.Reason)
-		p.Detail = told.Next + "."
+		p.Detail, p.Next = "", told.Next+"."
 	}
 	return p
 }

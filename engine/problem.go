@@ -16,14 +16,15 @@ import (
 type Problem struct {
 	Summary string `json:"summary"`
 	Detail  string `json:"detail,omitempty"`
-	At      string `json:"at,omitempty"` // file:line:column in the plan
+	Next    string `json:"next,omitempty"` // what to do about it
+	At      string `json:"at,omitempty"`   // file:line:column in the plan
 	Warning bool   `json:"warning,omitempty"`
 }
 
 // FromDiagnostic turns a diagnostic into data.
 func FromDiagnostic(d *hcl.Diagnostic) *Problem {
 	p := &Problem{Summary: d.Summary, Detail: d.Detail, Warning: d.Severity == hcl.DiagWarning}
-	if d.Subject != nil {
+	if d.Subject != nil && d.Subject.Start.Line > 0 {
 		p.At = place(*d.Subject)
 	}
 	return p
@@ -41,11 +42,11 @@ func problemOf(s *schema.Step, err error) *Problem {
 	var argument *schema.ArgumentError
 	switch {
 	case errors.As(err, &refusal):
-		p.Summary, p.Detail = "Refused: "+refusal.Reason, refusal.Next+"."
+		p.Summary, p.Next = "Refused: "+refusal.Reason, refusal.Next+"."
 	case errors.As(err, &argument):
 		p.At = place(argumentRange(s, argument.Path))
 	case step.Classify(err) == step.Unreachable:
-		p.Detail = "Check that the address is right, that the BMC is up, and that this machine may reach it."
+		p.Next = "Check that the address is right, that the BMC is up, and that this machine may reach it."
 	}
 	return p
 }

@@ -75,6 +75,10 @@ type localRun struct {
 func (r *localRun) handle(events []Event, actions []Action) {
 	for _, e := range events {
 		e.Time = r.Worker.Clock.Now()
+		if e.Kind == Progressed { // shown, not kept
+			r.Worker.Journal.Show(e)
+			continue
+		}
 		if err := r.Worker.Journal.Note(e); err != nil {
 			r.err = err
 		}

@@ -22,6 +22,12 @@ variable "image_name" {
   description = "installer image in the web server's folder"
 }
 
+variable "esxi_version" {
+  type        = string
+  default     = "7.0.3"
+  description = "version that must come up"
+}
+
 variable "web_server" {
   type        = string
   default     = "172.20.17.20"
@@ -136,5 +142,5 @@ step "wait" "installed" {
   retries     = 360
   delay       = "5s"
   until       = result.proven
-  failed_when = result.proven && result.version != "7.0.3"
+  failed_when = result.proven && result.version != var.esxi_version
 }

@@ -1,8 +1,11 @@
 package schema
 
 import (
+	"crypto/x509"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -125,6 +128,19 @@ func (l *loader) checkTLS(h *Host) {
 	}
 	if given != 1 {
 		l.problem(h.RangeOf("bmc.tls"), "Invalid tls", "Give exactly one of verify, fingerprint, ca_file and first_use.")
+	}
+	if t.CAFile != nil {
+		name := *t.CAFile
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(l.plan.Dir, name)
+		}
+		pem, err := os.ReadFile(name)
+		if err == nil && !x509.NewCertPool().AppendCertsFromPEM(pem) {
+			err = fmt.Errorf("%s holds no certificate in PEM form", name)
+		}
+		if err != nil {
+			l.problem(h.RangeOf("bmc.tls"), "Invalid tls", "ca_file: %v.", err)
+		}
 	}
 	if t.Fingerprint != nil && !sha256Pattern.MatchString(*t.Fingerprint) {
 		l.problem(h.RangeOf("bmc.tls"), "Invalid tls", "fingerprint: write \"sha256:\" and 64 hexadecimal digits.")

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -52,6 +53,7 @@ func (l *loader) functions() map[string]function.Function {
 		"dirname": text1(func(s string) (string, error) { return filepath.Dir(s), nil }),
 		"can":     l.canFunc(), "try": l.tryFunc(), "nonsensitive": nonsensitiveFunc, "sensitive": sensitiveFunc,
 	}
+	maps.Copy(table, smallFunctions)
 	files := &fileReader{roots: append([]string{l.plan.Dir}, l.in.AllowDir...), dir: l.plan.Dir, read: map[string]string{}}
 	table["file"] = openly(text1(files.text))
 	table["env"] = openly(l.envFunc(l.in.StandIn))
@@ -71,6 +73,78 @@ func text1(f func(string) (string, error)) function.Function {
 		},
 	})
 }
+
+// smallFunctions are Terraform's that go-cty does not have.
+var smallFunctions = map[string]function.Function{
+	"startswith":   test2(strings.HasPrefix),
+	"endswith":     test2(strings.HasSuffix),
+	"base64encode": text1(func(s string) (string, error) { return base64.StdEncoding.EncodeToString([]byte(s)), nil }),
+	"base64decode": text1(func(s string) (string, error) {
+		b, err := base64.StdEncoding.DecodeString(s)
+		return string(b), err
+	}),
+	"alltrue": fold(cty.List(cty.Bool), cty.Bool, cty.True, func(a, b cty.Value) cty.Value { return a.And(b) }),
+	"anytrue": fold(cty.List(cty.Bool), cty.Bool, cty.False, func(a, b cty.Value) cty.Value { return a.Or(b) }),
+	"sum":     fold(cty.List(cty.Number), cty.Number, cty.Zero, func(a, b cty.Value) cty.Value { return a.Add(b) }),
+	"one":     oneFunc,
+}
+
+// test2 makes a function of two strings that answers true or false.
+func test2(f func(string, string) bool) function.Function {
+	return function.New(&function.Spec{
+		Params: []function.Parameter{{Name: "text", Type: cty.String}, {Name: "part", Type: cty.String}},
+		Type:   function.StaticReturnType(cty.Bool),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			return cty.BoolVal(f(args[0].AsString(), args[1].AsString())), nil
+		},
+	})
+}
+
+// fold makes a function that joins the elements of a list.
+func fold(list, result cty.Type, start cty.Value, join func(a, b cty.Value) cty.Value) function.Function {
+	return function.New(&function.Spec{
+		Params: []function.Parameter{{Name: "list", Type: list}},
+		Type:   function.StaticReturnType(result),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			out := start
+			for _, v := range args[0].AsValueSlice() {
+				if v.IsNull() {
+					return cty.NilVal, errors.New("the list holds a null")
+				}
+				out = join(out, v)
+			}
+			return out, nil
+		},
+	})
+}
+
+// oneFunc is the only element of a list, or null where it is empty: the function by
+// which a plan picks the one disk.
+var oneFunc = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "list", Type: cty.DynamicPseudoType}},
+	Type: func(args []cty.Value) (cty.Type, error) {
+		t := args[0].Type()
+		switch {
+		case t.IsListType(), t.IsSetType():
+			return t.ElementType(), nil
+		case t.IsTupleType() && t.Length() == 1:
+			return t.TupleElementType(0), nil
+		case t.IsTupleType() && t.Length() == 0:
+			return cty.DynamicPseudoType, nil
+		}
+		return cty.NilType, errors.New("a list with one element, or none, is wanted")
+	},
+	Impl: func(args []cty.Value, t cty.Type) (cty.Value, error) {
+		switch elements := args[0].AsValueSlice(); len(elements) {
+		case 0:
+			return cty.NullVal(t), nil
+		case 1:
+			return elements[0], nil
+		default:
+			return cty.NilVal, fmt.Errorf("the list has %d elements, one is wanted", len(elements))
+		}
+	},
+})
 
 // openly refuses a sensitive argument: as the name of a file or variable it would
 // show in every error.

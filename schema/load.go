@@ -151,6 +151,11 @@ func (l *loader) parse(paths []string) (blocks hcl.Blocks, readable bool) {
 	parser := hclparse.NewParser()
 	readable = true
 	for _, name := range files {
+		if strings.HasSuffix(name, ".json") {
+			l.problem(hcl.Range{Filename: name}, "Cannot read the plan", "This version reads plans in HCL, not in JSON.")
+			readable = false
+			continue
+		}
 		source, err := readSource(name)
 		if err != nil {
 			l.problem(hcl.Range{Filename: name}, "Cannot read the plan", "%v.", err)
@@ -503,7 +508,7 @@ func distinct(diags hcl.Diagnostics) hcl.Diagnostics {
 	for _, d := range diags {
 		key := d.Summary + d.Detail
 		if d.Subject != nil {
-			key += d.Subject.String()
+			key += position(*d.Subject)
 		}
 		if !seen[key] {
 			out = append(out, d)

@@ -34,6 +34,10 @@ func (a *app) validateCommand() *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			made := &secrets{}
 			p, diags := schema.Load(args, schema.Input{Set: f.set, Files: f.files, Environ: os.LookupEnv, AllowDir: f.allowRead, StandIn: made.secret}, known())
+			if !diags.HasErrors() && len(p.Steps) > 0 {
+				_, more := engine.New(p, stepTypes(), engine.Options{})
+				diags = append(diags, more...)
+			}
 			if asJSON {
 				if err := view.DiagnosticsJSON(a.streams.Out, diags, p.Files); err != nil {
 					return err
@@ -240,7 +244,11 @@ func (r listRow) MarshalJSON() ([]byte, error) {
 	parts := make([]string, len(r))
 	for i, cell := range r {
 		key, _ := json.Marshal(cell[0])
-		value, err := json.Marshal(cell[1])
+		var content any = cell[1]
+		if slices.Contains([]string{"tags", "groups", "steps"}, cell[0]) { // lists
+			content = strings.FieldsFunc(cell[1], func(r rune) bool { return r == ',' })
+		}
+		value, err := json.Marshal(content)
 		if err != nil {
 			return nil, err
 		}

@@ -37,7 +37,7 @@ func Main() int {
 	case errors.As(err, &exit):
 		return int(exit)
 	}
-	fmt.Fprintf(a.streams.Err, "esxiplan: %v\n", err)
+	a.sayBefore(err.Error())
 	return engine.ExitUsage
 }
 

@@ -212,10 +212,11 @@ func (s *stage) webServer(baseURL string, table map[string]string) error {
 }
 
 func (s *stage) note() string {
+	text := "simulated machines, whose certificates are not checked"
 	if len(s.remarks) == 0 {
-		return "simulated machines"
+		return text
 	}
-	return "simulated machines; stand-ins: " + strings.Join(s.remarks, "; ")
+	return text + "; stand-ins: " + strings.Join(s.remarks, "; ")
 }
 
 // speedFor keeps a rehearsal short without outrunning two cores.
@@ -263,6 +264,9 @@ func faultHelp() string {
 
 func (a *app) rehearse(paths []string, f *runFlags, faults, profiles []string, speed float64) error {
 	a.jsonl = f.output == "jsonl"
+	if speed < 0 {
+		return fmt.Errorf("--speed takes a number above 0, not %g", speed)
+	}
 	made := &secrets{}
 	p, err := a.load(paths, &f.planFlags, made.secret)
 	if err != nil {

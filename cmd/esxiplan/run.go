@@ -153,6 +153,9 @@ func (e *execution) refuse(err error) error {
 }
 
 func (e *execution) prepare() (*engine.Machine, error) {
+	if e.flags.forks < 1 {
+		return nil, fmt.Errorf("--forks takes a number of hosts, 1 or more, not %d", e.flags.forks)
+	}
 	if _, err := view.New(e.flags.output, e.streams); err != nil {
 		return nil, err
 	}
@@ -168,12 +171,14 @@ func (e *execution) prepare() (*engine.Machine, error) {
 // servesLongEnough refuses a run that mounts images which it stops serving
 // before anybody could have booted them.
 func (e *execution) servesLongEnough(m *engine.Machine) error {
-	if e.plan.Media == nil || e.plan.Media.Listen == nil || e.flags.dry {
+	if e.plan.Media == nil || e.plan.Media.Listen == nil {
 		return nil
 	}
 	inserts, waits := false, false
 	for _, s := range m.Steps() {
-		inserts = inserts || s.Type == "insert"
+		for _, build := range e.plan.Steps {
+			inserts = inserts || s.Type == "insert" && build.Type == "build_iso" && s.RefersTo("step", build.Name)
+		}
 		waits = waits || s.Type == "wait"
 	}
 	if inserts && !waits {

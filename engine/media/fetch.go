@@ -76,6 +76,9 @@ func (f *fetcher) do(ctx context.Context, method, url, ranges string) (fetched, 
 		want = http.StatusPartialContent
 	}
 	resp, err := f.client.Do(req)
+	if ctx.Err() != nil {
+		return fetched{}, ctx.Err()
+	}
 	if err != nil {
 		return fetched{}, &ErrFetch{url, err.Error(), false}
 	}

@@ -276,7 +276,7 @@ func (l *Library) Publish(ctx context.Context, r Request, record Record) (Publis
 		l.remember(e.URL, image)
 		return e.published(false), nil
 	}
-	if err := record(ctx, Write{"publish", "image", old.URL, e.URL}); err != nil {
+	if err := record(ctx, Write{Action: "publish", Target: "image", Old: old.URL, New: e.URL}); err != nil {
 		return Published{}, err
 	}
 	if err := l.replace(old, e, image); err != nil {

@@ -47,6 +47,7 @@ type Reads struct {
 // Write is a change that a store is about to make.
 type Write struct {
 	Action, Target, Old, New string
+	Detail                   string // in a dry run: the kickstart, without its password
 }
 
 // Record makes a write durable before it happens; when it fails, nothing is written.

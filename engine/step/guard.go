@@ -203,6 +203,9 @@ func (g *guarded) checkReset(ctx context.Context) error {
 	if err := use.Refuse(h); err != nil {
 		return err
 	}
+	if h.Settings.BootsInstaller[h.attempt.Step()] && !installs {
+		return &Refusal{"medium", "nothing of ours is mounted for this host and no boot source is set, so it would only boot its disk again", "Run the steps before this one (insert, one_time_boot), then restart"}
+	}
 	g.before, g.installing, g.passed = &use.Before, installs, h.attempt.Step()
 	if h.ESXi != nil {
 		h.ESXi.Close() // its session would die with the machine

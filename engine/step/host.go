@@ -35,6 +35,7 @@ type Write struct {
 	Repeat  bool      `json:"repeat,omitempty"`  // the same write in another form
 	Boots   bool      `json:"boots,omitempty"`   // part of a restart
 	Refused bool      `json:"refused,omitempty"` // the write recorded before this one was answered by a refusal: it did not happen
+	Detail  string    `json:"detail,omitempty"`  // in a dry run: the kickstart
 	Before  *Snapshot `json:"before,omitempty"`  // of a reset: what answered on the ESXi address
 }
 
@@ -94,11 +95,13 @@ type Attempt interface {
 
 // Settings are a run's answers to the guards.
 type Settings struct {
-	Again       bool // reset although the last reset is still open
-	DryRun      bool
-	KeepMedia   bool // leave the image where it is after the proof
-	Installs    bool // the plan mounts media for this host: a reset can start an installer
-	WaitFollows bool // a wait comes after, so an override that cannot clear itself will be cleared
+	Again     bool // reset although the last reset is still open
+	DryRun    bool
+	KeepMedia bool // leave the image where it is after the proof
+	Installs  bool // the plan mounts media for this host: a reset can start an installer
+	// BootsInstaller are the steps whose restart is to boot what earlier steps mount.
+	BootsInstaller map[string]bool
+	WaitFollows    bool // a wait comes after, so an override that cannot clear itself will be cleared
 }
 
 // Host is what a step may touch.
@@ -162,7 +165,7 @@ func (h *Host) RecordBMC(ctx context.Context, w bmc.Write) error {
 
 // RecordMedia records a write of the media door.
 func (h *Host) RecordMedia(ctx context.Context, w media.Write) error {
-	return h.attempt.Record(ctx, Write{Door: "media", Action: w.Action, Target: w.Target, Old: w.Old, New: w.New})
+	return h.attempt.Record(ctx, Write{Door: "media", Action: w.Action, Target: w.Target, Old: w.Old, New: w.New, Detail: w.Detail})
 }
 
 // Progress tells how far something long has come; total 0 is unknown.

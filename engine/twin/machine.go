@@ -96,7 +96,7 @@ func profileName(h *schema.Host, profiles map[string]string) string {
 		return name
 	}
 	if h.Vendor == "auto" {
-		return "dell"
+		return bmcsim.Profiles()[0].Name
 	}
 	return h.Vendor
 }

@@ -59,13 +59,7 @@ func (p *plain) line(e engine.Event) string {
 		}
 		return t.dim.Render("  ") + p.write(e)
 	case engine.Retried:
-		why := "not yet"
-		if e.Problem != nil {
-			why = e.Problem.Summary
-		} else {
-			return "" // an `until` that is not met yet is no news
-		}
-		return fmt.Sprintf("%s: %s, attempt %d in %s", e.Step, why, e.Attempt, short(time.Duration(e.Delay)))
+		return fmt.Sprintf("%s: %s, attempt %d in %s", e.Step, e.Problem.Summary, e.Attempt, short(time.Duration(e.Delay)))
 	case engine.Warned:
 		text := e.Text
 		if room := p.s.Width - p.board.hostWidth - 3; p.s.Width > 0 && room > 20 {

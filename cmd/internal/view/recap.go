@@ -193,7 +193,10 @@ func (b *board) explain(s *Streams, t theme, r *row) {
 	for _, e := range r.bad {
 		say(s, "    ", t.bad.Render(e.Step)+": "+e.Problem.Summary)
 		if e.Problem.Detail != "" {
-			say(s, "    ", "next: "+e.Problem.Detail)
+			say(s, "    ", e.Problem.Detail)
+		}
+		if e.Problem.Next != "" {
+			say(s, "    ", "next: "+e.Problem.Next)
 		}
 		if e.Problem.At != "" {
 			say(s, "    ", t.dim.Render("at "+e.Problem.At))
@@ -262,6 +265,13 @@ func (b *board) writes(s *Streams, t theme) {
 				risk = " [" + string(e.Write.Risk) + "]"
 			}
 			fmt.Fprintf(s.Out, "  %s: %s %s: %s %s %s%s\n", e.Step, e.Write.Action, e.Write.Target, orEmpty(e.Write.Old), t.arrow, orEmpty(e.Write.New), t.warn.Render(risk))
+			for line := range strings.Lines(e.Write.Detail) {
+				if strings.HasPrefix(line, "%pre") {
+					fmt.Fprintln(s.Out, t.dim.Render("      %pre … (the script that finds the disk, or stops)"))
+					break
+				}
+				fmt.Fprintln(s.Out, t.dim.Render("      "+strings.TrimSuffix(line, "\n")))
+			}
 		}
 	}
 }

@@ -1,0 +1,74 @@
+package bmc
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/pem"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// pins are those of one process.
+type pins map[string]string
+
+func (p pins) Pin(address string) (string, bool) { f, ok := p[address]; return f, ok }
+func (p pins) SetPin(address, fingerprint string) error {
+	p[address] = fingerprint
+	return nil
+}
+
+// TestTrust tries every form of tls against a real handshake.
+func TestTrust(t *testing.T) {
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write([]byte("{}")) }))
+	defer s.Close()
+	sum := sha256.Sum256(s.Certificate().Raw)
+	right := hex.EncodeToString(sum[:])
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	known := pins{}
+	for _, c := range []struct {
+		name  string
+		trust Trust
+		want  string // "" is success
+	}{
+		{"default", Trust{}, "not trusted"}, {"off", Trust{Off: true}, ""}, {"ca_file", Trust{CAFile: ca}, ""},
+		{"fingerprint", Trust{Fingerprint: "sha256:" + right}, ""}, {"upper case", Trust{Fingerprint: strings.ToUpper(right)}, ""}, {"wrong fingerprint", Trust{Fingerprint: strings.Repeat("0", 64)}, "pins sha256:"},
+		{"first use", Trust{FirstUse: known}, ""}, {"second use", Trust{FirstUse: known}, ""}, {"another on second use", Trust{FirstUse: pins{s.URL: "aa"}}, "on first use it was"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r, err := newRedfish(Options{Address: s.URL, Trust: c.trust})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = r.request(t.Context(), http.MethodGet, "/redfish/v1/", nil, nil)
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+	if known[s.URL] != right {
+		t.Errorf("pinned %v", known)
+	}
+}
+
+// TestDryRunCannotWrite: the transport itself refuses.
+func TestDryRunCannotWrite(t *testing.T) {
+	asked := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { asked++ }))
+	defer s.Close()
+	r, err := newRedfish(Options{Address: s.URL, ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, method := range []string{"POST", "PATCH", "PUT", "DELETE"} {
+		if _, err := r.request(t.Context(), method, "/redfish/v1/Systems/1", map[string]string{}, nil); err == nil || asked != 0 {
+			t.Errorf("%s went out: %v", method, err)
+		}
+	}
+}
