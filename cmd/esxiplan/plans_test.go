@@ -69,23 +69,31 @@ func TestJenkinsfile(t *testing.T) {
 	}
 }
 
-// TestDocExamplesLoad loads the example of every step's documentation in a plan.
-func TestDocExamplesLoad(t *testing.T) {
+// TestDocExamplesRun puts the example of every step's documentation into a whole
+// plan, in the place of its like, and rehearses it.
+func TestDocExamplesRun(t *testing.T) {
+	t.Parallel()
 	example := regexp.MustCompile("(?s)```hcl\n(.*?)```")
 	for _, typ := range stepTypes() {
 		t.Run(typ.Name, func(t *testing.T) {
+			t.Parallel()
 			m := example.FindStringSubmatch(typ.Doc)
 			if m == nil {
 				t.Fatal("no example")
 			}
-			plan := fleetPlan(3, `listen = "127.0.0.1:0"`)
-			plan = plan[:strings.Index(plan, `step "precheck"`)] + m[1]
+			like := regexp.MustCompile(`(?s)step "` + typ.Name + `" "\w+" \{(\n.*?\n\}|[^\n]*\})\n`)
+			plan := strings.Replace(fleetPlan(1, `listen = "127.0.0.1:0"`), "8.0U3-24022510", "7.0U3d-19482537", 1)
+			if len(like.FindAllString(plan, -1)) != 1 {
+				t.Fatal("the plan has no such step to replace")
+			}
 			name := filepath.Join(t.TempDir(), "example.hcl")
-			if err := os.WriteFile(name, []byte(plan), 0o600); err != nil {
+			if err := os.WriteFile(name, []byte(like.ReplaceAllLiteralString(plan, m[1])), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if _, diags := schema.Load([]string{name}, schema.Input{}, known()); diags.HasErrors() {
-				t.Error(diags)
+			c := exec.Command(os.Args[0], "rehearse", name, "--speed", "200")
+			c.Env = append(os.Environ(), "ESXIPLAN_AS_COMMAND=1")
+			if out, err := c.CombinedOutput(); err != nil || !strings.Contains(string(out), "1 proven installed") {
+				t.Errorf("%v\n%s", err, out)
 			}
 		})
 	}
