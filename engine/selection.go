@@ -120,7 +120,7 @@ func (s Selection) hosts(p *schema.Plan) ([]*schema.Host, hcl.Diagnostics) {
 			}
 		}
 		if len(found) == 0 {
-			diags = append(diags, usage("Unknown host", "--limit: no host or group matches %q%s", name, schema.DidYouMean(name, hostNames(p))))
+			diags = append(diags, usage("Unknown host", "--limit: no host or group matches %q%s", name, schema.DidYouMean(name, HostNames(p))))
 		}
 		for _, h := range all {
 			switch {
@@ -163,7 +163,8 @@ func matchesHost(h *schema.Host, pattern string) bool {
 	return name || group
 }
 
-func hostNames(p *schema.Plan) []string {
+// HostNames lists what --limit can name: groups and hosts.
+func HostNames(p *schema.Plan) []string {
 	var names []string
 	for _, g := range p.Groups {
 		names = append(names, g.Name)

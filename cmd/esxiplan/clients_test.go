@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -12,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -72,7 +70,6 @@ func plainImage(t *testing.T) []byte {
 // serveOne starts esxiplan sim for one host and returns where BMC and ESXi are.
 func serveOne(t *testing.T, profile string) (bmc, esxi string) {
 	t.Helper()
-	dir := t.TempDir()
 	vendor, _, _ := strings.Cut(profile, "/")
 	plan := fmt.Sprintf(`plan "plain" {}
 group "g" {
@@ -91,30 +88,12 @@ group "g" {
 }
 step "precheck" "look" {}
 `, vendor)
-	if err := os.WriteFile(filepath.Join(dir, "plain.hcl"), []byte(plan), 0o600); err != nil {
+	sim := simulatePlan(t, plan, "--speed", "2000", "--profile", "one="+profile)
+	f, err := readSimFile(filepath.Join(sim.dir, "sim.json"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	c := exec.Command(os.Args[0], "sim", "plain.hcl", "--speed", "2000", "--profile", "one="+profile)
-	c.Dir, c.Env = dir, append(os.Environ(), "ESXIPLAN_AS_COMMAND=1")
-	var out bytes.Buffer
-	c.Stdout, c.Stderr = &out, &out
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		c.Process.Signal(syscall.SIGTERM)
-		c.Wait()
-	})
-	for range 200 {
-		b, err := os.ReadFile(filepath.Join(dir, "sim.json"))
-		var f simFile
-		if err == nil && json.Unmarshal(b, &f) == nil {
-			return "https://" + f.Addresses["198.51.100.1:443"], "https://" + f.Addresses["192.0.2.11:443"]
-		}
-		pause()
-	}
-	t.Fatalf("esxiplan sim did not start: %s", out.String())
-	return "", ""
+	return "https://" + f.Addresses["198.51.100.1:443"], "https://" + f.Addresses["192.0.2.11:443"]
 }
 
 // answers waits for the API of the installed system, as any monitoring would.

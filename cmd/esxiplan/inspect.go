@@ -49,7 +49,7 @@ func (a *app) validateCommand() *cobra.Command {
 				return exitCode(engine.ExitUsage)
 			}
 			if !asJSON {
-				fmt.Fprintf(a.streams.Out, "plan %q is valid: %d hosts, %d steps\n", p.Name, len(p.Hosts()), len(p.Steps))
+				fmt.Fprintf(a.streams.Out, "plan %q is valid: hosts %d, steps %d\n", p.Name, len(p.Hosts()), len(p.Steps))
 			}
 			return nil
 		},

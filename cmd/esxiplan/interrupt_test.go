@@ -23,8 +23,13 @@ type simulated struct {
 
 func simulate(t *testing.T, hosts int, flags ...string) *simulated {
 	t.Helper()
+	return simulatePlan(t, fleetPlan(hosts, "directory = \"media\"\n  url = \"http://203.0.113.1/iso\""), flags...)
+}
+
+func simulatePlan(t *testing.T, plan string, flags ...string) *simulated {
+	t.Helper()
 	s := &simulated{t, t.TempDir()}
-	if err := os.WriteFile(filepath.Join(s.dir, "fleet.hcl"), []byte(fleetPlan(hosts, "directory = \"media\"\n  url = \"http://203.0.113.1/iso\"")), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(s.dir, "fleet.hcl"), []byte(plan), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c := s.command(append([]string{"sim", "fleet.hcl", "--log", "log.jsonl"}, flags...)...)

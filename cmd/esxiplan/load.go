@@ -45,16 +45,7 @@ func (f *planFlags) addSelection(c *cobra.Command) {
 	c.Flags().StringVar(&f.selection.StartAt, "start-at", "", "name of the first step")
 	c.RegisterFlagCompletionFunc("tags", f.complete(engine.Tags))
 	c.RegisterFlagCompletionFunc("skip-tags", f.complete(engine.Tags))
-	c.RegisterFlagCompletionFunc("limit", f.complete(func(p *schema.Plan) []string {
-		var names []string
-		for _, g := range p.Groups {
-			names = append(names, g.Name)
-			for _, h := range g.Hosts {
-				names = append(names, h.Name)
-			}
-		}
-		return names
-	}))
+	c.RegisterFlagCompletionFunc("limit", f.complete(engine.HostNames))
 }
 
 // complete offers words from the plan on the command line. Secrets that nobody

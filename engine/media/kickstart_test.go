@@ -57,6 +57,9 @@ func TestKickstartRefusesWhatQuotingCannotCarry(t *testing.T) {
 func TestResolver(t *testing.T) {
 	shell, err := exec.LookPath("sh")
 	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("there is no shell, which CI must have")
+		}
 		t.Skip("there is no shell")
 	}
 	devices := map[string]string{ // name → model

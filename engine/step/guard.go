@@ -111,9 +111,6 @@ func (g *guarded) checkPower(ctx context.Context, r bmc.Reset) error {
 		return &Refusal{"protected", "the plan says protected = true for this host", "Remove protected where the host may be installed anew"}
 	}
 	switch {
-	case g.booting && h.resetBegun():
-		g.installing = g.mayInstall()
-		return nil
 	case g.booting:
 		return g.checkReset(ctx)
 	case r.Type == bmc.ResetForceOff && h.Settings.Installs:
@@ -162,17 +159,6 @@ func CheckIdentity(h *Host, id bmc.Identity) error {
 			"Correct serial or address in the plan: this may be another machine"}
 	}
 	return nil
-}
-
-// resetBegun reports that this step has already begun its restart: guards were
-// passed then, and the machine may be half-way.
-func (h *Host) resetBegun() bool {
-	for _, w := range h.Written() {
-		if w.Boots {
-			return true
-		}
-	}
-	return false
 }
 
 // checkReset is the guard before a reset that can start an installer.
