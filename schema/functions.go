@@ -195,7 +195,7 @@ func (l *loader) envFunc(standIn func(string) string) function.Function {
 					return cty.StringVal(text).Mark(Sensitive), nil
 				}
 			}
-			if standIn != nil {
+			if standIn != nil && standIn(name) != "" {
 				return cty.StringVal(standIn(name)).Mark(Sensitive), nil
 			}
 			return cty.NilVal, fmt.Errorf("the environment variable %s is not set; export it, or give a default with try(env(%q), …)", name, name)

@@ -23,7 +23,7 @@ type Input struct {
 	Files    []string                         // variable files
 	Environ  func(name string) (string, bool) // nil: no environment
 	Ask      func(v *Variable) (string, error)
-	StandIn  func(name string) string // stands in for secrets that nobody gave; nil in real runs
+	StandIn  func(name string) string // stands in for secrets that nobody gave, "" for none; nil in real runs
 	AllowDir []string                 // further folders below which file() may read
 }
 

@@ -161,8 +161,11 @@ func (l *loader) givenValues() map[string]given {
 	return out
 }
 
-// resolve finds the variable's value: -e, variable files, environment, default,
-// the person at the terminal, in this order.
+// standsIn reports whether something stands in for a secret that nobody gave.
+func (l *loader) standsIn(name string) bool { return l.in.StandIn != nil && l.in.StandIn(name) != "" }
+
+// resolve finds the variable's value: -e, variable files, environment, default, a
+// stand-in, the person at the terminal, in this order.
 func (l *loader) resolve(v *Variable, values map[string]given) {
 	g, ok := values[v.Name]
 	if name := "ESXIPLAN_VAR_" + v.Name; !ok && l.in.Environ != nil {
@@ -174,6 +177,8 @@ func (l *loader) resolve(v *Variable, values map[string]given) {
 		l.accept(v, g)
 	case v.Default != cty.NilVal:
 		v.Value, v.Origin = v.Default, "default"
+	case v.Sensitive && l.standsIn("ESXIPLAN_VAR_"+v.Name):
+		l.accept(v, given{value: standIn(v.Type, l.in.StandIn("ESXIPLAN_VAR_"+v.Name)), origin: "a stand-in", at: v.Range})
 	case l.in.Ask != nil:
 		text, err := l.in.Ask(v)
 		if err != nil {
@@ -181,8 +186,6 @@ func (l *loader) resolve(v *Variable, values map[string]given) {
 			return
 		}
 		l.accept(v, given{text: text, origin: "the terminal", at: v.Range})
-	case l.in.StandIn != nil && v.Sensitive:
-		l.accept(v, given{value: standIn(v.Type, l.in.StandIn("ESXIPLAN_VAR_"+v.Name)), origin: "a stand-in", at: v.Range})
 	default:
 		l.problem(v.Range, "No value for a variable", "Variable %q has no default. Give it by -e %[1]s=…, --var-file or the environment variable ESXIPLAN_VAR_%[1]s.", v.Name)
 	}

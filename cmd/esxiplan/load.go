@@ -76,7 +76,7 @@ func known() schema.Known {
 // nobody gave; nil in runs on real machines.
 func (a *app) load(paths []string, f *planFlags, standIn func(string) string) (*schema.Plan, error) {
 	in := schema.Input{Set: f.set, Files: f.files, Environ: os.LookupEnv, AllowDir: f.allowRead, StandIn: standIn}
-	if standIn == nil && term.IsTerminal(int(a.in.Fd())) {
+	if term.IsTerminal(int(a.in.Fd())) {
 		in.Ask = a.ask
 	}
 	p, diags := schema.Load(paths, in, known())
