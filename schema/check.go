@@ -18,6 +18,7 @@ var (
 	vmnicPattern    = regexp.MustCompile(`^vmnic[0-9]+$`)
 	hostnamePattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$`)
 	diskNamePattern = regexp.MustCompile(`^(naa|eui|t10|mpx|vml)\.[!-~]+$`)
+	licensePattern  = regexp.MustCompile(`^([0-9A-Z]{5}-){4}[0-9A-Z]{5}$`)
 	sha256Pattern   = regexp.MustCompile(`^(sha256:)?([0-9a-fA-F]{64}|([0-9a-fA-F]{2}:){31}[0-9a-fA-F]{2})$`)
 )
 
@@ -175,10 +176,23 @@ func (l *loader) checkESXi(h *Host) {
 	if err := checkDisk(x.Disk); err != nil {
 		l.problem(h.RangeOf("esxi.disk"), "Invalid disk", "esxi.disk: %v.", err)
 	}
+	for _, d := range x.Wipe {
+		if err := checkDisk(&d); err != nil {
+			l.problem(h.RangeOf("esxi.wipe"), "Invalid disk", "esxi.wipe: %v.", err)
+		} else if x.Disk != nil && d.String() == x.Disk.String() {
+			l.problem(h.RangeOf("esxi.wipe"), "Invalid disk", "esxi.wipe: %s is the disk of the installation, which is overwritten anyway.", d.String())
+		}
+	}
+	if x.LicenseKey != nil && !licensePattern.MatchString(x.LicenseKey.Reveal()) {
+		l.problem(h.RangeOf("esxi.license_key"), "Invalid license key", "esxi.license_key: this is not of the form XXXXX-XXXXX-XXXXX-XXXXX-XXXXX.")
+	}
 }
 
 func (l *loader) checkNetwork(h *Host) {
 	x := h.ESXi
+	if x.DHCP != nil && *x.DHCP {
+		return // the server's affair
+	}
 	if x.Netmask == nil {
 		return
 	}
@@ -259,10 +273,24 @@ func (l *loader) checkRequirements() {
 				continue
 			}
 			for _, path := range l.plan.known.Steps[s.Type].Requires {
-				if !h.Has(path) {
+				if path == "esxi.network" {
+					l.checkHasNetwork(h, s)
+				} else if !h.Has(path) {
 					l.problem(h.Range, "Missing argument", "Host %q needs %s for step %q (%s at %s).", h.Name, path, s.Name, s.Type, position(s.Range))
 				}
 			}
+		}
+	}
+}
+
+// checkHasNetwork demands what a static network needs, or DHCP.
+func (l *loader) checkHasNetwork(h *Host, s *Step) {
+	if h.ESXi == nil || h.ESXi.DHCP != nil && *h.ESXi.DHCP {
+		return
+	}
+	for _, path := range []string{"esxi.netmask", "esxi.gateway"} {
+		if !h.Has(path) {
+			l.problem(h.Range, "Missing argument", "Host %q needs %s for step %q (%s at %s), or esxi.dhcp = true.", h.Name, path, s.Name, s.Type, position(s.Range))
 		}
 	}
 }

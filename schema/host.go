@@ -273,7 +273,7 @@ func (e *hostEvaluation) value(hasESXi bool) cty.Value {
 
 var esxiScope = cty.Object(map[string]cty.Type{
 	"address": cty.String, "netmask": cty.String, "gateway": cty.String, "hostname": cty.String, "nic": cty.String,
-	"nameservers": cty.List(cty.String), "vlan": cty.Number, "root_password": cty.String,
+	"nameservers": cty.List(cty.String), "vlan": cty.Number, "dhcp": cty.Bool, "root_password": cty.String,
 	"disk": cty.Object(map[string]cty.Type{"model": cty.String, "serial": cty.String, "wwn": cty.String, "name": cty.String}),
 })
 
@@ -298,7 +298,7 @@ func esxiValue(x *ESXi) cty.Value {
 	}
 	return cty.ObjectVal(map[string]cty.Value{
 		"address": cty.StringVal(x.Address), "netmask": optional(x.Netmask), "gateway": optional(x.Gateway),
-		"hostname": cty.StringVal(x.HostName()), "nic": optional(x.NIC), "nameservers": servers, "vlan": vlan,
+		"hostname": cty.StringVal(x.HostName()), "nic": optional(x.NIC), "nameservers": servers, "vlan": vlan, "dhcp": cty.BoolVal(x.DHCP != nil && *x.DHCP),
 		"root_password": optionalString(x.RootPassword.Reveal()).Mark(Sensitive), "disk": disk,
 	})
 }

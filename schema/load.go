@@ -317,14 +317,21 @@ func (l *loader) media(b *hcl.Block) {
 	}
 	l.plan.Media = m
 	switch {
-	case (m.Directory == nil) == (m.Listen == nil):
-		l.problem(b.DefRange, "Invalid media block", "Give either directory and url (files for a web server that you have), or listen (this run serves the images itself).")
+	case (m.Directory == nil) == !m.Serves():
+		l.problem(b.DefRange, "Invalid media block", "Give either directory and url (files for a web server that you have), or listen or listen_tls (this run serves the images itself).")
 	case m.Directory != nil && m.URL == nil:
 		l.problem(b.DefRange, "Missing argument", "With directory, url is required: the address under which BMCs find that folder.")
+	case m.Directory == nil && m.Store == "overlay":
+		l.problem(b.DefRange, "Invalid media block", "store = \"overlay\" belongs to directory; what this run serves itself is never more than an overlay.")
+	case (m.Certificate == nil) != (m.Key == nil) || m.Certificate != nil && m.ListenTLS == nil:
+		l.problem(b.DefRange, "Invalid media block", "certificate and key go together, and with listen_tls.")
 	}
-	if m.Listen != nil {
-		if _, port, err := net.SplitHostPort(*m.Listen); err != nil || port == "" {
-			l.problem(b.DefRange, "Invalid media block", "listen: %q is not an address with a port, such as \"0.0.0.0:8090\".", *m.Listen)
+	for name, address := range map[string]*string{"listen": m.Listen, "listen_tls": m.ListenTLS} {
+		if address == nil {
+			continue
+		}
+		if _, port, err := net.SplitHostPort(*address); err != nil || port == "" {
+			l.problem(b.DefRange, "Invalid media block", "%s: %q is not an address with a port, such as \"0.0.0.0:8090\".", name, *address)
 		}
 	}
 	if m.URL != nil {

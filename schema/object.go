@@ -180,12 +180,42 @@ func (a *Argument) Conform(v cty.Value) (cty.Value, error) {
 	if a.Object != nil && a.Type.IsObjectType() {
 		return a.Object.Conform(v)
 	}
+	if a.Object != nil && a.Type.IsListType() {
+		return a.conformList(v)
+	}
 	v, _ = v.UnmarkDeep()
 	converted, err := convert.Convert(v, a.Type)
 	if err != nil {
 		return cty.NilVal, fmt.Errorf("a %s is wanted, but this is %s", a.Type.FriendlyName(), v.Type().FriendlyName())
 	}
 	return converted, a.allowed(converted)
+}
+
+// conformList conforms the objects of a list one by one.
+func (a *Argument) conformList(v cty.Value) (cty.Value, error) {
+	v, marks := v.Unmark()
+	if t := v.Type(); !t.IsTupleType() && !t.IsListType() && !t.IsSetType() {
+		if !v.IsKnown() {
+			return cty.UnknownVal(a.Type), nil
+		}
+		return cty.NilVal, fmt.Errorf("a list of objects is wanted, with the attributes %s", quoted(a.Object.Names()))
+	}
+	if !v.IsKnown() {
+		return cty.UnknownVal(a.Type), nil
+	}
+	var out []cty.Value
+	for it := v.ElementIterator(); it.Next(); {
+		_, element := it.Element()
+		conformed, err := a.Object.Conform(element.WithMarks(marks))
+		if err != nil {
+			return cty.NilVal, err
+		}
+		out = append(out, conformed)
+	}
+	if len(out) == 0 {
+		return cty.ListValEmpty(a.Type.ElementType()), nil
+	}
+	return cty.ListVal(out), nil
 }
 
 // absent is the value of an argument that was left out or set to null.

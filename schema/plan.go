@@ -70,11 +70,18 @@ type Image struct {
 
 // Media says how BMCs fetch what build_iso makes.
 type Media struct {
-	Directory *string   `json:"directory" doc:"Folder into which images are published, for a web server that serves it."`
-	URL       *string   `json:"url" doc:"Where BMCs find the published images: the address of that folder, or of this run's own server."`
-	Listen    *string   `json:"listen" doc:"Address and port on which this run serves the images itself, such as \"0.0.0.0:8090\"."`
-	Range     hcl.Range `json:"-"`
+	Directory   *string   `json:"directory" doc:"Folder into which images are published, for a web server that serves it."`
+	URL         *string   `json:"url" doc:"Where BMCs find the published images: the address of that folder, or of this run's own server."`
+	Store       string    `json:"store" enum:"file overlay" default:"file" doc:"What the folder holds for each host: a whole image, or only what lies over the source (a few KB, which esxiplan serve DIR alone can serve)."`
+	Listen      *string   `json:"listen" doc:"Address and port on which this run serves the images itself by HTTP, such as \"0.0.0.0:8090\"."`
+	ListenTLS   *string   `json:"listen_tls" doc:"The same by HTTPS, instead of listen or beside it."`
+	Certificate *string   `json:"certificate" doc:"Certificate for listen_tls, PEM. Default: one that this machine makes itself."`
+	Key         *string   `json:"key" doc:"Key of that certificate, PEM."`
+	Range       hcl.Range `json:"-"`
 }
+
+// Serves reports whether the run serves its images itself.
+func (m *Media) Serves() bool { return m.Listen != nil || m.ListenTLS != nil }
 
 // Group is a set of hosts with shared defaults.
 type Group struct {
@@ -128,6 +135,7 @@ type TLS struct {
 // ESXi is the system to be installed.
 type ESXi struct {
 	Address      string   `json:"address" doc:"Management IP address."`
+	DHCP         *bool    `json:"dhcp" doc:"true: the installed system asks a DHCP server, which must give it this address; netmask, gateway, nameservers and hostname are then the server's affair."`
 	Netmask      *string  `json:"netmask" doc:"Netmask of the management network, such as \"255.255.240.0\"."`
 	Gateway      *string  `json:"gateway" doc:"Default gateway; lies in the same network."`
 	Nameservers  []string `json:"nameservers" doc:"DNS servers; ESXi uses the first two."`
@@ -135,6 +143,8 @@ type ESXi struct {
 	VLAN         *int     `json:"vlan" doc:"VLAN id of the management network, 0 to 4095."`
 	NIC          *string  `json:"nic" doc:"Management NIC: a MAC address (it can be checked) or vmnicN (it cannot)."`
 	Disk         *Disk    `json:"disk" doc:"The disk to install on."`
+	Wipe         []Disk   `json:"wipe" doc:"Further disks to clear, each named like disk. They lose everything."`
+	LicenseKey   *Secret  `json:"license_key" doc:"Serial number of ESXi, XXXXX-XXXXX-XXXXX-XXXXX-XXXXX (before 9.0; later hosts get it from vCenter)."`
 	RootPassword Secret   `json:"root_password" default:"-" doc:"Password of root; reaches the medium only as a salted hash."`
 	Current      *Login   `json:"current" doc:"Login of the ESXi that runs there now, to see whether it is in use."`
 }

@@ -21,15 +21,15 @@ var levels = map[string][]string{
 	"schema":            {},
 	"engine/bmc":        {},
 	"engine/esxi":       {},
-	"engine/media":      {},
+	"engine/media":      {"engine/media/iso", "engine/media/isocheck", "engine/media/kickstart"}, // its own rooms
 	"engine/bmc/*":      {"engine/bmc"},
 	"engine/esxi/*":     {"engine/esxi"},
-	"engine/media/*":    {"engine/media"},
+	"engine/media/*":    {},
 	"engine/step":       {"schema", "engine/bmc", "engine/esxi", "engine/media"},
 	"engine":            {"schema", "engine/step"},
-	"engine/twin":       {"schema", "engine/bmc", "engine/esxi", "engine/media", "engine/bmc/bmcsim", "engine/esxi/esxisim", "engine/media/isosim"},
+	"engine/twin":       {"schema", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart", "engine/bmc/bmcsim", "engine/esxi/esxisim", "engine/media/isosim"},
 	"steps/steptest":    {"schema", "engine/step", "engine/bmc", "engine/bmc/bmcsim", "engine/esxi", "engine/media"},
-	"steps/*":           {"schema", "engine/step", "engine/bmc", "engine/esxi", "engine/media"},
+	"steps/*":           {"schema", "engine/step", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart"},
 	"cmd/internal/view": {"engine", "schema"},
 }
 
@@ -43,7 +43,8 @@ var owners = map[string][]string{
 	"github.com/charmbracelet/lipgloss": {"cmd/internal/view"},
 	"github.com/spf13/cobra":            {"cmd/esxiplan"},
 	"github.com/zclconf/go-cty-yaml":    {"schema"},
-	"github.com/agext/levenshtein":      {"schema"},
+	"github.com/agext/levenshtein":      {"schema", "engine/media/kickstart"},
+	"golang.org/x/sys":                  {"engine/media/iso"},
 	"github.com/pmezard/go-difflib":     {"cmd/esxiplan"},
 }
 

@@ -18,7 +18,7 @@ import (
 	"esxiplan/cmd/internal/view"
 	"esxiplan/engine"
 	"esxiplan/engine/bmc/vendors"
-	"esxiplan/engine/media"
+	"esxiplan/engine/media/kickstart"
 	"esxiplan/engine/step"
 	"esxiplan/schema"
 	"esxiplan/steps/all"
@@ -65,7 +65,7 @@ func (f *planFlags) complete(words func(*schema.Plan) []string) func(*cobra.Comm
 
 // known tells the language about steps, vendors and facts.
 func known() schema.Known {
-	k := schema.Known{Version: version, Steps: map[string]schema.StepType{}, Vendors: vendors.Names(), Facts: schema.Of[step.Facts](), RootPassword: media.CheckRootPassword}
+	k := schema.Known{Version: version, Steps: map[string]schema.StepType{}, Vendors: vendors.Names(), Facts: schema.Of[step.Facts](), RootPassword: kickstart.CheckPassword}
 	for _, t := range all.Types() {
 		k.Steps[t.Name] = schema.StepType{Arguments: t.Arguments, Result: t.Result, Requires: t.Requires}
 	}

@@ -1,12 +1,12 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -68,7 +68,7 @@ func (s *secrets) names() []string {
 type stage struct {
 	simulation
 	fleet   *twin.Fleet
-	server  *http.Server
+	server  *media.DirectoryServer
 	dir     string
 	remarks []string
 }
@@ -122,7 +122,7 @@ func (s *stage) close() {
 		s.fleet.Close()
 	}
 	if s.server != nil {
-		s.server.Close()
+		s.server.Close(context.Background())
 	}
 }
 
@@ -197,17 +197,19 @@ func (s *stage) webServer(baseURL string, table map[string]string) error {
 		return fmt.Errorf("media.url %q is no address", baseURL)
 	}
 	s.Directory = filepath.Join(s.dir, "media")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	sockets, err := media.Listen("127.0.0.1:0", "", "", "", "")
+	if u.Scheme == "https" {
+		sockets, err = media.Listen("", "127.0.0.1:0", "", "", "")
+	}
 	if err != nil {
 		return err
 	}
-	s.server = &http.Server{Handler: media.ServeDirectory(s.Directory, nil, nil), ReadHeaderTimeout: 10 * time.Second}
-	go s.server.Serve(l)
+	s.server = media.ServeDirectory(media.DirectoryServerOptions{Sockets: sockets, Dir: s.Directory})
 	address := u.Host
 	if u.Port() == "" {
 		address = net.JoinHostPort(u.Hostname(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
 	}
-	table[address] = l.Addr().String()
+	table[address] = sockets.Addr().String()
 	return nil
 }
 

@@ -171,7 +171,7 @@ func (e *execution) prepare() (*engine.Machine, error) {
 // servesLongEnough refuses a run that mounts images which it stops serving
 // before anybody could have booted them.
 func (e *execution) servesLongEnough(m *engine.Machine) error {
-	if e.plan.Media == nil || e.plan.Media.Listen == nil {
+	if e.plan.Media == nil || !e.plan.Media.Serves() {
 		return nil
 	}
 	inserts, waits := false, false
@@ -271,6 +271,12 @@ func (e *execution) consent() error {
 			serial = " serial " + h.Serial
 		}
 		fmt.Fprintf(e.streams.Err, "  %s%s: %s\n", h.Name, serial, disk)
+		if h.ESXi == nil {
+			continue
+		}
+		for _, d := range h.ESXi.Wipe {
+			fmt.Fprintf(e.streams.Err, "  %s%s: %s (cleared)\n", h.Name, serial, d.String())
+		}
 	}
 	if !term.IsTerminal(int(e.in.Fd())) {
 		e.sayBefore("nothing was started: there is no terminal to ask on; --yes gives consent")

@@ -2,54 +2,88 @@ package main
 
 import (
 	"fmt"
-	"net"
-	"net/http"
 	"os"
-	"time"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"esxiplan/engine/media"
 )
 
+// serveFlags say how a directory is served.
+type serveFlags struct {
+	listen, listenTLS, certificate, key string
+	allow                               []string
+}
+
 func (a *app) serveCommand() *cobra.Command {
-	var listen string
-	var allow []string
+	var f serveFlags
 	c := &cobra.Command{
 		Use:   "serve DIR",
 		Short: "Serve published images to BMCs",
 		Long: `Serve a directory into which build_iso publishes (media.directory), so that no other web server is needed.
-Only published images are served, by their whole path; there is no index, and the manifest is not served.`,
-		Example: "  esxiplan serve /srv/iso --listen 0.0.0.0:8090 --allow 10.172.18.191",
+Only published images are served, by their whole path; there is no index, and the manifest is not served. It is
+also the only server that can serve store = "overlay", where a host costs a few KB instead of a whole image.
+
+What is read is noted in the directory, where every run on it finds it: so wait can say how much of the image a
+BMC read, or that it never did. Only the BMCs of the hosts whose images are there may read, and this machine
+itself; --allow names others, or "any".
+
+With --listen-tls and without --certificate a certificate is made and kept in DIR/.esxiplan.`,
+		Example: "  esxiplan serve /srv/iso\n  esxiplan serve /srv/iso --listen 172.20.17.20:80 --listen-tls 172.20.17.20:443 --allow 10.172.18.191",
 		Args:    cobra.ExactArgs(1),
-		RunE:    func(_ *cobra.Command, args []string) error { return a.serve(args[0], listen, allow) },
+		RunE:    func(_ *cobra.Command, args []string) error { return a.serve(args[0], f) },
 	}
-	c.Flags().StringVar(&listen, "listen", "0.0.0.0:8090", "address and port")
-	c.Flags().StringArrayVar(&allow, "allow", nil, "address that may read, beside this machine (default: everybody)")
+	c.Flags().StringVar(&f.listen, "listen", "0.0.0.0:8090", `address and port for HTTP; "" for none`)
+	c.Flags().StringVar(&f.listenTLS, "listen-tls", "", "address and port for HTTPS, such as 0.0.0.0:8443")
+	c.Flags().StringVar(&f.certificate, "certificate", "", "certificate for HTTPS, PEM (default: one made here)")
+	c.Flags().StringVar(&f.key, "key", "", "key of that certificate, PEM")
+	c.Flags().StringArrayVar(&f.allow, "allow", nil, `address that may read, or "any" (default: the BMCs of the published images)`)
 	return c
 }
 
-func (a *app) serve(dir, listen string, allow []string) error {
+func (a *app) serve(dir string, f serveFlags) error {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return fmt.Errorf("%s is not a directory that can be served", dir)
 	}
-	l, err := net.Listen("tcp", listen)
+	if f.listen == "" && f.listenTLS == "" {
+		return fmt.Errorf("nothing to listen on: give --listen or --listen-tls")
+	}
+	if (f.certificate == "") != (f.key == "") {
+		return fmt.Errorf("--certificate and --key go together")
+	}
+	sockets, err := media.Listen(f.listen, f.listenTLS, f.certificate, f.key, filepath.Join(dir, ".esxiplan"))
 	if err != nil {
 		return err
 	}
-	logged := func(r *http.Request, bytes int64) {
-		fmt.Fprintf(a.streams.Err, "%s %s %s %s %d bytes\n", r.RemoteAddr, r.Method, r.URL.Path, r.Header.Get("Range"), bytes)
-	}
-	server := &http.Server{Handler: media.ServeDirectory(dir, allow, logged), ReadHeaderTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute}
 	soft, hard, stop := interrupts(func(text string) { fmt.Fprintln(a.streams.Err, text) })
 	defer stop()
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(l) }()
-	fmt.Fprintf(a.streams.Err, "serving %s on http://%s\n", dir, l.Addr())
+	server := media.ServeDirectory(media.DirectoryServerOptions{Sockets: sockets, Dir: dir, Allow: f.allow, Log: a.logServed})
+	var at []string
+	if sockets.HTTP != nil {
+		at = append(at, "http://"+sockets.HTTP.Addr().String())
+	}
+	if sockets.HTTPS != nil {
+		at = append(at, "https://"+sockets.HTTPS.Addr().String())
+	}
+	fmt.Fprintf(a.streams.Err, "serving %s on %s\n", dir, strings.Join(at, " and "))
 	select {
-	case err := <-failed:
-		return err
+	case err = <-server.Failed():
 	case <-soft.Done():
 	}
-	return server.Shutdown(hard)
+	server.Close(hard)
+	return err
+}
+
+// logServed writes a line per request.
+func (a *app) logServed(s media.Served) {
+	text := fmt.Sprintf("%d bytes", s.Bytes)
+	if s.Status != "" {
+		text = s.Status
+	}
+	if s.Range != "" {
+		text = s.Range + " " + text
+	}
+	fmt.Fprintf(a.streams.Err, "%s %s %s %s\n", s.Client, s.Method, s.Path, text)
 }

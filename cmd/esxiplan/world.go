@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,23 +62,24 @@ func (w *world) openStore() error {
 	if m == nil {
 		return nil
 	}
-	o := media.Options{Now: w.clock.Now, Dial: media.DialFunc(w.dialer()), Dir: w.plan.Dir}
+	o := media.Options{Now: w.clock.Now, Dial: media.DialFunc(w.dialer()), Dir: w.plan.Dir, Cache: w.state}
 	if w.sim != nil {
 		o.StandIns = w.sim.StandIns
 	}
 	if m.Directory != nil {
-		return w.openDirectory(*m.Directory, *m.URL, o)
+		return w.openDirectory(m, o)
 	}
 	return w.openServer(m, o)
 }
 
-func (w *world) openDirectory(dir, url string, o media.Options) error {
+func (w *world) openDirectory(m *schema.Media, o media.Options) error {
+	dir := *m.Directory
 	if w.sim != nil {
 		dir = w.sim.Directory
 	} else if !filepath.IsAbs(dir) {
 		dir = filepath.Join(w.plan.Dir, dir)
 	}
-	library, err := media.NewDirectory(dir, url, o)
+	library, err := media.NewDirectory(dir, *m.URL, m.Store == "overlay", o)
 	if err != nil {
 		return err
 	}
@@ -95,28 +96,60 @@ func (w *world) use(s media.Store, closeStore func()) {
 
 // openServer serves from this process. A dry run and a simulation stay on loopback.
 func (w *world) openServer(m *schema.Media, o media.Options) error {
-	address, url := *m.Listen, ""
+	url := ""
 	if m.URL != nil {
 		url = *m.URL
 	}
 	if w.dry || w.sim != nil {
-		address, url = "127.0.0.1:0", ""
+		url = ""
 	}
-	listener, err := net.Listen("tcp", address)
+	sockets, err := w.sockets(m)
 	if err != nil {
-		return fmt.Errorf("media.listen: %w", err)
+		return err
 	}
 	var allow []string
 	for _, h := range w.machine.Hosts() {
 		allow = append(allow, h.BMC.Address)
 	}
-	server, err := media.NewServer(media.ServerOptions{Options: o, Listener: listener, URL: url, Allow: allow, State: filepath.Join(w.state, "media")})
+	server, err := media.NewServer(media.ServerOptions{Options: o, Sockets: sockets, URL: url, Allow: allow, State: filepath.Join(w.state, "media")})
 	if err != nil {
-		listener.Close()
-		return err
+		return errors.Join(err, sockets.Close())
 	}
 	w.use(server, server.Close)
 	return nil
+}
+
+// sockets listens where the plan says.
+func (w *world) sockets(m *schema.Media) (media.Sockets, error) {
+	address := func(given *string) string {
+		if given != nil && (w.dry || w.sim != nil) {
+			return "127.0.0.1:0"
+		}
+		return deref(given)
+	}
+	file := func(given *string) string {
+		if given == nil || filepath.IsAbs(*given) {
+			return deref(given)
+		}
+		return filepath.Join(w.plan.Dir, *given)
+	}
+	folder := w.state
+	if w.dry {
+		folder = "" // a dry run leaves nothing behind
+	}
+	sockets, err := media.Listen(address(m.Listen), address(m.ListenTLS), file(m.Certificate), file(m.Key), folder)
+	if err != nil {
+		return sockets, fmt.Errorf("media block: %w", err)
+	}
+	return sockets, nil
+}
+
+func deref[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
 }
 
 // open gives a host its doors.

@@ -2,33 +2,39 @@ package media
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 )
 
-// maxKernelOptions is the longest kernel command line that the loader takes:
-// it must stay below 4096 bytes, of which the path of the kernel needs some.
-const maxKernelOptions = 4000
+// maxCommandLine is the longest command line that the loader takes: path of the
+// kernel, a blank and the options stay below it (esx-boot, "mboot").
+const maxCommandLine = 4096
+
+// installerOption makes the kernel start the installer. All versions have it in
+// their boot.cfg, 5.x and 6.0 without cdromBoot beside it.
+const installerOption = "runweasel"
 
 // BootConfig is a boot.cfg: lines of key=value, of which all but kernelopt are
-// kept to the letter, unknown ones included.
+// kept to the byte, unknown ones and their line ends included.
 type BootConfig struct {
-	lines []string
+	lines []string // with their ends
 }
 
 // ParseBootConfig reads a boot.cfg as the loader does: keys without regard to
-// case, the last of equal keys counts.
+// case, runs of white space as one blank, the last of equal keys counts, and an
+// empty value takes an earlier one away.
 func ParseBootConfig(data []byte) (*BootConfig, error) {
 	if bytes.IndexByte(data, 0) >= 0 {
-		return nil, fmt.Errorf("this is no boot.cfg: it holds zero bytes")
+		return nil, errors.New("this is no boot.cfg: it holds zero bytes")
 	}
-	c := &BootConfig{lines: strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")}
+	c := &BootConfig{lines: slices.Collect(strings.Lines(string(data)))}
 	if _, ok := c.Get("kernel"); !ok {
-		return nil, fmt.Errorf("this is no boot.cfg of an installer: it names no kernel")
+		return nil, errors.New("this is no boot.cfg of an installer: it names no kernel")
 	}
 	if _, ok := c.Get("kernelopt"); !ok {
-		return nil, fmt.Errorf("boot.cfg has no kernelopt line, so the installer cannot be told of a kickstart; this is not an ESXi installer image")
+		return nil, errors.New("boot.cfg has no kernel options, so the installer cannot be told of a kickstart; this is not an ESXi installer image")
 	}
 	return c, nil
 }
@@ -45,35 +51,61 @@ func keyOf(line string) (key, value string, ok bool) {
 func (c *BootConfig) Get(key string) (string, bool) {
 	for _, line := range slices.Backward(c.lines) {
 		if k, value, ok := keyOf(line); ok && k == key {
-			return value, true
+			return value, value != ""
 		}
 	}
 	return "", false
 }
 
+// Options are the kernel options, one word each.
+func (c *BootConfig) Options() []string {
+	value, _ := c.Get("kernelopt")
+	return strings.Fields(value)
+}
+
 // Kickstart makes the installer run the kickstart at path, such as "/KS.CFG",
-// with further kernel options. Options are tokens: a former ks= goes, cdromBoot
-// goes (it belongs to the interactive installer), runweasel stays or comes.
+// with further kernel options. Options are tokens, in any order: a former ks= goes,
+// cdromBoot goes (it belongs to the interactive installer), the rest stays.
 func (c *BootConfig) Kickstart(path string, options []string) error {
-	old, _ := c.Get("kernelopt")
-	tokens := slices.DeleteFunc(strings.Fields(old), func(t string) bool {
+	tokens := slices.DeleteFunc(c.Options(), func(t string) bool {
 		return t == "cdromBoot" || strings.HasPrefix(t, "ks=")
 	})
-	if !slices.Contains(tokens, "runweasel") {
-		tokens = slices.Insert(tokens, 0, "runweasel")
-	}
 	tokens = append(tokens, "ks=cdrom:"+path)
 	for _, option := range options {
-		if option == "" || strings.ContainsFunc(option, func(r rune) bool { return r <= ' ' || r > '~' }) {
-			return fmt.Errorf("kernel option %q must be one word of printable ASCII", option)
+		if err := checkOption(option); err != nil {
+			return err
 		}
 		tokens = append(tokens, option)
 	}
-	line := strings.Join(tokens, " ")
-	if len(line) > maxKernelOptions {
-		return fmt.Errorf("the kernel options have %d bytes, the loader takes %d", len(line), maxKernelOptions)
+	c.set("kernelopt", strings.Join(tokens, " "))
+	return c.Check(path)
+}
+
+func checkOption(option string) error {
+	if option == "" || strings.ContainsFunc(option, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return fmt.Errorf("kernel option %q must be one word of printable ASCII", option)
 	}
-	c.set("kernelopt", line)
+	if name, _, _ := strings.Cut(option, "="); name == "ks" || name == "cdromBoot" {
+		return fmt.Errorf("kernel option %q would lead the installer to another kickstart than this host's", option)
+	}
+	return nil
+}
+
+// Check demands that a machine that boots with this file installs unattended from
+// the kickstart at path.
+func (c *BootConfig) Check(path string) error {
+	options := c.Options()
+	kernel, _ := c.Get("kernel")
+	if !slices.Contains(options, installerOption) {
+		return fmt.Errorf("its kernel options do not start the installer (no %s among %q), so it is no installer image, or one that was changed", installerOption, strings.Join(options, " "))
+	}
+	i := slices.IndexFunc(options, func(o string) bool { return strings.HasPrefix(o, "ks=") })
+	if i < 0 || options[i] != "ks=cdrom:"+path || slices.ContainsFunc(options[i+1:], func(o string) bool { return strings.HasPrefix(o, "ks=") }) {
+		return fmt.Errorf("its kernel options do not name the kickstart %s: %q", path, strings.Join(options, " "))
+	}
+	if n := len(kernel) + 1 + len(strings.Join(options, " ")); n >= maxCommandLine {
+		return fmt.Errorf("kernel and options have %d bytes, the loader takes %d", n, maxCommandLine-1)
+	}
 	return nil
 }
 
@@ -84,7 +116,7 @@ func (c *BootConfig) set(key, value string) {
 	for _, line := range slices.Backward(c.lines) {
 		if k, _, ok := keyOf(line); ok && k == key {
 			if !seen {
-				out = append(out, key+"="+value)
+				out = append(out, key+"="+value+ending(line))
 			}
 			seen = true
 			continue
@@ -95,5 +127,8 @@ func (c *BootConfig) set(key, value string) {
 	c.lines = out
 }
 
+// ending is how a line ends: LF, CR LF, or not at all.
+func ending(line string) string { return line[len(strings.TrimRight(line, "\r\n")):] }
+
 // Bytes is the file.
-func (c *BootConfig) Bytes() []byte { return []byte(strings.Join(c.lines, "\n") + "\n") }
+func (c *BootConfig) Bytes() []byte { return []byte(strings.Join(c.lines, "")) }

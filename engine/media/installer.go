@@ -1,11 +1,15 @@
 package media
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"regexp"
 	"strings"
+
+	"esxiplan/engine/media/iso"
+	"esxiplan/engine/media/isocheck"
 )
 
 // The paths in an installer image that matter: BIOS boots read the first
@@ -19,22 +23,24 @@ const (
 
 // Installer is an opened installer image.
 type Installer struct {
-	*Base
+	*iso.Base
 	Version string // such as "7.0.3", "" when the image does not say
 	Build   string // such as "19482537"
 	file    *os.File
 	path    string
 	stat    os.FileInfo
+	bios    []byte // the two boot.cfg files
+	uefi    []byte
 }
 
 // OpenInstaller opens the image at path and checks that it is one from which an
 // unattended installation can be made.
-func OpenInstaller(path string) (*Installer, error) {
+func OpenInstaller(path string, options ...iso.Option) (*Installer, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the installer image: %w", err)
 	}
-	i, err := newInstaller(file, path)
+	i, err := newInstaller(file, path, options)
 	if err != nil {
 		file.Close()
 		return nil, fmt.Errorf("installer image %s: %w", path, err)
@@ -42,7 +48,7 @@ func OpenInstaller(path string) (*Installer, error) {
 	return i, nil
 }
 
-func newInstaller(file *os.File, path string) (*Installer, error) {
+func newInstaller(file *os.File, path string, options []iso.Option) (*Installer, error) {
 	stat, err := file.Stat()
 	if err != nil {
 		return nil, err
@@ -50,15 +56,16 @@ func newInstaller(file *os.File, path string) (*Installer, error) {
 	if !stat.Mode().IsRegular() {
 		return nil, errors.New("it is not a regular file")
 	}
-	base, err := Open(file, stat.Size())
+	base, err := iso.Open(file, stat.Size(), options...)
 	if err != nil {
 		return nil, err
 	}
 	i := &Installer{Base: base, file: file, path: path, stat: stat}
-	for _, name := range []string{bootConfigBIOS, bootConfigUEFI} {
-		if _, err := i.bootConfig(name); err != nil {
-			return nil, err
-		}
+	if i.bios, err = i.bootConfig(bootConfigBIOS, "BIOS"); err != nil {
+		return nil, err
+	}
+	if i.uefi, err = i.bootConfig(bootConfigUEFI, "UEFI"); err != nil {
+		return nil, err
 	}
 	i.identify()
 	return i, nil
@@ -70,19 +77,27 @@ func (i *Installer) Close() error { return i.file.Close() }
 // Changed reports whether the file is no longer the one that was opened.
 func (i *Installer) Changed() bool {
 	now, err := os.Stat(i.path)
-	return err != nil || !os.SameFile(now, i.stat) || now.Size() != i.stat.Size() || !now.ModTime().Equal(i.stat.ModTime())
+	return err != nil || !sameFile(now, i.stat)
 }
 
-func (i *Installer) bootConfig(path string) (*BootConfig, error) {
+func sameFile(a, b os.FileInfo) bool {
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+}
+
+// bootConfig reads and judges one of the two files that firmware boots by.
+func (i *Installer) bootConfig(path, firmware string) ([]byte, error) {
 	data, err := i.ReadFile(path, 1<<20)
 	if err != nil {
-		return nil, fmt.Errorf("%w: it is not an ESXi installer, or not a whole one", err)
+		return nil, fmt.Errorf("%w, by which a machine in %s mode boots: it is not an ESXi installer, or not a whole one", err, firmware)
 	}
 	c, err := ParseBootConfig(data)
+	if err == nil {
+		err = c.Kickstart(kickstartRoot, nil)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return c, nil
+	return data, nil
 }
 
 var (
@@ -95,37 +110,79 @@ func (i *Installer) identify() {
 	text := ""
 	if data, err := i.ReadFile("/.DISCINFO", 1<<16); err == nil {
 		text = string(data)
-	} else if c, err := i.bootConfig(bootConfigBIOS); err == nil {
+	} else if c, err := ParseBootConfig(i.bios); err == nil {
 		text, _ = c.Get("build")
 	}
 	i.Version, i.Build = versionPattern.FindString(text), buildPattern.FindString(text)
 }
 
 // Personalise lays a kickstart over the image and makes both boot.cfg files call
-// it. Where the root directory is full, the kickstart goes beside the UEFI
-// loader, whose directory has room.
-func (i *Installer) Personalise(kickstart []byte, options []string) (*Image, error) {
-	image, err := i.personalise(kickstartRoot, kickstart, options)
-	var full *ErrDirectoryFull
+// it. Where the root directory is full, the kickstart goes beside the UEFI loader,
+// whose directory has room; where that is full, too, directories move.
+func (i *Installer) Personalise(kickstart []byte, options []string) (*iso.Image, error) {
+	var full *iso.DirectoryFull
+	image, err := i.personalise(kickstartRoot, kickstart, options, iso.Refuse)
 	if errors.As(err, &full) {
-		image, err = i.personalise(kickstartEFI, kickstart, options)
+		image, err = i.personalise(kickstartEFI, kickstart, options, iso.Refuse)
+	}
+	if errors.As(err, &full) {
+		image, err = i.personalise(kickstartRoot, kickstart, options, iso.Relocate)
 	}
 	return image, err
 }
 
-func (i *Installer) personalise(path string, kickstart []byte, options []string) (*Image, error) {
-	changes := []Change{{path, kickstart}}
-	for _, name := range []string{bootConfigBIOS, bootConfigUEFI} {
-		c, err := i.bootConfig(name)
+func (i *Installer) personalise(path string, kickstart []byte, options []string, p iso.Policy) (*iso.Image, error) {
+	changes := []iso.Change{{Path: path, Data: kickstart}}
+	for name, data := range map[string][]byte{bootConfigBIOS: i.bios, bootConfigUEFI: i.uefi} {
+		c, err := ParseBootConfig(data)
+		if err == nil {
+			err = c.Kickstart(path, options)
+		}
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		if err := c.Kickstart(path, options); err != nil {
-			return nil, err
-		}
-		changes = append(changes, Change{name, c.Bytes()})
+		changes = append(changes, iso.Change{Path: name, Data: c.Bytes()})
 	}
-	return i.Overlay(changes)
+	return i.Overlay(changes, iso.Relocation(p))
+}
+
+// CheckImage reads a built image back by other code than built it: the checker
+// finds nothing wrong, both ways of booting lead to the installer and to the
+// kickstart, and the kickstart is the one that was meant.
+func CheckImage(image *iso.Image, kickstart []byte) error {
+	report, err := isocheck.Check(image, image.Size())
+	if err == nil {
+		err = report.Err()
+	}
+	if err != nil {
+		return fmt.Errorf("the image that was built is broken: %w", err)
+	}
+	back, err := iso.Open(image, image.Size())
+	if err != nil {
+		return fmt.Errorf("the image that was built cannot be read back: %w", err)
+	}
+	path := kickstartRoot
+	if data, err := back.ReadFile(kickstartRoot, 1<<20); err != nil || !bytes.Equal(data, kickstart) {
+		path = kickstartEFI
+	}
+	data, err := back.ReadFile(path, 1<<20)
+	if err != nil || !bytes.Equal(data, kickstart) {
+		return errors.New("the image that was built does not hold the kickstart")
+	}
+	for _, name := range []string{bootConfigBIOS, bootConfigUEFI} {
+		data, err := back.ReadFile(name, 1<<20)
+		if err != nil {
+			return err
+		}
+		c, err := ParseBootConfig(data)
+		if err == nil {
+			err = c.Check(path)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // VersionFromName guesses version and build from a file name such as

@@ -1,111 +1,62 @@
 package media
 
 import (
-	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
+
+	"esxiplan/engine/media/iso"
+	"esxiplan/engine/media/kickstart"
 )
 
 // Library is the [Store]: it makes images, remembers them in a manifest, and
 // puts them on a shelf.
 type Library struct {
 	shelf    shelf
-	manifest string // folder, one file per host
+	manifest manifest
+	sources  *sources
 	now      func() time.Time
 	client   *fetcher
-	o        Options
 
-	mu         sync.Mutex
-	installers map[string]*installerEntry
-	byURL      map[string]*Image
+	mu    sync.Mutex
+	byURL map[string]*iso.Image
 }
 
 // shelf is where images stand: files in a folder, or the memory of a server.
 type shelf interface {
-	url(token, host, bmc string) (string, error)
+	// urls are where a token's image is found; the second one, by HTTPS, may be "".
+	urls(token, host, bmc string) (url, https string, err error)
 	holds(e entry) bool
-	put(e entry, image *Image) error
+	put(e entry, image *iso.Image, source *Installer) error
 	remove(e entry) error
-	reads(host string) (Reads, bool)
+	reads(e entry) (Reads, bool)
 }
 
-type installerEntry struct {
-	once      sync.Once
-	installer *Installer
-	digest    string
-	err       error
-}
-
-// entry is the manifest of one host's image. It is not a secret, but it names
-// the unguessable URL: mode 0600.
-type entry struct {
-	Schema          int       `json:"schema"`
-	Plan            string    `json:"plan"`
-	Host            string    `json:"host"`
-	Inputs          string    `json:"inputs"` // digest of all that the image is made from, the salt included
-	Token           string    `json:"token"`
-	Salt            string    `json:"salt"`
-	URL             string    `json:"url"`
-	Size            int64     `json:"size"`
-	SHA256          string    `json:"sha256"`
-	KickstartSHA256 string    `json:"kickstart_sha256"`
-	Version         string    `json:"version"`
-	Build           string    `json:"build"`
-	Built           time.Time `json:"built"`
-}
-
-func (e entry) published(changed bool) Published {
-	return Published{e.URL, e.Size, e.SHA256, e.KickstartSHA256, e.Version, e.Build, e.Built, changed}
-}
-
-// file is the place of the image below the shelf's root.
-func (e entry) file() string { return e.Token + "/" + fileName(e.Host) + ".iso" }
-
-// fileName makes a host's name fit for a path and an URL: BMCs reject ? & = and more.
-func fileName(host string) string {
-	return strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '-' || r == '_' {
-			return r
-		}
-		return '_'
-	}, host)
-}
-
-func newLibrary(s shelf, manifest string, o Options) *Library {
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	return &Library{shelf: s, manifest: manifest, now: o.Now, client: newFetcher(o.Dial), o: o, installers: map[string]*installerEntry{}, byURL: map[string]*Image{}}
-}
-
-// Options are what both kinds of stores take.
+// Options are what all kinds of stores take.
 type Options struct {
-	Now  func() time.Time // the clock of the run; nil: the real one
-	Dial DialFunc         // how Fetch reaches web servers; nil: as usual
-	Dir  string           // where relative paths of sources start
+	Now   func() time.Time // the clock of the run; nil: the real one
+	Dial  DialFunc         // how Fetch reaches web servers; nil: as usual
+	Dir   string           // where relative paths of sources start
+	Cache string           // folder that remembers checksums of sources; "" forgets them
 	// StandIns are images to use in the place of others, by path: a rehearsal has
 	// no vendor's image at hand. Checksums are not demanded of them.
 	StandIns map[string]string
 }
 
-// NewDirectory publishes into dir, which a web server serves under baseURL.
-func NewDirectory(dir, baseURL string, o Options) (*Library, error) {
-	if err := checkBaseURL(baseURL); err != nil {
-		return nil, err
+func newLibrary(s shelf, m manifest, o Options) *Library {
+	if o.Now == nil {
+		o.Now = time.Now
 	}
-	return newLibrary(&directoryShelf{dir, strings.TrimSuffix(baseURL, "/")}, filepath.Join(dir, ".esxiplan"), o), nil
+	return &Library{shelf: s, manifest: m, now: o.Now, client: newFetcher(o.Dial), byURL: map[string]*iso.Image{},
+		sources: &sources{dir: o.Dir, standIns: o.StandIns, cache: o.Cache, now: o.Now, open: map[string]*sourceEntry{}}}
 }
 
 func checkBaseURL(text string) error {
@@ -117,68 +68,11 @@ func checkBaseURL(text string) error {
 }
 
 // Close closes the source images.
-func (l *Library) Close() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, e := range l.installers {
-		if e.installer != nil {
-			e.installer.Close()
-		}
-	}
-	l.installers = map[string]*installerEntry{}
-}
-
-// open opens a source once per process, checks it once, and refuses it when the
-// file changes underneath.
-func (l *Library) open(s Source) (*installerEntry, error) {
-	s = l.located(s)
-	l.mu.Lock()
-	e, ok := l.installers[s.Path]
-	if !ok {
-		e = &installerEntry{}
-		l.installers[s.Path] = e
-	}
-	l.mu.Unlock()
-	e.once.Do(func() { e.installer, e.digest, e.err = openSource(s) })
-	if e.err != nil {
-		return nil, e.err
-	}
-	if e.installer.Changed() {
-		return nil, fmt.Errorf("installer image %s was changed or replaced while the run used it; start again", s.Path)
-	}
-	return e, nil
-}
-
-func (l *Library) located(s Source) Source {
-	if standIn, ok := l.o.StandIns[s.Path]; ok {
-		s.Path, s.SHA256 = standIn, ""
-	} else if !filepath.IsAbs(s.Path) {
-		s.Path = filepath.Join(l.o.Dir, s.Path)
-	}
-	return s
-}
-
-func openSource(s Source) (*Installer, string, error) {
-	i, err := OpenInstaller(s.Path)
-	if err != nil {
-		return nil, "", err
-	}
-	h := sha256.New()
-	if _, err := io.Copy(h, io.NewSectionReader(i.file, 0, i.Size())); err != nil {
-		i.Close()
-		return nil, "", fmt.Errorf("installer image %s: %w", s.Path, err)
-	}
-	digest := hex.EncodeToString(h.Sum(nil))
-	if want := strings.ToLower(strings.TrimPrefix(s.SHA256, "sha256:")); want != "" && want != digest {
-		i.Close()
-		return nil, "", fmt.Errorf("installer image %s has SHA-256 %s, but the plan demands %s: fetch it again, or correct image.%s.sha256", s.Path, digest, want, s.Name)
-	}
-	return i, digest, nil
-}
+func (l *Library) Close() { l.sources.close() }
 
 // Source implements [Reader].
 func (l *Library) Source(_ context.Context, s Source) (version, build string, err error) {
-	e, err := l.open(s)
+	e, err := l.sources.get(s)
 	if err != nil {
 		return "", "", err
 	}
@@ -192,124 +86,196 @@ func either(a, b string) string {
 	return b
 }
 
+// newToken returns 128 random bits in hexadecimal.
+func newToken() string {
+	b := make([]byte, 16)
+	rand.Read(b)
+	return hex.EncodeToString(b)
+}
+
 // inputs digests all that goes into an image; the password only together with
 // the salt, through its slow hash.
-func (r Request) inputs(sourceDigest, baseURL string) string {
-	b, _ := json.Marshal([]any{1, r.Plan, r.Host, sourceDigest, r.Kickstart, r.Options, baseURL})
+func (r Request) inputs(sourceDigest, url string) string {
+	b, _ := json.Marshal([]any{2, r.Plan, r.Host, sourceDigest, r.Script, r.Own, r.Options, url})
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
 }
 
+// script renders the kickstart and judges it: one with mistakes is refused.
+func (r Request) script(version, hash string) (text []byte, warnings []string, err error) {
+	r.Script.RootHash = hash
+	if r.Own == "" {
+		text, err = r.Script.Render()
+	} else if text = []byte(r.Own); !kickstart.HasRootPassword(r.Own) {
+		text = []byte(kickstart.WithRootPassword(r.Own, hash))
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	found := kickstart.Lint(text, kickstart.Conditions{Version: version, SecureBoot: r.SecureBoot})
+	if mistakes := kickstart.Errors(found); len(mistakes) > 0 {
+		return nil, nil, &ErrKickstart{mistakes}
+	}
+	for _, f := range found {
+		if r.Own != "" || f.Rule == "firstboot-secure-boot" {
+			warnings = append(warnings, fmt.Sprintf("kickstart line %d: %s [%s]. %s %s", f.Line, f.Text, f.Rule, f.Reason, f.Remedy))
+		}
+	}
+	return text, warnings, nil
+}
+
+// Preview implements [Reader].
+func (l *Library) Preview(_ context.Context, r Request) (string, []string, error) {
+	source, err := l.sources.get(r.Source)
+	if err != nil {
+		return "", nil, err
+	}
+	text, warnings, err := r.script(either(r.Source.Version, source.installer.Version), kickstart.Sample)
+	return kickstart.Hide(string(text)), warnings, err
+}
+
+// built is an image that was made and read back, and the manifest's entry of it.
+type built struct {
+	entry
+	source   *Installer
+	image    *iso.Image
+	warnings []string
+}
+
 // build makes the image with a given salt.
-func (l *Library) build(r Request, salt string) (*installerEntry, entry, *Image, error) {
-	source, err := l.open(r.Source)
+func (l *Library) build(r Request, salt string) (built, error) {
+	source, err := l.sources.get(r.Source)
 	if err != nil {
-		return nil, entry{}, nil, err
+		return built{}, err
 	}
-	r.Kickstart.RootHash = CryptPassword(r.Password, salt)
-	script, err := r.Kickstart.Render()
+	i := source.installer
+	version := either(r.Source.Version, i.Version)
+	script, warnings, err := r.script(version, kickstart.Crypt(r.Password, salt))
 	if err != nil {
-		return nil, entry{}, nil, err
+		return built{}, err
 	}
-	image, err := source.installer.Personalise(script, r.Options)
-	if err != nil {
-		return nil, entry{}, nil, fmt.Errorf("installer image %s: %w", r.Source.Path, err)
+	image, err := i.Personalise(script, r.Options)
+	if err == nil {
+		err = CheckImage(image, script)
 	}
-	base, err := l.shelf.url("", r.Host, r.BMC)
 	if err != nil {
-		return nil, entry{}, nil, err
+		return built{}, fmt.Errorf("installer image %s: %w", r.Source.Path, err)
+	}
+	url, https, err := l.shelf.urls("", r.Host, r.BMC)
+	if err != nil {
+		return built{}, err
 	}
 	sum := sha256.Sum256(script)
-	return source, entry{
-		Schema: 1, Plan: r.Plan, Host: r.Host, Inputs: r.inputs(source.digest, base), Salt: salt,
-		Size: image.Size(), SHA256: image.Digest(source.digest), KickstartSHA256: hex.EncodeToString(sum[:]),
-		Version: either(r.Source.Version, source.installer.Version), Build: either(r.Source.Build, source.installer.Build),
-	}, image, nil
+	return built{entry{
+		Schema: manifestSchema, Plan: r.Plan, Host: r.Host, BMC: r.BMC, Inputs: r.inputs(source.digest, url+" "+https), Salt: salt,
+		Size: image.Size(), SHA256: image.ETag(), KickstartSHA256: hex.EncodeToString(sum[:]),
+		Version: version, Build: either(r.Source.Build, i.Build), Base: baseOf(i, source.digest),
+	}, i, image, append(warnings, bootWarnings(i)...)}, nil
+}
+
+// bootWarnings are those about an image that concern every machine that is to boot it.
+func bootWarnings(i *Installer) (out []string) {
+	for _, w := range i.Warnings() {
+		if w.ID == "boot" || w.ID == "uefi" {
+			out = append(out, "the installer image: "+w.Text)
+		}
+	}
+	return out
 }
 
 // same builds the image anew with the salt of the manifest and reports whether
 // the manifest still describes it.
-func (l *Library) same(r Request) (entry, *Image, bool, error) {
-	old, ok := l.entryOf(r.Host)
+func (l *Library) same(r Request) (old entry, b built, ok bool, err error) {
+	old, ok = l.manifest.read(r.Host)
 	if !ok {
-		return entry{}, nil, false, nil
+		return entry{}, built{}, false, nil
 	}
-	_, e, image, err := l.build(r, old.Salt)
-	if err != nil || e.Inputs != old.Inputs || e.SHA256 != old.SHA256 {
-		return old, nil, false, err
+	b, err = l.build(r, old.Salt)
+	if err != nil || b.Inputs != old.Inputs || b.SHA256 != old.SHA256 {
+		return old, b, false, err
 	}
-	return old, image, true, nil
+	b.entry = old
+	return old, b, true, nil
 }
 
 // Published implements [Reader].
 func (l *Library) Published(_ context.Context, r Request) (Published, bool, error) {
-	e, image, ok, err := l.same(r)
-	if !ok || err != nil || !l.shelf.holds(e) {
+	_, b, ok, err := l.same(r)
+	if !ok || err != nil || !l.shelf.holds(b.entry) {
 		return Published{}, false, err
 	}
-	l.remember(e.URL, image)
-	return e.published(false), true, nil
+	l.remember(b)
+	return b.published(false), true, nil
+}
+
+func (b built) published(changed bool) Published {
+	p := b.entry.published()
+	p.Changed, p.Warnings = changed, b.warnings
+	return p
 }
 
 // Latest implements [Reader].
 func (l *Library) Latest(host string) (Published, bool) {
-	e, ok := l.entryOf(host)
-	return e.published(false), ok
+	e, ok := l.manifest.read(host)
+	return e.published(), ok
 }
 
 // Publish implements [Store].
 func (l *Library) Publish(ctx context.Context, r Request, record Record) (Published, error) {
-	old, image, ok, err := l.same(r)
+	old, b, ok, err := l.same(r)
 	if err != nil {
 		return Published{}, err
 	}
-	e := old
+	if ok && l.shelf.holds(b.entry) {
+		l.remember(b)
+		return b.published(false), nil
+	}
 	if !ok {
-		if _, e, image, err = l.build(r, newSalt()); err != nil {
+		if b, err = l.build(r, kickstart.NewSalt()); err != nil {
 			return Published{}, err
 		}
-		e.Token, e.Built = newToken(), l.now().UTC().Truncate(time.Second)
-		if e.URL, err = l.shelf.url(e.Token, e.Host, r.BMC); err != nil {
+		b.Token, b.Built = newToken(), l.now().UTC().Truncate(time.Second)
+		if b.URL, b.HTTPSURL, err = l.shelf.urls(b.Token, b.Host, r.BMC); err != nil {
 			return Published{}, err
 		}
-	} else if l.shelf.holds(e) {
-		l.remember(e.URL, image)
-		return e.published(false), nil
 	}
-	if err := record(ctx, Write{Action: "publish", Target: "image", Old: old.URL, New: e.URL}); err != nil {
+	if err := record(ctx, Write{Action: "publish", Target: "image", Old: old.URL, New: b.URL}); err != nil {
 		return Published{}, err
 	}
-	if err := l.replace(old, e, image); err != nil {
+	if err := l.replace(old, b); err != nil {
 		return Published{}, err
 	}
-	l.remember(e.URL, image)
-	return e.published(true), nil
+	l.remember(b)
+	return b.published(true), nil
 }
 
 // replace puts the new image, then the manifest, then takes the old image away:
 // whatever is interrupted, the manifest names an image that is there.
-func (l *Library) replace(old, e entry, image *Image) error {
-	if err := l.shelf.put(e, image); err != nil {
-		return fmt.Errorf("publish the image of %s: %w", e.Host, err)
+func (l *Library) replace(old entry, b built) error {
+	if err := l.shelf.put(b.entry, b.image, b.source); err != nil {
+		return fmt.Errorf("publish the image of %s: %w", b.Host, err)
 	}
-	if err := l.save(e); err != nil {
-		return fmt.Errorf("write the manifest of %s: %w", e.Host, err)
+	if err := l.manifest.write(b.entry); err != nil {
+		return fmt.Errorf("write the manifest of %s: %w", b.Host, err)
 	}
-	if old.Token != "" && old.Token != e.Token {
+	if old.Token != "" && old.Token != b.Token {
 		return l.shelf.remove(old)
 	}
 	return nil
 }
 
-func (l *Library) remember(url string, image *Image) {
+// remember keeps an image for the comparison when it is fetched back.
+func (l *Library) remember(b built) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.byURL[url] = image
+	for _, url := range []string{b.URL, b.HTTPSURL} {
+		l.byURL[url] = b.image
+	}
 }
 
 // Remove implements [Store].
 func (l *Library) Remove(_ context.Context, host string) error {
-	e, ok := l.entryOf(host)
+	e, ok := l.manifest.read(host)
 	if !ok {
 		return nil
 	}
@@ -317,7 +283,13 @@ func (l *Library) Remove(_ context.Context, host string) error {
 }
 
 // Reads implements [Reader].
-func (l *Library) Reads(host string) (Reads, bool) { return l.shelf.reads(host) }
+func (l *Library) Reads(host string) (Reads, bool) {
+	e, ok := l.manifest.read(host)
+	if !ok {
+		return Reads{}, false
+	}
+	return l.shelf.reads(e)
+}
 
 // Fetch implements [Reader].
 func (l *Library) Fetch(ctx context.Context, url string) error {
@@ -327,128 +299,33 @@ func (l *Library) Fetch(ctx context.Context, url string) error {
 	return l.client.fetch(ctx, url, image)
 }
 
-func (l *Library) entryFile(host string) string {
-	return filepath.Join(l.manifest, fileName(host)+".json")
-}
-
-func (l *Library) entryOf(host string) (entry, bool) {
-	var e entry
-	b, err := os.ReadFile(l.entryFile(host))
-	if err != nil || json.Unmarshal(b, &e) != nil || e.Host != host || e.Schema != 1 || len(e.Token) != 32 {
-		return entry{}, false
-	}
-	return e, true
-}
-
-func (l *Library) save(e entry) error {
-	if err := os.MkdirAll(l.manifest, 0o700); err != nil {
-		return err
-	}
-	b, err := json.MarshalIndent(e, "", "  ")
-	if err != nil {
-		return err
-	}
-	return writeAtomic(l.entryFile(e.Host), 0o600, func(f *os.File) error {
-		_, err := io.Copy(f, bytes.NewReader(append(b, '\n')))
-		return err
-	})
-}
-
-// writeAtomic writes a file under a temporary name, makes it durable and gives
-// it its name last, so that nothing half-written ever has it.
-func writeAtomic(path string, mode fs.FileMode, write func(*os.File) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".esxiplan-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
+// Prune takes away the images of a plan's hosts that keep refuses, and their
+// entries in the manifest, and says whose. A trial only says.
+func (l *Library) Prune(plan string, keep func(host string) bool, trial bool) (hosts []string, err error) {
+	for _, e := range l.manifest.all() {
+		if e.Plan != plan || keep(e.Host) {
+			continue
 		}
-	}()
-	if err = errors.Join(write(f), f.Chmod(mode), f.Sync()); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
-}
-
-// directoryShelf publishes files for a web server.
-type directoryShelf struct{ dir, baseURL string }
-
-func (d *directoryShelf) url(token, host, _ string) (string, error) {
-	return d.baseURL + "/" + token + "/" + fileName(host) + ".iso", nil
-}
-
-func (d *directoryShelf) holds(e entry) bool {
-	info, err := os.Stat(filepath.Join(d.dir, e.file()))
-	return err == nil && info.Size() == e.Size
-}
-
-// put copies the source (the kernel clones or copies the blocks where the file
-// system can) and writes the changed bytes over the copy. Folders can be passed
-// through but not listed by the web server's user.
-func (d *directoryShelf) put(e entry, image *Image) error {
-	path := filepath.Join(d.dir, e.file())
-	if err := os.MkdirAll(d.dir, 0o711); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o711); err != nil {
-		return err
-	}
-	err := writeAtomic(path, 0o644, image.writeTo)
-	if err != nil {
-		os.Remove(filepath.Dir(path))
-	}
-	return err
-}
-
-func (d *directoryShelf) remove(e entry) error {
-	path := filepath.Join(d.dir, e.file())
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	os.Remove(filepath.Dir(path))
-	return nil
-}
-
-func (d *directoryShelf) reads(string) (Reads, bool) { return Reads{}, false }
-
-// writeTo materialises the image in an empty file.
-func (i *Image) writeTo(f *os.File) error {
-	if err := copyBase(f, i.base); err != nil {
-		return err
-	}
-	if err := f.Truncate(i.size); err != nil {
-		return err
-	}
-	for _, c := range i.chunks {
-		if _, err := f.WriteAt(c.data, c.off); err != nil {
-			return err
+		hosts = append(hosts, e.Host)
+		if trial {
+			continue
+		}
+		if err := l.shelf.remove(e); err != nil {
+			return hosts, err
+		}
+		if err := l.manifest.forget(e); err != nil && !os.IsNotExist(err) {
+			return hosts, err
 		}
 	}
-	return nil
+	return hosts, nil
 }
 
-// copyBase copies from the source's file, by a descriptor of its own because
-// the copy needs a file position.
-func copyBase(to *os.File, b *Base) error {
-	named, ok := b.r.(*os.File)
-	if !ok {
-		_, err := io.Copy(to, io.NewSectionReader(b.r, 0, b.size))
-		return err
-	}
-	from, err := os.Open(named.Name())
-	if err != nil {
-		return err
-	}
-	defer from.Close()
-	n, err := io.Copy(to, from)
-	if err == nil && n != b.size {
-		err = fmt.Errorf("the source image changed while it was copied: %d bytes instead of %d", n, b.size)
-	}
-	return err
+// fileName makes a host's name fit for a path and an URL: BMCs reject ? & = and more.
+func fileName(host string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '-' || r == '_' {
+			return r
+		}
+		return '_'
+	}, host)
 }

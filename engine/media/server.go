@@ -2,114 +2,193 @@ package media
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"net/netip"
-	"os"
 	"path"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
+
+	"esxiplan/engine/media/iso"
 )
 
 // Server serves the images of this process: nothing lies on disk, each image
 // is its source with a few KB laid over.
 type Server struct {
 	*Library
-	shelf *serverShelf
-	http  *http.Server
-	done  chan struct{}
+	endpoints *endpoints
 }
 
 // ServerOptions say how a [Server] is reached and by whom.
 type ServerOptions struct {
 	Options
-	Listener net.Listener
-	URL      string   // how BMCs reach it; "": http, our address on the way to each BMC
-	Allow    []string // addresses that may read, beside this machine's own; empty: everybody
-	State    string   // folder for the manifest
-	Probe    DialFunc // how our address on the way to a BMC is found; nil: by a UDP socket
+	Sockets
+	URL   string   // how BMCs reach it; "": http, our address on the way to each BMC
+	Allow []string // addresses that may read, beside this machine's own; empty: everybody
+	State string   // folder for the manifest
+	Probe DialFunc // how our address on the way to a BMC is found; nil: by a UDP socket
 }
 
-// NewServer starts serving on the listener.
+// NewServer starts serving on the listeners.
 func NewServer(o ServerOptions) (*Server, error) {
 	if o.URL != "" {
 		if err := checkBaseURL(o.URL); err != nil {
 			return nil, err
 		}
 	}
-	shelf := &serverShelf{url0: strings.TrimSuffix(o.URL, "/"), address: o.Listener.Addr().(*net.TCPAddr), probe: o.Probe, images: map[string]served{}, count: map[string]*counter{}}
-	s := &Server{Library: newLibrary(shelf, o.State, o.Options), shelf: shelf, done: make(chan struct{})}
-	s.http = &http.Server{Handler: allowList(o.Allow, shelf), ReadHeaderTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute}
-	go func() {
-		defer close(s.done)
-		s.http.Serve(o.Listener)
-	}()
-	return s, nil
+	names := o.Allow
+	if len(names) == 0 {
+		names = []string{Anybody}
+	}
+	shelf := &serverShelf{url0: strings.TrimSuffix(o.URL, "/"), sockets: o.Sockets, probe: o.Probe,
+		allow: allowList{names: func() []string { return names }}, images: map[string]content{}, count: map[string]*counter{}}
+	return &Server{newLibrary(shelf, manifest{o.State}, o.Options), o.start(shelf)}, nil
 }
 
 // Close ends the server: reads under way get a moment to finish.
 func (s *Server) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	if s.http.Shutdown(ctx) != nil {
-		s.http.Close()
-	}
-	<-s.done
+	s.endpoints.Close(ctx)
 	s.Library.Close()
 }
 
-type served struct {
-	entry
-	image *Image
+// Sockets are where a server listens: by HTTP, by HTTPS or both at once.
+type Sockets struct {
+	HTTP        net.Listener
+	HTTPS       net.Listener
+	Certificate tls.Certificate // of HTTPS
 }
 
-type counter struct {
-	mu sync.Mutex
-	Reads
+// Listen opens the sockets; an empty address opens none. The certificate is that of
+// [Certificate].
+func Listen(http, https, certificate, key, folder string) (s Sockets, err error) {
+	if http != "" {
+		if s.HTTP, err = net.Listen("tcp", http); err != nil {
+			return s, err
+		}
+	}
+	if https == "" {
+		return s, nil
+	}
+	if s.Certificate, err = Certificate(certificate, key, folder); err == nil {
+		s.HTTPS, err = net.Listen("tcp", https)
+	}
+	if err != nil {
+		return s, errors.Join(err, s.Close())
+	}
+	return s, nil
 }
 
-func (c *counter) add(bytes, requests int64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.Bytes += bytes
-	c.Count += requests
-	c.Last = time.Now()
+// Addr is where the first socket listens.
+func (s Sockets) Addr() net.Addr {
+	if s.HTTP != nil {
+		return s.HTTP.Addr()
+	}
+	return s.HTTPS.Addr()
+}
+
+// Close closes sockets that nobody serves.
+func (s Sockets) Close() error {
+	var err error
+	for _, l := range []net.Listener{s.HTTP, s.HTTPS} {
+		if l != nil {
+			err = errors.Join(err, l.Close())
+		}
+	}
+	return err
+}
+
+// endpoints are sockets that are served.
+type endpoints struct {
+	servers []*http.Server
+	done    sync.WaitGroup
+	failed  chan error
+}
+
+// start serves on every socket.
+func (s Sockets) start(handler http.Handler) *endpoints {
+	e := &endpoints{failed: make(chan error, 2)}
+	for _, l := range []net.Listener{s.HTTP, s.HTTPS} {
+		if l == nil {
+			continue
+		}
+		server := &http.Server{Handler: handler, ReadHeaderTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute}
+		e.servers = append(e.servers, server)
+		serve := func() error { return server.Serve(l) }
+		if l == s.HTTPS {
+			server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{s.Certificate}, MinVersion: tls.VersionTLS12}
+			serve = func() error { return server.ServeTLS(l, "", "") }
+		}
+		e.done.Go(func() {
+			if err := serve(); !errors.Is(err, http.ErrServerClosed) {
+				e.failed <- err
+			}
+		})
+	}
+	return e
+}
+
+// Close ends accepting, lets reads under way finish until the context ends, and
+// returns when all is closed.
+func (e *endpoints) Close(ctx context.Context) {
+	for _, s := range e.servers {
+		if s.Shutdown(ctx) != nil {
+			s.Close()
+		}
+	}
+	e.done.Wait()
 }
 
 // serverShelf keeps images in memory and serves them.
 type serverShelf struct {
 	url0    string
-	address *net.TCPAddr
+	sockets Sockets
 	probe   DialFunc
+	allow   allowList
 
 	mu     sync.RWMutex
-	images map[string]served // by path
-	count  map[string]*counter
+	images map[string]content  // by path
+	count  map[string]*counter // by host
 }
 
-func (s *serverShelf) url(token, host, bmc string) (string, error) {
-	base := s.url0
-	if base == "" {
-		own, err := s.ownAddress(bmc)
-		if err != nil {
+func (s *serverShelf) urls(token, host, bmc string) (url, https string, err error) {
+	file := "/" + token + "/" + fileName(host) + ".iso"
+	if s.url0 != "" {
+		return s.url0 + file, "", nil
+	}
+	if l := s.sockets.HTTPS; l != nil {
+		if https, err = s.base("https", l, bmc); err != nil {
+			return "", "", err
+		}
+		https += file
+	}
+	if s.sockets.HTTP == nil {
+		return https, "", nil
+	}
+	url, err = s.base("http", s.sockets.HTTP, bmc)
+	return url + file, https, err
+}
+
+// base is the address under which a BMC finds a listener.
+func (s *serverShelf) base(scheme string, l net.Listener, bmc string) (string, error) {
+	address := l.Addr().(*net.TCPAddr)
+	own := address.IP.String()
+	if address.IP.IsUnspecified() {
+		var err error
+		if own, err = s.ownAddress(bmc); err != nil {
 			return "", fmt.Errorf("no way to the BMC %s, so the address under which it finds this machine is not known: set media.url (%w)", bmc, err)
 		}
-		base = "http://" + net.JoinHostPort(own, fmt.Sprint(s.address.Port))
 	}
-	return base + "/" + token + "/" + fileName(host) + ".iso", nil
+	return scheme + "://" + net.JoinHostPort(own, fmt.Sprint(address.Port)), nil
 }
 
 // ownAddress is the address from which this machine talks to bmc. A UDP socket
 // finds it without sending anything.
 func (s *serverShelf) ownAddress(bmc string) (string, error) {
-	if !s.address.IP.IsUnspecified() {
-		return s.address.IP.String(), nil
-	}
 	dial := s.probe
 	if dial == nil {
 		dial = (&net.Dialer{}).DialContext
@@ -132,13 +211,13 @@ func (s *serverShelf) holds(e entry) bool {
 	return ok
 }
 
-func (s *serverShelf) put(e entry, image *Image) error {
+func (s *serverShelf) put(e entry, image *iso.Image, source *Installer) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.images["/"+e.file()] = served{e, image}
 	if s.count[e.Host] == nil {
 		s.count[e.Host] = &counter{}
 	}
+	s.images["/"+e.file()] = content{file: source.path, stat: source.stat, image: image, digest: e.SHA256, modified: e.Built, count: s.count[e.Host]}
 	return nil
 }
 
@@ -149,157 +228,34 @@ func (s *serverShelf) remove(e entry) error {
 	return nil
 }
 
-func (s *serverShelf) reads(host string) (Reads, bool) {
+func (s *serverShelf) reads(e entry) (Reads, bool) {
 	s.mu.RLock()
-	c := s.count[host]
+	c := s.count[e.Host]
 	s.mu.RUnlock()
 	if c == nil {
 		return Reads{}, false
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.Reads, true
+	return c.get(), true
 }
 
 // ServeHTTP serves one image; there is no index and no other path.
 func (s *serverShelf) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !s.allow.allows(r) {
+		http.Error(w, "not allowed", http.StatusForbidden)
+		return
+	}
 	s.mu.RLock()
-	image, ok := s.images[lastTwo(r.URL.Path)]
-	count := s.count[image.Host]
+	c, ok := s.images[lastTwo(r.URL.Path)]
 	s.mu.RUnlock()
 	if !ok || r.Method != http.MethodGet && r.Method != http.MethodHead {
 		http.NotFound(w, r)
 		return
 	}
-	header(w, image.SHA256)
-	body := io.NewSectionReader(image.image, 0, image.image.Size())
-	cw := &countingWriter{ResponseWriter: w}
-	if r.UserAgent() != userAgent { // our own reads prove nothing
-		cw.counter = count
-		count.add(0, 1)
-	}
-	http.ServeContent(cw, r, "", image.Built, body)
+	c.serve(w, r)
 }
 
 // lastTwo are token and file name of a path: media.url may have a path of its own.
 func lastTwo(p string) string {
 	dir, file := path.Split(path.Clean(p))
 	return "/" + path.Base(dir) + "/" + file
-}
-
-func header(w http.ResponseWriter, digest string) {
-	w.Header().Set("Content-Type", "application/octet-stream")
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("ETag", `"`+digest[:32]+`"`)
-}
-
-type countingWriter struct {
-	http.ResponseWriter
-	n       int64
-	counter *counter // counts while it goes: a BMC may read for minutes; may be nil
-}
-
-// copyBuffers serve BMCs that read in thousands of small ranges.
-var copyBuffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
-
-// ReadFrom makes io.Copy use a buffer of the pool.
-func (c *countingWriter) ReadFrom(r io.Reader) (int64, error) {
-	buffer := copyBuffers.Get().(*[]byte)
-	defer copyBuffers.Put(buffer)
-	return io.CopyBuffer(struct{ io.Writer }{c}, r, *buffer)
-}
-
-func (c *countingWriter) Write(p []byte) (int, error) {
-	n, err := c.ResponseWriter.Write(p)
-	c.n += int64(n)
-	if c.counter != nil {
-		c.counter.add(int64(n), 0)
-	}
-	return n, err
-}
-
-// HostOnly is the host of a BMC's address, which may have a scheme and a port.
-func HostOnly(address string) string {
-	if _, rest, ok := strings.Cut(address, "://"); ok {
-		address = rest
-	}
-	address = strings.TrimSuffix(address, "/")
-	if host, _, err := net.SplitHostPort(address); err == nil {
-		return host
-	}
-	return strings.Trim(address, "[]")
-}
-
-// allowList lets through the addresses named, and this machine itself.
-func allowList(allow []string, next http.Handler) http.Handler {
-	if len(allow) == 0 {
-		return next
-	}
-	allowed := map[netip.Addr]bool{}
-	for _, name := range allow {
-		addresses, err := net.LookupHost(HostOnly(name))
-		if err != nil {
-			addresses = []string{HostOnly(name)}
-		}
-		for _, a := range addresses {
-			if ip, err := netip.ParseAddr(a); err == nil {
-				allowed[ip.Unmap().WithZone("")] = true
-			}
-		}
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		client, err := netip.ParseAddrPort(r.RemoteAddr)
-		if err != nil || !allowed[client.Addr().Unmap().WithZone("")] && !ownAddress(client.Addr()) {
-			http.Error(w, "not allowed", http.StatusForbidden)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-func ownAddress(client netip.Addr) bool {
-	if client.IsLoopback() || client.Unmap().IsLoopback() {
-		return true
-	}
-	addresses, err := net.InterfaceAddrs()
-	if err != nil {
-		return false
-	}
-	for _, a := range addresses {
-		if n, ok := a.(*net.IPNet); ok && n.IP.Equal(client.AsSlice()) {
-			return true
-		}
-	}
-	return false
-}
-
-var publishedPath = regexp.MustCompile(`^(?:/[A-Za-z0-9._-]+)*?/([0-9a-f]{32})/([A-Za-z0-9._-]+\.iso)$`)
-
-// ServeDirectory is a handler for what a [NewDirectory] store published: images
-// only, by their whole path, whatever prefix stands before it; no index, no manifest.
-func ServeDirectory(dir string, allow []string, logged func(r *http.Request, bytes int64)) http.Handler {
-	return allowList(allow, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		m := publishedPath.FindStringSubmatch(r.URL.Path)
-		if m == nil || r.Method != http.MethodGet && r.Method != http.MethodHead {
-			http.NotFound(w, r)
-			return
-		}
-		f, err := os.Open(filepath.Join(dir, m[1], m[2]))
-		if err != nil {
-			http.NotFound(w, r)
-			return
-		}
-		defer f.Close()
-		info, err := f.Stat()
-		if err != nil || !info.Mode().IsRegular() {
-			http.NotFound(w, r)
-			return
-		}
-		header(w, m[1]) // the token changes with the content
-		cw := &countingWriter{ResponseWriter: w}
-		http.ServeContent(cw, r, "", info.ModTime(), f)
-		if logged != nil {
-			logged(r, cw.n)
-		}
-	}))
 }

@@ -1,40 +1,90 @@
 package media_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
-	"net"
+	"math/rand/v2"
+	"mime"
+	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"esxiplan/engine/media"
+	"esxiplan/engine/media/isocheck"
 	"esxiplan/engine/media/isosim"
+	"esxiplan/engine/media/kickstart"
 )
 
 func request(path, host string) media.Request {
 	return media.Request{Plan: "p", Host: host, BMC: "127.0.0.1", Password: "Some-password-1x", Source: media.Source{Name: "esxi", Path: path},
-		Kickstart: media.Kickstart{Disk: media.Disk{Name: "naa.5000cca291e10521"}, Network: media.Network{Address: "192.0.2.11", Netmask: "255.255.255.0", Gateway: "192.0.2.1", Hostname: "h"}}}
+		Script: kickstart.Script{Disk: kickstart.Disk{Kind: "name", Text: "naa.5000cca291e10521"}, Network: kickstart.Network{Address: "192.0.2.11", Netmask: "255.255.255.0", Gateway: "192.0.2.1", Hostname: "h"}}}
 }
 
 func recorded(context.Context, media.Write) error { return nil }
 
-func serve(t *testing.T, allow ...string) *media.Server {
+func listen(t testing.TB, https bool) media.Sockets {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address := ""
+	if https {
+		address = "127.0.0.1:0"
+	}
+	sockets, err := media.Listen("127.0.0.1:0", address, "", "", t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := media.NewServer(media.ServerOptions{Listener: l, State: t.TempDir(), Allow: allow})
+	return sockets
+}
+
+func serve(t *testing.T, allow ...string) *media.Server {
+	t.Helper()
+	s, err := media.NewServer(media.ServerOptions{Sockets: listen(t, true), State: t.TempDir(), Allow: allow})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
 	return s
+}
+
+// directory serves a folder as esxiplan serve does.
+func directory(t testing.TB, dir string, allow ...string) (url string, stop func()) {
+	t.Helper()
+	sockets := listen(t, false)
+	s := media.ServeDirectory(media.DirectoryServerOptions{Sockets: sockets, Dir: dir, Allow: allow})
+	stop = sync.OnceFunc(func() { s.Close(context.Background()) })
+	t.Cleanup(stop)
+	return "http://" + sockets.Addr().String(), stop
+}
+
+// ask makes a request as a BMC would, and returns the answer with its body.
+func ask(t *testing.T, method, url, ranges string) (*http.Response, []byte) {
+	t.Helper()
+	req, _ := http.NewRequest(method, url, nil)
+	if ranges != "" {
+		req.Header.Set("Range", ranges)
+	}
+	client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Error(err)
+	}
+	return resp, body
 }
 
 // TestServer reads as BMCs do: HEAD, ranges, beyond the end, wrong paths.
@@ -53,26 +103,13 @@ func TestServer(t *testing.T) {
 	if r, known := s.Reads("host/1"); !known || r.Bytes != 0 {
 		t.Errorf("our own reads count: %+v", r)
 	}
-	ask := func(method, url, ranges string) *http.Response {
-		req, _ := http.NewRequest(method, url, nil)
-		if ranges != "" {
-			req.Header.Set("Range", ranges)
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		io.Copy(io.Discard, resp.Body)
-		resp.Body.Close()
-		return resp
-	}
-	if r := ask("HEAD", p.URL, ""); r.StatusCode != 200 || r.ContentLength != p.Size || r.Header.Get("Content-Type") != "application/octet-stream" || r.Header.Get("ETag") == "" {
+	if r, _ := ask(t, "HEAD", p.URL, ""); r.StatusCode != 200 || r.ContentLength != p.Size || r.Header.Get("Content-Type") != "application/octet-stream" || r.Header.Get("ETag") == "" {
 		t.Errorf("HEAD: %v", r)
 	}
-	if r := ask("GET", p.URL, "bytes=32768-34815"); r.StatusCode != 206 || r.ContentLength != 2048 {
+	if r, _ := ask(t, "GET", p.URL, "bytes=32768-34815"); r.StatusCode != 206 || r.ContentLength != 2048 {
 		t.Errorf("range: %v", r)
 	}
-	if r := ask("GET", p.URL, "bytes=-10"); r.StatusCode != 206 || r.ContentLength != 10 {
+	if r, _ := ask(t, "GET", p.URL, "bytes=-10"); r.StatusCode != 206 || r.ContentLength != 10 {
 		t.Errorf("suffix range: %v", r)
 	}
 	if r, _ := s.Reads("host/1"); r.Bytes != 2058 || r.Count != 3 {
@@ -80,11 +117,11 @@ func TestServer(t *testing.T) {
 	}
 	base := p.URL[:strings.Index(p.URL[8:], "/")+8]
 	for _, path := range []string{"/", "/host_1.iso", "/" + strings.Repeat("0", 32) + "/host_1.iso", "/../etc/passwd"} {
-		if r := ask("GET", base+path, ""); r.StatusCode != 404 {
+		if r, _ := ask(t, "GET", base+path, ""); r.StatusCode != 404 {
 			t.Errorf("%s: %d", path, r.StatusCode)
 		}
 	}
-	if r := ask("POST", p.URL, ""); r.StatusCode != 404 {
+	if r, _ := ask(t, "POST", p.URL, ""); r.StatusCode != 404 {
 		t.Errorf("POST: %d", r.StatusCode)
 	}
 }
@@ -93,11 +130,10 @@ func TestServer(t *testing.T) {
 // one gives new ones and takes the old away.
 func TestSameInputs(t *testing.T) {
 	dir := t.TempDir()
-	web := httptest.NewServer(media.ServeDirectory(dir, nil, nil))
-	defer web.Close()
+	web, _ := directory(t, dir)
 	path := source(t, isosim.Options{})
 	open := func() *media.Library {
-		l, err := media.NewDirectory(dir, web.URL+"/iso", media.Options{})
+		l, err := media.NewDirectory(dir, web+"/iso", false, media.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -133,7 +169,7 @@ func TestSameInputs(t *testing.T) {
 		t.Errorf("manifest: %v, %v", info, err)
 	}
 	for _, path := range []string{"/.esxiplan/h.json", "/iso/.esxiplan/h.json", "/"} {
-		if resp, err := http.Get(web.URL + path); err != nil || resp.StatusCode != 404 {
+		if resp, err := http.Get(web + path); err != nil || resp.StatusCode != 404 {
 			t.Errorf("%s is served", path)
 		}
 	}
@@ -142,7 +178,7 @@ func TestSameInputs(t *testing.T) {
 // TestNothingHalfWritten: what cannot be recorded or written leaves nothing behind.
 func TestNothingHalfWritten(t *testing.T) {
 	dir := t.TempDir()
-	l, err := media.NewDirectory(dir, "http://203.0.113.1/iso", media.Options{})
+	l, err := media.NewDirectory(dir, "http://203.0.113.1/iso", false, media.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +219,7 @@ func TestWrongServers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			web := httptest.NewServer(c.handler)
 			defer web.Close()
-			l, err := media.NewDirectory(dir, web.URL, media.Options{})
+			l, err := media.NewDirectory(dir, web.URL, false, media.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -207,11 +243,325 @@ func itoa(n int) string {
 	return string(b)
 }
 
-func BenchmarkOverlay(b *testing.B) {
-	i := installer(b, isosim.Options{Modules: 90, Size: 1 << 20, RockRidge: true, Joliet: true})
-	for b.Loop() {
-		if _, err := i.Personalise([]byte("vmaccepteula\n"), nil); err != nil {
-			b.Fatal(err)
+// TestBytes: whatever range is asked for, by HTTP and by HTTPS, the bytes are those
+// of the image, the parts that come from the base file included.
+func TestBytes(t *testing.T) {
+	s := serve(t)
+	path := source(t, isosim.Options{RockRidge: true, Joliet: true})
+	p, err := s.Publish(t.Context(), request(path, "h"), recorded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, whole := ask(t, "GET", p.URL, "")
+	if int64(len(whole)) != p.Size {
+		t.Fatalf("%d bytes, not %d", len(whole), p.Size)
+	}
+	if err := checkWhole(whole); err != nil {
+		t.Error(err)
+	}
+	if p.HTTPSURL == "" {
+		t.Fatal("no address by HTTPS")
+	}
+	if err := s.Fetch(t.Context(), p.HTTPSURL); err != nil {
+		t.Error(err)
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, url := range []string{p.URL, p.HTTPSURL} {
+		for range 200 {
+			from := random.Int64N(p.Size)
+			to := min(p.Size-1, from+random.Int64N(200000))
+			r, body := ask(t, "GET", url, fmt.Sprintf("bytes=%d-%d", from, to+random.Int64N(2)*p.Size))
+			if to != min(p.Size-1, from+int64(len(body))-1) {
+				to = from + int64(len(body)) - 1 // asked beyond the end
+			}
+			if r.StatusCode != 206 || !bytes.Equal(body, whole[from:to+1]) {
+				t.Fatalf("bytes %d to %d: %d, %d bytes", from, to, r.StatusCode, len(body))
+			}
 		}
+	}
+	severalRanges(t, p.URL, whole)
+	if r, _ := ask(t, "GET", p.URL, fmt.Sprintf("bytes=%d-", p.Size)); r.StatusCode != http.StatusRequestedRangeNotSatisfiable {
+		t.Errorf("a range behind the end: %d", r.StatusCode)
+	}
+}
+
+func checkWhole(whole []byte) error {
+	report, err := isocheck.Check(bytes.NewReader(whole), int64(len(whole)))
+	return errors.Join(err, report.Err())
+}
+
+func severalRanges(t *testing.T, url string, whole []byte) {
+	t.Helper()
+	r, body := ask(t, "GET", url, fmt.Sprintf("bytes=0-99,32768-34815,%d-", len(whole)-10))
+	_, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || r.StatusCode != 206 {
+		t.Fatalf("%d %v", r.StatusCode, err)
+	}
+	parts := multipart.NewReader(bytes.NewReader(body), params["boundary"])
+	for _, want := range [][]byte{whole[:100], whole[32768:34816], whole[len(whole)-10:]} {
+		part, err := parts.NextPart()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if have, _ := io.ReadAll(part); !bytes.Equal(have, want) {
+			t.Errorf("a part of %d bytes differs", len(want))
+		}
+	}
+}
+
+// TestConditions: the tag is strong, and changes with the content.
+func TestConditions(t *testing.T) {
+	s := serve(t)
+	path := source(t, isosim.Options{})
+	p, err := s.Publish(t.Context(), request(path, "h"), recorded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, _ := ask(t, "HEAD", p.URL, "")
+	tag := r.Header.Get("ETag")
+	if !strings.HasPrefix(tag, `"`) || len(tag) < 20 {
+		t.Errorf("tag %s", tag)
+	}
+	req, _ := http.NewRequest("GET", p.URL, nil)
+	req.Header.Set("If-None-Match", tag)
+	if resp, err := http.DefaultClient.Do(req); err != nil || resp.StatusCode != http.StatusNotModified {
+		t.Errorf("%v %v", resp, err)
+	}
+	changed := request(path, "h")
+	changed.Password = "Another-password-1x"
+	q, err := s.Publish(t.Context(), changed, recorded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, _ := ask(t, "HEAD", q.URL, ""); r.Header.Get("ETag") == tag {
+		t.Error("another image has the same tag")
+	}
+}
+
+// TestOverlayStore: a few KB per host in the folder, out of which serve makes
+// images; what is read is known to every process; and a base that changed is refused.
+func TestOverlayStore(t *testing.T) {
+	dir, path := t.TempDir(), source(t, isosim.Options{RockRidge: true})
+	url, stop := directory(t, dir)
+	l, err := media.NewDirectory(dir, url+"/iso", true, media.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p, err := l.Publish(t.Context(), request(path, "h"), recorded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, _ := filepath.Glob(filepath.Join(dir, "[0-9a-f]*", "*"))
+	if len(files) != 1 || !strings.HasSuffix(files[0], "h.overlay") {
+		t.Fatalf("the folder holds %v", files)
+	}
+	if info, err := os.Stat(files[0]); err != nil || info.Mode().Perm() != 0o600 || info.Size() > 100<<10 {
+		t.Errorf("%v %v", info, err)
+	}
+	if err := l.Fetch(t.Context(), p.URL); err != nil {
+		t.Error(err)
+	}
+	_, whole := ask(t, "GET", p.URL, "")
+	if err := checkWhole(whole); err != nil || int64(len(whole)) != p.Size {
+		t.Errorf("%d bytes: %v", len(whole), err)
+	}
+	again, err := l.Publish(t.Context(), request(path, "h"), func(context.Context, media.Write) error { t.Error("something is written"); return nil })
+	if err != nil || again.URL != p.URL {
+		t.Errorf("%+v %v", again, err)
+	}
+	later := time.Now().Add(time.Hour)
+	os.Chtimes(path, later, later)
+	if r, body := ask(t, "GET", p.URL, ""); r.StatusCode == 200 {
+		t.Errorf("an image over a changed base is served: %d bytes", len(body))
+	}
+	stop()
+	if reads, known := l.Reads("h"); !known || reads.Bytes != p.Size || reads.By != "127.0.0.1" || reads.Last.IsZero() {
+		t.Errorf("reads %+v, known %v", reads, known)
+	}
+	if err := l.Remove(t.Context(), "h"); err != nil {
+		t.Error(err)
+	}
+	if files, _ := filepath.Glob(filepath.Join(dir, "[0-9a-f]*", "*")); len(files) != 0 {
+		t.Errorf("removed, the folder holds %v", files)
+	}
+}
+
+// TestReadsAreKnownOnlyWhereServed: a build that fetches its image back through
+// esxiplan serve makes the count known, at zero; with another web server nobody knows.
+func TestReadsAreKnownOnlyWhereServed(t *testing.T) {
+	for name, ours := range map[string]bool{"ours": true, "another": false} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			url, stop := directory(t, dir)
+			if !ours {
+				web := httptest.NewServer(http.FileServer(http.Dir(dir)))
+				defer web.Close()
+				url = web.URL
+			}
+			l, err := media.NewDirectory(dir, url, false, media.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			p, err := l.Publish(t.Context(), request(source(t, isosim.Options{}), "h"), recorded)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := l.Fetch(t.Context(), p.URL); err != nil {
+				t.Fatal(err)
+			}
+			stop()
+			if reads, known := l.Reads("h"); known != ours || reads.Bytes != 0 {
+				t.Errorf("reads %+v, known %v", reads, known)
+			}
+		})
+	}
+}
+
+// TestAllowList: without a list only the BMCs of the published images may read;
+// this machine itself always may, so the test is about the list's own judgement.
+func TestAllowList(t *testing.T) {
+	dir := t.TempDir()
+	sockets := listen(t, false)
+	var mu sync.Mutex
+	var log []media.Served
+	s := media.ServeDirectory(media.DirectoryServerOptions{Sockets: sockets, Dir: dir, Log: func(e media.Served) { mu.Lock(); defer mu.Unlock(); log = append(log, e) }})
+	defer s.Close(t.Context())
+	l, err := media.NewDirectory(dir, "http://"+sockets.Addr().String(), false, media.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	r := request(source(t, isosim.Options{}), "h")
+	r.BMC = "https://192.0.2.191:8443"
+	p, err := l.Publish(t.Context(), r, recorded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for client, want := range map[string]int{"192.0.2.191:1000": 200, "[::ffff:192.0.2.191]:1000": 200, "192.0.2.192:1000": 403, "nonsense": 403} {
+		req := httptest.NewRequest("GET", p.URL, nil)
+		req.RemoteAddr = client
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, req)
+		if w.Code != want {
+			t.Errorf("%s: %d, want %d", client, w.Code, want)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if !slices.ContainsFunc(log, func(e media.Served) bool { return strings.Contains(e.Status, "--allow") }) {
+		t.Errorf("the log does not say why: %+v", log)
+	}
+}
+
+// TestPrune takes away what a plan no longer has, and nothing of another plan.
+func TestPrune(t *testing.T) {
+	dir, path := t.TempDir(), source(t, isosim.Options{})
+	l, err := media.NewDirectory(dir, "http://203.0.113.1/iso", false, media.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, r := range []media.Request{request(path, "stays"), request(path, "goes"), request(path, "other")} {
+		if r.Host == "other" {
+			r.Plan = "another plan"
+		}
+		if _, err := l.Publish(t.Context(), r, recorded); err != nil {
+			t.Fatal(err)
+		}
+	}
+	keep := func(host string) bool { return host == "stays" }
+	for _, trial := range []bool{true, false} {
+		if hosts, err := l.Prune("p", keep, trial); err != nil || !slices.Equal(hosts, []string{"goes"}) {
+			t.Errorf("pruned %v, %v", hosts, err)
+		}
+	}
+	files, _ := filepath.Glob(filepath.Join(dir, "*", "*.iso"))
+	if _, ok := l.Latest("goes"); ok || len(files) != 2 {
+		t.Errorf("left: %v", files)
+	}
+}
+
+// TestChecksumIsKept: reading 600 MB once is enough, but only for the same file.
+func TestChecksumIsKept(t *testing.T) {
+	dir, cache, path := t.TempDir(), t.TempDir(), source(t, isosim.Options{})
+	past := time.Now().Add(-time.Hour)
+	os.Chtimes(path, past, past)
+	base := func() string { // the checksum of the source, as the manifest has it
+		l, err := media.NewDirectory(dir, "http://203.0.113.1/iso", true, media.Options{Cache: cache})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		if _, err := l.Publish(t.Context(), request(path, "h"), recorded); err != nil {
+			t.Fatal(err)
+		}
+		var e struct{ Base struct{ SHA256 string } }
+		b, _ := os.ReadFile(filepath.Join(dir, ".esxiplan", "h.json"))
+		json.Unmarshal(b, &e)
+		return e.Base.SHA256
+	}
+	first := base()
+	kept, _ := filepath.Glob(filepath.Join(cache, "sources", "*.json"))
+	if len(kept) != 1 || len(first) != 64 {
+		t.Fatalf("kept: %v", kept)
+	}
+	note, _ := os.ReadFile(kept[0])
+	forged := strings.Repeat("0", 64)
+	os.WriteFile(kept[0], bytes.ReplaceAll(note, []byte(first), []byte(forged)), 0o600)
+	if base() != forged {
+		t.Error("the checksum was computed again")
+	}
+	os.Chtimes(path, past.Add(time.Second), past.Add(time.Second))
+	if base() != first {
+		t.Error("the checksum of another file was taken")
+	}
+}
+
+// TestOwnKickstart: somebody's own script is linted, and gets the password as a hash.
+func TestOwnKickstart(t *testing.T) {
+	s := serve(t)
+	path := source(t, isosim.Options{})
+	r := request(path, "h")
+	r.Own = "vmaccepteula\ninstall --disk=naa.50 --overwritevmfs\nnetwork --bootproto=dhcp --device=vmnic0\nreboot\n%firstboot --interpreter=busybox\ntrue\n"
+	p, err := s.Publish(t.Context(), r, recorded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Warnings) != 1 || !strings.Contains(p.Warnings[0], "firstboot-secure-boot") {
+		t.Errorf("warnings %v", p.Warnings)
+	}
+	_, whole := ask(t, "GET", p.URL, "")
+	if !bytes.Contains(whole, []byte("rootpw --iscrypted '$6$")) || bytes.Contains(whole, []byte(r.Password)) {
+		t.Error("the password is not there as a hash")
+	}
+	r.Own += "timezne\n"
+	r.Own = "rootpw secret-Pass-1x\n" + strings.Replace(r.Own, "reboot\n", "rebot\n", 1)
+	_, err = s.Publish(t.Context(), r, recorded)
+	var mistakes *media.ErrKickstart
+	if !errors.As(err, &mistakes) || len(mistakes.Findings) != 3 || strings.Contains(err.Error(), "secret-Pass") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestManyReaders: counts add up under load, and nothing races.
+func TestManyReaders(t *testing.T) {
+	s := serve(t)
+	p, err := s.Publish(t.Context(), request(source(t, isosim.Options{}), "h"), recorded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var readers sync.WaitGroup
+	for range 16 {
+		readers.Go(func() {
+			for range 8 {
+				ask(t, "GET", p.URL, "bytes=40000-140000")
+			}
+		})
+	}
+	readers.Wait()
+	if r, _ := s.Reads("h"); r.Bytes != 16*8*100001 || r.Count != 16*8 {
+		t.Errorf("%+v", r)
 	}
 }

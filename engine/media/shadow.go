@@ -29,12 +29,12 @@ func (s *shadow) Publish(ctx context.Context, r Request, record Record) (Publish
 	}
 	old, _ := s.Reader.Latest(r.Host)
 	p := Published{URL: NewURL, Version: version, Build: build, Changed: true}
-	r.Kickstart.RootHash = "(sensitive)"
-	script, err := r.Kickstart.Render()
+	script, warnings, err := s.Reader.Preview(ctx, r)
 	if err != nil {
 		return Published{}, err
 	}
-	if err := record(ctx, Write{"publish", "image", old.URL, p.URL, string(script)}); err != nil {
+	p.Warnings = warnings
+	if err := record(ctx, Write{"publish", "image", old.URL, p.URL, script}); err != nil {
 		return Published{}, err
 	}
 	s.mu.Lock()

@@ -9,6 +9,7 @@ import (
 
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/esxi"
+	"esxiplan/schema"
 )
 
 // Refusal is a guard that says no. It is final, and nothing was written.
@@ -251,21 +252,45 @@ func holds(slots []bmc.Slot, url string) bool {
 	return false
 }
 
-// CheckDisk demands that the plan's disk is exactly one that the BMC reports.
+// CheckDisk demands that the plan's disk, and each one to clear, is exactly one
+// that the BMC reports.
 func CheckDisk(ctx context.Context, h *Host, c bmc.Reader) error {
 	x := h.Declared.ESXi
 	if x == nil || x.Disk == nil {
 		return &Refusal{"disk", "the plan names no disk for this host", "Give esxi.disk"}
 	}
-	if x.Disk.Confirm != nil && !*x.Disk.Confirm {
+	var doubted []*schema.Disk
+	for _, d := range append([]schema.Disk{*x.Disk}, x.Wipe...) {
+		if d.Confirm == nil || *d.Confirm {
+			doubted = append(doubted, &d)
+		}
+	}
+	if len(doubted) == 0 {
 		return nil
 	}
 	stock, err := c.Inventory(ctx)
 	if err != nil {
 		return err
 	}
-	_, err = ResolveDisk(x.Disk, stock.Disks)
-	return err
+	return resolveAll(doubted, stock.Disks)
+}
+
+// resolveAll finds each disk, and no disk twice.
+func resolveAll(wanted []*schema.Disk, disks []bmc.Disk) error {
+	var found []bmc.Disk
+	for _, want := range wanted {
+		d, err := ResolveDisk(want, disks)
+		if err != nil {
+			return err
+		}
+		for _, other := range found {
+			if d.Name == other.Name && d.Serial == other.Serial && slices.Equal(d.WWN, other.WWN) {
+				return &Refusal{"disk", want.String() + " is a disk that the plan names twice: " + describe([]bmc.Disk{d}), "Correct esxi.disk and esxi.wipe"}
+			}
+		}
+		found = append(found, d)
+	}
+	return nil
 }
 
 // Use is whether a machine may be reset, and what answered on its ESXi address.

@@ -14,7 +14,7 @@ import (
 
 	"esxiplan/engine/bmc/bmcsim"
 	"esxiplan/engine/esxi/esxisim"
-	"esxiplan/engine/media"
+	"esxiplan/engine/media/kickstart"
 	"esxiplan/schema"
 )
 
@@ -366,7 +366,7 @@ func (m *Machine) readDisc(image string) (*system, error) {
 	salt := strings.Split(hash, "$")[2]
 	return &system{address: s.address(), config: esxisim.Config{
 		Version: version, Build: number, UUID: uuid(m.Host.Name), Serial: m.serial(), Now: m.fleet.o.Clock.Now,
-		Accepts: func(p string) bool { return media.CryptPassword(p, salt) == hash },
+		Accepts: func(p string) bool { return kickstart.Crypt(p, salt) == hash },
 	}}, nil
 }
 

@@ -4,11 +4,12 @@ package buildiso
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"esxiplan/engine/media"
+	"esxiplan/engine/media/kickstart"
 	"esxiplan/engine/step"
 	"esxiplan/schema"
 )
@@ -19,14 +20,23 @@ var doc string
 // Arguments of the step.
 type Arguments struct {
 	Image           schema.Image `json:"image" doc:"The installer image, such as image.esxi."`
+	Kickstart       *string      `json:"kickstart" doc:"A kickstart of your own, such as file(\"ks.cfg\") or templatefile(…), in the place of the generated one. It is linted; without a rootpw line it gets esxi.root_password as a hash."`
 	SystemMediaSize *string      `json:"system_media_size" enum:"min small default max" doc:"Size of the system partitions on the boot disk (ESXi 7.0U1c and later)."`
 	Keyboard        *string      `json:"keyboard" doc:"Keyboard layout, such as \"US Default\" or \"Swiss German\"."`
+	Commands        []string     `json:"commands" doc:"Further kickstart commands, a line each, such as \"part data --ondisk=naa.5000…\"."`
+	Pre             *string      `json:"pre" doc:"Script that runs in the installer before anything is written; it ends the installation when it fails. Shell, or Python when its first line says so."`
+	Post            *string      `json:"post" doc:"Script that runs in the installer after the image was written."`
+	Firstboot       *string      `json:"firstboot" doc:"Script that runs when the new system first boots; never under Secure Boot."`
+	SSH             bool         `json:"ssh" default:"false" doc:"true: start SSH for good at the first boot and open the firewall for it; not under Secure Boot."`
+	OverwriteVSAN   bool         `json:"overwrite_vsan" default:"false" doc:"true: the disk is claimed by a vSAN, which is given up. The installer refuses it for other disks."`
+	Rehearse        bool         `json:"rehearse" default:"false" doc:"true: the installer checks everything on the machine itself and installs nothing (dryrun)."`
 	KernelOptions   []string     `json:"kernel_options" doc:"Further options for the installer's kernel, one word each."`
 }
 
 // Result of the step.
 type Result struct {
 	URL             string `json:"url" doc:"Where BMCs fetch the image."`
+	HTTPSURL        string `json:"https_url" doc:"The same by HTTPS, where the run serves both; else empty."`
 	Size            int64  `json:"size" doc:"Size of the image in bytes."`
 	SHA256          string `json:"sha256" doc:"Identifies the image: a digest over the source's SHA-256 and all that lies over it."`
 	KickstartSHA256 string `json:"kickstart_sha256" doc:"SHA-256 of the kickstart."`
@@ -37,28 +47,36 @@ type Result struct {
 // Type is the step type.
 var Type = step.Define(step.Spec[Arguments, Result]{
 	Name: "build_iso", Summary: "Builds the host's installer medium and publishes it where BMCs can fetch it.", Doc: doc,
-	Requires: []string{"esxi.address", "esxi.netmask", "esxi.gateway", "esxi.disk", "esxi.root_password"},
+	Requires: []string{"esxi.address", "esxi.network", "esxi.disk", "esxi.root_password"},
 	Policy:   step.Policy{Retries: 3, Delay: 2 * time.Second, MaxDelay: 10 * time.Second, Timeout: 30 * time.Minute},
 	Run:      run, Recall: recall,
 })
 
 func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
-	r, err := request(h, c)
+	r, err := prepare(ctx, h, c)
 	if err != nil {
 		return Result{}, err
 	}
 	p, err := h.Media.Publish(ctx, r, h.RecordMedia)
 	if err != nil {
-		return Result{}, err
+		return Result{}, blame(c, err)
 	}
-	if err := h.Media.Fetch(ctx, p.URL); err != nil {
-		return Result{}, fmt.Errorf("the image was published but cannot be fetched back: %w", err)
+	for _, w := range p.Warnings {
+		h.Warn("%s", w)
+	}
+	for _, url := range []string{p.URL, p.HTTPSURL} {
+		if url == "" {
+			continue
+		}
+		if err := h.Media.Fetch(ctx, url); err != nil {
+			return Result{}, fmt.Errorf("the image was published but cannot be fetched back: %w", err)
+		}
 	}
 	return result(p), nil
 }
 
 func recall(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
-	r, err := request(h, c)
+	r, err := prepare(ctx, h, c)
 	if err != nil {
 		return Result{}, err
 	}
@@ -66,34 +84,97 @@ func recall(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	if err == nil && !ok {
 		err = media.ErrNotBuilt
 	}
-	return result(p), err
+	return result(p), blame(c, err)
+}
+
+// blame puts a mistake in somebody's own kickstart where it was given.
+func blame(c Arguments, err error) error {
+	var mistakes *media.ErrKickstart
+	if !errors.As(err, &mistakes) {
+		return err
+	}
+	argument := "image"
+	switch {
+	case c.Kickstart != nil:
+		argument = "kickstart"
+	case len(c.Commands) > 0:
+		argument = "commands"
+	case c.Keyboard != nil:
+		argument = "keyboard"
+	}
+	return schema.AtArgument(argument, "%w", err)
 }
 
 func result(p media.Published) Result {
-	return Result{p.URL, p.Size, p.SHA256, p.KickstartSHA256, p.Version, p.Build}
+	return Result{p.URL, p.HTTPSURL, p.Size, p.SHA256, p.KickstartSHA256, p.Version, p.Build}
 }
 
-// request turns declaration and arguments into what a medium is made from.
-func request(h *step.Host, c Arguments) (media.Request, error) {
+// prepare turns declaration and arguments into what a medium is made from, with
+// what only the image and the machine can tell.
+func prepare(ctx context.Context, h *step.Host, c Arguments) (media.Request, error) {
 	if h.Media == nil {
 		return media.Request{}, fmt.Errorf("the plan has no media block, so there is no place to publish an image: add media { directory, url } or media { listen }")
 	}
-	x := h.Declared.ESXi
-	if err := media.CheckRootPassword(x.RootPassword.Reveal()); err != nil {
+	if err := kickstart.CheckPassword(h.Declared.ESXi.RootPassword.Reveal()); err != nil {
 		return media.Request{}, err
 	}
-	options := c.KernelOptions
-	if c.SystemMediaSize != nil {
-		if err := checkSystemMediaSize(c.Image); err != nil {
+	r, err := Request(h.Plan, h.Declared, c)
+	if err != nil {
+		return media.Request{}, err
+	}
+	if size := c.SystemMediaSize; size != nil {
+		version, _, err := h.Media.Source(ctx, r.Source)
+		if err != nil {
 			return media.Request{}, err
 		}
-		options = append([]string{"systemMediaSize=" + *c.SystemMediaSize}, options...)
+		if err := kickstart.CheckMediaSize(*size, version); err != nil {
+			return media.Request{}, schema.AtArgument("system_media_size", "%w", err)
+		}
+	}
+	if r.Script.FirstBoot() || r.Own != "" {
+		stock, err := h.BMC.Inventory(ctx)
+		if err != nil {
+			return media.Request{}, err
+		}
+		r.SecureBoot = stock.SecureBoot
+	}
+	return r, nil
+}
+
+// Request is what a declared host's medium is made from. The part about the
+// machine's state is left open.
+func Request(plan string, h *schema.Host, c Arguments) (media.Request, error) {
+	options := c.KernelOptions
+	if size := c.SystemMediaSize; size != nil {
+		options = append([]string{"systemMediaSize=" + *size}, options...)
+	}
+	own := deref(c.Kickstart)
+	if c.Kickstart != nil {
+		if err := c.checkOwn(h.ESXi); err != nil {
+			return media.Request{}, err
+		}
 	}
 	return media.Request{
-		Plan: h.Plan, Host: h.Name, BMC: h.Declared.BMC.Address, Password: x.RootPassword.Reveal(), Options: options,
-		Source:    Source(c.Image),
-		Kickstart: kickstart(x, deref(c.Keyboard)),
+		Plan: plan, Host: h.Name, BMC: h.BMC.Address, Password: h.ESXi.RootPassword.Reveal(), Options: options,
+		Source: Source(c.Image), Script: c.script(h.ESXi), Own: own,
 	}, nil
+}
+
+// checkOwn refuses what has no effect beside somebody's own kickstart.
+func (c Arguments) checkOwn(x *schema.ESXi) error {
+	for name, given := range map[string]bool{"keyboard": c.Keyboard != nil, "commands": len(c.Commands) > 0, "pre": c.Pre != nil, "post": c.Post != nil,
+		"firstboot": c.Firstboot != nil, "ssh": c.SSH, "overwrite_vsan": c.OverwriteVSAN, "rehearse": c.Rehearse} {
+		if given {
+			return schema.AtArgument(name, "%s belongs to the generated kickstart; with a kickstart of your own write it there", name)
+		}
+	}
+	if *c.Kickstart == "" {
+		return schema.AtArgument("kickstart", "the kickstart is empty")
+	}
+	if len(x.Wipe) > 0 {
+		return schema.AtArgument("kickstart", "esxi.wipe belongs to the generated kickstart; with a kickstart of your own write clearpart --drives=… there")
+	}
+	return nil
 }
 
 // Source is the image as the media door takes it.
@@ -101,31 +182,27 @@ func Source(i schema.Image) media.Source {
 	return media.Source{Name: i.Name, Path: i.Source, SHA256: deref(i.SHA256), Version: deref(i.Version), Build: deref(i.Build)}
 }
 
-func checkSystemMediaSize(i schema.Image) error {
-	version := deref(i.Version)
-	for _, old := range []string{"5.", "6."} {
-		if strings.HasPrefix(version, old) {
-			return schema.AtArgument("system_media_size", "ESXi %s does not know system_media_size; it came with 7.0U1c", version)
-		}
+func (c Arguments) script(x *schema.ESXi) kickstart.Script {
+	s := kickstart.Script{
+		Disk: disk(x.Disk), VSAN: c.OverwriteVSAN, Keyboard: deref(c.Keyboard), Commands: c.Commands,
+		Pre: deref(c.Pre), Post: deref(c.Post), First: deref(c.Firstboot), SSH: c.SSH, DryRun: c.Rehearse,
+		Network: kickstart.Network{
+			DHCP: deref(x.DHCP), Device: deref(x.NIC), Address: x.Address, Netmask: deref(x.Netmask), Gateway: deref(x.Gateway),
+			Nameservers: x.Nameservers, Hostname: x.HostName(), VLAN: deref(x.VLAN),
+		},
 	}
-	return nil
+	if x.LicenseKey != nil {
+		s.License = x.LicenseKey.Reveal()
+	}
+	for _, d := range x.Wipe {
+		s.Wipe = append(s.Wipe, disk(&d))
+	}
+	return s
 }
 
-func kickstart(x *schema.ESXi, keyboard string) media.Kickstart {
-	k := media.Kickstart{Keyboard: keyboard, Network: media.Network{
-		Device: deref(x.NIC), Address: x.Address, Netmask: deref(x.Netmask), Gateway: deref(x.Gateway),
-		Nameservers: x.Nameservers, Hostname: x.HostName(),
-	}}
-	if x.VLAN != nil {
-		k.Network.VLAN = *x.VLAN
-	}
-	kind, text := x.Disk.Key()
-	if kind == "name" {
-		k.Disk.Name = text
-	} else {
-		k.Disk.Match, k.Disk.Text = kind, text
-	}
-	return k
+func disk(d *schema.Disk) kickstart.Disk {
+	kind, text := d.Key()
+	return kickstart.Disk{Kind: kind, Text: text}
 }
 
 func deref[T any](p *T) T {

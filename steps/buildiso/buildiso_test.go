@@ -1,8 +1,8 @@
 package buildiso_test
 
 import (
+	"context"
 	"encoding/json"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -34,9 +34,14 @@ func TestBuildISO(t *testing.T) {
 		Arguments: `{"image":{"name":"esxi","source":` + quoted(source) + `,"sha256":null,"version":null,"build":null},"system_media_size":"small","keyboard":"Swiss German","kernel_options":["a=1"]}`,
 		Prepare: func(b *steptest.Bench) {
 			published := t.TempDir()
-			web := httptest.NewServer(media.ServeDirectory(published, nil, nil))
-			t.Cleanup(web.Close)
-			store, err := media.NewDirectory(published, web.URL, media.Options{})
+			sockets, err := media.Listen("127.0.0.1:0", "", "", "", "")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			web := media.ServeDirectory(media.DirectoryServerOptions{Sockets: sockets, Dir: published})
+			t.Cleanup(func() { web.Close(context.Background()) })
+			store, err := media.NewDirectory(published, "http://"+sockets.Addr().String(), false, media.Options{})
 			if err != nil {
 				t.Error(err)
 				return

@@ -19,15 +19,19 @@ const sector = 2048
 
 // Options say what kind of image to make.
 type Options struct {
-	Version   string // "8.0.3"
-	Build     string // "24674464"
-	RockRidge bool
-	Joliet    bool
-	Modules   int               // number of .Vnn modules; 0 makes 12
-	Size      int               // bytes of each module; 0 makes 64 KiB
-	Legacy    bool              // boot.cfg as 5.x wrote it: no cdromBoot
-	Padding   bool              // 150 empty sectors at the end
-	Files     map[string]string // further files, or other contents, by path; "-" leaves a file out
+	Version     string // "8.0.3"
+	Build       string // "24674464"
+	RockRidge   bool
+	Joliet      bool
+	Modules     int               // number of .Vnn modules; 0 makes 12
+	Size        int               // bytes of each module; 0 makes 64 KiB
+	Legacy      bool              // boot.cfg as 5.x wrote it: no cdromBoot
+	Padding     bool              // 150 empty sectors at the end
+	Enhanced    bool              // a third descriptor (ISO 9660:1999) that shares the primary tree
+	Unversioned bool              // no ";1" behind names
+	Continued   bool              // with RockRidge: dates stand in a block of their own behind the directory
+	Hybrid      bool              // partition tables for a USB stick
+	Files       map[string]string // further files, or other contents, by path; "-" leaves a file out
 }
 
 // Write writes the image.
@@ -45,13 +49,15 @@ func Write(w io.Writer, o Options) error {
 }
 
 type node struct {
-	name     string
-	data     []byte
-	children []*node
-	parent   *node
-	lba      [2]uint32 // of a directory: in the primary and in the Joliet tree; of a file: lba[0]
-	size     [2]uint32
-	number   int // in the path table
+	name      string
+	data      []byte
+	children  []*node
+	parent    *node
+	more      uint32    // of a directory: the block of continued Rock Ridge entries
+	continued []byte    // and what is in it
+	lba       [2]uint32 // of a directory: in the primary and in the Joliet tree; of a file: lba[0]
+	size      [2]uint32
+	number    int // in the path table
 }
 
 func (n *node) isDir() bool { return n.data == nil }
@@ -154,6 +160,17 @@ func sortName(name string) string {
 	return fmt.Sprintf("%-32s%-32s", base, extension)
 }
 
+// descriptors counts the blocks from 16 on, the boot record and the end included.
+func (b *builder) descriptors() uint32 {
+	n := uint32(3)
+	for _, more := range []bool{b.o.Joliet, b.o.Enhanced} {
+		if more {
+			n++
+		}
+	}
+	return n
+}
+
 func (b *builder) trees() int {
 	if b.o.Joliet {
 		return 2
@@ -176,10 +193,7 @@ func (b *builder) layout() {
 			}
 		}
 	}
-	next := uint32(16 + 3)
-	if b.o.Joliet {
-		next++
-	}
+	next := 16 + b.descriptors()
 	take := func(bytes int) uint32 {
 		at := next
 		next += uint32((bytes + sector - 1) / sector)
@@ -192,8 +206,14 @@ func (b *builder) layout() {
 	}
 	for t := range b.trees() {
 		for _, d := range b.dirs {
+			if t == 0 && b.o.Continued {
+				d.more = next // for the length only; its place is known below
+			}
 			n := len(b.directory(d, t))
 			d.lba[t], d.size[t] = take(n), uint32(n)
+			if t == 0 && b.o.Continued {
+				d.more = take(sector)
+			}
 		}
 		if t == 0 && b.o.RockRidge {
 			b.er = take(sector)
@@ -207,6 +227,9 @@ func (b *builder) layout() {
 	}
 	if b.o.Padding {
 		next += 150
+	}
+	if b.o.Hybrid {
+		next += hybridSectors
 	}
 	b.end = next
 }
@@ -222,12 +245,21 @@ func (b *builder) write(w io.Writer) error {
 		put(lba, b.descriptor(1))
 		lba++
 	}
+	if b.o.Enhanced {
+		d := b.descriptor(0)
+		d[0], d[6] = 2, 2
+		put(lba, d)
+		lba++
+	}
 	put(lba, append([]byte{255}, "CD001\x01"...))
 	for t := range b.trees() {
 		put(b.tables[t][0], b.pathTable(t, binary.LittleEndian))
 		put(b.tables[t][1], b.pathTable(t, binary.BigEndian))
 		for _, d := range b.dirs {
 			put(d.lba[t], b.directory(d, t))
+			if d.more > 0 && t == 0 {
+				put(d.more, d.continued)
+			}
 		}
 	}
 	if b.er > 0 {
@@ -238,6 +270,9 @@ func (b *builder) write(w io.Writer) error {
 	}
 	put(b.catalog, b.bootCatalog())
 	b.bootInfo(image)
+	if b.o.Hybrid {
+		partition(image)
+	}
 	_, err := w.Write(image)
 	return err
 }
@@ -280,13 +315,15 @@ func (b *builder) record(id []byte, n *node, t int, extra []byte) []byte {
 	return r
 }
 
-func identifier(n *node, t int) []byte {
+func (b *builder) identifier(n *node, t int) []byte {
 	name := n.name
 	if !n.isDir() {
 		if !strings.Contains(name, ".") {
 			name += "."
 		}
-		name += ";1"
+		if !b.o.Unversioned {
+			name += ";1"
+		}
 	}
 	if t == 1 {
 		return ucs2(name)
@@ -305,9 +342,10 @@ func ucs2(s string) []byte {
 // directory packs the records of a directory into sectors.
 func (b *builder) directory(d *node, t int) []byte {
 	rock := b.o.RockRidge && t == 0
+	d.continued = nil
 	records := [][]byte{b.record([]byte{0}, d, t, b.dotEntries(d, rock)), b.record([]byte{1}, d.parent, t, b.rock(d.parent, "", rock))}
 	for _, c := range d.children {
-		records = append(records, b.record(identifier(c, t), c, t, b.rock(c, strings.ToLower(c.name), rock)))
+		records = append(records, b.record(b.identifier(c, t), c, t, b.rock(c, strings.ToLower(c.name), rock)))
 	}
 	var out []byte
 	for _, r := range records {
@@ -333,11 +371,26 @@ func (b *builder) rock(n *node, name string, on bool) []byte {
 		px = append(px, both32(v)...)
 	}
 	tf := append([]byte{'T', 'F', 26, 1, 0x0E}, bytes.Repeat(b.stamp(), 3)...)
+	if name != "" {
+		tf = n.parent.continueIn(tf)
+	}
 	out := append(px, tf...)
 	if name != "" {
 		out = append(append([]byte{'N', 'M', byte(5 + len(name)), 1, 0}, name...), out...)
 	}
 	return out
+}
+
+// continueIn moves an entry into the directory's own block, as far as it has one
+// with room, and returns what then stands in the record.
+func (n *node) continueIn(entry []byte) []byte {
+	if n.more == 0 || len(n.continued)+len(entry) > sector {
+		return entry
+	}
+	ce := append([]byte{'C', 'E', 28, 1}, both32(n.more)...)
+	ce = append(append(ce, both32(uint32(len(n.continued)))...), both32(uint32(len(entry)))...)
+	n.continued = append(n.continued, entry...)
+	return ce
 }
 
 func (b *builder) dotEntries(d *node, on bool) []byte {
@@ -363,7 +416,7 @@ func extensionRecord() []byte {
 func (b *builder) pathTable(t int, order binary.AppendByteOrder) []byte {
 	var out []byte
 	for _, d := range b.dirs {
-		id := identifier(d, t)
+		id := b.identifier(d, t)
 		if d == b.root {
 			id = []byte{0}
 		}

@@ -1,10 +1,8 @@
-package media
+package kickstart
 
 import (
 	"crypto/rand"
 	"crypto/sha512"
-	"encoding/hex"
-	"errors"
 	"slices"
 	"strings"
 )
@@ -15,8 +13,8 @@ const cryptRounds = 5000
 
 const cryptAlphabet = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// newSalt returns 16 random characters of the crypt alphabet.
-func newSalt() string {
+// NewSalt returns 16 random characters of the crypt alphabet.
+func NewSalt() string {
 	b := make([]byte, 16)
 	rand.Read(b)
 	for i := range b {
@@ -25,16 +23,9 @@ func newSalt() string {
 	return string(b)
 }
 
-// newToken returns 128 random bits in hexadecimal.
-func newToken() string {
-	b := make([]byte, 16)
-	rand.Read(b)
-	return hex.EncodeToString(b)
-}
-
-// CryptPassword hashes a password as "$6$salt$…" (SHA-512 crypt by U. Drepper,
+// Crypt hashes a password as "$6$salt$…" (SHA-512 crypt by U. Drepper,
 // the scheme of Linux and ESXi). The salt has at most 16 characters.
-func CryptPassword(password, salt string) string {
+func Crypt(password, salt string) string {
 	h := sha512.New()
 	// sum hashes its parts; one hash serves for the thousands of rounds.
 	sum := func(into []byte, parts ...[]byte) []byte {
@@ -105,39 +96,4 @@ func cryptEncode(d []byte) string {
 	}
 	put(uint(d[63]), 2)
 	return out.String()
-}
-
-// CheckRootPassword applies what the installer and ESXi's default policy demand:
-// 7 to 40 printable ASCII characters of three classes, where a leading capital
-// and a trailing digit do not count as classes of their own. ESXi does not apply
-// it to a hash; but then its own tools refuse the password later.
-func CheckRootPassword(password string) error {
-	if len(password) < 7 || len(password) > 40 {
-		return errors.New("esxi.root_password must have 7 to 40 characters; ESXi accepts no other")
-	}
-	classes := map[int]bool{}
-	for i, c := range []byte(password) {
-		switch {
-		case c < ' ' || c > '~':
-			return errors.New("esxi.root_password may hold printable ASCII characters only")
-		case c >= 'A' && c <= 'Z':
-			classes[0] = classes[0] || i > 0
-		case c >= 'a' && c <= 'z':
-			classes[1] = true
-		case c >= '0' && c <= '9':
-			classes[2] = classes[2] || i < len(password)-1
-		default:
-			classes[3] = true
-		}
-	}
-	n := 0
-	for _, counts := range classes {
-		if counts {
-			n++
-		}
-	}
-	if n < 3 {
-		return errors.New("esxi.root_password is too simple for ESXi: it needs three of capitals, small letters, digits and other characters, where a leading capital and a trailing digit do not count")
-	}
-	return nil
 }

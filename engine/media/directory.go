@@ -1,0 +1,136 @@
+package media
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"esxiplan/engine/media/iso"
+)
+
+// NewDirectory publishes into dir, which a web server serves under baseURL: whole
+// files, which every web server can serve. overlays keeps a few KB per host instead,
+// out of which only a [DirectoryServer] makes images.
+func NewDirectory(dir, baseURL string, overlays bool, o Options) (*Library, error) {
+	if err := checkBaseURL(baseURL); err != nil {
+		return nil, err
+	}
+	m := manifestIn(dir)
+	return newLibrary(&directoryShelf{dir, strings.TrimSuffix(baseURL, "/"), overlays, m}, m, o), nil
+}
+
+func manifestIn(dir string) manifest { return manifest{filepath.Join(dir, ".esxiplan")} }
+
+// directoryShelf keeps images in a folder.
+type directoryShelf struct {
+	dir, baseURL string
+	overlays     bool
+	manifest     manifest
+}
+
+func (d *directoryShelf) urls(token, host, _ string) (string, string, error) {
+	return d.baseURL + "/" + token + "/" + fileName(host) + ".iso", "", nil
+}
+
+func (d *directoryShelf) path(e entry) string {
+	path := filepath.Join(d.dir, filepath.FromSlash(e.file()))
+	if d.overlays {
+		return overlayOf(path)
+	}
+	return path
+}
+
+// overlayOf is the file with a host's overlay, beside where its image would be.
+func overlayOf(image string) string { return strings.TrimSuffix(image, ".iso") + ".overlay" }
+
+func (d *directoryShelf) holds(e entry) bool {
+	info, err := os.Stat(d.path(e))
+	return err == nil && (d.overlays || info.Size() == e.Size)
+}
+
+// put writes the image, or its overlay. Folders can be passed through but not
+// listed by the web server's user.
+func (d *directoryShelf) put(e entry, image *iso.Image, source *Installer) error {
+	path := d.path(e)
+	if err := os.MkdirAll(filepath.Dir(path), 0o711); err != nil {
+		return err
+	}
+	var err error
+	if d.overlays {
+		err = writeJSON(path, storedOf(e, image))
+	} else {
+		err = writeAtomic(path, 0o644, func(f *os.File) error { return image.Materialise(f, source.file) })
+	}
+	if err != nil {
+		os.Remove(filepath.Dir(path))
+	}
+	return err
+}
+
+// remove takes away both forms: the plan may have said otherwise before.
+func (d *directoryShelf) remove(e entry) error {
+	path := filepath.Join(d.dir, filepath.FromSlash(e.file()))
+	for _, file := range []string{path, overlayOf(path)} {
+		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	os.Remove(filepath.Dir(path))
+	return nil
+}
+
+func (d *directoryShelf) reads(e entry) (Reads, bool) { return d.manifest.reads(e) }
+
+// stored is an overlay as a file. It holds the hash of the root password: 0600.
+type stored struct {
+	Schema int           `json:"schema"`
+	Base   base          `json:"base"`
+	Size   int64         `json:"size"`
+	SHA256 string        `json:"sha256"`
+	Own    []storedBytes `json:"own"`
+}
+
+type storedBytes struct {
+	Offset int64  `json:"offset"`
+	Data   []byte `json:"data"`
+}
+
+func storedOf(e entry, image *iso.Image) stored {
+	s := stored{Schema: manifestSchema, Base: e.Base, Size: image.Size(), SHA256: e.SHA256}
+	for segment := range image.Segments() {
+		if segment.Kind == iso.FromData {
+			s.Own = append(s.Own, storedBytes{segment.Off, segment.Data})
+		}
+	}
+	return s
+}
+
+// restore lays a stored overlay over its base, which must be the file that it
+// was made from.
+func restore(path string, open func(base) (*Installer, error)) (*iso.Image, *Installer, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	var s stored
+	if err := json.Unmarshal(b, &s); err != nil || s.Schema != manifestSchema {
+		return nil, nil, fmt.Errorf("%s is no overlay of this esxiplan", path)
+	}
+	i, err := open(s.Base)
+	if err != nil {
+		return nil, nil, err
+	}
+	var own []iso.Segment
+	for _, part := range s.Own {
+		own = append(own, iso.Segment{Off: part.Offset, Len: int64(len(part.Data)), Kind: iso.FromData, Data: part.Data})
+	}
+	image, err := i.Restore(s.Size, own)
+	if err == nil && image.ETag() != s.SHA256 {
+		err = fmt.Errorf("%s does not belong to %s as that is now", path, s.Base.Path)
+	}
+	return image, i, err
+}

@@ -1,0 +1,266 @@
+package iso
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Sector is the size of a logical block, in bytes. Other sizes exist in the
+// standard; the UEFI driver of ESXi reads only this one.
+const Sector = 2048
+
+// What a broken image may claim at most.
+const (
+	maxDirectory   = 4 << 20  // bytes of one directory
+	maxMetadata    = 64 << 20 // of all directories together
+	maxDescriptors = 48
+)
+
+// Base is an indexed source image. It is immutable and safe for concurrent use.
+type Base struct {
+	r           io.ReaderAt
+	size        int64
+	descriptors []descriptor
+	trees       []*tree
+	hybrid      *hybrid          // partition tables, nil without
+	blanks      map[int64][]byte // sectors with checksums that an overlay makes stale, already blanked
+	warnings    []Warning
+	identity    string
+	metadata    int64 // bytes of directories read so far
+}
+
+// descriptor is a volume descriptor that names a directory tree.
+type descriptor struct {
+	lba    int64
+	sector []byte
+}
+
+func (d descriptor) root() record { return record{raw: d.sector[156:190]} }
+
+// TreeKind tells how a tree spells its names.
+type TreeKind string
+
+// The kinds of directory trees that an image can hold side by side.
+const (
+	Primary  TreeKind = "ISO 9660"
+	Enhanced TreeKind = "ISO 9660:1999"
+	Joliet   TreeKind = "Joliet"
+)
+
+// tree is one directory hierarchy; several descriptors may share it.
+type tree struct {
+	kind        TreeKind
+	rockRidge   bool
+	skip        int // bytes of every system use area that Rock Ridge skips
+	descriptors []descriptor
+	dirs        []*directory // breadth first, the root first
+	byPath      map[string]*directory
+}
+
+// Option changes how [Open] works.
+type Option func(*Base)
+
+// Identity names the content of the image, such as by its SHA-256; without it
+// size and directories stand for it. It goes into [Image.ETag].
+func Identity(id string) Option { return func(b *Base) { b.identity = id } }
+
+// Open indexes an image of size bytes: it reads descriptors and directories, no files.
+func Open(r io.ReaderAt, size int64, options ...Option) (*Base, error) {
+	b := &Base{r: r, size: size, blanks: map[int64][]byte{}}
+	for _, o := range options {
+		o(b)
+	}
+	if err := b.readDescriptors(); err != nil {
+		return nil, err
+	}
+	for _, d := range b.descriptors {
+		if err := b.addTree(d); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if b.hybrid, err = readHybrid(b); err != nil {
+		return nil, err
+	}
+	b.look()
+	return b, nil
+}
+
+// Size is the length of the source in bytes.
+func (b *Base) Size() int64 { return b.size }
+
+// Identity names the content: what [Identity] gave, else a digest of the
+// size and all metadata.
+func (b *Base) Identity() string {
+	if b.identity != "" {
+		return b.identity
+	}
+	h := sha256.New()
+	fmt.Fprintln(h, b.size)
+	for _, d := range b.descriptors {
+		h.Write(d.sector)
+	}
+	for _, t := range b.trees {
+		for _, d := range t.dirs {
+			h.Write(d.data)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func (b *Base) sector(lba int64) ([]byte, error) {
+	buf := make([]byte, Sector)
+	if n, err := b.r.ReadAt(buf, lba*Sector); n < Sector {
+		return nil, fmt.Errorf("read block %d of the image: %w", lba, err)
+	}
+	return buf, nil
+}
+
+// readDescriptors walks the volume descriptor set from block 16 on.
+func (b *Base) readDescriptors() error {
+	for lba := int64(16); lba < 16+maxDescriptors; lba++ {
+		s, err := b.sector(lba)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		if err != nil || string(s[1:6]) != "CD001" {
+			return refuse(NotISO, "not an ISO 9660 image: block %d holds no volume descriptor", lba)
+		}
+		switch s[0] {
+		case 255:
+			return b.afterDescriptors(lba + 1)
+		case 1, 2:
+			if err := checkDescriptor(s, b.size); err != nil {
+				return err
+			}
+			b.descriptors = append(b.descriptors, descriptor{lba, s})
+		}
+	}
+	return refuse(NotISO, "not an ISO 9660 image: its volume descriptors have no end")
+}
+
+func checkDescriptor(s []byte, size int64) error {
+	if block := binary.LittleEndian.Uint16(s[128:]); block != Sector {
+		return refuse(BlockSize, "its block size is %d bytes, not %d, and ESXi's UEFI driver reads no other", block, Sector)
+	}
+	le, be := binary.LittleEndian.Uint32(s[80:]), binary.BigEndian.Uint32(s[84:])
+	if le != be {
+		return refuse(Contradiction, "a volume descriptor contradicts itself about the size of the volume")
+	}
+	if int64(le)*Sector > size {
+		return refuse(Truncated, "the image is cut short: its volume has %d bytes, the file only %d; fetch it again", int64(le)*Sector, size)
+	}
+	return nil
+}
+
+// afterDescriptors refuses a second file system, which would go on showing the
+// old files, and finds checksums that an overlay would falsify.
+func (b *Base) afterDescriptors(lba int64) error {
+	if len(b.descriptors) == 0 || b.descriptors[0].sector[0] != 1 {
+		return refuse(NotISO, "not an ISO 9660 image: it has no primary volume descriptor")
+	}
+	for end := lba + 16; lba < end; lba++ {
+		s, err := b.sector(lba)
+		if err != nil {
+			return nil
+		}
+		if id := string(s[1:6]); id == "NSR02" || id == "NSR03" {
+			return refuse(SecondSystem, "it also holds a UDF file system, which would go on showing the old files")
+		}
+		if bytes.HasPrefix(s, []byte("libisofs_")) {
+			b.blanks[lba] = make([]byte, Sector)
+		}
+	}
+	return nil
+}
+
+// addTree reads the directories below a descriptor's root, unless another
+// descriptor shares them: the enhanced one of "-iso-level 4" names the primary's.
+func (b *Base) addTree(d descriptor) error {
+	root := d.root()
+	if !root.bothEndian() {
+		return refuse(Contradiction, "a root directory record contradicts itself")
+	}
+	for _, t := range b.trees {
+		if t.dirs[0].lba == root.extent() {
+			t.descriptors = append(t.descriptors, d)
+			return nil
+		}
+	}
+	t := &tree{kind: kindOf(d.sector), descriptors: []descriptor{d}, byPath: map[string]*directory{}}
+	b.trees = append(b.trees, t)
+	return b.readTree(t, root)
+}
+
+func kindOf(s []byte) TreeKind {
+	switch {
+	case s[0] == 2 && s[88] == '%' && s[89] == '/':
+		return Joliet
+	case s[0] == 2:
+		return Enhanced
+	}
+	return Primary
+}
+
+// readTree reads all directories, breadth first. No directory is read twice, so
+// a tree that bites its tail ends.
+func (b *Base) readTree(t *tree, root record) error {
+	seen := map[int64]bool{}
+	first, err := b.directory(t, "", root)
+	if err != nil {
+		return err
+	}
+	first.parent = first
+	t.findRockRidge(first.sheets[0][0])
+	t.dirs, seen[first.lba] = []*directory{first}, true
+	for i := 0; i < len(t.dirs); i++ {
+		for _, sheet := range t.dirs[i].sheets {
+			for _, r := range sheet {
+				if !r.isDir() || r.special() {
+					continue
+				}
+				if seen[r.extent()] {
+					return refuse(Contradiction, "directory /%s lies where another directory of the image lies", join(t.dirs[i].path, r.name))
+				}
+				d, err := b.directory(t, join(t.dirs[i].path, r.name), r)
+				if err != nil {
+					return err
+				}
+				d.parent = t.dirs[i]
+				t.dirs, seen[d.lba] = append(t.dirs, d), true
+			}
+		}
+	}
+	return nil
+}
+
+func join(dir, name string) string { return strings.TrimPrefix(dir+"/"+name, "/") }
+
+// directory reads and checks one directory.
+func (b *Base) directory(t *tree, path string, r record) (*directory, error) {
+	size := r.size()
+	if size == 0 || size%Sector != 0 || size > maxDirectory || r.extent() < 16 || r.extent()*Sector+size > b.size {
+		return nil, refuse(Broken, "directory /%s of the image is broken: %d bytes at block %d", path, size, r.extent())
+	}
+	if b.metadata += size; b.metadata > maxMetadata {
+		return nil, refuse(Broken, "the directories of the image claim more than %d MiB", maxMetadata>>20)
+	}
+	d := &directory{path: path, lba: r.extent(), data: make([]byte, size)}
+	if n, err := b.r.ReadAt(d.data, d.lba*Sector); n < len(d.data) {
+		return nil, fmt.Errorf("read directory /%s of the image: %w", path, err)
+	}
+	if err := d.parse(t.kind); err != nil {
+		return nil, err
+	}
+	if _, twice := t.byPath[path]; twice {
+		return nil, refuse(Ambiguous, "two directories of the image are called /%s", path)
+	}
+	t.byPath[path] = d
+	return d, nil
+}

@@ -1,0 +1,176 @@
+package isocheck
+
+import (
+	"bytes"
+	"encoding/binary"
+	"hash/crc32"
+	"io"
+)
+
+// boot checks the El Torito catalog and what its entries point at.
+func (c *checker) boot() {
+	s := c.read(17, sector)
+	if s == nil || s[0] != 0 || !bytes.HasPrefix(s[7:], []byte("EL TORITO SPECIFICATION")) {
+		c.odd("boot", 17, "there is no boot record: no machine boots from this image")
+		return
+	}
+	at := int64(binary.LittleEndian.Uint32(s[71:]))
+	catalog := c.read(at, sector)
+	if catalog == nil || at >= c.volume {
+		c.wrong("boot", at, "the boot catalog lies outside of the volume")
+		return
+	}
+	var sum uint16
+	for i := 0; i < 32; i += 2 {
+		sum += binary.LittleEndian.Uint16(catalog[i:])
+	}
+	if catalog[0] != 1 || catalog[30] != 0x55 || catalog[31] != 0xAA || sum != 0 {
+		c.wrong("boot", at, "the boot catalog's first entry is broken")
+		return
+	}
+	uefi := false
+	platform := catalog[1]
+	for i := 32; i+32 <= len(catalog); i += 32 {
+		switch e := catalog[i : i+32]; e[0] {
+		case 0x90, 0x91:
+			platform = e[1]
+		case 0x88:
+			uefi = uefi || platform == 0xEF
+			c.bootImage(platform, int64(binary.LittleEndian.Uint32(e[8:])), int64(binary.LittleEndian.Uint16(e[6:])))
+		}
+	}
+	if !uefi {
+		c.odd("boot", at, "no boot entry is marked UEFI (platform 0xEF)")
+	}
+}
+
+// bootImage checks that the image is there, and the table that isolinux keeps in
+// its own first bytes.
+func (c *checker) bootImage(platform byte, lba, sectors int64) {
+	if lba < 16 || lba*4+sectors > c.volume*4 {
+		c.wrong("boot", lba, "a boot image lies outside of the volume")
+		return
+	}
+	head := c.read(lba, 64)
+	if platform != 0 || head == nil || binary.LittleEndian.Uint32(head[8:]) != 16 || int64(binary.LittleEndian.Uint32(head[12:])) != lba {
+		return // it has no such table
+	}
+	size := int64(binary.LittleEndian.Uint32(head[16:]))
+	data := c.read(lba, size)
+	if size < 64 || data == nil {
+		c.wrong("boot", lba, "the BIOS boot image's own table names a length of %d bytes", size)
+		return
+	}
+	var sum uint32
+	for data = data[64:]; len(data) > 0; data = data[min(4, len(data)):] {
+		word := make([]byte, 4)
+		copy(word, data)
+		sum += binary.LittleEndian.Uint32(word)
+	}
+	if sum != binary.LittleEndian.Uint32(head[20:]) {
+		c.wrong("boot", lba, "the BIOS boot image does not have the checksum that its own table names")
+	}
+}
+
+// partitions checks a GPT and its copy at the end.
+func (c *checker) partitions() {
+	head := c.read(0, 1024)
+	if head == nil || string(head[512:520]) != "EFI PART" {
+		return
+	}
+	primary := head[512:]
+	last := c.size/512 - 1
+	if !c.gpt(primary, 1) {
+		c.wrong("gpt", 0, "the partition table (GPT) does not have its own checksums")
+		return
+	}
+	backup := make([]byte, 512)
+	at := int64(binary.LittleEndian.Uint64(primary[32:]))
+	if at != last {
+		c.wrong("gpt", 0, "the copy of the partition table (GPT) should be in the last block, %d, not in %d", last, at)
+		return
+	}
+	if n, _ := c.r.ReadAt(backup, at*512); n < len(backup) || string(backup[:8]) != "EFI PART" || !c.gpt(backup, at) {
+		c.wrong("gpt", c.size/sector-1, "the copy of the partition table (GPT) at the end is broken")
+	}
+}
+
+func (c *checker) gpt(header []byte, own int64) bool {
+	le := binary.LittleEndian
+	size := int64(le.Uint32(header[80:])) * int64(le.Uint32(header[84:]))
+	if le.Uint32(header[12:]) != 92 || int64(le.Uint64(header[24:])) != own || size <= 0 || size > 64<<10 {
+		return false
+	}
+	entries := make([]byte, size)
+	if n, err := c.r.ReadAt(entries, int64(le.Uint64(header[72:]))*512); int64(n) < size && err != nil {
+		return false
+	}
+	plain := bytes.Clone(header[:92])
+	clear(plain[16:20])
+	return crc32.ChecksumIEEE(plain) == le.Uint32(header[16:]) && crc32.ChecksumIEEE(entries) == le.Uint32(header[88:])
+}
+
+// Compare demands that an image differs from its base, as far as the base goes, in
+// metadata only: descriptors, directories, path tables, partition tables and
+// checksums. All of it is read.
+func Compare(image io.ReaderAt, size int64, base io.ReaderAt, baseSize int64) (Report, error) {
+	c, err := inspect(base, baseSize)
+	if err != nil {
+		return c.report, err
+	}
+	out := &checker{}
+	if size < baseSize {
+		out.wrong("compare", 0, "the image has %d bytes, its base %d", size, baseSize)
+		return out.report, nil
+	}
+	metadata := c.metadata()
+	const step = 512 * sector
+	a, b := make([]byte, step), make([]byte, step)
+	for off := int64(0); off < baseSize; off += step {
+		n := min(step, baseSize-off)
+		if err := readBoth(image, base, a[:n], b[:n], off); err != nil {
+			return out.report, err
+		}
+		for i := int64(0); i < n && !bytes.Equal(a[:n], b[:n]); i += sector {
+			block, end := (off+i)/sector, min(i+sector, n)
+			if !bytes.Equal(a[i:end], b[i:end]) && !metadata[block] {
+				out.wrong("compare", block, "a block differs from the base that is no metadata")
+			}
+		}
+	}
+	return out.report, nil
+}
+
+func readBoth(image, base io.ReaderAt, a, b []byte, off int64) error {
+	if n, err := image.ReadAt(a, off); n < len(a) {
+		return err
+	}
+	if n, err := base.ReadAt(b, off); n < len(b) {
+		return err
+	}
+	return nil
+}
+
+// metadata are the blocks of the base in which an overlay may differ.
+func (c *checker) metadata() map[int64]bool {
+	out := map[int64]bool{}
+	for block := range int64(16) {
+		out[block] = true
+	}
+	for _, a := range c.areas {
+		for block := a.from; block < a.to && a.kind != "file"; block++ {
+			out[block] = true
+		}
+	}
+	for block := c.behind; block < c.behind+16; block++ {
+		if s := c.read(block, 9); s != nil && string(s) == "libisofs_" {
+			out[block] = true
+		}
+	}
+	for block := c.size/sector - 9; block <= c.size/sector; block++ {
+		if s := c.read(block, sector); s != nil && bytes.Contains(s, []byte("EFI PART")) {
+			out[block] = true
+		}
+	}
+	return out
+}

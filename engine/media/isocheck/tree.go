@@ -1,0 +1,365 @@
+package isocheck
+
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+	"strings"
+	"unicode/utf16"
+)
+
+// tree is one directory hierarchy as it was walked.
+type tree struct {
+	volume  volume
+	skip    int // Rock Ridge: bytes to skip in every system use area; -1 without
+	dirs    []*dir
+	files   map[string]place // by path
+	volumes []volume         // that share it
+}
+
+type place struct{ block, size int64 }
+
+type dir struct {
+	place
+	parent *dir
+	id     []byte
+	path   string
+}
+
+// entry is a directory record.
+type entry struct {
+	place
+	id    []byte
+	flags byte
+	use   []byte
+}
+
+// tree walks the directories below a descriptor's root.
+func (c *checker) tree(v volume) {
+	root, err := c.entry(v.s[156:190], v.lba)
+	if err != "" || root.flags&2 == 0 {
+		c.wrong("root", v.lba, "the root directory record is broken %s", err)
+		return
+	}
+	for _, t := range c.trees {
+		if t.dirs[0].place == root.place {
+			t.volumes = append(t.volumes, v)
+			return
+		}
+	}
+	t := &tree{volume: v, volumes: []volume{v}, skip: -1, files: map[string]place{}}
+	t.dirs = []*dir{{place: root.place, id: []byte{0}}}
+	t.dirs[0].parent = t.dirs[0]
+	c.trees = append(c.trees, t)
+	seen := map[int64]bool{root.block: true}
+	for i := 0; i < len(t.dirs); i++ {
+		c.directory(t, t.dirs[i], seen)
+	}
+	if len(c.trees) == 1 {
+		c.report.Directories, c.report.Files = len(t.dirs), len(t.files)
+	}
+}
+
+// entry decodes a record; the answer's text is what is wrong with it.
+func (c *checker) entry(raw []byte, block int64) (entry, string) {
+	extent, a := pair(raw[2:])
+	size, b := pair(raw[10:])
+	number, d := pair16(raw[28:])
+	n := 33 + int(raw[32])
+	switch {
+	case !a || !b || !d:
+		return entry{}, "(its two byte orders differ)"
+	case raw[32] == 0 || n > len(raw):
+		return entry{}, "(its name is longer than it is)"
+	case number != 1:
+		c.odd("record", block, "a record names volume %d", number)
+	}
+	return entry{place{extent, size}, raw[33:n], raw[25], raw[min(n+n&1, len(raw)):]}, ""
+}
+
+func (c *checker) directory(t *tree, d *dir, seen map[int64]bool) {
+	name := "directory /" + d.path
+	if d.size == 0 || d.size%sector != 0 {
+		c.wrong("directory", d.block, "%s has a length of %d bytes", name, d.size)
+		return
+	}
+	if c.budget -= d.size; c.budget < 0 {
+		c.wrong("directory", d.block, "the directories are too large to be true")
+		return
+	}
+	if !c.inVolume("directory", name, d.block, d.size) {
+		return
+	}
+	data := c.read(d.block, d.size)
+	if data == nil {
+		c.wrong("directory", d.block, "%s cannot be read", name)
+		return
+	}
+	var all []entry
+	for at := 0; at < len(data); at += sector {
+		all = append(all, c.sheet(data[at:at+sector], d.block+int64(at/sector), name)...)
+	}
+	if len(all) < 2 || !bytes.Equal(all[0].id, []byte{0}) || !bytes.Equal(all[1].id, []byte{1}) {
+		c.wrong("dot", d.block, "%s does not begin with itself and its parent", name)
+		return
+	}
+	c.dots(t, d, all)
+	c.members(t, d, all[2:], seen)
+}
+
+// sheet cuts one sector into records. An empty sector inside of a directory makes
+// ESXi's UEFI driver look for ever.
+func (c *checker) sheet(s []byte, block int64, name string) (out []entry) {
+	at := 0
+	for at < sector && s[at] != 0 {
+		n := int(s[at])
+		if n < 34 || n%2 == 1 || at+n > sector {
+			c.wrong("record", block, "%s has a broken record at byte %d", name, at)
+			return out
+		}
+		e, problem := c.entry(s[at:at+n], block)
+		if problem != "" {
+			c.wrong("record", block, "%s has a broken record at byte %d %s", name, at, problem)
+			return out
+		}
+		out = append(out, e)
+		at += n
+	}
+	if at == 0 {
+		c.wrong("empty-sector", block, "%s has an empty sector inside of its length: ESXi's UEFI driver would loop there for ever", name)
+	}
+	if len(bytes.Trim(s[at:], "\x00")) > 0 {
+		c.odd("record", block, "something follows the last record of a sector of %s", name)
+	}
+	return out
+}
+
+// dots checks "." and "..", and finds Rock Ridge in the root's.
+func (c *checker) dots(t *tree, d *dir, all []entry) {
+	if all[0].place != d.place {
+		c.wrong("dot", d.block, "directory /%s says of itself that it lies at block %d with %d bytes", d.path, all[0].block, all[0].size)
+	}
+	if all[1].place != d.parent.place {
+		if t.volume.joliet && all[1].place == d.place {
+			c.odd("dot", d.block, "directory /%s calls itself its parent, as xorriso writes it", d.path)
+		} else {
+			c.wrong("dot", d.block, "directory /%s names a parent at block %d, but it lies at block %d", d.path, all[1].block, d.parent.block)
+		}
+	}
+	if use := all[0].use; d == t.dirs[0] && len(use) >= 7 && string(use[:2]) == "SP" && use[4] == 0xBE && use[5] == 0xEF {
+		t.skip = int(use[6])
+	}
+	c.rockRidge(t, d, all[0])
+	c.rockRidge(t, d, all[1])
+}
+
+func (c *checker) members(t *tree, d *dir, all []entry, seen map[int64]bool) {
+	names := map[string]bool{}
+	last := ""
+	several := false // inside of a file in several extents
+	for _, e := range all {
+		name := t.name(e.id)
+		path := strings.TrimPrefix(d.path+"/"+name, "/")
+		c.rockRidge(t, d, e)
+		if names[name] && !several {
+			c.wrong("name", d.block, "two entries are called /%s", path)
+		}
+		if last != "" && order(last, name) > 0 {
+			c.odd("order", d.block, "/%s stands before %s, which sorts before it", strings.TrimPrefix(d.path+"/"+last, "/"), name)
+		}
+		several = e.flags&0x80 != 0
+		names[name], last = true, name
+		if e.flags&2 == 0 {
+			if c.inVolume("file", "/"+path, e.block, e.size) {
+				t.files[path] = e.place
+			}
+			continue
+		}
+		if seen[e.block] {
+			c.wrong("directory", e.block, "directory /%s lies where another one lies", path)
+			continue
+		}
+		seen[e.block] = true
+		t.dirs = append(t.dirs, &dir{place: e.place, parent: d, id: e.id, path: path})
+	}
+}
+
+// name is a record's name as readers compare it.
+func (t *tree) name(id []byte) string {
+	text := string(id)
+	if t.volume.joliet {
+		var units []uint16
+		for i := 0; i+1 < len(id); i += 2 {
+			units = append(units, binary.BigEndian.Uint16(id[i:]))
+		}
+		text = string(utf16.Decode(units))
+	}
+	text, _, _ = strings.Cut(text, ";")
+	return strings.ToUpper(strings.TrimSuffix(text, "."))
+}
+
+// order compares names as the standard sorts them: name, then extension, both
+// filled up with blanks.
+func order(a, b string) int {
+	cut := func(s string) (string, string) {
+		i := strings.IndexByte(s, '.')
+		if i < 0 {
+			return s, ""
+		}
+		return s[:i], s[i+1:]
+	}
+	fill := func(a, b string) int {
+		n := max(len(a), len(b))
+		return strings.Compare(a+strings.Repeat(" ", n-len(a)), b+strings.Repeat(" ", n-len(b)))
+	}
+	nameA, extA := cut(a)
+	nameB, extB := cut(b)
+	if r := fill(nameA, nameB); r != 0 {
+		return r
+	}
+	return fill(extA, extB)
+}
+
+// rockRidge walks a record's system use area, and where it goes on.
+func (c *checker) rockRidge(t *tree, d *dir, e entry) {
+	if t.skip < 0 {
+		return
+	}
+	area := e.use[min(t.skip, len(e.use)):]
+	for steps := 0; area != nil; steps++ {
+		if steps > 64 {
+			c.wrong("rock-ridge", d.block, "the Rock Ridge entries of a record in /%s have no end", d.path)
+			return
+		}
+		area = c.useArea(d, e, area)
+	}
+}
+
+// useArea checks one area and returns the one that it continues in.
+func (c *checker) useArea(d *dir, e entry, area []byte) (next []byte) {
+	for len(area) >= 4 && area[0] != 0 {
+		n := int(area[2])
+		if n < 4 || n > len(area) {
+			c.wrong("rock-ridge", d.block, "a Rock Ridge entry of /%s is longer than its place", d.path)
+			return nil
+		}
+		if string(area[:2]) == "CE" && n == 28 {
+			next = c.continuation(d, e, area)
+		}
+		area = area[n:]
+	}
+	return next
+}
+
+func (c *checker) continuation(d *dir, of entry, ce []byte) []byte {
+	block, a := pair(ce[4:])
+	offset, b := pair(ce[12:])
+	size, e := pair(ce[20:])
+	if !a || !b || !e || offset+size > sector || block >= c.volume {
+		c.wrong("rock-ridge", d.block, "a record of /%s goes on at byte %d of block %d, where nothing can be", d.path, offset, block)
+		return nil
+	}
+	if block < d.block {
+		c.wrong("rock-ridge", d.block, "a record of /%s goes on at block %d, before the directory: libarchive rejects the image", d.path, block)
+	}
+	if of.flags&2 == 0 && of.size > 0 && block >= of.block {
+		c.wrong("rock-ridge", d.block, "a record of /%s goes on at block %d, behind the file's data: libarchive rejects the image", d.path, block)
+	}
+	c.areas = append(c.areas, area{block, block + 1, "continuation", "a continued record of /" + d.path})
+	s := c.read(block, sector)
+	if s == nil {
+		return nil
+	}
+	return s[offset : offset+size]
+}
+
+// agree demands that all trees show the same file under the same name.
+func (c *checker) agree() {
+	if len(c.trees) == 0 {
+		return
+	}
+	first := c.trees[0]
+	for _, t := range c.trees[1:] {
+		for path, p := range t.files {
+			if q, ok := first.files[path]; ok && (p.size != q.size || p.size > 0 && p.block != q.block) {
+				c.wrong("trees", p.block, "the directory trees show different files as /%s: %d bytes at block %d, and %d bytes at block %d", path, q.size, q.block, p.size, p.block)
+			}
+		}
+		if a, b := first.places(), t.places(); !slices.Equal(a, b) {
+			c.odd("trees", t.volume.lba, "one directory tree shows %d files, another %d, not all the same", len(a), len(b))
+		}
+	}
+	for _, v := range c.volumes {
+		shared := slices.ContainsFunc(c.trees, func(t *tree) bool {
+			return slices.ContainsFunc(t.volumes, func(o volume) bool { return o.lba == v.lba })
+		})
+		if !shared {
+			c.wrong("root", v.lba, "a volume descriptor has no directory tree")
+		}
+	}
+}
+
+// places are the distinct extents of a tree's files, sorted.
+func (t *tree) places() []place {
+	var out []place
+	for _, p := range t.files {
+		if p.size > 0 {
+			out = append(out, p)
+		}
+	}
+	slices.SortFunc(out, func(a, b place) int { return int(a.block-b.block)*2 + int(min(1, max(-1, a.size-b.size))) })
+	return slices.Compact(out)
+}
+
+// pathTables demands that every table lists exactly the directories of its tree.
+func (c *checker) pathTables() {
+	done := map[int64]bool{}
+	for _, t := range c.trees {
+		for _, v := range t.volumes {
+			size, _ := pair(v.s[132:])
+			for i, bo := range []binary.ByteOrder{binary.LittleEndian, binary.LittleEndian, binary.BigEndian, binary.BigEndian} {
+				block := int64(bo.Uint32(v.s[140+4*i:]))
+				if block == 0 && i%2 == 1 || done[block] {
+					continue
+				}
+				done[block] = true
+				c.pathTable(t, v, block, size, bo)
+			}
+		}
+	}
+}
+
+func (c *checker) pathTable(t *tree, v volume, block, size int64, bo binary.ByteOrder) {
+	if !c.inVolume("path table", "a path table", block, size) {
+		return
+	}
+	data := c.read(block, size)
+	var listed []int64
+	var parents []int
+	byBlock := map[int64]*dir{}
+	for _, d := range t.dirs {
+		byBlock[d.block] = d
+	}
+	for at := 0; at < len(data); {
+		n := int(data[at])
+		if n == 0 || at+8+n > len(data) {
+			c.wrong("path-table", block, "a path table is broken at byte %d", at)
+			return
+		}
+		extent, parent := int64(bo.Uint32(data[at+2:])), int(bo.Uint16(data[at+6:]))
+		d := byBlock[extent]
+		if d == nil || !bytes.Equal(d.id, data[at+8:at+8+n]) {
+			c.wrong("path-table", block, "a path table names a directory at block %d that is not there, or called otherwise", extent)
+			return
+		}
+		if parent < 1 || parent > len(listed)+1 || parent <= len(listed) && listed[parent-1] != d.parent.block {
+			c.wrong("path-table", block, "a path table gives /%s the wrong parent", d.path)
+			return
+		}
+		listed, parents = append(listed, extent), append(parents, parent)
+		at += 8 + n + n&1
+	}
+	if len(listed) != len(t.dirs) || !slices.IsSorted(parents) {
+		c.wrong("path-table", block, "a path table lists %d directories, the tree has %d", len(listed), len(t.dirs))
+	}
+}

@@ -1,0 +1,346 @@
+package kickstart
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/agext/levenshtein"
+)
+
+// Severity of a finding.
+type Severity string
+
+// An error makes the installation fail, wait for a key, or do something that was not
+// wanted. A warning may be meant.
+const (
+	Error   Severity = "error"
+	Warning Severity = "warning"
+)
+
+// Finding is a mistake in a script.
+type Finding struct {
+	Line     int      `json:"line"`
+	Column   int      `json:"column"`
+	Severity Severity `json:"severity"`
+	Rule     string   `json:"rule"`
+	Text     string   `json:"text"`   // what is wrong here
+	Reason   string   `json:"reason"` // why it matters
+	Remedy   string   `json:"remedy"`
+}
+
+func (f Finding) String() string {
+	return fmt.Sprintf("%d:%d: %s: %s [%s]", f.Line, f.Column, f.Severity, f.Text, f.Rule)
+}
+
+// Conditions are what is known of the machine for which a script is.
+type Conditions struct {
+	Version    string // of ESXi, "" unknown
+	SecureBoot *bool  // nil unknown
+}
+
+// Errors picks the findings that are errors.
+func Errors(all []Finding) (out []Finding) {
+	for _, f := range all {
+		if f.Severity == Error {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// Lint finds the mistakes in a script. A comment "# esxiplan:ignore RULE …" on the
+// line, or alone on the line before, silences rules there, except those that
+// cannot be meant (syntax, and a password in plain text).
+func Lint(text []byte, c Conditions) []Finding {
+	l := &linter{conditions: c, commands: map[string][]*parsed{}}
+	l.release, l.versioned = Release(c.Version)
+	l.read(string(text))
+	for _, rule := range wholeRules {
+		rule(l)
+	}
+	slices.SortStableFunc(l.findings, func(a, b Finding) int {
+		return cmp.Or(a.Line-b.Line, a.Column-b.Column, strings.Compare(a.Rule, b.Rule))
+	})
+	return l.findings
+}
+
+// maxLength bounds what is looked at; a script has a few KB.
+const maxLength = 1 << 20
+
+// linter reads a script and collects findings.
+type linter struct {
+	conditions Conditions
+	release    float64
+	versioned  bool
+	lines      int
+	commands   map[string][]*parsed // by alias
+	count      int
+	sections   []*section
+	included   bool
+	ignored    map[int][]string // rules by line
+	findings   []Finding
+}
+
+// parsed is a command line.
+type parsed struct {
+	name    string
+	line    int
+	column  int
+	broken  bool // the line could not be read to its end; what it lacks is not its fault
+	goesOn  bool
+	words   []word
+	options map[string]word // by lower-case name; text is the value, column that of the option
+}
+
+func (p *parsed) has(option string) bool { _, ok := p.options[option]; return ok }
+
+// value is an option's value, "" without the option.
+func (p *parsed) value(option string) string { return p.options[option].text }
+
+// show is a word for a message; those of passwords and serial numbers are none of
+// its business.
+func (p *parsed) show(text string) string {
+	if slices.Contains([]string{"rootpw", "serialnum", "vmserialnum"}, p.name) {
+		return "(hidden)"
+	}
+	return text
+}
+
+// section is a script.
+type section struct {
+	*parsed
+	text []string // its lines
+}
+
+func (l *linter) read(text string) {
+	if len(text) > maxLength {
+		l.add("syntax", 1, 1, "the script has %d bytes, more than %d", len(text), maxLength)
+		return
+	}
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	l.lines = len(lines)
+	l.readIgnored(lines)
+	var in *section
+	goesOn := false // the line before ended with a backslash: this one is meant as a part of it
+	for i, line := range lines {
+		l.bytes(i+1, line)
+		if goesOn = in == nil && goesOn && l.continued(i+1, line); goesOn {
+			continue
+		}
+		header := opens(line)
+		if header == "" && in != nil {
+			in.text = append(in.text, line)
+			l.scriptLine(in, i+1, line)
+			continue
+		}
+		if first, _, _ := strings.Cut(strings.TrimRight(line, "\r"), " "); in != nil && !slices.Contains(sectionWords, first) {
+			l.add("script-cut", i+1, 1, "%q begins with %q", first, header)
+			in = nil
+			continue
+		}
+		p := l.command(i+1, line)
+		goesOn = p != nil && p.goesOn
+		if p != nil && slices.Contains([]string{"%pre", "%post", "%firstboot"}, p.name) {
+			in = &section{parsed: p}
+			l.sections = append(l.sections, in)
+		} else if header != "" {
+			in = nil
+		}
+	}
+}
+
+// continued reads the rest of a line that the installer does not join.
+func (l *linter) continued(n int, line string) (more bool) {
+	x := lex(line)
+	if x.problem != backslash {
+		return false
+	}
+	l.add("continuation", n, x.column, "%s", x.problem)
+	return true
+}
+
+const ignoreMark = "esxiplan:ignore"
+
+// readIgnored collects which rules are silenced on which lines.
+func (l *linter) readIgnored(lines []string) {
+	l.ignored = map[int][]string{}
+	for i, line := range lines {
+		before, rules, ok := strings.Cut(line, ignoreMark)
+		if !ok || !strings.Contains(before, "#") {
+			continue
+		}
+		at := i + 1
+		if strings.HasPrefix(strings.TrimSpace(line), "#") {
+			at++ // the next line
+		}
+		for _, rule := range strings.FieldsFunc(rules, func(r rune) bool { return r == ' ' || r == ',' || r == '\t' || r == '\r' }) {
+			if _, known := ruleOf(rule); !known {
+				l.add("unknown-rule", i+1, len(before)+1, "there is no rule %q to ignore", rule)
+			}
+			l.ignored[at] = append(l.ignored[at], rule)
+		}
+	}
+}
+
+// add records a finding unless its line silences the rule. A rule about the whole
+// script is silenced on any line.
+func (l *linter) add(id string, line, column int, format string, values ...any) {
+	r, _ := ruleOf(id)
+	if !r.always && (slices.Contains(l.ignored[line], id) || r.whole && l.ignoredAnywhere(id)) {
+		return
+	}
+	l.findings = append(l.findings, Finding{line, column, r.Severity, id, fmt.Sprintf(format, values...), r.Reason, r.Remedy})
+}
+
+func (l *linter) ignoredAnywhere(id string) bool {
+	for _, rules := range l.ignored {
+		if slices.Contains(rules, id) {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *linter) bytes(n int, line string) {
+	for i, b := range []byte(line) {
+		if b > '~' || b < ' ' && b != '\t' && b != '\r' {
+			l.add("non-ascii", n, i+1, "byte 0x%02x is no printable ASCII", b)
+			return
+		}
+	}
+}
+
+// command reads a line of the command part. It returns nil for a line without one.
+func (l *linter) command(n int, line string) *parsed {
+	x := lex(line)
+	switch x.problem {
+	case "":
+	case backslash:
+		l.add("continuation", n, x.column, "%s", x.problem)
+	default:
+		l.add("syntax", n, x.column, "%s", x.problem)
+	}
+	if len(x.words) == 0 {
+		return nil
+	}
+	if x.comment > 0 {
+		l.add("hash-in-word", n, x.comment, "from here on the line is a comment, and the word is cut")
+	}
+	p := &parsed{name: x.words[0].text, line: n, column: x.words[0].column, options: map[string]word{}, broken: x.problem != "", goesOn: x.problem == backslash}
+	l.count++
+	known, ok := grammar[p.name]
+	switch {
+	case strings.HasPrefix(p.name, "%end"):
+		l.add("end-section", n, p.column, "there is no %s", p.name)
+		return nil
+	case slices.Contains(dead, p.name):
+		l.add("dead-command", n, p.column, "%q is no command of ESXi", p.name)
+		return nil
+	case !ok:
+		l.add("unknown-command", n, p.column, "there is no command %q%s", p.name, didYouMean(p.name, slices.Sorted(maps.Keys(grammar))))
+		return nil
+	}
+	l.arguments(p, known, x.words[1:])
+	l.register(p, known)
+	return p
+}
+
+// arguments sorts a command's words into options and the rest, and judges them.
+func (l *linter) arguments(p *parsed, known command, words []word) {
+	for _, w := range words {
+		name, isOption := strings.CutPrefix(w.text, "--")
+		if !isOption {
+			if p.words = append(p.words, w); len(p.words) > known.words {
+				l.add("stray-word", p.line, w.column, "%s is one word too many for %s", p.show(w.text), p.name)
+			}
+			continue
+		}
+		name, value, hasValue := strings.Cut(name, "=")
+		o, ok := known.option(name)
+		if !ok {
+			l.add("unknown-option", p.line, w.column, "%s has no option --%s%s", p.name, name, didYouMean(name, known.names()))
+			continue
+		}
+		key := strings.ToLower(o.name)
+		if p.has(key) {
+			l.add("duplicate-option", p.line, w.column, "--%s is given twice", o.name)
+			continue
+		}
+		p.options[key] = word{value, w.column, w.quoted}
+		l.option(p, o, w, value, hasValue)
+	}
+}
+
+func (c command) names() (out []string) {
+	for _, o := range c.options {
+		out = append(out, o.name)
+	}
+	return out
+}
+
+func (l *linter) option(p *parsed, o option, w word, value string, hasValue bool) {
+	switch {
+	case o.value == must && value == "":
+		l.add("option-value", p.line, w.column, "--%s needs a value: --%s=…", o.name, o.name)
+	case o.value == never && hasValue:
+		l.add("option-value", p.line, w.column, "--%s takes no value", o.name)
+	case o.judge != nil && (value != "" || o.value == must):
+		if wrong := o.judge(value); wrong != "" {
+			l.add("option-value", p.line, w.column, "--%s=%s: %s", o.name, p.show(value), wrong)
+		}
+	}
+	if l.versioned && o.since > l.release {
+		l.add("option-version", p.line, w.column, "--%s came with ESXi %.1f, the image is %s", o.name, o.since, l.conditions.Version)
+	}
+}
+
+// register remembers a command. Scripts and includes may come several times.
+func (l *linter) register(p *parsed, known command) {
+	key := cmp.Or(known.alias, p.name)
+	repeatable := strings.HasPrefix(key, "%") || key == "part"
+	if earlier := l.commands[key]; len(earlier) > 0 && !repeatable {
+		l.add("duplicate-command", p.line, p.column, "%s stands already on line %d", p.name, earlier[0].line)
+	}
+	l.commands[key] = append(l.commands[key], p)
+}
+
+// one returns the command that counts, the last one, if it could be read.
+func (l *linter) one(key string) *parsed {
+	if all := l.commands[key]; len(all) > 0 && !all[len(all)-1].broken {
+		return all[len(all)-1]
+	}
+	return nil
+}
+
+func prefixOf(address, mask string) (netip.Prefix, bool) {
+	a, err1 := netip.ParseAddr(address)
+	m, err2 := netip.ParseAddr(mask)
+	if err1 != nil || err2 != nil || !a.Is4() || judgeNetmask(mask) != "" {
+		return netip.Prefix{}, false
+	}
+	bits := 0
+	for _, b := range m.As4() {
+		for ; b&0x80 != 0; b <<= 1 {
+			bits++
+		}
+	}
+	return netip.PrefixFrom(a, bits).Masked(), true
+}
+
+// didYouMean offers the known word that differs least, if it differs little.
+func didYouMean(got string, known []string) string {
+	best, least := "", len(got)/3+2
+	for _, k := range known {
+		if d := levenshtein.Distance(strings.ToLower(got), k, nil); d < least {
+			best, least = k, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %q?", best)
+}

@@ -1,0 +1,161 @@
+package kickstart
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// mistakes are scripts as people wrote them, each beside what the linter says of it.
+const mistakes = "../../../testdata/kickstart"
+
+func TestMistakes(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(mistakes, "*.cfg"))
+	if err != nil || len(files) < 20 {
+		t.Fatalf("%d scripts, twenty should be there (%v)", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var b strings.Builder
+			for _, f := range Lint(text, Conditions{Version: "8.0.3"}) {
+				fmt.Fprintf(&b, "%s\n    %s\n    %s\n", f, f.Reason, f.Remedy)
+			}
+			golden := strings.TrimSuffix(file, ".cfg") + ".txt"
+			if *update {
+				if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if want, _ := os.ReadFile(golden); string(want) != b.String() {
+				t.Errorf("the linter says\n%s\nwant\n%s", b.String(), want)
+			}
+		})
+	}
+}
+
+const fine = `vmaccepteula
+rootpw --iscrypted '$6$salt$xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx'
+install --disk='naa.5000cca291e10521' --overwritevmfs
+network --bootproto=static --device=vmnic0 --ip=192.0.2.86 --netmask=255.255.255.0 --gateway=192.0.2.1 --nameserver=192.0.2.53 --hostname=esxi-1
+reboot
+`
+
+// TestRules: every rule has a script that breaks it and nothing else, says why and
+// what to do, and can be silenced where that makes sense.
+func TestRules(t *testing.T) {
+	replace := func(old, with string) string { return strings.Replace(fine, old, with, 1) }
+	section := func(text string) string { return fine + "%post --interpreter=busybox\n" + text }
+	install := "install --disk='naa.5000cca291e10521' --overwritevmfs"
+	network := "network --bootproto=static --device=vmnic0 --ip=192.0.2.86 --netmask=255.255.255.0 --gateway=192.0.2.1 --nameserver=192.0.2.53 --hostname=esxi-1"
+	broken := map[string]string{
+		"syntax": fine + "keyboard 'US Default\n", "continuation": replace("reboot", "reboot \\"), "hash-in-word": replace("reboot", "keyboard French#x\nreboot"),
+		"non-ascii": fine + "# Grüße\n", "unknown-command": fine + "rebot\n", "unknown-option": replace("reboot", "reboot --noejct"),
+		"dead-command": fine + "timezone UTC\n", "duplicate-command": fine + "reboot\n", "duplicate-option": replace("--gateway=192.0.2.1", "--gateway=192.0.2.1 --gateway=192.0.2.2"),
+		"too-many-commands": fine + strings.Repeat("part x --ondisk=naa.50\n", 260), "stray-word": replace("reboot", "reboot now"),
+		"option-value": replace("--gateway=192.0.2.1", "--gateway=192.0.2.1 --vlanid=5000"), "option-version": replace("--overwritevmfs", "--overwritevmfs --dpuPciSlots=1"),
+		"missing-eula": replace("vmaccepteula\n", ""), "missing-rootpw": replace("rootpw", "# "), "missing-install": replace("install", "# "), "missing-network": replace("network", "# "),
+		"missing-reboot": replace("reboot", ""), "several-installs": fine + "upgrade --disk=naa.50\n", "no-disk": replace("--disk='naa.5000cca291e10521'", ""),
+		"firstdisk-bare": replace("--disk='naa.5000cca291e10521'", "--firstdisk"), "firstdisk-order": replace("--disk='naa.5000cca291e10521'", "--firstdisk='local,DELLBOSS VD'"),
+		"firstdisk-remote": replace("--disk='naa.5000cca291e10521'", "--firstdisk=remote"), "firstdisk-wildcard": replace("--disk='naa.5000cca291e10521'", "--firstdisk='DELL*'"),
+		"disk-unstable": replace("naa.5000cca291e10521", "mpx.vmhba0:C0:T0:L0"), "vmfs-undecided": replace(" --overwritevmfs", ""), "vmfs-contradiction": replace("--overwritevmfs", "--overwritevmfs --preservevmfs"),
+		"overwritevsan": replace("--overwritevmfs", "--overwritevmfs --overwritevsan"), "ignoressd": replace("--overwritevmfs", "--overwritevmfs --ignoressd"), "upgrade-ignores": replace("install --disk", "installorupgrade --disk"),
+		"clearpart-alldrives": fine + "clearpart --alldrives --overwritevmfs\n", "clearpart-which": fine + "clearpart --overwritevmfs\n", "clearpart-ignoredrives": fine + "clearpart --ignoredrives=naa.50 --overwritevmfs\n",
+		"clearpart-vmfs": fine + "clearpart --drives=naa.50\n", "clearpart-alone": strings.Replace(replace(install, "upgrade --disk=naa.50"), "reboot", "clearpart --drives=naa.51 --overwritevmfs\nreboot", 1),
+		"part-same-disk": fine + "part two --ondisk=naa.5000cca291e10521\n", "include-relative": fine + "%include disk.cfg\n", "bootproto-missing": replace(network, "network --device=vmnic0"),
+		"dhcp-address": replace(network, "network --bootproto=dhcp --device=vmnic0 --ip=192.0.2.9"), "dhcp-names": replace(network, "network --bootproto=dhcp --device=vmnic0 --hostname=x"),
+		"static-ip": replace("--ip=192.0.2.86", ""), "static-guess": replace("--netmask=255.255.255.0", ""), "static-hostname": replace("--hostname=esxi-1", ""),
+		"gateway-subnet": replace("--gateway=192.0.2.1", "--gateway=192.0.3.1"), "gateway-as-dns": replace("--nameserver=192.0.2.53", "--nameserver=192.0.2.1"),
+		"nameservers": replace("--nameserver=192.0.2.53", "--nameserver=192.0.2.53,192.0.2.54,192.0.2.55"), "no-device": replace("--device=vmnic0", ""),
+		"keyboard": fine + "keyboard Klingon\n", "rootpw-plain": replace(strings.Split(fine, "\n")[1], "rootpw 'Secret-12x!'"), "rootpw-value": replace("rootpw --iscrypted", "rootpw --iscrypted x"),
+		"crypt-format": replace("$6$salt", "$5$salt"), "crypt-weak": replace(strings.Split(fine, "\n")[1], "rootpw --iscrypted abcdefghijklm"), "serialnum-9": fine + "serialnum --esx=AAAAA-BBBBB-CCCCC-DDDDD-EEEEE\n",
+		"interpreter": fine + "%post\ntrue\n", "pre-ignorefailure": fine + "%pre --interpreter=busybox --ignorefailure=true\ntrue\n", "end-section": section("true\n%end\n"), "script-cut": section("includes=1\n"),
+		"command-in-script": section("rootpw x\n"), "firstboot-secure-boot": fine + "%firstboot --interpreter=busybox\ntrue\n", "ssh-closed": section("esxcli network firewall ruleset set --enabled=false --ruleset-id=sshServer\n"),
+		"dryrun": fine + "dryrun\n", "unknown-rule": fine + "# esxiplan:ignore nonsense\n",
+	}
+	if all := Lint([]byte(fine), Conditions{}); len(all) > 0 {
+		t.Fatalf("a fine script is not found fine: %v", all)
+	}
+	for _, r := range Rules() {
+		t.Run(r.ID, func(t *testing.T) {
+			text, ok := broken[r.ID]
+			if !ok {
+				t.Fatal("no script shows this rule")
+			}
+			version := map[string]string{"serialnum-9": "9.0.0", "option-version": "7.0.3"}[r.ID]
+			found := Lint([]byte(text), Conditions{Version: version})
+			for _, f := range found {
+				allowed := f.Rule == r.ID || r.ID == "rootpw-value" && f.Rule == "stray-word" || r.ID == "too-many-commands"
+				if !allowed || f.Severity != r.Severity || f.Reason == "" || f.Remedy == "" || f.Line < 1 || f.Column < 1 {
+					t.Errorf("found %+v", f)
+				}
+			}
+			if len(found) == 0 {
+				t.Fatal("nothing is found")
+			}
+			lines := strings.SplitAfter(text, "\n")
+			at := min(found[0].Line, len(lines)) - 1
+			silenced := strings.Join(slices.Insert(lines, at, "# esxiplan:ignore "+r.ID+"\n"), "")
+			if r.ID == "non-ascii" || r.ID == "unknown-rule" {
+				return // such a line is a comment itself
+			}
+			left := slices.ContainsFunc(Lint([]byte(silenced), Conditions{Version: version}), func(f Finding) bool { return f.Rule == r.ID })
+			inScript := r.ID == "end-section" || r.ID == "script-cut" || r.ID == "command-in-script" || r.ID == "ssh-closed"
+			if left != r.always && !inScript {
+				t.Errorf("silenced it is found: %v", left)
+			}
+		})
+	}
+}
+
+// TestLintKeepsSecrets: no message shows a password or what is left of it.
+func TestLintKeepsSecrets(t *testing.T) {
+	for _, line := range []string{"rootpw s3cret#rest", "rootpw 's3cret' more3", "rootpw --iscrypted s3cret", "rootpw --iscrypted=s3cret", "serialnum --esx=s3cret", "rootpw --s3cret"} {
+		for _, f := range Lint([]byte(line+"\n"), Conditions{}) {
+			if strings.Contains(f.Text, "s3cret") && line != "rootpw --s3cret" || strings.Contains(f.Text, "more3") || strings.Contains(f.Text, "rest\"") {
+				t.Errorf("%q: %s", line, f.Text)
+			}
+		}
+	}
+}
+
+func FuzzLint(f *testing.F) {
+	f.Add([]byte(fine))
+	f.Add([]byte("rootpw 'a\"b\\c#d\n%pre\nincludes\n%include x\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		lines := strings.Count(string(text), "\n") + 1
+		for _, found := range Lint(text, Conditions{Version: "8.0.3"}) {
+			if found.Line < 1 || found.Line > lines || found.Column < 1 || found.Reason == "" {
+				t.Fatalf("%+v in a text of %d lines", found, lines)
+			}
+		}
+	})
+}
+
+// FuzzRender: whatever stands in the fields, a script is refused or is one that the
+// linter cannot fault, with as many commands as it should have.
+func FuzzRender(f *testing.F) {
+	f.Add("naa.50", "esxi-1", "French", "echo x")
+	f.Fuzz(func(t *testing.T, disk, hostname, keyboard, post string) {
+		s := script()
+		s.Disk, s.Network.Hostname, s.Keyboard, s.Post = Disk{"serial", disk}, hostname, keyboard, post
+		text, err := s.Render()
+		if err != nil {
+			return
+		}
+		for _, found := range Lint(text, Conditions{Version: "8.0.3"}) {
+			if !slices.Contains([]string{"keyboard", "option-value", "end-section", "command-in-script", "ssh-closed", "static-hostname"}, found.Rule) {
+				t.Fatalf("%v in\n%s", found, text)
+			}
+		}
+	})
+}

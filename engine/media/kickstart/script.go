@@ -1,0 +1,227 @@
+package kickstart
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Script is the installation script of one host, as data. What it cannot express
+// cannot get onto a medium: other disks are cleared by name only, and no disk is
+// taken because it comes first.
+type Script struct {
+	RootHash string // $6$…
+	Disk     Disk
+	Wipe     []Disk // further disks to clear
+	VSAN     bool   // the disk belongs to a vSAN, which is given up
+	Network  Network
+	Keyboard string // "" leaves the installer's default
+	License  string // serial number, "" installs for 60 days
+	Commands []string
+	Pre      string // shell or Python text, "" for none
+	Post     string
+	First    string // runs when the new system first boots, not under Secure Boot
+	SSH      bool   // open SSH at the first boot, firewall included
+	DryRun   bool   // the installer checks everything, and installs nothing
+}
+
+// Disk is how the installer finds a disk: Kind is "name" for a device name
+// (naa.… eui.… t10.… mpx.… vml.…), else "model", "serial" or "wwn", which a script in
+// the installer resolves; it demands exactly one match.
+type Disk struct{ Kind, Text string }
+
+// Network is the management network. Addresses were checked by the plan.
+type Network struct {
+	DHCP        bool
+	Device      string // MAC with colons, upper case, or vmnicN; "" takes the first with a link
+	Address     string // the rest is of a static network only
+	Netmask     string
+	Gateway     string
+	Nameservers []string
+	Hostname    string
+	VLAN        int // 0: none; of both
+}
+
+// Render writes the script. Each command stands on one line, each value in
+// single quotes: the installer's parser is a shell lexer in which # starts a
+// comment even inside of a word. Lines end with LF, all is ASCII.
+func (s Script) Render() ([]byte, error) {
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	lines := []string{
+		"# written by esxiplan; do not edit, it lies on this host's medium only",
+		"vmaccepteula",
+		"rootpw --iscrypted " + quote(s.RootHash),
+	}
+	if s.DryRun {
+		lines = append(lines, "dryrun")
+	}
+	lines = append(lines, s.disks()...)
+	if s.License != "" {
+		lines = append(lines, "serialnum --esx="+quote(s.License))
+	}
+	if s.Keyboard != "" {
+		lines = append(lines, "keyboard "+quote(s.Keyboard))
+	}
+	lines = append(lines, s.Network.command())
+	lines = append(lines, s.Commands...)
+	lines = append(lines, "reboot")
+	lines = append(lines, s.sections()...)
+	return []byte(strings.Join(lines, "\n") + "\n"), nil
+}
+
+func quote(text string) string { return "'" + text + "'" }
+
+// disks are the commands that touch disks. Where a name has to be found first,
+// the %pre script writes them.
+func (s Script) disks() []string {
+	if s.resolves() {
+		return []string{"%include " + diskInclude}
+	}
+	return strings.Split(s.diskCommands(s.Disk.Text, s.wipeNames()), "\n")
+}
+
+func (s Script) wipeNames() (out []string) {
+	for _, d := range s.Wipe {
+		out = append(out, d.Text)
+	}
+	return out
+}
+
+func (s Script) diskCommands(install string, wipe []string) string {
+	text := "install --disk=" + quote(install) + " --overwritevmfs"
+	if s.VSAN {
+		text += " --overwritevsan"
+	}
+	if len(wipe) > 0 {
+		text = "clearpart --drives=" + quote(strings.Join(wipe, ",")) + " --overwritevmfs\n" + text
+	}
+	return text
+}
+
+func (n Network) command() string {
+	words := []string{"network"}
+	add := func(option, value string) {
+		if value != "" {
+			words = append(words, option+"="+quote(value))
+		}
+	}
+	if n.DHCP { // the installer refuses an address with it, and ignores names
+		words = append(words, "--bootproto=dhcp")
+		add("--device", n.Device)
+	} else {
+		words = append(words, "--bootproto=static")
+		add("--device", n.Device)
+		add("--ip", n.Address)
+		add("--netmask", n.Netmask)
+		add("--gateway", n.Gateway)
+		add("--nameserver", strings.Join(n.Nameservers[:min(2, len(n.Nameservers))], ","))
+		add("--hostname", n.Hostname)
+	}
+	if n.VLAN > 0 {
+		add("--vlanid", fmt.Sprint(n.VLAN))
+	}
+	add("--addvmportgroup", "0")
+	return strings.Join(words, " ")
+}
+
+// sections are the scripts, which stand behind all commands.
+func (s Script) sections() []string {
+	var out []string
+	add := func(header, text string) {
+		if text != "" {
+			out = append(out, header+" --interpreter="+interpreter(text), strings.TrimRight(text, "\n"))
+		}
+	}
+	if s.resolves() {
+		add("%pre", s.resolver())
+	}
+	add("%pre", s.Pre)
+	add("%post", s.Post)
+	if s.SSH {
+		add("%firstboot", openSSH)
+	}
+	add("%firstboot", s.First)
+	return out
+}
+
+// interpreter is what a script's first line asks for: Python, else the shell.
+func interpreter(text string) string {
+	if first, _, _ := strings.Cut(text, "\n"); strings.HasPrefix(first, "#!") && strings.Contains(first, "python") {
+		return "python"
+	}
+	return "busybox"
+}
+
+// openSSH waits for hostd, which may not be up when the first boot begins, starts
+// the service for good and opens the firewall for it.
+const openSSH = `n=0
+until vim-cmd hostsvc/runtimeinfo >/dev/null 2>&1; do
+  n=$((n + 1))
+  [ "$n" -lt 60 ] || break
+  sleep 10
+done
+vim-cmd hostsvc/enable_ssh
+vim-cmd hostsvc/start_ssh
+esxcli network firewall ruleset set --ruleset-id=sshServer --enabled=true
+`
+
+// FirstBoot reports whether the script has parts that do not run under Secure Boot.
+func (s Script) FirstBoot() bool { return s.SSH || s.First != "" }
+
+// check refuses what quoting cannot carry, and scripts that would end before
+// their end. The plan has checked more, with better places for its messages.
+func (s Script) check() error {
+	if s.Disk.Text == "" {
+		return errors.New("the kickstart needs a disk: esxi.disk = { model | serial | wwn | name = … }")
+	}
+	for _, text := range s.texts() {
+		if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune("'\"\\`", r) }) {
+			return fmt.Errorf("%q cannot be written into a kickstart: printable ASCII without quotes and backslashes only", text)
+		}
+	}
+	for _, d := range s.Wipe {
+		if strings.Contains(d.Text, ",") {
+			return fmt.Errorf("the disk %q cannot be cleared: the installer takes its name for two", d.Text)
+		}
+	}
+	for _, line := range s.Commands {
+		if strings.ContainsAny(line, "\r\n") {
+			return fmt.Errorf("the command %q must be one line", line)
+		}
+	}
+	for name, text := range map[string]string{"pre": s.Pre, "post": s.Post, "firstboot": s.First} {
+		if err := checkSection(name, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s Script) texts() []string {
+	n := s.Network
+	texts := append([]string{s.RootHash, s.Disk.Text, s.Keyboard, s.License, n.Device, n.Address, n.Netmask, n.Gateway, n.Hostname}, n.Nameservers...)
+	for _, d := range s.Wipe {
+		texts = append(texts, d.Text)
+	}
+	return texts
+}
+
+func checkSection(name, text string) error {
+	for i, line := range strings.Split(text, "\n") {
+		if strings.ContainsFunc(line, func(r rune) bool { return r > '~' || r < ' ' && r != '\t' && r != '\r' }) {
+			return fmt.Errorf("line %d of the %s script is not plain ASCII, which the installer would drop", i+1, name)
+		}
+		if word := opens(line); word != "" {
+			return fmt.Errorf("line %d of the %s script starts with %q, where the installer would end the script: indent it", i+1, name, word)
+		}
+	}
+	return nil
+}
+
+// WithRootPassword returns somebody's own script with a rootpw line, for one that
+// has none, so that the password need not stand in it.
+func WithRootPassword(text, hash string) string {
+	return "rootpw --iscrypted " + quote(hash) + "\n" + text
+}

@@ -1,0 +1,155 @@
+package media
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"esxiplan/engine/media/iso"
+)
+
+// sources opens installer images, each once per process.
+type sources struct {
+	dir      string            // where relative paths start
+	standIns map[string]string // images to use in the place of others
+	cache    string            // folder for checksums, "" without
+	now      func() time.Time
+
+	mu   sync.Mutex
+	open map[string]*sourceEntry // by path
+}
+
+type sourceEntry struct {
+	once      sync.Once
+	installer *Installer
+	digest    string
+	err       error
+}
+
+// get opens a source, checks it once, and refuses it when the file changed since.
+func (s *sources) get(src Source) (*sourceEntry, error) {
+	src = s.located(src)
+	s.mu.Lock()
+	e, ok := s.open[src.Path]
+	if !ok {
+		e = &sourceEntry{}
+		s.open[src.Path] = e
+	}
+	s.mu.Unlock()
+	e.once.Do(func() { e.installer, e.digest, e.err = s.read(src) })
+	if e.err != nil {
+		return nil, e.err
+	}
+	if e.installer.Changed() {
+		return nil, fmt.Errorf("installer image %s was changed or replaced while the run used it; start again", src.Path)
+	}
+	return e, nil
+}
+
+func (s *sources) located(src Source) Source {
+	if standIn, ok := s.standIns[src.Path]; ok {
+		src.Path, src.SHA256 = standIn, ""
+	} else if !filepath.IsAbs(src.Path) {
+		src.Path = filepath.Join(s.dir, src.Path)
+	}
+	return src
+}
+
+func (s *sources) read(src Source) (*Installer, string, error) {
+	want := strings.ToLower(strings.TrimPrefix(src.SHA256, "sha256:"))
+	if b, err := hex.DecodeString(want); want != "" && (err != nil || len(b) != sha256.Size) {
+		return nil, "", fmt.Errorf("image.%s.sha256 %q is no SHA-256 checksum, which has 64 hexadecimal digits", src.Name, src.SHA256)
+	}
+	file, err := os.Open(src.Path)
+	if err != nil {
+		return nil, "", fmt.Errorf("cannot read the installer image: %w", err)
+	}
+	digest, err := s.digest(file, src.Path)
+	if err == nil && want != "" && want != digest {
+		err = fmt.Errorf("it has SHA-256 %s, but the plan demands %s: fetch it again, or correct image.%s.sha256", digest, want, src.Name)
+	}
+	var i *Installer
+	if err == nil {
+		i, err = newInstaller(file, src.Path, []iso.Option{iso.Identity(digest)})
+	}
+	if err != nil {
+		file.Close()
+		return nil, "", fmt.Errorf("installer image %s: %w", src.Path, err)
+	}
+	return i, digest, nil
+}
+
+// known is a checksum as it is kept: it holds for the file as long as device,
+// inode, size and time of change are the same.
+type known struct {
+	Path     string    `json:"path"`
+	Device   uint64    `json:"device"`
+	Inode    uint64    `json:"inode"`
+	Size     int64     `json:"size"`
+	Modified time.Time `json:"modified"`
+	SHA256   string    `json:"sha256"`
+}
+
+// digest is the file's SHA-256: reading 600 MB takes about a second, so it is kept.
+func (s *sources) digest(f *os.File, path string) (string, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	now := known{Path: path, Size: info.Size(), Modified: info.ModTime().UTC()}
+	now.Device, now.Inode = identityOf(info)
+	file := s.cacheFile(path)
+	var kept known
+	if b, err := os.ReadFile(file); err == nil && json.Unmarshal(b, &kept) == nil && len(kept.SHA256) == 64 {
+		now.SHA256 = kept.SHA256
+		if now == kept {
+			return kept.SHA256, nil
+		}
+	}
+	h := sha256.New()
+	if _, err := io.Copy(h, io.NewSectionReader(f, 0, info.Size())); err != nil {
+		return "", err
+	}
+	now.SHA256 = hex.EncodeToString(h.Sum(nil))
+	s.keep(file, now)
+	return now.SHA256, nil
+}
+
+func (s *sources) cacheFile(path string) string {
+	if s.cache == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(path))
+	return filepath.Join(s.cache, "sources", hex.EncodeToString(sum[:8])+".json")
+}
+
+// keep writes a checksum down; that it could not be is no failure. A file that
+// changed a moment ago may change again without its time showing it.
+func (s *sources) keep(file string, k known) {
+	if file == "" || k.Inode == 0 || time.Since(k.Modified) < 2*time.Second {
+		return
+	}
+	if _, err := os.Stat(s.cache); err != nil {
+		return
+	}
+	os.Mkdir(filepath.Dir(file), 0o700)
+	writeJSON(file, k)
+}
+
+func (s *sources) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.open {
+		if e.installer != nil {
+			e.installer.Close()
+		}
+	}
+	s.open = map[string]*sourceEntry{}
+}
