@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -49,6 +50,30 @@ func (p *Plan) context(s Scope) *hcl.EvalContext {
 func (p *Plan) Arguments(s *Step, scope Scope) (cty.Value, hcl.Diagnostics) {
 	value, diags := evaluateObject(s.Arguments, p.known.Steps[s.Type].Arguments, p.context(scope), s.Range, nil)
 	return value, p.hide(diags)
+}
+
+// Decode evaluates the arguments of a step for one host without a run: where they
+// depend on the machine or on another step's result, that is an error.
+func (p *Plan) Decode(s *Step, h *Host, into any) hcl.Diagnostics {
+	results := map[string]cty.Value{}
+	for _, other := range p.Steps {
+		results[other.Name] = cty.UnknownVal(p.known.Steps[other.Type].Result.Type())
+	}
+	value, diags := p.Arguments(s, Scope{Host: h, Results: results})
+	if diags.HasErrors() {
+		return diags
+	}
+	if !value.IsWhollyKnown() {
+		return append(diags, problem(s.Range, "Not known yet", "The arguments of step %q depend on the machine, or on the result of another step; only a run knows them.", s.Name))
+	}
+	b, err := ctyjson.Marshal(value, value.Type())
+	if err == nil {
+		err = json.Unmarshal(b, into)
+	}
+	if err != nil {
+		return append(diags, problem(s.Range, "Invalid arguments", "%v.", err))
+	}
+	return diags
 }
 
 // Condition evaluates one of the step's conditions; ok is false where the plan

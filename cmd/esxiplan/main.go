@@ -73,8 +73,8 @@ Then:         esxiplan validate site.hcl
 	root.SetOut(a.streams.Out)
 	root.SetErr(a.streams.Err)
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(a.runCommand(), a.rehearseCommand(), a.simCommand(), a.serveCommand(), a.validateCommand(), a.fmtCommand(),
-		a.listCommand(), a.docCommand(), a.versionCommand())
+	root.AddCommand(a.runCommand(), a.rehearseCommand(), a.simCommand(), a.serveCommand(), a.isoCommand(), a.kickstartCommand(),
+		a.validateCommand(), a.fmtCommand(), a.listCommand(), a.docCommand(), a.versionCommand())
 	return root
 }
 

@@ -38,11 +38,17 @@ func (s *secrets) secret(name string) string {
 		s.made = map[string]string{}
 	}
 	if _, ok := s.made[name]; !ok {
-		b := make([]byte, 6)
-		rand.Read(b)
-		s.made[name] = "Sim-" + hex.EncodeToString(b) + "-x"
+		s.made[name] = madeUp()
 	}
 	return s.made[name]
+}
+
+// madeUp is a secret that passes for a password and for a serial number of ESXi.
+func madeUp() string {
+	b := make([]byte, 10)
+	rand.Read(b)
+	text := strings.ToUpper(hex.EncodeToString(b))
+	return strings.Join([]string{"SIM1X", text[:5], text[5:10], text[10:15], text[15:]}, "-")
 }
 
 // has reports whether a secret was made up here.

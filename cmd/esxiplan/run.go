@@ -28,6 +28,7 @@ type runFlags struct {
 	yes         bool
 	again       bool
 	keepMedia   bool
+	prune       bool
 	forks       int
 	inFlight    string
 	maxFailures string
@@ -44,6 +45,7 @@ func (f *runFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.maxFailures, "max-failures", "", "stop when more hosts than this failed: N or P%")
 	c.Flags().StringVarP(&f.output, "output", "o", "plain", "output: "+strings.Join(view.Formats, " or "))
 	c.Flags().StringVar(&f.state, "state", "", "state folder (default: .esxiplan beside the plan)")
+	c.Flags().BoolVar(&f.prune, "prune", false, "at the end take away published images that no host of the plan has any more")
 	c.Flags().BoolVar(&f.keepMedia, "keep-media", false, "leave published images after the proof of installation")
 }
 
@@ -165,6 +167,9 @@ func (e *execution) prepare() (*engine.Machine, error) {
 	if err := e.report(e.plan, diags); err != nil {
 		return nil, err
 	}
+	if e.flags.prune && (e.plan.Media == nil || e.plan.Media.Directory == nil) {
+		return nil, fmt.Errorf("--prune takes images out of media.directory, which the plan does not have")
+	}
 	return m, e.servesLongEnough(m)
 }
 
@@ -207,6 +212,9 @@ func (e *execution) drive(run string) error {
 		return err
 	}
 	summary := e.loop(w, journal)
+	if e.flags.prune {
+		e.prune(w)
+	}
 	w.close()
 	closeErr := journal.Close()
 	v.Close()
@@ -217,6 +225,23 @@ func (e *execution) drive(run string) error {
 		return exitCode(summary.Exit)
 	}
 	return nil
+}
+
+// prune takes away images whose hosts have left the plan. That it fails is no
+// failure of the run.
+func (e *execution) prune(w *world) {
+	keep := func(host string) bool { _, known := e.plan.Host(host); return known }
+	gone, err := w.library.Prune(e.plan.Name, keep, e.flags.dry)
+	verb := "pruned"
+	if e.flags.dry {
+		verb = "would prune"
+	}
+	for _, what := range gone {
+		fmt.Fprintf(e.streams.Err, "%s %s\n", verb, what)
+	}
+	if err != nil {
+		fmt.Fprintf(e.streams.Err, "--prune: %v\n", err)
+	}
 }
 
 // machineOf tells machines apart whatever plans call them.

@@ -85,5 +85,5 @@ func (a *app) logServed(s media.Served) {
 	if s.Range != "" {
 		text = s.Range + " " + text
 	}
-	fmt.Fprintf(a.streams.Err, "%s %s %s %s\n", s.Client, s.Method, s.Path, text)
+	fmt.Fprintln(a.streams.Err, strings.TrimSpace(fmt.Sprintf("%s %s %s %s", s.Client, s.Method, s.Path, text)))
 }

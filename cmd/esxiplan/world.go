@@ -32,9 +32,10 @@ type world struct {
 	keep    bool
 	sim     *simulation // nil on real machines
 
-	logins *bmc.Logins
-	store  media.Store
-	close  func()
+	logins  *bmc.Logins
+	store   media.Store
+	library *media.Library // behind the store, nil without a media block
+	close   func()
 
 	mu     sync.Mutex
 	warned map[string]bool
@@ -83,12 +84,12 @@ func (w *world) openDirectory(m *schema.Media, o media.Options) error {
 	if err != nil {
 		return err
 	}
-	w.use(library, library.Close)
+	w.use(library, library, library.Close)
 	return nil
 }
 
-func (w *world) use(s media.Store, closeStore func()) {
-	w.store, w.close = s, closeStore
+func (w *world) use(s media.Store, l *media.Library, closeStore func()) {
+	w.store, w.library, w.close = s, l, closeStore
 	if w.dry {
 		w.store = media.Shadow(s)
 	}
@@ -115,7 +116,7 @@ func (w *world) openServer(m *schema.Media, o media.Options) error {
 	if err != nil {
 		return errors.Join(err, sockets.Close())
 	}
-	w.use(server, server.Close)
+	w.use(server, server.Library, server.Close)
 	return nil
 }
 

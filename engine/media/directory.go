@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"time"
 
 	"esxiplan/engine/media/iso"
 )
@@ -81,6 +83,33 @@ func (d *directoryShelf) remove(e entry) error {
 	}
 	os.Remove(filepath.Dir(path))
 	return nil
+}
+
+// sweepAfter is how old something must be that nobody knows: younger, a build that
+// is under way may have it.
+const sweepAfter = time.Hour
+
+var tokenPattern = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+func (d *directoryShelf) sweep(known map[string]bool, trial bool) (gone []string, err error) {
+	folders, err := os.ReadDir(d.dir)
+	if err != nil {
+		return nil, nil // nothing was ever published
+	}
+	for _, f := range folders {
+		info, err := f.Info()
+		if err != nil || !f.IsDir() || !tokenPattern.MatchString(f.Name()) || known[f.Name()] || time.Since(info.ModTime()) < sweepAfter {
+			continue
+		}
+		gone = append(gone, "the folder "+f.Name()+", which belongs to no host")
+		if trial {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(d.dir, f.Name())); err != nil {
+			return gone, err
+		}
+	}
+	return gone, nil
 }
 
 func (d *directoryShelf) reads(e entry) (Reads, bool) { return d.manifest.reads(e) }

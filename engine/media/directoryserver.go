@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"sync"
 	"time"
 
@@ -73,8 +74,18 @@ func ServeDirectory(o DirectoryServerOptions) *DirectoryServer {
 		return bmcs
 	}
 	s.ended.Go(s.flushAlways)
-	s.endpoints = o.start(s)
+	s.endpoints = o.start(s, troubles{o.Log})
 	return s
+}
+
+// troubles are connections that came to nothing, as log entries.
+type troubles struct{ log func(Served) }
+
+func (t troubles) Write(p []byte) (int, error) {
+	if t.log != nil {
+		t.log(Served{Status: strings.TrimSpace(string(p))})
+	}
+	return len(p), nil
 }
 
 // Failed receives the error that ended serving by itself.

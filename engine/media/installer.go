@@ -132,6 +132,15 @@ func (i *Installer) Personalise(kickstart []byte, options []string) (*iso.Image,
 }
 
 func (i *Installer) personalise(path string, kickstart []byte, options []string, p iso.Policy) (*iso.Image, error) {
+	changes, err := i.changes(path, kickstart, options)
+	if err != nil {
+		return nil, err
+	}
+	return i.Overlay(changes, iso.Relocation(p))
+}
+
+// changes are the files by which a machine installs itself.
+func (i *Installer) changes(path string, kickstart []byte, options []string) ([]iso.Change, error) {
 	changes := []iso.Change{{Path: path, Data: kickstart}}
 	for name, data := range map[string][]byte{bootConfigBIOS: i.bios, bootConfigUEFI: i.uefi} {
 		c, err := ParseBootConfig(data)
@@ -143,7 +152,7 @@ func (i *Installer) personalise(path string, kickstart []byte, options []string,
 		}
 		changes = append(changes, iso.Change{Path: name, Data: c.Bytes()})
 	}
-	return i.Overlay(changes, iso.Relocation(p))
+	return changes, nil
 }
 
 // CheckImage reads a built image back by other code than built it: the checker

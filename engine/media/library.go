@@ -6,9 +6,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -38,6 +38,8 @@ type shelf interface {
 	put(e entry, image *iso.Image, source *Installer) error
 	remove(e entry) error
 	reads(e entry) (Reads, bool)
+	// sweep takes away what no entry of the manifest knows, and says what.
+	sweep(known map[string]bool, trial bool) ([]string, error)
 }
 
 // Options are what all kinds of stores take.
@@ -101,6 +103,12 @@ func (r Request) inputs(sourceDigest, url string) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// Preview renders and judges the kickstart for a version of ESXi, its secrets hidden.
+func (r Request) Preview(version string) (script string, warnings []string, err error) {
+	text, warnings, err := r.script(version, kickstart.Sample)
+	return kickstart.Hide(string(text)), warnings, err
+}
+
 // script renders the kickstart and judges it: one with mistakes is refused.
 func (r Request) script(version, hash string) (text []byte, warnings []string, err error) {
 	r.Script.RootHash = hash
@@ -130,8 +138,7 @@ func (l *Library) Preview(_ context.Context, r Request) (string, []string, error
 	if err != nil {
 		return "", nil, err
 	}
-	text, warnings, err := r.script(either(r.Source.Version, source.installer.Version), kickstart.Sample)
-	return kickstart.Hide(string(text)), warnings, err
+	return r.Preview(either(r.Source.Version, source.installer.Version))
 }
 
 // built is an image that was made and read back, and the manifest's entry of it.
@@ -299,25 +306,27 @@ func (l *Library) Fetch(ctx context.Context, url string) error {
 	return l.client.fetch(ctx, url, image)
 }
 
-// Prune takes away the images of a plan's hosts that keep refuses, and their
-// entries in the manifest, and says whose. A trial only says.
-func (l *Library) Prune(plan string, keep func(host string) bool, trial bool) (hosts []string, err error) {
+// Prune takes away the images of a plan's hosts that keep refuses, with their
+// entries in the manifest, and what interrupted builds left behind. It says what; a
+// trial only says.
+func (l *Library) Prune(plan string, keep func(host string) bool, trial bool) (gone []string, err error) {
+	known := map[string]bool{}
 	for _, e := range l.manifest.all() {
 		if e.Plan != plan || keep(e.Host) {
+			known[e.Token] = true
 			continue
 		}
-		hosts = append(hosts, e.Host)
+		gone = append(gone, "the image of "+e.Host)
 		if trial {
+			known[e.Token] = true
 			continue
 		}
-		if err := l.shelf.remove(e); err != nil {
-			return hosts, err
-		}
-		if err := l.manifest.forget(e); err != nil && !os.IsNotExist(err) {
-			return hosts, err
+		if err := errors.Join(l.shelf.remove(e), l.manifest.forget(e)); err != nil {
+			return gone, err
 		}
 	}
-	return hosts, nil
+	left, err := l.shelf.sweep(known, trial)
+	return append(gone, left...), err
 }
 
 // fileName makes a host's name fit for a path and an URL: BMCs reject ? & = and more.

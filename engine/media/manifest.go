@@ -99,10 +99,12 @@ func (m manifest) write(e entry) error {
 
 // forget removes an entry and what is noted beside it.
 func (m manifest) forget(e entry) error {
-	if err := os.Remove(m.readsPath(e.Host)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	for _, path := range []string{m.readsPath(e.Host), m.path(e.Host)} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
-	return os.Remove(m.path(e.Host))
+	return nil
 }
 
 // readsPath is where a server that runs on its own notes what was read of a

@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"path"
@@ -45,7 +47,7 @@ func NewServer(o ServerOptions) (*Server, error) {
 	}
 	shelf := &serverShelf{url0: strings.TrimSuffix(o.URL, "/"), sockets: o.Sockets, probe: o.Probe,
 		allow: allowList{names: func() []string { return names }}, images: map[string]content{}, count: map[string]*counter{}}
-	return &Server{newLibrary(shelf, manifest{o.State}, o.Options), o.start(shelf)}, nil
+	return &Server{newLibrary(shelf, manifest{o.State}, o.Options), o.start(shelf, io.Discard)}, nil
 }
 
 // Close ends the server: reads under way get a moment to finish.
@@ -109,14 +111,15 @@ type endpoints struct {
 	failed  chan error
 }
 
-// start serves on every socket.
-func (s Sockets) start(handler http.Handler) *endpoints {
+// start serves on every socket. What goes wrong with connections, such as a BMC
+// that does not like our certificate, goes to trouble.
+func (s Sockets) start(handler http.Handler, trouble io.Writer) *endpoints {
 	e := &endpoints{failed: make(chan error, 2)}
 	for _, l := range []net.Listener{s.HTTP, s.HTTPS} {
 		if l == nil {
 			continue
 		}
-		server := &http.Server{Handler: handler, ReadHeaderTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute}
+		server := &http.Server{Handler: handler, ReadHeaderTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: log.New(trouble, "", 0)}
 		e.servers = append(e.servers, server)
 		serve := func() error { return server.Serve(l) }
 		if l == s.HTTPS {
@@ -227,6 +230,8 @@ func (s *serverShelf) remove(e entry) error {
 	delete(s.images, "/"+e.file())
 	return nil
 }
+
+func (s *serverShelf) sweep(map[string]bool, bool) ([]string, error) { return nil, nil }
 
 func (s *serverShelf) reads(e entry) (Reads, bool) {
 	s.mu.RLock()

@@ -473,13 +473,27 @@ func TestPrune(t *testing.T) {
 	}
 	keep := func(host string) bool { return host == "stays" }
 	for _, trial := range []bool{true, false} {
-		if hosts, err := l.Prune("p", keep, trial); err != nil || !slices.Equal(hosts, []string{"goes"}) {
+		if hosts, err := l.Prune("p", keep, trial); err != nil || !slices.Equal(hosts, []string{"the image of goes"}) {
 			t.Errorf("pruned %v, %v", hosts, err)
 		}
 	}
 	files, _ := filepath.Glob(filepath.Join(dir, "*", "*.iso"))
 	if _, ok := l.Latest("goes"); ok || len(files) != 2 {
 		t.Errorf("left: %v", files)
+	}
+	orphan := filepath.Join(dir, strings.Repeat("ab", 16))
+	os.Mkdir(orphan, 0o755)
+	os.WriteFile(filepath.Join(orphan, ".esxiplan-123"), nil, 0o600)
+	if gone, err := l.Prune("p", keep, false); err != nil || len(gone) != 0 {
+		t.Errorf("what may be under way is taken away: %v, %v", gone, err)
+	}
+	past := time.Now().Add(-2 * time.Hour)
+	os.Chtimes(orphan, past, past)
+	if gone, err := l.Prune("p", keep, false); err != nil || len(gone) != 1 {
+		t.Errorf("a left-over stays: %v, %v", gone, err)
+	}
+	if _, err := os.Stat(orphan); err == nil {
+		t.Error("the folder is still there")
 	}
 }
 

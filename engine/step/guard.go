@@ -182,11 +182,7 @@ func (g *guarded) checkReset(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if h.Media != nil {
-		if reads, known := h.Media.Reads(h.Name); known {
-			use.Before.MediaRead = reads.Bytes
-		}
-	}
+	use.Before.MediaRead, _ = h.MediaRead()
 	if err := use.Refuse(h); err != nil {
 		return err
 	}

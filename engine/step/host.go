@@ -116,6 +116,7 @@ type Host struct {
 
 	attempt  Attempt
 	verified bool
+	told     progress
 }
 
 // NewHost makes a host without doors.
@@ -168,8 +169,33 @@ func (h *Host) RecordMedia(ctx context.Context, w media.Write) error {
 	return h.attempt.Record(ctx, Write{Door: "media", Action: w.Action, Target: w.Target, Old: w.Old, New: w.New, Detail: w.Detail})
 }
 
-// Progress tells how far something long has come; total 0 is unknown.
-func (h *Host) Progress(done, total int64, what string) { h.attempt.Progress(done, total, what) }
+// Progress tells how far something long has come, if it has come further; total 0
+// is unknown.
+func (h *Host) Progress(done, total int64, what string) {
+	if now := (progress{done, total, what}); now != h.told {
+		h.told = now
+		h.attempt.Progress(done, total, what)
+	}
+}
+
+type progress struct {
+	done, total int64
+	what        string
+}
+
+// MediaRead tells how much of the host's image was read, as progress, too; known is
+// false where no server of ours serves it.
+func (h *Host) MediaRead() (bytes int64, known bool) {
+	if h.Media == nil {
+		return 0, false
+	}
+	reads, known := h.Media.Reads(h.Name)
+	if known && reads.Bytes > 0 {
+		latest, _ := h.Media.Latest(h.Name)
+		h.Progress(reads.Bytes, latest.Size, "bytes of the image read")
+	}
+	return reads.Bytes, known
+}
 
 // Warn tells of something that is no failure.
 func (h *Host) Warn(format string, values ...any) { h.attempt.Warn(fmt.Sprintf(format, values...)) }

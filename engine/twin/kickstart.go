@@ -13,7 +13,8 @@ import (
 type script struct {
 	commands map[string]command
 	include  string
-	resolve  string // what the %pre script looks for: "model = DELLBOSS VD"
+	resolve  string   // what the %pre script looks for: "model = DELLBOSS VD"
+	wipes    []string // and the disks that it clears
 }
 
 type command struct {
@@ -25,12 +26,14 @@ type command struct {
 // warns of unknown ones; the simulated one refuses, for a warning that nobody
 // reads is how typing mistakes reach machines.
 var grammar = map[string][]string{
-	"vmaccepteula": {}, "accepteula": {}, "reboot": {"noeject"}, "paranoid": {},
+	"vmaccepteula": {}, "accepteula": {}, "reboot": {"noeject"}, "paranoid": {}, "dryrun": {},
 	"rootpw":   {"iscrypted"},
-	"keyboard": {},
-	"install":  {"disk", "firstdisk", "overwritevmfs", "overwritevsan", "preservevmfs", "novmfsondisk", "ignoressd", "forceunsupportedinstall", "systemdisk"},
-	"network":  {"bootproto", "device", "ip", "netmask", "gateway", "nameserver", "hostname", "vlanid", "addvmportgroup"},
-	"%include": {},
+	"keyboard": {}, "serialnum": {"esx"},
+	"install":   {"disk", "firstdisk", "overwritevmfs", "overwritevsan", "preservevmfs", "novmfsondisk", "ignoressd", "forceunsupportedinstall", "systemdisk"},
+	"clearpart": {"drives", "overwritevmfs"},
+	"part":      {"ondisk"},
+	"network":   {"bootproto", "device", "ip", "netmask", "gateway", "nameserver", "hostname", "vlanid", "addvmportgroup"},
+	"%include":  {},
 }
 
 var cryptPattern = regexp.MustCompile(`^\$6\$[A-Za-z0-9./]{1,16}\$[A-Za-z0-9./]{86}$`)
@@ -48,9 +51,7 @@ func parseKickstart(data []byte) (*script, error) {
 			continue
 		}
 		if section != "" && !strings.HasPrefix(line, "%include") && !strings.HasPrefix(line, "include") {
-			if text, ok := strings.CutPrefix(line, "# resolve: "); ok && strings.HasPrefix(section, "%pre") {
-				s.resolve = text
-			}
+			s.marks(section, line)
 			continue
 		}
 		if err := s.line(line); err != nil {
@@ -58,6 +59,20 @@ func parseKickstart(data []byte) (*script, error) {
 		}
 	}
 	return s, s.check()
+}
+
+// marks reads what a %pre script of ours says of itself; the simulated installer
+// runs no shell.
+func (s *script) marks(section, line string) {
+	if !strings.HasPrefix(section, "%pre") {
+		return
+	}
+	if text, ok := strings.CutPrefix(line, "# resolve: "); ok {
+		s.resolve = text
+	}
+	if text, ok := strings.CutPrefix(line, "# wipe: "); ok {
+		s.wipes = append(s.wipes, text)
+	}
 }
 
 func (s *script) line(line string) error {
@@ -171,7 +186,12 @@ func (s *script) checkNetwork() error {
 	if !ok {
 		return errors.New("no network command")
 	}
-	if n.options["bootproto"] != "static" {
+	if n.options["bootproto"] == "dhcp" {
+		for _, name := range []string{"ip", "netmask", "gateway"} {
+			if _, given := n.options[name]; given {
+				return fmt.Errorf("network --%s cannot be given together with DHCP", name)
+			}
+		}
 		return nil
 	}
 	for _, name := range []string{"ip", "netmask", "gateway"} {
@@ -188,6 +208,28 @@ func (s *script) checkNetwork() error {
 func (s *script) rootHash() string { return s.commands["rootpw"].words[0] }
 func (s *script) address() string  { return s.commands["network"].options["ip"] }
 
+// clears finds the disks that are cleared beside the one to install on.
+func (s *script) clears(disks []device) ([]device, error) {
+	var out []device
+	if drives := s.commands["clearpart"].options["drives"]; drives != "" {
+		for name := range strings.SplitSeq(drives, ",") {
+			d, err := pick(disks, "name "+name, func(d device) bool { return d.name == name })
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, d)
+		}
+	}
+	for _, text := range s.wipes {
+		d, err := resolve(disks, text)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
 // choose finds the disk as the installer sees disks: by name, or as the %pre
 // script does, which demands exactly one match.
 func (s *script) choose(disks []device) (device, error) {
@@ -201,12 +243,19 @@ func (s *script) choose(disks []device) (device, error) {
 		}
 		return pick(disks, "name "+install.options["disk"], func(d device) bool { return d.name == install.options["disk"] })
 	}
-	kind, text, ok := strings.Cut(s.resolve, " = ")
-	if !ok {
-		return device{}, fmt.Errorf("no script writes %s", s.include)
+	if s.resolve == "" {
+		return device{}, fmt.Errorf("no script of esxiplan's writes %s, and the simulated installer runs no shell", s.include)
 	}
+	return resolve(disks, s.resolve)
+}
+
+// resolve finds the disk that a line such as "model = DELLBOSS VD" means.
+func resolve(disks []device, line string) (device, error) {
+	kind, text, _ := strings.Cut(line, " = ")
 	return pick(disks, kind+" "+text, func(d device) bool {
 		switch kind {
+		case "name":
+			return d.name == text
 		case "model":
 			return strings.EqualFold(d.model, text)
 		case "serial":

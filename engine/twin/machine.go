@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -155,7 +156,7 @@ func (m *Machine) disks(p bmcsim.Profile) []bmcsim.Disk {
 	if want.Boot && p.Storage == "" {
 		want.Boot = false
 	}
-	disks := []bmcsim.Disk{want, data}
+	disks := append([]bmcsim.Disk{want, data}, m.wiped()...)
 	switch {
 	case m.faults["two-disks"]:
 		second := want
@@ -171,6 +172,27 @@ func (m *Machine) disks(p bmcsim.Profile) []bmcsim.Disk {
 		}
 	}
 	return disks
+}
+
+// wiped are the disks that the plan clears.
+func (m *Machine) wiped() (out []bmcsim.Disk) {
+	if m.Host.ESXi == nil {
+		return nil
+	}
+	for i, w := range m.Host.ESXi.Wipe {
+		d := digest(m.Host.Name, fmt.Sprint("wipe", i))
+		disk := bmcsim.Disk{Model: "MZ7KH960HAJR", Serial: strings.ToUpper(d[:12]), WWN: "5003" + d[12:24], Bytes: 960e9}
+		switch kind, text := w.Key(); kind {
+		case "model":
+			disk.Model = text
+		case "serial":
+			disk.Serial = text
+		case "wwn", "name":
+			disk.WWN = strings.NewReplacer("naa.", "", "eui.", "", "0x", "", ":", "", "-", "").Replace(strings.ToLower(text))
+		}
+		out = append(out, disk)
+	}
+	return out
 }
 
 // bootFamily tells disks behind a boot controller: ESXi gives their volume a
@@ -360,11 +382,28 @@ func (m *Machine) readDisc(image string) (*system, error) {
 	if err := m.hasNIC(s.commands["network"].options["device"]); err != nil {
 		return nil, err
 	}
+	cleared, err := s.clears(m.devices)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range cleared {
+		if d == disk {
+			return nil, fmt.Errorf("%s is to be cleared and to be installed on", d.name)
+		}
+		m.say("clears %s", d.name)
+	}
+	if _, rehearsal := s.commands["dryrun"]; rehearsal {
+		return nil, errors.New("dryrun: all was checked, nothing is installed")
+	}
 	m.say("installs on %s", disk.name)
 	version, number := identify(d, build)
 	hash := s.rootHash()
 	salt := strings.Split(hash, "$")[2]
-	return &system{address: s.address(), config: esxisim.Config{
+	address := s.address()
+	if address == "" { // a DHCP server that knows the machine
+		address = m.Host.ESXi.Address
+	}
+	return &system{address: address, config: esxisim.Config{
 		Version: version, Build: number, UUID: uuid(m.Host.Name), Serial: m.serial(), Now: m.fleet.o.Clock.Now,
 		Accepts: func(p string) bool { return kickstart.Crypt(p, salt) == hash },
 	}}, nil

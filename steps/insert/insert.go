@@ -31,6 +31,7 @@ type Arguments struct {
 type Result struct {
 	Slot     string `json:"slot" doc:"Id of the slot that holds the image."`
 	Inserted bool   `json:"inserted" doc:"Whether it was newly inserted."`
+	Read     *int64 `json:"read" doc:"How many bytes of the image were read by now, a proof that the BMC reaches it; null where no server of ours serves it."`
 }
 
 // Type is the step type.
@@ -49,7 +50,7 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 		return Result{}, err
 	}
 	if s, ok := mounted(h, slots, c.Image); ok {
-		return Result{Slot: s.ID}, nil
+		return Result{Slot: s.ID, Read: read(h)}, nil
 	}
 	var refused []error
 	for _, s := range slots {
@@ -67,9 +68,18 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 		if err != nil {
 			return Result{}, err
 		}
-		return Result{s.ID, true}, loaded(ctx, h, s, c.Image)
+		err = loaded(ctx, h, s, c.Image)
+		return Result{s.ID, true, read(h)}, err
 	}
 	return Result{}, fmt.Errorf("no slot takes the image: %w", errors.Join(refused...))
+}
+
+// read is how much of the host's image was read.
+func read(h *step.Host) *int64 {
+	if bytes, known := h.MediaRead(); known {
+		return &bytes
+	}
+	return nil
 }
 
 // check reads the image through its URL as the BMC will. What the web server

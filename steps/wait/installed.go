@@ -185,11 +185,8 @@ func (l *look) accept(p esxi.Probe, s esxi.System, id bmc.Identity) {
 // readSinceReset is how much of the image was read after the reset: a BMC reads
 // a little when it mounts an image, which says nothing about booting it.
 func (l *look) readSinceReset() (int64, bool) {
-	if l.h.Media == nil {
-		return 0, false
-	}
-	r, known := l.h.Media.Reads(l.h.Name)
-	return r.Bytes - l.last.Before.MediaRead, known
+	read, known := l.h.MediaRead()
+	return read - l.last.Before.MediaRead, known
 }
 
 // tidy ends what the installation needed: an override that does not clear

@@ -82,15 +82,14 @@ func mediaRead(h *step.Host, r *Result) error {
 	if h.Media == nil {
 		return fmt.Errorf("the plan has no media block, so nobody knows whether the medium is read")
 	}
-	reads, known := h.Media.Reads(h.Name)
+	read, known := h.MediaRead()
 	if !known {
-		return fmt.Errorf("only an image that this run serves itself (media { listen = … }) can be seen to be read; wait for goal = \"esxi\" instead")
+		return fmt.Errorf("only an image that this run or esxiplan serve serves can be seen to be read; wait for goal = \"esxi\" instead")
 	}
 	last, _ := h.History().LastReset()
-	r.Reached = reads.Bytes > last.Before.MediaRead // mounting alone reads a little
+	r.Reached = read > last.Before.MediaRead // mounting alone reads a little
 	if !r.Reached {
 		r.Reason = "the image was not read yet"
 	}
-	h.Progress(reads.Bytes, 0, "bytes of the image read")
 	return nil
 }

@@ -80,6 +80,14 @@ func (b *Base) ReadFile(path string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
+// ReadBytes fills p with the bytes from off on of what begins at a block.
+func (b *Base) ReadBytes(p []byte, extent, off int64) error {
+	if n, err := b.r.ReadAt(p, extent*Sector+off); n < len(p) {
+		return fmt.Errorf("read block %d of the image: %w", extent, err)
+	}
+	return nil
+}
+
 // plain refuses files whose data is not one run of bytes.
 func plain(t *tree, path string, r record) error {
 	if r.raw[25]&0x84 != 0 {

@@ -189,9 +189,9 @@ func (l *linter) checkFirstDisk(p *parsed, option string) {
 		l.at(p, option, "firstdisk-bare", "--%s without a value takes whatever disk comes first", option)
 		return
 	}
-	filters := strings.Split(strings.ToLower(value), ",")
-	for i, f := range filters {
-		f = strings.TrimSpace(f)
+	filters := strings.Split(value, ",")
+	for i, filter := range filters {
+		f := strings.ToLower(strings.TrimSpace(filter))
 		switch {
 		case strings.HasPrefix(f, "remote"):
 			l.at(p, option, "firstdisk-remote", "--%s=%s", option, value)

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"esxiplan/engine"
+	"esxiplan/engine/media"
+	"esxiplan/engine/media/kickstart"
+	"esxiplan/schema"
+	"esxiplan/steps/buildiso"
+)
+
+func (a *app) kickstartCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "kickstart",
+		Short: "Show the kickstart of a host, or find the mistakes in one of your own",
+	}
+	c.AddCommand(a.kickstartRenderCommand(), a.kickstartLintCommand(), a.kickstartRulesCommand())
+	return c
+}
+
+func (a *app) kickstartRenderCommand() *cobra.Command {
+	f := &planFlags{}
+	var host, stepName string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:     "render PLAN… --host HOST",
+		Short:   "Show the kickstart that a host's medium would hold, its secrets hidden",
+		Long:    "Show the kickstart that build_iso would put on a host's medium, without passwords and serial numbers. Nothing is read from machines; secrets that nobody gave are made up.",
+		Example: "  esxiplan kickstart render site.hcl --host 10.172.18.191",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			r, err := a.render(args, f, host, stepName)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return a.writeJSON(r)
+			}
+			for _, w := range r.Warnings {
+				fmt.Fprintln(a.streams.Err, "warning: "+w)
+			}
+			write(a.streams.Out, r.Kickstart)
+			return nil
+		},
+	}
+	f.add(c)
+	c.Flags().StringVar(&host, "host", "", "host of the plan")
+	c.Flags().StringVar(&stepName, "step", "", "name of the build_iso step, where the plan has several")
+	c.Flags().BoolVar(&asJSON, "json", false, "write JSON")
+	c.MarkFlagRequired("host")
+	c.RegisterFlagCompletionFunc("host", f.complete(engine.HostNames))
+	return c
+}
+
+// rendered is a host's kickstart.
+type rendered struct {
+	Host      string   `json:"host"`
+	Step      string   `json:"step"`
+	Kickstart string   `json:"kickstart"`
+	Warnings  []string `json:"warnings"`
+}
+
+func (a *app) render(paths []string, f *planFlags, hostName, stepName string) (rendered, error) {
+	made := &secrets{}
+	p, err := a.load(paths, f, made.secret)
+	if err != nil {
+		return rendered{}, err
+	}
+	h, ok := p.Host(hostName)
+	if !ok {
+		names := engine.HostNames(p)
+		return rendered{}, fmt.Errorf("there is no host %q in the plan%s", hostName, schema.DidYouMean(hostName, names))
+	}
+	s, err := buildStep(p, h, stepName)
+	if err != nil {
+		return rendered{}, err
+	}
+	var arguments buildiso.Arguments
+	if err := a.report(p, p.Decode(s, h, &arguments)); err != nil {
+		return rendered{}, err
+	}
+	r, err := buildiso.Request(p.Name, h, arguments)
+	if err != nil {
+		return rendered{}, err
+	}
+	text, warnings, err := r.Preview(imageVersion(p, &arguments.Image))
+	return rendered{h.Name, s.Name, text, append([]string{}, warnings...)}, err
+}
+
+// imageVersion is what the plan says, else the image itself, else its name.
+func imageVersion(p *schema.Plan, i *schema.Image) string {
+	path := i.Source
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(p.Dir, path)
+	}
+	if i.Version == nil {
+		if installer, err := media.OpenInstaller(path); err == nil {
+			defer installer.Close()
+			return installer.Version
+		}
+	}
+	version, _ := versionOf(i)
+	return version
+}
+
+// buildStep finds the step that builds a host's medium.
+func buildStep(p *schema.Plan, h *schema.Host, name string) (*schema.Step, error) {
+	var found []*schema.Step
+	var names []string
+	for _, s := range p.Steps {
+		if s.Type == buildiso.Type.Name && s.Applies(h) && (name == "" || s.Name == name) {
+			found, names = append(found, s), append(names, s.Name)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return nil, fmt.Errorf("no step build_iso %q of the plan applies to host %s", name, h.Name)
+	case 1:
+		return found[0], nil
+	}
+	return nil, fmt.Errorf("several steps build a medium for host %s: choose one by --step %s", h.Name, strings.Join(names, " or --step "))
+}
+
+func (a *app) kickstartLintCommand() *cobra.Command {
+	var version, secureBoot string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "lint FILE…",
+		Short: "Find the mistakes in kickstarts",
+		Long: `Find the mistakes in kickstarts for ESXi: what the installer would refuse, silently leave out, or take for something
+else. Each finding says where, why it matters and what to do. "# esxiplan:ignore RULE" on a line, or alone on the line
+before, silences a rule there. - reads standard input. Exit 1 when there are errors.`,
+		Example: "  esxiplan kickstart lint ks.cfg\n  esxiplan kickstart lint --version 8.0.3 --secure-boot off ks/*.cfg",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			conditions := kickstart.Conditions{Version: version}
+			switch secureBoot {
+			case "on", "off":
+				on := secureBoot == "on"
+				conditions.SecureBoot = &on
+			case "":
+			default:
+				return fmt.Errorf("--secure-boot takes on or off, not %q", secureBoot)
+			}
+			if _, known := kickstart.Release(version); version != "" && !known {
+				return fmt.Errorf("--version %q is no version of ESXi such as 8.0.3", version)
+			}
+			return a.lint(args, conditions, asJSON)
+		},
+	}
+	c.Flags().StringVar(&version, "version", "", "version of ESXi, such as 8.0.3")
+	c.Flags().StringVar(&secureBoot, "secure-boot", "", "on or off: whether the machines boot with Secure Boot")
+	c.Flags().BoolVar(&asJSON, "json", false, "write JSON")
+	return c
+}
+
+// linted are the findings of one file.
+type linted struct {
+	File     string              `json:"file"`
+	Findings []kickstart.Finding `json:"findings"`
+}
+
+func (a *app) lint(files []string, conditions kickstart.Conditions, asJSON bool) error {
+	all := []linted{}
+	errors := 0
+	for _, file := range files {
+		text, err := a.readText(file)
+		if err != nil {
+			return err
+		}
+		found := append([]kickstart.Finding{}, kickstart.Lint(text, conditions)...)
+		errors += len(kickstart.Errors(found))
+		all = append(all, linted{file, found})
+	}
+	if asJSON {
+		if err := a.writeJSON(all); err != nil {
+			return err
+		}
+	} else {
+		a.printLint(all)
+	}
+	if errors > 0 {
+		return exitCode(engine.ExitUsage)
+	}
+	return nil
+}
+
+// maxText bounds what is read as a kickstart.
+const maxText = 4 << 20
+
+func (a *app) readText(file string) ([]byte, error) {
+	if file == "-" {
+		return io.ReadAll(io.LimitReader(a.in, maxText))
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxText))
+}
+
+func (a *app) printLint(all []linted) {
+	errors, warnings := 0, 0
+	for _, l := range all {
+		for _, f := range l.Findings {
+			fmt.Fprintf(a.streams.Out, "%s:%s\n    %s\n    %s\n", l.File, f, f.Reason, f.Remedy)
+		}
+		n := len(kickstart.Errors(l.Findings))
+		errors, warnings = errors+n, warnings+len(l.Findings)-n
+	}
+	fmt.Fprintf(a.streams.Err, "files %d, errors %d, warnings %d\n", len(all), errors, warnings)
+}
+
+func (a *app) kickstartRulesCommand() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "rules",
+		Short: "List what lint looks for",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if asJSON {
+				return a.writeJSON(kickstart.Rules())
+			}
+			for _, r := range kickstart.Rules() {
+				fmt.Fprintf(a.streams.Out, "%s (%s)\n    %s\n    %s\n", r.ID, r.Severity, r.Reason, r.Remedy)
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "write JSON")
+	return c
+}
