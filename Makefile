@@ -2,7 +2,7 @@
 GO ?= go
 BIN = bin/esxiplan
 
-.PHONY: help build demo test lint bench docs clean
+.PHONY: help build demo test lint bench fuzz boot docs clean
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -17,13 +17,22 @@ test: ## run all tests
 	$(GO) test ./...
 
 lint: ## gofmt, vet, staticcheck
-	@test -z "$$(gofmt -l cmd engine steps schema plans)" || { gofmt -l cmd engine steps schema plans; echo "run gofmt -w on these files"; exit 1; }
+	@test -z "$$(gofmt -l cmd engine steps schema plans testdata)" || { gofmt -l cmd engine steps schema plans testdata; echo "run gofmt -w on these files"; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 
-bench: build ## measure a run of 300 simulated hosts, and the overlay
+bench: build ## measure a run of 300 simulated hosts, and installer media of 400 MB
 	$(GO) run ./testdata/bench -esxiplan $(BIN)
-	$(GO) test -run '^$$' -bench . -benchtime 200x ./engine/media
+	$(GO) run ./testdata/bench/media -esxiplan $(BIN)
+
+FUZZ = 1000000x
+fuzz: ## run the fuzz tests of images, kickstarts and boot.cfg, FUZZ=1000000x each
+	$(GO) test -run '^$$' -fuzz FuzzLint -fuzztime $(FUZZ) ./engine/media/kickstart
+	$(GO) test -run '^$$' -fuzz FuzzBootConfig -fuzztime $(FUZZ) ./engine/media
+	$(GO) test -run '^$$' -fuzz FuzzOverlay -fuzztime 50000x ./engine/media/iso
+
+boot: build ## boot virtual machines from served images (needs QEMU; says what is missing)
+	testdata/qemu/boot.sh $(BIN)
 
 docs: build ## write steps/README.md
 	$(BIN) doc --markdown > steps/README.md

@@ -76,14 +76,11 @@ func (a *app) serve(dir string, f serveFlags) error {
 	return err
 }
 
-// logServed writes a line per request.
+// logServed writes a line per client and second, or per refused request.
 func (a *app) logServed(s media.Served) {
-	text := fmt.Sprintf("%d bytes", s.Bytes)
-	if s.Status != "" {
-		text = s.Status
+	text := fmt.Sprintf("%s read %d bytes of %s in %d requests", s.Client, s.Bytes, s.Path, s.Requests)
+	if s.Refused != "" {
+		text = strings.TrimSpace(fmt.Sprintf("%s %s: %s", s.Client, s.Path, s.Refused))
 	}
-	if s.Range != "" {
-		text = s.Range + " " + text
-	}
-	fmt.Fprintln(a.streams.Err, strings.TrimSpace(fmt.Sprintf("%s %s %s %s", s.Client, s.Method, s.Path, text)))
+	fmt.Fprintln(a.streams.Err, strings.TrimPrefix(text, ": "))
 }

@@ -33,11 +33,12 @@ type DirectoryServer struct {
 	*endpoints
 }
 
-// Served is one answered request.
+// Served is what one client read of an image within a second, or a request that
+// was refused.
 type Served struct {
-	Client, Method, Path, Range string
-	Status                      string // "" for one that was served, else why not
-	Bytes                       int64
+	Client, Path    string
+	Requests, Bytes int64
+	Refused         string // why, "" for what was served
 }
 
 // item is a served image with what it was made from.
@@ -46,6 +47,8 @@ type item struct {
 	host  string
 	token string
 	stamp time.Time // of the overlay's file
+	path  string    // below the folder
+	told  Reads     // what the log knows
 }
 
 // DirectoryServerOptions say how a [DirectoryServer] is reached and by whom.
@@ -83,7 +86,7 @@ type troubles struct{ log func(Served) }
 
 func (t troubles) Write(p []byte) (int, error) {
 	if t.log != nil {
-		t.log(Served{Status: strings.TrimSpace(string(p))})
+		t.log(Served{Refused: strings.TrimSpace(string(p))})
 	}
 	return len(p), nil
 }
@@ -113,24 +116,29 @@ func (s *DirectoryServer) flushAlways() {
 	}
 }
 
-// flush writes down the counts that changed. A folder that cannot be written to is
-// served all the same; then nobody learns what was read.
+// flush writes down and logs the counts that changed. A folder that cannot be written
+// to is served all the same; then no other process learns what was read.
 func (s *DirectoryServer) flush() {
 	s.mu.Lock()
-	var changed []*item
+	defer s.mu.Unlock()
 	for _, i := range s.items {
-		i.count.mu.Lock()
-		if i.count.dirty && i.host != "" {
-			changed = append(changed, i)
+		reads, changed := i.count.take()
+		if !changed {
+			continue
 		}
-		i.count.dirty = false
-		i.count.mu.Unlock()
-	}
-	s.mu.Unlock()
-	for _, i := range changed {
+		if n := reads.Count - i.told.Count; n > 0 || reads.Bytes > i.told.Bytes {
+			s.tell(Served{Client: reads.By, Path: i.path, Requests: n, Bytes: reads.Bytes - i.told.Bytes})
+		}
+		i.told = reads
 		if e, ok := s.manifest.read(i.host); ok && e.Token == i.token {
-			s.manifest.note(i.host, noted{i.token, i.count.get()})
+			s.manifest.note(i.host, noted{i.token, reads})
 		}
+	}
+}
+
+func (s *DirectoryServer) tell(e Served) {
+	if s.log != nil {
+		s.log(e)
 	}
 }
 
@@ -138,33 +146,25 @@ var publishedPath = regexp.MustCompile(`^(?:/[A-Za-z0-9._-]+)*?/([0-9a-f]{32})/(
 
 // ServeHTTP serves one image.
 func (s *DirectoryServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	answer := Served{Client: clientOf(r), Method: r.Method, Path: r.URL.Path, Range: r.Header.Get("Range")}
-	defer func() {
-		if s.log != nil {
-			s.log(answer)
-		}
-	}()
 	if !s.allow.allows(r) {
-		answer.Status = "refused: the client is no BMC of a published image; --allow adds addresses"
+		s.tell(Served{Client: clientOf(r), Path: r.URL.Path, Refused: "the client is no BMC of a published image; --allow adds addresses"})
 		http.Error(w, "not allowed", http.StatusForbidden)
 		return
 	}
-	m := publishedPath.FindStringSubmatch(r.URL.Path)
-	if m == nil || r.Method != http.MethodGet && r.Method != http.MethodHead {
-		answer.Status = "not found"
-		http.NotFound(w, r)
-		return
+	err := fmt.Errorf("there is no such image")
+	var i *item
+	if m := publishedPath.FindStringSubmatch(r.URL.Path); m != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		i, err = s.item(m[1], m[2])
 	}
-	i, err := s.item(m[1], m[2])
 	if err != nil {
-		answer.Status = err.Error()
+		s.tell(Served{Client: clientOf(r), Path: r.URL.Path, Refused: err.Error()})
 		http.NotFound(w, r)
 		return
 	}
 	if r.UserAgent() == userAgent { // a build fetches its image back: so it comes through this server
 		i.count.mark()
 	}
-	answer.Bytes = i.serve(w, r)
+	i.serve(w, r)
 }
 
 // item finds an image: a whole file, or an overlay that is laid over its base.
@@ -183,10 +183,11 @@ func (s *DirectoryServer) item(token, name string) (*item, error) {
 	if i, ok := s.items[file]; ok && i.stamp.Equal(info.ModTime()) && (overlay == "") == (i.image == nil) {
 		return i, nil
 	}
-	i := &item{token: token, stamp: info.ModTime(), content: content{file: file, digest: token, modified: info.ModTime(), count: &counter{}}}
+	i := &item{token: token, path: token + "/" + name + ".iso", stamp: info.ModTime(), content: content{file: file, digest: token, modified: info.ModTime(), count: &counter{}}}
 	if e, ok := readEntry(filepath.Join(s.manifest.dir, name+".json")); ok && e.Token == token {
 		i.host, i.digest = e.Host, e.SHA256
 		i.count.reads, _ = s.manifest.reads(e)
+		i.told = i.count.reads
 	}
 	if overlay != "" {
 		if err := s.restore(i, overlay); err != nil {

@@ -43,6 +43,14 @@ func (c *counter) mark() {
 	c.dirty = true
 }
 
+// take returns the count, and whether it changed since it was taken last.
+func (c *counter) take() (r Reads, changed bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	changed, c.dirty = c.dirty, false
+	return c.reads, changed
+}
+
 func (c *counter) get() Reads {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -51,21 +59,21 @@ func (c *counter) get() Reads {
 
 // serve answers one request: HEAD, ranges, several ranges and conditions are
 // net/http's work; the bytes of the base go from file to socket inside the kernel.
-func (c content) serve(w http.ResponseWriter, r *http.Request) (sent int64) {
+func (c content) serve(w http.ResponseWriter, r *http.Request) {
 	f, err := os.Open(c.file)
 	if err != nil {
 		http.NotFound(w, r)
-		return 0
+		return
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() {
 		http.NotFound(w, r)
-		return 0
+		return
 	}
 	if c.stat != nil && !sameFile(info, c.stat) {
 		http.Error(w, "the source image was changed while it was served; run build_iso again", http.StatusInternalServerError)
-		return 0
+		return
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/octet-stream")
@@ -81,7 +89,6 @@ func (c content) serve(w http.ResponseWriter, r *http.Request) (sent int64) {
 		body = &imageBody{image: c.image, file: f}
 	}
 	http.ServeContent(out, r, "", c.modified, body)
-	return out.sent
 }
 
 // imageBody reads an image from a file of its own, whose position nobody else moves.
@@ -122,11 +129,9 @@ type bodyWriter struct {
 	http.ResponseWriter
 	host  string
 	count *counter // nil: not counted
-	sent  int64
 }
 
 func (w *bodyWriter) counted(n int64, err error) (int64, error) {
-	w.sent += n
 	if w.count != nil && n > 0 {
 		w.count.add(n, 0, w.host)
 	}

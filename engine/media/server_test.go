@@ -450,7 +450,7 @@ func TestAllowList(t *testing.T) {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	if !slices.ContainsFunc(log, func(e media.Served) bool { return strings.Contains(e.Status, "--allow") }) {
+	if !slices.ContainsFunc(log, func(e media.Served) bool { return strings.Contains(e.Refused, "--allow") }) {
 		t.Errorf("the log does not say why: %+v", log)
 	}
 }

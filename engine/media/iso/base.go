@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 )
 
 // Sector is the size of a logical block, in bytes. Other sizes exist in the
@@ -22,7 +23,7 @@ const (
 	maxDescriptors = 48
 )
 
-// Base is an indexed source image. It is immutable and safe for concurrent use.
+// Base is an indexed source image. It does not change and is safe for concurrent use.
 type Base struct {
 	r           io.ReaderAt
 	size        int64
@@ -33,6 +34,9 @@ type Base struct {
 	warnings    []Warning
 	identity    string
 	metadata    int64 // bytes of directories read so far
+
+	mu     sync.Mutex
+	shared map[int64][]byte // what overlays put in the place of sectors
 }
 
 // descriptor is a volume descriptor that names a directory tree.
@@ -72,7 +76,7 @@ func Identity(id string) Option { return func(b *Base) { b.identity = id } }
 
 // Open indexes an image of size bytes: it reads descriptors and directories, no files.
 func Open(r io.ReaderAt, size int64, options ...Option) (*Base, error) {
-	b := &Base{r: r, size: size, blanks: map[int64][]byte{}}
+	b := &Base{r: r, size: size, blanks: map[int64][]byte{}, shared: map[int64][]byte{}}
 	for _, o := range options {
 		o(b)
 	}

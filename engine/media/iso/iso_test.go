@@ -502,7 +502,7 @@ func TestMaterialise(t *testing.T) {
 // changes are there, every other file is what it was in the damaged base.
 func TestCorruptions(t *testing.T) {
 	rounds := 10000
-	if testing.Short() {
+	if testing.Short() { // such as under the race detector
 		rounds = 1000
 	}
 	names := slices.Sorted(maps.Keys(variants))
@@ -570,19 +570,30 @@ func corrupt(random *rand.Rand, source []byte) []byte {
 	return data
 }
 
+// FuzzOverlay damages images at places and with values that the fuzzer chooses: four
+// bytes of its input are one change.
 func FuzzOverlay(f *testing.F) {
-	for _, o := range []isosim.Options{{}, {RockRidge: true, Joliet: true, Continued: true}, {Hybrid: true, Enhanced: true}} {
+	names := slices.Sorted(maps.Keys(variants))
+	sources := make([][]byte, len(names))
+	for i, name := range names {
+		o := variants[name]
 		o.Modules, o.Size = 1, 1
-		o.Files = map[string]string{"ISOLINUX.BIN": "x", "EFIBOOT.IMG": "x", "EFI/BOOT/BOOTX64.EFI": "x", "MBOOT.C32": "x", "K.B00": "x", "B.B00": "x"}
-		f.Add(build(f, o))
+		sources[i] = build(f, o)
+		f.Add(byte(i), []byte{0, 128, 80, 1})
+		f.Add(byte(i), []byte{0, 128, 158, 255, 0, 144, 40, 3})
 	}
-	f.Fuzz(func(t *testing.T, data []byte) {
+	f.Fuzz(func(t *testing.T, which byte, patches []byte) {
+		data := bytes.Clone(sources[int(which)%len(sources)])
+		for ; len(patches) >= 4; patches = patches[4:] {
+			at := int(patches[0])<<16 | int(patches[1])<<8 | int(patches[2])
+			data[at%min(len(data), 48*2048)] = patches[3]
+		}
 		base, err := iso.Open(bytes.NewReader(data), int64(len(data)))
 		if err != nil {
 			return
 		}
 		base.BootEntries()
-		image, err := base.Overlay([]iso.Change{{Path: "/KS.CFG", Data: []byte("x")}}, iso.Relocation(iso.Relocate))
+		image, err := base.Overlay([]iso.Change{{Path: "/KS.CFG", Data: []byte("x")}}, iso.Relocation(iso.Policy(which/64)%3))
 		if err != nil {
 			return
 		}

@@ -2,6 +2,7 @@ package iso
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"maps"
 	"slices"
@@ -20,7 +21,8 @@ const maxChange = 1 << 30
 var implanted = []byte("ISO MD5SUM")
 
 // Change replaces the file at Path, or adds it to a directory that exists. Path
-// uses "/" and upper-case 8.3 names, the only ones about which all readers agree.
+// uses "/" and upper-case 8.3 names, the only ones about which all readers agree. Data
+// becomes the image's and must not be changed afterwards.
 type Change struct {
 	Path string
 	Data []byte
@@ -376,26 +378,21 @@ func sheetBytes(sheet []record) []byte {
 func (o *overlay) image() *Image {
 	chunks := o.appended
 	for lba, s := range o.sectors {
-		chunks = append(chunks, chunk{lba * Sector, s})
+		chunks = append(chunks, chunk{lba * Sector, o.base.share(lba, s)})
 	}
-	slices.SortFunc(chunks, func(a, b chunk) int { return int(a.off - b.off) })
-	return &Image{base: o.base, size: o.next * Sector, chunks: merged(chunks)}
+	slices.SortFunc(chunks, func(a, b chunk) int { return cmp.Compare(a.off, b.off) })
+	return &Image{base: o.base, size: o.next * Sector, chunks: slices.Clip(chunks)}
 }
 
-// merged joins chunks that touch, so that readers find fewer of them.
-func merged(chunks []chunk) []chunk {
-	var out []chunk
-	for i := 0; i < len(chunks); {
-		end, k := chunks[i].end(), i+1
-		for k < len(chunks) && chunks[k].off == end {
-			end, k = chunks[k].end(), k+1
-		}
-		data := make([]byte, 0, end-chunks[i].off)
-		for _, c := range chunks[i:k] {
-			data = append(data, c.data...)
-		}
-		out = append(out, chunk{chunks[i].off, data})
-		i = k
+// share returns the bytes that an earlier overlay put in the place of a sector,
+// when they are the same: a thousand hosts differ in their kickstarts, hardly ever in
+// directories and descriptors.
+func (b *Base) share(lba int64, s []byte) []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if earlier, ok := b.shared[lba]; ok && bytes.Equal(earlier, s) {
+		return earlier
 	}
-	return out
+	b.shared[lba] = s
+	return s
 }
