@@ -1,0 +1,215 @@
+package isocheck
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"esxiplan/engine/media/isosim"
+)
+
+func build(t testing.TB, o isosim.Options) []byte {
+	t.Helper()
+	o.Version, o.Build = "8.0.3", "24674464"
+	var b bytes.Buffer
+	if err := isosim.Write(&b, o); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func check(t testing.TB, data []byte) Report {
+	t.Helper()
+	r, err := Check(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// recordOf is the place of a file's record, by its name as it is written.
+func recordOf(data []byte, id string) int { return bytes.Index(data, []byte(id)) - 33 }
+
+func put(b []byte, v uint32) {
+	binary.LittleEndian.PutUint32(b, v)
+	binary.BigEndian.PutUint32(b[4:], v)
+}
+
+// TestRules: every kind of damage is found, and called by its name.
+func TestRules(t *testing.T) {
+	const pvd = 16 * 2048
+	root := func(b []byte) int { return int(binary.LittleEndian.Uint32(b[pvd+158:])) * 2048 }
+	catalog := func(b []byte) int { return int(binary.LittleEndian.Uint32(b[17*2048+71:])) * 2048 }
+	all := isosim.Options{RockRidge: true, Joliet: true, Continued: true}
+	for name, c := range map[string]struct {
+		options isosim.Options
+		damage  func([]byte) []byte
+		rule    string
+		wrong   bool
+	}{
+		"no image":          {all, func(b []byte) []byte { return b[:20000] }, "descriptors", true},
+		"cut short":         {all, func(b []byte) []byte { return b[:len(b)-8192] }, "size", true},
+		"odd length":        {all, func(b []byte) []byte { return append(b, 1) }, "size", false},
+		"trailing":          {all, func(b []byte) []byte { return append(b, make([]byte, 4096)...) }, "size", false},
+		"byte order":        {all, func(b []byte) []byte { b[pvd+84]++; return b }, "byte-order", true},
+		"sizes differ":      {all, func(b []byte) []byte { put(b[18*2048+80:], 40); return b }, "size", true},
+		"root":              {all, func(b []byte) []byte { b[pvd+156+25] = 0; return b }, "root", true},
+		"self":              {all, func(b []byte) []byte { put(b[root(b)+2:], 77); return b }, "dot", true},
+		"parent":            {all, func(b []byte) []byte { put(b[root(b)+int(b[root(b)])+2:], 77); return b }, "dot", true},
+		"empty sector":      {isosim.Options{Modules: 60, Size: 16}, func(b []byte) []byte { clear(b[root(b)+2048 : root(b)+4096]); return b }, "empty-sector", true},
+		"record":            {all, func(b []byte) []byte { b[recordOf(b, "K.B00;1")] = 33; return b }, "record", true},
+		"record order":      {all, func(b []byte) []byte { b[recordOf(b, "K.B00;1")+6]++; return b }, "record", true},
+		"extent":            {all, func(b []byte) []byte { put(b[recordOf(b, "K.B00;1")+2:], 1<<20); return b }, "extent", true},
+		"into metadata":     {all, func(b []byte) []byte { put(b[recordOf(b, "K.B00;1")+2:], 17); return b }, "overlap", true},
+		"over another file": {isosim.Options{}, func(b []byte) []byte { put(b[recordOf(b, "FEATURES.GZ;1")+10:], 4000); return b }, "overlap", true},
+		"twice":             {isosim.Options{}, func(b []byte) []byte { copy(b[recordOf(b, "K.B00;1")+33:], "B.B00;1"); return b }, "name", true},
+		"order":             {isosim.Options{}, func(b []byte) []byte { b[recordOf(b, "B.B00;1")+33] = 'Z'; return b }, "order", false},
+		"path table":        {all, func(b []byte) []byte { b[int(binary.LittleEndian.Uint32(b[pvd+140:]))*2048+2]++; return b }, "path-table", true},
+		"big-endian table":  {all, func(b []byte) []byte { b[int(binary.BigEndian.Uint32(b[pvd+148:]))*2048+5]++; return b }, "path-table", true},
+		"table's parent":    {all, func(b []byte) []byte { b[int(binary.LittleEndian.Uint32(b[pvd+140:]))*2048+16]++; return b }, "path-table", true},
+		"trees differ":      {all, func(b []byte) []byte { put(b[recordOf(b, "\x00K\x00.\x00B\x000\x000\x00;\x001")+10:], 99); return b }, "trees", true},
+		"rock ridge length": {all, func(b []byte) []byte {
+			at := recordOf(b, "K.B00;1")
+			b[at+bytes.Index(b[at:], []byte("PX"))+2] = 255
+			return b
+		}, "rock-ridge", true},
+		"continued nowhere": {all, func(b []byte) []byte {
+			at := recordOf(b, "K.B00;1")
+			put(b[at+bytes.Index(b[at:], []byte("CE\x1c"))+4:], 1<<30)
+			return b
+		}, "rock-ridge", true},
+		"continued before": {all, func(b []byte) []byte {
+			at := recordOf(b, "K.B00;1")
+			put(b[at+bytes.Index(b[at:], []byte("CE\x1c"))+4:], 16)
+			return b
+		}, "rock-ridge", true},
+		"no boot":            {all, func(b []byte) []byte { clear(b[17*2048+7 : 17*2048+20]); return b }, "boot", false},
+		"catalog":            {all, func(b []byte) []byte { b[catalog(b)+5]++; return b }, "boot", true},
+		"boot image":         {all, func(b []byte) []byte { binary.LittleEndian.PutUint32(b[catalog(b)+40:], 1<<20); return b }, "boot", true},
+		"not UEFI":           {all, func(b []byte) []byte { b[catalog(b)+65] = 0; return b }, "boot", false},
+		"boot table":         {all, func(b []byte) []byte { b[int(binary.LittleEndian.Uint32(b[catalog(b)+40:]))*2048+100]++; return b }, "boot", true},
+		"gpt":                {isosim.Options{Hybrid: true}, func(b []byte) []byte { b[512+60]++; return b }, "gpt", true},
+		"gpt entries":        {isosim.Options{Hybrid: true}, func(b []byte) []byte { b[1024]++; return b }, "gpt", true},
+		"gpt copy":           {isosim.Options{Hybrid: true}, func(b []byte) []byte { b[len(b)-500]++; return b }, "gpt", true},
+		"gpt copy elsewhere": {isosim.Options{Hybrid: true}, func(b []byte) []byte { return append(b, make([]byte, 2048)...) }, "gpt", true},
+		"second file system": {all, func(b []byte) []byte { copy(b[20*2048:], "\x00NSR03\x01"); return b }, "second-system", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			good := build(t, c.options)
+			if r := check(t, good); len(r.Findings) > 0 {
+				t.Fatalf("the image before the damage: %v", r.Findings)
+			}
+			r := check(t, c.damage(good))
+			found := false
+			for _, f := range r.Findings {
+				found = found || f.Rule == c.rule && (f.Severity == Wrong) == c.wrong
+			}
+			if !found || r.OK() == c.wrong {
+				t.Errorf("found %v, want the rule %s, wrong %v", r.Findings, c.rule, c.wrong)
+			}
+		})
+	}
+}
+
+// TestNoWrongImageIsAccepted: one byte of the metadata of a sound image changes. If
+// the checker still accepts it, the plainest of readers finds the same files in it,
+// whatever their names: a name has no second place in a plain tree to be compared with.
+func TestNoWrongImageIsAccepted(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 7))
+	small := map[string]string{"ISOLINUX.BIN": "x", "EFIBOOT.IMG": "x", "EFI/BOOT/BOOTX64.EFI": "x", "MBOOT.C32": "x", "K.B00": "xy", "B.B00": "xyz"}
+	for _, o := range []isosim.Options{{}, {RockRidge: true, Joliet: true, Continued: true}, {Enhanced: true, Hybrid: true}} {
+		o.Modules, o.Size, o.Files = 20, 16, small
+		good := build(t, o)
+		want, ok := contents(good)
+		if !ok {
+			t.Fatal("the reader cannot read a sound image")
+		}
+		accepted := 0
+		for range 3000 {
+			data := bytes.Clone(good)
+			at := 16*2048 + random.IntN(8*2048)
+			data[at] ^= 1 << random.IntN(8)
+			if !check(t, data).OK() {
+				continue
+			}
+			accepted++
+			if have, ok := contents(data); !ok || have != want {
+				t.Fatalf("%+v: a change of byte %d is accepted, and readers find other files", o, at)
+			}
+		}
+		t.Logf("%d of 3000 changes did no harm", accepted)
+	}
+}
+
+// contents reads every file of the primary tree as ESXi's UEFI driver does, and
+// digests what is in them, in the order of the records.
+func contents(data []byte) (string, bool) {
+	var out strings.Builder
+	budget := 4000
+	var walk func(lba, size int) bool
+	walk = func(lba, size int) bool {
+		if lba*2048+size > len(data) {
+			return false
+		}
+		d := data[lba*2048 : lba*2048+size]
+		for at := 0; at < len(d); {
+			if budget--; budget < 0 {
+				return false
+			}
+			n := int(d[at])
+			if n == 0 {
+				at = (at/2048 + 1) * 2048
+				continue
+			}
+			if n < 34 || at+n > len(d) {
+				return false
+			}
+			r := d[at : at+n]
+			at += n
+			block, length := int(binary.LittleEndian.Uint32(r[2:])), int(binary.LittleEndian.Uint32(r[10:]))
+			switch {
+			case r[32] == 1 && r[33] <= 1:
+			case r[25]&2 != 0:
+				if !walk(block, length) {
+					return false
+				}
+			case length > 0 && block*2048+length > len(data):
+				return false
+			case length > 0:
+				out.Write(data[block*2048 : block*2048+length])
+			}
+		}
+		return true
+	}
+	root := data[16*2048+156:]
+	ok := walk(int(binary.LittleEndian.Uint32(root[2:])), int(binary.LittleEndian.Uint32(root[10:])))
+	return out.String(), ok
+}
+
+func TestCompare(t *testing.T) {
+	good := build(t, isosim.Options{Hybrid: true})
+	compare := func(image []byte) Report {
+		r, err := Compare(bytes.NewReader(image), int64(len(image)), bytes.NewReader(good), int64(len(good)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	edit := func(at int) []byte {
+		out := bytes.Clone(good)
+		out[at]++
+		return out
+	}
+	file := int(binary.LittleEndian.Uint32(good[recordOf(good, "K.B00;1")+2:])) * 2048
+	for name, c := range map[string]struct {
+		image []byte
+		ok    bool
+	}{"the same": {good, true}, "longer": {append(bytes.Clone(good), 1), true}, "shorter": {good[:len(good)-2048], false},
+		"a file": {edit(file + 5), false}, "a descriptor": {edit(16*2048 + 900), true}, "the MBR": {edit(450), true}, "its copy": {edit(len(good) - 400), true}} {
+		if r := compare(c.image); r.OK() != c.ok {
+			t.Errorf("%s: %v", name, r.Findings)
+		}
+	}
+}
