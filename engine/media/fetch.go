@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	neturl "net/url"
 	"time"
 
 	"esxiplan/engine/media/iso"
@@ -88,7 +89,11 @@ func (f *fetcher) do(ctx context.Context, method, url, ranges string) (fetched, 
 		return fetched{}, ctx.Err()
 	}
 	if err != nil {
-		return fetched{}, &ErrFetch{url, err.Error(), false}
+		var inner *neturl.Error // repeats method and address
+		if errors.As(err, &inner) {
+			err = inner.Err
+		}
+		return fetched{}, &ErrFetch{url, err.Error() + "; is the web server there? esxiplan serve is one", false}
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != want {

@@ -559,6 +559,40 @@ func TestOwnKickstart(t *testing.T) {
 	}
 }
 
+// TestManyHostsAtOnce: the ancestor built hosts one after another in one shared tree,
+// as root. Here they are built at once, without privileges, and no image is another's.
+func TestManyHostsAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	l, err := media.NewDirectory(dir, "http://203.0.113.1/iso", false, media.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	path := source(t, isosim.Options{RockRidge: true, Joliet: true})
+	var builds sync.WaitGroup
+	for n := range 24 {
+		builds.Go(func() {
+			r := request(path, fmt.Sprintf("host-%d", n))
+			r.Script.Network.Hostname = r.Host
+			if _, err := l.Publish(t.Context(), r, recorded); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	builds.Wait()
+	files, _ := filepath.Glob(filepath.Join(dir, "[0-9a-f]*", "*.iso"))
+	if len(files) != 24 {
+		t.Errorf("%d images", len(files))
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		name := strings.TrimSuffix(filepath.Base(file), ".iso")
+		if err != nil || checkWhole(data) != nil || bytes.Count(data, []byte("--hostname='host-")) != 1 || !bytes.Contains(data, []byte("--hostname='"+name+"'")) {
+			t.Errorf("%s is not its host's image (%v, %v)", file, err, checkWhole(data))
+		}
+	}
+}
+
 // TestManyReaders: counts add up under load, and nothing races.
 func TestManyReaders(t *testing.T) {
 	s := serve(t)

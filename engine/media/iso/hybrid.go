@@ -29,8 +29,8 @@ func readHybrid(b *Base) (*hybrid, error) {
 	if area[510] == 0x55 && area[511] == 0xAA && !bytes.Equal(area[446:510], make([]byte, 64)) {
 		h.mbr = area[:disk]
 	}
-	for _, at := range []int{disk, Sector} {
-		h.apple = h.apple || string(area[at:at+2]) == "PM"
+	if err := h.readApple(area); err != nil {
+		return nil, err
 	}
 	if string(area[disk:disk+8]) == "EFI PART" {
 		h.readGPT(b, area[disk:2*disk])
@@ -39,6 +39,25 @@ func readHybrid(b *Base) (*hybrid, error) {
 		return nil, nil
 	}
 	return h, nil
+}
+
+// readApple looks for an Apple partition map, whose entries have 512 or 2048 bytes,
+// and for the file system of Apple's.
+func (h *hybrid) readApple(area []byte) error {
+	second := refuse(SecondSystem, "it also holds an HFS file system, which would go on showing the old files")
+	if sig := string(area[1024:1026]); sig == "H+" || sig == "HX" || sig == "BD" {
+		return second
+	}
+	for at := disk; at+disk <= len(area); at += disk {
+		if string(area[at:at+2]) != "PM" {
+			continue
+		}
+		h.apple = true
+		if bytes.HasPrefix(area[at+48:], []byte("Apple_HFS")) {
+			return second
+		}
+	}
+	return nil
 }
 
 // readGPT takes a table only when its checksums are right.

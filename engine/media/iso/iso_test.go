@@ -326,6 +326,8 @@ func TestRefusals(t *testing.T) {
 		"UDF": {edit(plain, func(b []byte) {
 			copy(b[19*2048:], "\x00NSR02\x01")
 		}), iso.SecondSystem},
+		"HFS+":         {edit(plain, func(b []byte) { copy(b[1024:], "H+") }), iso.SecondSystem},
+		"Apple's map":  {edit(plain, func(b []byte) { copy(b[1536:], "PM"); copy(b[1536+48:], "Apple_HFS") }), iso.SecondSystem},
 		"multi-extent": {edit(plain, func(b []byte) { b[record(b, "BOOT.CFG;1")+25] |= 0x80 }), iso.SeveralExtent},
 		"interleaved":  {edit(plain, func(b []byte) { b[record(b, "BOOT.CFG;1")+26] = 1 }), iso.Interleaved},
 		"zisofs": {edit(rock, func(b []byte) {
@@ -410,6 +412,11 @@ func TestWarnings(t *testing.T) {
 	}
 	if got := ids(build(t, isosim.Options{})); got != "" {
 		t.Errorf("an image as it should be has warnings: %s", got)
+	}
+	mapped := build(t, isosim.Options{})
+	copy(mapped[512:], "PM")
+	if got := ids(mapped); got != "apm" {
+		t.Errorf("an image with an Apple partition map has %q", got)
 	}
 	if got := ids(build(t, isosim.Options{Hybrid: true})); got != "gpt" {
 		t.Errorf("a hybrid has %q", got)
