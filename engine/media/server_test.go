@@ -285,6 +285,61 @@ func TestBytes(t *testing.T) {
 	}
 }
 
+// TestHTTPSAlone: without HTTP the one address is by HTTPS; a client that speaks HTTP/2
+// gets the same bytes.
+func TestHTTPSAlone(t *testing.T) {
+	sockets, err := media.Listen("", "127.0.0.1:0", "", "", t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := media.NewServer(media.ServerOptions{Sockets: sockets, State: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	p, err := s.Publish(t.Context(), request(source(t, isosim.Options{}), "h"), recorded)
+	if err != nil || !strings.HasPrefix(p.URL, "https://") || p.HTTPSURL != "" {
+		t.Fatalf("%+v %v", p, err)
+	}
+	if err := s.Fetch(t.Context(), p.URL); err != nil {
+		t.Error(err)
+	}
+	_, want := ask(t, "GET", p.URL, "")
+	client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}}
+	resp, err := client.Get(p.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if have, err := io.ReadAll(resp.Body); err != nil || resp.ProtoMajor != 2 || !bytes.Equal(have, want) {
+		t.Errorf("HTTP/%d: %d bytes of %d, %v", resp.ProtoMajor, len(have), len(want), err)
+	}
+}
+
+// TestCertificate: a generated one is kept, names this machine, and is replaced when
+// it runs out; a given one is used; one that cannot be read is told.
+func TestCertificate(t *testing.T) {
+	dir := t.TempDir()
+	first, err := media.Certificate("", "", dir)
+	if err != nil || first.Leaf.VerifyHostname("127.0.0.1") != nil {
+		t.Fatal(err)
+	}
+	again, err := media.Certificate("", "", dir)
+	if err != nil || !bytes.Equal(first.Certificate[0], again.Certificate[0]) {
+		t.Errorf("another certificate the second time (%v)", err)
+	}
+	path := filepath.Join(dir, "media-certificate.pem")
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v %v", info, err)
+	}
+	if given, err := media.Certificate(path, path, t.TempDir()); err != nil || !bytes.Equal(first.Certificate[0], given.Certificate[0]) {
+		t.Errorf("the given certificate is not used (%v)", err)
+	}
+	if _, err := media.Certificate("missing.pem", "missing.pem", dir); err == nil || !strings.Contains(err.Error(), "missing.pem") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func checkWhole(whole []byte) error {
 	report, err := isocheck.Check(bytes.NewReader(whole), int64(len(whole)))
 	return errors.Join(err, report.Err())

@@ -1,13 +1,13 @@
 package iso
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"sync"
 )
@@ -20,6 +20,7 @@ const Sector = 2048
 const (
 	maxDirectory   = 4 << 20  // bytes of one directory
 	maxMetadata    = 64 << 20 // of all directories together
+	maxPath        = 1024     // bytes of a directory's path
 	maxDescriptors = 48
 )
 
@@ -63,8 +64,10 @@ type tree struct {
 	rockRidge   bool
 	skip        int // bytes of every system use area that Rock Ridge skips
 	descriptors []descriptor
-	dirs        []*directory // breadth first, the root first
-	byPath      map[string]*directory
+	dirs        []*directory          // breadth first, the root first
+	byPath      map[string]*directory // nil for a path that two directories answer to
+	byExtent    map[int64]*directory
+	serial      uint32 // the highest Rock Ridge serial number
 }
 
 // Option changes how [Open] works.
@@ -92,8 +95,23 @@ func Open(r io.ReaderAt, size int64, options ...Option) (*Base, error) {
 	if b.hybrid, err = readHybrid(b); err != nil {
 		return nil, err
 	}
+	b.keepFiles()
 	b.look()
 	return b, nil
+}
+
+// keepFiles takes out of what is to be blanked the blocks that are a file's.
+func (b *Base) keepFiles() {
+	for _, t := range b.trees {
+		t.walk(func(e Entry) error {
+			for lba := range b.blanks {
+				if lba >= e.Extent && lba*Sector < e.Extent*Sector+e.Size {
+					delete(b.blanks, lba)
+				}
+			}
+			return nil
+		})
+	}
 }
 
 // Size is the length of the source in bytes.
@@ -149,6 +167,9 @@ func (b *Base) readDescriptors() error {
 	return refuse(NotISO, "not an ISO 9660 image: its volume descriptors have no end")
 }
 
+// libisofsTag is a checksum of xorriso's over the blocks before it.
+var libisofsTag = regexp.MustCompile(`^libisofs_([a-z0-9]+_)?checksum_tag_v1 pos=[0-9]+ `)
+
 func checkDescriptor(s []byte, size int64) error {
 	if block := binary.LittleEndian.Uint16(s[128:]); block != Sector {
 		return refuse(BlockSize, "its block size is %d bytes, not %d, and ESXi's UEFI driver reads no other", block, Sector)
@@ -177,7 +198,7 @@ func (b *Base) afterDescriptors(lba int64) error {
 		if id := string(s[1:6]); id == "NSR02" || id == "NSR03" {
 			return refuse(SecondSystem, "it also holds a UDF file system, which would go on showing the old files")
 		}
-		if bytes.HasPrefix(s, []byte("libisofs_")) {
+		if libisofsTag.Match(s[:64]) {
 			b.blanks[lba] = make([]byte, Sector)
 		}
 	}
@@ -197,7 +218,7 @@ func (b *Base) addTree(d descriptor) error {
 			return nil
 		}
 	}
-	t := &tree{kind: kindOf(d.sector), descriptors: []descriptor{d}, byPath: map[string]*directory{}}
+	t := &tree{kind: kindOf(d.sector), descriptors: []descriptor{d}, byPath: map[string]*directory{}, byExtent: map[int64]*directory{}}
 	b.trees = append(b.trees, t)
 	return b.readTree(t, root)
 }
@@ -215,21 +236,21 @@ func kindOf(s []byte) TreeKind {
 // readTree reads all directories, breadth first. No directory is read twice, so
 // a tree that bites its tail ends.
 func (b *Base) readTree(t *tree, root record) error {
-	seen := map[int64]bool{}
 	first, err := b.directory(t, "", root)
 	if err != nil {
 		return err
 	}
 	first.parent = first
 	t.findRockRidge(first.sheets[0][0])
-	t.dirs, seen[first.lba] = []*directory{first}, true
+	t.dirs = []*directory{first}
 	for i := 0; i < len(t.dirs); i++ {
 		for _, sheet := range t.dirs[i].sheets {
 			for _, r := range sheet {
+				t.serial = max(t.serial, t.serialOf(r))
 				if !r.isDir() || r.special() {
 					continue
 				}
-				if seen[r.extent()] {
+				if t.byExtent[r.extent()] != nil {
 					return refuse(Contradiction, "directory /%s lies where another directory of the image lies", join(t.dirs[i].path, r.name))
 				}
 				d, err := b.directory(t, join(t.dirs[i].path, r.name), r)
@@ -237,7 +258,7 @@ func (b *Base) readTree(t *tree, root record) error {
 					return err
 				}
 				d.parent = t.dirs[i]
-				t.dirs, seen[d.lba] = append(t.dirs, d), true
+				t.dirs = append(t.dirs, d)
 			}
 		}
 	}
@@ -249,6 +270,12 @@ func join(dir, name string) string { return strings.TrimPrefix(dir+"/"+name, "/"
 // directory reads and checks one directory.
 func (b *Base) directory(t *tree, path string, r record) (*directory, error) {
 	size := r.size()
+	if len(path) > maxPath {
+		return nil, refuse(Broken, "the directories of the image are nested too deep")
+	}
+	if r.raw[1] != 0 || r.raw[25]&0x84 != 0 || r.raw[26] != 0 || r.raw[27] != 0 {
+		return nil, refuse(Interleaved, "directory /%s of the image does not lie in one run of blocks", path)
+	}
 	if size == 0 || size%Sector != 0 || size > maxDirectory || r.extent() < 16 || r.extent()*Sector+size > b.size {
 		return nil, refuse(Broken, "directory /%s of the image is broken: %d bytes at block %d", path, size, r.extent())
 	}
@@ -262,9 +289,11 @@ func (b *Base) directory(t *tree, path string, r record) (*directory, error) {
 	if err := d.parse(t.kind); err != nil {
 		return nil, err
 	}
+	t.byExtent[d.lba] = d
 	if _, twice := t.byPath[path]; twice {
-		return nil, refuse(Ambiguous, "two directories of the image are called /%s", path)
+		t.byPath[path] = nil
+	} else {
+		t.byPath[path] = d
 	}
-	t.byPath[path] = d
 	return d, nil
 }

@@ -23,8 +23,8 @@ func copyBlocks(dst, source *os.File, size int64) error {
 			return fmt.Errorf("write %s: %w", dst.Name(), err)
 		case err != nil: // another file system, an old kernel …
 			return copyThrough(dst, source, done, size)
-		case n == 0:
-			return fmt.Errorf("%w: %d bytes instead of %d", ErrChanged, done, size)
+		case n == 0: // the end, or a file system that says so
+			return copyThrough(dst, source, done, size)
 		}
 		done += int64(n)
 	}

@@ -38,7 +38,45 @@ func readHybrid(b *Base) (*hybrid, error) {
 	if h.mbr == nil && h.header == nil && !h.apple && !h.damaged {
 		return nil, nil
 	}
-	return h, nil
+	return h, h.refuseSecondVolume(b)
+}
+
+// refuseSecondVolume finds a second set of volume descriptors, as "xorriso
+// -partition_offset 16" writes it for the view of a partition: it would go on showing
+// the old files.
+func (h *hybrid) refuseSecondVolume(b *Base) error {
+	var starts []int64
+	if h.mbr != nil {
+		for at := 446; at < 510; at += 16 {
+			starts = append(starts, int64(binary.LittleEndian.Uint32(h.mbr[at+8:])))
+		}
+	}
+	h.partitions(func(first, _ uint64, _ []byte) { starts = append(starts, int64(first)) })
+	for _, start := range starts {
+		sig := make([]byte, 6)
+		at := start*disk + 16*Sector
+		if start <= 1 || start > b.size/disk || at+6 > b.size {
+			continue
+		}
+		if n, _ := b.r.ReadAt(sig, at); n == len(sig) && string(sig[1:]) == "CD001" {
+			return refuse(SecondSystem, "one of its partitions shows a second directory tree, which would go on showing the old files")
+		}
+	}
+	return nil
+}
+
+// partitions visits the entries of the GPT that are in use.
+func (h *hybrid) partitions(visit func(first, last uint64, entry []byte)) {
+	if h.header == nil {
+		return
+	}
+	le := binary.LittleEndian
+	for at, size := 0, int(le.Uint32(h.header[84:])); at+size <= len(h.entries); at += size {
+		e := h.entries[at : at+size]
+		if first, last := le.Uint64(e[32:]), le.Uint64(e[40:]); last > 0 && last >= first {
+			visit(first, last, e)
+		}
+	}
 }
 
 // readApple looks for an Apple partition map, whose entries have 512 or 2048 bytes,
@@ -111,8 +149,7 @@ func (o *overlay) finishHybrid() error {
 	return o.patch(0, h.lengthened(o.base.size/disk, o.next*Sector/disk))
 }
 
-// lengthened is the MBR whose partitions that reached the old end, as far as a
-// table before or behind them allows, reach the new one.
+// lengthened is the MBR whose partitions over the whole image reach its new end.
 func (h *hybrid) lengthened(old, now int64) []byte {
 	mbr := bytes.Clone(h.mbr)
 	for at := 446; at < 510; at += 16 {
@@ -124,20 +161,21 @@ func (h *hybrid) lengthened(old, now int64) []byte {
 	return mbr
 }
 
-// finishGPT writes the table anew: the partition that spans the image grows, the
-// copy goes to the new end, the old copy is wiped.
+// finishGPT writes the table anew: a partition that began with the image and reached its
+// end does so again, the copy of the table goes to the new end, the old copy is wiped.
 func (o *overlay) finishGPT(h *hybrid) error {
 	le := binary.LittleEndian
 	blocks := (int64(len(h.entries)) + disk - 1) / disk
 	o.next += ((blocks+1)*disk + Sector - 1) / Sector
 	last := o.next*Sector/disk - 1
-	header, entries := bytes.Clone(h.header), bytes.Clone(h.entries)
-	for at, size := 0, int(le.Uint32(header[84:])); at+size <= len(entries); at += size {
-		first, end := le.Uint64(entries[at+32:]), le.Uint64(entries[at+40:])
-		if end > 0 && first <= 64 && int64(end-first) > o.base.size/disk/2 {
-			le.PutUint64(entries[at+40:], uint64(last-blocks-1))
+	grown := *h
+	grown.header, grown.entries = bytes.Clone(h.header), bytes.Clone(h.entries)
+	header, entries := grown.header, grown.entries
+	grown.partitions(func(first, end uint64, e []byte) {
+		if first <= 64 && h.reachesEnd(end) {
+			le.PutUint64(e[40:], uint64(last-blocks-1))
 		}
-	}
+	})
 	old := int64(le.Uint64(header[32:]))
 	le.PutUint64(header[32:], uint64(last))
 	le.PutUint64(header[48:], uint64(last-blocks-1))
@@ -162,9 +200,18 @@ func (o *overlay) finishGPT(h *hybrid) error {
 	return nil
 }
 
+// reachesEnd reports whether a partition ends where partitions can end at the latest,
+// with less than 150 sectors of padding between, and no other begins behind it.
+func (h *hybrid) reachesEnd(end uint64) bool {
+	limit := binary.LittleEndian.Uint64(h.header[48:])
+	alone := true
+	h.partitions(func(first, _ uint64, _ []byte) { alone = alone && first <= end })
+	return alone && end <= limit && limit-end <= (defaultPadding+1)*Sector/disk
+}
+
 // wipeCopy blanks the old copy's header, where there is one.
 func (o *overlay) wipeCopy(block int64) error {
-	if block < 64 || (block+1)*disk > o.base.size {
+	if block < 64 || block > o.base.size/disk-1 {
 		return nil
 	}
 	have := make([]byte, 8)

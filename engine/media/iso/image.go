@@ -56,7 +56,7 @@ func (i *Image) Segments() iter.Seq[Segment] { return i.From(0) }
 // From walks the rest of the image from a byte on.
 func (i *Image) From(off int64) iter.Seq[Segment] {
 	return func(yield func(Segment) bool) {
-		for off := off; off < i.size; {
+		for off := max(0, off); off < i.size; {
 			s := i.segment(off)
 			if !yield(s) {
 				return
@@ -149,7 +149,7 @@ func (b *Base) Restore(size int64, own []Segment) (*Image, error) {
 	i := &Image{base: b, size: size}
 	end := int64(0)
 	for _, s := range own {
-		if s.Off < end || s.Len != int64(len(s.Data)) || s.Len == 0 || s.Off+s.Len > size {
+		if s.Off < end || s.Len != int64(len(s.Data)) || s.Len == 0 || s.Off > size-s.Len {
 			return nil, fmt.Errorf("the stored overlay is broken at byte %d", s.Off)
 		}
 		end = s.Off + s.Len

@@ -423,7 +423,7 @@ func TestWarnings(t *testing.T) {
 	}
 	marked := build(t, isosim.Options{})
 	copy(marked[16*2048+883:], "ISO MD5SUM = 0123")
-	copy(marked[19*2048:], "libisofs_sb_checksum_tag_v1 pos=16")
+	copy(marked[19*2048:], "libisofs_sb_checksum_tag_v1 pos=32 range_start=0 range_size=32 md5=0123")
 	catalog := int(binary.LittleEndian.Uint32(marked[17*2048+71:])) * 2048
 	marked[catalog+65] = 0 // the second entry says BIOS, as the ancestor's images do
 	if got := ids(marked); got != "md5 libisofs uefi" {

@@ -46,8 +46,11 @@ func Relocation(p Policy) OverlayOption { return func(o *overlay) { o.policy = p
 
 // Padding sets the number of empty sectors at the end; the default is 150.
 func Padding(sectors int) OverlayOption {
-	return func(o *overlay) { o.padding = int64(max(0, sectors)) }
+	return func(o *overlay) { o.padding = int64(min(max(0, sectors), maxPadding)) }
 }
+
+// maxPadding bounds the padding: it is for drives that read ahead.
+const maxPadding = 1 << 20
 
 // Timestamp dates added files; the default is the date of their directory, so
 // that equal inputs give equal bytes.
@@ -62,18 +65,18 @@ func Timestamp(t time.Time) OverlayOption {
 // does not matter, and it gives all or nothing. It touches neither the base nor its
 // file. No changes give the base itself.
 func (b *Base) Overlay(changes []Change, options ...OverlayOption) (*Image, error) {
-	o := &overlay{base: b, padding: defaultPadding, edits: map[*directory]*edit{}, sectors: map[int64][]byte{}, next: (b.size + Sector - 1) / Sector}
+	o := &overlay{base: b, padding: defaultPadding, serials: map[*tree]uint32{}, edits: map[*directory]*edit{}, sectors: map[int64][]byte{}, next: (b.size + Sector - 1) / Sector}
 	for _, option := range options {
 		option(o)
 	}
 	if len(changes) == 0 {
 		return &Image{base: b, size: b.size}, nil
 	}
-	sorted := slices.SortedFunc(slices.Values(changes), func(a, c Change) int { return strings.Compare(a.Path, c.Path) })
-	for i, c := range sorted {
-		if i > 0 && strings.EqualFold(c.Path, sorted[i-1].Path) {
-			return nil, refuse(BadChange, "%s is to be changed twice", c.Path)
-		}
+	sorted, err := normalised(changes)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range sorted {
 		if err := o.apply(c); err != nil {
 			return nil, err
 		}
@@ -84,6 +87,25 @@ func (b *Base) Overlay(changes []Change, options ...OverlayOption) (*Image, erro
 	return o.image(), nil
 }
 
+// normalised spells paths in one way, sorts by them, and refuses what cannot be a
+// name and what is given twice.
+func normalised(changes []Change) ([]Change, error) {
+	var out []Change
+	for _, c := range changes {
+		if err := checkChange(c); err != nil {
+			return nil, err
+		}
+		out = append(out, Change{"/" + fold(strings.Trim(c.Path, "/")), c.Data})
+	}
+	slices.SortFunc(out, func(a, b Change) int { return strings.Compare(a.Path, b.Path) })
+	for i := 1; i < len(out); i++ {
+		if out[i].Path == out[i-1].Path {
+			return nil, refuse(BadChange, "%s is to be changed twice", out[i].Path)
+		}
+	}
+	return out, nil
+}
+
 // overlay is an image in the making.
 type overlay struct {
 	base    *Base
@@ -91,6 +113,7 @@ type overlay struct {
 	padding int64
 	stamp   []byte
 
+	serials  map[*tree]uint32 // given out so far
 	edits    map[*directory]*edit
 	sectors  map[int64][]byte // of the base, changed
 	appended []chunk          // behind its end
@@ -120,33 +143,30 @@ func (e *edit) put(sheet, index int, r record) {
 
 // apply gives one file its data and names it in every tree.
 func (o *overlay) apply(c Change) error {
-	if err := checkChange(c); err != nil {
-		return err
-	}
 	if err := o.agree(c); err != nil {
 		return err
 	}
 	extent := o.append(c.Data)
 	for _, t := range o.base.trees {
 		dirPath, name := split(c.Path)
-		d, ok := t.byPath[dirPath]
-		if !ok {
-			return &NotExist{"/" + dirPath}
+		d, err := t.directory(dirPath)
+		if err != nil {
+			return err
 		}
 		e := o.edit(d)
 		i, k, exists, err := find(e.sheets, name)
 		if err != nil {
 			return err
 		}
-		if !exists {
-			if err := o.add(t, e, c, extent); err != nil {
-				return err
-			}
+		o.serials[t]++
+		serial := t.serial + o.serials[t]
+		if exists {
+			e.put(i, k, t.alone(e.sheets[i][k].at(extent, len(c.Data)), serial))
 			continue
 		}
-		r := e.sheets[i][k].at(extent, len(c.Data))
-		r.raw[1] = 0 // extended attributes lay before the old data
-		e.put(i, k, r)
+		if err := o.add(t, e, c, extent, serial); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -157,7 +177,7 @@ func checkChange(c Change) error {
 	}
 	_, name := split(c.Path)
 	base, extension, _ := strings.Cut(name, ".")
-	if base == "" || len(base) > 8 || len(extension) > 3 || strings.ContainsFunc(base+extension, func(r rune) bool {
+	if base == "" || len(base) > 8 || len(extension) > 3 || strings.HasSuffix(name, ".") || strings.ContainsFunc(base+extension, func(r rune) bool {
 		return (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_'
 	}) {
 		return refuse(BadChange, "%s is no name that every reader can read: 8.3 characters of A-Z, 0-9 and _ are", c.Path)
@@ -165,25 +185,63 @@ func checkChange(c Change) error {
 	return nil
 }
 
-// agree demands that the trees show one and the same file where they show one
-// at all, and that its data is one run of bytes.
+// agree demands that all trees show one and the same file, or that none shows one;
+// that its data is one run of bytes; and that firmware does not find it by its block.
 func (o *overlay) agree(c Change) error {
 	var old *record
-	for _, t := range o.base.trees {
+	for i, t := range o.base.trees {
 		r, exists, err := t.lookup(c.Path)
 		if err != nil {
 			return err
 		}
+		if err := o.checkName(t, c, r, exists); err != nil {
+			return err
+		}
+		if i > 0 && exists != (old != nil) {
+			return refuse(Contradiction, "only some of its directory trees show a file %s", c.Path)
+		}
 		if !exists {
 			continue
 		}
-		if err := plain(t, c.Path, r); err != nil {
+		if err := o.base.plain(t, c.Path, r); err != nil {
 			return err
 		}
 		if old != nil && (old.size() != r.size() || old.size() > 0 && old.extent() != r.extent()) {
 			return refuse(Contradiction, "its directory trees show different files as %s", c.Path)
 		}
 		old = &r
+	}
+	if old != nil && old.size() > 0 && o.base.boots(old.extent()) {
+		return refuse(BadChange, "%s is what firmware boots, by its block and not by its name: a file in its place would have no effect", c.Path)
+	}
+	return nil
+}
+
+// checkName demands that Rock Ridge knows the file by the same name, and no other
+// file by it: a long name may have been cut to it in the plain tree.
+func (o *overlay) checkName(t *tree, c Change, r record, exists bool) error {
+	if !t.rockRidge {
+		return nil
+	}
+	dirPath, name := split(c.Path)
+	d, err := t.directory(dirPath)
+	if err != nil {
+		return err
+	}
+	for _, sheet := range d.sheets {
+		for _, other := range sheet {
+			if other.special() || other.name != name && len(other.name) > 3 && !strings.HasPrefix(other.name, name[:min(3, len(name))]) {
+				continue // a name that was cut begins as it did
+			}
+			known, err := o.base.rockRidgeName(t, other)
+			if err != nil {
+				return err
+			}
+			ours := exists && &other.raw[0] == &r.raw[0]
+			if known != "" && ours != (fold(known) == name) {
+				return refuse(Ambiguous, "the image knows %q as %s in one place and by another name in another", known, c.Path)
+			}
+		}
 	}
 	return nil
 }
@@ -201,8 +259,8 @@ func (o *overlay) append(data []byte) (lba int64) {
 
 // add inserts a record at its sorted place. Records stay in their sheets; only
 // what no longer fits moves on to the next one, at the end into a new one.
-func (o *overlay) add(t *tree, e *edit, c Change, extent int64) error {
-	r, err := o.newRecord(t, e.directory, c, extent)
+func (o *overlay) add(t *tree, e *edit, c Change, extent int64, serial uint32) error {
+	r, err := o.newRecord(t, e.directory, c, extent, serial)
 	if err != nil {
 		return err
 	}
@@ -252,10 +310,13 @@ func place(sheets [][]record, r record) (sheet, index int) {
 }
 
 // newRecord builds a file's record in the habits of its siblings.
-func (o *overlay) newRecord(t *tree, d *directory, c Change, extent int64) (record, error) {
+func (o *overlay) newRecord(t *tree, d *directory, c Change, extent int64, serial uint32) (record, error) {
 	_, name := split(c.Path)
 	id := []byte(name)
-	if d.versioned() {
+	if t.versioned(d) {
+		if t.kind != Joliet && !strings.Contains(name, ".") {
+			id = append(id, '.')
+		}
 		id = append(id, ";1"...)
 	}
 	if t.kind == Joliet {
@@ -271,7 +332,7 @@ func (o *overlay) newRecord(t *tree, d *directory, c Change, extent int64) (reco
 	raw[32] = byte(len(id))
 	raw = even(append(raw, id...))
 	if t.rockRidge {
-		raw = even(append(raw, t.rockRidgeOf(d, name, uint32(o.next))...))
+		raw = even(append(raw, t.rockRidgeOf(d, name, serial, o.stamp)...))
 	}
 	if len(raw) > 254 {
 		return record{}, refuse(BadChange, "the record of %s would have %d bytes, 254 are possible", c.Path, len(raw))
@@ -287,9 +348,20 @@ func even(b []byte) []byte {
 	return b
 }
 
-// versioned tells whether most files of the directory carry ";1".
-func (d *directory) versioned() bool {
-	with, files := 0, 0
+// versioned tells whether most files carry ";1": those of the directory, or of the
+// whole tree where the directory has none.
+func (t *tree) versioned(d *directory) bool {
+	with, files := d.versions()
+	for _, other := range t.dirs {
+		if files > 0 {
+			break
+		}
+		with, files = other.versions()
+	}
+	return 2*with > files || files == 0
+}
+
+func (d *directory) versions() (with, files int) {
 	for _, sheet := range d.sheets {
 		for _, r := range sheet {
 			if r.isDir() {
@@ -301,7 +373,7 @@ func (d *directory) versioned() bool {
 			}
 		}
 	}
-	return files == 0 || 2*with > files
+	return with, files
 }
 
 // finish writes the directories, makes the volume as long as it now is in every

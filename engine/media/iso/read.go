@@ -10,7 +10,7 @@ import (
 
 // split cuts a path into its directory and its last part, both upper case.
 func split(path string) (dir, name string) {
-	path = strings.ToUpper(strings.Trim(path, "/"))
+	path = fold(strings.Trim(path, "/"))
 	if i := strings.LastIndexByte(path, '/'); i >= 0 {
 		return path[:i], path[i+1:]
 	}
@@ -36,9 +36,9 @@ func find(sheets [][]record, name string) (sheet, index int, ok bool, err error)
 // lookup finds a file of one tree.
 func (t *tree) lookup(path string) (record, bool, error) {
 	dirPath, name := split(path)
-	d, ok := t.byPath[dirPath]
-	if !ok {
-		return record{}, false, &NotExist{"/" + dirPath}
+	d, err := t.directory(dirPath)
+	if err != nil {
+		return record{}, false, err
 	}
 	i, k, ok, err := find(d.sheets, name)
 	if err != nil || !ok {
@@ -46,9 +46,21 @@ func (t *tree) lookup(path string) (record, bool, error) {
 	}
 	r := d.sheets[i][k]
 	if r.isDir() {
-		return record{}, false, fmt.Errorf("%s is a directory of the image", path)
+		return record{}, false, refuse(BadChange, "%s is a directory of the image", path)
 	}
 	return r, true, nil
+}
+
+// directory finds the one directory at a path.
+func (t *tree) directory(path string) (*directory, error) {
+	d, ok := t.byPath[path]
+	switch {
+	case !ok:
+		return nil, &NotExist{"/" + path}
+	case d == nil:
+		return nil, refuse(Ambiguous, "two directories of the image are called /%s", path)
+	}
+	return d, nil
 }
 
 // Exists reports whether the primary tree holds a file at path.
@@ -67,7 +79,7 @@ func (b *Base) ReadFile(path string, limit int64) ([]byte, error) {
 	if !ok {
 		return nil, &NotExist{path}
 	}
-	if err := plain(b.trees[0], path, r); err != nil {
+	if err := b.plain(b.trees[0], path, r); err != nil {
 		return nil, err
 	}
 	if r.size() > limit {
@@ -89,14 +101,17 @@ func (b *Base) ReadBytes(p []byte, extent, off int64) error {
 }
 
 // plain refuses files whose data is not one run of bytes.
-func plain(t *tree, path string, r record) error {
+func (b *Base) plain(t *tree, path string, r record) error {
 	if r.raw[25]&0x84 != 0 {
 		return refuse(SeveralExtent, "%s is stored in several extents", path)
 	}
-	if r.raw[26] != 0 || r.raw[27] != 0 {
-		return refuse(Interleaved, "%s is stored interleaved", path)
+	if r.raw[1] != 0 || r.raw[26] != 0 || r.raw[27] != 0 {
+		return refuse(Interleaved, "%s is stored interleaved, or behind attributes of its own", path)
 	}
-	for e := range t.entries(r) {
+	for e, err := range b.allEntries(t, r) {
+		if err != nil {
+			return err
+		}
 		switch string(e[:2]) {
 		case "ZF":
 			return refuse(Compressed, "%s is compressed (zisofs)", path)
@@ -175,6 +190,16 @@ func (b *Base) BootEntries() ([]BootEntry, error) {
 		}
 	}
 	return entries, nil
+}
+
+// boots reports whether a block is the boot catalog or the begin of a boot image.
+func (b *Base) boots(lba int64) bool {
+	s, err := b.sector(17)
+	if err != nil || s[0] != 0 || !bytes.HasPrefix(s[7:], []byte("EL TORITO SPECIFICATION")) {
+		return false
+	}
+	entries, _ := b.BootEntries()
+	return int64(binary.LittleEndian.Uint32(s[71:])) == lba || slices.ContainsFunc(entries, func(e BootEntry) bool { return e.LBA == lba })
 }
 
 // Label is the volume's name.
@@ -261,7 +286,7 @@ func (b *Base) lookAtNames() {
 	if !t.rockRidge || !ok || err != nil {
 		return
 	}
-	if name := t.rockRidgeName(r); name == strings.ToUpper(name) && name != "" {
+	if name, err := b.rockRidgeName(t, r); err == nil && name == strings.ToUpper(name) && name != "" {
 		b.warn("isolinux", "its Rock Ridge names are upper case (%s), which isolinux cannot read: it will not boot in BIOS mode (UEFI is not affected)", name)
 	}
 }

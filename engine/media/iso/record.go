@@ -3,6 +3,7 @@ package iso
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf16"
@@ -66,9 +67,14 @@ func (d *directory) parse(k TreeKind) error {
 		if err != nil {
 			return refuse(Broken, "directory /%s of the image is broken: %v", d.path, err)
 		}
+		for k, r := range sheet {
+			if r.special() != (i == 0 && k < 2) {
+				return refuse(Broken, "directory /%s of the image is broken: it does not begin with itself and its parent, and those alone", d.path)
+			}
+		}
 		d.sheets[i] = sheet
 	}
-	if len(d.sheets[0]) < 2 || !d.sheets[0][0].special() || !d.sheets[0][1].special() {
+	if len(d.sheets[0]) < 2 {
 		return refuse(Broken, "directory /%s of the image is broken: it does not name itself and its parent", d.path)
 	}
 	if self := d.sheets[0][0]; self.extent() != d.lba || self.size() != int64(len(d.data)) {
@@ -94,6 +100,9 @@ func parseSheet(s []byte, k TreeKind) ([]record, error) {
 		sheet = append(sheet, r)
 		at += n
 	}
+	if len(sheet) == 0 {
+		return nil, errors.New("it has an empty sector, on which ESXi's UEFI driver would loop for ever")
+	}
 	return sheet, nil
 }
 
@@ -108,7 +117,18 @@ func foldName(id []byte, k TreeKind) string {
 		text = string(utf16.Decode(units))
 	}
 	text, _, _ = strings.Cut(text, ";")
-	return strings.ToUpper(strings.TrimSuffix(text, "."))
+	return fold(strings.TrimSuffix(text, "."))
+}
+
+// fold makes a name upper case, in ASCII only: other letters are other names.
+func fold(name string) string {
+	b := []byte(name)
+	for i, c := range b {
+		if c >= 'a' && c <= 'z' {
+			b[i] = c - 'a' + 'A'
+		}
+	}
+	return string(b)
 }
 
 // ucs2 is how Joliet writes names.

@@ -3,6 +3,7 @@ package iso
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"iter"
 )
 
@@ -63,6 +64,7 @@ type relocation struct {
 	tables []pathTable
 	home   map[*directory]int64 // new block
 	blocks map[*directory][]continued
+	areas  map[int64][]continuation // by old block
 }
 
 // continued is a block of continued system use areas that moves with its directory.
@@ -73,7 +75,7 @@ func (o *overlay) relocate(t *tree) error {
 	if err != nil {
 		return err
 	}
-	r := &relocation{o, t, tables, map[*directory]int64{}, map[*directory][]continued{}}
+	r := &relocation{o, t, tables, map[*directory]int64{}, map[*directory][]continued{}, map[int64][]continuation{}}
 	order, err := r.order()
 	if err != nil {
 		return err
@@ -99,16 +101,12 @@ func (o *overlay) relocate(t *tree) error {
 // order is that of the path table, and demands that the table lists exactly the
 // directories that the tree has.
 func (r *relocation) order() ([]*directory, error) {
-	byExtent := map[int64]*directory{}
-	for _, d := range r.tree.dirs {
-		byExtent[d.lba] = d
-	}
 	var order []*directory
 	for _, table := range r.tables {
 		order = order[:0]
 		listed := map[*directory]bool{}
 		err := table.each(func(_ int, extent int64) {
-			d := byExtent[extent]
+			d := r.tree.byExtent[extent]
 			order, listed[d] = append(order, d), true
 		})
 		if err != nil {
@@ -168,19 +166,15 @@ func (r *relocation) inline(e *edit) error {
 func (r *relocation) whole(rec record) (record, error) {
 	prefix := len(rec.raw) - len(rec.systemUse()) + r.tree.skip
 	raw := bytes.Clone(rec.raw[:min(prefix, len(rec.raw))])
-	add := func(all iter.Seq[[]byte]) {
-		for e := range all {
-			if sig := string(e[:2]); sig != "CE" && sig != "ST" {
-				raw = append(raw, e...)
-			}
+	var err error
+	for e, walkErr := range r.base.allEntries(r.tree, rec) {
+		if err = walkErr; err != nil {
+			break
+		}
+		if string(e[:2]) != "ST" {
+			raw = append(raw, e...)
 		}
 	}
-	add(r.tree.entries(rec))
-	err := r.chain(rec, func(c continuation) {
-		if s, err := r.base.sector(c.block); err == nil {
-			add(entries(s[c.offset : c.offset+c.size]))
-		}
-	})
 	if raw = even(raw); err == nil && len(raw) > 254 {
 		err = refuse(LongRecord, "the directory of %s has to move, and the Rock Ridge entries of that file are too long to go with it", rec.name)
 	}
@@ -193,7 +187,10 @@ func (r *relocation) whole(rec record) (record, error) {
 
 // claim reserves places for the continuation blocks of one record.
 func (r *relocation) claim(d *directory, rec record) error {
-	for e := range r.tree.entries(rec) {
+	for e, err := range r.base.allEntries(r.tree, rec) {
+		if err != nil {
+			return err
+		}
 		switch string(e[:2]) {
 		case "CL", "PL", "RE":
 			return refuse(DeepTree, "directory /%s has to move, and holds directories that Rock Ridge shows elsewhere", d.path)
@@ -204,6 +201,7 @@ func (r *relocation) claim(d *directory, rec record) error {
 			r.blocks[d] = append(r.blocks[d], continued{c.block, r.next})
 			r.next++
 		}
+		r.areas[c.block] = append(r.areas[c.block], c)
 	})
 }
 
@@ -211,18 +209,18 @@ func (r *relocation) claim(d *directory, rec record) error {
 // and so on.
 func (r *relocation) chain(rec record, visit func(continuation)) error {
 	c, ok := firstContinuation(r.tree.entries(rec))
-	for steps := 0; ok; steps++ {
-		if c.offset+c.size > Sector || steps > 64 {
-			return refuse(Broken, "a Rock Ridge entry of the image leads nowhere (block %d)", c.block)
+	for range maxContinuations {
+		if !ok {
+			return nil
 		}
 		visit(c)
-		s, err := r.base.sector(c.block)
+		s, err := r.base.continued(c)
 		if err != nil {
-			return refuse(Broken, "a Rock Ridge entry of the image leads out of it (block %d)", c.block)
+			return err
 		}
-		c, ok = firstContinuation(entries(s[c.offset : c.offset+c.size]))
+		c, ok = firstContinuation(entries(s))
 	}
-	return nil
+	return refuse(Broken, "the Rock Ridge entries of a record have no end")
 }
 
 func firstContinuation(all iter.Seq[[]byte]) (continuation, bool) {
@@ -265,8 +263,8 @@ func (r *relocation) write(d *directory) error {
 		if err != nil {
 			return err
 		}
-		if err := r.redirectBlock(d, b.old, s); err != nil {
-			return err
+		for _, area := range r.areas[b.old] { // what is in it may go on elsewhere
+			r.redirectEntries(d, entries(s[area.offset:area.offset+area.size]))
 		}
 		data = append(data, s...)
 	}
@@ -283,7 +281,7 @@ func (r *relocation) target(d *directory, rec record, parent bool) *directory {
 	case rec.special():
 		return d
 	case rec.isDir():
-		return r.tree.byPath[join(d.path, rec.name)]
+		return r.tree.byExtent[rec.extent()]
 	}
 	return nil
 }
@@ -305,24 +303,6 @@ func (r *relocation) redirectEntries(d *directory, all iter.Seq[[]byte]) {
 			}
 		}
 	}
-}
-
-// redirectBlock does the same in a copy of a continuation block, in every area of
-// it that a record of this directory leads to.
-func (r *relocation) redirectBlock(d *directory, old int64, s []byte) error {
-	for _, sheet := range d.sheets {
-		for _, rec := range sheet {
-			err := r.chain(rec, func(c continuation) {
-				if c.block == old {
-					r.redirectEntries(d, entries(s[c.offset:c.offset+c.size]))
-				}
-			})
-			if err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // writeTables makes every path table name the new places; order and names stay.
@@ -350,9 +330,9 @@ func (o *overlay) patch(off int64, data []byte) error {
 		lba, at := off/Sector, int(off%Sector)
 		s, ok := o.sectors[lba]
 		if !ok {
-			var err error
-			if s, err = o.base.sector(lba); err != nil {
-				return err
+			s = make([]byte, Sector)
+			if n, err := o.base.r.ReadAt(s, lba*Sector); n < len(s) && lba*Sector+int64(n) < o.base.size {
+				return fmt.Errorf("read block %d of the image: %w", lba, err)
 			}
 			o.sectors[lba] = s
 		}

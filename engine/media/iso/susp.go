@@ -27,7 +27,7 @@ func (t *tree) entries(r record) iter.Seq[[]byte] {
 
 // findRockRidge looks for the SP entry, which Rock Ridge puts into the root's
 // own record, possibly behind 14 bytes of XA attributes. Its last byte says how
-// much all other records skip.
+// much every record skips.
 func (t *tree) findRockRidge(dot record) {
 	area := dot.systemUse()
 	for _, skip := range []int{0, 14} {
@@ -38,22 +38,89 @@ func (t *tree) findRockRidge(dot record) {
 	}
 }
 
-// rockRidgeName is the NM entry of a record, "" without one.
-func (t *tree) rockRidgeName(r record) string {
-	name := ""
-	for e := range t.entries(r) {
+// rockRidgeName is the name by which Rock Ridge readers know a record; one without
+// an NM entry has its plain name there, too.
+func (b *Base) rockRidgeName(t *tree, r record) (string, error) {
+	name, err := "", error(nil)
+	for e, walkErr := range b.allEntries(t, r) {
+		if err = walkErr; err != nil {
+			return "", err
+		}
 		if string(e[:2]) == "NM" && len(e) >= 5 {
 			name += string(e[5:])
 		}
 	}
-	return name
+	return name, nil
+}
+
+// maxContinuations bounds how far a record's entries go on.
+const maxContinuations = 16
+
+// allEntries walks the entries of a record and of all that continues it.
+func (b *Base) allEntries(t *tree, r record) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		area := t.entries(r)
+		for range maxContinuations {
+			var next continuation
+			more := false
+			for e := range area {
+				if c, ok := continuationOf(e); ok {
+					next, more = c, true
+				} else if !yield(e, nil) {
+					return
+				}
+			}
+			if !more {
+				return
+			}
+			s, err := b.continued(next)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			area = entries(s)
+		}
+		yield(nil, refuse(Broken, "the Rock Ridge entries of a record have no end"))
+	}
+}
+
+// continued reads the area that a CE entry names.
+func (b *Base) continued(c continuation) ([]byte, error) {
+	s, err := b.sector(c.block)
+	if err != nil || c.offset+c.size > Sector {
+		return nil, refuse(Broken, "a Rock Ridge entry of the image leads nowhere (block %d)", c.block)
+	}
+	return s[c.offset : c.offset+c.size], nil
+}
+
+// serialOf is the serial number of a record, by which Rock Ridge tells hard links.
+func (t *tree) serialOf(r record) uint32 {
+	for e := range t.entries(r) {
+		if string(e[:2]) == "PX" && len(e) == 44 {
+			return binary.LittleEndian.Uint32(e[36:])
+		}
+	}
+	return 0
+}
+
+// alone makes a record that shared its data with others a file of its own: one link,
+// a serial number that nobody has.
+func (t *tree) alone(r record, serial uint32) record {
+	for e := range t.entries(r) { // slices of r.raw, which is a copy
+		if string(e[:2]) == "PX" && len(e) == 44 {
+			putBoth32(e[12:], 1)
+			putBoth32(e[36:], serial)
+		}
+	}
+	return r
 }
 
 // rockRidgeOf makes the entries of a new file: owner, mode and the shape of the
 // dates are those of a sibling, the serial number is its own, because a copied one
-// reads as a hard link. PX does not hold the size, so replaced files need no change.
-func (t *tree) rockRidgeOf(d *directory, name string, serial uint32) []byte {
-	out := make([]byte, t.skip)
+// reads as a hard link. stamp, where there is one, takes the place of the dates.
+func (t *tree) rockRidgeOf(d *directory, name string, serial uint32, stamp []byte) []byte {
+	area := d.sibling().systemUse()
+	out := bytes.Clone(area[:min(t.skip, len(area))]) // XA attributes, which every record has
 	nm := append([]byte{'N', 'M', byte(5 + len(name)), 1, 0}, name...)
 	named := false
 	for e := range t.entries(d.sibling()) {
@@ -75,6 +142,9 @@ func (t *tree) rockRidgeOf(d *directory, name string, serial uint32) []byte {
 			}
 			out, named = append(append(out, nm...), e...), true
 		case "TF":
+			for at := 5; len(stamp) > 0 && e[4]&0x80 == 0 && at+7 <= len(e); at += 7 {
+				copy(e[at:], stamp)
+			}
 			out = append(out, e...)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"io"
+	"slices"
 )
 
 // boot checks the El Torito catalog and what its entries point at.
@@ -28,6 +29,7 @@ func (c *checker) boot() {
 		c.wrong("boot", at, "the boot catalog's first entry is broken")
 		return
 	}
+	c.unlessFile("the boot catalog", at, sector)
 	uefi := false
 	platform := catalog[1]
 	for i := 32; i+32 <= len(catalog); i += 32 {
@@ -51,6 +53,7 @@ func (c *checker) bootImage(platform byte, lba, sectors int64) {
 		c.wrong("boot", lba, "a boot image lies outside of the volume")
 		return
 	}
+	c.unlessFile("a boot image", lba, max(sectors*512, 1))
 	head := c.read(lba, 64)
 	if platform != 0 || head == nil || binary.LittleEndian.Uint32(head[8:]) != 16 || int64(binary.LittleEndian.Uint32(head[12:])) != lba {
 		return // it has no such table
@@ -72,7 +75,19 @@ func (c *checker) bootImage(platform byte, lba, sectors int64) {
 	}
 }
 
-// partitions checks a GPT and its copy at the end.
+// unlessFile remembers where something lies that firmware finds by its block, unless
+// it is a file, too: then the file is remembered.
+func (c *checker) unlessFile(name string, block, bytes int64) {
+	for _, a := range c.areas {
+		if a.kind == "file" && a.from == block {
+			return
+		}
+	}
+	c.inVolume("boot", name, block, bytes)
+}
+
+// partitions checks a GPT and its copy at the end. It is read on USB sticks only, never
+// on a virtual CD, so what is wrong with it is odd.
 func (c *checker) partitions() {
 	head := c.read(0, 1024)
 	if head == nil || string(head[512:520]) != "EFI PART" {
@@ -81,17 +96,44 @@ func (c *checker) partitions() {
 	primary := head[512:]
 	last := c.size/512 - 1
 	if !c.gpt(primary, 1) {
-		c.wrong("gpt", 0, "the partition table (GPT) does not have its own checksums")
+		c.odd("gpt", 0, "the partition table (GPT) does not have its own checksums")
 		return
 	}
 	backup := make([]byte, 512)
 	at := int64(binary.LittleEndian.Uint64(primary[32:]))
 	if at != last {
-		c.wrong("gpt", 0, "the copy of the partition table (GPT) should be in the last block, %d, not in %d", last, at)
+		c.odd("gpt", 0, "the copy of the partition table (GPT) should be in the last block, %d, not in %d", last, at)
 		return
 	}
 	if n, _ := c.r.ReadAt(backup, at*512); n < len(backup) || string(backup[:8]) != "EFI PART" || !c.gpt(backup, at) {
-		c.wrong("gpt", c.size/sector-1, "the copy of the partition table (GPT) at the end is broken")
+		c.odd("gpt", c.size/sector-1, "the copy of the partition table (GPT) at the end is broken")
+	}
+	c.partitionsApart(primary)
+}
+
+// partitionsApart finds partitions that lie over one another. One that begins with the
+// image is the image itself, which holds others.
+func (c *checker) partitionsApart(header []byte) {
+	le := binary.LittleEndian
+	size := int(le.Uint32(header[84:]))
+	entries := make([]byte, int(le.Uint32(header[80:]))*size)
+	if n, _ := c.r.ReadAt(entries, int64(le.Uint64(header[72:]))*512); n < len(entries) || size < 48 {
+		return
+	}
+	var spans [][2]uint64
+	for at := 0; at+size <= len(entries); at += size {
+		if first, last := le.Uint64(entries[at+32:]), le.Uint64(entries[at+40:]); last > 0 {
+			spans = append(spans, [2]uint64{first, last})
+		}
+	}
+	for i, a := range spans {
+		for _, b := range spans[:i] {
+			if a[0] <= b[1] && b[0] <= a[1] && a[0] > 64 == (b[0] > 64) {
+				c.odd("gpt", 0, "two partitions lie over one another")
+			} else if a[0] <= b[1] && b[0] <= a[1] && int64(max(a[1], b[1])) > c.volume*4 {
+				c.odd("gpt", 0, "a partition reaches over one that lies behind the volume")
+			}
+		}
 	}
 }
 
@@ -151,6 +193,10 @@ func readBoth(image, base io.ReaderAt, a, b []byte, off int64) error {
 	return nil
 }
 
+func (c *checker) inFile(block int64) bool {
+	return slices.ContainsFunc(c.areas, func(a area) bool { return a.kind == "file" && a.from <= block && block < a.to })
+}
+
 // metadata are the blocks of the base in which an overlay may differ.
 func (c *checker) metadata() map[int64]bool {
 	out := map[int64]bool{}
@@ -163,7 +209,7 @@ func (c *checker) metadata() map[int64]bool {
 		}
 	}
 	for block := c.behind; block < c.behind+16; block++ {
-		if s := c.read(block, 9); s != nil && string(s) == "libisofs_" {
+		if s := c.read(block, 64); s != nil && bytes.HasPrefix(s, []byte("libisofs_")) && bytes.Contains(s, []byte("checksum_tag_v1 pos=")) && !c.inFile(block) {
 			out[block] = true
 		}
 	}

@@ -10,6 +10,7 @@ package isocheck
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -77,6 +78,8 @@ type checker struct {
 	trees   []*tree
 	behind  int64 // first block behind the descriptors
 	budget  int64 // bytes of directories that may still be read
+	hops    int   // continued records that may still be followed
+	err     error // of reading
 }
 
 // area is a run of blocks and what lies there.
@@ -101,9 +104,9 @@ func Check(r io.ReaderAt, size int64) (Report, error) {
 }
 
 func inspect(r io.ReaderAt, size int64) (*checker, error) {
-	c := &checker{r: r, size: size, budget: 64 << 20}
+	c := &checker{r: r, size: size, budget: 64 << 20, hops: 1 << 16}
 	if !c.descriptors() {
-		return c, nil
+		return c, c.err
 	}
 	for _, v := range c.volumes {
 		c.tree(v)
@@ -114,7 +117,7 @@ func inspect(r io.ReaderAt, size int64) (*checker, error) {
 	c.boot()
 	c.overlaps()
 	c.partitions()
-	return c, nil
+	return c, c.err
 }
 
 func (c *checker) find(s Severity, rule string, block int64, format string, values ...any) {
@@ -137,7 +140,10 @@ func (c *checker) read(block, n int64) []byte {
 		return nil
 	}
 	b := make([]byte, n)
-	if got, _ := c.r.ReadAt(b, block*sector); int64(got) < n {
+	if got, err := c.r.ReadAt(b, block*sector); int64(got) < n {
+		if err != nil && !errors.Is(err, io.EOF) {
+			c.err = fmt.Errorf("read block %d: %w", block, err)
+		}
 		return nil
 	}
 	return b

@@ -85,15 +85,22 @@ func TestRules(t *testing.T) {
 			put(b[at+bytes.Index(b[at:], []byte("CE\x1c"))+4:], 16)
 			return b
 		}, "rock-ridge", true},
-		"no boot":            {all, func(b []byte) []byte { clear(b[17*2048+7 : 17*2048+20]); return b }, "boot", false},
-		"catalog":            {all, func(b []byte) []byte { b[catalog(b)+5]++; return b }, "boot", true},
-		"boot image":         {all, func(b []byte) []byte { binary.LittleEndian.PutUint32(b[catalog(b)+40:], 1<<20); return b }, "boot", true},
-		"not UEFI":           {all, func(b []byte) []byte { b[catalog(b)+65] = 0; return b }, "boot", false},
-		"boot table":         {all, func(b []byte) []byte { b[int(binary.LittleEndian.Uint32(b[catalog(b)+40:]))*2048+100]++; return b }, "boot", true},
-		"gpt":                {isosim.Options{Hybrid: true}, func(b []byte) []byte { b[512+60]++; return b }, "gpt", true},
-		"gpt entries":        {isosim.Options{Hybrid: true}, func(b []byte) []byte { b[1024]++; return b }, "gpt", true},
-		"gpt copy":           {isosim.Options{Hybrid: true}, func(b []byte) []byte { b[len(b)-500]++; return b }, "gpt", true},
-		"gpt copy elsewhere": {isosim.Options{Hybrid: true}, func(b []byte) []byte { return append(b, make([]byte, 2048)...) }, "gpt", true},
+		"no boot":    {all, func(b []byte) []byte { clear(b[17*2048+7 : 17*2048+20]); return b }, "boot", false},
+		"catalog":    {all, func(b []byte) []byte { b[catalog(b)+5]++; return b }, "boot", true},
+		"boot image": {all, func(b []byte) []byte { binary.LittleEndian.PutUint32(b[catalog(b)+40:], 1<<20); return b }, "boot", true},
+		"not UEFI":   {all, func(b []byte) []byte { b[catalog(b)+65] = 0; return b }, "boot", false},
+		"boot table": {all, func(b []byte) []byte { b[int(binary.LittleEndian.Uint32(b[catalog(b)+40:]))*2048+100]++; return b }, "boot", true},
+		"attributes": {all, func(b []byte) []byte { b[recordOf(b, "K.B00;1")+1] = 2; return b }, "record", true},
+		"two names":  {all, func(b []byte) []byte { copy(b[bytes.Index(b, []byte("NM\x0a\x01\x00k.b00"))+5:], "b.b00"); return b }, "rock-ridge", true},
+		"a file or not": {all, func(b []byte) []byte {
+			at := recordOf(b, "K.B00;1")
+			put(b[at+bytes.Index(b[at:], []byte("PX"))+4:], 0o040555)
+			return b
+		}, "rock-ridge", true},
+		"gpt":                {isosim.Options{Hybrid: true}, func(b []byte) []byte { b[512+60]++; return b }, "gpt", false},
+		"gpt entries":        {isosim.Options{Hybrid: true}, func(b []byte) []byte { b[1024]++; return b }, "gpt", false},
+		"gpt copy":           {isosim.Options{Hybrid: true}, func(b []byte) []byte { b[len(b)-500]++; return b }, "gpt", false},
+		"gpt copy elsewhere": {isosim.Options{Hybrid: true}, func(b []byte) []byte { return append(b, make([]byte, 2048)...) }, "gpt", false},
 		"second file system": {all, func(b []byte) []byte { copy(b[20*2048:], "\x00NSR03\x01"); return b }, "second-system", true},
 	} {
 		t.Run(name, func(t *testing.T) {

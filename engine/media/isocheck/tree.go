@@ -15,6 +15,7 @@ type tree struct {
 	dirs    []*dir
 	files   map[string]place // by path
 	volumes []volume         // that share it
+	serials map[uint32]place // Rock Ridge: the data behind a serial number
 }
 
 type place struct{ block, size int64 }
@@ -47,7 +48,7 @@ func (c *checker) tree(v volume) {
 			return
 		}
 	}
-	t := &tree{volume: v, volumes: []volume{v}, skip: -1, files: map[string]place{}}
+	t := &tree{volume: v, volumes: []volume{v}, skip: -1, files: map[string]place{}, serials: map[uint32]place{}}
 	t.dirs = []*dir{{place: root.place, id: []byte{0}}}
 	t.dirs[0].parent = t.dirs[0]
 	c.trees = append(c.trees, t)
@@ -71,6 +72,8 @@ func (c *checker) entry(raw []byte, block int64) (entry, string) {
 		return entry{}, "(its two byte orders differ)"
 	case raw[32] == 0 || n > len(raw):
 		return entry{}, "(its name is longer than it is)"
+	case raw[1] != 0 || raw[26] != 0 || raw[27] != 0 || raw[25]&4 != 0:
+		return entry{}, "(its data does not begin where it says, or is interleaved)"
 	case number != 1:
 		c.odd("record", block, "a record names volume %d", number)
 	}
@@ -79,6 +82,10 @@ func (c *checker) entry(raw []byte, block int64) (entry, string) {
 
 func (c *checker) directory(t *tree, d *dir, seen map[int64]bool) {
 	name := "directory /" + d.path
+	if len(d.path) > 1024 {
+		c.wrong("directory", d.block, "the directories are nested too deep")
+		return
+	}
 	if d.size == 0 || d.size%sector != 0 {
 		c.wrong("directory", d.block, "%s has a length of %d bytes", name, d.size)
 		return
@@ -146,21 +153,33 @@ func (c *checker) dots(t *tree, d *dir, all []entry) {
 			c.wrong("dot", d.block, "directory /%s names a parent at block %d, but it lies at block %d", d.path, all[1].block, d.parent.block)
 		}
 	}
-	if use := all[0].use; d == t.dirs[0] && len(use) >= 7 && string(use[:2]) == "SP" && use[4] == 0xBE && use[5] == 0xEF {
-		t.skip = int(use[6])
+	for _, at := range []int{0, 14} { // behind XA attributes
+		if use := all[0].use; d == t.dirs[0] && len(use) >= at+7 && string(use[at:at+2]) == "SP" && use[at+4] == 0xBE && use[at+5] == 0xEF {
+			t.skip = int(use[at+6])
+		}
 	}
 	c.rockRidge(t, d, all[0])
 	c.rockRidge(t, d, all[1])
 }
 
 func (c *checker) members(t *tree, d *dir, all []entry, seen map[int64]bool) {
-	names := map[string]bool{}
+	names, known := map[string]bool{}, map[string]bool{}
 	last := ""
 	several := false // inside of a file in several extents
 	for _, e := range all {
 		name := t.name(e.id)
 		path := strings.TrimPrefix(d.path+"/"+name, "/")
-		c.rockRidge(t, d, e)
+		if special(e.id) {
+			c.wrong("dot", d.block, "directory /%s names itself or its parent a second time", d.path)
+			continue
+		}
+		if r := c.rockRidge(t, d, e); r.name != "" {
+			if known[r.name] && !several {
+				c.wrong("rock-ridge", d.block, "two entries of /%s are called %q by Rock Ridge", d.path, r.name)
+			}
+			known[r.name] = true
+			c.judge(t, path, e, r)
+		}
 		if names[name] && !several {
 			c.wrong("name", d.block, "two entries are called /%s", path)
 		}
@@ -195,8 +214,15 @@ func (t *tree) name(id []byte) string {
 		text = string(utf16.Decode(units))
 	}
 	text, _, _ = strings.Cut(text, ";")
-	return strings.ToUpper(strings.TrimSuffix(text, "."))
+	return strings.Map(func(r rune) rune { // other letters than ASCII are other names
+		if r >= 'a' && r <= 'z' {
+			return r - 'a' + 'A'
+		}
+		return r
+	}, strings.ToValidUTF8(strings.TrimSuffix(text, "."), "?"))
 }
+
+func special(id []byte) bool { return len(id) == 1 && id[0] <= 1 }
 
 // order compares names as the standard sorts them: name, then extension, both
 // filled up with blanks.
@@ -220,35 +246,93 @@ func order(a, b string) int {
 	return fill(extA, extB)
 }
 
-// rockRidge walks a record's system use area, and where it goes on.
-func (c *checker) rockRidge(t *tree, d *dir, e entry) {
-	if t.skip < 0 {
-		return
-	}
-	area := e.use[min(t.skip, len(e.use)):]
-	for steps := 0; area != nil; steps++ {
-		if steps > 64 {
-			c.wrong("rock-ridge", d.block, "the Rock Ridge entries of a record in /%s have no end", d.path)
-			return
-		}
-		area = c.useArea(d, e, area)
-	}
+// rock is what Rock Ridge says of a record.
+type rock struct {
+	name   string
+	mode   uint32 // 0: not said
+	serial uint32
+	data   bool // elsewhere: compressed, a link, a directory shown in another place
 }
 
-// useArea checks one area and returns the one that it continues in.
-func (c *checker) useArea(d *dir, e entry, area []byte) (next []byte) {
+// rockRidge walks a record's system use area, and where it goes on.
+func (c *checker) rockRidge(t *tree, d *dir, e entry) (r rock) {
+	if t.skip < 0 {
+		return r
+	}
+	area := e.use[min(t.skip, len(e.use)):]
+	seen := map[int64]bool{}
+	for area != nil {
+		var ce []byte
+		area, ce = nil, c.useArea(d, area, &r)
+		if ce == nil {
+			return r
+		}
+		block, _ := pair(ce[4:])
+		offset, _ := pair(ce[12:])
+		if c.hops--; c.hops < 0 || seen[block*sector+offset] {
+			c.wrong("rock-ridge", d.block, "the Rock Ridge entries of a record in /%s have no end", d.path)
+			return r
+		}
+		seen[block*sector+offset] = true
+		area = c.continuation(d, e, ce)
+	}
+	return r
+}
+
+// useArea reads one area and returns the entry that says where it goes on.
+func (c *checker) useArea(d *dir, area []byte, r *rock) (ce []byte) {
 	for len(area) >= 4 && area[0] != 0 {
 		n := int(area[2])
 		if n < 4 || n > len(area) {
 			c.wrong("rock-ridge", d.block, "a Rock Ridge entry of /%s is longer than its place", d.path)
 			return nil
 		}
-		if string(area[:2]) == "CE" && n == 28 {
-			next = c.continuation(d, e, area)
+		switch e := area[:n]; string(e[:2]) {
+		case "CE":
+			if n == 28 {
+				ce = e
+			}
+		case "NM":
+			r.name += string(e[min(5, n):])
+		case "PX":
+			c.mode(d, e, r)
+		case "ZF", "SL", "CL", "PL", "RE":
+			r.data = true
 		}
 		area = area[n:]
 	}
-	return next
+	return ce
+}
+
+func (c *checker) mode(d *dir, e []byte, r *rock) {
+	if len(e) < 36 {
+		return
+	}
+	mode, agree := pair(e[4:])
+	if !agree {
+		c.wrong("rock-ridge", d.block, "the mode of an entry of /%s differs in its two byte orders", d.path)
+	}
+	r.mode = uint32(mode)
+	if len(e) == 44 {
+		r.serial = binary.LittleEndian.Uint32(e[36:])
+	}
+}
+
+// judge compares what Rock Ridge says of a record with the record: a directory is one
+// in both, and names that share a serial number share their data, because readers take
+// them for one file.
+func (c *checker) judge(t *tree, path string, e entry, r rock) {
+	const directory = 0o040000
+	if r.mode != 0 && !r.data && (r.mode&0o170000 == directory) != (e.flags&2 != 0) {
+		c.wrong("rock-ridge", e.block, "/%s is a directory in one place and none in another", path)
+	}
+	if r.serial == 0 || e.flags&2 != 0 {
+		return
+	}
+	if other, ok := t.serials[r.serial]; ok && other != e.place {
+		c.wrong("rock-ridge", e.block, "/%s shares its serial number with a file that has other data: readers take them for one", path)
+	}
+	t.serials[r.serial] = e.place
 }
 
 func (c *checker) continuation(d *dir, of entry, ce []byte) []byte {
@@ -313,53 +397,59 @@ func (t *tree) places() []place {
 
 // pathTables demands that every table lists exactly the directories of its tree.
 func (c *checker) pathTables() {
-	done := map[int64]bool{}
+	type key struct {
+		block, size int64
+		big         bool
+	}
 	for _, t := range c.trees {
+		done := map[key]bool{}
 		for _, v := range t.volumes {
 			size, _ := pair(v.s[132:])
 			for i, bo := range []binary.ByteOrder{binary.LittleEndian, binary.LittleEndian, binary.BigEndian, binary.BigEndian} {
-				block := int64(bo.Uint32(v.s[140+4*i:]))
-				if block == 0 && i%2 == 1 || done[block] {
+				k := key{int64(bo.Uint32(v.s[140+4*i:])), size, i >= 2}
+				if k.block == 0 && i%2 == 1 || done[k] {
 					continue
 				}
-				done[block] = true
-				c.pathTable(t, v, block, size, bo)
+				done[k] = true
+				c.pathTable(t, k.block, size, bo)
 			}
 		}
 	}
 }
 
-func (c *checker) pathTable(t *tree, v volume, block, size int64, bo binary.ByteOrder) {
+func (c *checker) pathTable(t *tree, block, size int64, bo binary.ByteOrder) {
 	if !c.inVolume("path table", "a path table", block, size) {
 		return
 	}
 	data := c.read(block, size)
-	var listed []int64
-	var parents []int
 	byBlock := map[int64]*dir{}
 	for _, d := range t.dirs {
 		byBlock[d.block] = d
 	}
+	var listed []int64
+	var parents []int
 	for at := 0; at < len(data); {
 		n := int(data[at])
-		if n == 0 || at+8+n > len(data) {
+		if n == 0 || at+8+n > len(data) || data[at+1] != 0 {
 			c.wrong("path-table", block, "a path table is broken at byte %d", at)
 			return
 		}
 		extent, parent := int64(bo.Uint32(data[at+2:])), int(bo.Uint16(data[at+6:]))
 		d := byBlock[extent]
 		if d == nil || !bytes.Equal(d.id, data[at+8:at+8+n]) {
-			c.wrong("path-table", block, "a path table names a directory at block %d that is not there, or called otherwise", extent)
+			c.wrong("path-table", block, "a path table names a directory at block %d that is not there, or called otherwise, or twice", extent)
 			return
 		}
-		if parent < 1 || parent > len(listed)+1 || parent <= len(listed) && listed[parent-1] != d.parent.block {
+		delete(byBlock, extent)
+		listed = append(listed, extent)
+		if parent < 1 || parent > len(listed) || parent == len(listed) && parent > 1 || listed[parent-1] != d.parent.block {
 			c.wrong("path-table", block, "a path table gives /%s the wrong parent", d.path)
 			return
 		}
-		listed, parents = append(listed, extent), append(parents, parent)
+		parents = append(parents, parent)
 		at += 8 + n + n&1
 	}
-	if len(listed) != len(t.dirs) || !slices.IsSorted(parents) {
+	if len(byBlock) > 0 || !slices.IsSorted(parents) {
 		c.wrong("path-table", block, "a path table lists %d directories, the tree has %d", len(listed), len(t.dirs))
 	}
 }
