@@ -244,8 +244,18 @@ func (e *hostEvaluation) esxi() {
 	e.host.ESXi.normalise()
 }
 
-// normalise brings the NIC's MAC into the form in which ESXi wants it.
+// normalise brings the NIC's MAC and device names into the form in which ESXi has them.
 func (e *ESXi) normalise() {
+	disks := []*Disk{e.Disk}
+	for i := range e.Wipe {
+		disks = append(disks, &e.Wipe[i])
+	}
+	for _, d := range disks {
+		if d != nil && d.Name != nil && (strings.HasPrefix(*d.Name, "naa.") || strings.HasPrefix(*d.Name, "eui.")) {
+			name := strings.ToLower(*d.Name)
+			d.Name = &name
+		}
+	}
 	if e.NIC != nil && isMAC(*e.NIC) {
 		mac := strings.ToUpper(strings.ReplaceAll(*e.NIC, "-", ":"))
 		e.NIC = &mac

@@ -152,7 +152,7 @@ type ESXi struct {
 // Disk names the installation disk by exactly one of its first four fields.
 type Disk struct {
 	Model   *string `json:"model" doc:"Model as ESXi sees it, such as \"DELLBOSS VD\"."`
-	Serial  *string `json:"serial" doc:"Serial number of the drive."`
+	Serial  *string `json:"serial" doc:"Serial number of the drive. ESXi shows it for SATA and NVMe drives; name SAS drives and RAID volumes by wwn or model."`
 	WWN     *string `json:"wwn" doc:"World wide name of the drive, in hexadecimal."`
 	Name    *string `json:"name" doc:"ESXi device name: naa.… eui.… t10.… mpx.… vml.…"`
 	Confirm *bool   `json:"confirm" doc:"false: go on although the BMC cannot confirm that the disk exists. Default true."`

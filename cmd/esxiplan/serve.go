@@ -26,9 +26,9 @@ func (a *app) serveCommand() *cobra.Command {
 Only published images are served, by their whole path; there is no index, and the manifest is not served. It is
 also the only server that can serve store = "overlay", where a host costs a few KB instead of a whole image.
 
-What is read is noted in the directory, where every run on it finds it: so wait can say how much of the image a
-BMC read, or that it never did. Only the BMCs of the hosts whose images are there may read, and this machine
-itself; --allow names others, or "any".
+What is read is noted in the directory, where every run on it finds it: so wait can say how much of the image was
+read, and by whom, or that it never was. An image is for its host's BMC and for this machine itself; --allow adds
+addresses, networks such as 10.0.0.0/8, or "any": the machine that builds, where it is another one.
 
 With --listen-tls and without --certificate a certificate is made and kept in DIR/.esxiplan.`,
 		Example: "  esxiplan serve /srv/iso\n  esxiplan serve /srv/iso --listen 172.20.17.20:80 --listen-tls 172.20.17.20:443 --allow 10.172.18.191",
@@ -39,7 +39,7 @@ With --listen-tls and without --certificate a certificate is made and kept in DI
 	c.Flags().StringVar(&f.listenTLS, "listen-tls", "", "address and port for HTTPS, such as 0.0.0.0:8443")
 	c.Flags().StringVar(&f.certificate, "certificate", "", "certificate for HTTPS, PEM (default: one made here)")
 	c.Flags().StringVar(&f.key, "key", "", "key of that certificate, PEM")
-	c.Flags().StringArrayVar(&f.allow, "allow", nil, `address that may read, or "any" (default: the BMCs of the published images)`)
+	c.Flags().StringArrayVar(&f.allow, "allow", nil, `who may read beside an image's own BMC: an address, a network, a name, or "any"`)
 	return c
 }
 
@@ -52,6 +52,12 @@ func (a *app) serve(dir string, f serveFlags) error {
 	}
 	if (f.certificate == "") != (f.key == "") {
 		return fmt.Errorf("--certificate and --key go together")
+	}
+	if err := media.CheckAllowed(f.allow); err != nil {
+		return fmt.Errorf("--allow: %w", err)
+	}
+	if err := media.CheckReadable(dir); err != nil {
+		return err
 	}
 	sockets, err := media.Listen(f.listen, f.listenTLS, f.certificate, f.key, filepath.Join(dir, ".esxiplan"))
 	if err != nil {
@@ -76,11 +82,15 @@ func (a *app) serve(dir string, f serveFlags) error {
 	return err
 }
 
-// logServed writes a line per client and second, or per refused request.
+// logServed writes a line per client and second, or per refused request, whose path is
+// anybody's text.
 func (a *app) logServed(s media.Served) {
-	text := fmt.Sprintf("%s read %d bytes of %s in %d requests", s.Client, s.Bytes, s.Path, s.Requests)
-	if s.Refused != "" {
-		text = strings.TrimSpace(fmt.Sprintf("%s %s: %s", s.Client, s.Path, s.Refused))
+	switch {
+	case s.Refused == "":
+		fmt.Fprintf(a.streams.Err, "%s read %d bytes of %s in %d requests\n", s.Client, s.Bytes, s.Path, s.Requests)
+	case s.Client == "":
+		fmt.Fprintf(a.streams.Err, "%s\n", s.Refused)
+	default:
+		fmt.Fprintf(a.streams.Err, "%s %q: %s\n", s.Client, s.Path, s.Refused)
 	}
-	fmt.Fprintln(a.streams.Err, strings.TrimPrefix(text, ": "))
 }

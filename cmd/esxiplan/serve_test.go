@@ -63,7 +63,7 @@ func TestServe(t *testing.T) {
 	if err := c.Wait(); err != nil {
 		t.Errorf("told to end: %v", err)
 	}
-	for _, want := range []string{"127.0.0.1 read ", " of " + token + "/h.iso in ", "/.esxiplan/h.json: there is no such image"} {
+	for _, want := range []string{"127.0.0.1 read ", " of " + token + "/h.iso in ", "\"/.esxiplan/h.json\": there is no such image"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("it did not say %q but\n%s", want, said)
 		}

@@ -63,7 +63,7 @@ func (w *world) openStore() error {
 	if m == nil {
 		return nil
 	}
-	o := media.Options{Now: w.clock.Now, Dial: media.DialFunc(w.dialer()), Dir: w.plan.Dir, Cache: w.state}
+	o := media.Options{Plan: w.plan.Name, Now: w.clock.Now, Dial: media.DialFunc(w.dialer()), Dir: w.plan.Dir, Cache: w.state}
 	if w.sim != nil {
 		o.StandIns = w.sim.StandIns
 	}

@@ -28,7 +28,7 @@ func Certificate(certFile, keyFile, folder string) (tls.Certificate, error) {
 		return c, nil
 	}
 	path := filepath.Join(folder, "media-certificate.pem")
-	if c, err := tls.LoadX509KeyPair(path, path); err == nil && time.Until(c.Leaf.NotAfter) > 24*time.Hour && covers(c.Leaf) {
+	if c, err := tls.LoadX509KeyPair(path, path); folder != "" && err == nil && time.Until(c.Leaf.NotAfter) > 24*time.Hour && covers(c.Leaf) {
 		return c, nil
 	}
 	data, err := selfSigned(time.Now())

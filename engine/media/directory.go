@@ -21,11 +21,11 @@ func NewDirectory(dir, baseURL string, overlays bool, o Options) (*Library, erro
 	if err := checkBaseURL(baseURL); err != nil {
 		return nil, err
 	}
-	m := manifestIn(dir)
+	m := manifest{manifestFolder(dir), o.Plan}
 	return newLibrary(&directoryShelf{dir, strings.TrimSuffix(baseURL, "/"), overlays, m}, m, o), nil
 }
 
-func manifestIn(dir string) manifest { return manifest{filepath.Join(dir, ".esxiplan")} }
+func manifestFolder(dir string) string { return filepath.Join(dir, ".esxiplan") }
 
 // directoryShelf keeps images in a folder.
 type directoryShelf struct {
@@ -49,9 +49,15 @@ func (d *directoryShelf) path(e entry) string {
 // overlayOf is the file with a host's overlay, beside where its image would be.
 func overlayOf(image string) string { return strings.TrimSuffix(image, ".iso") + ".overlay" }
 
+// holds reports whether the image is there. An overlay is nothing without the file over
+// which it was laid.
 func (d *directoryShelf) holds(e entry) bool {
+	if d.overlays {
+		s, err := readStored(d.path(e))
+		return err == nil && s.Base == e.Base && s.SHA256 == e.SHA256
+	}
 	info, err := os.Stat(d.path(e))
-	return err == nil && (d.overlays || info.Size() == e.Size)
+	return err == nil && info.Size() == e.Size
 }
 
 // put writes the image, or its overlay. Folders can be passed through but not
@@ -61,16 +67,43 @@ func (d *directoryShelf) put(e entry, image *iso.Image, source *Installer) error
 	if err := os.MkdirAll(filepath.Dir(path), 0o711); err != nil {
 		return err
 	}
-	var err error
-	if d.overlays {
+	err := os.Chmod(filepath.Dir(path), 0o711) // whatever the umask
+	switch {
+	case err != nil:
+	case d.overlays:
 		err = writeJSON(path, storedOf(e, image))
-	} else {
-		err = writeAtomic(path, 0o644, func(f *os.File) error { return image.Materialise(f, source.file) })
+	default:
+		err = writeAtomic(path, 0o644, func(f *os.File) error { return materialise(f, image, source) })
 	}
 	if err != nil {
 		os.Remove(filepath.Dir(path))
+		return err
 	}
-	return err
+	return d.removeOther(e)
+}
+
+// materialise writes a whole image, and makes sure that its source stayed the same.
+func materialise(f *os.File, image *iso.Image, source *Installer) error {
+	if err := image.Materialise(f, source.file); err != nil {
+		return err
+	}
+	if source.Changed() {
+		return fmt.Errorf("%w: start again", iso.ErrChanged)
+	}
+	return nil
+}
+
+// removeOther takes away the other form of an image: the plan may have said otherwise.
+func (d *directoryShelf) removeOther(e entry) error {
+	image := filepath.Join(d.dir, filepath.FromSlash(e.file()))
+	other := overlayOf(image)
+	if d.overlays {
+		other = image
+	}
+	if err := os.Remove(other); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // remove takes away both forms: the plan may have said otherwise before.
@@ -138,16 +171,23 @@ func storedOf(e entry, image *iso.Image) stored {
 	return s
 }
 
+func readStored(path string) (s stored, err error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return s, err
+	}
+	if err := json.Unmarshal(b, &s); err != nil || s.Schema != manifestSchema {
+		return s, fmt.Errorf("%s is no overlay of this esxiplan", path)
+	}
+	return s, nil
+}
+
 // restore lays a stored overlay over its base, which must be the file that it
 // was made from.
 func restore(path string, open func(base) (*Installer, error)) (*iso.Image, *Installer, error) {
-	b, err := os.ReadFile(path)
+	s, err := readStored(path)
 	if err != nil {
 		return nil, nil, err
-	}
-	var s stored
-	if err := json.Unmarshal(b, &s); err != nil || s.Schema != manifestSchema {
-		return nil, nil, fmt.Errorf("%s is no overlay of this esxiplan", path)
 	}
 	i, err := open(s.Base)
 	if err != nil {

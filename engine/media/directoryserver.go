@@ -3,10 +3,12 @@ package media
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -16,19 +18,21 @@ import (
 
 // DirectoryServer serves what a [NewDirectory] store published, so that no other web
 // server is needed: images only, by their whole path, whatever prefix stands before it;
-// no index, no manifest. It notes what was read of each image in the manifest, where
-// every run finds it.
+// no index, no manifest. An image is for its host's BMC, this machine, and whom the
+// allow-list adds. What was read of each is noted in the manifest, where every run finds it.
 type DirectoryServer struct {
 	dir      string
 	manifest manifest
+	allowed  []string // beside a host's own BMC
 	allow    allowList
 	log      func(Served)
-	sources  *sources
 
-	mu    sync.Mutex
-	items map[string]*item // by path below dir
-	quit  chan struct{}
-	ended sync.WaitGroup
+	mu     sync.Mutex
+	items  map[string]*item      // by path below dir
+	bases  map[string]*Installer // by path
+	silent bool                  // what was read could not be noted, and that was told
+	quit   chan struct{}
+	ended  sync.WaitGroup
 
 	*endpoints
 }
@@ -44,7 +48,9 @@ type Served struct {
 // item is a served image with what it was made from.
 type item struct {
 	content
-	host  string
+	host  string // "" as long as no entry of the manifest is known
+	bmc   string
+	notes manifest // of the host's plan
 	token string
 	stamp time.Time // of the overlay's file
 	path  string    // below the folder
@@ -55,7 +61,7 @@ type item struct {
 type DirectoryServerOptions struct {
 	Sockets
 	Dir   string
-	Allow []string // addresses that may read; empty: the BMCs of the hosts whose images are there
+	Allow []string // who may read beside a host's own BMC; see [CheckAllowed]
 	Log   func(Served)
 }
 
@@ -64,21 +70,24 @@ const flushEvery = time.Second
 
 // ServeDirectory starts serving.
 func ServeDirectory(o DirectoryServerOptions) *DirectoryServer {
-	s := &DirectoryServer{dir: o.Dir, manifest: manifestIn(o.Dir), log: o.Log, items: map[string]*item{}, quit: make(chan struct{}),
-		sources: &sources{open: map[string]*sourceEntry{}}}
-	s.allow.names = func() []string {
-		if len(o.Allow) > 0 {
-			return o.Allow
-		}
-		var bmcs []string
-		for _, e := range s.manifest.all() {
-			bmcs = append(bmcs, e.BMC)
-		}
-		return bmcs
+	s := &DirectoryServer{dir: o.Dir, manifest: manifest{dir: manifestFolder(o.Dir)}, allowed: o.Allow, log: o.Log,
+		items: map[string]*item{}, bases: map[string]*Installer{}, quit: make(chan struct{})}
+	if err := s.manifest.pulse(); err != nil {
+		s.complain(err)
 	}
 	s.ended.Go(s.flushAlways)
 	s.endpoints = o.start(s, troubles{o.Log})
 	return s
+}
+
+// CheckReadable reports why what was published in a folder could not be served by
+// this user: manifest and overlays are for the user who publishes.
+func CheckReadable(dir string) error {
+	_, err := manifest{dir: manifestFolder(dir)}.all()
+	if err != nil {
+		return fmt.Errorf("%w; run as the user who publishes", err)
+	}
+	return nil
 }
 
 // troubles are connections that came to nothing, as log entries.
@@ -99,29 +108,37 @@ func (s *DirectoryServer) Close(ctx context.Context) {
 	s.endpoints.Close(ctx)
 	close(s.quit)
 	s.ended.Wait()
-	s.sources.close()
+	for _, i := range s.bases {
+		i.Close()
+	}
 }
 
 func (s *DirectoryServer) flushAlways() {
 	tick := time.NewTicker(flushEvery)
 	defer tick.Stop()
-	for {
+	for pulsed := time.Now(); ; {
 		select {
 		case <-tick.C:
-			s.flush()
 		case <-s.quit:
 			s.flush()
 			return
 		}
+		s.flush()
+		if time.Since(pulsed) >= pulseEvery {
+			pulsed = time.Now()
+			if err := s.manifest.pulse(); err != nil {
+				s.complain(err)
+			}
+		}
 	}
 }
 
-// flush writes down and logs the counts that changed. A folder that cannot be written
-// to is served all the same; then no other process learns what was read.
+// flush writes down and logs the counts that changed.
 func (s *DirectoryServer) flush() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, i := range s.items {
+	items := slices.Collect(maps.Values(s.items))
+	s.mu.Unlock()
+	for _, i := range items {
 		reads, changed := i.count.take()
 		if !changed {
 			continue
@@ -130,9 +147,29 @@ func (s *DirectoryServer) flush() {
 			s.tell(Served{Client: reads.By, Path: i.path, Requests: n, Bytes: reads.Bytes - i.told.Bytes})
 		}
 		i.told = reads
-		if e, ok := s.manifest.read(i.host); ok && e.Token == i.token {
-			s.manifest.note(i.host, noted{i.token, reads})
+		if host, notes := s.hostOf(i); host != "" {
+			if err := notes.note(host, noted{i.token, reads}); err != nil {
+				i.count.mark() // once more
+				s.complain(err)
+			}
 		}
+	}
+}
+
+func (s *DirectoryServer) hostOf(i *item) (string, manifest) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return i.host, i.notes
+}
+
+// complain tells once that nobody learns what is read.
+func (s *DirectoryServer) complain(err error) {
+	s.mu.Lock()
+	told := s.silent
+	s.silent = true
+	s.mu.Unlock()
+	if !told {
+		s.tell(Served{Refused: fmt.Sprintf("what is read cannot be noted, so runs will not know it: %v", err)})
 	}
 }
 
@@ -142,15 +179,10 @@ func (s *DirectoryServer) tell(e Served) {
 	}
 }
 
-var publishedPath = regexp.MustCompile(`^(?:/[A-Za-z0-9._-]+)*?/([0-9a-f]{32})/([A-Za-z0-9._-]+)\.iso$`)
+var publishedPath = regexp.MustCompile(`^(?:.*)/([0-9a-f]{32})/([A-Za-z0-9._-]+)\.iso$`)
 
 // ServeHTTP serves one image.
 func (s *DirectoryServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !s.allow.allows(r) {
-		s.tell(Served{Client: clientOf(r), Path: r.URL.Path, Refused: "the client is no BMC of a published image; --allow adds addresses"})
-		http.Error(w, "not allowed", http.StatusForbidden)
-		return
-	}
 	err := fmt.Errorf("there is no such image")
 	var i *item
 	if m := publishedPath.FindStringSubmatch(r.URL.Path); m != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
@@ -159,6 +191,11 @@ func (s *DirectoryServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		s.tell(Served{Client: clientOf(r), Path: r.URL.Path, Refused: err.Error()})
 		http.NotFound(w, r)
+		return
+	}
+	if names := append([]string{i.bmc}, s.allowed...); !s.allow.allows(r, names) {
+		s.tell(Served{Client: clientOf(r), Path: r.URL.Path, Refused: "the client is not the BMC of this host (" + i.bmc + "); --allow adds others"})
+		http.Error(w, "not allowed", http.StatusForbidden)
 		return
 	}
 	if r.UserAgent() == userAgent { // a build fetches its image back: so it comes through this server
@@ -173,29 +210,43 @@ func (s *DirectoryServer) item(token, name string) (*item, error) {
 	overlay := overlayOf(file)
 	info, err := os.Stat(overlay)
 	if err != nil {
-		if info, err = os.Stat(file); err != nil {
-			return nil, fmt.Errorf("there is no such image")
-		}
 		overlay = ""
+		info, err = os.Stat(file)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if i, ok := s.items[file]; ok && i.stamp.Equal(info.ModTime()) && (overlay == "") == (i.image == nil) {
-		return i, nil
+	i, ok := s.items[file]
+	if err != nil {
+		delete(s.items, file)
+		return nil, fmt.Errorf("there is no such image")
 	}
-	i := &item{token: token, path: token + "/" + name + ".iso", stamp: info.ModTime(), content: content{file: file, digest: token, modified: info.ModTime(), count: &counter{}}}
-	if e, ok := readEntry(filepath.Join(s.manifest.dir, name+".json")); ok && e.Token == token {
-		i.host, i.digest = e.Host, e.SHA256
-		i.count.reads, _ = s.manifest.reads(e)
-		i.told = i.count.reads
-	}
-	if overlay != "" {
-		if err := s.restore(i, overlay); err != nil {
-			return nil, err
+	if !ok || !i.stamp.Equal(info.ModTime()) || (overlay == "") != (i.image == nil) {
+		i = &item{token: token, path: token + "/" + name + ".iso", stamp: info.ModTime(), content: content{file: file, digest: token, modified: info.ModTime(), count: &counter{}}}
+		if overlay != "" {
+			if err := s.restore(i, overlay); err != nil {
+				return nil, err
+			}
 		}
+		s.items[file] = i
 	}
-	s.items[file] = i
+	if i.host == "" {
+		s.introduce(i, name)
+	}
 	return i, nil
+}
+
+// introduce looks up whose image it is: an image may be asked for before its build
+// has written the manifest.
+func (s *DirectoryServer) introduce(i *item, name string) {
+	e, notes, ok := s.manifest.byToken(i.token, name)
+	if !ok {
+		return
+	}
+	i.host, i.bmc, i.notes, i.digest = e.Host, e.BMC, notes, e.SHA256
+	if reads, known := notes.reads(e); known {
+		i.count.resume(reads)
+		i.told = reads
+	}
 }
 
 func (s *DirectoryServer) restore(i *item, overlay string) error {
@@ -207,22 +258,24 @@ func (s *DirectoryServer) restore(i *item, overlay string) error {
 	return nil
 }
 
-// base opens the image over which an overlay was laid, once for all.
+// base opens the image over which an overlay was laid, once for all. One that was
+// replaced meanwhile is closed: whoever still reads it is told.
 func (s *DirectoryServer) base(b base) (*Installer, error) {
-	s.sources.mu.Lock()
-	defer s.sources.mu.Unlock()
-	key := b.Path + b.SHA256
-	if e, ok := s.sources.open[key]; ok && !e.installer.Changed() {
-		return e.installer, nil
+	if i, ok := s.bases[b.Path]; ok {
+		if !i.Changed() && b.is(i.stat) {
+			return i, nil
+		}
+		i.Close()
+		delete(s.bases, b.Path)
 	}
 	i, err := OpenInstaller(b.Path, iso.Identity(b.SHA256))
 	if err != nil {
 		return nil, err
 	}
-	if i.stat.Size() != b.Size || !i.stat.ModTime().Equal(b.Modified) {
+	if !b.is(i.stat) {
 		i.Close()
-		return nil, fmt.Errorf("%s is no longer the image from which this one was made: run build_iso again", b.Path)
+		return nil, fmt.Errorf("%s is no longer the file over which this image was laid: run build_iso again", b.Path)
 	}
-	s.sources.open[key] = &sourceEntry{installer: i}
+	s.bases[b.Path] = i
 	return i, nil
 }

@@ -24,12 +24,14 @@ const userAgent = "esxiplan"
 // fetcher reads images through their URL.
 type fetcher struct{ client *http.Client }
 
+var errRedirect = errors.New("the server redirects, which BMCs do not follow")
+
 // newFetcher does not check the certificate of a web server: nothing secret is sent,
 // what comes is compared byte by byte, and BMCs do not check it either.
 func newFetcher(dial DialFunc) *fetcher {
 	t := &http.Transport{DialContext: dial, DisableCompression: true, MaxIdleConnsPerHost: 2, IdleConnTimeout: 10 * time.Second, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	return &fetcher{&http.Client{Transport: t, Timeout: 20 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error {
-		return errors.New("the server redirects, which BMCs do not follow")
+		return errRedirect
 	}}}
 }
 
@@ -92,6 +94,9 @@ func (f *fetcher) do(ctx context.Context, method, url, ranges string) (fetched, 
 		var inner *neturl.Error // repeats method and address
 		if errors.As(err, &inner) {
 			err = inner.Err
+		}
+		if errors.Is(err, errRedirect) {
+			return fetched{}, &ErrFetch{url, err.Error(), true}
 		}
 		return fetched{}, &ErrFetch{url, err.Error() + "; is the web server there? esxiplan serve is one", false}
 	}

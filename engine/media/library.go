@@ -44,6 +44,7 @@ type shelf interface {
 
 // Options are what all kinds of stores take.
 type Options struct {
+	Plan  string           // whose images these are
 	Now   func() time.Time // the clock of the run; nil: the real one
 	Dial  DialFunc         // how Fetch reaches web servers; nil: as usual
 	Dir   string           // where relative paths of sources start
@@ -58,7 +59,7 @@ func newLibrary(s shelf, m manifest, o Options) *Library {
 		o.Now = time.Now
 	}
 	return &Library{shelf: s, manifest: m, now: o.Now, client: newFetcher(o.Dial), byURL: map[string]*iso.Image{},
-		sources: &sources{dir: o.Dir, standIns: o.StandIns, cache: o.Cache, now: o.Now, open: map[string]*sourceEntry{}}}
+		sources: &sources{dir: o.Dir, standIns: o.StandIns, cache: o.Cache, open: map[string]*sourceEntry{}}}
 }
 
 func checkBaseURL(text string) error {
@@ -98,7 +99,7 @@ func newToken() string {
 // inputs digests all that goes into an image; the password only together with
 // the salt, through its slow hash.
 func (r Request) inputs(sourceDigest, url string) string {
-	b, _ := json.Marshal([]any{2, r.Plan, r.Host, sourceDigest, r.Script, r.Own, r.Options, url})
+	b, _ := json.Marshal([]any{2, r.Plan, r.Host, r.BMC, sourceDigest, r.Source.Version, r.Source.Build, r.Script, r.Own, r.Options, url})
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
 }
@@ -112,15 +113,12 @@ func (r Request) Preview(version string) (script string, warnings []string, err 
 // script renders the kickstart and judges it: one with mistakes is refused.
 func (r Request) script(version, hash string) (text []byte, warnings []string, err error) {
 	r.Script.RootHash = hash
-	if r.Own == "" {
-		text, err = r.Script.Render()
-	} else if text = []byte(r.Own); !kickstart.HasRootPassword(r.Own) {
-		text = []byte(kickstart.WithRootPassword(r.Own, hash))
+	if text = []byte(r.Own); r.Own == "" {
+		if text, err = r.Script.Render(); err != nil {
+			return nil, nil, err
+		}
 	}
-	if err != nil {
-		return nil, nil, err
-	}
-	found := kickstart.Lint(text, kickstart.Conditions{Version: version, SecureBoot: r.SecureBoot})
+	found := kickstart.Lint(text, kickstart.Conditions{Version: version, SecureBoot: r.SecureBoot, RootPassword: r.Own != ""})
 	if mistakes := kickstart.Errors(found); len(mistakes) > 0 {
 		return nil, nil, &ErrKickstart{mistakes}
 	}
@@ -128,6 +126,9 @@ func (r Request) script(version, hash string) (text []byte, warnings []string, e
 		if r.Own != "" || f.Rule == "firstboot-secure-boot" {
 			warnings = append(warnings, fmt.Sprintf("kickstart line %d: %s [%s]. %s %s", f.Line, f.Text, f.Rule, f.Reason, f.Remedy))
 		}
+	}
+	if r.Own != "" && !kickstart.HasRootPassword(r.Own) {
+		text = []byte(kickstart.WithRootPassword(r.Own, hash))
 	}
 	return text, warnings, nil
 }
@@ -201,7 +202,9 @@ func (l *Library) same(r Request) (old entry, b built, ok bool, err error) {
 	if err != nil || b.Inputs != old.Inputs || b.SHA256 != old.SHA256 {
 		return old, b, false, err
 	}
+	now := b.Base // of the same content, perhaps elsewhere
 	b.entry = old
+	b.Base = now
 	return old, b, true, nil
 }
 
@@ -310,8 +313,12 @@ func (l *Library) Fetch(ctx context.Context, url string) error {
 // entries in the manifest, and what interrupted builds left behind. It says what; a
 // trial only says.
 func (l *Library) Prune(plan string, keep func(host string) bool, trial bool) (gone []string, err error) {
+	entries, err := l.manifest.all()
+	if err != nil {
+		return nil, fmt.Errorf("nothing was taken away: %w", err)
+	}
 	known := map[string]bool{}
-	for _, e := range l.manifest.all() {
+	for _, e := range entries {
 		if e.Plan != plan || keep(e.Host) {
 			known[e.Token] = true
 			continue
@@ -329,12 +336,18 @@ func (l *Library) Prune(plan string, keep func(host string) bool, trial bool) (g
 	return append(gone, left...), err
 }
 
-// fileName makes a host's name fit for a path and an URL: BMCs reject ? & = and more.
-func fileName(host string) string {
-	return strings.Map(func(r rune) rune {
+// fileName makes a name fit for a path and an URL: BMCs reject ? & = and more. Two
+// names never become one.
+func fileName(name string) string {
+	fit := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '-' || r == '_' {
 			return r
 		}
 		return '_'
-	}, host)
+	}, name)
+	if fit != name {
+		sum := sha256.Sum256([]byte(name))
+		fit += "-" + hex.EncodeToString(sum[:4])
+	}
+	return fit
 }

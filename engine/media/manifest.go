@@ -3,6 +3,7 @@ package media
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -34,9 +35,11 @@ type entry struct {
 	Base            base      `json:"base"`
 }
 
-// base is the image over which a host's own was laid.
+// base is the image over which a host's own was laid: the file, as it was.
 type base struct {
 	Path     string    `json:"path"`
+	Device   uint64    `json:"device"`
+	Inode    uint64    `json:"inode"`
 	Size     int64     `json:"size"`
 	Modified time.Time `json:"modified"`
 	SHA256   string    `json:"sha256"`
@@ -47,7 +50,15 @@ func baseOf(i *Installer, digest string) base {
 	if err != nil {
 		path = i.path
 	}
-	return base{path, i.stat.Size(), i.stat.ModTime().UTC(), digest}
+	b := base{Path: path, Size: i.stat.Size(), Modified: i.stat.ModTime().UTC(), SHA256: digest}
+	b.Device, b.Inode = identityOf(i.stat)
+	return b
+}
+
+// is reports whether an opened file is the base.
+func (b base) is(info os.FileInfo) bool {
+	device, inode := identityOf(info)
+	return device == b.Device && inode == b.Inode && info.Size() == b.Size && info.ModTime().Equal(b.Modified)
 }
 
 func (e entry) published() Published {
@@ -57,10 +68,12 @@ func (e entry) published() Published {
 // file is the place of the image below the shelf's root.
 func (e entry) file() string { return e.Token + "/" + fileName(e.Host) + ".iso" }
 
-// manifest is a folder with a file per host.
-type manifest struct{ dir string }
+// manifest is a folder with a file per host of a plan.
+type manifest struct{ dir, plan string }
 
-func (m manifest) path(host string) string { return filepath.Join(m.dir, fileName(host)+".json") }
+func (m manifest) path(host string) string {
+	return filepath.Join(m.dir, fileName(host)+"@"+fileName(m.plan)+".json")
+}
 
 func (m manifest) read(host string) (entry, bool) {
 	e, ok := readEntry(m.path(host))
@@ -76,18 +89,36 @@ func readEntry(path string) (entry, bool) {
 	return e, true
 }
 
-// all lists the entries that can be read.
-func (m manifest) all() (out []entry) {
-	files, _ := os.ReadDir(m.dir)
+// all lists the entries of all plans. One that cannot be understood is an error, for
+// what it names may be in use.
+func (m manifest) all() (out []entry, err error) {
+	files, err := os.ReadDir(m.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	for _, f := range files {
 		if !strings.HasSuffix(f.Name(), ".json") {
 			continue
 		}
-		if e, ok := readEntry(filepath.Join(m.dir, f.Name())); ok {
-			out = append(out, e)
+		e, ok := readEntry(filepath.Join(m.dir, f.Name()))
+		if !ok {
+			err = fmt.Errorf("%s cannot be read, or is of another version of esxiplan", filepath.Join(m.dir, f.Name()))
+			continue
+		}
+		out = append(out, e)
+	}
+	return out, err
+}
+
+// byToken finds whose image a path names, whatever the plan.
+func (m manifest) byToken(token, name string) (entry, manifest, bool) {
+	files, _ := filepath.Glob(filepath.Join(m.dir, name+"@*.json"))
+	for _, f := range files {
+		if e, ok := readEntry(f); ok && e.Token == token {
+			return e, manifest{m.dir, e.Plan}, true
 		}
 	}
-	return out
+	return entry{}, m, false
 }
 
 func (m manifest) write(e entry) error {
@@ -110,7 +141,7 @@ func (m manifest) forget(e entry) error {
 // readsPath is where a server that runs on its own notes what was read of a
 // host's image.
 func (m manifest) readsPath(host string) string {
-	return filepath.Join(m.dir, "reads", fileName(host)+".json")
+	return filepath.Join(m.dir, "reads", filepath.Base(m.path(host)))
 }
 
 // noted is what was read of the image with one token.
@@ -122,10 +153,36 @@ type noted struct {
 func (m manifest) reads(e entry) (Reads, bool) {
 	var n noted
 	b, err := os.ReadFile(m.readsPath(e.Host))
-	if err != nil || json.Unmarshal(b, &n) != nil || n.Token != e.Token {
+	if err != nil || json.Unmarshal(b, &n) != nil || n.Token != e.Token || !m.served() {
 		return Reads{}, false
 	}
 	return n.Reads, true
+}
+
+// A server that runs on its own shows every few seconds that it is there. When it does
+// not, nobody knows what is read.
+const (
+	pulseEvery = 5 * time.Second
+	pulseHolds = time.Minute
+)
+
+func (m manifest) pulsePath() string { return filepath.Join(m.dir, "reads", ".served") }
+
+func (m manifest) pulse() error {
+	if err := os.MkdirAll(filepath.Dir(m.pulsePath()), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(m.pulsePath(), []byte(time.Now().UTC().Format(time.RFC3339)+"\n"), 0o600)
+}
+
+// served reports whether a server of ours was there within the last minute.
+func (m manifest) served() bool {
+	b, err := os.ReadFile(m.pulsePath())
+	if err != nil {
+		return false
+	}
+	at, err := time.Parse(time.RFC3339, strings.TrimSpace(string(b)))
+	return err == nil && time.Since(at).Abs() < pulseHolds
 }
 
 func (m manifest) note(host string, n noted) error {
@@ -165,5 +222,21 @@ func writeAtomic(path string, mode fs.FileMode, write func(*os.File) error) (err
 	if err = f.Close(); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	if err = os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// syncFolder makes names durable, where folders can be synced at all.
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil // a folder that can be written to but not listed
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, fs.ErrInvalid) {
+		return err
+	}
+	return nil
 }

@@ -43,6 +43,17 @@ func (c *counter) mark() {
 	c.dirty = true
 }
 
+// resume goes on from what was noted before, by an earlier server.
+func (c *counter) resume(earlier Reads) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reads.Bytes += earlier.Bytes
+	c.reads.Count += earlier.Count
+	if c.reads.By == "" {
+		c.reads.By, c.reads.Last = earlier.By, earlier.Last
+	}
+}
+
 // take returns the count, and whether it changed since it was taken last.
 func (c *counter) take() (r Reads, changed bool) {
 	c.mu.Lock()
@@ -129,10 +140,16 @@ type bodyWriter struct {
 	http.ResponseWriter
 	host  string
 	count *counter // nil: not counted
+	wrong bool     // the answer is an error, whose text is no byte of the image
+}
+
+func (w *bodyWriter) WriteHeader(status int) {
+	w.wrong = status >= 300
+	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *bodyWriter) counted(n int64, err error) (int64, error) {
-	if w.count != nil && n > 0 {
+	if w.count != nil && n > 0 && !w.wrong {
 		w.count.add(n, 0, w.host)
 	}
 	return n, err

@@ -45,9 +45,8 @@ func NewServer(o ServerOptions) (*Server, error) {
 	if len(names) == 0 {
 		names = []string{Anybody}
 	}
-	shelf := &serverShelf{url0: strings.TrimSuffix(o.URL, "/"), sockets: o.Sockets, probe: o.Probe,
-		allow: allowList{names: func() []string { return names }}, images: map[string]content{}, count: map[string]*counter{}}
-	return &Server{newLibrary(shelf, manifest{o.State}, o.Options), o.start(shelf, io.Discard)}, nil
+	shelf := &serverShelf{url0: strings.TrimSuffix(o.URL, "/"), sockets: o.Sockets, probe: o.Probe, allowed: names, images: map[string]content{}, count: map[string]*counter{}}
+	return &Server{newLibrary(shelf, manifest{o.State, o.Plan}, o.Options), o.start(shelf, io.Discard)}, nil
 }
 
 // Close ends the server: reads under way get a moment to finish.
@@ -139,9 +138,11 @@ func (s Sockets) start(handler http.Handler, trouble io.Writer) *endpoints {
 // returns when all is closed.
 func (e *endpoints) Close(ctx context.Context) {
 	for _, s := range e.servers {
-		if s.Shutdown(ctx) != nil {
-			s.Close()
-		}
+		e.done.Go(func() {
+			if s.Shutdown(ctx) != nil {
+				s.Close()
+			}
+		})
 	}
 	e.done.Wait()
 }
@@ -152,6 +153,7 @@ type serverShelf struct {
 	sockets Sockets
 	probe   DialFunc
 	allow   allowList
+	allowed []string
 
 	mu     sync.RWMutex
 	images map[string]content  // by path
@@ -245,7 +247,7 @@ func (s *serverShelf) reads(e entry) (Reads, bool) {
 
 // ServeHTTP serves one image; there is no index and no other path.
 func (s *serverShelf) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !s.allow.allows(r) {
+	if !s.allow.allows(r, s.allowed) {
 		http.Error(w, "not allowed", http.StatusForbidden)
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,7 +21,6 @@ type sources struct {
 	dir      string            // where relative paths start
 	standIns map[string]string // images to use in the place of others
 	cache    string            // folder for checksums, "" without
-	now      func() time.Time
 
 	mu   sync.Mutex
 	open map[string]*sourceEntry // by path
@@ -116,6 +116,9 @@ func (s *sources) digest(f *os.File, path string) (string, error) {
 	h := sha256.New()
 	if _, err := io.Copy(h, io.NewSectionReader(f, 0, info.Size())); err != nil {
 		return "", err
+	}
+	if after, err := f.Stat(); err != nil || !sameFile(after, info) {
+		return "", errors.Join(err, fmt.Errorf("%w: it is still being written; start again when it is whole", iso.ErrChanged))
 	}
 	now.SHA256 = hex.EncodeToString(h.Sum(nil))
 	s.keep(file, now)

@@ -182,7 +182,7 @@ func (g *guarded) checkReset(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	use.Before.MediaRead, _ = h.MediaRead()
+	use.Before.MediaRead, _, _ = h.MediaRead()
 	if err := use.Refuse(h); err != nil {
 		return err
 	}

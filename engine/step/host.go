@@ -183,18 +183,21 @@ type progress struct {
 	what        string
 }
 
-// MediaRead tells how much of the host's image was read, as progress, too; known is
-// false where no server of ours serves it.
-func (h *Host) MediaRead() (bytes int64, known bool) {
+// MediaRead tells how much of the host's image was read, as progress, too, and who
+// read last: "the BMC", or an address. known is false where no server of ours serves it.
+func (h *Host) MediaRead() (bytes int64, by string, known bool) {
 	if h.Media == nil {
-		return 0, false
+		return 0, "", false
 	}
 	reads, known := h.Media.Reads(h.Name)
 	if known && reads.Bytes > 0 {
 		latest, _ := h.Media.Latest(h.Name)
 		h.Progress(reads.Bytes, latest.Size, "bytes of the image read")
 	}
-	return reads.Bytes, known
+	if by = reads.By; by == media.HostOnly(h.Declared.BMC.Address) {
+		by = "the BMC"
+	}
+	return reads.Bytes, by, known
 }
 
 // Warn tells of something that is no failure.

@@ -123,6 +123,14 @@ func (d *disc) bootable() error {
 // Joliet, names without regard to case, version and trailing dot cut, little-endian
 // numbers, one extent.
 func (d *disc) file(path string) ([]byte, error) {
+	record, err := d.lookup(path)
+	if err != nil {
+		return nil, err
+	}
+	return d.extent(record)
+}
+
+func (d *disc) lookup(path string) ([]byte, error) {
 	s, err := d.sector(16)
 	if err != nil {
 		return nil, err
@@ -132,12 +140,24 @@ func (d *disc) file(path string) ([]byte, error) {
 	}
 	record := s[156:190]
 	for part := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
-		record, err = d.find(record, part)
-		if err != nil {
+		if record, err = d.find(record, part); err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 	}
-	return d.extent(record)
+	return record, nil
+}
+
+// present reads the beginning and the end of a file: modules have hundreds of MB.
+func (d *disc) present(path string) error {
+	record, err := d.lookup(path)
+	if err != nil {
+		return err
+	}
+	at, size := int64(binary.LittleEndian.Uint32(record[2:]))*sector, int64(binary.LittleEndian.Uint32(record[10:]))
+	if _, err = d.read(at, min(size, sector)); err == nil && size > sector {
+		_, err = d.read(at+size-sector, sector)
+	}
+	return err
 }
 
 func (d *disc) extent(record []byte) ([]byte, error) {

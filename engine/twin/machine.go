@@ -367,7 +367,7 @@ func (m *Machine) readDisc(image string) (*system, error) {
 		return nil, err
 	}
 	for _, name := range modules {
-		if _, err := d.file(name); err != nil {
+		if err := d.present(name); err != nil {
 			return nil, fmt.Errorf("loader: %w", err)
 		}
 	}

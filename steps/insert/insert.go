@@ -31,7 +31,7 @@ type Arguments struct {
 type Result struct {
 	Slot     string `json:"slot" doc:"Id of the slot that holds the image."`
 	Inserted bool   `json:"inserted" doc:"Whether it was newly inserted."`
-	Read     *int64 `json:"read" doc:"How many bytes of the image were read by now, a proof that the BMC reaches it; null where no server of ours serves it."`
+	Read     *int64 `json:"read" doc:"How many bytes of the image were read since, which shows that the BMC reaches it; null where no server of ours serves it. Some BMCs read nothing before the machine boots."`
 }
 
 // Type is the step type.
@@ -50,7 +50,7 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 		return Result{}, err
 	}
 	if s, ok := mounted(h, slots, c.Image); ok {
-		return Result{Slot: s.ID, Read: read(h)}, nil
+		return Result{Slot: s.ID, Read: readSince(h, 0)}, nil
 	}
 	var refused []error
 	for _, s := range slots {
@@ -59,6 +59,7 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 				return Result{}, err
 			}
 		}
+		before, _, _ := h.MediaRead()
 		err := h.BMC.Insert(ctx, s, c.Image)
 		var other *bmc.ErrSlot
 		if errors.As(err, &other) {
@@ -69,17 +70,18 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 			return Result{}, err
 		}
 		err = loaded(ctx, h, s, c.Image)
-		return Result{s.ID, true, read(h)}, err
+		return Result{s.ID, true, readSince(h, before)}, err
 	}
 	return Result{}, fmt.Errorf("no slot takes the image: %w", errors.Join(refused...))
 }
 
-// read is how much of the host's image was read.
-func read(h *step.Host) *int64 {
-	if bytes, known := h.MediaRead(); known {
-		return &bytes
+// readSince is how much of the host's image was read beyond what was read before.
+func readSince(h *step.Host, before int64) *int64 {
+	bytes, _, known := h.MediaRead()
+	if bytes -= before; !known || bytes < 0 {
+		return nil
 	}
-	return nil
+	return &bytes
 }
 
 // check reads the image through its URL as the BMC will. What the web server

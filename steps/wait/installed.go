@@ -81,14 +81,14 @@ func (l *look) readingHint() string {
 	if l.h.Media == nil || !l.reset {
 		return ""
 	}
-	read, known := l.readSinceReset()
+	read, by, known := l.readSinceReset()
 	since := l.h.Now().Sub(l.last.Time)
 	switch {
 	case known && read == 0 && since > quiet:
 		l.r.Next = "The machine booted something else: look at its boot order and at the BMC's boot override, then mount and restart again"
 		return fmt.Sprintf("; the image was never read in the %s since the reset", since.Round(time.Second))
 	case known && read > 0:
-		return fmt.Sprintf("; the BMC read %.1f MB of the image since the reset", float64(read)/1e6)
+		return fmt.Sprintf("; %s read %.1f MB of the image since the reset", by, float64(read)/1e6)
 	}
 	return ""
 }
@@ -177,16 +177,17 @@ func (l *look) accept(p esxi.Probe, s esxi.System, id bmc.Identity) {
 	if l.published && l.media.Build != "" {
 		say("build %s is the image's", s.Build)
 	}
-	if read, known := l.readSinceReset(); known && read > 0 {
-		say("the BMC read %.1f MB of the image after the reset", float64(read)/1e6)
+	if read, by, known := l.readSinceReset(); known && read > 0 {
+		say("%s read %.1f MB of the image after the reset", by, float64(read)/1e6)
 	}
 }
 
 // readSinceReset is how much of the image was read after the reset: a BMC reads
 // a little when it mounts an image, which says nothing about booting it.
-func (l *look) readSinceReset() (int64, bool) {
-	read, known := l.h.MediaRead()
-	return read - l.last.Before.MediaRead, known
+func (l *look) readSinceReset() (read int64, by string, known bool) {
+	read, by, known = l.h.MediaRead()
+	read -= l.last.Before.MediaRead
+	return read, by, known && read >= 0 // a count that began anew says nothing
 }
 
 // tidy ends what the installation needed: an override that does not clear

@@ -82,7 +82,7 @@ func mediaRead(h *step.Host, r *Result) error {
 	if h.Media == nil {
 		return fmt.Errorf("the plan has no media block, so nobody knows whether the medium is read")
 	}
-	read, known := h.MediaRead()
+	read, _, known := h.MediaRead()
 	if !known {
 		return fmt.Errorf("only an image that this run or esxiplan serve serves can be seen to be read; wait for goal = \"esxi\" instead")
 	}

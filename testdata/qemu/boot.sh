@@ -103,7 +103,7 @@ group "lab" {
 step "build_iso" "installer" { image = image.esxi }
 PLAN
   "$esxiplan" run "$work/$1.hcl" >/dev/null 2>&1 || { "$esxiplan" run "$work/$1.hcl"; exit 1; }
-  sed -n 's/^  "url": "\(.*\)",/\1/p' "$work/media/.esxiplan/$1.json"
+  sed -n 's/^  "url": "\(.*\)",/\1/p' "$work/media/.esxiplan/$1@boot-$1.json"
 }
 
 # boot WHAT IMAGE TEXT FIRMWARE…: start a machine and wait for the text on its serial line.

@@ -48,7 +48,7 @@ var (
 	installs    = slices.Concat(diskOptions, prereqs, []option{
 		{name: "overwritevsan"}, {name: "overwritevmfs"}, {name: "preservevmfs"}, {name: "novmfsondisk"},
 		{name: "systemdisk", value: must, since: 7.0, judge: judgeDisk}, {name: "repartitionsystemdisk", since: 7.0},
-		{name: "forceunsupportedinstall", since: 7.0}, {name: "dpupcislots", value: must, since: 8.0},
+		{name: "forceunsupportedinstall", since: 7.0}, {name: "dpuPciSlots", value: must, since: 8.0},
 	})
 	partition = command{words: 1, alias: "part", options: []option{
 		{name: "ondisk", value: must, judge: judgeDisk}, {name: "ondrive", value: must, judge: judgeDisk}, {name: "onfirstdisk", value: may}}}
@@ -85,7 +85,7 @@ var dead = []string{"autopart", "auth", "authconfig", "bootloader", "esxlocation
 	"%packages", "%vmlicense_text", "lang", "selinux", "services", "user", "ignoredisk", "repo", "url", "text", "poweroff", "halt", "shutdown"}
 
 func (c command) option(name string) (option, bool) {
-	i := slices.IndexFunc(c.options, func(o option) bool { return strings.EqualFold(o.name, name) })
+	i := slices.IndexFunc(c.options, func(o option) bool { return o.name == name })
 	if i < 0 {
 		return option{}, false
 	}
@@ -94,7 +94,7 @@ func (c command) option(name string) (option, bool) {
 
 func oneOf(words ...string) func(string) string {
 	return func(v string) string {
-		if slices.Contains(words, strings.ToLower(v)) {
+		if slices.Contains(words, v) {
 			return ""
 		}
 		return "it must be " + strings.Trim(strings.Join(words, " or "), " or")
@@ -123,8 +123,8 @@ func judgeNetmask(v string) string {
 
 func judgeServers(v string) string {
 	for server := range strings.SplitSeq(v, ",") {
-		if judgeAddress(strings.TrimSpace(server)) != "" {
-			return fmt.Sprintf("%q is no IPv4 address", server)
+		if _, err := netip.ParseAddr(strings.TrimSpace(server)); err != nil {
+			return fmt.Sprintf("%q is no IP address", server)
 		}
 	}
 	return ""
@@ -182,9 +182,6 @@ func judgeDisk(v string) string {
 	}
 	return ""
 }
-
-// MediaSizes are the values of the kernel option systemMediaSize.
-var MediaSizes = []string{"min", "small", "default", "max"}
 
 // CheckMediaSize judges the size of the system partitions for a version of ESXi;
 // an unknown version ("") is given the benefit of the doubt. The option came with

@@ -12,16 +12,61 @@ var Sample = "$6$sample$" + strings.Repeat("x", 86)
 // hidden stands for what must not be shown.
 const hidden = "'(sensitive)'"
 
-var (
-	passwordLine = regexp.MustCompile(`(?m)^([ \t]*rootpw[ \t]+(?:--iscrypted[ \t]+)?)\S.*$`)
-	licenseLine  = regexp.MustCompile(`(?m)^([ \t]*(?:vm)?serialnum[ \t]+--esx=).*$`)
-)
+// Hashes of passwords and serial numbers are known by their form, wherever they stand.
+var secretForms = regexp.MustCompile(`\$(1|2[aby]|5|6|y)\$[A-Za-z0-9./$=,-]{12,}|\b([0-9A-Z]{5}-){4}[0-9A-Z]{5}\b`)
 
-// Hide returns the script without its password and serial number.
+// Hide returns the script without the values of its rootpw and serialnum commands, and
+// without what has the form of a password's hash or a serial number. Passwords that a
+// script section holds cannot be known.
 func Hide(script string) string {
-	script = passwordLine.ReplaceAllString(script, "${1}"+hidden)
-	return licenseLine.ReplaceAllString(script, "${1}"+hidden)
+	lines := strings.SplitAfter(script, "\n")
+	for i, line := range lines {
+		lines[i] = hideLine(line)
+	}
+	return secretForms.ReplaceAllString(strings.Join(lines, ""), "(sensitive)")
+}
+
+// hideLine keeps the command and its known options.
+func hideLine(line string) string {
+	name := secretCommand(line)
+	if name == "" {
+		return line
+	}
+	indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
+	kept := name
+	if strings.HasSuffix(name, "serialnum") {
+		kept += " --esx=" + hidden
+	} else if strings.Contains(line, "--iscrypted") {
+		kept += " --iscrypted " + hidden
+	} else {
+		kept += " " + hidden
+	}
+	return indent + kept + line[len(strings.TrimRight(line, "\r\n")):]
+}
+
+var secretCommands = []string{"rootpw", "vmserialnum", "serialnum"}
+
+// secretCommand tells a line that sets something secret, however it is quoted or
+// misspelt behind the command's name.
+func secretCommand(line string) string {
+	bare := strings.TrimLeft(line, " \t'\"")
+	for _, name := range secretCommands {
+		if strings.HasPrefix(bare, name) {
+			return name
+		}
+	}
+	return ""
 }
 
 // HasRootPassword reports whether somebody's own script sets the password of root.
-func HasRootPassword(script string) bool { return passwordLine.MatchString(script) }
+func HasRootPassword(script string) bool {
+	for line := range strings.Lines(script) {
+		if opens(line) != "" && !strings.Contains(opens(line), "include") {
+			return false // what follows is no command
+		}
+		if x := lex(strings.TrimRight(line, "\r\n")); len(x.words) > 0 && x.words[0].text == "rootpw" {
+			return true
+		}
+	}
+	return false
+}

@@ -6,7 +6,6 @@ import "strings"
 type word struct {
 	text   string
 	column int // of its first byte, from 1
-	quoted bool
 }
 
 // lexed is a line cut into words.
@@ -15,6 +14,7 @@ type lexed struct {
 	comment int    // column of a comment inside of a word, 0 for none
 	problem string // why the installer cannot read the line at all
 	column  int    // where
+	end     int    // bytes before the comment, or all
 }
 
 // backslash is the problem of a line that is meant to go on.
@@ -23,15 +23,15 @@ const backslash = "a backslash at the end of the line"
 // lex cuts a line as the installer does: like a shell with comments, in which a #
 // starts one even inside of a word. Nothing is expanded.
 func lex(line string) lexed {
-	var out lexed
+	out := lexed{end: len(line)}
 	var text strings.Builder
-	start, quoted := -1, false
+	start := -1
 	end := func() {
 		if start >= 0 {
-			out.words = append(out.words, word{text.String(), start + 1, quoted})
+			out.words = append(out.words, word{text.String(), start + 1})
 		}
 		text.Reset()
-		start, quoted = -1, false
+		start = -1
 	}
 	begin := func(i int) {
 		if start < 0 {
@@ -46,11 +46,11 @@ func lex(line string) lexed {
 			if start >= 0 {
 				out.comment = i + 1
 			}
+			out.end = i
 			end()
 			return out
 		case '\'', '"':
 			begin(i)
-			quoted = true
 			n := closing(line[i+1:], c, &text)
 			if n < 0 {
 				out.problem, out.column = "a quotation that is not closed", i+1

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -40,6 +41,8 @@ func (f Finding) String() string {
 type Conditions struct {
 	Version    string // of ESXi, "" unknown
 	SecureBoot *bool  // nil unknown
+	// RootPassword: it is added to a script that sets none.
+	RootPassword bool
 }
 
 // Errors picks the findings that are errors.
@@ -52,15 +55,18 @@ func Errors(all []Finding) (out []Finding) {
 	return out
 }
 
-// Lint finds the mistakes in a script. A comment "# esxiplan:ignore RULE …" on the
-// line, or alone on the line before, silences rules there, except those that
-// cannot be meant (syntax, and a password in plain text).
+// Lint finds the mistakes in a script. A comment "# esxiplan:ignore RULE …" at the end
+// of a command, or on lines of its own before it, silences rules there; one about the
+// script as a whole may stand before or behind any command. Rules that cannot be meant
+// are not silenced: what the installer cannot read, and a password in plain text.
 func Lint(text []byte, c Conditions) []Finding {
 	l := &linter{conditions: c, commands: map[string][]*parsed{}}
 	l.release, l.versioned = Release(c.Version)
 	l.read(string(text))
-	for _, rule := range wholeRules {
-		rule(l)
+	if len(text) <= maxLength {
+		for _, rule := range wholeRules {
+			rule(l)
+		}
 	}
 	slices.SortStableFunc(l.findings, func(a, b Finding) int {
 		return cmp.Or(a.Line-b.Line, a.Column-b.Column, strings.Compare(a.Rule, b.Rule))
@@ -80,7 +86,6 @@ type linter struct {
 	commands   map[string][]*parsed // by alias
 	count      int
 	sections   []*section
-	included   bool
 	ignored    map[int][]string // rules by line
 	findings   []Finding
 }
@@ -93,7 +98,7 @@ type parsed struct {
 	broken  bool // the line could not be read to its end; what it lacks is not its fault
 	goesOn  bool
 	words   []word
-	options map[string]word // by lower-case name; text is the value, column that of the option
+	options map[string]word // by name; text is the value, column that of the option
 }
 
 func (p *parsed) has(option string) bool { _, ok := p.options[option]; return ok }
@@ -101,10 +106,15 @@ func (p *parsed) has(option string) bool { _, ok := p.options[option]; return ok
 // value is an option's value, "" without the option.
 func (p *parsed) value(option string) string { return p.options[option].text }
 
-// show is a word for a message; those of passwords and serial numbers are none of
-// its business.
+// plainWord is what a message may repeat of an unknown command: a secret that stands in
+// the wrong place has another form.
+var plainWord = regexp.MustCompile(`^-{0,2}%?[a-zA-Z]{1,20}(=[0-9.]+)?$`)
+
+// show is a word for a message, unless it may be a password or a serial number.
 func (p *parsed) show(text string) string {
-	if slices.Contains([]string{"rootpw", "serialnum", "vmserialnum"}, p.name) {
+	known := grammar[p.name]
+	switch {
+	case secretCommand(p.name) != "", known.words == 0 && known.options == nil && !plainWord.MatchString(text):
 		return "(hidden)"
 	}
 	return text
@@ -113,43 +123,88 @@ func (p *parsed) show(text string) string {
 // section is a script.
 type section struct {
 	*parsed
-	text []string // its lines
+	text     []string // its lines
+	document string   // the word that ends a here document, "" outside of one
 }
 
 func (l *linter) read(text string) {
 	if len(text) > maxLength {
-		l.add("syntax", 1, 1, "the script has %d bytes, more than %d", len(text), maxLength)
+		l.add("too-long", 1, 1, "the script has %d bytes", len(text))
 		return
+	}
+	if strings.HasPrefix(text, "\uFEFF") {
+		l.add("byte-order-mark", 1, 1, "the script begins with a byte order mark")
+		text = text[len("\uFEFF"):]
 	}
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	l.lines = len(lines)
-	l.readIgnored(lines)
+	l.ignored = map[int][]string{}
 	var in *section
-	goesOn := false // the line before ended with a backslash: this one is meant as a part of it
+	goesOn := false
+	var ignored []string // by comment lines that wait for their command
 	for i, line := range lines {
 		l.bytes(i+1, line)
-		if goesOn = in == nil && goesOn && l.continued(i+1, line); goesOn {
-			continue
-		}
 		header := opens(line)
-		if header == "" && in != nil {
-			in.text = append(in.text, line)
-			l.scriptLine(in, i+1, line)
+		if goesOn && in == nil && header == "" {
+			goesOn = l.continued(i+1, line)
 			continue
 		}
-		if first, _, _ := strings.Cut(strings.TrimRight(line, "\r"), " "); in != nil && !slices.Contains(sectionWords, first) {
-			l.add("script-cut", i+1, 1, "%q begins with %q", first, header)
-			in = nil
+		if in != nil && (header == "" || l.cuts(in, i+1, line, header)) {
+			if header == "" {
+				in.text = append(in.text, line)
+				l.scriptLine(in, i+1, line)
+			} else {
+				in = nil
+			}
 			continue
 		}
+		rules, alone := l.readIgnored(i+1, line)
+		if alone {
+			ignored = append(ignored, rules...)
+			continue
+		}
+		l.ignored[i+1] = append(ignored, rules...)
 		p := l.command(i+1, line)
 		goesOn = p != nil && p.goesOn
-		if p != nil && slices.Contains([]string{"%pre", "%post", "%firstboot"}, p.name) {
-			in = &section{parsed: p}
-			l.sections = append(l.sections, in)
-		} else if header != "" {
-			in = nil
+		if bare := strings.TrimSpace(line); bare == "" || bare[0] == '#' {
+			continue // does not use up what waits
 		}
+		ignored = nil
+		in = l.enter(in, p, header)
+	}
+	l.ignored[0] = ignored // behind the last command
+	l.ended(lines)
+}
+
+// enter begins a section at its header.
+func (l *linter) enter(in *section, p *parsed, header string) *section {
+	switch {
+	case p != nil && slices.Contains([]string{"%pre", "%post", "%firstboot"}, p.name):
+		in = &section{parsed: p}
+		l.sections = append(l.sections, in)
+	case header != "":
+		in = nil
+	}
+	return in
+}
+
+// cuts reports a script that ends where it was not meant to: by a line that only begins
+// with a section's word, or by "include", which scripts and configuration files use, too.
+func (l *linter) cuts(in *section, n int, line, header string) bool {
+	fields := strings.Fields(line)
+	if fields[0] == header && header != "include" {
+		return false
+	}
+	l.add("script-cut", n, 1, "%q ends the %s section of line %d", header, in.name, in.line)
+	return true
+}
+
+// ended finds an %include that the installer does not see: as the last line behind a
+// script section it is taken for the end of that section only.
+func (l *linter) ended(lines []string) {
+	last := lines[len(lines)-1]
+	if header := opens(last); strings.HasSuffix(header, "include") && strings.Fields(last)[0] == "%include" && len(l.sections) > 0 && l.sections[len(l.sections)-1].line < len(lines) {
+		l.add("include-last", len(lines), 1, "%s is the last line, behind a script", header)
 	}
 }
 
@@ -165,25 +220,21 @@ func (l *linter) continued(n int, line string) (more bool) {
 
 const ignoreMark = "esxiplan:ignore"
 
-// readIgnored collects which rules are silenced on which lines.
-func (l *linter) readIgnored(lines []string) {
-	l.ignored = map[int][]string{}
-	for i, line := range lines {
-		before, rules, ok := strings.Cut(line, ignoreMark)
-		if !ok || !strings.Contains(before, "#") {
-			continue
-		}
-		at := i + 1
-		if strings.HasPrefix(strings.TrimSpace(line), "#") {
-			at++ // the next line
-		}
-		for _, rule := range strings.FieldsFunc(rules, func(r rune) bool { return r == ' ' || r == ',' || r == '\t' || r == '\r' }) {
-			if _, known := ruleOf(rule); !known {
-				l.add("unknown-rule", i+1, len(before)+1, "there is no rule %q to ignore", rule)
-			}
-			l.ignored[at] = append(l.ignored[at], rule)
-		}
+// readIgnored reads the comment of a command line: which rules it silences, and
+// whether the line is nothing else.
+func (l *linter) readIgnored(n int, line string) (rules []string, alone bool) {
+	x := lex(line)
+	text, ok := strings.CutPrefix(strings.TrimSpace(strings.TrimPrefix(line[min(x.end, len(line)):], "#")), ignoreMark)
+	if !ok || x.end >= len(line) {
+		return nil, false
 	}
+	for _, rule := range strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ',' || r == '\t' || r == '\r' }) {
+		if _, known := ruleOf(rule); !known {
+			l.add("unknown-rule", n, x.end+1, "there is no rule %q to ignore", rule)
+		}
+		rules = append(rules, rule)
+	}
+	return rules, len(x.words) == 0
 }
 
 // add records a finding unless its line silences the rule. A rule about the whole
@@ -241,7 +292,7 @@ func (l *linter) command(n int, line string) *parsed {
 		l.add("dead-command", n, p.column, "%q is no command of ESXi", p.name)
 		return nil
 	case !ok:
-		l.add("unknown-command", n, p.column, "there is no command %q%s", p.name, didYouMean(p.name, slices.Sorted(maps.Keys(grammar))))
+		l.add("unknown-command", n, p.column, "there is no command %s%s", p.show(p.name), didYouMean(p.show(p.name), slices.Sorted(maps.Keys(grammar))))
 		return nil
 	}
 	l.arguments(p, known, x.words[1:])
@@ -262,15 +313,15 @@ func (l *linter) arguments(p *parsed, known command, words []word) {
 		name, value, hasValue := strings.Cut(name, "=")
 		o, ok := known.option(name)
 		if !ok {
-			l.add("unknown-option", p.line, w.column, "%s has no option --%s%s", p.name, name, didYouMean(name, known.names()))
+			l.add("unknown-option", p.line, w.column, "%s has no option --%s%s", p.name, p.show(name), didYouMean(p.show(name), known.names()))
 			continue
 		}
-		key := strings.ToLower(o.name)
+		key := o.name
 		if p.has(key) {
 			l.add("duplicate-option", p.line, w.column, "--%s is given twice", o.name)
 			continue
 		}
-		p.options[key] = word{value, w.column, w.quoted}
+		p.options[key] = word{value, w.column}
 		l.option(p, o, w, value, hasValue)
 	}
 }
@@ -301,7 +352,7 @@ func (l *linter) option(p *parsed, o option, w word, value string, hasValue bool
 // register remembers a command. Scripts and includes may come several times.
 func (l *linter) register(p *parsed, known command) {
 	key := cmp.Or(known.alias, p.name)
-	repeatable := strings.HasPrefix(key, "%") || key == "part"
+	repeatable := strings.HasPrefix(key, "%") || key == "part" || key == "clearpart"
 	if earlier := l.commands[key]; len(earlier) > 0 && !repeatable {
 		l.add("duplicate-command", p.line, p.column, "%s stands already on line %d", p.name, earlier[0].line)
 	}
@@ -333,7 +384,7 @@ func prefixOf(address, mask string) (netip.Prefix, bool) {
 
 // didYouMean offers the known word that differs least, if it differs little.
 func didYouMean(got string, known []string) string {
-	best, least := "", len(got)/3+2
+	best, least := "", len(got)/3+1
 	for _, k := range known {
 		if d := levenshtein.Distance(strings.ToLower(got), k, nil); d < least {
 			best, least = k, d

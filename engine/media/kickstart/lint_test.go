@@ -55,7 +55,6 @@ reboot
 func TestRules(t *testing.T) {
 	replace := func(old, with string) string { return strings.Replace(fine, old, with, 1) }
 	section := func(text string) string { return fine + "%post --interpreter=busybox\n" + text }
-	install := "install --disk='naa.5000cca291e10521' --overwritevmfs"
 	network := "network --bootproto=static --device=vmnic0 --ip=192.0.2.86 --netmask=255.255.255.0 --gateway=192.0.2.1 --nameserver=192.0.2.53 --hostname=esxi-1"
 	broken := map[string]string{
 		"syntax": fine + "keyboard 'US Default\n", "continuation": replace("reboot", "reboot \\"), "hash-in-word": replace("reboot", "keyboard French#x\nreboot"),
@@ -65,12 +64,12 @@ func TestRules(t *testing.T) {
 		"option-value": replace("--gateway=192.0.2.1", "--gateway=192.0.2.1 --vlanid=5000"), "option-version": replace("--overwritevmfs", "--overwritevmfs --dpuPciSlots=1"),
 		"missing-eula": replace("vmaccepteula\n", ""), "missing-rootpw": replace("rootpw", "# "), "missing-install": replace("install", "# "), "missing-network": replace("network", "# "),
 		"missing-reboot": replace("reboot", ""), "several-installs": fine + "upgrade --disk=naa.50\n", "no-disk": replace("--disk='naa.5000cca291e10521'", ""),
-		"firstdisk-bare": replace("--disk='naa.5000cca291e10521'", "--firstdisk"), "firstdisk-order": replace("--disk='naa.5000cca291e10521'", "--firstdisk='local,DELLBOSS VD'"),
+		"firstdisk-bare": replace("--disk='naa.5000cca291e10521'", "--firstdisk"), "firstdisk-general": replace("--disk='naa.5000cca291e10521'", "--firstdisk='local,DELLBOSS VD'"),
 		"firstdisk-remote": replace("--disk='naa.5000cca291e10521'", "--firstdisk=remote"), "firstdisk-wildcard": replace("--disk='naa.5000cca291e10521'", "--firstdisk='DELL*'"),
 		"disk-unstable": replace("naa.5000cca291e10521", "mpx.vmhba0:C0:T0:L0"), "vmfs-undecided": replace(" --overwritevmfs", ""), "vmfs-contradiction": replace("--overwritevmfs", "--overwritevmfs --preservevmfs"),
 		"overwritevsan": replace("--overwritevmfs", "--overwritevmfs --overwritevsan"), "ignoressd": replace("--overwritevmfs", "--overwritevmfs --ignoressd"), "upgrade-ignores": replace("install --disk", "installorupgrade --disk"),
 		"clearpart-alldrives": fine + "clearpart --alldrives --overwritevmfs\n", "clearpart-which": fine + "clearpart --overwritevmfs\n", "clearpart-ignoredrives": fine + "clearpart --ignoredrives=naa.50 --overwritevmfs\n",
-		"clearpart-vmfs": fine + "clearpart --drives=naa.50\n", "clearpart-alone": strings.Replace(replace(install, "upgrade --disk=naa.50"), "reboot", "clearpart --drives=naa.51 --overwritevmfs\nreboot", 1),
+		"clearpart-vmfs": fine + "clearpart --drives=naa.50\n", "clearpart-alone": "vmaccepteula\nupgrade --disk=naa.50\nclearpart --drives=naa.51 --overwritevmfs\nreboot\n",
 		"part-same-disk": fine + "part two --ondisk=naa.5000cca291e10521\n", "include-relative": fine + "%include disk.cfg\n", "bootproto-missing": replace(network, "network --device=vmnic0"),
 		"dhcp-address": replace(network, "network --bootproto=dhcp --device=vmnic0 --ip=192.0.2.9"), "dhcp-names": replace(network, "network --bootproto=dhcp --device=vmnic0 --hostname=x"),
 		"static-ip": replace("--ip=192.0.2.86", ""), "static-guess": replace("--netmask=255.255.255.0", ""), "static-hostname": replace("--hostname=esxi-1", ""),
@@ -80,6 +79,7 @@ func TestRules(t *testing.T) {
 		"crypt-format": replace("$6$salt", "$5$salt"), "crypt-weak": replace(strings.Split(fine, "\n")[1], "rootpw --iscrypted abcdefghijklm"), "serialnum-9": fine + "serialnum --esx=AAAAA-BBBBB-CCCCC-DDDDD-EEEEE\n",
 		"interpreter": fine + "%post\ntrue\n", "pre-ignorefailure": fine + "%pre --interpreter=busybox --ignorefailure=true\ntrue\n", "end-section": section("true\n%end\n"), "script-cut": section("includes=1\n"),
 		"command-in-script": section("rootpw x\n"), "firstboot-secure-boot": fine + "%firstboot --interpreter=busybox\ntrue\n", "ssh-closed": section("esxcli network firewall ruleset set --enabled=false --ruleset-id=sshServer\n"),
+		"too-long": fine + strings.Repeat("#", 1<<20), "byte-order-mark": "\uFEFF" + fine, "include-last": section("true\n%include /tmp/x\n"),
 		"dryrun": fine + "dryrun\n", "unknown-rule": fine + "# esxiplan:ignore nonsense\n",
 	}
 	if all := Lint([]byte(fine), Conditions{}); len(all) > 0 {
@@ -94,7 +94,7 @@ func TestRules(t *testing.T) {
 			version := map[string]string{"serialnum-9": "9.0.0", "option-version": "7.0.3"}[r.ID]
 			found := Lint([]byte(text), Conditions{Version: version})
 			for _, f := range found {
-				allowed := f.Rule == r.ID || r.ID == "rootpw-value" && f.Rule == "stray-word" || r.ID == "too-many-commands"
+				allowed := f.Rule == r.ID || r.ID == "rootpw-value" && f.Rule == "stray-word" || r.ID == "too-many-commands" || r.ID == "too-long" || r.ID == "byte-order-mark" && f.Rule == "non-ascii"
 				if !allowed || f.Severity != r.Severity || f.Reason == "" || f.Remedy == "" || f.Line < 1 || f.Column < 1 {
 					t.Errorf("found %+v", f)
 				}
@@ -105,8 +105,8 @@ func TestRules(t *testing.T) {
 			lines := strings.SplitAfter(text, "\n")
 			at := min(found[0].Line, len(lines)) - 1
 			silenced := strings.Join(slices.Insert(lines, at, "# esxiplan:ignore "+r.ID+"\n"), "")
-			if r.ID == "non-ascii" || r.ID == "unknown-rule" {
-				return // such a line is a comment itself
+			if slices.Contains([]string{"non-ascii", "unknown-rule", "too-long", "byte-order-mark", "include-last"}, r.ID) {
+				return // about bytes, comments and the end, not about a command
 			}
 			left := slices.ContainsFunc(Lint([]byte(silenced), Conditions{Version: version}), func(f Finding) bool { return f.Rule == r.ID })
 			inScript := r.ID == "end-section" || r.ID == "script-cut" || r.ID == "command-in-script" || r.ID == "ssh-closed"
@@ -119,12 +119,75 @@ func TestRules(t *testing.T) {
 
 // TestLintKeepsSecrets: no message shows a password or what is left of it.
 func TestLintKeepsSecrets(t *testing.T) {
-	for _, line := range []string{"rootpw s3cret#rest", "rootpw 's3cret' more3", "rootpw --iscrypted s3cret", "rootpw --iscrypted=s3cret", "serialnum --esx=s3cret", "rootpw --s3cret"} {
+	for _, line := range []string{"rootpw s3cret#rest", "rootpw 's3cret' more3", "rootpw --iscrypted s3cret", "rootpw --iscrypted=s3cret", "serialnum --esx=s3cret", "rootpw --s3cret",
+		"rootpw=s3cret-1", "rootpw:s3cret-1", "rootpw --iscrypted \\\n$6$s3cret", "serialnum \\\n--esx=s3cret", "serialnum --esxs3cret", "vmserialnum --esx s3cret", "%post --interpreter=busybox\nrootpw\ts3cret", "%post\nrootpw=\"s3cret\"", "s3cret-12x!"} {
 		for _, f := range Lint([]byte(line+"\n"), Conditions{}) {
-			if strings.Contains(f.Text, "s3cret") && line != "rootpw --s3cret" || strings.Contains(f.Text, "more3") || strings.Contains(f.Text, "rest\"") {
+			if strings.Contains(f.Text, "s3cret") || strings.Contains(f.Text, "more3") || strings.Contains(f.Text, "rest\"") {
 				t.Errorf("%q: %s", line, f.Text)
 			}
 		}
+		for _, hidden := range []string{Hide(line), Hide(strings.ToUpper(line[:0]) + line + "\r\n")} {
+			if secretCommand(line) != "" && !strings.Contains(line, "\n") && (strings.Contains(hidden, "s3cret") || strings.Contains(hidden, "more3")) {
+				t.Errorf("%q is shown as %q", line, hidden)
+			}
+		}
+	}
+	for _, line := range []string{"\"rootpw\" --iscrypted " + Sample, "serialnum '--esx=AAAAA-BBBBB-CCCCC-DDDDD-EEEEE'", "vim-cmd vimsvc/license --set AAAAA-BBBBB-CCCCC-DDDDD-EEEEE"} {
+		if shown := Hide(line); strings.Contains(shown, "xxxxxx") || strings.Contains(shown, "BBBBB") {
+			t.Errorf("%q is shown as %q", line, shown)
+		}
+	}
+}
+
+// TestIgnore: a rule is silenced by a comment of the command itself, or by lines of
+// comments before it, and by nothing else.
+func TestIgnore(t *testing.T) {
+	const wipe = "clearpart --alldrives --overwritevmfs"
+	for name, c := range map[string]struct {
+		text     string
+		silenced bool
+	}{
+		"behind":         {wipe + " # esxiplan:ignore clearpart-alldrives\n", true},
+		"before":         {"# esxiplan:ignore clearpart-alldrives\n" + wipe + "\n", true},
+		"stacked":        {"# esxiplan:ignore clearpart-alldrives\n# why\n# esxiplan:ignore clearpart-vmfs\n" + wipe + "\n", true},
+		"in prose":       {"# do not use esxiplan:ignore clearpart-alldrives\n" + wipe + "\n", false},
+		"in quotes":      {wipe + " '# esxiplan:ignore clearpart-alldrives'\n", false},
+		"another":        {"# esxiplan:ignore clearpart-alldrives\nreboot\n" + wipe + "\n", false},
+		"in a script":    {wipe + "\n%post --interpreter=busybox\n# esxiplan:ignore clearpart-alldrives\n", false},
+		"a second clear": {wipe + "\nclearpart --drives=naa.50 --overwritevmfs # esxiplan:ignore clearpart-alldrives\n", false},
+	} {
+		found := slices.ContainsFunc(Lint([]byte(c.text), Conditions{}), func(f Finding) bool { return f.Rule == "clearpart-alldrives" })
+		if found == c.silenced {
+			t.Errorf("%s: found %v", name, found)
+		}
+	}
+	script := "%firstboot --interpreter=busybox\n# esxiplan:ignore missing-eula\n"
+	if !slices.ContainsFunc(Lint([]byte(script), Conditions{}), func(f Finding) bool { return f.Rule == "missing-eula" }) {
+		t.Error("a comment in a script silences a rule about the whole")
+	}
+}
+
+// TestSoundScripts: what people use and what works is not faulted.
+func TestSoundScripts(t *testing.T) {
+	off := false
+	hash := strings.Split(fine, "\n")[1]
+	for name, text := range map[string]string{
+		"disk found by %pre":          "vmaccepteula\n" + hash + "\n%include /tmp/disk.cfg\nnetwork --bootproto=dhcp --device=vmnic0\nreboot\n%pre --interpreter=busybox\nDISK=$(ls /vmfs/devices/disks/ | grep -m1 '^naa')\ncat > /tmp/disk.cfg <<EOF\ninstall --disk=$DISK --overwritevmfs\nEOF\n",
+		"python":                      fine + "%post --interpreter=python --timeout=60 --ignorefailure=true\nimport os\nprint('x')\n",
+		"shell functions":             fine + "%firstboot --interpreter=busybox\nrootpw=\"x\"\nnetwork() { true; }\nnetwork up\nreboot\n",
+		"tabs and CR":                 strings.ReplaceAll(strings.ReplaceAll(fine, "install --", "install\t--"), "\n", "\r\n"),
+		"upgrade":                     "vmaccepteula\nupgrade --disk=naa.5000cca291e10521\nreboot\n",
+		"everything included":         "%include /tmp/ks.cfg\n",
+		"DHCP, IPv6 DNS":              strings.Replace(fine, "--nameserver=192.0.2.53", "--nameserver=2001:db8::53", 1),
+		"SSH turned off by a comment": fine + "%firstboot --interpreter=busybox\n# esxcli network firewall ruleset set --enabled=false --ruleset-id=sshServer\n",
+	} {
+		if found := Lint([]byte(text), Conditions{Version: "8.0.3", SecureBoot: &off}); len(found) > 0 {
+			t.Errorf("%s: %v", name, found)
+		}
+	}
+	own := strings.Replace(fine, hash+"\n", "", 1)
+	if found := Lint([]byte(own), Conditions{RootPassword: true}); len(found) > 0 {
+		t.Errorf("a password that is added: %v", found)
 	}
 }
 

@@ -22,9 +22,10 @@ func (s Script) resolves() bool {
 // the disks that the installer sees, keeps those that match, and writes the
 // commands only when there is exactly one for each; else it fails, which stops the
 // installation before anything is written. It asks localcli, because esxcli needs a
-// service that does not run in the installer. A serial number is looked for where
-// ESXi shows it: in t10 names; an EUI in both byte orders. No line of it may start
-// with a word that opens a section, such as "include".
+// service that does not run in the installer. ESXi cuts SCSI models to 16 characters. A
+// serial number is looked for where ESXi shows it: in t10 names, as a part of its own, with
+// 2D for a dash; an EUI in both byte orders. No line of it may start with a word that
+// opens a section, such as "include".
 func (s Script) resolver() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# resolve: %s = %s\n", s.Disk.Kind, s.Disk.plain())
@@ -67,14 +68,16 @@ matches() {
     model)
       model=$(describe "$2" | sed -n 's/^ *Model: *//p' | trim | lower)
       [ -n "$model" ] || return 1
+      [ "$model" = "$3" ] && return 0
       if [ "${#3}" -eq 16 ]; then
         case "$model" in "$3"*) return 0 ;; esac
-        return 1
+      elif [ "${#model}" -eq 16 ]; then
+        case "$3" in "$model"*) return 0 ;; esac
       fi
-      [ "$model" = "$3" ] ;;
+      return 1 ;;
     serial)
-      key=$(echo "$3" | tr ' -' '__')
-      case "$have" in t10.*_"$key"|t10.*_"$key"_*) return 0 ;; esac
+      key=$(echo "$3" | tr ' ' '_' | sed -e 's/-/2d/g')
+      case "$have" in t10.*__"$key"|t10.*__"$key"__*) return 0 ;; esac
       return 1 ;;
     wwn)
       other=$(turned "$3")

@@ -30,14 +30,16 @@ func ruleOf(id string) (Rule, bool) {
 
 var rules = []Rule{
 	{ID: "syntax", Severity: Error, always: true, Reason: "The installer cannot read the line, stops and waits at its console for a key.", Remedy: "Close the quotation; write an apostrophe as '\"'\"' inside single quotes."},
-	{ID: "continuation", Severity: Error, Reason: "The installer does not join lines: the backslash ends the installation with \"No escaped character\", whatever public examples show.", Remedy: "Write the whole command on one line."},
+	{ID: "continuation", Severity: Error, always: true, Reason: "The installer does not join lines, whatever public examples show: it stops, or takes the line for all and leaves the rest out.", Remedy: "Write the whole command on one line."},
 	{ID: "hash-in-word", Severity: Error, Reason: "In the installer's parser a # starts a comment even inside of a word, so what follows is lost: a password is cut without a word.", Remedy: "Put the value in single quotes."},
+	{ID: "too-long", Severity: Error, always: true, Reason: "No kickstart is that long: this is another file.", Remedy: "Give the kickstart."},
+	{ID: "byte-order-mark", Severity: Error, Reason: "The installer takes it for a part of the first word.", Remedy: "Save the file as plain ASCII or as UTF-8 without a byte order mark."},
 	{ID: "non-ascii", Severity: Warning, Reason: "The installer knows printable ASCII only.", Remedy: "Write the word without accents, dashes and quotes from a word processor."},
 	{ID: "unknown-command", Severity: Error, Reason: "The installer warns of it on a screen that nobody sees, leaves it out and goes on.", Remedy: "Correct or delete it."},
 	{ID: "unknown-option", Severity: Error, Reason: "The installer warns of it on a screen that nobody sees, leaves it out and goes on: a mistyped --vlanid installs into the wrong network.", Remedy: "Correct or delete it."},
 	{ID: "dead-command", Severity: Warning, Reason: "It belongs to ESX 4 or to Linux; ESXi ignores it.", Remedy: "Delete it; configure what it was for through the API after the installation."},
-	{ID: "duplicate-command", Severity: Error, Reason: "The last one counts, with a warning that nobody sees.", Remedy: "Keep one."},
-	{ID: "duplicate-option", Severity: Error, Reason: "The first one counts, with a warning that nobody sees.", Remedy: "Keep one."},
+	{ID: "duplicate-command", Severity: Error, Reason: "Only one of them counts, with a warning that nobody sees, or the installer stops.", Remedy: "Keep one."},
+	{ID: "duplicate-option", Severity: Error, Reason: "Only one of them counts, with a warning that nobody sees, or the installer stops.", Remedy: "Keep one."},
 	{ID: "too-many-commands", Severity: Error, whole: true, Reason: "The installer takes 256 commands.", Remedy: "Move work into a script section."},
 	{ID: "stray-word", Severity: Error, Reason: "The command takes no such argument. A blank inside of a value is the usual cause.", Remedy: "Quote values with blanks, and write --option=value without blanks."},
 	{ID: "option-value", Severity: Error, Reason: "The installer refuses the value, or goes on with another one.", Remedy: "Correct the value."},
@@ -50,7 +52,7 @@ var rules = []Rule{
 	{ID: "several-installs", Severity: Error, Reason: "Only one of install, installorupgrade and upgrade may be there.", Remedy: "Keep one."},
 	{ID: "no-disk", Severity: Error, Reason: "Exactly one of --disk and --firstdisk must say where to install.", Remedy: "Name the disk: --disk=naa.…"},
 	{ID: "firstdisk-bare", Severity: Error, Reason: "It takes the first local disk, then the first remote one: whichever the kernel found first, a shared LUN included.", Remedy: "Name the disk: --disk=naa.…, or --firstdisk=MODEL alone."},
-	{ID: "firstdisk-order", Severity: Error, Reason: "The list is tried in order and the first filter that finds any disk wins, so a general word before a special one hides it.", Remedy: "Put the special one alone: --firstdisk='DELLBOSS VD'."},
+	{ID: "firstdisk-general", Severity: Error, Reason: "The list is tried in order, and the first word that finds any disk wins: a general one takes whatever disk comes first, also when the special one beside it finds none.", Remedy: "Give the model alone, as ESXi reports it, or name the disk: --disk=naa.…"},
 	{ID: "firstdisk-remote", Severity: Error, Reason: "It takes a LUN of the storage network, whose data other hosts may use.", Remedy: "Name the disk: --disk=naa.…"},
 	{ID: "firstdisk-wildcard", Severity: Error, Reason: "Filters are compared with the whole model, vendor or driver name: there are no wildcards.", Remedy: "Write the whole name."},
 	{ID: "disk-unstable", Severity: Warning, Reason: "The name is made from a path and changes with slots and drivers.", Remedy: "Use a naa., eui. or t10. name, where the disk has one."},
@@ -65,6 +67,7 @@ var rules = []Rule{
 	{ID: "clearpart-vmfs", Severity: Error, Reason: "Without it the installer stops at the first VMFS.", Remedy: "Add --overwritevmfs."},
 	{ID: "clearpart-alone", Severity: Error, Reason: "It needs an install command.", Remedy: "Add install, or delete clearpart."},
 	{ID: "part-same-disk", Severity: Error, Reason: "A further datastore cannot be on the disk of the installation.", Remedy: "Name another disk."},
+	{ID: "include-last", Severity: Error, Reason: "Behind a script, the installer takes a last line that includes for the end of that script only, and does not include.", Remedy: "Put it before the scripts."},
 	{ID: "include-relative", Severity: Warning, Reason: "Relative names are taken from /.", Remedy: "Write the whole path, such as /tmp/disk.cfg."},
 	{ID: "bootproto-missing", Severity: Warning, Reason: "The installer takes DHCP.", Remedy: "Add --bootproto=static or --bootproto=dhcp."},
 	{ID: "dhcp-address", Severity: Error, Reason: "The installer refuses an address together with DHCP.", Remedy: "Delete the address options, or use --bootproto=static."},
@@ -114,7 +117,11 @@ func (l *linter) presence() {
 		{"accepteula", "missing-eula", "the licence is not accepted"}, {"rootpw", "missing-rootpw", "there is no rootpw"},
 		{"network", "missing-network", "there is no network command"}, {"reboot", "missing-reboot", "there is no reboot"},
 	} {
-		if len(l.commands[c.key]) == 0 && (len(l.commands["%include"]) == 0 || c.key == "reboot") {
+		needed := len(l.commands["%include"]) == 0 && !(c.key == "rootpw" && l.conditions.RootPassword)
+		if l.upgrades() && (c.key == "rootpw" || c.key == "network") {
+			needed = false
+		}
+		if len(l.commands[c.key]) == 0 && needed {
 			l.add(c.rule, last, 1, "%s", c.text)
 		}
 	}
@@ -127,6 +134,11 @@ func (l *linter) presence() {
 	if p := l.one("dryrun"); p != nil {
 		l.at(p, "", "dryrun", "dryrun only rehearses")
 	}
+}
+
+// upgrades reports a script that installs nothing anew.
+func (l *linter) upgrades() bool {
+	return len(l.commands["upgrade"]) > 0 && len(l.commands["install"])+len(l.commands["installorupgrade"]) == 0
 }
 
 // installs are the commands that put ESXi onto a disk.
@@ -157,6 +169,9 @@ func (l *linter) checkInstall() {
 		if p.name == "installorupgrade" {
 			l.at(p, "", "upgrade-ignores", "installorupgrade may upgrade")
 		}
+		if p.name == "upgrade" && l.upgrades() && len(l.commands["rootpw"])+len(l.commands["network"])+len(l.commands["keyboard"]) > 0 {
+			l.at(p, "", "upgrade-ignores", "upgrade leaves password, network and keyboard as they are")
+		}
 	}
 }
 
@@ -171,7 +186,7 @@ func (l *linter) checkTarget(p *parsed) {
 		l.at(p, "", "no-disk", "%s names %s", p.name, []string{"no disk", "", "a disk twice", "a disk in three ways"}[n])
 	}
 	for _, option := range []string{"disk", "drive"} {
-		if v := p.value(option); strings.HasPrefix(v, "mpx.") || strings.HasPrefix(v, "vmhba") {
+		if v := deviceName(p.value(option)); strings.HasPrefix(v, "mpx.") || strings.HasPrefix(v, "vmhba") {
 			l.at(p, option, "disk-unstable", "%s is no lasting name", v)
 		}
 	}
@@ -189,18 +204,15 @@ func (l *linter) checkFirstDisk(p *parsed, option string) {
 		l.at(p, option, "firstdisk-bare", "--%s without a value takes whatever disk comes first", option)
 		return
 	}
-	filters := strings.Split(value, ",")
-	for i, filter := range filters {
+	for filter := range strings.SplitSeq(value, ",") {
 		f := strings.ToLower(strings.TrimSpace(filter))
 		switch {
 		case strings.HasPrefix(f, "remote"):
 			l.at(p, option, "firstdisk-remote", "--%s=%s", option, value)
 		case strings.ContainsAny(f, "*?"):
 			l.at(p, option, "firstdisk-wildcard", "--%s=%s", option, value)
-		case f == "local" && len(filters) == 1:
-			l.at(p, option, "firstdisk-bare", "--%s=local takes whatever local disk comes first", option)
-		case slices.Contains(general, f) && i < len(filters)-1:
-			l.at(p, option, "firstdisk-order", "%q stands before %q and finds any disk", f, strings.TrimSpace(filters[i+1]))
+		case slices.Contains(general, f):
+			l.at(p, option, "firstdisk-general", "%q finds disks of any make", f)
 		}
 	}
 }
@@ -209,6 +221,8 @@ func (l *linter) checkVMFS(p *parsed) {
 	overwrite, preserve, none := p.has("overwritevmfs"), p.has("preservevmfs"), p.has("novmfsondisk")
 	switch {
 	case p.name == "upgrade":
+	case none && preserve:
+		l.at(p, "novmfsondisk", "vmfs-contradiction", "--novmfsondisk and --preservevmfs")
 	case overwrite && preserve:
 		l.at(p, "preservevmfs", "vmfs-contradiction", "--overwritevmfs and --preservevmfs")
 	case none && !overwrite:
@@ -219,10 +233,14 @@ func (l *linter) checkVMFS(p *parsed) {
 }
 
 func (l *linter) checkClearpart() {
-	p := l.one("clearpart")
-	if p == nil {
-		return
+	for _, p := range l.commands["clearpart"] { // they add up
+		if !p.broken {
+			l.checkOneClearpart(p)
+		}
 	}
+}
+
+func (l *linter) checkOneClearpart(p *parsed) {
 	n := 0
 	for _, option := range []string{"alldrives", "drives", "ignoredrives", "firstdisk"} {
 		if p.has(option) {
@@ -251,7 +269,7 @@ func (l *linter) checkClearpart() {
 	if !p.has("overwritevmfs") {
 		l.at(p, "", "clearpart-vmfs", "clearpart has no --overwritevmfs")
 	}
-	if l.one("install") == nil && len(l.commands["%include"]) == 0 {
+	if len(l.commands["install"]) == 0 && len(l.commands["%include"]) == 0 {
 		l.at(p, "", "clearpart-alone", "there is no install command")
 	}
 }
@@ -259,10 +277,10 @@ func (l *linter) checkClearpart() {
 func (l *linter) checkPart() {
 	install := ""
 	for _, p := range l.installs() {
-		install = p.value("disk") + p.value("drive")
+		install = deviceName(p.value("disk") + p.value("drive"))
 	}
 	for _, p := range l.commands["part"] {
-		disk := p.value("ondisk") + p.value("ondrive")
+		disk := deviceName(p.value("ondisk") + p.value("ondrive"))
 		if len(p.words) != 1 {
 			l.at(p, "", "option-value", "%s needs one name, that of the datastore", p.name)
 		}
@@ -278,6 +296,9 @@ func (l *linter) checkPart() {
 	}
 }
 
+// deviceName is a disk's name without the folder that may stand before it.
+func deviceName(v string) string { return strings.TrimPrefix(v, "/vmfs/devices/disks/") }
+
 func (l *linter) checkNetwork() {
 	p := l.one("network")
 	if p == nil {
@@ -289,7 +310,7 @@ func (l *linter) checkNetwork() {
 	if !p.has("device") {
 		l.at(p, "", "no-device", "network has no --device")
 	}
-	if strings.EqualFold(p.value("bootproto"), "static") {
+	if p.value("bootproto") == "static" {
 		l.checkStatic(p)
 	} else {
 		l.checkDHCP(p)
@@ -381,8 +402,11 @@ func (l *linter) checkKeyboard() {
 		words = append(words, w.text)
 	}
 	name := strings.Join(words, " ")
-	if !slices.Contains(Keyboards, name) || len(words) > 1 {
+	switch {
+	case !slices.Contains(Keyboards, name):
 		l.at(p, "", "keyboard", "there is no layout %q%s", name, didYouMean(name, Keyboards))
+	case len(words) > 1:
+		l.at(p, "", "keyboard", "%s needs quotes: keyboard '%s'", name, name)
 	}
 }
 
@@ -426,19 +450,32 @@ func (l *linter) checkSections() {
 
 var (
 	sshClosed = regexp.MustCompile(`ruleset\s+set\b.*(--enabled|-e)[= ]+(false|0).*sshServer|ruleset\s+set\b.*sshServer.*(--enabled|-e)[= ]+(false|0)`)
-	misplaced = regexp.MustCompile(`^(vmaccepteula|accepteula|rootpw|serialnum|vmserialnum)\b|^(install|installorupgrade|upgrade|clearpart|network|part|partition)\s+.*--|^keyboard\s+['"A-Z]`)
+	misplaced = regexp.MustCompile(`^(vmaccepteula|accepteula)\s*$|^(rootpw|serialnum|vmserialnum)\s+\S|^(install|installorupgrade|upgrade|clearpart|network|part|partition)\s+--|^keyboard\s+['"A-Z]`)
 )
 
-// scriptLine looks at a line inside of a script section.
+// scriptLine looks at a line inside of a script section. What a script writes to a file
+// line by line (a here document) is no mistake.
 func (l *linter) scriptLine(s *section, n int, line string) {
+	if s.document != "" {
+		if strings.TrimSpace(line) == s.document {
+			s.document = ""
+		}
+		return
+	}
+	if m := hereDocument.FindStringSubmatch(line); m != nil {
+		s.document = m[1]
+	}
 	switch {
 	case strings.HasPrefix(line, "%end"):
 		l.add("end-section", n, 1, "there is no %%end")
 	case misplaced.MatchString(line):
-		word, _, _ := strings.Cut(line, " ")
-		l.add("command-in-script", n, 1, "%q stands in the %s section of line %d", strings.TrimSpace(word), s.name, s.line)
+		l.add("command-in-script", n, 1, "%s stands in the %s section of line %d", misplacedName(line), s.name, s.line)
 	}
-	if at := sshClosed.FindStringIndex(line); at != nil {
+	if at := sshClosed.FindStringIndex(line); at != nil && !strings.HasPrefix(strings.TrimSpace(line), "#") {
 		l.add("ssh-closed", n, at[0]+1, "this closes the firewall for SSH")
 	}
 }
+
+var hereDocument = regexp.MustCompile(`<<-?\s*['"\\]?([A-Za-z_][A-Za-z0-9_]*)`)
+
+func misplacedName(line string) string { return strings.Fields(line)[0] }

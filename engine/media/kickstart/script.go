@@ -3,12 +3,13 @@ package kickstart
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // Script is the installation script of one host, as data. What it cannot express
-// cannot get onto a medium: other disks are cleared by name only, and no disk is
-// taken because it comes first.
+// cannot get onto a medium: other disks are cleared by name only, no disk is taken
+// because it comes first, and further commands are those that touch none of that.
 type Script struct {
 	RootHash string // $6$…
 	Disk     Disk
@@ -187,14 +188,33 @@ func (s Script) check() error {
 		}
 	}
 	for _, line := range s.Commands {
-		if strings.ContainsAny(line, "\r\n") {
-			return fmt.Errorf("the command %q must be one line", line)
+		if err := checkCommand(line); err != nil {
+			return err
 		}
 	}
 	for name, text := range map[string]string{"pre": s.Pre, "post": s.Post, "firstboot": s.First} {
 		if err := checkSection(name, text); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// further are the commands that may be added: the others are made from the plan, whose
+// guards look at disks and network before the machine is restarted.
+var further = []string{"part", "partition", "paranoid"}
+
+func checkCommand(line string) error {
+	x := lex(line)
+	switch {
+	case strings.ContainsAny(line, "\r\n"):
+		return fmt.Errorf("the command %q must be one line", line)
+	case x.problem != "":
+		return fmt.Errorf("the command %q has %s", line, x.problem)
+	case x.end < len(line):
+		return fmt.Errorf("the command %q has a comment", line)
+	case len(x.words) == 0 || !slices.Contains(further, x.words[0].text):
+		return fmt.Errorf("%q cannot be added to the generated kickstart; %s can. Disks, network and password come from the esxi block; for anything else give a kickstart of your own", line, strings.Join(further, ", "))
 	}
 	return nil
 }

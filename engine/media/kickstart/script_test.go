@@ -106,7 +106,9 @@ func TestRenderRefusesWhatQuotingCannotCarry(t *testing.T) {
 		}
 	}
 	for name, s := range map[string]Script{
-		"no disk": {}, "two lines": {Disk: Disk{"name", "naa.1"}, Commands: []string{"a\nb"}}, "comma": {Disk: Disk{"name", "naa.1"}, Wipe: []Disk{{"name", "a,b"}}},
+		"another install": {Disk: Disk{"name", "naa.1"}, Commands: []string{"install --disk=naa.2 --overwritevmfs"}}, "clears": {Disk: Disk{"name", "naa.1"}, Commands: []string{"clearpart --alldrives --overwritevmfs"}},
+		"silences": {Disk: Disk{"name", "naa.1"}, Commands: []string{"part x --ondisk=naa.2 # esxiplan:ignore option-value"}},
+		"no disk":  {}, "two lines": {Disk: Disk{"name", "naa.1"}, Commands: []string{"a\nb"}}, "comma": {Disk: Disk{"name", "naa.1"}, Wipe: []Disk{{"name", "a,b"}}},
 		"section": {Disk: Disk{"name", "naa.1"}, Pre: "echo\nincluded=1\n"}, "umlaut": {Disk: Disk{"name", "naa.1"}, First: "echo ä"},
 	} {
 		if _, err := s.Render(); err == nil {
@@ -135,7 +137,8 @@ var devices = map[string]string{
 	"t10.ATA_____DELLBOSS_VD_____________________abc1230010":   "DELLBOSS VD",
 	"t10.NVMe____MZVL2256____S6CSNE0RB00699__25384139210108DA": "MZVL2256HCHQ-00B",
 	"t10.NVMe____MZVL2256____S6CSNE0RB00701__25384139210108DB": "MZVL2256HCHQ-00B",
-	"eui.0025389a210108da":                                     "Something", "mpx.vmhba0:C0:T0:L0": "USB DISK", "mpx.vmhba0:C0:T0:L0:5": "", "vml.0100": "DELLBOSS VD",
+	"t10.ATA_____WDC_WD2500____WX2D1":                          "WDC WD2500", "naa.7000": "A MODEL LONGER T",
+	"eui.0025389a210108da": "Something", "mpx.vmhba0:C0:T0:L0": "USB DISK", "mpx.vmhba0:C0:T0:L0:5": "", "vml.0100": "DELLBOSS VD",
 }
 
 // resolve runs the %pre script in a real shell, with a stub for localcli and a
@@ -165,7 +168,7 @@ func TestResolver(t *testing.T) {
 		{"model", "DELLBOSS VD", "t10.ATA_____DELLBOSS_VD_____________________abc1230010"},
 		{"model", "dellboss vd", "t10.ATA_____DELLBOSS_VD_____________________abc1230010"},
 		{"model", "DELLBOSS", ""}, {"model", "MZVL2256HCHQ-00B", ""}, {"model", "USB DISK", "mpx.vmhba0:C0:T0:L0"},
-		{"serial", "S6CSNE0RB00699", "t10.NVMe____MZVL2256____S6CSNE0RB00699__25384139210108DA"}, {"serial", "CSNE0RB00699", ""}, {"serial", "6005", ""},
+		{"serial", "S6CSNE0RB00699", "t10.NVMe____MZVL2256____S6CSNE0RB00699__25384139210108DA"}, {"serial", "CSNE0RB00699", ""}, {"serial", "6005", ""}, {"serial", "VD", ""}, {"serial", "WX-1", "t10.ATA_____WDC_WD2500____WX2D1"}, {"model", "A MODEL LONGER THAN SIXTEEN", "naa.7000"},
 		{"wwn", "naa.600508B1-001C-2F66-07D3-27AE65E786C6", "naa.600508b1001c2f6607d327ae65e786c6"}, {"wwn", "0x600508b1001c2f6607d327ae65e786c6", "naa.600508b1001c2f6607d327ae65e786c6"},
 		{"wwn", "00:25:38:9a:21:01:08:da", "eui.0025389a210108da"}, {"wwn", "da:08:01:21:9a:38:25:00", "eui.0025389a210108da"}, {"wwn", "5000", ""},
 		{"name", "vml.0100", "vml.0100"}, {"name", "naa.5", ""},
