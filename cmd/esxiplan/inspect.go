@@ -38,6 +38,9 @@ func (a *app) validateCommand() *cobra.Command {
 				_, more := engine.New(p, stepTypes(), engine.Options{})
 				diags = append(diags, more...)
 			}
+			if !diags.HasErrors() {
+				diags = append(diags, judgeKickstarts(p)...)
+			}
 			if asJSON {
 				if err := view.DiagnosticsJSON(a.streams.Out, diags, p.Files); err != nil {
 					return err

@@ -169,7 +169,7 @@ wherever it is no metadata. Exit 1 when something is wrong; what is only odd doe
 				return err
 			}
 			if asJSON {
-				err = a.writeJSON(report)
+				err = a.writeJSON(verified{args[0], report.OK(), report})
 			} else {
 				a.printReport(args[0], report)
 			}
@@ -182,6 +182,13 @@ wherever it is no metadata. Exit 1 when something is wrong; what is only odd doe
 	c.Flags().StringVar(&base, "base", "", "the image that it was made from")
 	c.Flags().BoolVar(&asJSON, "json", false, "write JSON")
 	return c
+}
+
+// verified is a report with its verdict.
+type verified struct {
+	File string `json:"file"`
+	OK   bool   `json:"ok"`
+	isocheck.Report
 }
 
 func verify(path, base string) (isocheck.Report, error) {

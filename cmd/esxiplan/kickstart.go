@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
 
 	"esxiplan/engine"
@@ -94,6 +95,34 @@ func (a *app) render(paths []string, f *planFlags, hostName, stepName string) (r
 	return rendered{h.Name, s.Name, text, append([]string{}, warnings...)}, err
 }
 
+// judgeKickstarts finds mistakes in the kickstarts of all hosts, as far as they are known
+// without a machine. One mistake that all hosts share is told once.
+func judgeKickstarts(p *schema.Plan) (diags hcl.Diagnostics) {
+	told := map[string]bool{}
+	for _, s := range p.Steps {
+		for _, h := range p.Hosts() {
+			var arguments buildiso.Arguments
+			if s.Type != buildiso.Type.Name || !s.Applies(h) || p.Decode(s, h, &arguments).HasErrors() {
+				continue
+			}
+			r, err := buildiso.Request(p.Name, h, arguments)
+			if err == nil {
+				_, _, err = r.Preview(imageVersion(p, &arguments.Image))
+			}
+			if err == nil || told[s.Name+err.Error()] {
+				continue
+			}
+			told[s.Name+err.Error()] = true
+			at := s.Range
+			if attr, ok := s.Arguments["kickstart"]; ok {
+				at = attr.Expr.Range()
+			}
+			diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Kickstart with mistakes", Detail: fmt.Sprintf("Host %q: %v", h.Name, err), Subject: &at})
+		}
+	}
+	return diags
+}
+
 // imageVersion is what the plan says, else the image itself, else its name.
 func imageVersion(p *schema.Plan, i *schema.Image) string {
 	path := i.Source
@@ -172,8 +201,10 @@ func (a *app) lint(files []string, conditions kickstart.Conditions, asJSON bool)
 	errors := 0
 	for _, file := range files {
 		text, err := a.readText(file)
-		if err != nil {
-			return err
+		if err != nil { // the others are judged all the same
+			fmt.Fprintln(a.streams.Err, "esxiplan: "+err.Error())
+			errors++
+			continue
 		}
 		found := append([]kickstart.Finding{}, kickstart.Lint(text, conditions)...)
 		errors += len(kickstart.Errors(found))

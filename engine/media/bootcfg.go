@@ -44,7 +44,12 @@ func keyOf(line string) (key, value string, ok bool) {
 		return "", "", false
 	}
 	key, value, ok = strings.Cut(line, "=")
-	return strings.ToLower(strings.TrimSpace(key)), strings.Join(strings.Fields(value), " "), ok
+	return strings.ToLower(strings.TrimSpace(key)), strings.Join(words(value), " "), ok
+}
+
+// words cuts at ASCII's white space, the only one that the loader knows.
+func words(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r <= ' ' })
 }
 
 // Get returns the value that counts for key.
@@ -60,7 +65,7 @@ func (c *BootConfig) Get(key string) (string, bool) {
 // Options are the kernel options, one word each.
 func (c *BootConfig) Options() []string {
 	value, _ := c.Get("kernelopt")
-	return strings.Fields(value)
+	return words(value)
 }
 
 // Kickstart makes the installer run the kickstart at path, such as "/KS.CFG",

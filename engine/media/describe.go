@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"esxiplan/engine/media/iso"
+	"esxiplan/engine/media/isocheck"
 	"esxiplan/engine/media/kickstart"
 )
 
@@ -58,7 +59,7 @@ func Describe(path string) (Description, error) {
 	if err != nil {
 		return Description{}, fmt.Errorf("%s: %w", path, err)
 	}
-	d := Description{File: path, Size: info.Size(), Label: base.Label(), Trees: base.Trees(), Warnings: base.Warnings(), Boot: []BootEntry{}, Configs: []BootFile{}}
+	d := Description{File: path, Size: info.Size(), Label: base.Label(), Trees: base.Trees(), Warnings: append([]iso.Warning{}, base.Warnings()...), Boot: []BootEntry{}, Configs: []BootFile{}}
 	entries, err := base.BootEntries()
 	if err != nil {
 		d.Warnings = append(d.Warnings, iso.Warning{ID: "boot", Text: err.Error()})
@@ -165,10 +166,14 @@ func (i *Installer) assemble(a Assembly) (*iso.Image, error) {
 		changes = append(changes, more...)
 	}
 	image, err := i.Overlay(changes, iso.Relocation(iso.Relocate))
-	if err == nil && a.Kickstart != nil {
-		err = CheckImage(image, a.Kickstart)
+	switch {
+	case err != nil:
+		return nil, err
+	case a.Kickstart != nil:
+		return image, CheckImage(image, a.Kickstart)
 	}
-	return image, err
+	report, err := isocheck.Check(image, image.Size())
+	return image, errors.Join(err, report.Err())
 }
 
 // Difference is what two images differ in.
@@ -178,8 +183,8 @@ type Difference struct {
 	Before int64  `json:"before"`
 	After  int64  `json:"after"`
 	Text   bool   `json:"text"` // both sides are short texts
-	Old    string `json:"-"`
-	New    string `json:"-"`
+	Old    string `json:"old,omitempty"`
+	New    string `json:"new,omitempty"`
 }
 
 // Comparison is how one image differs from another.

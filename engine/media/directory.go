@@ -131,7 +131,11 @@ func (d *directoryShelf) sweep(known map[string]bool, trial bool) (gone []string
 	}
 	for _, f := range folders {
 		info, err := f.Info()
-		if err != nil || !f.IsDir() || !tokenPattern.MatchString(f.Name()) || known[f.Name()] || time.Since(info.ModTime()) < sweepAfter {
+		if err != nil || !f.IsDir() || !tokenPattern.MatchString(f.Name()) || time.Since(info.ModTime()) < sweepAfter {
+			continue
+		}
+		if known[f.Name()] {
+			gone = append(gone, d.sweepFolder(f.Name(), trial)...)
 			continue
 		}
 		gone = append(gone, "the folder "+f.Name()+", which belongs to no host")
@@ -143,6 +147,21 @@ func (d *directoryShelf) sweep(known map[string]bool, trial bool) (gone []string
 		}
 	}
 	return gone, nil
+}
+
+// sweepFolder takes away what an interrupted build left beside an image.
+func (d *directoryShelf) sweepFolder(token string, trial bool) (gone []string) {
+	left, _ := filepath.Glob(filepath.Join(d.dir, token, ".esxiplan-*"))
+	for _, file := range left {
+		info, err := os.Stat(file)
+		if err != nil || time.Since(info.ModTime()) < sweepAfter {
+			continue
+		}
+		if trial || os.Remove(file) == nil {
+			gone = append(gone, "the unfinished "+file)
+		}
+	}
+	return gone
 }
 
 func (d *directoryShelf) reads(e entry) (Reads, bool) { return d.manifest.reads(e) }

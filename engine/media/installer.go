@@ -105,15 +105,18 @@ var (
 	buildPattern   = regexp.MustCompile(`\b(\d{7,9})\b`)
 )
 
-// identify reads version and build from .DISCINFO, else from boot.cfg's build=.
+// identify reads version and build from .DISCINFO, and what that does not say from
+// boot.cfg's build=.
 func (i *Installer) identify() {
-	text := ""
-	if data, err := i.ReadFile("/.DISCINFO", 1<<16); err == nil {
-		text = string(data)
-	} else if c, err := ParseBootConfig(i.bios); err == nil {
-		text, _ = c.Get("build")
+	info, _ := i.ReadFile("/.DISCINFO", 1<<16)
+	build := ""
+	if c, err := ParseBootConfig(i.bios); err == nil {
+		build, _ = c.Get("build")
 	}
-	i.Version, i.Build = versionPattern.FindString(text), buildPattern.FindString(text)
+	for _, text := range []string{string(info), build} {
+		i.Version = either(i.Version, versionPattern.FindString(text))
+		i.Build = either(i.Build, buildPattern.FindString(text))
+	}
 }
 
 // Personalise lays a kickstart over the image and makes both boot.cfg files call

@@ -57,6 +57,9 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	if err := spare(ctx, h, r); err != nil {
+		return Result{}, blame(c, err)
+	}
 	p, err := h.Media.Publish(ctx, r, h.RecordMedia)
 	if err != nil {
 		return Result{}, blame(c, err)
@@ -73,6 +76,22 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 		}
 	}
 	return result(p), nil
+}
+
+// spare keeps the image from which a machine is being installed: another one in its
+// place would take it away.
+func spare(ctx context.Context, h *step.Host, r media.Request) error {
+	last, reset := h.History().LastReset()
+	url, mounted := h.History().Inserted()
+	if latest, ok := h.Media.Latest(h.Name); !reset || !last.Open || !mounted || !ok || latest.URL != url || h.Settings.Again {
+		return nil
+	}
+	_, same, err := h.Media.Published(ctx, r)
+	if err != nil || same {
+		return err
+	}
+	return &step.Refusal{Guard: "medium", Reason: fmt.Sprintf("the machine was reset by us at %s and may be installing from the image that is published, which a new one would take away", last.Time.Local().Format("2006-01-02 15:04:05")),
+		Next: "Wait for it with the wait step, or build all the same with --again"}
 }
 
 func recall(ctx context.Context, h *step.Host, c Arguments) (Result, error) {

@@ -230,8 +230,8 @@ func (o *overlay) checkName(t *tree, c Change, r record, exists bool) error {
 	}
 	for _, sheet := range d.sheets {
 		for _, other := range sheet {
-			if other.special() || other.name != name && len(other.name) > 3 && !strings.HasPrefix(other.name, name[:min(3, len(name))]) {
-				continue // a name that was cut begins as it did
+			if other.special() {
+				continue
 			}
 			known, err := o.base.rockRidgeName(t, other)
 			if err != nil {

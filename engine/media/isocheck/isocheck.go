@@ -104,7 +104,7 @@ func Check(r io.ReaderAt, size int64) (Report, error) {
 }
 
 func inspect(r io.ReaderAt, size int64) (*checker, error) {
-	c := &checker{r: r, size: size, budget: 64 << 20, hops: 1 << 16}
+	c := &checker{r: r, size: size, budget: 64 << 20, hops: 1 << 16, report: Report{Findings: []Finding{}}}
 	if !c.descriptors() {
 		return c, c.err
 	}
