@@ -101,7 +101,7 @@ func TestFullDirectories(t *testing.T) {
 			t.Fatal(err)
 		}
 		place := "root"
-		if !again.Exists("/KS.CFG") {
+		if _, err := again.ReadFile("/KS.CFG", 100); err != nil {
 			place = "EFI"
 		}
 		places[place]++

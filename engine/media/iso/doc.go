@@ -16,7 +16,7 @@
 // stands, for something else lies behind it. With [Relocate] all directories of
 // that tree move behind the end of the image, in the order of the path table:
 // libarchive reads forward only, and would drop directories that lie before
-// their parent.
+// their parent. (Read as a stream, without seeking, such an image shows it no files.)
 //
 // What cannot be done without harm is refused with an [Unsupported] that says
 // why. Package engine/media/isocheck judges the results and shares no code with

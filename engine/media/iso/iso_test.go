@@ -402,6 +402,46 @@ func TestBadChanges(t *testing.T) {
 	}
 }
 
+// TestBootImagesStay: firmware finds them by their block, so a file in their place
+// would have no effect.
+func TestBootImagesStay(t *testing.T) {
+	base := open(t, build(t, isosim.Options{RockRidge: true, Joliet: true}))
+	for _, path := range []string{"/EFIBOOT.IMG", "/ISOLINUX.BIN", "/BOOT.CAT"} {
+		var u *iso.Unsupported
+		if _, err := base.Overlay([]iso.Change{{Path: path, Data: []byte("x")}}); !errors.As(err, &u) || u.Reason != iso.BadChange {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+// TestDates: a date that is given stands in every tree; without one two builds are equal.
+func TestDates(t *testing.T) {
+	base := open(t, build(t, isosim.Options{RockRidge: true}))
+	image, err := base.Overlay([]iso.Change{{Path: "/KS.CFG", Data: []byte("x")}}, iso.Timestamp(time.Date(2031, 2, 3, 4, 5, 6, 0, time.UTC)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stamp := []byte{131, 2, 3, 4, 5, 6, 0}
+	whole := bytesOf(t, image)
+	at := bytes.Index(whole, []byte("KS.CFG;1")) - 33
+	if n := bytes.Count(whole[at:at+int(whole[at])], stamp); n != 4 { // the record's own, and three of Rock Ridge
+		t.Errorf("the date stands there %d times", n)
+	}
+}
+
+// TestDeepTrees: names and nesting cannot claim memory without end.
+func TestDeepTrees(t *testing.T) {
+	path := strings.Repeat(strings.Repeat("D", 200)+"/", 7) + "F"
+	data := build(t, isosim.Options{Files: map[string]string{path: "x"}})
+	var u *iso.Unsupported
+	if _, err := iso.Open(bytes.NewReader(data), int64(len(data))); !errors.As(err, &u) || u.Reason != iso.Broken {
+		t.Errorf("got %v", err)
+	}
+	if report, err := isocheck.Check(bytes.NewReader(data), int64(len(data))); err != nil || report.OK() {
+		t.Errorf("the checker: %v %v", err, report)
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	ids := func(data []byte) string {
 		var out []string

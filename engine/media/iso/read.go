@@ -63,12 +63,6 @@ func (t *tree) directory(path string) (*directory, error) {
 	return d, nil
 }
 
-// Exists reports whether the primary tree holds a file at path.
-func (b *Base) Exists(path string) bool {
-	_, ok, err := b.trees[0].lookup(path)
-	return ok && err == nil
-}
-
 // ReadFile returns a file of the primary tree, of at most limit bytes. Paths are
 // compared without regard to case.
 func (b *Base) ReadFile(path string, limit int64) ([]byte, error) {

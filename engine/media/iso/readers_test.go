@@ -2,6 +2,7 @@ package iso_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -83,6 +84,16 @@ func foreign(t *testing.T, modules int, only ...string) map[string]string {
 	m.xorriso("RR+Joliet", upper, nil, "-J", "-R")
 	m.xorriso("Joliet only", upper, nil, "-J", "--norock")
 	m.xorriso("--md5", upper, nil, "-J", "-R", "--md5")
+	m.xorriso("appended partition", upper, []string{"-append_partition", "2", "0xef", filepath.Join(upper, "EFIBOOT.IMG"), "-appended_part_as_gpt", "--protective-msdos-label"}, "-J", "-R")
+	linked := filepath.Join(dir, "linked")
+	output(t, "cp", "-r", upper, linked)
+	if err := os.Remove(filepath.Join(linked, "EFI", "BOOT", "BOOT.CFG")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Link(filepath.Join(linked, "BOOT.CFG"), filepath.Join(linked, "EFI", "BOOT", "BOOT.CFG")); err != nil {
+		t.Fatal(err)
+	}
+	m.xorriso("hard links", linked, nil, "-J", "-R")
 	m.xorriso("hybrid", upper, []string{"-efi-boot-part", "--efi-boot-image", "--protective-msdos-label"}, "-J", "-R")
 	return m.made
 }
@@ -208,7 +219,7 @@ func readers(t *testing.T, path string, policy iso.Policy) {
 	checkElTorito(t, path, built)
 	checkMedia(t, path, built)
 	for reader, extract := range extractors(t) {
-		compareTrees(t, reader, extract(path), extract(built), len(changed))
+		compareTrees(t, reader, extract(path), extract(built), changed)
 	}
 	isoinfo(t, built, base)
 	checkPartitions(t, path, built, base)
@@ -285,7 +296,7 @@ func extractors(t *testing.T) map[string]func(string) string {
 
 // compareTrees demands the new and changed files, and nothing else changed. The boot
 // information that 7z shows is no file.
-func compareTrees(t *testing.T, reader, before, after string, changes int) {
+func compareTrees(t *testing.T, reader, before, after string, changes []iso.Change) {
 	t.Helper()
 	files := func(dir string) map[string][]byte {
 		out := map[string][]byte{}
@@ -303,6 +314,11 @@ func compareTrees(t *testing.T, reader, before, after string, changes int) {
 		return out
 	}
 	old, now := files(before), files(after)
+	for _, c := range changes {
+		if have := now[strings.TrimPrefix(c.Path, "/")]; !bytes.Equal(have, c.Data) {
+			t.Errorf("%s: %s reads %.20q …", reader, c.Path, have)
+		}
+	}
 	differ := 0
 	for name, data := range now {
 		was, there := old[name]
@@ -320,7 +336,7 @@ func compareTrees(t *testing.T, reader, before, after string, changes int) {
 			t.Errorf("%s: %s is gone", reader, name)
 		}
 	}
-	if len(old) < 20 || differ != changes {
+	if len(old) < 20 || differ != len(changes) {
 		t.Errorf("%s sees %d files, then %d, of which %d changed", reader, len(old), len(now), differ)
 	}
 }
@@ -403,6 +419,46 @@ func checkMD5(t *testing.T, source string, policy iso.Policy) {
 	}
 	if out, _ := exec.Command(check, "--md5sumonly", built).CombinedOutput(); !strings.Contains(string(out), "No checksum information") {
 		t.Errorf("checkisomd5 says %s", out)
+	}
+}
+
+// TestRefusalsByTool: images in which a change would be seen by some readers only.
+func TestRefusalsByTool(t *testing.T) {
+	once(t)
+	tree := t.TempDir()
+	for name, text := range map[string]string{"BOOT.CFG": "x", "ks.cfgold": "an old one"} {
+		if err := os.WriteFile(filepath.Join(tree, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	geniso, xorr := tool(t, "genisoimage", "genisoimage"), tool(t, "xorriso", "xorriso")
+	out := filepath.Join(t.TempDir(), "x.iso")
+	for name, c := range map[string]struct {
+		command []string
+		want    iso.Reason
+	}{
+		"a name that was cut":     {[]string{geniso, "-quiet", "-R", "-o", out, tree}, iso.Ambiguous},
+		"cut in one tree":         {[]string{geniso, "-quiet", "-J", "-o", out, tree}, iso.Contradiction},
+		"HFS":                     {[]string{geniso, "-quiet", "-hfs", "-o", out, tree}, iso.SecondSystem},
+		"HFS+":                    {[]string{xorr, "-as", "mkisofs", "-hfsplus", "-o", out, tree}, iso.SecondSystem},
+		"a partition's own trees": {[]string{xorr, "-as", "mkisofs", "-partition_offset", "16", "-o", out, tree}, iso.SecondSystem},
+	} {
+		t.Run(name, func(t *testing.T) {
+			os.Remove(out)
+			output(t, c.command[0], c.command[1:]...)
+			data, err := os.ReadFile(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			base, err := iso.Open(bytes.NewReader(data), int64(len(data)))
+			if err == nil {
+				_, err = base.Overlay([]iso.Change{{Path: "/KS.CFG", Data: []byte("new")}})
+			}
+			var u *iso.Unsupported
+			if !errors.As(err, &u) || u.Reason != c.want {
+				t.Errorf("got %v, want the reason %q", err, c.want)
+			}
+		})
 	}
 }
 
