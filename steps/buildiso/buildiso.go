@@ -57,6 +57,9 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	if r.Script.FirstBoot() || r.Own != "" {
+		r.SecureBoot = secureBoot(ctx, h)
+	}
 	if err := spare(ctx, h, r); err != nil {
 		return Result{}, blame(c, err)
 	}
@@ -76,6 +79,16 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 		}
 	}
 	return result(p), nil
+}
+
+// secureBoot is nil where the BMC does not say: it decides about a warning only, so that
+// a medium can be built although a BMC does not answer.
+func secureBoot(ctx context.Context, h *step.Host) *bool {
+	stock, err := h.BMC.Inventory(ctx)
+	if err != nil {
+		return nil
+	}
+	return stock.SecureBoot
 }
 
 // spare keeps the image from which a machine is being installed: another one in its
@@ -149,13 +162,6 @@ func prepare(ctx context.Context, h *step.Host, c Arguments) (media.Request, err
 		if err := kickstart.CheckMediaSize(*size, version); err != nil {
 			return media.Request{}, schema.AtArgument("system_media_size", "%w", err)
 		}
-	}
-	if r.Script.FirstBoot() || r.Own != "" {
-		stock, err := h.BMC.Inventory(ctx)
-		if err != nil {
-			return media.Request{}, err
-		}
-		r.SecureBoot = stock.SecureBoot
 	}
 	return r, nil
 }
