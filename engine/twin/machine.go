@@ -375,27 +375,9 @@ func (m *Machine) readDisc(image string) (*system, error) {
 	if err != nil {
 		return nil, err
 	}
-	disk, err := s.choose(m.devices)
-	if err != nil {
+	if err := m.prepare(s); err != nil {
 		return nil, err
 	}
-	if err := m.hasNIC(s.commands["network"].options["device"]); err != nil {
-		return nil, err
-	}
-	cleared, err := s.clears(m.devices)
-	if err != nil {
-		return nil, err
-	}
-	for _, d := range cleared {
-		if d == disk {
-			return nil, fmt.Errorf("%s is to be cleared and to be installed on", d.name)
-		}
-		m.say("clears %s", d.name)
-	}
-	if _, rehearsal := s.commands["dryrun"]; rehearsal {
-		return nil, errors.New("dryrun: all was checked, nothing is installed")
-	}
-	m.say("installs on %s", disk.name)
 	version, number := identify(d, build)
 	hash := s.rootHash()
 	salt := strings.Split(hash, "$")[2]
@@ -407,6 +389,33 @@ func (m *Machine) readDisc(image string) (*system, error) {
 		Version: version, Build: number, UUID: uuid(m.Host.Name), Serial: m.serial(), Now: m.fleet.o.Clock.Now,
 		Accepts: func(p string) bool { return kickstart.Crypt(p, salt) == hash },
 	}}, nil
+}
+
+// prepare does with disks and network what the script says, as far as something can
+// go wrong with it.
+func (m *Machine) prepare(s *script) error {
+	disk, err := s.choose(m.devices)
+	if err != nil {
+		return err
+	}
+	if err := m.hasNIC(s.commands["network"].options["device"]); err != nil {
+		return err
+	}
+	cleared, err := s.clears(m.devices)
+	if err != nil {
+		return err
+	}
+	for _, d := range cleared {
+		if d == disk {
+			return fmt.Errorf("%s is to be cleared and to be installed on", d.name)
+		}
+		m.say("clears %s", d.name)
+	}
+	if _, rehearsal := s.commands["dryrun"]; rehearsal {
+		return errors.New("dryrun: all was checked, nothing is installed")
+	}
+	m.say("installs on %s", disk.name)
+	return nil
 }
 
 func (m *Machine) serial() string {
