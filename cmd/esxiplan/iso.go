@@ -212,19 +212,15 @@ func verify(path, base string) (isocheck.Report, error) {
 }
 
 func openSized(path string) (*os.File, int64, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, 0, err
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() { // reading a pipe could wait for ever
 		err = fmt.Errorf("%s is not a regular file", path)
 	}
 	if err != nil {
-		f.Close()
 		return nil, 0, err
 	}
-	return f, info.Size(), nil
+	f, err := os.Open(path)
+	return f, info.Size(), err
 }
 
 func (a *app) printReport(path string, r isocheck.Report) {

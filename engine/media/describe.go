@@ -46,7 +46,7 @@ type BootFile struct {
 
 // Describe reads what is in an ISO image, installer or not.
 func Describe(path string) (Description, error) {
-	f, err := os.Open(path)
+	f, err := openRegular(path)
 	if err != nil {
 		return Description{}, err
 	}
@@ -141,7 +141,10 @@ func Assemble(a Assembly) (Assembled, error) {
 		return Assembled{}, err
 	}
 	done.Size, done.Own, done.ETag = image.Size(), image.Own(), image.ETag()
-	return done, writeAtomic(a.Out, 0o600, func(f *os.File) error { return image.Materialise(f, i.file) })
+	if err := writeAtomic(a.Out, 0o600, func(f *os.File) error { return materialise(f, image, i) }); err != nil {
+		return Assembled{}, fmt.Errorf("cannot write %s: %w", a.Out, err)
+	}
+	return done, nil
 }
 
 // assemble makes and checks the image. With further files everything goes into one
@@ -224,7 +227,7 @@ func Diff(a, b string) (Comparison, error) {
 }
 
 func openBase(path string) (*iso.Base, func() error, error) {
-	f, err := os.Open(path)
+	f, err := openRegular(path)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -36,7 +36,7 @@ type Installer struct {
 // OpenInstaller opens the image at path and checks that it is one from which an
 // unattended installation can be made.
 func OpenInstaller(path string, options ...iso.Option) (*Installer, error) {
-	file, err := os.Open(path)
+	file, err := openRegular(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the installer image: %w", err)
 	}
@@ -48,13 +48,22 @@ func OpenInstaller(path string, options ...iso.Option) (*Installer, error) {
 	return i, nil
 }
 
+// openRegular opens a file, and nothing on which reading could wait for ever.
+func openRegular(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	return os.Open(path)
+}
+
 func newInstaller(file *os.File, path string, options []iso.Option) (*Installer, error) {
 	stat, err := file.Stat()
 	if err != nil {
 		return nil, err
-	}
-	if !stat.Mode().IsRegular() {
-		return nil, errors.New("it is not a regular file")
 	}
 	base, err := iso.Open(file, stat.Size(), options...)
 	if err != nil {

@@ -67,7 +67,7 @@ func (s *sources) read(src Source) (*Installer, string, error) {
 	if b, err := hex.DecodeString(want); want != "" && (err != nil || len(b) != sha256.Size) {
 		return nil, "", fmt.Errorf("image.%s.sha256 %q is no SHA-256 checksum, which has 64 hexadecimal digits", src.Name, src.SHA256)
 	}
-	file, err := os.Open(src.Path)
+	file, err := openRegular(src.Path)
 	if err != nil {
 		return nil, "", fmt.Errorf("cannot read the installer image: %w", err)
 	}
