@@ -2,7 +2,9 @@ package media
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/http"
 	"os"
@@ -83,9 +85,17 @@ func ServeDirectory(o DirectoryServerOptions) *DirectoryServer {
 // CheckReadable reports why what was published in a folder could not be served by
 // this user: manifest and overlays are for the user who publishes.
 func CheckReadable(dir string) error {
-	_, err := manifest{dir: manifestFolder(dir)}.all()
+	files, err := os.ReadDir(manifestFolder(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // nothing was published yet
+	}
+	for _, f := range files {
+		if err == nil && !f.IsDir() {
+			_, err = os.ReadFile(filepath.Join(manifestFolder(dir), f.Name()))
+		}
+	}
 	if err != nil {
-		return fmt.Errorf("%w; run as the user who publishes", err)
+		return fmt.Errorf("what was published cannot be served: %w; run as the user who publishes", err)
 	}
 	return nil
 }

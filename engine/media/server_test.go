@@ -522,6 +522,33 @@ func TestAllowList(t *testing.T) {
 	}
 }
 
+// TestPulse: what was read is known only while a server of ours shows that it is there.
+func TestPulse(t *testing.T) {
+	dir := t.TempDir()
+	url, stop := directory(t, dir)
+	l, err := media.NewDirectory(dir, url, false, media.Options{Plan: "p"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p, err := l.Publish(t.Context(), request(source(t, isosim.Options{}), "h"), recorded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Fetch(t.Context(), p.URL); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if _, known := l.Reads("h"); !known {
+		t.Error("nothing is known of what was just served")
+	}
+	old := time.Now().Add(-2 * time.Minute).UTC().Format(time.RFC3339)
+	os.WriteFile(filepath.Join(dir, ".esxiplan", "reads", ".served"), []byte(old), 0o600)
+	if reads, known := l.Reads("h"); known {
+		t.Errorf("nobody serves, and it is known that %d bytes were read", reads.Bytes)
+	}
+}
+
 // TestPrune takes away what a plan no longer has, and nothing of another plan.
 func TestPrune(t *testing.T) {
 	dir, path := t.TempDir(), source(t, isosim.Options{})
@@ -548,6 +575,15 @@ func TestPrune(t *testing.T) {
 	if _, ok := l.Latest("goes"); ok || len(files) != 2 {
 		t.Errorf("left: %v", files)
 	}
+	unreadable := filepath.Join(dir, ".esxiplan", "old@p.json")
+	os.WriteFile(unreadable, []byte(`{"schema": 1}`), 0o600)
+	if gone, err := l.Prune("p", func(string) bool { return false }, false); err == nil || len(gone) != 0 || !strings.Contains(err.Error(), "old@p.json") {
+		t.Errorf("pruned beside an entry that cannot be read: %v, %v", gone, err)
+	}
+	if err := media.CheckReadable(dir); err != nil {
+		t.Errorf("an entry of another version keeps serve from starting: %v", err)
+	}
+	os.Remove(unreadable)
 	orphan := filepath.Join(dir, strings.Repeat("ab", 16))
 	os.Mkdir(orphan, 0o755)
 	os.WriteFile(filepath.Join(orphan, ".esxiplan-123"), nil, 0o600)
