@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -131,7 +132,7 @@ before it gets its name. In a plan the step build_iso does this for every host.`
 func readAssembly(assembly *media.Assembly, kickstart string, files []string) error {
 	var err error
 	if kickstart != "" {
-		if assembly.Kickstart, err = os.ReadFile(kickstart); err != nil {
+		if assembly.Kickstart, err = readRegular(kickstart); err != nil {
 			return err
 		}
 	} else if len(assembly.Options) > 0 {
@@ -142,7 +143,7 @@ func readAssembly(assembly *media.Assembly, kickstart string, files []string) er
 		if !ok || !strings.HasPrefix(path, "/") {
 			return fmt.Errorf("--file %s: write /PATH=FILE", spec)
 		}
-		if assembly.Files[path], err = os.ReadFile(file); err != nil {
+		if assembly.Files[path], err = readRegular(file); err != nil {
 			return err
 		}
 	}
@@ -150,6 +151,15 @@ func readAssembly(assembly *media.Assembly, kickstart string, files []string) er
 		return fmt.Errorf("nothing to lay over the image: give --kickstart or --file")
 	}
 	return nil
+}
+
+func readRegular(path string) ([]byte, error) {
+	f, _, err := openSized(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
 }
 
 func (a *app) isoVerifyCommand() *cobra.Command {

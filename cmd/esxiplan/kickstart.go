@@ -106,8 +106,12 @@ func judgeKickstarts(p *schema.Plan) (diags hcl.Diagnostics) {
 				continue
 			}
 			r, err := buildiso.Request(p.Name, h, arguments)
+			version := imageVersion(p, &arguments.Image)
 			if err == nil {
-				_, _, err = r.Preview(imageVersion(p, &arguments.Image))
+				_, _, err = r.Preview(version)
+			}
+			if size := arguments.SystemMediaSize; err == nil && size != nil {
+				err = kickstart.CheckMediaSize(*size, version)
 			}
 			if err == nil || told[s.Name+err.Error()] {
 				continue
@@ -117,7 +121,7 @@ func judgeKickstarts(p *schema.Plan) (diags hcl.Diagnostics) {
 			if attr, ok := s.Arguments["kickstart"]; ok {
 				at = attr.Expr.Range()
 			}
-			diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Kickstart with mistakes", Detail: fmt.Sprintf("Host %q: %v", h.Name, err), Subject: &at})
+			diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Medium that cannot be built", Detail: fmt.Sprintf("Host %q: %v", h.Name, err), Subject: &at})
 		}
 	}
 	return diags

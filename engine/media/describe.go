@@ -125,6 +125,9 @@ func Assemble(a Assembly) (Assembled, error) {
 	if out, err := os.Stat(a.Out); err == nil && os.SameFile(out, i.stat) {
 		return Assembled{}, fmt.Errorf("%s is the source itself", a.Out)
 	}
+	if out, err := os.Lstat(a.Out); err == nil && !out.Mode().IsRegular() {
+		return Assembled{}, fmt.Errorf("%s is there, and no regular file: it is not replaced", a.Out)
+	}
 	done := Assembled{File: a.Out, Warnings: []string{}}
 	if a.Kickstart != nil {
 		found := kickstart.Lint(a.Kickstart, kickstart.Conditions{Version: i.Version})

@@ -203,15 +203,18 @@ func (s *DirectoryServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	if names := append([]string{i.bmc}, s.allowed...); !s.allow.allows(r, names) {
-		s.tell(Served{Client: clientOf(r), Path: r.URL.Path, Refused: "the client is not the BMC of this host (" + i.bmc + "); --allow adds others"})
+	s.mu.Lock()
+	bmc, image := i.bmc, i.content // as they are now: the manifest may come later
+	s.mu.Unlock()
+	if names := append([]string{bmc}, s.allowed...); !s.allow.allows(r, names) {
+		s.tell(Served{Client: clientOf(r), Path: r.URL.Path, Refused: "the client is not the BMC of this host (" + bmc + "); --allow adds others"})
 		http.Error(w, "not allowed", http.StatusForbidden)
 		return
 	}
 	if r.UserAgent() == userAgent { // a build fetches its image back: so it comes through this server
-		i.count.mark()
+		image.count.mark()
 	}
-	i.serve(w, r)
+	image.serve(w, r)
 }
 
 // item finds an image: a whole file, or an overlay that is laid over its base.

@@ -123,7 +123,7 @@ func (r Request) script(version, hash string) (text []byte, warnings []string, e
 		return nil, nil, &ErrKickstart{mistakes}
 	}
 	for _, f := range found {
-		if r.Own != "" || f.Rule == "firstboot-secure-boot" {
+		if r.Own != "" || f.Rule == "firstboot-secure-boot" || f.Rule == "serialnum-9" {
 			warnings = append(warnings, fmt.Sprintf("kickstart line %d: %s [%s]. %s %s", f.Line, f.Text, f.Rule, f.Reason, f.Remedy))
 		}
 	}

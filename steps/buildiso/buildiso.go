@@ -91,6 +91,9 @@ func secureBoot(ctx context.Context, h *step.Host) *bool {
 	return stock.SecureBoot
 }
 
+// errLooked ends a publication that was only to say what it would do.
+var errLooked = errors.New("only looked")
+
 // spare keeps the image from which a machine is being installed: another one in its
 // place would take it away.
 func spare(ctx context.Context, h *step.Host, r media.Request) error {
@@ -99,9 +102,16 @@ func spare(ctx context.Context, h *step.Host, r media.Request) error {
 	if latest, ok := h.Media.Latest(h.Name); !reset || !last.Open || !mounted || !ok || latest.URL != url || h.Settings.Again {
 		return nil
 	}
-	_, same, err := h.Media.Published(ctx, r)
-	if err != nil || same {
+	next := url
+	_, err := h.Media.Publish(ctx, r, func(_ context.Context, w media.Write) error { // no record, no publication
+		next = w.New
+		return errLooked
+	})
+	if err != nil && !errors.Is(err, errLooked) {
 		return err
+	}
+	if next == url { // nothing to do, or the same image once more
+		return nil
 	}
 	return &step.Refusal{Guard: "medium", Reason: fmt.Sprintf("the machine was reset by us at %s and may be installing from the image that is published, which a new one would take away", last.Time.Local().Format("2006-01-02 15:04:05")),
 		Next: "Wait for it with the wait step, or build all the same with --again"}

@@ -87,6 +87,7 @@ type linter struct {
 	count      int
 	sections   []*section
 	ignored    map[int][]string // rules by line
+	inScripts  map[int][]string // the same inside of scripts, for the rules about them
 	findings   []Finding
 }
 
@@ -123,8 +124,7 @@ func (p *parsed) show(text string) string {
 // section is a script.
 type section struct {
 	*parsed
-	text     []string // its lines
-	document string   // the word that ends a here document, "" outside of one
+	document string // the word that ends a here document, "" outside of one
 }
 
 func (l *linter) read(text string) {
@@ -138,7 +138,7 @@ func (l *linter) read(text string) {
 	}
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	l.lines = len(lines)
-	l.ignored = map[int][]string{}
+	l.ignored, l.inScripts = map[int][]string{}, map[int][]string{}
 	var in *section
 	goesOn := false
 	var ignored []string // by comment lines that wait for their command
@@ -149,9 +149,11 @@ func (l *linter) read(text string) {
 			goesOn = l.continued(i+1, line)
 			continue
 		}
+		if in != nil {
+			l.readScriptIgnored(i+1, line)
+		}
 		if in != nil && (header == "" || l.cuts(in, i+1, line, header)) {
 			if header == "" {
-				in.text = append(in.text, line)
 				l.scriptLine(in, i+1, line)
 			} else {
 				in = nil
@@ -237,11 +239,27 @@ func (l *linter) readIgnored(n int, line string) (rules []string, alone bool) {
 	return rules, len(x.words) == 0
 }
 
+// scriptMark is a comment of a script section: at the end of a line, or alone before it.
+var scriptMark = regexp.MustCompile(`^(.*?)#\s*esxiplan:ignore\s+([a-z, -]+?)\s*$`)
+
+// readScriptIgnored reads a comment inside of a script. It silences rules about the
+// script's own lines only.
+func (l *linter) readScriptIgnored(n int, line string) {
+	m := scriptMark.FindStringSubmatch(line)
+	if m == nil {
+		return
+	}
+	if strings.TrimSpace(m[1]) == "" {
+		n++
+	}
+	l.inScripts[n] = append(l.inScripts[n], strings.FieldsFunc(m[2], func(r rune) bool { return r == ' ' || r == ',' })...)
+}
+
 // add records a finding unless its line silences the rule. A rule about the whole
 // script is silenced on any line.
 func (l *linter) add(id string, line, column int, format string, values ...any) {
 	r, _ := ruleOf(id)
-	if !r.always && (slices.Contains(l.ignored[line], id) || r.whole && l.ignoredAnywhere(id)) {
+	if !r.always && (slices.Contains(l.ignored[line], id) || slices.Contains(l.inScripts[line], id) || r.whole && l.ignoredAnywhere(id)) {
 		return
 	}
 	l.findings = append(l.findings, Finding{line, column, r.Severity, id, fmt.Sprintf(format, values...), r.Reason, r.Remedy})

@@ -79,7 +79,7 @@ func TestRules(t *testing.T) {
 		"crypt-format": replace("$6$salt", "$5$salt"), "crypt-weak": replace(strings.Split(fine, "\n")[1], "rootpw --iscrypted abcdefghijklm"), "serialnum-9": fine + "serialnum --esx=AAAAA-BBBBB-CCCCC-DDDDD-EEEEE\n",
 		"interpreter": fine + "%post\ntrue\n", "pre-ignorefailure": fine + "%pre --interpreter=busybox --ignorefailure=true\ntrue\n", "end-section": section("true\n%end\n"), "script-cut": section("includes=1\n"),
 		"command-in-script": section("rootpw x\n"), "firstboot-secure-boot": fine + "%firstboot --interpreter=busybox\ntrue\n", "ssh-closed": section("esxcli network firewall ruleset set --enabled=false --ruleset-id=sshServer\n"),
-		"too-long": fine + strings.Repeat("#", 1<<20), "byte-order-mark": "\uFEFF" + fine, "include-last": section("true\n%include /tmp/x\n"),
+		"too-long": fine + strings.Repeat("#", 1<<20), "byte-order-mark": "\uFEFF" + fine, "missing-here": "%include /tmp/ks.cfg\n" + strings.Replace(fine, "reboot\n", "", 1), "include-last": section("true\n%include /tmp/x\n"),
 		"dryrun": fine + "dryrun\n", "unknown-rule": fine + "# esxiplan:ignore nonsense\n",
 	}
 	if all := Lint([]byte(fine), Conditions{}); len(all) > 0 {
@@ -161,6 +161,17 @@ func TestIgnore(t *testing.T) {
 			t.Errorf("%s: found %v", name, found)
 		}
 	}
+	closes := "esxcli network firewall ruleset set --enabled=false --ruleset-id=sshServer"
+	for name, text := range map[string]string{"behind": closes + " # esxiplan:ignore ssh-closed\n", "before": "# esxiplan:ignore ssh-closed\n" + closes + "\n"} {
+		if found := Lint([]byte(fine+"%post --interpreter=busybox\n"+text), Conditions{}); len(found) > 0 {
+			t.Errorf("in a script, %s: %v", name, found)
+		}
+	}
+	for name, text := range map[string]string{"python": "%post --interpreter=python\nmask = 1 << bits\n", "arithmetic": "%post --interpreter=busybox\nx=$((1<<a))\n", "a comment": "%post --interpreter=busybox\n# see cat <<EOF\n"} {
+		if found := Lint([]byte(fine+text+closes+"\n"), Conditions{}); len(found) != 1 || found[0].Rule != "ssh-closed" {
+			t.Errorf("%s hides what follows: %v", name, found)
+		}
+	}
 	script := "%firstboot --interpreter=busybox\n# esxiplan:ignore missing-eula\n"
 	if !slices.ContainsFunc(Lint([]byte(script), Conditions{}), func(f Finding) bool { return f.Rule == "missing-eula" }) {
 		t.Error("a comment in a script silences a rule about the whole")
@@ -177,7 +188,6 @@ func TestSoundScripts(t *testing.T) {
 		"shell functions":             fine + "%firstboot --interpreter=busybox\nrootpw=\"x\"\nnetwork() { true; }\nnetwork up\nreboot\n",
 		"tabs and CR":                 strings.ReplaceAll(strings.ReplaceAll(fine, "install --", "install\t--"), "\n", "\r\n"),
 		"upgrade":                     "vmaccepteula\nupgrade --disk=naa.5000cca291e10521\nreboot\n",
-		"everything included":         "%include /tmp/ks.cfg\n",
 		"DHCP, IPv6 DNS":              strings.Replace(fine, "--nameserver=192.0.2.53", "--nameserver=2001:db8::53", 1),
 		"SSH turned off by a comment": fine + "%firstboot --interpreter=busybox\n# esxcli network firewall ruleset set --enabled=false --ruleset-id=sshServer\n",
 	} {

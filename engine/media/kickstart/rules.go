@@ -49,6 +49,7 @@ var rules = []Rule{
 	{ID: "missing-install", Severity: Error, whole: true, Reason: "Nothing says where to install.", Remedy: "Add install --disk=…, or write it in %pre to a file that is included."},
 	{ID: "missing-network", Severity: Warning, whole: true, Reason: "The installer takes DHCP on the first NIC with a link.", Remedy: "Add a network line with --device."},
 	{ID: "missing-reboot", Severity: Error, whole: true, Reason: "Without it the installer may wait for a key when it has finished, with nothing on the network.", Remedy: "Add reboot."},
+	{ID: "missing-here", Severity: Warning, whole: true, Reason: "It may stand in the file that is included, which cannot be looked into.", Remedy: "Write it here, or silence this rule when the included file has it."},
 	{ID: "several-installs", Severity: Error, Reason: "Only one of install, installorupgrade and upgrade may be there.", Remedy: "Keep one."},
 	{ID: "no-disk", Severity: Error, Reason: "Exactly one of --disk and --firstdisk must say where to install.", Remedy: "Name the disk: --disk=naa.…"},
 	{ID: "firstdisk-bare", Severity: Error, Reason: "It takes the first local disk, then the first remote one: whichever the kernel found first, a shared LUN included.", Remedy: "Name the disk: --disk=naa.…, or --firstdisk=MODEL alone."},
@@ -113,15 +114,17 @@ func (l *linter) at(p *parsed, option, rule, format string, values ...any) {
 
 func (l *linter) presence() {
 	last := max(1, l.lines)
+	included := len(l.commands["%include"]) > 0
 	for _, c := range []struct{ key, rule, text string }{
 		{"accepteula", "missing-eula", "the licence is not accepted"}, {"rootpw", "missing-rootpw", "there is no rootpw"},
 		{"network", "missing-network", "there is no network command"}, {"reboot", "missing-reboot", "there is no reboot"},
 	} {
-		needed := len(l.commands["%include"]) == 0 && !(c.key == "rootpw" && l.conditions.RootPassword)
-		if l.upgrades() && (c.key == "rootpw" || c.key == "network") {
-			needed = false
-		}
-		if len(l.commands[c.key]) == 0 && needed {
+		given := len(l.commands[c.key]) > 0 || c.key == "rootpw" && l.conditions.RootPassword || l.upgrades() && (c.key == "rootpw" || c.key == "network")
+		switch {
+		case given:
+		case included:
+			l.add("missing-here", last, 1, "%s", c.text)
+		default:
 			l.add(c.rule, last, 1, "%s", c.text)
 		}
 	}
@@ -462,7 +465,8 @@ func (l *linter) scriptLine(s *section, n int, line string) {
 		}
 		return
 	}
-	if m := hereDocument.FindStringSubmatch(line); m != nil {
+	comment := strings.HasPrefix(strings.TrimSpace(line), "#")
+	if m := hereDocument.FindStringSubmatch(line); m != nil && !comment && s.value("interpreter") != "python" {
 		s.document = m[1]
 	}
 	switch {
@@ -471,11 +475,11 @@ func (l *linter) scriptLine(s *section, n int, line string) {
 	case misplaced.MatchString(line):
 		l.add("command-in-script", n, 1, "%s stands in the %s section of line %d", misplacedName(line), s.name, s.line)
 	}
-	if at := sshClosed.FindStringIndex(line); at != nil && !strings.HasPrefix(strings.TrimSpace(line), "#") {
+	if at := sshClosed.FindStringIndex(line); at != nil && !comment {
 		l.add("ssh-closed", n, at[0]+1, "this closes the firewall for SSH")
 	}
 }
 
-var hereDocument = regexp.MustCompile(`<<-?\s*['"\\]?([A-Za-z_][A-Za-z0-9_]*)`)
+var hereDocument = regexp.MustCompile(`(?:^|[\s;|])<<-?\s*['"\\]?([A-Za-z_][A-Za-z0-9_]*)`)
 
 func misplacedName(line string) string { return strings.Fields(line)[0] }
