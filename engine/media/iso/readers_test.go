@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -205,15 +204,7 @@ func readers(t *testing.T, path string, policy iso.Policy) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	built := filepath.Join(t.TempDir(), "built.iso")
-	f, err := os.Create(built)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := image.WriteTo(f); err != nil {
-		t.Fatal(err)
-	}
+	built := written(t, image)
 	t.Log(base.Trees(), base.Warnings())
 	checked(t, source, image)
 	checkElTorito(t, path, built)
@@ -224,6 +215,21 @@ func readers(t *testing.T, path string, policy iso.Policy) {
 	isoinfo(t, built, base)
 	checkPartitions(t, path, built, base)
 	checkMD5(t, path, policy)
+}
+
+// written is the image as a file.
+func written(t *testing.T, image *iso.Image) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "built.iso")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := image.WriteTo(f); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // checked lets the own checker judge: nothing is found that the base does not have.
@@ -408,15 +414,7 @@ func checkMD5(t *testing.T, source string, policy iso.Policy) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	built := filepath.Join(t.TempDir(), "built.iso")
-	f, err := os.Create(built)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := io.Copy(f, io.NewSectionReader(image, 0, image.Size())); err != nil {
-		t.Fatal(err)
-	}
+	built := written(t, image)
 	if out, _ := exec.Command(check, "--md5sumonly", built).CombinedOutput(); !strings.Contains(string(out), "No checksum information") {
 		t.Errorf("checkisomd5 says %s", out)
 	}
@@ -483,10 +481,7 @@ func TestModuleCountsByTool(t *testing.T) {
 				t.Fatalf("%s, %d modules: %v", name, n, err)
 			}
 			checked(t, source, image)
-			built := filepath.Join(t.TempDir(), "built.iso")
-			f, _ := os.Create(built)
-			image.WriteTo(f)
-			f.Close()
+			built := written(t, image)
 			before, after := strings.Count(output(t, tar, "-tf", path), "\n"), strings.Count(output(t, tar, "-tf", built), "\n")
 			if after != before+1 {
 				t.Errorf("%s, %d modules: bsdtar lists %d entries, then %d", name, n, before, after)
