@@ -208,7 +208,7 @@ func (w *world) bmcOptions(d *schema.Host, h *step.Host) bmc.Options {
 	o := bmc.Options{
 		Address: d.BMC.Address, Username: d.BMC.Username, Password: d.BMC.Password.Reveal(), Trust: w.trust(d.BMC.TLS),
 		Vendors: vendors.All(), Record: h.RecordBMC, Dial: w.dialer(), ReadOnly: w.dry, Logins: w.logins, Sessions: w.journal,
-		Warn: func(text string) { w.warnOnce(d, h, text) },
+		Warn: func(text string) { w.warnOnce(d, h, text) }, Sleep: h.Sleep, Now: w.clock.Now,
 	}
 	if d.BMC.System != nil {
 		o.System = *d.BMC.System

@@ -28,6 +28,7 @@ const (
 	Off          PowerState = "Off"
 	PoweringOn   PowerState = "PoweringOn"
 	PoweringOff  PowerState = "PoweringOff"
+	Paused       PowerState = "Paused"
 	PowerUnknown PowerState = "Unknown"
 )
 
@@ -46,10 +47,33 @@ const (
 type Power struct {
 	State   PowerState
 	Allowed []ResetType // empty: the BMC does not say
+	// Post is how far the firmware has come, in the BMC's words, such as "InPost" or
+	// "OSRunning"; empty where it does not say.
+	Post string
+}
+
+// substitutes are the reset types that do the same. Only forced ones: what waits for
+// an operating system may wait for ever.
+var substitutes = map[ResetType][]ResetType{
+	ResetOn:           {ResetOn, "ForceOn"},
+	ResetForceRestart: {ResetForceRestart, "PowerCycle", "ForcePowerCycle"},
 }
 
 // Allows reports whether a reset may be sent.
-func (p Power) Allows(r ResetType) bool { return len(p.Allowed) == 0 || slices.Contains(p.Allowed, r) }
+func (p Power) Allows(r ResetType) bool { return p.as(r) != "" }
+
+// as is the name by which the BMC offers a reset, empty where it does not.
+func (p Power) as(r ResetType) ResetType {
+	if len(p.Allowed) == 0 {
+		return r
+	}
+	for _, name := range append([]ResetType{r}, substitutes[r]...) {
+		if slices.Contains(p.Allowed, name) {
+			return name
+		}
+	}
+	return ""
+}
 
 // Reset asks for a change of power. Boots is true for each request of a
 // restart, also for the ForceOff that is its first half: off and on are one reset.
@@ -110,65 +134,109 @@ type Disk struct {
 	Name       string   `json:"name" doc:"What the BMC calls it."`
 	Controller string   `json:"controller" doc:"Storage controller."`
 	Volume     bool     `json:"volume" doc:"A RAID volume, not a drive."`
+	RAID       string   `json:"raid" doc:"RAID type of a volume, such as RAID1; empty where the BMC does not say."`
+	Boot       bool     `json:"boot" doc:"Behind a boot controller, such as a BOSS, an NS204i or an M.2 kit: ESXi shows it under the name of the controller's family."`
+	Media      string   `json:"media" doc:"SSD or HDD, empty where the BMC does not say."`
+	Protocol   string   `json:"protocol" doc:"SATA, SAS or NVMe, empty where the BMC does not say."`
+	Health     string   `json:"health" doc:"OK, Warning or Critical, empty where the BMC does not say."`
 }
 
 // NIC is a network port of the host.
 type NIC struct {
-	ID   string `json:"id" doc:"What the BMC calls it."`
-	MAC  string `json:"mac" doc:"MAC address, upper case with colons."`
-	Link string `json:"link" doc:"LinkUp, LinkDown, or empty where the BMC does not say."`
+	ID      string `json:"id" doc:"What the BMC calls it."`
+	MAC     string `json:"mac" doc:"MAC address, upper case with colons."`
+	Link    string `json:"link" doc:"LinkUp, LinkDown, or empty where the BMC does not say."`
+	Adapter string `json:"adapter" doc:"Network adapter, empty where the BMC does not say."`
+	Slot    string `json:"slot" doc:"Where the adapter sits, empty where the BMC does not say."`
+	Port    string `json:"port" doc:"Number of the port on its adapter, empty where the BMC does not say."`
+	Mbps    int64  `json:"mbps" doc:"Speed of the link in megabits per second, 0 where it is down or the BMC does not say."`
 }
 
 // Inventory is the hardware as far as an installation needs it. A nil list is
 // unknown: the BMC does not report that kind of thing.
 type Inventory struct {
 	Disks      []Disk
-	NICs       []NIC
+	NICs       []NIC // those that the computer system lists; see [Reader.Network]
 	SecureBoot *bool
 }
 
-// Reader is the half of the door that changes nothing.
+// Network is all of the host's network ports, also those that only their adapters
+// list, and the ports of storage networks that are up.
+type Network struct {
+	NICs []NIC // nil: unknown
+	SAN  []string
+}
+
+// Licence is what the BMC may do by its licence.
+type Licence struct {
+	Name  string // empty where the BMC does not say
+	Media *bool  // whether it covers virtual media by URL; nil: unknown
+}
+
+// Preparation is a setting of the BMC that an insert needs to be otherwise.
+type Preparation struct {
+	Target, Old, New string
+	apply            func(context.Context, Write) error
+}
+
+// NewPreparation makes a preparation; apply sends the write that it is given.
+func NewPreparation(target, old, now string, apply func(context.Context, Write) error) Preparation {
+	return Preparation{target, old, now, apply}
+}
+
+// Reader is the half of the door that changes nothing. What was read a moment ago,
+// with no write of ours since, is not asked for again until [Reader.Refresh].
 type Reader interface {
 	Identity(context.Context) (Identity, error)
 	Power(context.Context) (Power, error)
 	Boot(context.Context) (Boot, error)
+	// Ways lists the ways to set a boot source, in the order in which they should be
+	// tried; for BootNone those by which one is set.
+	Ways(context.Context, Target) ([]string, error)
 	// Slots lists all virtual media slots, those that take a CD by URL first and in
 	// the order in which they should be tried.
 	Slots(context.Context) ([]Slot, error)
+	// Slot reads one slot again.
+	Slot(context.Context, Slot) (Slot, error)
+	// Preparations lists what Insert would set before it mounts the image.
+	Preparations(ctx context.Context, s Slot, url string) ([]Preparation, error)
+	// Inventory and Network are read once: the hardware stays as it is during a run.
 	Inventory(context.Context) (Inventory, error)
+	Network(context.Context) (Network, error)
+	Licence(context.Context) (Licence, error)
+	// Ready tells what the BMC is still busy with, "" where it is ready or does not say.
+	Ready(context.Context) (busy string, err error)
+	Refresh()
 }
 
 // Client is the door.
 type Client interface {
 	Reader
 	Reset(context.Context, Reset) error
-	// SetBoot overrides the boot source for the next boot and says which of the
-	// vendor's ways held.
-	SetBoot(context.Context, Target) (way string, err error)
+	// SetBoot overrides the boot source for the next boot in one of the [Reader.Ways].
+	SetBoot(ctx context.Context, t Target, way string) error
 	Insert(ctx context.Context, s Slot, url string) error
 	Eject(context.Context, Slot) error
 	// Close ends the session. It works after the context of the run has ended.
 	Close(context.Context) error
 }
 
-// Write is a state-changing request that is about to be made.
-type Write struct {
-	Action   string // eject, insert, boot, reset, prepare
-	Target   string // of the action: "slot CD1", "source", "power"
-	Old, New string
-	Request  string // "POST /redfish/v1/…", "" in a dry run
-	Repeat   bool   // the same write in another form, after the BMC refused the first
-}
-
-// Record makes a write durable; when it fails, the request is not sent.
-type Record func(context.Context, Write) error
-
 // Vendor is what one vendor's machines do differently.
 type Vendor struct {
 	Name     string
+	Summary  string // product names, for the reference
 	Match    func(Identity, RootDocument) bool
 	New      func(*Redfish) Client
 	Messages map[string]Advice // by last part of the MessageId
+	Quirks   []Quirk
+}
+
+// Quirk is a difference from the standard, and how it is known.
+type Quirk struct {
+	What     string
+	Models   string // models and firmware that show it
+	Source   string
+	Profiles string // of the simulator that behave so, separated by blanks
 }
 
 func normaliseMAC(text string) string {

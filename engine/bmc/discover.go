@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -53,32 +54,23 @@ func (r *Redfish) readRoot(ctx context.Context) error {
 	return nil
 }
 
-// discover finds the computer system and its manager by links.
+// discover finds the computer system and its managers by links.
 func (r *Redfish) discover(ctx context.Context) error {
 	if err := r.connect(ctx); err != nil {
 		return err
 	}
-	var systems collection
-	if err := r.get(ctx, r.root.Systems.ID, &systems); err != nil {
-		return err
-	}
-	uri, err := r.chooseSystem(systems)
+	uri, err := r.chooseSystem(ctx)
 	if err != nil {
 		return err
 	}
 	var s systemDocument
-	if err := r.get(ctx, uri, &s); err != nil {
+	if err := r.Get(ctx, uri, &s); err != nil {
 		return err
 	}
-	r.system, r.sku = uri, strings.TrimSpace(s.SKU)
-	r.media, r.resets = []string{s.VirtualMedia.ID}, s.Actions.Reset.Target
-	var m managerDocument
-	if managers := append(s.Links.ManagedBy, s.Links.Managers...); len(managers) > 0 {
-		r.manager = managers[0].ID
-		if err := r.get(ctx, r.manager, &m); err != nil {
-			return err
-		}
-		r.media = append(r.media, m.VirtualMedia.ID)
+	r.system, r.sku, r.media = uri, strings.TrimSpace(s.SKU), []string{s.VirtualMedia.ID}
+	m, err := r.readManagers(ctx, s)
+	if err != nil {
+		return err
 	}
 	r.identity = Identity{
 		Manufacturer: strings.TrimSpace(s.Manufacturer), Model: strings.TrimSpace(s.Model), Serial: strings.TrimSpace(s.SerialNumber),
@@ -87,24 +79,72 @@ func (r *Redfish) discover(ctx context.Context) error {
 	return nil
 }
 
-func (r *Redfish) chooseSystem(systems collection) (string, error) {
-	var ids []string
-	for _, raw := range systems.Members {
+// readManagers reads those that manage the system: as it says, else, where there is
+// but one, that one. The first speaks for the BMC.
+func (r *Redfish) readManagers(ctx context.Context, s systemDocument) (managerDocument, error) {
+	managers := s.Links.ManagedBy
+	if len(managers) == 0 {
+		managers = s.Links.Managers
+	}
+	if len(managers) == 0 && r.root.Managers.ID != "" {
+		err := r.Members(ctx, r.root.Managers.ID, func(raw json.RawMessage) error {
+			var l link
+			lenient(raw, &l)
+			managers = append(managers, l)
+			return nil
+		})
+		if err != nil && !absent(err) {
+			return managerDocument{}, err
+		}
+		if len(managers) > 1 {
+			managers = nil // whose they are is not said
+		}
+	}
+	var first managerDocument
+	for i, l := range managers {
+		var m managerDocument
+		if err := r.Get(ctx, l.ID, &m); err != nil {
+			if absent(err) {
+				continue
+			}
+			return first, err
+		}
+		if i == 0 {
+			r.manager, first = l.ID, m
+		}
+		r.media = append(r.media, m.VirtualMedia.ID)
+	}
+	return first, nil
+}
+
+// chooseSystem finds the computer system that the plan means.
+func (r *Redfish) chooseSystem(ctx context.Context) (string, error) {
+	var uris, ids []string
+	err := r.Members(ctx, r.root.Systems.ID, func(raw json.RawMessage) error {
 		var l link
 		lenient(raw, &l)
-		id := l.ID[strings.LastIndexByte(strings.TrimSuffix(l.ID, "/"), '/')+1:]
-		if r.o.System == "" && len(systems.Members) == 1 || r.o.System != "" && strings.TrimSuffix(id, "/") == r.o.System {
-			return l.ID, nil
-		}
-		ids = append(ids, strings.TrimSuffix(id, "/"))
+		uris, ids = append(uris, l.ID), append(ids, lastSegment(l.ID))
+		return nil
+	})
+	if err != nil {
+		return "", err
 	}
-	switch {
+	switch i := slices.Index(ids, r.o.System); {
+	case i >= 0:
+		return uris[i], nil
 	case len(ids) == 0:
 		return "", &ErrUnsupported{"the BMC manages no computer system"}
-	case r.o.System == "":
+	case r.o.System != "":
+		return "", &ErrUnsupported{fmt.Sprintf("the BMC has no computer system %q; it has %s", r.o.System, strings.Join(ids, ", "))}
+	case len(ids) > 1:
 		return "", &ErrUnsupported{fmt.Sprintf("the BMC manages %d computer systems (%s); say which one by bmc.system", len(ids), strings.Join(ids, ", "))}
 	}
-	return "", &ErrUnsupported{fmt.Sprintf("the BMC has no computer system %q; it has %s", r.o.System, strings.Join(ids, ", "))}
+	return uris[0], nil
+}
+
+func lastSegment(uri string) string {
+	uri = strings.TrimSuffix(uri, "/")
+	return uri[strings.LastIndexByte(uri, '/')+1:]
 }
 
 // belongsTo fills in what depends on the vendor.
@@ -116,25 +156,13 @@ func (r *Redfish) belongsTo(v Vendor) {
 	}
 }
 
-// members reads a collection's members: in one request where the BMC can
+// Members reads a collection's members: in one request where the BMC can
 // expand, else one by one. Pages are followed, each one once.
-func (r *Redfish) members(ctx context.Context, uri string, each func(raw json.RawMessage) error) error {
-	if uri == "" {
-		return nil
-	}
+func (r *Redfish) Members(ctx context.Context, uri string, each func(raw json.RawMessage) error) error {
 	seen := map[string]bool{}
-	page := uri
-	if r.root.ProtocolFeaturesSupported.ExpandQuery.NoLinks {
-		page += "?$expand=.($levels=1)"
-	}
-	for page != "" && !seen[page] {
+	for page := uri; page != "" && !seen[page]; {
 		seen[page] = true
-		var c collection
-		err := r.get(ctx, page, &c)
-		var refused *Error
-		if page != uri && strings.Contains(page, "$expand") && errors.As(err, &refused) && refused.Status >= 400 && refused.Status != http.StatusNotFound {
-			err = r.get(ctx, uri, &c) // it says that it can expand, and cannot
-		}
+		c, err := r.page(ctx, page, page == uri)
 		if err != nil {
 			return err
 		}
@@ -148,7 +176,23 @@ func (r *Redfish) members(ctx context.Context, uri string, each func(raw json.Ra
 	return nil
 }
 
-// member reads a member that came as a bare link.
+// page reads a collection, or a further page of it, expanded where that is possible.
+// A BMC that says that it can expand, and cannot, is not asked for it again.
+func (r *Redfish) page(ctx context.Context, uri string, first bool) (collection, error) {
+	var c collection
+	if first && r.root.ProtocolFeaturesSupported.ExpandQuery.NoLinks && !r.noExpand {
+		err := r.Get(ctx, uri+"?$expand=.($levels=1)", &c)
+		var refused *Error
+		if !errors.As(err, &refused) || refused.Status < 400 || refused.Status == http.StatusNotFound {
+			return c, err
+		}
+		r.noExpand = refused.Status < 500
+	}
+	return c, r.Get(ctx, uri, &c)
+}
+
+// member hands on a member, which is read where it came as a bare link. One that
+// came whole is remembered like any document.
 func (r *Redfish) member(ctx context.Context, raw json.RawMessage, each func(json.RawMessage) error) error {
 	var fields map[string]json.RawMessage
 	var l link
@@ -157,10 +201,11 @@ func (r *Redfish) member(ctx context.Context, raw json.RawMessage, each func(jso
 	}
 	if len(fields) > 1 {
 		r.keepETag(l.ID, answer{body: raw})
+		r.documents[l.ID] = reading{answer{body: raw}, r.o.Now()}
 		return each(raw)
 	}
 	var document json.RawMessage
-	if err := r.get(ctx, l.ID, &document); err != nil {
+	if err := r.Get(ctx, l.ID, &document); err != nil {
 		var e *Error
 		if errors.As(err, &e) && e.Status == http.StatusNotFound {
 			return nil // some BMCs list members that they do not have
@@ -169,6 +214,3 @@ func (r *Redfish) member(ctx context.Context, raw json.RawMessage, each func(jso
 	}
 	return each(document)
 }
-
-// Identity implements [Reader].
-func (r *Redfish) Identity(context.Context) (Identity, error) { return r.identity, nil }

@@ -11,11 +11,12 @@ type link struct {
 
 // RootDocument is the service root.
 type RootDocument struct {
-	Vendor  string
-	Product string
-	Oem     map[string]json.RawMessage
-	Systems link
-	Links   struct{ Sessions link }
+	Vendor   string
+	Product  string
+	Oem      map[string]json.RawMessage
+	Systems  link
+	Managers link
+	Links    struct{ Sessions link }
 
 	ProtocolFeaturesSupported struct {
 		ExpandQuery struct{ NoLinks bool }
@@ -48,14 +49,18 @@ type systemDocument struct {
 	Links struct {
 		ManagedBy []link
 		Managers  []link
+		Chassis   []link
 	}
 	Settings struct {
 		Object link `json:"SettingsObject"`
 	} `json:"@Redfish.Settings"`
 	VirtualMedia       link
 	Storage            link
+	SimpleStorage      link
 	EthernetInterfaces link
 	SecureBoot         link
+	BootProgress       struct{ LastState string }
+	Oem                map[string]json.RawMessage
 }
 
 type bootDocument struct {
@@ -78,14 +83,16 @@ type slotDocument struct {
 	Inserted     *bool
 	Image        *string
 	ConnectedVia string
+	Verify       *bool `json:"VerifyCertificate"`
 	Actions      struct {
 		Insert action `json:"#VirtualMedia.InsertMedia"`
 		Eject  action `json:"#VirtualMedia.EjectMedia"`
 	}
-	Oem json.RawMessage
+	Oem map[string]json.RawMessage
 }
 
 type storageDocument struct {
+	URI                string `json:"@odata.id"`
 	ID                 string `json:"Id"`
 	Name               string
 	Drives             []link
@@ -93,14 +100,28 @@ type storageDocument struct {
 	StorageControllers []struct{ Name, Model string }
 }
 
+// simpleStorageDocument is what came before Storage: drives without a resource of their own.
+type simpleStorageDocument struct {
+	Name    string
+	Devices []struct {
+		Name, Model   string
+		CapacityBytes float64
+		Status        statusDocument
+	}
+}
+
+type statusDocument struct{ State, Health string }
+
 type driveDocument struct {
 	ID            string `json:"Id"`
 	Name          string
 	Model         string
 	SerialNumber  string
 	CapacityBytes float64
+	MediaType     string
+	Protocol      string
 	Identifiers   []identifierDocument
-	Status        struct{ State string }
+	Status        statusDocument
 }
 
 type volumeDocument struct {
@@ -111,6 +132,7 @@ type volumeDocument struct {
 	CapacityBytes float64
 	Identifiers   []identifierDocument
 	Links         struct{ Drives []link }
+	Status        statusDocument
 }
 
 type identifierDocument struct{ DurableName, DurableNameFormat string }
@@ -121,6 +143,7 @@ type ethernetDocument struct {
 	MacAddress          string // spelt so by old firmware
 	PermanentMACAddress string
 	LinkStatus          string
+	SpeedMbps           float64
 	Links               struct{ HostInterface link }
 	Type                string `json:"EthernetInterfaceType"`
 }
@@ -128,4 +151,58 @@ type ethernetDocument struct {
 type secureBootDocument struct {
 	Enabled *bool  `json:"SecureBootEnable"`
 	Current string `json:"SecureBootCurrentBoot"`
+}
+
+type chassisDocument struct{ NetworkAdapters link }
+
+type adapterDocument struct {
+	URI             string `json:"@odata.id"`
+	ID              string `json:"Id"`
+	Name            string
+	Manufacturer    string
+	Model           string
+	Ports           link
+	NetworkPorts    link // before Ports
+	DeviceFunctions link `json:"NetworkDeviceFunctions"`
+	Controllers     []struct {
+		Location struct {
+			PartLocation struct{ ServiceLabel string }
+			Info         string
+		}
+	}
+}
+
+// portDocument is a Port or, before it, a NetworkPort.
+type portDocument struct {
+	URI          string `json:"@odata.id"`
+	ID           string `json:"Id"`
+	LinkStatus   string
+	PortID       string   `json:"PortId"`
+	PhysicalPort string   `json:"PhysicalPortNumber"`
+	Speed        float64  `json:"CurrentSpeedGbps"`
+	SpeedOld     float64  `json:"CurrentLinkSpeedMbps"`
+	Technology   string   `json:"LinkNetworkTechnology"`
+	ActiveOld    string   `json:"ActiveLinkTechnology"`
+	Protocol     string   `json:"PortProtocol"`
+	Addresses    []string `json:"AssociatedNetworkAddresses"`
+	Ethernet     struct{ AssociatedMACAddresses []string }
+}
+
+type functionDocument struct {
+	ID       string `json:"Id"`
+	Type     string `json:"NetDevFuncType"`
+	Ethernet struct{ MACAddress, PermanentMACAddress string }
+	Links    struct {
+		Port    link `json:"PhysicalPortAssignment"`
+		PortNew link `json:"PhysicalNetworkPortAssignment"`
+	}
+	Assignable []link `json:"AssignablePhysicalNetworkPorts"`
+}
+
+type taskDocument struct {
+	URI      string          `json:"@odata.id"`
+	State    string          `json:"TaskState"`
+	Status   string          `json:"TaskStatus"`
+	EndTime  string          `json:"EndTime"`
+	Messages json.RawMessage `json:"Messages"`
 }

@@ -2,40 +2,17 @@ package bmc
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 )
 
-// Advice is what a message of a BMC means in plain words.
-type Advice struct {
-	Text  string
-	Next  string // what to do
-	Retry bool   // the same request may succeed later
-}
-
-// catalogue translates the messages of the standard registries. Vendors add
-// theirs. Keys are the last part of a MessageId: versions in it change freely.
-var catalogue = map[string]Advice{
-	"AccessDenied":                  {"the user may not do this", "give the BMC user rights for virtual media, boot and power", false},
-	"InsufficientPrivilege":         {"the user may not do this", "give the BMC user rights for virtual media, boot and power", false},
-	"NoValidSession":                {"the BMC does not know the session", "", true},
-	"SessionLimitExceeded":          {"the BMC's session table is full", "end sessions that nobody uses, or wait until they expire", true},
-	"ServiceInUnknownState":         {"the BMC is starting", "", true},
-	"ServiceTemporarilyUnavailable": {"the BMC is busy", "", true},
-	"ServiceUnavailable":            {"the BMC is busy", "", true},
-	"ResourceInUse":                 {"the resource is in use", "", true},
-	"ResourceInStandby":             {"the machine is in standby", "", true},
-	"PropertyNotWritable":           {"the BMC does not let this property be written", "", false},
-	"PropertyUnknown":               {"the BMC does not know this property", "", false},
-	"ActionNotSupported":            {"the BMC does not offer this action", "check licence and firmware of the BMC", false},
-	"InternalError":                 {"the BMC failed internally", "if it stays so, reset the BMC", true},
-}
-
 // Message is one entry of a BMC's extended error information.
 type Message struct {
-	ID   string // last part of the MessageId
-	Text string
-	Args string
+	ID       string // last part of the MessageId
+	Text     string
+	Args     string
+	Severity string // OK, Warning, Critical, or empty
 }
 
 // Error is an answer that is no success, or no answer at all.
@@ -100,6 +77,12 @@ func (e *Error) Has(ids ...string) bool {
 		}
 	}
 	return false
+}
+
+// Says reports whether err is an answer of a BMC with one of these messages.
+func Says(err error, ids ...string) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Has(ids...)
 }
 
 // mentions reports whether the error names a property, in whatever field.
@@ -167,11 +150,12 @@ func extendedInfo(body []byte) []Message {
 
 func messageList(raw json.RawMessage) []Message {
 	type message struct {
-		ID      string `json:"MessageId"`
-		IDOld   string `json:"MessageID"`
-		Message string
-		Args    json.RawMessage `json:"MessageArgs"`
-		Related json.RawMessage `json:"RelatedProperties"`
+		ID                        string `json:"MessageId"`
+		IDOld                     string `json:"MessageID"`
+		Message                   string
+		Severity, MessageSeverity string
+		Args                      json.RawMessage `json:"MessageArgs"`
+		Related                   json.RawMessage `json:"RelatedProperties"`
 	}
 	var list []message
 	if json.Unmarshal(raw, &list) != nil {
@@ -187,7 +171,7 @@ func messageList(raw json.RawMessage) []Message {
 		if id == "" {
 			id = m.IDOld
 		}
-		out = append(out, Message{lastPart(id), m.Message, string(m.Args) + string(m.Related)})
+		out = append(out, Message{lastPart(id), m.Message, string(m.Args) + string(m.Related), firstOf(m.Severity, m.MessageSeverity)})
 	}
 	return out
 }

@@ -1,6 +1,9 @@
 package bmc
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Open gives a client that connects when it is first used.
 func Open(o Options) (Client, error) {
@@ -13,11 +16,28 @@ func Open(o Options) (Client, error) {
 	if o.Warn == nil {
 		o.Warn = func(string) {}
 	}
+	if o.Sleep == nil {
+		o.Sleep = sleep
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	r, err := newRedfish(o)
 	if err != nil {
 		return nil, err
 	}
 	return &opened{redfish: r}, nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 type noLog struct{}
@@ -51,76 +71,85 @@ func (o *opened) vendor(ctx context.Context) (Client, error) {
 	return nil, &ErrUnsupported{"no driver takes this BMC"}
 }
 
-func (o *opened) Identity(ctx context.Context) (Identity, error) {
+// ask hands a question over to the vendor.
+func ask[T any](ctx context.Context, o *opened, question func(Client) (T, error)) (T, error) {
 	c, err := o.vendor(ctx)
 	if err != nil {
-		return Identity{}, err
+		var zero T
+		return zero, err
 	}
-	return c.Identity(ctx)
+	return question(c)
+}
+
+// tell hands an order over to the vendor.
+func tell(ctx context.Context, o *opened, order func(Client) error) error {
+	c, err := o.vendor(ctx)
+	if err != nil {
+		return err
+	}
+	return order(c)
+}
+
+func (o *opened) Identity(ctx context.Context) (Identity, error) {
+	return ask(ctx, o, func(c Client) (Identity, error) { return c.Identity(ctx) })
 }
 
 func (o *opened) Power(ctx context.Context) (Power, error) {
-	c, err := o.vendor(ctx)
-	if err != nil {
-		return Power{}, err
-	}
-	return c.Power(ctx)
+	return ask(ctx, o, func(c Client) (Power, error) { return c.Power(ctx) })
 }
 
 func (o *opened) Boot(ctx context.Context) (Boot, error) {
-	c, err := o.vendor(ctx)
-	if err != nil {
-		return Boot{}, err
-	}
-	return c.Boot(ctx)
+	return ask(ctx, o, func(c Client) (Boot, error) { return c.Boot(ctx) })
+}
+
+func (o *opened) Ways(ctx context.Context, t Target) ([]string, error) {
+	return ask(ctx, o, func(c Client) ([]string, error) { return c.Ways(ctx, t) })
 }
 
 func (o *opened) Slots(ctx context.Context) ([]Slot, error) {
-	c, err := o.vendor(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return c.Slots(ctx)
+	return ask(ctx, o, func(c Client) ([]Slot, error) { return c.Slots(ctx) })
+}
+
+func (o *opened) Slot(ctx context.Context, s Slot) (Slot, error) {
+	return ask(ctx, o, func(c Client) (Slot, error) { return c.Slot(ctx, s) })
+}
+
+func (o *opened) Preparations(ctx context.Context, s Slot, url string) ([]Preparation, error) {
+	return ask(ctx, o, func(c Client) ([]Preparation, error) { return c.Preparations(ctx, s, url) })
 }
 
 func (o *opened) Inventory(ctx context.Context) (Inventory, error) {
-	c, err := o.vendor(ctx)
-	if err != nil {
-		return Inventory{}, err
-	}
-	return c.Inventory(ctx)
+	return ask(ctx, o, func(c Client) (Inventory, error) { return c.Inventory(ctx) })
 }
+
+func (o *opened) Network(ctx context.Context) (Network, error) {
+	return ask(ctx, o, func(c Client) (Network, error) { return c.Network(ctx) })
+}
+
+func (o *opened) Licence(ctx context.Context) (Licence, error) {
+	return ask(ctx, o, func(c Client) (Licence, error) { return c.Licence(ctx) })
+}
+
+func (o *opened) Ready(ctx context.Context) (string, error) {
+	return ask(ctx, o, func(c Client) (string, error) { return c.Ready(ctx) })
+}
+
+func (o *opened) Refresh() { o.redfish.Refresh() }
 
 func (o *opened) Reset(ctx context.Context, reset Reset) error {
-	c, err := o.vendor(ctx)
-	if err != nil {
-		return err
-	}
-	return c.Reset(ctx, reset)
+	return tell(ctx, o, func(c Client) error { return c.Reset(ctx, reset) })
 }
 
-func (o *opened) SetBoot(ctx context.Context, t Target) (string, error) {
-	c, err := o.vendor(ctx)
-	if err != nil {
-		return "", err
-	}
-	return c.SetBoot(ctx, t)
+func (o *opened) SetBoot(ctx context.Context, t Target, way string) error {
+	return tell(ctx, o, func(c Client) error { return c.SetBoot(ctx, t, way) })
 }
 
 func (o *opened) Insert(ctx context.Context, s Slot, url string) error {
-	c, err := o.vendor(ctx)
-	if err != nil {
-		return err
-	}
-	return c.Insert(ctx, s, url)
+	return tell(ctx, o, func(c Client) error { return c.Insert(ctx, s, url) })
 }
 
 func (o *opened) Eject(ctx context.Context, s Slot) error {
-	c, err := o.vendor(ctx)
-	if err != nil {
-		return err
-	}
-	return c.Eject(ctx, s)
+	return tell(ctx, o, func(c Client) error { return c.Eject(ctx, s) })
 }
 
 func (o *opened) Close(ctx context.Context) error { return o.redfish.Close(ctx) }

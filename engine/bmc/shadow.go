@@ -7,7 +7,7 @@ import "context"
 // reads back what it wrote finds it. booted is told when the shadow machine
 // boots, with the boot source and the image in the drive.
 func Shadow(r Reader, record Record, booted func(target Target, image string)) Client {
-	return &shadow{Reader: r, record: record, booted: booted}
+	return &shadow{Reader: r, record: record, booted: booted, ready: map[string]bool{}}
 }
 
 type shadow struct {
@@ -17,6 +17,7 @@ type shadow struct {
 	power  *PowerState
 	boot   *Boot
 	slots  []Slot
+	ready  map[string]bool // preparations that were made
 }
 
 func (s *shadow) Power(ctx context.Context) (Power, error) {
@@ -88,22 +89,54 @@ func (s *shadow) start(ctx context.Context) error {
 	return nil
 }
 
-func (s *shadow) SetBoot(ctx context.Context, t Target) (string, error) {
+// Ways also sees what this dry run would have set.
+func (s *shadow) Ways(ctx context.Context, t Target) ([]string, error) {
+	if t != BootNone || s.boot == nil {
+		return s.Reader.Ways(ctx, t)
+	}
+	if s.boot.Target == BootNone {
+		return nil, nil
+	}
+	return []string{wayStandard}, nil
+}
+
+func (s *shadow) SetBoot(ctx context.Context, t Target, _ string) error {
 	old, err := s.Boot(ctx)
 	if err != nil {
-		return "", err
-	}
-	if err := old.allows(t); err != nil {
-		return "", err
+		return err
 	}
 	if err := s.record(ctx, Write{Action: "boot", Target: "source", Old: old.String(), New: string(t)}); err != nil {
-		return "", err
+		return err
 	}
 	s.boot = &Boot{Target: t, Once: true, Mode: old.Mode, Allowed: old.Allowed}
-	return "", nil
+	return nil
+}
+
+// Slot implements [Reader].
+func (s *shadow) Slot(ctx context.Context, slot Slot) (Slot, error) {
+	slots, err := s.Slots(ctx)
+	for _, now := range slots {
+		if now.URI == slot.URI {
+			return now, err
+		}
+	}
+	return slot, err
 }
 
 func (s *shadow) Insert(ctx context.Context, slot Slot, url string) error {
+	needs, err := s.Preparations(ctx, slot, url)
+	if err != nil {
+		return err
+	}
+	for _, p := range needs {
+		if s.ready[p.Target] {
+			continue
+		}
+		if err := s.record(ctx, p.write()); err != nil {
+			return err
+		}
+		s.ready[p.Target] = true
+	}
 	return s.change(ctx, slot, "insert", url)
 }
 

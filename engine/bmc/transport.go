@@ -48,6 +48,7 @@ type Pins interface {
 type transport struct {
 	base     *http.Transport
 	readOnly bool // a dry run: only GET, HEAD and the session may pass
+	trace    Trace
 
 	mu       sync.Mutex
 	answered time.Time
@@ -67,7 +68,7 @@ func newTransport(address string, trust Trust, dial DialFunc, readOnly bool) (*t
 		DisableCompression:  true,                                                   // compression changes ETags
 		MaxConnsPerHost:     2,
 		MaxIdleConnsPerHost: 1,
-		IdleConnTimeout:     5 * time.Second, // a host may wait for half an hour; its connection need not
+		IdleConnTimeout:     15 * time.Second, // a host may wait for half an hour; its connection need not
 		TLSHandshakeTimeout: 20 * time.Second,
 		ReadBufferSize:      2048,
 		WriteBufferSize:     1024,
@@ -180,7 +181,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !reads && !t.fresh() {
 		t.base.CloseIdleConnections()
 	}
-	resp, err := t.base.RoundTrip(req)
+	resp, err := t.traced(req, m)
 	if err != nil {
 		return nil, err
 	}

@@ -33,12 +33,12 @@ type guarded struct {
 	debt       bool   // and it will not clear itself
 }
 
-func (g *guarded) SetBoot(ctx context.Context, t bmc.Target) (string, error) {
+func (g *guarded) SetBoot(ctx context.Context, t bmc.Target, way string) error {
 	if err := g.host.checkIdentity(ctx, g.Client); err != nil {
-		return "", err
+		return err
 	}
 	g.ours = t != bmc.BootNone
-	return g.Client.SetBoot(ctx, t)
+	return g.Client.SetBoot(ctx, t, way)
 }
 
 // Boot notices an override of ours that will not clear itself: a debt.
@@ -60,11 +60,22 @@ func (g *guarded) payDebt(ctx context.Context) error {
 	if !g.debt || g.host.Settings.DryRun {
 		return nil
 	}
-	if _, err := g.Client.SetBoot(context.WithoutCancel(ctx), bmc.BootNone); err != nil {
+	if err := ClearBoot(context.WithoutCancel(ctx), g.Client); err != nil {
 		return fmt.Errorf("the continuous boot override stays and would start the installer again; clear it by hand: %w", err)
 	}
 	g.debt = false
 	return nil
+}
+
+// ClearBoot takes away what is set for the next boot, in each way in which it is set.
+func ClearBoot(ctx context.Context, c bmc.Client) error {
+	ways, err := c.Ways(ctx, bmc.BootNone)
+	for _, way := range ways {
+		if err == nil {
+			err = c.SetBoot(ctx, bmc.BootNone, way)
+		}
+	}
+	return err
 }
 
 func (g *guarded) Insert(ctx context.Context, s bmc.Slot, url string) error {

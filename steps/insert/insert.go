@@ -161,12 +161,7 @@ func orUnknown(image string) string {
 // which image it is.
 func loaded(ctx context.Context, h *step.Host, s bmc.Slot, url string) error {
 	return h.Until(ctx, settle, s.Name()+" reads as holding the image", func(ctx context.Context) (bool, error) {
-		slots, err := h.BMC.Slots(ctx)
-		for _, now := range slots {
-			if now.URI == s.URI && now.Loaded && (now.Image == url || now.Image == "") {
-				return true, err
-			}
-		}
-		return false, err
+		now, err := h.BMC.Slot(ctx, s)
+		return now.Loaded && (now.Image == url || now.Image == ""), err
 	})
 }

@@ -4,6 +4,8 @@ package onetimeboot
 import (
 	"context"
 	_ "embed"
+	"errors"
+	"fmt"
 	"time"
 
 	"esxiplan/engine/bmc"
@@ -22,7 +24,7 @@ type Arguments struct {
 // Result of the step.
 type Result struct {
 	Target string `json:"target" doc:"The boot source that was read back."`
-	Way    string `json:"way" doc:"Which of the vendor's ways held; empty when it was set already."`
+	Way    string `json:"way" doc:"Which of the machine's ways held: standard, settings, or one of the vendor's; empty when it was set already."`
 }
 
 // Type is the step type.
@@ -47,18 +49,59 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 			return Result{}, err
 		}
 	}
-	way, err := h.BMC.SetBoot(ctx, target)
+	if target == bmc.BootNone {
+		return Result{Target: c.Target}, clear(ctx, h)
+	}
+	way, err := climb(ctx, h, target)
 	if err != nil {
 		return Result{}, err
 	}
-	err = h.Until(ctx, 20*time.Second, "the boot source override reads "+c.Target, func(ctx context.Context) (bool, error) {
-		boot, err = h.BMC.Boot(ctx)
-		return boot.Target == target, err
-	})
-	if err == nil && target != bmc.BootNone && !boot.Once {
+	if boot, err = h.BMC.Boot(ctx); err == nil && !boot.Once {
 		h.Warn("this BMC knows only a continuous override; the wait step will clear it after the installation")
 	}
 	return Result{string(boot.Target), way}, err
+}
+
+// holds is how long a BMC may take to show what was set.
+const holds = 20 * time.Second
+
+// climb tries one way after the other, until one reads back as set. What the BMC
+// refuses for now is tried again by the next attempt, from the first way on.
+func climb(ctx context.Context, h *step.Host, target bmc.Target) (string, error) {
+	ways, err := h.BMC.Ways(ctx, target)
+	if err != nil {
+		return "", err
+	}
+	var failed []error
+	for _, way := range ways {
+		err := h.BMC.SetBoot(ctx, target, way)
+		if err == nil {
+			err = held(ctx, h, target)
+		}
+		if err == nil {
+			return way, nil
+		}
+		var unsettled *step.Unsettled
+		if !bmc.OtherWay(err) && !errors.As(err, &unsettled) {
+			return "", err
+		}
+		failed = append(failed, fmt.Errorf("by %s: %w", way, err))
+	}
+	return "", errors.Join(failed...)
+}
+
+func held(ctx context.Context, h *step.Host, target bmc.Target) error {
+	return h.Until(ctx, holds, "the boot source override reads "+string(target), func(ctx context.Context) (bool, error) {
+		boot, err := h.BMC.Boot(ctx)
+		return boot.Target == target, err
+	})
+}
+
+func clear(ctx context.Context, h *step.Host) error {
+	if err := step.ClearBoot(ctx, h.BMC); err != nil {
+		return err
+	}
+	return held(ctx, h, bmc.BootNone)
 }
 
 func powerOff(ctx context.Context, h *step.Host) error {

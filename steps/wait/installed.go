@@ -198,7 +198,7 @@ func (l *look) tidy(ctx context.Context) error {
 		return err
 	}
 	if boot.Target != bmc.BootNone && !boot.Once {
-		if _, err := l.h.BMC.SetBoot(ctx, bmc.BootNone); err != nil {
+		if err := step.ClearBoot(ctx, l.h.BMC); err != nil {
 			return fmt.Errorf("the host is installed, but its boot source override stays: %w", err)
 		}
 	}

@@ -3,8 +3,9 @@ package dell
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"esxiplan/engine/bmc"
@@ -12,7 +13,7 @@ import (
 
 // Vendor is Dell, iDRAC 8 to 10.
 var Vendor = bmc.Vendor{
-	Name: "dell",
+	Name: "dell", Summary: "Dell iDRAC 8, 9 and 10",
 	Match: func(id bmc.Identity, root bmc.RootDocument) bool {
 		_, oem := root.Oem["Dell"]
 		// iDRAC8 2.40 says neither Vendor nor Oem, and blanks as manufacturer.
@@ -23,13 +24,24 @@ var Vendor = bmc.Vendor{
 		"RAC0218": {Text: "the iDRAC's session table is full", Next: "end sessions that nobody uses; they also end after 30 idle minutes", Retry: true},
 		"SYS518":  {Text: "the iDRAC is reloading its data", Retry: true},
 		"SYS446":  {Text: "the iDRAC failed internally, mostly because it could not read the image", Next: "check that the iDRAC reaches the image's URL; else reset the iDRAC", Retry: true},
+		"SYS424":  {Text: "the iDRAC wants a value of another type", Next: "this is a mistake in esxiplan; please report it with --trace"},
 		"RAC0904": {Text: "the iDRAC cannot read the image", Next: "check route, firewall and name resolution from the iDRAC to the image's URL"},
-		"VRM0012": {Text: "another virtual device of the iDRAC is in use", Next: "eject both CD and RemovableDisk, and close open consoles", Retry: true},
-		"VRM0021": {Text: "another virtual device of the iDRAC is in use", Next: "eject both CD and RemovableDisk, and close open consoles", Retry: true},
+		"VRM0012": {Text: "another virtual device of the iDRAC is in use", Next: "eject both CD and RemovableDisk (step eject), and close open consoles", Retry: true},
+		"VRM0021": {Text: "another virtual device of the iDRAC is in use", Next: "eject both CD and RemovableDisk (step eject), and close open consoles", Retry: true},
 		"RAC0679": {Text: "a job of the iDRAC is running", Retry: true},
 		"LC068":   {Text: "a configuration job of the iDRAC is pending", Next: "let it run by a restart, or delete it from the job queue"},
 		// iDRAC10 answers so for up to a minute after a power-off.
 		"ActionParameterValueConflict": {Text: "the iDRAC is still busy with the last change of power", Retry: true},
+	},
+	Quirks: []bmc.Quirk{
+		{What: "SKU is the service tag, SerialNumber the board's", Models: "all", Source: "recordings 13G, R750; bmc-facts §13", Profiles: "dell/idrac8 dell/idrac9 dell/idrac9-4.40 dell/idrac10"},
+		{What: "empty slots answer an eject with 500 VRM0021; CD and RemovableDisk share one channel", Models: "iDRAC9 before 6.00", Source: "bmc-facts §5", Profiles: "dell/idrac9-4.40"},
+		{What: "Inserted goes on reading true for a moment after an eject", Models: "iDRAC9", Source: "bmc-facts §5", Profiles: "dell/idrac9 dell/idrac9-4.40"},
+		{What: "Cd is a drive of metal; the attributes ServerBoot.1.* boot the virtual one", Models: "iDRAC9 before 4.40.10 (Intel), 6.00 (AMD)", Source: "bmc-facts §6", Profiles: "dell/idrac9-4.40"},
+		{What: "the attributes cannot be written; a configuration import can", Models: "iDRAC8", Source: "bmc-facts §6", Profiles: "dell/idrac8"},
+		{What: "slot 1 alone boots; the image reads back empty; boot is written in the settings; If-Match on an action answers 412; 409 for up to a minute after a power-off", Models: "iDRAC10", Source: "recorded insert of an R670; bmc-facts §3, §6, §7, §8, §10", Profiles: "dell/idrac10"},
+		{What: "VirtualMedia.1.Attached must not read Detached", Models: "all", Source: "bmc-facts §4", Profiles: "dell/idrac9 dell/idrac9-4.40 dell/idrac10"},
+		{What: "System Lockdown refuses every change", Models: "iDRAC9 and 10", Source: "bmc-facts §16", Profiles: "dell/idrac9"},
 	},
 }
 
@@ -39,144 +51,227 @@ type client struct {
 }
 
 func newClient(r *bmc.Redfish) bmc.Client {
+	c := &client{Redfish: r}
+	id, _ := r.Identity(context.Background())
 	rules := bmc.Rules{
-		SerialFromSKU: true, // SKU is the service tag on the machine, SerialNumber the board's
-		BootDevices:   []bmc.BootDevice{{Controller: "BOSS", Model: "DELLBOSS VD"}},
+		SerialFromSKU: true,
+		BootDevices:   []bmc.BootDevice{{Controller: "BOSS", Model: "DELLBOSS VD"}, {Controller: "AHCI.Slot", Model: "DELLBOSS VD"}}, // BOSS-S1 shows as AHCI.Slot.5-1
+		Prepare:       c.prepare,
+		Licence:       c.readLicence,
+		Ready:         c.ready,
+		Ways: []bmc.Way{
+			{Name: "attributes", Targets: []bmc.Target{bmc.BootCD}, Read: c.readAttributesBoot, Set: c.setAttributesBoot},
+			{Name: "configuration import", Targets: []bmc.Target{bmc.BootCD}, Read: c.readAttributesBoot, Set: c.importBoot},
+		},
+		Unfit: func(t bmc.Target) bool { return t == bmc.BootCD && physical(id) },
 	}
-	// iDRAC10 boots from slot 1 only; slot 2 accepts an image all the same.
-	if id, err := r.Identity(context.Background()); err == nil && strings.HasPrefix(id.Generation, "17") {
-		rules.SlotUsable = func(id string) bool { return id == "1" }
+	if generation(id) <= 13 {
+		rules.Ways = rules.Ways[1:]
+	}
+	if generation(id) >= 17 { // slot 2 accepts an image all the same
+		rules.SlotUsable = func(id string, _ bool) bool { return id == "1" }
 	}
 	r.SetRules(rules)
-	return &client{Redfish: r}
+	return c
 }
 
-// attributes finds the iDRAC's attribute document: the link whose last part
-// names the iDRAC, among those of system and lifecycle controller.
-func (c *client) attributes(ctx context.Context) (string, error) {
-	if c.attributesURI != "" {
-		return c.attributesURI, nil
-	}
-	type link struct {
-		ID string `json:"@odata.id"`
-	}
-	var m struct {
-		Links struct {
-			Oem struct {
-				Dell struct{ DellAttributes []link }
-			}
-		}
-	}
-	if err := c.Get(ctx, c.Manager(), &m); err != nil {
-		return "", err
-	}
-	for _, l := range m.Links.Oem.Dell.DellAttributes {
-		if strings.HasSuffix(l.ID, "/iDRAC.Embedded.1") {
-			c.attributesURI = l.ID
-			return l.ID, nil
-		}
-	}
-	return strings.TrimSuffix(c.Manager(), "/") + "/Attributes", nil // iDRAC8 and 9 before 4.x
+// generation is that of the server: 12 and 13 have an iDRAC8, 14 to 16 an iDRAC9,
+// 17 an iDRAC10, whose version numbers began anew at 1.
+func generation(id bmc.Identity) int {
+	n := 14
+	fmt.Sscanf(id.Generation, "%dG", &n)
+	return n
 }
 
-func (c *client) readAttributes(ctx context.Context) (uri string, values map[string]any, err error) {
-	uri, err = c.attributes(ctx)
-	if err != nil {
-		return "", nil, err
-	}
-	var doc struct{ Attributes map[string]any }
-	err = c.Get(ctx, uri, &doc)
-	return uri, doc.Attributes, err
-}
-
-func (c *client) patchAttributes(ctx context.Context, w bmc.Write, uri string, values map[string]any) error {
-	return c.Patch(ctx, w, uri, map[string]any{"Attributes": values})
-}
-
-// Insert attaches virtual media first where somebody has detached it: then the
-// insert is accepted, and the host sees no drive (seen on iDRAC9).
-func (c *client) Insert(ctx context.Context, s bmc.Slot, url string) error {
-	uri, values, err := c.readAttributes(ctx)
-	if err == nil && values["VirtualMedia.1.Attached"] == "Detached" {
-		w := bmc.Write{Action: "prepare", Target: "virtual media", Old: "Detached", New: "AutoAttach"}
-		if err := c.patchAttributes(ctx, w, uri, map[string]any{"VirtualMedia.1.Attached": "AutoAttach"}); err != nil {
-			return err
-		}
-	}
-	return c.Redfish.Insert(ctx, s, url)
-}
-
-// physical reports firmware that takes "Cd" for a physical drive although it
-// reads back as set: iDRAC9 before 4.40.10. (iDRAC8 does so, too, but its
-// attributes do not help; its next rung would be a profile import.)
-func (c *client) physical(ctx context.Context) bool {
-	id, err := c.Identity(ctx)
-	if err != nil || !strings.HasPrefix(id.Generation, "14") && !strings.HasPrefix(id.Generation, "15") {
-		return false
+// physical tells iDRACs that take "Cd" for a drive of metal.
+func physical(id bmc.Identity) bool {
+	g := generation(id)
+	if g <= 13 {
+		return true
 	}
 	var major, minor, patch int
 	n, _ := fmt.Sscanf(id.Firmware, "%d.%d.%d", &major, &minor, &patch)
-	return n == 3 && (major < 4 || major == 4 && (minor < 40 || minor == 40 && patch < 10))
+	if n < 3 || g >= 17 {
+		return false
+	}
+	amd := strings.HasSuffix(id.Model, "5") // R6515, R7525, C6525 …
+	return major < 4 || major == 4 && (minor < 40 || minor == 40 && patch < 10) || amd && major < 6
 }
 
-// SetBoot tries the standard and reads it back; where that cannot hold, the
-// attributes are the next rung.
-func (c *client) SetBoot(ctx context.Context, t bmc.Target) (string, error) {
-	if t == bmc.BootCD && c.physical(ctx) {
-		return c.setBootByAttributes(ctx, nil)
-	}
-	if t == bmc.BootNone {
-		if err := c.clearAttributes(ctx); err != nil {
-			return "", err
-		}
-	}
-	way, err := c.Redfish.SetBoot(ctx, t)
-	if err == nil {
-		boot, readErr := c.Boot(ctx)
-		if readErr != nil || boot.Target == t {
-			return way, readErr
-		}
-	}
-	var answered *bmc.Error
-	var unsupported *bmc.ErrUnsupported
-	final := errors.As(err, &answered) && answered.Retryable() || err != nil && !errors.As(err, &answered) && !errors.As(err, &unsupported)
-	if final || t != bmc.BootCD {
-		return way, err
-	}
-	return c.setBootByAttributes(ctx, err)
+type link struct {
+	ID string `json:"@odata.id"`
 }
 
-func (c *client) setBootByAttributes(ctx context.Context, cause error) (string, error) {
-	uri, values, err := c.readAttributes(ctx)
-	if err != nil || values["ServerBoot.1.FirstBootDevice"] == nil {
-		return "", errors.Join(cause, err, &bmc.ErrUnsupported{What: "the iDRAC has no attribute ServerBoot.1.FirstBootDevice"})
+// managerDocument is what Dell adds to a manager.
+type managerDocument struct {
+	Links struct {
+		Oem struct {
+			Dell struct {
+				DellAttributes []link
+				Licences       link `json:"DellLicenseCollection"`
+				Lifecycle      link `json:"DellLCService"`
+			}
+		}
 	}
-	w := bmc.Write{Action: "boot", Target: "source", Old: string(bmc.BootNone), New: string(bmc.BootCD), Repeat: cause != nil}
-	return "attributes", c.patchAttributes(ctx, w, uri, map[string]any{
-		"ServerBoot.1.BootOnce": "Enabled", "ServerBoot.1.FirstBootDevice": "VCD-DVD",
+	Actions struct {
+		Oem map[string]struct {
+			Target string `json:"target"`
+		}
+	}
+}
+
+func (c *client) manager(ctx context.Context) (managerDocument, error) {
+	var m managerDocument
+	return m, c.Get(ctx, c.Manager(), &m)
+}
+
+// attributes reads the iDRAC's own attributes: by the link whose last part names the
+// iDRAC, among those of system and lifecycle controller; on old firmware in their one place.
+func (c *client) attributes(ctx context.Context) (string, map[string]any, error) {
+	var doc struct{ Attributes map[string]any }
+	if c.attributesURI == "" {
+		m, err := c.manager(ctx)
+		if err != nil {
+			return "", nil, err
+		}
+		c.attributesURI = strings.TrimSuffix(c.Manager(), "/") + "/Attributes"
+		for _, l := range m.Links.Oem.Dell.DellAttributes {
+			if strings.HasSuffix(l.ID, "/iDRAC.Embedded.1") {
+				c.attributesURI = l.ID
+			}
+		}
+	}
+	err := c.Get(ctx, c.attributesURI, &doc)
+	return c.attributesURI, doc.Attributes, err
+}
+
+// prepare attaches the virtual drives. Lockdown is told before anything is tried.
+func (c *client) prepare(ctx context.Context, _ bmc.Slot, _ string) ([]bmc.Preparation, error) {
+	uri, values, err := c.attributes(ctx)
+	if err != nil {
+		if bmc.Absent(err) {
+			return nil, nil
+		}
+		return nil, err
+	}
+	if values["Lockdown.1.SystemLockdown"] == "Enabled" {
+		return nil, &bmc.ErrUnsupported{What: "System Lockdown is on, so the iDRAC refuses every change; turn it off in the iDRAC"}
+	}
+	if values["VirtualMedia.1.Attached"] != "Detached" {
+		return nil, nil
+	}
+	attach := bmc.NewPreparation("virtual media", "Detached", "Attached", func(ctx context.Context, w bmc.Write) error {
+		return c.Patch(ctx, w, uri, map[string]any{"Attributes": map[string]any{"VirtualMedia.1.Attached": "Attached"}})
 	})
+	return []bmc.Preparation{attach}, nil
 }
 
-// clearAttributes takes an override away that was set by attributes.
-func (c *client) clearAttributes(ctx context.Context) error {
-	uri, values, err := c.readAttributes(ctx)
-	if err != nil || values["ServerBoot.1.FirstBootDevice"] != "VCD-DVD" {
-		return nil // not there, so not set there
-	}
-	w := bmc.Write{Action: "boot", Target: "source", Old: string(bmc.BootCD), New: string(bmc.BootNone)}
-	return c.patchAttributes(ctx, w, uri, map[string]any{"ServerBoot.1.FirstBootDevice": "Normal"})
-}
-
-// Boot also sees an override set by attributes. BootOnce alone says nothing: it
-// reads Enabled on an idle iDRAC.
-func (c *client) Boot(ctx context.Context) (bmc.Boot, error) {
-	boot, err := c.Redfish.Boot(ctx)
-	if err != nil || boot.Target != bmc.BootNone {
-		return boot, err
-	}
-	_, values, err := c.readAttributes(ctx)
+// readAttributesBoot sees an override set by attributes. BootOnce alone says
+// nothing: it reads Enabled on an idle iDRAC.
+func (c *client) readAttributesBoot(ctx context.Context) (bmc.Boot, error) {
+	out := bmc.Boot{Target: bmc.BootNone, Once: true}
+	_, values, err := c.attributes(ctx)
 	if err == nil && values["ServerBoot.1.FirstBootDevice"] == "VCD-DVD" {
-		boot.Target, boot.Once = bmc.BootCD, values["ServerBoot.1.BootOnce"] == "Enabled"
+		out.Target, out.Once = bmc.BootCD, values["ServerBoot.1.BootOnce"] == "Enabled"
 	}
-	return boot, nil
+	return out, err
+}
+
+func (c *client) setAttributesBoot(ctx context.Context, w bmc.Write, t bmc.Target) error {
+	uri, _, err := c.attributes(ctx)
+	if err != nil {
+		return err
+	}
+	return c.Patch(ctx, w, uri, map[string]any{"Attributes": bootAttributes(t)})
+}
+
+func bootAttributes(t bmc.Target) map[string]any {
+	if t == bmc.BootNone {
+		return map[string]any{"ServerBoot.1.FirstBootDevice": "Normal"}
+	}
+	return map[string]any{"ServerBoot.1.BootOnce": "Enabled", "ServerBoot.1.FirstBootDevice": "VCD-DVD"}
+}
+
+// importBoot sets the same attributes by importing a configuration of two lines. The
+// action's name differs between iDRACs, so its suffix counts; iDRAC10 wants the
+// target as a list, older ones may want a string.
+func (c *client) importBoot(ctx context.Context, w bmc.Write, t bmc.Target) error {
+	m, err := c.manager(ctx)
+	if err != nil {
+		return err
+	}
+	target := ""
+	for name, action := range m.Actions.Oem {
+		if strings.HasSuffix(name, ".ImportSystemConfiguration") {
+			target = action.Target
+		}
+	}
+	if target == "" {
+		return &bmc.ErrUnsupported{What: "the iDRAC offers no import of a configuration"}
+	}
+	body := map[string]any{"ImportBuffer": bootConfiguration(t), "ShareParameters": map[string]any{"Target": []string{"IDRAC"}}}
+	err = c.Post(ctx, w, target, body)
+	if bmc.Says(err, "SYS424", "PropertyValueTypeError", "ActionParameterValueTypeError") {
+		body["ShareParameters"], w.Repeat = map[string]any{"Target": "IDRAC"}, true
+		err = c.Post(ctx, w, target, body)
+	}
+	return err
+}
+
+// bootConfiguration has no white space: iDRACs stumble over it.
+func bootConfiguration(t bmc.Target) string {
+	attributes := bootAttributes(t)
+	var b strings.Builder
+	b.WriteString(`<SystemConfiguration><Component FQDD="iDRAC.Embedded.1">`)
+	for _, name := range []string{"ServerBoot.1.BootOnce", "ServerBoot.1.FirstBootDevice"} {
+		if value, ok := attributes[name]; ok {
+			fmt.Fprintf(&b, `<Attribute Name="%s">%v</Attribute>`, strings.Replace(name, ".1.", ".1#", 1), value)
+		}
+	}
+	b.WriteString(`</Component></SystemConfiguration>`)
+	return b.String()
+}
+
+// readLicence looks for one that covers virtual media.
+func (c *client) readLicence(ctx context.Context) (bmc.Licence, error) {
+	m, err := c.manager(ctx)
+	if err != nil || m.Links.Oem.Dell.Licences.ID == "" {
+		return bmc.Licence{}, err
+	}
+	var names []string
+	err = c.Members(ctx, m.Links.Oem.Dell.Licences.ID, func(raw json.RawMessage) error {
+		var l struct{ LicenseDescription []string }
+		if bmc.Decode(raw, &l) == nil {
+			names = append(names, l.LicenseDescription...)
+		}
+		return nil
+	})
+	if err != nil || len(names) == 0 {
+		return bmc.Licence{}, err
+	}
+	covers := slices.ContainsFunc(names, func(n string) bool { return strings.Contains(n, "Enterprise") || strings.Contains(n, "Datacenter") })
+	return bmc.Licence{Name: strings.Join(names, ", "), Media: &covers}, nil
+}
+
+// ready asks the Lifecycle Controller, which is a POST that changes nothing; a dry
+// run cannot ask.
+func (c *client) ready(ctx context.Context) (string, error) {
+	m, err := c.manager(ctx)
+	if err != nil || c.ReadOnly() || m.Links.Oem.Dell.Lifecycle.ID == "" {
+		return "", err
+	}
+	var s struct{ LCStatus, RTStatus string }
+	err = c.Ask(ctx, m.Links.Oem.Dell.Lifecycle.ID+"/Actions/DellLCService.GetRemoteServicesAPIStatus", struct{}{}, &s)
+	if err != nil {
+		if bmc.Absent(err) {
+			return "", nil
+		}
+		return "", err
+	}
+	for _, status := range []string{s.LCStatus, s.RTStatus} {
+		if status != "Ready" && status != "Disabled" && status != "" {
+			return "the Lifecycle Controller reads " + status, nil
+		}
+	}
+	return "", nil
 }

@@ -3,14 +3,15 @@ package hpe
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
+	"strings"
 
 	"esxiplan/engine/bmc"
 )
 
-// Vendor is HPE, iLO 5 to 7.
+// Vendor is HPE, iLO 4 to 7.
 var Vendor = bmc.Vendor{
-	Name: "hpe",
+	Name: "hpe", Summary: "HPE iLO 4, 5, 6 and 7",
 	Match: func(id bmc.Identity, root bmc.RootDocument) bool {
 		_, hpe := root.Oem["Hpe"]
 		_, hp := root.Oem["Hp"] // iLO 4
@@ -18,61 +19,117 @@ var Vendor = bmc.Vendor{
 	},
 	New: newClient,
 	Messages: map[string]bmc.Advice{
-		"UnableToModifyDuringSystemPOST":       {Text: "the iLO changes nothing while the machine is in POST", Next: "wait, or power it off first: one_time_boot { power_off = true }", Retry: true},
-		"InvalidOperationForSystemState":       {Text: "the machine's power state does not allow this now", Retry: true},
-		"ResourceInUseWithDetail":              {Text: "the iLO is busy with another change", Retry: true},
-		"LicenseKeyRequired":                   {Text: "the iLO has no licence for virtual media by script", Next: "install an iLO Advanced licence"},
-		"VirtualMediaIsDisabled":               {Text: "virtual media is disabled in the iLO's settings", Next: "enable it under Security, Access Settings"},
-		"MaxVirtualMediaConnectionEstablished": {Text: "the virtual drive is in use, perhaps by a console", Next: "close open consoles", Retry: true},
+		"UnableToModifyDuringSystemPOST":            {Text: "the iLO changes nothing while the machine is in POST", Next: "wait, or power it off first: one_time_boot { power_off = true }", Retry: true},
+		"InvalidOperationForSystemState":            {Text: "the machine's power state does not allow this now", Retry: true},
+		"ResourceInUseWithDetail":                   {Text: "the iLO is busy with another change", Retry: true},
+		"LicenseKeyRequired":                        {Text: "the iLO has no licence for virtual media by script", Next: "install an iLO Advanced licence"},
+		"VirtualMediaIsDisabled":                    {Text: "virtual media is disabled in the iLO's settings", Next: "enable it under Security, Access Settings"},
+		"MaxVirtualMediaConnectionEstablished":      {Text: "the virtual drive is in use, perhaps by a console", Next: "close open consoles", Retry: true},
+		"NoVirtualMediaConnectionAvailable":         {Text: "the virtual drive is empty"},
+		"NoScriptedVirtualMediaConnectionAvailable": {Text: "the virtual drive is empty"},
+		"UnsupportedOperation":                      {Text: "the iLO of this machine does not do this"},
+		"UnableToModifyAfterVirtualMediaInsert":     {Text: "the iLO does not change a drive that holds an image"},
+		"ServerConfigurationLockEnabled":            {Text: "the Server Configuration Lock is on", Next: "turn it off in the system utilities"},
+	},
+	Quirks: []bmc.Quirk{
+		{What: "links end in a slash, other forms answer 308; success comes inside an error object; an eject wants {}", Models: "iLO 4 to 7", Source: "recorded exchanges of iLO 4 and 5; bmc-facts §2, §4, §5", Profiles: "hpe/ilo4 hpe/ilo5 hpe/ilo6 hpe/ilo6-nooverride hpe/ilo7"},
+		{What: "an empty slot answers an eject with 400 NoVirtualMediaConnectionAvailable", Models: "iLO 5 to 7", Source: "bmc-facts §5", Profiles: "hpe/ilo5 hpe/ilo6 hpe/ilo7"},
+		{What: "an image that cannot be read is answered with success", Models: "iLO 5", Source: "bmc-facts §10", Profiles: "hpe/ilo5 hpe/ilo6 hpe/ilo7"},
+		{What: "no boot changes in POST", Models: "iLO 5 to 7", Source: "bmc-facts §6", Profiles: "hpe/ilo5 hpe/ilo6 hpe/ilo7"},
+		{What: "every override is refused with UnsupportedOperation; BootOnNextServerReset of the slot holds", Models: "some iLO 6", Source: "bmc-facts §6", Profiles: "hpe/ilo6-nooverride"},
+		{What: "Oem key Hp; insert and eject are actions in the slot's Oem object; storage under SmartStorage only", Models: "iLO 4", Source: "bmc-facts §4, §5, §13", Profiles: "hpe/ilo4"},
 	},
 }
 
 type client struct{ *bmc.Redfish }
 
 func newClient(r *bmc.Redfish) bmc.Client {
-	r.SetRules(bmc.Rules{BootDevices: []bmc.BootDevice{{Controller: "NS204i"}}})
-	return &client{r}
+	c := &client{r}
+	r.SetRules(bmc.Rules{
+		BootDevices: []bmc.BootDevice{{Controller: "NS204i"}},
+		Ways:        []bmc.Way{{Name: "BootOnNextServerReset", Targets: []bmc.Target{bmc.BootCD}, Read: c.readSlotBoot, Set: c.setSlotBoot}},
+		Post:        post,
+		Licence:     c.readLicence,
+		Disks:       c.smartStorage,
+		NICs:        c.baseAdapters,
+	})
+	return c
 }
 
-// SetBoot falls back to the slot's BootOnNextServerReset: some iLO 6 hosts
-// refuse every override with UnsupportedOperation.
-func (c *client) SetBoot(ctx context.Context, t bmc.Target) (string, error) {
-	if t == bmc.BootNone {
-		if err := c.clearSlot(ctx); err != nil {
-			return "", err
+type link struct {
+	ID   string `json:"@odata.id"`
+	Href string `json:"href"` // spelt so by iLO 4
+}
+
+func (l link) uri() string {
+	if l.ID == "" {
+		return l.Href
+	}
+	return l.ID
+}
+
+func post(oem map[string]json.RawMessage) string {
+	var o struct{ PostState string }
+	bmc.OemObject(oem, &o, "Hpe", "Hp")
+	if o.PostState == "Unknown" {
+		return ""
+	}
+	return o.PostState
+}
+
+// slotOem is what a virtual drive says beyond the standard.
+type slotOem struct {
+	Oem map[string]json.RawMessage
+}
+
+func (d slotOem) boots() (boots bool, key string) {
+	for _, key := range []string{"Hpe", "Hp"} {
+		var o struct{ BootOnNextServerReset *bool }
+		if bmc.OemObject(d.Oem, &o, key) && o.BootOnNextServerReset != nil {
+			return *o.BootOnNextServerReset, key
 		}
 	}
-	way, err := c.Redfish.SetBoot(ctx, t)
-	var e *bmc.Error
-	if t != bmc.BootCD || !errors.As(err, &e) || !e.Has("UnsupportedOperation") {
-		return way, err
-	}
-	slot, ok, findErr := c.drive(ctx)
-	if findErr != nil || !ok {
-		return way, errors.Join(err, findErr)
-	}
-	w := bmc.Write{Action: "boot", Target: "source", Old: string(bmc.BootNone), New: string(bmc.BootCD), Repeat: true}
-	body := map[string]any{"Oem": map[string]any{"Hpe": map[string]any{"BootOnNextServerReset": true}}}
-	return "BootOnNextServerReset", c.Patch(ctx, w, slot.URI, body)
+	return false, ""
 }
 
-// clearSlot takes away what the slot's own way has set.
-func (c *client) clearSlot(ctx context.Context) error {
+// readSlotBoot sees a loaded slot that is set to boot at the next reset.
+func (c *client) readSlotBoot(ctx context.Context) (bmc.Boot, error) {
+	out := bmc.Boot{Target: bmc.BootNone, Once: true}
 	slot, ok, err := c.drive(ctx)
-	if err != nil || !ok || !c.bootsSlot(ctx, slot) {
+	if err != nil || !ok || !slot.Loaded {
+		return out, err
+	}
+	var d slotOem
+	err = c.Get(ctx, slot.URI, &d)
+	if boots, _ := d.boots(); boots {
+		out.Target = bmc.BootCD
+	}
+	return out, err
+}
+
+func (c *client) setSlotBoot(ctx context.Context, w bmc.Write, t bmc.Target) error {
+	slot, ok, err := c.drive(ctx)
+	if err != nil {
 		return err
 	}
-	w := bmc.Write{Action: "boot", Target: "source", Old: string(bmc.BootCD), New: string(bmc.BootNone)}
-	return c.Patch(ctx, w, slot.URI, map[string]any{"Oem": map[string]any{"Hpe": map[string]any{"BootOnNextServerReset": false}}})
+	var d slotOem
+	if ok {
+		err = c.Get(ctx, slot.URI, &d)
+	}
+	_, key := d.boots()
+	if err != nil || key == "" {
+		return firstError(err, &bmc.ErrUnsupported{What: "the virtual drive has no BootOnNextServerReset"})
+	}
+	return c.Patch(ctx, w, slot.URI, map[string]any{"Oem": map[string]any{key: map[string]any{"BootOnNextServerReset": t == bmc.BootCD}}})
 }
 
-func (c *client) bootsSlot(ctx context.Context, slot bmc.Slot) bool {
-	var d struct {
-		Oem struct {
-			Hpe struct{ BootOnNextServerReset bool }
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
 		}
 	}
-	return c.Get(ctx, slot.URI, &d) == nil && d.Oem.Hpe.BootOnNextServerReset
+	return nil
 }
 
 // drive is the slot with a CD in it, else the first that takes one.
@@ -89,18 +146,21 @@ func (c *client) drive(ctx context.Context) (bmc.Slot, bool, error) {
 	return slots[0], true, nil
 }
 
-// Boot also sees a slot that is set to boot at the next reset.
-func (c *client) Boot(ctx context.Context) (bmc.Boot, error) {
-	boot, err := c.Redfish.Boot(ctx)
-	if err != nil || boot.Target != bmc.BootNone {
-		return boot, err
+// readLicence finds the licence's name in the manager. A standard licence mounts
+// nothing by script.
+func (c *client) readLicence(ctx context.Context) (bmc.Licence, error) {
+	var m struct{ Oem map[string]json.RawMessage }
+	if err := c.Get(ctx, c.Manager(), &m); err != nil {
+		return bmc.Licence{}, err
 	}
-	slot, ok, err := c.drive(ctx)
-	if err != nil || !ok || !slot.Loaded {
-		return boot, err
+	var o struct {
+		License struct{ LicenseString string }
 	}
-	if c.bootsSlot(ctx, slot) {
-		boot.Target, boot.Once = bmc.BootCD, true
+	bmc.OemObject(m.Oem, &o, "Hpe", "Hp")
+	name := o.License.LicenseString
+	if name == "" {
+		return bmc.Licence{}, nil
 	}
-	return boot, nil
+	covers := !strings.Contains(name, "Standard") && !strings.Contains(name, "Essentials")
+	return bmc.Licence{Name: name, Media: &covers}, nil
 }

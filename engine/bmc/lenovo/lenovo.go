@@ -2,14 +2,17 @@
 package lenovo
 
 import (
+	"context"
+	"encoding/json"
 	"strings"
 
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/bmc/ami"
 )
 
-// Vendor is Lenovo, XCC 2.50 and later, XCC2, XCC3.
+// Vendor is Lenovo: XCC, XCC2, XCC3 and the TSM of some AMD machines.
 var Vendor = bmc.Vendor{
-	Name: "lenovo",
+	Name: "lenovo", Summary: "Lenovo XCC, XCC2, XCC3 and TSM",
 	Match: func(id bmc.Identity, root bmc.RootDocument) bool {
 		_, oem := root.Oem["Lenovo"]
 		return oem || root.Vendor == "Lenovo" || id.Manufacturer == "Lenovo"
@@ -18,6 +21,14 @@ var Vendor = bmc.Vendor{
 	Messages: map[string]bmc.Advice{
 		"SourceDoesNotSupportProtocol": {Text: "the XCC does not fetch images by this protocol", Next: "publish the image under another one: https for XCC2 and later, http for the first XCC"},
 		"Conflict":                     {Text: "the virtual drive is in use", Next: "close open consoles and unmount what they mounted", Retry: true},
+		"PropertyMissing":              {Text: "the XCC misses a property in the request"},
+	},
+	Quirks: []bmc.Quirk{
+		{What: "ten slots of one media type, of which EXT* alone take a URL; no actions, slots are patched with Inserted", Models: "XCC 2.50 and later, XCC2, XCC3", Source: "recording SR670 V2; bmc-facts §3, §4", Profiles: "lenovo/xcc lenovo/xcc2 lenovo/xcc3"},
+		{What: "the tag of the system changes when media are attached; a stale one answers 412", Models: "XCC", Source: "bmc-facts §6, §8", Profiles: "lenovo/xcc lenovo/xcc2 lenovo/xcc3"},
+		{What: "VerifyCertificate of the slot must be false before an https insert", Models: "XCC2, XCC3", Source: "bmc-facts §4", Profiles: "lenovo/xcc2 lenovo/xcc3"},
+		{What: "no slots before something is mounted; Oem.Lenovo.RemoteMap mounts", Models: "XCC before 2.50", Source: "bmc-facts §3", Profiles: "lenovo/xcc-1.90"},
+		{What: "an AMI MegaRAC: remote media must be enabled, inserts are tasks, no plain http", Models: "TSM of SR635, SR655", Source: "bmc-facts §3, §4, §14", Profiles: "lenovo/tsm"},
 	},
 }
 
@@ -25,9 +36,119 @@ var Vendor = bmc.Vendor{
 // media types, but RDOC* take uploads only and Remote* cannot be written. EXT*
 // have no actions; the standard patches such slots.
 func newClient(r *bmc.Redfish) bmc.Client {
+	if _, tsm := r.Root().Oem["Ami"]; tsm {
+		return ami.New(r, "https")
+	}
 	r.SetRules(bmc.Rules{
-		SlotUsable:  func(id string) bool { return strings.HasPrefix(id, "EXT") },
+		SlotUsable:  func(id string, _ bool) bool { return strings.HasPrefix(id, "EXT") },
 		BootDevices: []bmc.BootDevice{{Controller: "M.2", Model: "ThinkSystem M.2"}},
+		Post:        status,
 	})
-	return r
+	return &client{Redfish: r}
+}
+
+func status(oem map[string]json.RawMessage) string {
+	var o struct{ SystemStatus string }
+	bmc.OemObject(oem, &o, "Lenovo")
+	return o.SystemStatus
+}
+
+// client maps images through Oem.Lenovo.RemoteMap where the XCC shows no slots.
+type client struct {
+	*bmc.Redfish
+	mapURI string // of RemoteMap, once the slots are known to be missing
+}
+
+// mapSlot is the ID of the drive that RemoteMap stands for.
+const mapSlot = "RemoteMap"
+
+type link struct {
+	ID string `json:"@odata.id"`
+}
+
+type remoteMap struct {
+	MountImages link
+	Actions     struct {
+		Mount struct {
+			Target string `json:"target"`
+		} `json:"#LenovoRemoteMapService.Mount"`
+		Unmount struct {
+			Target string `json:"target"`
+		} `json:"#LenovoRemoteMapService.UMount"`
+	}
+}
+
+// Slots implements [bmc.Reader].
+func (c *client) Slots(ctx context.Context) ([]bmc.Slot, error) {
+	slots, err := c.Redfish.Slots(ctx)
+	if err != nil || usable(slots) {
+		return slots, err
+	}
+	var m struct {
+		Oem struct{ Lenovo struct{ RemoteMap link } }
+	}
+	if err := c.Get(ctx, c.Manager(), &m); err != nil || m.Oem.Lenovo.RemoteMap.ID == "" {
+		return slots, err
+	}
+	c.mapURI = m.Oem.Lenovo.RemoteMap.ID
+	mapped := bmc.Slot{URI: c.mapURI, ID: mapSlot, Place: "manager", CD: true}
+	for _, s := range slots {
+		mapped.Loaded, mapped.Image = mapped.Loaded || s.Loaded, mapped.Image+s.Image
+	}
+	return []bmc.Slot{mapped}, nil
+}
+
+func usable(slots []bmc.Slot) bool { return len(slots) > 0 && slots[0].CD }
+
+// Slot implements [bmc.Reader]: what is mapped shows as slots of the standard.
+func (c *client) Slot(ctx context.Context, s bmc.Slot) (bmc.Slot, error) {
+	if s.ID != mapSlot {
+		return c.Redfish.Slot(ctx, s)
+	}
+	c.Refresh()
+	slots, err := c.Slots(ctx)
+	if err != nil || len(slots) == 0 {
+		return s, err
+	}
+	return slots[0], nil
+}
+
+// Preparations implements [bmc.Reader].
+func (c *client) Preparations(ctx context.Context, s bmc.Slot, url string) ([]bmc.Preparation, error) {
+	if s.ID == mapSlot {
+		return nil, nil
+	}
+	return c.Redfish.Preparations(ctx, s, url)
+}
+
+// Insert implements [bmc.Client]. RemoteMap takes a list of images and then mounts
+// them all; one mount is one write, though it takes two requests.
+func (c *client) Insert(ctx context.Context, s bmc.Slot, url string) error {
+	if s.ID != mapSlot {
+		return c.Redfish.Insert(ctx, s, url)
+	}
+	var m remoteMap
+	if err := c.Get(ctx, s.URI, &m); err != nil {
+		return err
+	}
+	protocol, _, _ := strings.Cut(url, ":")
+	w := bmc.Write{Action: "insert", Target: s.Name(), New: url}
+	image := map[string]any{"FilePath": url, "Type": strings.ToUpper(protocol), "Username": "", "Password": "", "Domain": "", "Readonly": true, "Options": ""}
+	if err := c.Post(ctx, w, m.MountImages.ID, image); err != nil {
+		return err
+	}
+	w.Repeat = true
+	return c.Post(ctx, w, m.Actions.Mount.Target, struct{}{})
+}
+
+// Eject implements [bmc.Client].
+func (c *client) Eject(ctx context.Context, s bmc.Slot) error {
+	if c.mapURI == "" {
+		return c.Redfish.Eject(ctx, s)
+	}
+	var m remoteMap
+	if err := c.Get(ctx, c.mapURI, &m); err != nil {
+		return err
+	}
+	return c.Post(ctx, bmc.EjectWrite(s), m.Actions.Unmount.Target, struct{}{})
 }

@@ -4,17 +4,30 @@ package vendors
 
 import (
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/bmc/ami"
+	"esxiplan/engine/bmc/cisco"
 	"esxiplan/engine/bmc/dell"
+	"esxiplan/engine/bmc/fujitsu"
 	"esxiplan/engine/bmc/hpe"
+	"esxiplan/engine/bmc/huawei"
 	"esxiplan/engine/bmc/lenovo"
+	"esxiplan/engine/bmc/openbmc"
+	"esxiplan/engine/bmc/supermicro"
 )
 
 // All returns the vendors; the plain standard, which takes every BMC, is last.
+// Firmware that is sold under many names comes after the names.
 func All() []bmc.Vendor {
 	return []bmc.Vendor{
 		dell.Vendor,
 		hpe.Vendor,
 		lenovo.Vendor,
+		supermicro.Vendor,
+		fujitsu.Vendor,
+		huawei.Vendor,
+		cisco.Vendor,
+		ami.Vendor,
+		openbmc.Vendor,
 		standard,
 	}
 }
@@ -29,7 +42,7 @@ func Names() []string {
 }
 
 var standard = bmc.Vendor{
-	Name:  "redfish",
+	Name: "redfish", Summary: "any other BMC that keeps to the standard",
 	Match: func(bmc.Identity, bmc.RootDocument) bool { return true },
 	New:   func(r *bmc.Redfish) bmc.Client { return r },
 }

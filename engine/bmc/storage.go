@@ -17,12 +17,12 @@ func (r *Redfish) Inventory(ctx context.Context) (Inventory, error) {
 		return *r.stock, nil
 	}
 	var s systemDocument
-	if err := r.get(ctx, r.system, &s); err != nil {
+	if err := r.Get(ctx, r.system, &s); err != nil {
 		return Inventory{}, err
 	}
 	var out Inventory
 	for _, read := range []func(context.Context, systemDocument, *Inventory) error{r.readDisks, r.readNICs, r.readSecureBoot} {
-		if err := read(ctx, s, &out); err != nil && !absent(err) {
+		if err := read(ctx, s, &out); err != nil {
 			return Inventory{}, err
 		}
 	}
@@ -36,12 +36,12 @@ func absent(err error) bool {
 	return errors.As(err, &e) && (e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed || e.Status == http.StatusNotImplemented)
 }
 
+// readDisks reads what the system lists under Storage, else under SimpleStorage,
+// and what only the vendor knows of. A list that names no device at all says nothing:
+// the disks stay unknown.
 func (r *Redfish) readDisks(ctx context.Context, s systemDocument, out *Inventory) error {
-	if s.Storage.ID == "" {
-		return nil
-	}
-	disks := []Disk{}
-	err := r.members(ctx, s.Storage.ID, func(raw json.RawMessage) error {
+	var disks []Disk
+	err := r.Members(ctx, s.Storage.ID, func(raw json.RawMessage) error {
 		var d storageDocument
 		if lenient(raw, &d) != nil {
 			return nil
@@ -50,10 +50,26 @@ func (r *Redfish) readDisks(ctx context.Context, s systemDocument, out *Inventor
 		disks = append(disks, found...)
 		return err
 	})
-	if err != nil {
+	if err != nil && !absent(err) {
 		return err
 	}
-	out.Disks = unique(disks)
+	known := err == nil && s.Storage.ID != ""
+	if r.rules.Disks != nil {
+		more, err := r.rules.Disks(ctx)
+		if err != nil && !absent(err) {
+			return err
+		}
+		disks, known = append(disks, more...), known || len(more) > 0
+	}
+	if len(disks) == 0 && s.SimpleStorage.ID != "" {
+		if disks, err = r.simpleDisks(ctx, s.SimpleStorage.ID); err != nil && !absent(err) {
+			return err
+		}
+		known = known || len(disks) > 0
+	}
+	if known {
+		out.Disks = unique(disks)
+	}
 	return nil
 }
 
@@ -64,16 +80,18 @@ func (r *Redfish) disksOf(ctx context.Context, d storageDocument) ([]Disk, error
 	for _, c := range d.StorageControllers {
 		controller += " " + c.Name + " " + c.Model
 	}
-	family, known := r.bootDevice(controller)
-	if known && family == "" {
+	family, boot := r.bootDevice(controller)
+	if boot && family == "" {
 		family = d.Name
 	}
 	var volumes []Disk
 	used := map[string]bool{}
-	err := r.members(ctx, d.Volumes.ID, func(raw json.RawMessage) error {
+	err := r.Members(ctx, d.Volumes.ID, func(raw json.RawMessage) error {
 		var v volumeDocument
 		if lenient(raw, &v) == nil && v.VolumeType != "RawDevice" {
-			volumes = append(volumes, v.disk(d.Name, family))
+			disk := v.disk(d.Name, family)
+			disk.Boot = boot
+			volumes = append(volumes, disk)
 			for _, l := range v.Links.Drives {
 				used[strings.TrimSuffix(l.ID, "/")] = true
 			}
@@ -105,7 +123,7 @@ func (v volumeDocument) disk(controller, family string) Disk {
 	if name == "" {
 		name = v.Name
 	}
-	out := Disk{Model: family, Bytes: int64(v.CapacityBytes), Name: name, Controller: controller, Volume: true}
+	out := Disk{Model: family, Bytes: int64(v.CapacityBytes), Name: name, Controller: controller, Volume: true, RAID: v.RAIDType, Health: v.Status.Health}
 	for _, id := range v.Identifiers {
 		out.WWN = appendWWN(out.WWN, id)
 	}
@@ -115,8 +133,11 @@ func (v volumeDocument) disk(controller, family string) Disk {
 func (r *Redfish) drivesOf(ctx context.Context, d storageDocument) ([]Disk, error) {
 	var out []Disk
 	for _, l := range d.Drives {
+		if l.ID == "" {
+			continue
+		}
 		var drive driveDocument
-		if err := r.get(ctx, l.ID, &drive); err != nil {
+		if err := r.Get(ctx, l.ID, &drive); err != nil {
 			if absent(err) {
 				continue
 			}
@@ -125,13 +146,36 @@ func (r *Redfish) drivesOf(ctx context.Context, d storageDocument) ([]Disk, erro
 		if drive.Status.State == "Absent" || drive.Model == "" && drive.SerialNumber == "" {
 			continue // an empty bay
 		}
-		disk := Disk{Model: strings.TrimSpace(drive.Model), Serial: strings.TrimSpace(drive.SerialNumber), Bytes: int64(drive.CapacityBytes), Name: drive.Name, Controller: d.Name}
-		for _, id := range drive.Identifiers {
-			disk.WWN = appendWWN(disk.WWN, id)
-		}
-		out = append(out, disk)
+		out = append(out, drive.disk(d.Name))
 	}
 	return out, nil
+}
+
+func (d driveDocument) disk(controller string) Disk {
+	out := Disk{Model: strings.TrimSpace(d.Model), Serial: strings.TrimSpace(d.SerialNumber), Bytes: int64(d.CapacityBytes), Name: d.Name, Controller: controller,
+		Media: d.MediaType, Protocol: d.Protocol, Health: d.Status.Health}
+	for _, id := range d.Identifiers {
+		out.WWN = appendWWN(out.WWN, id)
+	}
+	return out
+}
+
+// simpleDisks reads the older form, in which a drive has no serial number.
+func (r *Redfish) simpleDisks(ctx context.Context, uri string) ([]Disk, error) {
+	var out []Disk
+	err := r.Members(ctx, uri, func(raw json.RawMessage) error {
+		var d simpleStorageDocument
+		if lenient(raw, &d) != nil {
+			return nil
+		}
+		for _, device := range d.Devices {
+			if device.Status.State != "Absent" && device.Model != "" {
+				out = append(out, Disk{Model: strings.TrimSpace(device.Model), Bytes: int64(device.CapacityBytes), Name: device.Name, Controller: d.Name, Health: device.Status.Health})
+			}
+		}
+		return nil
+	})
+	return out, err
 }
 
 var hexadecimal = regexp.MustCompile(`^[0-9a-f]{16}([0-9a-f]{16})?$`)
@@ -155,12 +199,15 @@ func appendWWN(list []string, id identifierDocument) []string {
 	return list
 }
 
-// unique drops drives that are listed under two controllers.
+// unique drops what is listed twice: under two controllers, or in an older form, too.
 func unique(disks []Disk) []Disk {
 	seen := map[string]bool{}
 	out := []Disk{}
 	for _, d := range disks {
 		key := d.Serial
+		if key == "" && len(d.WWN) > 0 {
+			key = d.WWN[0]
+		}
 		if key != "" && seen[key] {
 			continue
 		}
@@ -170,36 +217,18 @@ func unique(disks []Disk) []Disk {
 	return out
 }
 
-func (r *Redfish) readNICs(ctx context.Context, s systemDocument, out *Inventory) error {
-	if s.EthernetInterfaces.ID == "" {
-		return nil
-	}
-	nics := []NIC{}
-	err := r.members(ctx, s.EthernetInterfaces.ID, func(raw json.RawMessage) error {
-		var d ethernetDocument
-		if lenient(raw, &d) != nil || d.Links.HostInterface.ID != "" {
-			return nil // the link between BMC and host is no port
-		}
-		for _, text := range []string{d.PermanentMACAddress, d.MACAddress, d.MacAddress} {
-			if mac := normaliseMAC(text); mac != "" {
-				nics = append(nics, NIC{ID: d.ID, MAC: mac, Link: d.LinkStatus})
-				break
-			}
-		}
-		return nil
-	})
-	if err == nil && len(nics) > 0 {
-		out.NICs = nics
-	}
-	return err
-}
+// Absent reports that the BMC does not have what was asked for: unknown, no failure.
+func Absent(err error) bool { return absent(err) }
 
 func (r *Redfish) readSecureBoot(ctx context.Context, s systemDocument, out *Inventory) error {
 	if s.SecureBoot.ID == "" {
 		return nil
 	}
 	var d secureBootDocument
-	if err := r.get(ctx, s.SecureBoot.ID, &d); err != nil {
+	if err := r.Get(ctx, s.SecureBoot.ID, &d); err != nil {
+		if absent(err) {
+			return nil
+		}
 		return err
 	}
 	switch d.Current {

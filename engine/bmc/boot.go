@@ -1,0 +1,277 @@
+package bmc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Way is one way to set the boot source of the next boot.
+type Way struct {
+	Name    string
+	Targets []Target // that it can set
+	// Read is what is set in this way; its Target is BootNone where nothing is.
+	Read func(context.Context) (Boot, error)
+	// Set writes a target of Targets, or takes away what is set. It fills in nothing
+	// but what w leaves open.
+	Set func(ctx context.Context, w Write, t Target) error
+}
+
+// targets are Redfish's names for the boot sources of a plan.
+var targets = map[Target]string{BootNone: "None", BootCD: "Cd", BootPXE: "Pxe", BootUEFIHTTP: "UefiHttp", BootDisk: "Hdd"}
+
+// virtualCDs are names of the virtual CD where "Cd" is, or may be, a drive of metal.
+var virtualCDs = []string{"UsbCd", "UefiUsbCd"}
+
+// nameOf is the service's name for a source.
+func (r *Redfish) nameOf(t Target, allowed []string) string {
+	if t != BootCD {
+		return targets[t]
+	}
+	if r.rules.CD != "" {
+		return r.rules.CD
+	}
+	for _, name := range virtualCDs {
+		if slices.Contains(allowed, name) {
+			return name
+		}
+	}
+	return "Cd"
+}
+
+// targetOf is the source that a service's name means.
+func (r *Redfish) targetOf(name string, allowed []string) Target {
+	if name == "" || name == "None" {
+		return BootNone
+	}
+	for t := range targets {
+		if name == r.nameOf(t, allowed) {
+			return t
+		}
+	}
+	return BootOther
+}
+
+// Boot implements [Reader]: what is set in whichever way. A way that held nothing is
+// not looked at again before we set something in it.
+func (r *Redfish) Boot(ctx context.Context) (Boot, error) {
+	ways, first, err := r.ways(ctx)
+	if err != nil {
+		return Boot{}, err
+	}
+	for _, w := range ways {
+		b, err := r.readWay(ctx, w)
+		if err != nil {
+			return Boot{}, err
+		}
+		if b.Target != BootNone {
+			b.Mode, b.Allowed = first.Mode, first.Allowed
+			return b, nil
+		}
+	}
+	return first, nil
+}
+
+func (r *Redfish) readWay(ctx context.Context, w Way) (Boot, error) {
+	if r.idle[w.Name] {
+		return Boot{Target: BootNone, Once: true}, nil
+	}
+	b, err := w.Read(ctx)
+	if absent(err) {
+		b, err = Boot{Target: BootNone, Once: true}, nil
+	}
+	r.idle[w.Name] = err == nil && b.Target == BootNone && w.Name != wayStandard
+	return b, err
+}
+
+// Names of the standard's two ways.
+const (
+	wayStandard = "standard"
+	waySettings = "settings"
+)
+
+// ways lists the ways of this machine: the standard's, in the order that the service
+// suggests, then the vendor's. all is what the standard's say together.
+func (r *Redfish) ways(ctx context.Context) (ways []Way, all Boot, err error) {
+	system, settings, err := r.bootDocuments(ctx)
+	if err != nil {
+		return nil, Boot{}, err
+	}
+	allowed := append(slices.Clone(system.Allowed), settings.Allowed...)
+	all = r.bootOf(system, allowed)
+	list := []Way{r.standardWay(wayStandard, r.system, allowed)}
+	if settings.present() {
+		way := r.standardWay(waySettings, r.settingsURI(ctx), allowed)
+		if at := len(list); system.Target == nil || len(system.Allowed) == 0 && len(settings.Allowed) > 0 {
+			list = slices.Insert(list, 0, way) // what is not shown there is not written there
+		} else {
+			list = slices.Insert(list, at, way)
+		}
+		if all.Mode == "" && settings.Mode != nil {
+			all.Mode = *settings.Mode
+		}
+	}
+	all.Target, all.Once = BootNone, true
+	return append(list, r.rules.Ways...), all, nil
+}
+
+func (r *Redfish) settingsURI(ctx context.Context) string {
+	var s systemDocument
+	if r.Get(ctx, r.system, &s) != nil {
+		return ""
+	}
+	return s.Settings.Object.ID
+}
+
+// bootDocuments reads where the override may be kept: in the system, and in its
+// settings resource, which on many machines does not have it.
+func (r *Redfish) bootDocuments(ctx context.Context) (system, settings bootDocument, err error) {
+	var s systemDocument
+	if err := r.Get(ctx, r.system, &s); err != nil {
+		return system, settings, err
+	}
+	if s.Boot != nil {
+		system = *s.Boot
+	}
+	if s.Settings.Object.ID == "" || r.idle[waySettings] && system.Target != nil {
+		return system, r.settings, nil
+	}
+	var pending systemDocument
+	err = r.Get(ctx, s.Settings.Object.ID, &pending)
+	if err != nil && !absent(err) {
+		return system, settings, err
+	}
+	if pending.Boot != nil {
+		settings = *pending.Boot
+	}
+	if !settings.present() {
+		r.idle[waySettings] = true
+	}
+	r.settings = settings
+	return system, settings, nil
+}
+
+func (b bootDocument) present() bool { return b.Target != nil || len(b.Allowed) > 0 }
+
+// bootOf is an override in the words of a plan. It counts only while it is enabled;
+// some BMCs idle at "Once" with no target.
+func (r *Redfish) bootOf(b bootDocument, allowed []string) Boot {
+	out := Boot{Target: BootNone, Once: true}
+	for _, name := range allowed {
+		if t := r.targetOf(name, allowed); !slices.Contains(out.Allowed, t) {
+			out.Allowed = append(out.Allowed, t)
+		}
+	}
+	if b.Mode != nil {
+		out.Mode = *b.Mode
+	}
+	if b.Enabled == nil || *b.Enabled == "Disabled" || b.Target == nil {
+		return out
+	}
+	out.Target = r.targetOf(*b.Target, allowed)
+	out.Once = *b.Enabled != "Continuous"
+	return out
+}
+
+// standardWay is the override of the standard, in the system or its settings.
+func (r *Redfish) standardWay(name, uri string, allowed []string) Way {
+	return Way{
+		Name: name, Targets: r.bootOf(bootDocument{}, allowed).Allowed,
+		Read: func(ctx context.Context) (Boot, error) {
+			var s systemDocument
+			if err := r.Get(ctx, uri, &s); err != nil || s.Boot == nil {
+				return Boot{Target: BootNone, Once: true}, err
+			}
+			return r.bootOf(*s.Boot, allowed), nil
+		},
+		Set: func(ctx context.Context, w Write, t Target) error {
+			var s systemDocument
+			if err := r.Get(ctx, uri, &s); err != nil { // for its tag
+				return err
+			}
+			return r.Patch(ctx, w, uri, map[string]any{"Boot": r.bootBody(t, s.Boot, allowed)})
+		},
+	}
+}
+
+// bootBody is the override to write. The mode is a matter of the BIOS and left out,
+// save where a service would reset it.
+func (r *Redfish) bootBody(t Target, now *bootDocument, allowed []string) map[string]any {
+	if t == BootNone {
+		return map[string]any{"BootSourceOverrideEnabled": "Disabled"}
+	}
+	body := map[string]any{"BootSourceOverrideTarget": r.nameOf(t, allowed), "BootSourceOverrideEnabled": "Once"}
+	if r.rules.SendMode {
+		body["BootSourceOverrideMode"] = "UEFI"
+		if now != nil && now.Mode != nil && *now.Mode == "Legacy" {
+			body["BootSourceOverrideMode"] = "Legacy"
+		}
+	}
+	return body
+}
+
+// Ways implements [Reader].
+func (r *Redfish) Ways(ctx context.Context, t Target) ([]string, error) {
+	ways, all, err := r.ways(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, w := range ways {
+		fits, err := r.fits(ctx, w, t)
+		if err != nil {
+			return nil, err
+		}
+		if fits {
+			names = append(names, w.Name)
+		}
+	}
+	if len(names) == 0 && t != BootNone {
+		return nil, &ErrUnsupported{fmt.Sprintf("the BMC cannot boot once from %s; it offers %v", t, all.Allowed)}
+	}
+	return names, nil
+}
+
+// fits reports whether a way can set a source; for BootNone, whether it has set one.
+func (r *Redfish) fits(ctx context.Context, w Way, t Target) (bool, error) {
+	if t == BootNone {
+		b, err := r.readWay(ctx, w)
+		return b.Target != BootNone, err
+	}
+	standard := w.Name == wayStandard || w.Name == waySettings
+	if standard && r.rules.Unfit != nil && r.rules.Unfit(t) {
+		return false, nil
+	}
+	return len(w.Targets) == 0 || slices.Contains(w.Targets, t), nil
+}
+
+// SetBoot implements [Client].
+func (r *Redfish) SetBoot(ctx context.Context, t Target, way string) error {
+	ways, _, err := r.ways(ctx)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(ways, func(w Way) bool { return w.Name == way })
+	if i < 0 {
+		return &ErrUnsupported{fmt.Sprintf("the BMC has no way %q to set the boot source", way)}
+	}
+	now, err := r.Boot(ctx)
+	if err != nil {
+		return err
+	}
+	w := Write{Action: "boot", Target: "source", Old: now.String(), New: string(t), Repeat: r.climbing && t != BootNone}
+	r.idle[way], r.climbing = false, t != BootNone
+	return ways[i].Set(ctx, w, t)
+}
+
+// OtherWay reports that an error speaks against the way, not against the moment:
+// the next one may hold.
+func OtherWay(err error) bool {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Status != 0 && !e.Retryable()
+	}
+	var u *ErrUnsupported
+	return errors.As(err, &u)
+}

@@ -1,0 +1,22 @@
+// Package cisco is what Cisco's IMC does differently from the standard.
+package cisco
+
+import "esxiplan/engine/bmc"
+
+// Vendor is Cisco, IMC of UCS C, B and X.
+var Vendor = bmc.Vendor{
+	Name: "cisco", Summary: "Cisco IMC",
+	Match: func(id bmc.Identity, root bmc.RootDocument) bool {
+		_, oem := root.Oem["Cisco"]
+		return oem || root.Vendor == "Cisco Systems Inc." || len(id.Manufacturer) >= 5 && id.Manufacturer[:5] == "Cisco"
+	},
+	New: func(r *bmc.Redfish) bmc.Client {
+		r.SetRules(bmc.Rules{})
+		return r
+	},
+	Quirks: []bmc.Quirk{
+		{What: "some slots belong to the console and answer an insert with 400 or 405: the next one takes it", Models: "IMC", Source: "bmc-facts §3, §4", Profiles: "cisco/imc"},
+		{What: "slots offer DVD only", Models: "UCS B and X", Source: "bmc-facts §3", Profiles: "cisco/imc"},
+		{What: "no EthernetInterfaces", Models: "UCS B and X", Source: "bmc-facts §13", Profiles: "cisco/imc"},
+	},
+}

@@ -1,0 +1,231 @@
+package bmc
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// readNICs reads the network ports that the computer system lists itself.
+func (r *Redfish) readNICs(ctx context.Context, s systemDocument, out *Inventory) error {
+	err := r.Members(ctx, s.EthernetInterfaces.ID, func(raw json.RawMessage) error {
+		var d ethernetDocument
+		if lenient(raw, &d) != nil || d.Links.HostInterface.ID != "" {
+			return nil // the link between BMC and host is no port
+		}
+		if mac := firstMAC(d.PermanentMACAddress, d.MACAddress, d.MacAddress); mac != "" {
+			out.NICs = append(out.NICs, NIC{ID: d.ID, MAC: mac, Link: linkOf(d.LinkStatus), Mbps: int64(d.SpeedMbps)})
+		}
+		return nil
+	})
+	if err != nil && !absent(err) {
+		return err
+	}
+	return nil
+}
+
+// NewNIC is a port that a vendor found; ok is false for what is no MAC address.
+func NewNIC(mac, link string) (NIC, bool) {
+	n := NIC{MAC: firstMAC(mac), Link: linkOf(link)}
+	return n, n.MAC != ""
+}
+
+func firstMAC(texts ...string) string {
+	for _, text := range texts {
+		if mac := normaliseMAC(text); mac != "" && mac != "00:00:00:00:00:00" {
+			return mac
+		}
+	}
+	return ""
+}
+
+// linkOf writes the state of a link as Ports do; NetworkPorts before them said Up and Down.
+func linkOf(status string) string {
+	switch status {
+	case "Up", "Down":
+		return "Link" + status
+	case "LinkUp", "LinkDown", "NoLink":
+		return strings.Replace(status, "NoLink", "LinkDown", 1)
+	}
+	return ""
+}
+
+// Network implements [Reader]. What the adapters in the chassis list is laid over
+// what the computer system lists: some systems list no add-in card, some adapters
+// no port, and only adapters know slot and link.
+func (r *Redfish) Network(ctx context.Context) (Network, error) {
+	if r.network != nil {
+		return *r.network, nil
+	}
+	stock, err := r.Inventory(ctx)
+	if err != nil {
+		return Network{}, err
+	}
+	n := Network{NICs: slices.Clone(stock.NICs)}
+	if r.rules.NICs != nil {
+		more, err := r.rules.NICs(ctx)
+		if err != nil && !absent(err) {
+			return n, err
+		}
+		n.add(more...)
+	}
+	var s systemDocument
+	if err := r.Get(ctx, r.system, &s); err != nil {
+		return n, err
+	}
+	for _, c := range s.Links.Chassis {
+		if err := r.adapters(ctx, c.ID, &n); err != nil && !absent(err) {
+			return n, err
+		}
+	}
+	r.network = &n
+	return n, nil
+}
+
+// add lays ports over those that are known by their address.
+func (n *Network) add(nics ...NIC) {
+	for _, nic := range nics {
+		i := slices.IndexFunc(n.NICs, func(have NIC) bool { return have.MAC == nic.MAC })
+		if i < 0 {
+			n.NICs = append(n.NICs, nic)
+			continue
+		}
+		have := &n.NICs[i]
+		for _, field := range []struct{ have, more *string }{{&have.Link, &nic.Link}, {&have.Adapter, &nic.Adapter}, {&have.Slot, &nic.Slot}, {&have.Port, &nic.Port}} {
+			if *field.have == "" {
+				*field.have = *field.more
+			}
+		}
+		if have.Mbps == 0 {
+			have.Mbps = nic.Mbps
+		}
+	}
+}
+
+func (r *Redfish) adapters(ctx context.Context, chassis string, n *Network) error {
+	var c chassisDocument
+	if err := r.Get(ctx, chassis, &c); err != nil {
+		return err
+	}
+	return r.Members(ctx, c.NetworkAdapters.ID, func(raw json.RawMessage) error {
+		var a adapterDocument
+		if lenient(raw, &a) != nil {
+			return nil
+		}
+		return r.adapter(ctx, a, n)
+	})
+}
+
+// adapter reads the ports and functions of one adapter. A function has the address
+// and names its port, which has the link; some ports have the address, too.
+func (r *Redfish) adapter(ctx context.Context, a adapterDocument, n *Network) error {
+	base := NIC{Adapter: firstOf(a.Model, a.Name, a.ID), Slot: a.slot()}
+	ports, err := r.ports(ctx, a)
+	if err != nil {
+		return err
+	}
+	for _, p := range ports {
+		nic := base
+		nic.ID, nic.Port, nic.Link, nic.Mbps = a.ID+"/"+p.ID, firstOf(p.PortID, p.PhysicalPort), linkOf(p.LinkStatus), p.mbps()
+		if p.storage() {
+			if nic.Link == "LinkUp" {
+				n.SAN = append(n.SAN, nic.Adapter+" port "+firstOf(nic.Port, p.ID))
+			}
+			continue
+		}
+		if nic.MAC = firstMAC(append(slices.Clone(p.Ethernet.AssociatedMACAddresses), p.Addresses...)...); nic.MAC != "" {
+			n.add(nic)
+		}
+	}
+	return r.functions(ctx, a, base, ports, n)
+}
+
+// ports reads an adapter's ports; which of the two forms a service links to and
+// fills differs, so the older one is read where the newer one has nothing.
+func (r *Redfish) ports(ctx context.Context, a adapterDocument) ([]portDocument, error) {
+	for _, uri := range []string{a.Ports.ID, a.NetworkPorts.ID} {
+		var out []portDocument
+		err := r.Members(ctx, uri, func(raw json.RawMessage) error {
+			var p portDocument
+			if lenient(raw, &p) == nil && p.ID != "" {
+				out = append(out, p)
+			}
+			return nil
+		})
+		if err != nil && !absent(err) || len(out) > 0 {
+			return out, err
+		}
+	}
+	return nil, nil
+}
+
+// functions adds what only the functions tell: ports whose address stands nowhere else.
+func (r *Redfish) functions(ctx context.Context, a adapterDocument, base NIC, ports []portDocument, n *Network) error {
+	err := r.Members(ctx, a.DeviceFunctions.ID, func(raw json.RawMessage) error {
+		var f functionDocument
+		if lenient(raw, &f) != nil || f.Type != "" && f.Type != "Ethernet" {
+			return nil
+		}
+		nic := base
+		nic.ID = f.ID
+		if nic.MAC = firstMAC(f.Ethernet.PermanentMACAddress, f.Ethernet.MACAddress); nic.MAC == "" {
+			return nil
+		}
+		for _, p := range ports {
+			if f.uses(p) {
+				nic.Port, nic.Link, nic.Mbps = firstOf(p.PortID, p.PhysicalPort), linkOf(p.LinkStatus), p.mbps()
+			}
+		}
+		n.add(nic)
+		return nil
+	})
+	if absent(err) {
+		return nil
+	}
+	return err
+}
+
+func (f functionDocument) uses(p portDocument) bool {
+	for _, l := range append([]link{f.Links.Port, f.Links.PortNew}, f.Assignable...) {
+		if l.ID != "" && p.URI != "" && lastSegment(l.ID) == lastSegment(p.URI) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p portDocument) mbps() int64 {
+	if p.Speed > 0 {
+		return int64(p.Speed * 1000)
+	}
+	return int64(p.SpeedOld)
+}
+
+// storage tells ports of storage networks.
+func (p portDocument) storage() bool {
+	for _, text := range []string{p.Technology, p.ActiveOld, p.Protocol} {
+		if text == "FibreChannel" || text == "FC" || text == "FCoE" {
+			return true
+		}
+	}
+	return false
+}
+
+func (a adapterDocument) slot() string {
+	for _, c := range a.Controllers {
+		if label := firstOf(c.Location.PartLocation.ServiceLabel, c.Location.Info); label != "" {
+			return label
+		}
+	}
+	return ""
+}
+
+func firstOf(texts ...string) string {
+	for _, text := range texts {
+		if text = strings.TrimSpace(text); text != "" {
+			return text
+		}
+	}
+	return ""
+}

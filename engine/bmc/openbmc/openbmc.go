@@ -1,0 +1,41 @@
+// Package openbmc is what forks of OpenBMC do differently from the standard; upstream
+// has no virtual media at all.
+package openbmc
+
+import (
+	"context"
+
+	"esxiplan/engine/bmc"
+)
+
+// Vendor is OpenBMC.
+var Vendor = bmc.Vendor{
+	Name: "openbmc", Summary: "forks of OpenBMC with virtual media",
+	Match: func(id bmc.Identity, root bmc.RootDocument) bool {
+		_, oem := root.Oem["OpenBmc"]
+		return oem || id.Generation == "OpenBmc"
+	},
+	New: newClient,
+	Messages: map[string]bmc.Advice{
+		"ResourceAtUriInUnknownFormat": {Text: "OpenBMC fetches images by https only", Next: "serve them by https: media.listen_tls, or an https url"},
+	},
+	Quirks: []bmc.Quirk{
+		{What: "images by https only; http is refused with ResourceAtUriInUnknownFormat", Models: "bmcweb with virtual media", Source: "bmc-facts §4, §9", Profiles: "openbmc/bmcweb"},
+		{What: "slots without an insert action are for consoles (proxy)", Models: "bmcweb with virtual media", Source: "bmc-facts §3", Profiles: "openbmc/bmcweb"},
+		{What: "reset types stand in ActionInfo; a restart while off is accepted", Models: "bmcweb", Source: "recording GH200; bmc-facts §7", Profiles: "openbmc/bmcweb"},
+		{What: "idles at Continuous with target Hdd or None", Models: "GH200 24.05", Source: "recording GH200", Profiles: "openbmc/bmcweb"},
+	},
+}
+
+type client struct{ *bmc.Redfish }
+
+func newClient(r *bmc.Redfish) bmc.Client {
+	c := &client{r}
+	r.SetRules(bmc.Rules{
+		SlotUsable: func(_ string, action bool) bool { return action },
+		Prepare: func(_ context.Context, _ bmc.Slot, url string) ([]bmc.Preparation, error) {
+			return nil, bmc.Scheme(url, "https")
+		},
+	})
+	return c
+}

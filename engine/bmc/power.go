@@ -1,0 +1,87 @@
+package bmc
+
+import (
+	"context"
+	"encoding/json"
+)
+
+// Power implements [Reader].
+func (r *Redfish) Power(ctx context.Context) (Power, error) {
+	var s systemDocument
+	if err := r.Get(ctx, r.system, &s); err != nil {
+		return Power{}, err
+	}
+	p := Power{State: PowerUnknown, Post: r.post(s)}
+	switch state := PowerState(s.PowerState); state {
+	case On, Off, PoweringOn, PoweringOff, Paused:
+		p.State = state
+	}
+	for _, t := range s.Actions.Reset.Allowed {
+		p.Allowed = append(p.Allowed, ResetType(t))
+	}
+	if len(p.Allowed) == 0 && s.Actions.Reset.Info != "" {
+		p.Allowed = r.resetInfo(ctx, s.Actions.Reset.Info)
+	}
+	r.power = p
+	return p, nil
+}
+
+// post is how far the firmware has come. "None" is what a machine says that is off.
+func (r *Redfish) post(s systemDocument) string {
+	if r.rules.Post != nil {
+		if state := r.rules.Post(s.Oem); state != "" {
+			return state
+		}
+	}
+	if s.BootProgress.LastState == "None" {
+		return ""
+	}
+	return s.BootProgress.LastState
+}
+
+// resetInfo reads the allowed resets where the action only links to them. They do
+// not change, so they are read once.
+func (r *Redfish) resetInfo(ctx context.Context, uri string) []ResetType {
+	if len(r.power.Allowed) > 0 {
+		return r.power.Allowed
+	}
+	var doc struct {
+		Parameters []struct {
+			Name            string
+			AllowableValues []ResetType
+		}
+	}
+	if r.Get(ctx, uri, &doc) != nil {
+		return nil
+	}
+	for _, p := range doc.Parameters {
+		if p.Name == "ResetType" {
+			return p.AllowableValues
+		}
+	}
+	return nil
+}
+
+// Reset implements [Client]. The action is found where the machine says.
+func (r *Redfish) Reset(ctx context.Context, reset Reset) error {
+	var s systemDocument
+	if err := r.Get(ctx, r.system, &s); err != nil {
+		return err
+	}
+	name := r.power.as(reset.Type)
+	if s.Actions.Reset.Target == "" || name == "" {
+		return &ErrUnsupported{"the BMC does not offer the reset " + string(reset.Type) + " for this computer system"}
+	}
+	w := Write{Action: "reset", Target: "power", Old: string(r.power.State), New: string(name)}
+	return r.Post(ctx, w, s.Actions.Reset.Target, map[string]string{"ResetType": string(name)})
+}
+
+// OemObject picks one vendor's object out of an Oem property.
+func OemObject(oem map[string]json.RawMessage, into any, keys ...string) bool {
+	for _, key := range keys {
+		if raw, ok := oem[key]; ok && lenient(raw, into) == nil {
+			return true
+		}
+	}
+	return false
+}

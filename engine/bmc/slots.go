@@ -1,0 +1,290 @@
+package bmc
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// Slots implements [Reader]: those of the system first, then the managers'.
+func (r *Redfish) Slots(ctx context.Context) ([]Slot, error) {
+	var out []Slot
+	seen := map[string]bool{} // some systems link to their manager's collection
+	for _, uri := range r.media {
+		err := r.Members(ctx, uri, func(raw json.RawMessage) error {
+			var d slotDocument
+			if lenient(raw, &d) == nil && d.URI != "" && !seen[d.URI] {
+				seen[d.URI] = true
+				out = append(out, r.slot(d))
+			}
+			return nil
+		})
+		if err != nil && !absent(err) {
+			return nil, err
+		}
+	}
+	SortSlots(out)
+	return out, nil
+}
+
+// SortSlots puts slots into the order in which they should be tried.
+func SortSlots(slots []Slot) {
+	slices.SortStableFunc(slots, func(a, b Slot) int {
+		if a.CD != b.CD {
+			return map[bool]int{true: -1, false: 1}[a.CD]
+		}
+		if a.Place != b.Place {
+			return -strings.Compare(a.Place, b.Place) // "system" before "manager"
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+}
+
+// Slot implements [Reader].
+func (r *Redfish) Slot(ctx context.Context, s Slot) (Slot, error) {
+	var d slotDocument
+	if err := r.Get(ctx, s.URI, &d); err != nil {
+		return s, err
+	}
+	if d.URI == "" {
+		d.URI = s.URI
+	}
+	return r.slot(d), nil
+}
+
+// slot understands a slot's document, and keeps it for the write that may follow.
+func (r *Redfish) slot(d slotDocument) Slot {
+	r.slots[d.URI] = d
+	s := Slot{URI: d.URI, ID: d.ID, Place: "manager", CD: r.takesCD(d)}
+	if strings.HasPrefix(d.URI, strings.TrimSuffix(r.system, "/")+"/") {
+		s.Place = "system"
+	}
+	if d.Image != nil {
+		s.Image = *d.Image
+	}
+	connected := d.ConnectedVia != "" && d.ConnectedVia != "NotConnected"
+	s.Loaded = d.Inserted != nil && *d.Inserted || d.Inserted == nil && connected
+	if !s.Loaded {
+		s.Image = "" // some firmware leaves the name behind
+	}
+	return s
+}
+
+// takesCD tells slots for a CD by URL. Old firmware names no media types; there only
+// the vendor can tell.
+func (r *Redfish) takesCD(d slotDocument) bool {
+	byType := slices.Contains(d.MediaTypes, "CD") || slices.Contains(d.MediaTypes, "DVD")
+	if r.rules.SlotUsable == nil {
+		return byType
+	}
+	return (byType || len(d.MediaTypes) == 0) && r.rules.SlotUsable(d.ID, d.insertAction() != "")
+}
+
+// known is a slot's document as it was last read: reading it again would tell no more.
+func (r *Redfish) known(ctx context.Context, s Slot) (slotDocument, error) {
+	if d, ok := r.slots[s.URI]; ok {
+		return d, nil
+	}
+	_, err := r.Slot(ctx, s)
+	return r.slots[s.URI], err
+}
+
+// actionOf finds an action of a slot: the standard's, else one in the Oem object that
+// ends in the same word.
+func (d slotDocument) actionOf(standard action, suffix string) string {
+	if standard.Target != "" {
+		return standard.Target
+	}
+	for _, raw := range d.Oem {
+		var o struct{ Actions map[string]action }
+		lenient(raw, &o)
+		for name, a := range o.Actions {
+			if strings.HasSuffix(name, suffix) {
+				return a.Target
+			}
+		}
+	}
+	return ""
+}
+
+func (d slotDocument) insertAction() string {
+	return d.actionOf(d.Actions.Insert, "InsertVirtualMedia")
+}
+
+// Preparations implements [Reader]. A BMC that checks the certificate of the image
+// server would refuse a self-signed one.
+func (r *Redfish) Preparations(ctx context.Context, s Slot, url string) ([]Preparation, error) {
+	d, err := r.known(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	var out []Preparation
+	if strings.HasPrefix(url, "https:") && d.Verify != nil && *d.Verify {
+		out = append(out, NewPreparation(s.Name(), "checks the image server's certificate", "does not check it", func(ctx context.Context, w Write) error {
+			return r.Patch(ctx, w, s.URI, map[string]any{"VerifyCertificate": false})
+		}))
+	}
+	if r.rules.Prepare == nil {
+		return out, nil
+	}
+	more, err := r.rules.Prepare(ctx, s, url)
+	return append(out, more...), err
+}
+
+// Prepare makes what an insert needs.
+func Prepare(ctx context.Context, needs []Preparation) error {
+	for _, p := range needs {
+		if err := p.apply(ctx, p.write()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Scheme refuses an image whose URL has another scheme than the only one that a BMC
+// takes; "" takes all, and a URL that is not known yet is not refused.
+func Scheme(url, only string) error {
+	if url == "" || only == "" || strings.HasPrefix(url, only+":") {
+		return nil
+	}
+	return &ErrUnsupported{"this BMC fetches images by " + only + " only; publish them so (media.listen_tls, or a url that begins with " + only + ")"}
+}
+
+func (p Preparation) write() Write {
+	return Write{Action: "prepare", Target: p.Target, Old: p.Old, New: p.New}
+}
+
+// Insert implements [Client]. By action the smallest body goes first, and what
+// the BMC asks for is added; without an action the slot is patched.
+func (r *Redfish) Insert(ctx context.Context, s Slot, url string) error {
+	needs, err := r.Preparations(ctx, s, url)
+	if err == nil {
+		err = Prepare(ctx, needs)
+	}
+	if err != nil {
+		return err
+	}
+	d, err := r.known(ctx, s)
+	if err != nil {
+		return err
+	}
+	body := map[string]any{"Image": url}
+	for _, name := range r.rules.InsertFields {
+		body[name] = insertValue(name, url)
+	}
+	w := Write{Action: "insert", Target: s.Name(), Old: r.slot(d).Image, New: url}
+	target := d.insertAction()
+	if target != "" {
+		return slotError(adapt(body, url, w, func(w Write) error { return r.Post(ctx, w, target, body) }))
+	}
+	body["Inserted"], body["WriteProtected"] = true, true
+	return slotError(adapt(body, url, w, func(w Write) error { return r.Patch(ctx, w, s.URI, body) }))
+}
+
+// insertFields are what a BMC may want beside the image.
+var insertFields = []string{"TransferProtocolType", "TransferMethod", "UserName", "Password", "Inserted", "WriteProtected"}
+
+func insertValue(name, url string) any {
+	switch name {
+	case "TransferProtocolType":
+		protocol, _, _ := strings.Cut(url, ":")
+		return strings.ToUpper(protocol)
+	case "TransferMethod":
+		return "Stream"
+	case "UserName", "Password":
+		return "none"
+	}
+	return true
+}
+
+// adapt sends a body, and again with what the BMC misses in it or without what it
+// does not know, each field at most once either way.
+func adapt(body map[string]any, url string, w Write, send func(Write) error) error {
+	tried := map[string]bool{}
+	for {
+		err := send(w)
+		var e *Error
+		if !errors.As(err, &e) || e.Status != http.StatusBadRequest && e.Status != http.StatusInternalServerError {
+			return err
+		}
+		name := e.names(insertFields, tried)
+		if name == "" {
+			return err
+		}
+		tried[name] = true
+		if _, there := body[name]; there {
+			delete(body, name)
+		} else {
+			body[name] = insertValue(name, url)
+		}
+		w.Repeat = true
+	}
+}
+
+// names finds the first word that the error mentions and that was not tried.
+func (e *Error) names(words []string, tried map[string]bool) string {
+	for _, word := range words {
+		if !tried[word] && e.mentions(word) {
+			return word
+		}
+	}
+	return ""
+}
+
+// slotError marks answers that blame the slot: another one may do.
+func slotError(err error) error {
+	var e *Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	unfit := e.Status == 400 && (e.Advice.Text == "" || e.Has("PropertyNotWritable", "PropertyUnknown", "ActionNotSupported"))
+	if unfit || e.Status == 404 || e.Status == 405 {
+		return &ErrSlot{err}
+	}
+	return err
+}
+
+// Eject implements [Client].
+func (r *Redfish) Eject(ctx context.Context, s Slot) error {
+	d, err := r.known(ctx, s)
+	if err != nil {
+		return err
+	}
+	w := EjectWrite(s)
+	if uri := d.actionOf(d.Actions.Eject, "EjectVirtualMedia"); uri != "" {
+		return r.Emptied(ctx, s, r.Post(ctx, w, uri, struct{}{})) // an empty body is refused by some
+	}
+	body := map[string]any{"Image": nil, "Inserted": false}
+	err = r.Patch(ctx, w, s.URI, body)
+	var e *Error
+	if errors.As(err, &e) && e.Status == http.StatusBadRequest && e.mentions("Inserted") {
+		delete(body, "Inserted")
+		w.Repeat = true
+		err = r.Patch(ctx, w, s.URI, body)
+	}
+	return r.Emptied(ctx, s, err)
+}
+
+// EjectWrite is the record of emptying a slot.
+func EjectWrite(s Slot) Write {
+	old := s.Image
+	if old == "" {
+		old = "unknown image"
+	}
+	return Write{Action: "eject", Target: s.Name(), Old: old}
+}
+
+// Emptied judges the refusal of an eject: it is none when the slot reads empty.
+func (r *Redfish) Emptied(ctx context.Context, s Slot, err error) error {
+	var e *Error
+	if !errors.As(err, &e) || e.Status == 0 {
+		return err
+	}
+	if now, readErr := r.Slot(ctx, s); readErr == nil && !now.Loaded {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,165 @@
+// Package supermicro is what Supermicro's BMCs do differently from the standard.
+package supermicro
+
+import (
+	"context"
+	"net/url"
+	"strings"
+
+	"esxiplan/engine/bmc"
+)
+
+// Vendor is Supermicro, X10 to X14 and their H-siblings.
+var Vendor = bmc.Vendor{
+	Name: "supermicro", Summary: "Supermicro X10 to X14, H11 to H14, ARS",
+	Match: func(id bmc.Identity, root bmc.RootDocument) bool {
+		_, oem := root.Oem["Supermicro"]
+		return oem || root.Vendor == "Supermicro" || id.Manufacturer == "Supermicro"
+	},
+	New: newClient,
+	Messages: map[string]bmc.Advice{
+		"OemLicenseNotPassed": {Text: "the BMC has no licence for this", Next: "install an SFT-OOB-LIC or SFT-DCMS-SINGLE licence"},
+		"LicenseNotActivated": {Text: "the BMC has no licence for this", Next: "install an SFT-OOB-LIC or SFT-DCMS-SINGLE licence"},
+	},
+	Quirks: []bmc.Quirk{
+		{What: "insert takes Image alone: anything beside it is not in the list of valid properties", Models: "X11 to X14", Source: "bmc-facts §4", Profiles: "supermicro/x13 supermicro/x11"},
+		{What: "UsbCd is the virtual CD; mode, enabled and target go together, or the mode is reset to Legacy", Models: "all", Source: "recordings X10SDV, SYS-821GE; bmc-facts §6", Profiles: "supermicro/x10 supermicro/x11 supermicro/x13"},
+		{What: "Cd is the virtual CD although UsbCd is offered", Models: "ARS-111GL-NHR", Source: "bmc-facts §6"},
+		{What: "Image stays filled after an eject; the eject action shows only while something is mounted", Models: "X11 to X13", Source: "recording SYS-821GE (no eject action); bmc-facts §5", Profiles: "supermicro/x11 supermicro/x13"},
+		{What: "no slots; the image is configured (Host, Path) and mounted by IsoConfig", Models: "X10, early X11", Source: "recording X10SDV; bmc-facts §4", Profiles: "supermicro/x10"},
+	},
+}
+
+func newClient(r *bmc.Redfish) bmc.Client {
+	rules := bmc.Rules{SendMode: true}
+	if id, _ := r.Identity(context.Background()); strings.Contains(id.Model, "ARS-111GL-NHR") {
+		rules.CD = "Cd"
+	}
+	r.SetRules(rules)
+	return &client{Redfish: r}
+}
+
+// client mounts by the image configuration where the BMC has no slots of the standard.
+type client struct{ *bmc.Redfish }
+
+// configured is the ID of the drive that the image configuration stands for.
+const configured = "CfgCD"
+
+type link struct {
+	ID string `json:"@odata.id"`
+}
+
+type action struct {
+	Target string `json:"target"`
+}
+
+// imageDocument is the image configuration.
+type imageDocument struct {
+	Host, Path string
+	Actions    struct {
+		Mount   action `json:"#IsoConfig.Mount"`
+		Unmount action `json:"#IsoConfig.UnMount"`
+	}
+}
+
+// configuration finds the image configuration: a link in the Oem object of the slots'
+// collection, under the vendor's key or bare.
+func (c *client) configuration(ctx context.Context) (uri string, slots []bmc.Slot, err error) {
+	slots, err = c.Redfish.Slots(ctx)
+	var m struct{ VirtualMedia link }
+	if err == nil {
+		err = c.Get(ctx, c.Manager(), &m)
+	}
+	if err != nil || m.VirtualMedia.ID == "" || len(slots) > 0 && slots[0].URI != "" && !strings.Contains(slots[0].URI, "/VM1/") {
+		return "", slots, err
+	}
+	var collection struct {
+		Oem struct {
+			Supermicro         struct{ VirtualMediaConfig link }
+			VirtualMediaConfig link
+		}
+	}
+	err = c.Get(ctx, m.VirtualMedia.ID, &collection)
+	if bmc.Absent(err) {
+		return "", slots, nil
+	}
+	if uri = collection.Oem.Supermicro.VirtualMediaConfig.ID; uri == "" {
+		uri = collection.Oem.VirtualMediaConfig.ID
+	}
+	return uri, slots, err
+}
+
+// Slots implements [bmc.Reader]. A slot appears beside the configuration while
+// something is mounted: that is how it is known.
+func (c *client) Slots(ctx context.Context) ([]bmc.Slot, error) {
+	uri, slots, err := c.configuration(ctx)
+	if err != nil || uri == "" {
+		return slots, err
+	}
+	s := bmc.Slot{URI: uri, ID: configured, Place: "manager", CD: true}
+	for _, shown := range slots {
+		s.Loaded = s.Loaded || shown.Loaded
+	}
+	if s.Loaded {
+		var d imageDocument
+		if err := c.Get(ctx, uri, &d); err != nil {
+			return nil, err
+		}
+		s.Image = d.Host + d.Path
+	}
+	return []bmc.Slot{s}, nil
+}
+
+// Slot implements [bmc.Reader].
+func (c *client) Slot(ctx context.Context, s bmc.Slot) (bmc.Slot, error) {
+	if s.ID != configured {
+		return c.Redfish.Slot(ctx, s)
+	}
+	slots, err := c.Slots(ctx)
+	if err != nil || len(slots) == 0 {
+		return s, err
+	}
+	return slots[0], nil
+}
+
+// Preparations implements [bmc.Reader].
+func (c *client) Preparations(ctx context.Context, s bmc.Slot, url string) ([]bmc.Preparation, error) {
+	if s.ID == configured {
+		return nil, nil
+	}
+	return c.Redfish.Preparations(ctx, s, url)
+}
+
+// Insert implements [bmc.Client].
+func (c *client) Insert(ctx context.Context, s bmc.Slot, image string) error {
+	if s.ID != configured {
+		return c.Redfish.Insert(ctx, s, image)
+	}
+	u, err := url.Parse(image)
+	if err != nil {
+		return err
+	}
+	var d imageDocument
+	if err := c.Get(ctx, s.URI, &d); err != nil {
+		return err
+	}
+	w := bmc.Write{Action: "insert", Target: s.Name(), New: image}
+	body := map[string]string{"Host": u.Scheme + "://" + u.Host, "Path": u.EscapedPath(), "Username": "", "Password": ""}
+	if err := c.Patch(ctx, w, s.URI, body); err != nil {
+		return err
+	}
+	w.Repeat = true
+	return c.Post(ctx, w, d.Actions.Mount.Target, struct{}{})
+}
+
+// Eject implements [bmc.Client].
+func (c *client) Eject(ctx context.Context, s bmc.Slot) error {
+	if s.ID != configured {
+		return c.Redfish.Eject(ctx, s)
+	}
+	var d imageDocument
+	if err := c.Get(ctx, s.URI, &d); err != nil {
+		return err
+	}
+	return c.Post(ctx, bmc.EjectWrite(s), d.Actions.Unmount.Target, struct{}{})
+}

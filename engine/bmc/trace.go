@@ -1,0 +1,74 @@
+package bmc
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"regexp"
+	"time"
+)
+
+// Trace is told of every request and its answer.
+type Trace func(Exchange)
+
+// Exchange is a request and its answer. Passwords, tokens and keys are left out of
+// the bodies, wherever a field's name shows them.
+type Exchange struct {
+	Time     time.Time // when the request was sent
+	Took     time.Duration
+	Method   string
+	Path     string
+	IfMatch  string
+	Body     string // of the request
+	Status   int    // 0: no answer
+	Location string
+	ETag     string
+	Answer   string // body of the answer
+	Err      error
+}
+
+// traced sends a request and tells of it.
+func (t *transport) traced(req *http.Request, m *meta) (*http.Response, error) {
+	if t.trace == nil {
+		return t.base.RoundTrip(req)
+	}
+	x := Exchange{Time: time.Now(), Method: req.Method, Path: req.URL.RequestURI(), IfMatch: req.Header.Get("If-Match"), Body: sent(req)}
+	resp, err := t.base.RoundTrip(req)
+	x.Took, x.Err = time.Since(x.Time), err
+	if err == nil {
+		x.Status, x.ETag = resp.StatusCode, resp.Header.Get("ETag")
+		if !m.login {
+			x.Location = resp.Header.Get("Location")
+		}
+		x.Answer, err = received(resp)
+	}
+	t.trace(x)
+	return resp, err
+}
+
+func sent(req *http.Request) string {
+	if req.GetBody == nil {
+		return ""
+	}
+	body, err := req.GetBody()
+	if err != nil {
+		return ""
+	}
+	defer body.Close()
+	text, _ := io.ReadAll(body)
+	return withoutSecrets(text)
+}
+
+// received reads an answer and puts it back for whoever asked.
+func received(resp *http.Response) (string, error) {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	resp.Body.Close()
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return withoutSecrets(body), err
+}
+
+var secretField = regexp.MustCompile(`("[^"]*(?i:passw|passphrase|token|secret|community|hash|salt|license_?key|licensestring|privatekey|encryptionkey|ipmikey|v3key)[^"]*"\s*:\s*)"(?:[^"\\]|\\.)*"`)
+
+func withoutSecrets(body []byte) string {
+	return string(secretField.ReplaceAll(body, []byte(`$1"(sensitive)"`)))
+}

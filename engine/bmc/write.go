@@ -1,0 +1,197 @@
+package bmc
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Write is a state-changing request that is about to be made.
+type Write struct {
+	Action   string // eject, insert, boot, reset, prepare
+	Target   string // of the action: "slot CD1", "source", "power"
+	Old, New string
+	Request  string // "POST /redfish/v1/…", "" in a dry run
+	Repeat   bool   // the same write in another form, after the BMC refused the first
+}
+
+// Record makes a write durable; when it fails, the request is not sent.
+type Record func(context.Context, Write) error
+
+// write records and sends a state-changing request. The request is not torn by
+// the end of ctx once it is under way: what was sent must be known. What was read
+// before it counts no longer.
+func (r *Redfish) write(ctx context.Context, w Write, method, uri string, body any, header map[string]string) (answer, error) {
+	if err := ctx.Err(); err != nil {
+		return answer{}, err
+	}
+	if err := r.connect(ctx); err != nil {
+		return answer{}, err
+	}
+	w.Request = method + " " + uri
+	if err := r.o.Record(ctx, w); err != nil {
+		return answer{}, err
+	}
+	sent := context.WithoutCancel(ctx)
+	a, err := r.again(sent, func() (answer, error) { return r.request(sent, method, uri, body, header) })
+	r.Refresh()
+	if err == nil {
+		err = r.await(ctx, a)
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		e.Op = w.Action + " " + w.Target
+	}
+	return a, err
+}
+
+// Post calls an action. Actions take no If-Match: some BMCs answer 412 to any.
+func (r *Redfish) Post(ctx context.Context, w Write, uri string, body any) error {
+	_, err := r.write(ctx, w, http.MethodPost, uri, body, nil)
+	return err
+}
+
+// Ask calls an action that changes nothing and only answers.
+func (r *Redfish) Ask(ctx context.Context, uri string, body, into any) error {
+	a, err := r.again(ctx, func() (answer, error) { return r.request(ctx, http.MethodPost, uri, body, nil) })
+	if err != nil {
+		return err
+	}
+	return decode(http.MethodPost, uri, a.body, into)
+}
+
+// Patch changes a resource, with the ETag of the last read. When the BMC does not
+// take it, a short ladder follows: the tag read anew, its other forms, none at all;
+// a BMC that demands a tag (428) gets the one read anew, then "*".
+func (r *Redfish) Patch(ctx context.Context, w Write, uri string, body any) error {
+	tags := []string{r.etags[strings.TrimSuffix(uri, "/")]}
+	for rung := 0; ; rung++ {
+		header := map[string]string{}
+		if tags[rung] != "" {
+			header["If-Match"] = tags[rung]
+		}
+		_, err := r.write(ctx, w, http.MethodPatch, uri, body, header)
+		var e *Error
+		if !errors.As(err, &e) || e.Status != http.StatusPreconditionFailed && e.Status != http.StatusPreconditionRequired {
+			return err
+		}
+		if rung == 0 {
+			tags = append(tags, r.ladder(ctx, uri, e.Status, tags[0])...)
+		}
+		if rung+1 >= len(tags) {
+			return err
+		}
+		w.Repeat = true
+	}
+}
+
+// ladder lists further tags to try, none of them twice.
+func (r *Redfish) ladder(ctx context.Context, uri string, status int, tried string) []string {
+	var ignored struct{}
+	if r.Get(ctx, uri, &ignored) != nil {
+		return nil
+	}
+	read := r.etags[strings.TrimSuffix(uri, "/")]
+	strong := strings.TrimPrefix(read, "W/")
+	candidates := []string{read, strong, strings.Trim(strong, `"`), ""}
+	if tried == "" { // it answered 412 because there was none: some BMCs do
+		candidates = []string{read, strong, "*"}
+	}
+	if status == http.StatusPreconditionRequired {
+		candidates = []string{read, "*"}
+	}
+	var out []string
+	for _, c := range candidates {
+		if c != tried && !slices.Contains(out, c) && (c != "" || status == http.StatusPreconditionFailed) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// How long a task may take and how often it is looked at; a task that was just made
+// may not be there yet.
+const (
+	taskTakes   = 10 * time.Minute
+	taskPause   = 2 * time.Second
+	taskMissing = 3
+)
+
+// await follows the task that a BMC began instead of doing what it was told. Where
+// the task is, stands in the header or in the body. A task that vanished has ended;
+// how, the reading back will show.
+func (r *Redfish) await(ctx context.Context, a answer) error {
+	uri := taskOf(a)
+	if uri == "" {
+		return nil
+	}
+	end, missing := r.o.Now().Add(taskTakes), 0
+	for r.o.Now().Before(end) {
+		t, status, err := r.task(ctx, uri)
+		var e *Error
+		switch {
+		case errors.As(err, &e) && e.Status == http.StatusNotFound && missing < taskMissing:
+			missing++
+		case errors.As(err, &e) && e.Status == http.StatusNotFound:
+			return nil
+		case err != nil:
+			return err
+		case status != http.StatusAccepted && t.over():
+			return r.verdict(uri, t)
+		}
+		if err := r.o.Sleep(ctx, taskPause); err != nil {
+			return err
+		}
+	}
+	return &Error{Request: "GET " + uri, Status: http.StatusAccepted, Messages: []Message{{Text: "the BMC's task has not ended after " + taskTakes.String()}}}
+}
+
+func taskOf(a answer) string {
+	if a.status != http.StatusAccepted {
+		return ""
+	}
+	if at := a.header.Get("Location"); at != "" {
+		return at
+	}
+	var t taskDocument
+	lenient(a.body, &t)
+	return t.URI
+}
+
+func (r *Redfish) task(ctx context.Context, uri string) (taskDocument, int, error) {
+	var t taskDocument
+	a, err := r.read(ctx, uri)
+	if err != nil {
+		return t, 0, err
+	}
+	if len(a.body) > 0 {
+		err = decode(http.MethodGet, uri, a.body, &t)
+	}
+	return t, a.status, err
+}
+
+// over reports that a task has ended. One that shows no state is a monitor that
+// became the answer of the request.
+func (t taskDocument) over() bool {
+	switch t.State {
+	case "New", "Starting", "Running", "Pending", "Stopping", "Suspended", "Service", "Cancelling":
+		return t.EndTime != "" && !strings.HasPrefix(t.EndTime, "0000")
+	}
+	return true
+}
+
+// verdict turns a task that failed into an error. Some services complete tasks with
+// a message that says why nothing was done.
+func (r *Redfish) verdict(uri string, t taskDocument) error {
+	messages := messageList(t.Messages)
+	failed := t.State == "Exception" || t.State == "Killed" || t.State == "Cancelled" || t.Status == "Critical"
+	failed = failed || slices.ContainsFunc(messages, func(m Message) bool { return m.Severity == "Critical" || m.Severity == "Warning" })
+	if !failed {
+		return nil
+	}
+	messages = append(messages, Message{Text: "the BMC's task ended as " + t.State})
+	return &Error{Request: "GET " + uri, Status: http.StatusInternalServerError, Messages: messages, Advice: r.advice(messages)}
+}
