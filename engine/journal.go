@@ -173,12 +173,18 @@ func (p *past) fold(e Event, thisRun bool) {
 	switch w.Action {
 	case "insert":
 		p.inserted = w.New
+		if w.Refused {
+			p.inserted = ""
+		}
 	case "eject":
 		if w.Old == p.inserted || !strings.Contains(w.Old, "://") {
 			p.inserted = ""
 		}
 	case "boot":
 		p.boot = w.New
+		if w.Refused {
+			p.boot = ""
+		}
 	case "reset":
 		p.foldReset(e, w)
 	}

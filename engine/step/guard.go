@@ -38,7 +38,20 @@ func (g *guarded) SetBoot(ctx context.Context, t bmc.Target, way string) error {
 		return err
 	}
 	g.ours = t != bmc.BootNone
-	return g.Client.SetBoot(ctx, t, way)
+	return g.judged(ctx, Write{Action: "boot", Target: "source", New: string(t)}, g.Client.SetBoot(ctx, t, way))
+}
+
+// judged records that a write was answered by a refusal: it did not happen.
+func (g *guarded) judged(ctx context.Context, w Write, err error) error {
+	var answered *bmc.Error
+	if !errors.As(err, &answered) || answered.Status == 0 {
+		return err
+	}
+	w.Door, w.Refused = "bmc", true
+	if recordErr := g.host.attempt.Record(ctx, w); recordErr != nil {
+		return errors.Join(err, recordErr)
+	}
+	return err
 }
 
 // Boot notices an override of ours that will not clear itself: a debt.
@@ -82,7 +95,7 @@ func (g *guarded) Insert(ctx context.Context, s bmc.Slot, url string) error {
 	if err := g.host.checkIdentity(ctx, g.Client); err != nil {
 		return err
 	}
-	return g.Client.Insert(ctx, s, url)
+	return g.judged(ctx, Write{Action: "insert", Target: s.Name(), New: url}, g.Client.Insert(ctx, s, url))
 }
 
 func (g *guarded) Eject(ctx context.Context, s bmc.Slot) error {
@@ -99,15 +112,7 @@ func (g *guarded) Reset(ctx context.Context, r bmc.Reset) error {
 	if err := g.checkPower(ctx, r); err != nil {
 		return err
 	}
-	err := g.Client.Reset(ctx, r)
-	var answered *bmc.Error
-	if errors.As(err, &answered) && answered.Status != 0 {
-		refused := Write{Door: "bmc", Action: "reset", Target: "power", New: string(r.Type), Boots: g.booting, Refused: true}
-		if recordErr := g.host.attempt.Record(ctx, refused); recordErr != nil {
-			return errors.Join(err, recordErr)
-		}
-	}
-	return err
+	return g.judged(ctx, Write{Action: "reset", Target: "power", New: string(r.Type), Boots: g.booting}, g.Client.Reset(ctx, r))
 }
 
 // checkPower runs the guards that a change of power needs. Those of a restart are

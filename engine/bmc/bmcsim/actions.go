@@ -16,7 +16,7 @@ const (
 func (s *Sim) post(w http.ResponseWriter, r *http.Request, path string, body []byte) {
 	var arguments map[string]any
 	if len(body) == 0 && s.p.SuccessBody {
-		s.fail(w, 415, "Base.1.4.MalformedJSON") // iLO wants {} at least
+		s.fail(w, 415, "Base.1.4.MalformedJSON") // {} at least
 		return
 	}
 	if len(body) > 0 && json.Unmarshal(body, &arguments) != nil {
@@ -27,15 +27,19 @@ func (s *Sim) post(w http.ResponseWriter, r *http.Request, path string, body []b
 		s.fail(w, 412, "Base.1.12.PreconditionFailed")
 		return
 	}
+	if s.oemPost(w, path, arguments) {
+		return
+	}
 	uri, name, ok := strings.Cut(path, "/Actions/")
+	byAction := !s.p.PatchSlots && s.p.Flow == "" && strings.Contains(name, "Oem/") == s.p.OemSlots
 	switch {
 	case !ok:
 		s.fail(w, 405, "Base.1.8.ActionNotSupported", "POST")
 	case uri == s.systemURI() && name == "ComputerSystem.Reset":
 		s.reset(w, arguments)
-	case name == "VirtualMedia.InsertMedia" && !s.p.PatchSlots:
+	case byAction && (strings.HasSuffix(name, "VirtualMedia.InsertMedia") || strings.HasSuffix(name, ".InsertVirtualMedia")):
 		s.insert(w, uri, arguments)
-	case name == "VirtualMedia.EjectMedia" && !s.p.PatchSlots:
+	case byAction && (strings.HasSuffix(name, "VirtualMedia.EjectMedia") || strings.HasSuffix(name, ".EjectVirtualMedia")):
 		s.eject(w, uri)
 	default:
 		s.fail(w, 404, "Base.1.8.ResourceMissingAtURI", path)
@@ -66,11 +70,11 @@ func (s *Sim) reset(w http.ResponseWriter, arguments map[string]any) {
 }
 
 func (s *Sim) wrongState(w http.ResponseWriter, why string) {
+	status := 409
 	if s.p.SuccessBody {
-		s.fail(w, 400, "iLO.2.16.InvalidOperationForSystemState", why)
-		return
+		status = 400
 	}
-	s.fail(w, 409, "Base.1.8.ActionParameterValueConflict", why)
+	s.fail(w, status, s.p.in().wrongState, why)
 }
 
 func (s *Sim) change(kind string) {
@@ -79,6 +83,7 @@ func (s *Sim) change(kind string) {
 	}
 	s.generation++
 	s.serial++
+	s.resets++
 	switch kind {
 	case "On", "ForceOn", "PushPowerButton":
 		s.powerOn()
@@ -129,21 +134,11 @@ func (s *Sim) Reboot() {
 // boot uses up the override.
 func (s *Sim) boot() {
 	s.mu.Lock()
-	source := "Hdd"
-	vcd := s.attributes["ServerBoot.1.FirstBootDevice"] == "VCD-DVD"
-	switch {
-	case s.onNext, vcd:
-		source = "Cd"
-		if s.attributes["ServerBoot.1.BootOnce"] == "Enabled" && vcd {
-			s.attributes["ServerBoot.1.FirstBootDevice"] = "Normal"
-		}
-	case s.enabled != "Disabled" && s.target != "None" && (s.target != "Cd" || !s.p.CdIsMetal):
-		source = s.target
-	}
+	source := s.source()
 	if s.enabled == "Once" {
-		s.enabled, s.target = "Disabled", "None"
+		s.idleBoot()
 	}
-	s.onNext = false
+	s.onNext, s.device, s.mode = false, "None", "UEFI"
 	image := s.mounted()
 	if source == "Cd" && image == "" || s.ignores("override") {
 		source = "Hdd"
@@ -155,23 +150,53 @@ func (s *Sim) boot() {
 	}
 }
 
-var insertProperties = []string{"Image", "Inserted", "WriteProtected", "TransferProtocolType", "TransferMethod", "UserName", "Password"}
+// source is what the next boot comes from, by whichever override counts.
+func (s *Sim) source() string {
+	virtualCD := s.p.VirtualCD
+	if virtualCD == "" && !s.p.CdIsMetal {
+		virtualCD = "Cd"
+	}
+	vcd := s.attributes["ServerBoot.1.FirstBootDevice"] == "VCD-DVD"
+	switch {
+	case vcd:
+		if s.attributes["ServerBoot.1.BootOnce"] == "Enabled" {
+			s.attributes["ServerBoot.1.FirstBootDevice"] = "Normal"
+		}
+		return "Cd"
+	case s.onNext, s.device == "Cd":
+		return "Cd"
+	case s.enabled == "Disabled" || s.mode == "Legacy":
+		return "Hdd"
+	case s.target == virtualCD:
+		return "Cd"
+	case s.target == "None" || s.target == "Cd" || s.target == "UsbCd": // a drive of metal, which there is none
+		return "Hdd"
+	}
+	return s.target
+}
 
 func (s *Sim) insert(w http.ResponseWriter, uri string, arguments map[string]any) {
 	url, _ := arguments["Image"].(string)
+	takes := s.p.InsertTakes
+	if takes == nil {
+		takes = allInsert
+	}
 	for name := range arguments {
-		if !slices.Contains(insertProperties, name) {
+		if name != "Image" && !slices.Contains(takes, name) {
 			s.fail(w, 400, "Base.1.8.PropertyUnknown", name)
 			return
 		}
 	}
-	if url == "" {
-		s.fail(w, 400, "Base.1.8.ActionParameterMissing", "Image")
-		return
+	for _, name := range append([]string{"Image"}, s.p.InsertWants...) {
+		if arguments[name] == nil {
+			s.fail(w, 400, "Base.1.8.ActionParameterMissing", name, "#/"+name)
+			return
+		}
 	}
 	s.mu.Lock()
 	v, _, _ := s.slotAt(uri)
 	full := v != nil && (v.image != "" || s.p.OneImage && s.anyImage())
+	refused := s.refusesImage(url)
 	s.mu.Unlock()
 	switch {
 	case v == nil:
@@ -180,9 +205,29 @@ func (s *Sim) insert(w http.ResponseWriter, uri string, arguments map[string]any
 		s.fail(w, 405, "Base.1.8.ActionNotSupported", "InsertMedia")
 	case full:
 		s.occupied(w)
+	case refused != "":
+		s.fail(w, 400, refused, url)
 	default:
 		s.mount(w, v, url)
 	}
+}
+
+// refusesImage is the message by which the BMC refuses an image for its URL alone.
+func (s *Sim) refusesImage(url string) string {
+	switch {
+	case !s.takes(url):
+		return s.p.in().wrongScheme
+	case s.p.Verifies && !s.unchecked && strings.HasPrefix(url, "https:"):
+		return s.p.in().unreadable // the image server's certificate is its own
+	case s.p.RemoteMounts && !s.mountsOn:
+		return "Base.1.8.ServiceDisabled"
+	}
+	return ""
+}
+
+func (s *Sim) takes(url string) bool {
+	scheme, _, _ := strings.Cut(url, ":")
+	return s.p.Schemes == nil || slices.Contains(s.p.Schemes, scheme)
 }
 
 func (s *Sim) anyImage() bool {
@@ -195,36 +240,46 @@ func (s *Sim) anyImage() bool {
 }
 
 func (s *Sim) occupied(w http.ResponseWriter) {
-	switch s.p.Oem {
-	case "Hpe":
-		s.fail(w, 400, "iLO.2.16.MaxVirtualMediaConnectionEstablished")
-	case "Dell":
-		s.fail(w, 500, "IDRAC.2.8.VRM0012")
+	status := 400
+	if s.p.OneImage {
+		status = 500
+	}
+	s.fail(w, status, s.p.in().occupied)
+}
+
+// mount reads the image before it answers, or answers with a task.
+func (s *Sim) mount(w http.ResponseWriter, v *slot, url string) {
+	err := s.readable(url)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.p.Tasks {
+		s.begin(w, func() string {
+			if err != nil {
+				return s.p.in().unreadable
+			}
+			s.load(v, url)
+			return ""
+		})
+		return
+	}
+	switch {
+	case err != nil && s.p.LaxMount:
+		s.succeed(w)
+	case err != nil:
+		s.fail(w, 500, s.p.in().unreadable, err.Error())
 	default:
-		s.fail(w, 400, "Base.1.8.ResourceInUse")
+		s.load(v, url)
+		s.succeed(w)
 	}
 }
 
-// mount reads the image before it answers. iLO answers success all the same.
-func (s *Sim) mount(w http.ResponseWriter, v *slot, url string) {
-	if err := s.readable(url); err != nil {
-		switch s.p.Oem {
-		case "Hpe":
-			s.succeed(w)
-		case "Dell":
-			s.fail(w, 500, "IDRAC.2.8.RAC0904", err.Error())
-		default:
-			s.fail(w, 500, "Base.1.8.InternalError", err.Error())
-		}
+func (s *Sim) load(v *slot, url string) {
+	if s.ignores("insert") {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.ignores("insert") {
-		v.image, v.ejected = url, time.Time{}
-		s.serial++
-	}
-	s.succeed(w)
+	v.image, v.last, v.ejected = url, url, time.Time{}
+	s.serial++
+	s.inserts++
 }
 
 func (s *Sim) readable(url string) error {
@@ -239,12 +294,12 @@ func (s *Sim) eject(w http.ResponseWriter, uri string) {
 	defer s.mu.Unlock()
 	v, _, _ := s.slotAt(uri)
 	switch {
+	case v == nil && s.p.Flow != "":
+		s.succeed(w) // nothing is mounted
 	case v == nil:
 		s.fail(w, 404, "Base.1.8.ResourceMissingAtURI", uri)
-	case v.image == "" && s.p.Oem == "Hpe":
-		s.fail(w, 400, "iLO.2.16.NoVirtualMediaConnectionAvailable")
-	case v.image == "" && s.p.Oem == "Dell":
-		s.fail(w, 500, "IDRAC.2.8.VRM0021")
+	case v.image == "" && s.p.EmptyEject != 0:
+		s.fail(w, s.p.EmptyEject, s.p.in().emptySlot)
 	default:
 		if !s.ignores("eject") {
 			v.image, v.ejected = "", s.c.Clock.Now()
@@ -261,37 +316,43 @@ func (s *Sim) patch(w http.ResponseWriter, r *http.Request, path string, body []
 		return
 	}
 	s.mu.Lock()
-	stale := s.p.ETags == "strong" && r.Header.Get("If-Match") != "" && r.Header.Get("If-Match") != s.etag()
+	tag := r.Header.Get("If-Match")
+	stale := s.p.ETags == "strong" && tag != "" && tag != "*" && tag != s.etag()
 	v, _, _ := s.slotAt(path)
 	s.mu.Unlock()
 	switch {
+	case tag == "" && s.p.NeedsMatch != 0:
+		s.fail(w, s.p.NeedsMatch, s.p.in().needsMatch)
 	case stale:
 		s.fail(w, 412, "Base.1.8.PreconditionFailed")
 	case path == s.systemURI(), path == s.systemURI()+"/Settings" && s.p.BootInSetting:
 		s.patchBoot(w, path, changes)
 	case v != nil:
 		s.patchSlot(w, v, changes)
-	case s.p.Attributes != nil && strings.HasSuffix(path, "/DellAttributes/iDRAC.Embedded.1"):
-		s.patchAttributes(w, changes)
-	default:
+	case !s.oemPatch(w, path, changes):
 		s.fail(w, 404, "Base.1.8.ResourceMissingAtURI", path)
 	}
 }
 
 func (s *Sim) patchAttributes(w http.ResponseWriter, changes map[string]any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if s.p.FixedAttributes {
+		s.fail(w, 405, "Base.1.8.ActionNotSupported", "PATCH")
+		return
+	}
 	values, _ := changes["Attributes"].(map[string]any)
 	for name, value := range values {
 		if _, ok := s.attributes[name]; !ok {
 			s.fail(w, 400, "IDRAC.2.8.SYS426", name)
 			return
 		}
-		s.attributes[name] = value
+		if !s.ignores("boot") {
+			s.attributes[name] = value
+		}
 	}
 	s.succeed(w)
 }
 
+// patchBoot changes the override of the standard.
 func (s *Sim) patchBoot(w http.ResponseWriter, path string, changes map[string]any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -300,7 +361,10 @@ func (s *Sim) patchBoot(w http.ResponseWriter, path string, changes map[string]a
 		s.fail(w, 400, "Base.1.8.PropertyNotWritable")
 		return
 	}
-	enabled, target := s.enabled, s.target
+	enabled, target, mode := s.enabled, s.target, s.mode
+	if s.p.ModeResets {
+		mode = "Legacy"
+	}
 	for name, value := range boot {
 		text, _ := value.(string)
 		switch name {
@@ -309,50 +373,61 @@ func (s *Sim) patchBoot(w http.ResponseWriter, path string, changes map[string]a
 		case "BootSourceOverrideTarget":
 			target = text
 		case "BootSourceOverrideMode":
+			mode = text
 		default:
 			s.fail(w, 400, "Base.1.8.PropertyUnknown", name)
 			return
 		}
 	}
-	switch {
-	case s.p.BootInSetting && path == s.systemURI():
-		s.fail(w, 400, "Base.1.12.PropertyNotWritable", "Boot")
-	case s.p.OverrideOff:
-		s.fail(w, 400, "iLO.2.16.UnsupportedOperation")
-	case s.p.PostLock && s.inPOST():
-		s.fail(w, 400, "iLO.2.16.UnableToModifyDuringSystemPOST")
-	case !slices.Contains(s.p.Targets, target):
-		s.fail(w, 400, "Base.1.8.PropertyValueNotInList", target)
-	case !slices.Contains([]string{"Once", "Disabled", "Continuous"}, enabled) || enabled == "Continuous" && s.p.Oem == "":
-		s.fail(w, 400, "Base.1.8.PropertyValueNotInList", enabled)
-	default:
-		if enabled == "Disabled" {
-			target = "None"
-		}
-		if !s.ignores("boot") {
-			s.enabled, s.target = enabled, target
-			s.serial++
-		}
-		s.succeed(w)
+	if status, message, args := s.refusesBoot(path, enabled, target); status != 0 {
+		s.fail(w, status, message, args...)
+		return
 	}
+	if !s.ignores("boot") {
+		s.enabled, s.target, s.mode = enabled, target, mode
+		if enabled == "Disabled" {
+			s.target, s.mode = "None", "UEFI"
+		}
+		s.serial++
+	}
+	s.succeed(w)
 }
 
-// patchSlot mounts and unmounts where slots have no actions; iLO takes its own
-// way to boot here.
+func (s *Sim) refusesBoot(path, enabled, target string) (status int, message string, args []string) {
+	switch {
+	case s.p.BootInSetting && path == s.systemURI(), s.p.BootConfig:
+		return 400, "Base.1.12.PropertyNotWritable", []string{"Boot"}
+	case s.p.OverrideOff:
+		return 400, "iLO.2.16.UnsupportedOperation", nil
+	case s.p.PostLock && s.inPOST():
+		return 400, "iLO.2.16.UnableToModifyDuringSystemPOST", nil
+	case !slices.Contains(s.p.Targets, target):
+		return 400, "Base.1.8.PropertyValueNotInList", []string{target}
+	case !slices.Contains([]string{"Once", "Disabled", "Continuous"}, enabled) || enabled == "Continuous" && !s.p.Continuous:
+		return 400, "Base.1.8.PropertyValueNotInList", []string{enabled}
+	}
+	return 0, "", nil
+}
+
+// patchSlot mounts and unmounts where slots have no actions; some slots take other
+// settings this way.
 func (s *Sim) patchSlot(w http.ResponseWriter, v *slot, changes map[string]any) {
-	if oem, ok := changes["Oem"].(map[string]any); ok && s.p.SuccessBody {
-		hpe, _ := oem[s.p.Oem].(map[string]any)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.onNext, _ = hpe["BootOnNextServerReset"].(bool)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if oem, ok := changes["Oem"].(map[string]any); ok && s.p.OnNext {
+		own, _ := oem[s.p.Oem].(map[string]any)
+		s.onNext, _ = own["BootOnNextServerReset"].(bool)
+		s.succeed(w)
+		return
+	}
+	if check, ok := changes["VerifyCertificate"].(bool); ok && s.p.Verifies {
+		s.unchecked = !check
+		s.serial++
 		s.succeed(w)
 		return
 	}
 	image, given := changes["Image"]
 	url, _ := image.(string)
-	s.mu.Lock()
-	loaded := v.image != ""
-	s.mu.Unlock()
 	switch {
 	case !s.p.PatchSlots:
 		s.fail(w, 405, "Base.1.8.ActionNotSupported", "PATCH")
@@ -361,18 +436,20 @@ func (s *Sim) patchSlot(w http.ResponseWriter, v *slot, changes map[string]any) 
 	case !given:
 		s.fail(w, 400, "Base.1.8.PropertyMissing", "Image")
 	case url == "":
-		s.mu.Lock()
-		defer s.mu.Unlock()
 		if !s.ignores("eject") {
 			v.image = ""
 			s.serial++
 		}
 		s.succeed(w)
-	case loaded:
-		s.fail(w, 400, "Base.1.8.Conflict")
+	case v.image != "":
+		s.fail(w, 400, s.p.in().occupied)
 	case changes["Inserted"] != true:
 		s.fail(w, 400, "Base.1.8.PropertyMissing", "Inserted")
+	case s.refusesImage(url) != "":
+		s.fail(w, 400, s.refusesImage(url), url)
 	default:
+		s.mu.Unlock()
 		s.mount(w, v, url)
+		s.mu.Lock()
 	}
 }

@@ -1,21 +1,24 @@
 package bmcsim
 
 import (
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"time"
 )
 
-// Fault is trouble that a BMC makes. The zero values of Method, Path and Count
-// mean any, any and always.
+// Fault is trouble that a BMC makes. The zero values of Method, Path, Count and
+// Rate mean any, any, always and every time.
 type Fault struct {
-	Kind   string // see [FaultKinds]
-	Method string
-	Path   string // part of the path
-	Action string // of Kind "ignore": insert, eject, boot, reset, override
-	Count  int    // how many times; 0 is always
-	After  int    // how many matching requests pass before
-	Status int    // of Kind "status"
+	Kind    string // see [FaultKinds]
+	Method  string
+	Path    string  // part of the path
+	Action  string  // of Kind "ignore": insert, eject, boot, reset, override
+	Count   int     // how many times; 0 is always
+	After   int     // how many matching requests pass before
+	Rate    float64 // share of the matching requests; 0 is all
+	Status  int     // of Kind "status"
+	Message string  // of Kind "status": MessageId, "" for one that says "busy"
 }
 
 // FaultKinds explains the kinds of faults.
@@ -25,10 +28,16 @@ var FaultKinds = map[string]string{
 	"reset":  "the connection is reset instead of an answer",
 	"lost":   "the request takes effect, the answer is lost",
 	"html":   "a web page comes instead of Redfish",
+	"empty":  "an HTTP error without a body comes",
 	"status": "an HTTP error comes",
 	"ignore": "success is answered, nothing happens",
 	"idle":   "idle connections are dropped after a moment",
+	"forget": "the BMC forgets all sessions",
+	"full":   "the session table is full",
 }
+
+// silent are the kinds that do not answer in the place of the BMC.
+func (f *Fault) silent() bool { return f.Kind == "ignore" || f.Kind == "idle" || f.Kind == "full" }
 
 func (f *Fault) matches(r *http.Request) bool {
 	if f.Method != "" && f.Method != r.Method || !strings.Contains(r.URL.Path, f.Path) {
@@ -43,6 +52,9 @@ func (f *Fault) matches(r *http.Request) bool {
 
 // use counts a fault down; one that is used up stays so.
 func (f *Fault) use() bool {
+	if f.Rate > 0 && rand.Float64() >= f.Rate {
+		return false
+	}
 	switch {
 	case f.Count < 0:
 		return false
@@ -60,7 +72,7 @@ func (s *Sim) trouble(w http.ResponseWriter, r *http.Request) (after func(http.R
 	s.mu.Lock()
 	var f *Fault
 	for _, candidate := range s.faults {
-		if candidate.Kind != "ignore" && candidate.Kind != "idle" && candidate.matches(r) {
+		if !candidate.silent() && candidate.matches(r) {
 			f = candidate
 			break
 		}
@@ -79,10 +91,27 @@ func (s *Sim) trouble(w http.ResponseWriter, r *http.Request) (after func(http.R
 	case "html":
 		w.Header().Set("Content-Type", "text/html")
 		w.Write([]byte("<html><body><h1>It works!</h1></body></html>"))
+	case "empty":
+		w.WriteHeader(f.Status)
+	case "forget":
+		s.forget()
+		return nil, false
 	case "status":
-		s.fail(w, f.Status, "Base.1.8.ServiceTemporarilyUnavailable", "30")
+		message := f.Message
+		if message == "" {
+			message = "Base.1.8.ServiceTemporarilyUnavailable"
+		}
+		s.fail(w, f.Status, message, "30")
 	}
 	return nil, true
+}
+
+// forget ends all sessions, as a BMC does that restarts.
+func (s *Sim) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed += len(s.sessions)
+	clear(s.sessions)
 }
 
 // hangUp resets the connection.
@@ -100,9 +129,12 @@ func hangUp(w http.ResponseWriter) {
 }
 
 // ignores reports whether an action is answered with success and not done.
-func (s *Sim) ignores(action string) bool {
+func (s *Sim) ignores(action string) bool { return s.fails("ignore", action) }
+
+// fails uses up a fault of a kind that the BMC's own doing shows.
+func (s *Sim) fails(kind, action string) bool {
 	for _, f := range s.faults {
-		if f.Kind == "ignore" && f.Action == action && f.use() {
+		if f.Kind == kind && f.Action == action && f.use() {
 			return true
 		}
 	}
@@ -115,5 +147,5 @@ func (s *Sim) idleLimit() time.Duration {
 			return 500 * time.Millisecond
 		}
 	}
-	return 0
+	return s.p.Idle
 }

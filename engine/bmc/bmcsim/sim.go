@@ -38,8 +38,10 @@ type Config struct {
 	Disks    []Disk
 	MACs     []string
 	On       bool
-	POST     time.Duration // from power-on to booting
-	Faults   []Fault
+	// SecureBoot is on.
+	SecureBoot bool
+	POST       time.Duration // from power-on to booting
+	Faults     []Fault
 	// Check reads an image as the BMC does when it mounts it; an error is what the
 	// BMC could not do.
 	Check func(url string) error
@@ -50,6 +52,8 @@ type Config struct {
 	Lost func()
 	// Log is told of every request.
 	Log func(Request)
+	// Latency is how long every answer takes, in real time.
+	Latency time.Duration
 }
 
 // Disk is a drive, or the volume of the boot controller.
@@ -79,7 +83,16 @@ type Sim struct {
 	offAt      time.Time
 	target     string
 	enabled    string
-	onNext     bool // the slot's own way to boot once
+	mode       string
+	device     string // of the vendor's own boot document
+	onNext     bool   // the slot's own way to boot once
+	mediaAt    time.Time
+	mediaOn    bool // remote media, where it must be enabled
+	mountsOn   bool // remote mounts, where they must be allowed
+	unchecked  bool // the image server's certificate is not checked
+	host, path string
+	images     []string // configured to be mounted
+	tasks      map[string]*task
 	slots      map[string]*slot
 	attributes map[string]any
 	sessions   map[string]string // token by id
@@ -89,6 +102,9 @@ type Sim struct {
 	requests   []Request
 	faults     []*Fault
 	boots      []string
+	dials      int
+	resets     int // that took effect
+	inserts    int
 
 	listener net.Listener
 	server   *http.Server
@@ -100,12 +116,14 @@ type slot struct {
 	profile slotProfile
 	place   string // "Systems" or "Managers"
 	image   string
+	last    string // what was mounted before
 	ejected time.Time
 }
 
 // New makes a BMC.
 func New(c Config) *Sim {
-	s := &Sim{c: c, p: c.Profile, power: "Off", target: "None", enabled: "Disabled", slots: map[string]*slot{}, sessions: map[string]string{}, attributes: map[string]any{}}
+	s := &Sim{c: c, p: c.Profile, power: "Off", mode: "UEFI", device: "None", slots: map[string]*slot{}, sessions: map[string]string{}, attributes: map[string]any{}, tasks: map[string]*task{}}
+	s.idleBoot()
 	if c.On {
 		s.power = "On"
 	}
@@ -122,10 +140,21 @@ func New(c Config) *Sim {
 		}
 		s.slots["Managers/"+p.ID] = twin
 	}
+	if id := hiddenSlots[s.p.Flow]; id != "" {
+		s.slots["Managers/"+id] = &slot{profile: slotProfile{ID: id, Types: cd, Takes: true}, place: "Managers"}
+	}
 	for _, f := range c.Faults {
 		s.faults = append(s.faults, &f)
 	}
 	return s
+}
+
+// idleBoot is the boot override of a machine for which nothing is set.
+func (s *Sim) idleBoot() {
+	s.target, s.enabled = "None", "Disabled"
+	if s.p.IdlesSet {
+		s.target, s.enabled = "Hdd", "Continuous"
+	}
 }
 
 // Serve listens on a loopback address with a certificate of its own.
@@ -147,6 +176,13 @@ func (s *Sim) Serve(address string) error {
 	}
 	if idle := s.idleLimit(); idle > 0 {
 		s.server.IdleTimeout = idle
+	}
+	s.server.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			s.mu.Lock()
+			s.dials++
+			s.mu.Unlock()
+		}
 	}
 	go func() {
 		defer close(s.done)
@@ -198,6 +234,20 @@ func (s *Sim) Sessions() (opened, closed int) {
 	return s.opened, s.closed
 }
 
+// Effects counts the resets and inserts that took effect, whatever was answered.
+func (s *Sim) Effects() (resets, inserts int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.resets, s.inserts
+}
+
+// Connections counts the connections that were made: each is a TLS handshake.
+func (s *Sim) Connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dials
+}
+
 // Boots lists the boot sources of the boots so far.
 func (s *Sim) Boots() []string {
 	s.mu.Lock()
@@ -246,6 +296,9 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	rec := &recorder{ResponseWriter: w, status: 200}
 	defer func() { s.note(r, rec.status, body) }()
+	if s.c.Latency > 0 {
+		time.Sleep(s.c.Latency)
+	}
 	after, over := s.trouble(rec, r)
 	if over {
 		return
@@ -323,8 +376,8 @@ func (s *Sim) login(w http.ResponseWriter, body []byte) {
 		s.fail(w, 401, "Base.1.8.InsufficientPrivilege")
 		return
 	}
-	if len(s.sessions) >= s.p.SessionLimit {
-		s.fail(w, 503, s.p.FullMessage)
+	if len(s.sessions) >= s.p.SessionLimit || s.fails("full", "") {
+		s.fail(w, 503, s.p.in().sessionFull)
 		return
 	}
 	random := make([]byte, 16)

@@ -84,25 +84,33 @@ func (s *Sim) document(path string) (object, bool) {
 		d = object{"Id": "SessionService", "Sessions": s.href(root + "/SessionService/Sessions")}
 	case path == sys:
 		d = s.systemDocument()
+	case path == sys+"/ResetActionInfo" && s.p.ActionInfo:
+		d = object{"Id": "ResetActionInfo", "Parameters": []any{object{"Name": "ResetType", "DataType": "String", "AllowableValues": s.p.Resets}}}
 	case path == sys+"/Settings" && s.p.BootInSetting:
 		d = object{"Id": "Settings", "Boot": s.bootDocument()}
 	case path == sys+"/SecureBoot":
-		d = object{"Id": "SecureBoot", "SecureBootEnable": false, "SecureBootCurrentBoot": "Disabled"}
+		d = object{"Id": "SecureBoot", "SecureBootEnable": s.c.SecureBoot, "SecureBootCurrentBoot": map[bool]string{true: "Enabled", false: "Disabled"}[s.c.SecureBoot]}
 	case path == mgr:
 		d = s.managerDocument()
-	case s.p.Attributes != nil && path == mgr+"/Oem/Dell/DellAttributes/iDRAC.Embedded.1":
-		d = object{"Id": "iDRAC.Embedded.1", "Attributes": s.attributes}
-	case strings.Contains(path, "/VirtualMedia"):
-		d = s.mediaDocument(path)
-	case strings.HasPrefix(path, sys+"/Storage"):
+	case strings.HasPrefix(path, root+"/TaskService/Tasks/"):
+		d = s.taskDocument(strings.TrimPrefix(path, root+"/TaskService/Tasks/"))
+	case strings.HasPrefix(path, sys+"/Storage") && !s.p.OldStorage:
 		d = s.storageDocument(path, sys+"/Storage")
-	case strings.HasPrefix(path, sys+"/EthernetInterfaces"):
+	case strings.HasPrefix(path, sys+"/EthernetInterfaces") && !s.p.NoNICs:
 		d = s.nicDocument(path, sys+"/EthernetInterfaces")
+	case strings.HasPrefix(path, root+"/Chassis/"):
+		d = s.chassisDocument(strings.TrimPrefix(path, root+"/Chassis/1"))
+	case strings.HasPrefix(path, mgr+"/"+s.mediaName()) || strings.HasPrefix(path, sys+"/VirtualMedia"):
+		d = s.mediaDocument(path)
+	default:
+		d = s.oemDocument(path)
 	}
 	if d == nil {
 		return nil, false
 	}
-	d["@odata.id"] = s.href(path)["@odata.id"]
+	if d["@odata.id"] == nil {
+		d["@odata.id"] = s.href(path)["@odata.id"]
+	}
 	if s.p.ETags != "" && d["Members"] == nil {
 		d["@odata.etag"] = s.etag()
 	}
@@ -131,7 +139,7 @@ func (s *Sim) rootDocument() object {
 		"Id": "RootService", "RedfishVersion": "1.15.0", "Systems": s.href(root + "/Systems"), "Managers": s.href(root + "/Managers"),
 		"SessionService":            s.href(root + "/SessionService"),
 		"Links":                     object{"Sessions": s.href(root + "/SessionService/Sessions")},
-		"ProtocolFeaturesSupported": object{"ExpandQuery": object{"NoLinks": s.p.Vendor != "", "Levels": true, "MaxLevels": 1}},
+		"ProtocolFeaturesSupported": object{"ExpandQuery": object{"NoLinks": !s.p.NoExpand, "Levels": true, "MaxLevels": 1}},
 	}
 	if s.p.Vendor != "" {
 		d["Vendor"] = s.p.Vendor
@@ -150,10 +158,15 @@ func (s *Sim) systemDocument() object {
 	}
 	d := object{
 		"Id": s.p.System, "Manufacturer": s.p.Manufacturer, "Model": s.p.Model, "SerialNumber": serial, "SKU": sku, "UUID": s.c.UUID,
-		"PowerState": s.power, "Boot": s.bootDocument(),
-		"Actions": object{"#ComputerSystem.Reset": object{"target": sys + "/Actions/ComputerSystem.Reset", "ResetType@Redfish.AllowableValues": s.p.Resets}},
-		"Links":   object{"ManagedBy": []any{s.href(s.managerURI())}},
+		"PowerState": s.power, "Boot": s.bootDocument(), "Actions": object{"#ComputerSystem.Reset": s.resetAction()},
+		"Links":   object{"ManagedBy": []any{s.href(s.managerURI())}, "Chassis": []any{s.href(root + "/Chassis/1")}},
 		"Storage": s.href(sys + "/Storage"), "EthernetInterfaces": s.href(sys + "/EthernetInterfaces"), "SecureBoot": s.href(sys + "/SecureBoot"),
+	}
+	if s.p.NoManagedBy {
+		d["Links"] = object{"Managers": []any{s.href(s.managerURI())}}
+	}
+	if s.p.NoNICs {
+		delete(d, "EthernetInterfaces")
 	}
 	if s.p.BootInSetting {
 		d["@Redfish.Settings"] = object{"SettingsObject": s.href(sys + "/Settings"), "SupportedApplyTimes": []string{"OnReset"}}
@@ -161,10 +174,23 @@ func (s *Sim) systemDocument() object {
 	if len(s.p.SystemSlots) > 0 {
 		d["VirtualMedia"] = s.href(sys + "/VirtualMedia")
 	}
-	if s.p.PostLock {
-		d["Oem"] = object{s.p.Oem: object{"PostState": s.postState()}}
+	if o := s.systemOem(); len(o) > 0 {
+		d["Oem"] = object{s.p.Oem: o}
+	}
+	if s.p.OldStorage {
+		delete(d, "Storage")
 	}
 	return d
+}
+
+func (s *Sim) resetAction() object {
+	a := object{"target": s.systemURI() + "/Actions/ComputerSystem.Reset"}
+	if s.p.ActionInfo {
+		a["@Redfish.ActionInfo"] = s.systemURI() + "/ResetActionInfo"
+	} else {
+		a["ResetType@Redfish.AllowableValues"] = s.p.Resets
+	}
+	return a
 }
 
 func (s *Sim) postState() string {
@@ -181,7 +207,7 @@ func (s *Sim) inPOST() bool { return s.power == "On" && s.c.Clock.Now().Before(s
 
 func (s *Sim) bootDocument() object {
 	return object{
-		"BootSourceOverrideEnabled": s.enabled, "BootSourceOverrideTarget": s.target, "BootSourceOverrideMode": "UEFI",
+		"BootSourceOverrideEnabled": s.enabled, "BootSourceOverrideTarget": s.target, "BootSourceOverrideMode": s.mode,
 		"BootSourceOverrideTarget@Redfish.AllowableValues": s.p.Targets,
 	}
 }
@@ -189,26 +215,47 @@ func (s *Sim) bootDocument() object {
 func (s *Sim) managerDocument() object {
 	mgr := s.managerURI()
 	d := object{"Id": s.p.Manager, "Model": s.p.Generation, "FirmwareVersion": s.p.Firmware, "ManagerType": "BMC"}
-	if len(s.p.ManagerSlots) > 0 {
-		d["VirtualMedia"] = s.href(mgr + "/VirtualMedia")
+	if len(s.p.ManagerSlots) > 0 || s.p.Flow != "" {
+		d["VirtualMedia"] = s.href(mgr + "/" + s.mediaName())
 	}
-	if s.p.Attributes != nil {
-		d["Links"] = object{"Oem": object{"Dell": object{"DellAttributes": []any{
-			object{"@odata.id": mgr + "/Oem/Dell/DellAttributes/System.Embedded.1"}, object{"@odata.id": mgr + "/Oem/Dell/DellAttributes/iDRAC.Embedded.1"},
-		}}}}
-	}
+	s.managerOem(d)
 	return d
+}
+
+// mediaName is the last part of the path of the manager's slots.
+func (s *Sim) mediaName() string {
+	if s.p.Flow == imageFile {
+		return "VM1"
+	}
+	return "VirtualMedia"
+}
+
+// shown lists the slots that the BMC shows in a place at present.
+func (s *Sim) shown(place string) []slotProfile {
+	if place == "Systems" {
+		return s.p.SystemSlots
+	}
+	if s.p.RemoteMedia && (!s.mediaOn || s.c.Clock.Now().Sub(s.mediaAt) < mediaStarts) {
+		return []slotProfile{}
+	}
+	if id := hiddenSlots[s.p.Flow]; id != "" {
+		if v := s.slots["Managers/"+id]; v.image != "" {
+			return []slotProfile{v.profile}
+		}
+		return []slotProfile{}
+	}
+	return s.p.ManagerSlots
 }
 
 // slotAt finds the drive that a path names, and the profiles shown in its place.
 func (s *Sim) slotAt(path string) (v *slot, profiles []slotProfile, isCollection bool) {
-	for place, base := range map[string]string{"Systems": s.systemURI(), "Managers": s.managerURI()} {
-		rest, ok := strings.CutPrefix(path, base+"/VirtualMedia")
+	for place, base := range map[string]string{"Systems": s.systemURI() + "/VirtualMedia", "Managers": s.managerURI() + "/" + s.mediaName()} {
+		rest, ok := strings.CutPrefix(path, base)
 		if !ok {
 			continue
 		}
-		profiles = map[string][]slotProfile{"Systems": s.p.SystemSlots, "Managers": s.p.ManagerSlots}[place]
-		if len(profiles) == 0 {
+		profiles = s.shown(place)
+		if profiles == nil {
 			return nil, nil, false
 		}
 		id := strings.TrimPrefix(rest, "/")
@@ -227,18 +274,20 @@ func (s *Sim) slotAt(path string) (v *slot, profiles []slotProfile, isCollection
 func (s *Sim) mediaDocument(path string) object {
 	v, profiles, isCollection := s.slotAt(path)
 	if isCollection {
-		var paths []string
-		for _, p := range profiles {
-			paths = append(paths, path+"/"+p.ID)
-		}
-		return s.collection(paths...)
+		return s.mediaCollection(path, profiles)
 	}
 	if v == nil {
-		return nil
+		return s.oemDocument(path)
 	}
 	d := object{"Id": v.profile.ID, "Name": "VirtualMedia", "MediaTypes": v.profile.Types, "ConnectedVia": "NotConnected", "Inserted": false, "Image": nil, "WriteProtected": true}
 	if s.p.SuccessBody {
 		d["Image"] = ""
+	}
+	if s.p.Remembers && v.last != "" {
+		d["Image"] = v.last
+	}
+	if s.p.Verifies {
+		d["VerifyCertificate"] = !s.unchecked
 	}
 	lagging := !v.ejected.IsZero() && s.c.Clock.Now().Sub(v.ejected) < s.p.Lag
 	if v.image != "" || lagging {
@@ -247,16 +296,44 @@ func (s *Sim) mediaDocument(path string) object {
 			d["Image"] = nil
 		}
 	}
-	if !s.p.PatchSlots {
-		d["Actions"] = object{
-			"#VirtualMedia.InsertMedia": object{"target": path + "/Actions/VirtualMedia.InsertMedia"},
-			"#VirtualMedia.EjectMedia":  object{"target": path + "/Actions/VirtualMedia.EjectMedia"},
-		}
+	s.slotActions(d, path, v)
+	return d
+}
+
+func (s *Sim) mediaCollection(path string, profiles []slotProfile) object {
+	var paths []string
+	for _, p := range profiles {
+		paths = append(paths, path+"/"+p.ID)
 	}
-	if s.p.SuccessBody && v.profile.Takes {
-		d["Oem"] = object{s.p.Oem: object{"BootOnNextServerReset": s.onNext}}
+	d := s.collection(paths...)
+	if s.p.Flow == imageFile {
+		d["Oem"] = object{"Supermicro": object{"VirtualMediaConfig": s.href(path + "/CfgCD")}}
 	}
 	return d
+}
+
+// slotActions are where this firmware shows them, as far as it does.
+func (s *Sim) slotActions(d object, path string, v *slot) {
+	insert, eject := object{"target": path + "/Actions/VirtualMedia.InsertMedia"}, object{"target": path + "/Actions/VirtualMedia.EjectMedia"}
+	oem := object{}
+	switch {
+	case s.p.Flow == vmmControl:
+		oem["Actions"] = object{"#VirtualMedia.VmmControl": object{"target": path + "/Oem/" + s.p.Oem + "/Actions/VirtualMedia.VmmControl"}}
+	case s.p.OemSlots:
+		base := path + "/Actions/Oem/" + s.p.Oem + "/HpiLOVirtualMedia."
+		oem["Actions"] = object{"#HpiLOVirtualMedia.InsertVirtualMedia": object{"target": base + "InsertVirtualMedia"}, "#HpiLOVirtualMedia.EjectVirtualMedia": object{"target": base + "EjectVirtualMedia"}}
+	case s.p.PatchSlots || v.profile.Proxy:
+	case s.p.EjectHidden && v.image == "":
+		d["Actions"] = object{"#VirtualMedia.InsertMedia": insert}
+	default:
+		d["Actions"] = object{"#VirtualMedia.InsertMedia": insert, "#VirtualMedia.EjectMedia": eject}
+	}
+	if s.p.OnNext && v.profile.Takes {
+		oem["BootOnNextServerReset"] = s.onNext
+	}
+	if len(oem) > 0 {
+		d["Oem"] = object{s.p.Oem: oem}
+	}
 }
 
 func (s *Sim) storageDocument(path, base string) object {

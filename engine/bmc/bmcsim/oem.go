@@ -1,0 +1,330 @@
+package bmcsim
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// mediaStarts is how long the media service takes after it was enabled.
+const mediaStarts = 5 * time.Second
+
+// hiddenSlots are the slots that show only while a vendor's own flow has mounted
+// something.
+var hiddenSlots = map[flow]string{remoteMap: "Remote1", imageFile: "CD1"}
+
+// systemOem is what the vendor adds to the computer system.
+func (s *Sim) systemOem() object {
+	o := object{}
+	if s.p.PostLock {
+		o["PostState"] = s.postState()
+	}
+	if s.p.OldStorage {
+		o["links"] = object{"SmartStorage": object{"href": s.systemURI() + "/SmartStorage"}}
+	}
+	if s.p.BootConfig {
+		o["BootConfig"] = s.href(s.oemBase() + "/BootConfig")
+	}
+	return o
+}
+
+// managerOem adds what the vendor adds to the manager.
+func (s *Sim) managerOem(d object) {
+	mgr, oem, actions := s.managerURI(), object{}, object{}
+	if s.p.Attributes != nil && !s.p.FixedAttributes {
+		d["Links"] = object{"Oem": object{"Dell": object{
+			"DellAttributes": []any{
+				object{"@odata.id": mgr + "/Oem/Dell/DellAttributes/System.Embedded.1"}, object{"@odata.id": mgr + "/Oem/Dell/DellAttributes/iDRAC.Embedded.1"},
+			},
+			"DellLicenseCollection": s.href(mgr + "/Oem/Dell/DellLicenses"), "DellLCService": s.href(mgr + "/Oem/Dell/DellLCService"),
+		}}}
+	}
+	if s.p.Import != "" {
+		actions[s.p.Import] = object{"target": s.importTarget()}
+	}
+	if s.p.RemoteMedia {
+		actions["#AMIVirtualMedia.EnableRMedia"] = object{"target": mgr + "/Actions/Oem/AMIVirtualMedia.EnableRMedia"}
+		oem["VirtualMedia"] = object{"RMediaStatus": map[bool]string{true: "Enabled", false: "Disabled"}[s.mediaOn]}
+	}
+	if s.p.Flow == remoteMap {
+		oem["RemoteMap"] = s.href(mgr + "/Oem/Lenovo/RemoteMap")
+	}
+	if s.p.SuccessBody && s.p.Licence != "" {
+		oem["License"] = object{"LicenseString": s.p.Licence, "LicenseType": "Perpetual"}
+	}
+	if len(actions) > 0 {
+		d["Actions"] = object{"Oem": actions}
+	}
+	if len(oem) > 0 {
+		d["Oem"] = object{s.p.Oem: oem}
+	}
+}
+
+// importTarget differs between generations, though the action's name does not.
+func (s *Sim) importTarget() string {
+	name := "EID_674_Manager"
+	if s.p.ImportList {
+		name = "OemManager"
+	}
+	return s.managerURI() + "/Actions/Oem/" + name + ".ImportSystemConfiguration"
+}
+
+func (s *Sim) oemBase() string { return s.systemURI() + "/Oem/" + s.p.Oem }
+
+// attributesAt is where the manager's attributes are.
+func (s *Sim) attributesAt() string {
+	if s.p.FixedAttributes {
+		return s.managerURI() + "/Attributes"
+	}
+	return s.managerURI() + "/Oem/Dell/DellAttributes/iDRAC.Embedded.1"
+}
+
+// oemDocument builds the vendor's own resources.
+func (s *Sim) oemDocument(path string) object {
+	mgr := s.managerURI()
+	switch {
+	case s.p.Attributes != nil && path == s.attributesAt():
+		return object{"Id": "iDRAC.Embedded.1", "Attributes": maps.Clone(s.attributes)}
+	case s.p.TagInSKU && s.p.Licence != "" && path == mgr+"/Oem/Dell/DellLicenses":
+		return s.collection(path + "/1")
+	case s.p.TagInSKU && s.p.Licence != "" && path == mgr+"/Oem/Dell/DellLicenses/1":
+		return object{"Id": "1", "LicenseDescription": []string{s.p.Licence}, "LicensePrimaryStatus": "OK"}
+	case s.p.Flow == remoteMap && path == mgr+"/Oem/Lenovo/RemoteMap":
+		return object{"Id": "RemoteMap", "MountImages": s.href(path + "/MountImages"), "Actions": object{
+			"#LenovoRemoteMapService.Mount":  object{"target": path + "/Actions/LenovoRemoteMapService.Mount"},
+			"#LenovoRemoteMapService.UMount": object{"target": path + "/Actions/LenovoRemoteMapService.UMount"},
+		}}
+	case s.p.Flow == remoteMap && path == mgr+"/Oem/Lenovo/RemoteMap/MountImages":
+		return s.collection()
+	case s.p.Flow == imageFile && path == mgr+"/VM1/CfgCD":
+		return object{"Id": "1", "Name": "VM1", "Host": s.host, "Path": s.path, "Username": "", "Password": "********", "Actions": object{
+			"#IsoConfig.Mount": object{"target": path + "/Actions/IsoConfig.Mount"}, "#IsoConfig.UnMount": object{"target": path + "/Actions/IsoConfig.UnMount"},
+		}}
+	case s.p.BootConfig && path == s.oemBase()+"/BootConfig":
+		return object{"Id": "BootConfig", "BootDevice": s.device, "NextBootOnlyEnabled": s.device != "None"}
+	case s.p.RemoteMounts && path == s.oemBase()+"/VirtualMedia":
+		return object{"Id": "VirtualMedia", "RemoteMountEnabled": s.mountsOn, "CDImage": object{"MaximumNumberOfDevices": map[bool]int{true: 1}[s.mountsOn]}}
+	case s.p.OldStorage && strings.HasPrefix(path, s.systemURI()+"/SmartStorage"):
+		return s.smartDocument(path, s.systemURI()+"/SmartStorage/ArrayControllers")
+	}
+	return nil
+}
+
+// smartDocument is storage as it was before the standard had it.
+func (s *Sim) smartDocument(path, base string) object {
+	rest := strings.TrimPrefix(path, base)
+	switch rest {
+	case "":
+		return s.collection(base + "/0")
+	case "/0":
+		return object{"Id": "0", "Model": s.p.Storage, "links": object{"LogicalDrives": object{"href": base + "/0/LogicalDrives"}, "PhysicalDrives": object{"href": base + "/0/DiskDrives"}}}
+	case "/0/LogicalDrives", "/0/DiskDrives":
+		var paths []string
+		for i, d := range s.c.Disks {
+			if d.Boot == (rest == "/0/LogicalDrives") {
+				paths = append(paths, fmt.Sprintf("%s/%d", path, i))
+			}
+		}
+		return s.collection(paths...)
+	}
+	var i int
+	if n, _ := fmt.Sscanf(rest, "/0/LogicalDrives/%d", &i); n == 1 && i < len(s.c.Disks) {
+		d := s.c.Disks[i]
+		return object{"LogicalDriveName": fmt.Sprintf("Logical %d", i), "VolumeUniqueIdentifier": strings.ToUpper(d.WWN), "CapacityMiB": d.Bytes >> 20, "Raid": "1"}
+	}
+	if n, _ := fmt.Sscanf(rest, "/0/DiskDrives/%d", &i); n == 1 && i < len(s.c.Disks) {
+		d := s.c.Disks[i]
+		return object{"Model": d.Model, "SerialNumber": d.Serial, "Location": fmt.Sprintf("1I:1:%d", i), "CapacityMiB": d.Bytes >> 20, "MediaType": "SSD", "InterfaceType": "SATA"}
+	}
+	return nil
+}
+
+// oemPost answers the vendor's own actions; false is none of them.
+func (s *Sim) oemPost(w http.ResponseWriter, path string, arguments map[string]any) bool {
+	mgr := s.managerURI()
+	switch {
+	case s.p.Import != "" && path == s.importTarget():
+		s.importConfiguration(w, arguments)
+	case s.p.TagInSKU && strings.HasSuffix(path, "/DellLCService.GetRemoteServicesAPIStatus"):
+		s.write(w, 200, object{"LCStatus": "Ready", "RTStatus": "Ready", "ServerStatus": "OutOfPOST", "Status": "Ready"})
+	case s.p.RemoteMedia && strings.HasSuffix(path, "/AMIVirtualMedia.EnableRMedia"):
+		s.mu.Lock()
+		s.mediaOn, s.mediaAt = arguments["RMediaState"] == "Enable", s.c.Clock.Now()
+		s.mu.Unlock()
+		s.write(w, 200, extended("Base.1.12.Success"))
+	case s.p.Flow == vmmControl && strings.HasSuffix(path, "/VirtualMedia.VmmControl"):
+		s.vmmControl(w, strings.TrimSuffix(path, "/Oem/"+s.p.Oem+"/Actions/VirtualMedia.VmmControl"), arguments)
+	case s.p.Flow == remoteMap && path == mgr+"/Oem/Lenovo/RemoteMap/MountImages":
+		s.addImage(w, arguments)
+	case s.p.Flow == remoteMap && strings.HasSuffix(path, "/LenovoRemoteMapService.Mount"):
+		s.mountHidden(w, func() string { return strings.Join(s.images, "") })
+	case s.p.Flow == imageFile && strings.HasSuffix(path, "/IsoConfig.Mount"):
+		s.mountHidden(w, func() string { return s.host + s.path })
+	case s.p.Flow == remoteMap && strings.HasSuffix(path, "/LenovoRemoteMapService.UMount"), s.p.Flow == imageFile && strings.HasSuffix(path, "/IsoConfig.UnMount"):
+		s.mu.Lock()
+		s.images = nil
+		s.mu.Unlock()
+		s.eject(w, mgr+"/"+s.mediaName()+"/"+hiddenSlots[s.p.Flow])
+	default:
+		return false
+	}
+	return true
+}
+
+// importConfiguration is a job that sets two attributes.
+func (s *Sim) importConfiguration(w http.ResponseWriter, arguments map[string]any) {
+	share, _ := arguments["ShareParameters"].(map[string]any)
+	_, list := share["Target"].([]any)
+	if s.p.ImportList != list && s.p.ImportList {
+		s.fail(w, 400, "IDRAC.2.8.SYS424", "Target")
+		return
+	}
+	text, _ := arguments["ImportBuffer"].(string)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.begin(w, func() string {
+		for name := range s.attributes {
+			key := fmt.Sprintf(`<Attribute Name="%s">`, strings.Replace(name, ".1.", ".1#", 1))
+			if _, rest, ok := strings.Cut(text, key); ok && !s.ignores("boot") {
+				s.attributes[name], _, _ = strings.Cut(rest, "<")
+			}
+		}
+		return ""
+	})
+}
+
+func (s *Sim) vmmControl(w http.ResponseWriter, uri string, arguments map[string]any) {
+	url, _ := arguments["Image"].(string)
+	if arguments["VmmControlType"] == "Disconnect" {
+		s.eject(w, uri)
+		return
+	}
+	s.insert(w, uri, map[string]any{"Image": url})
+}
+
+func (s *Sim) addImage(w http.ResponseWriter, arguments map[string]any) {
+	url, _ := arguments["FilePath"].(string)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.takes(url) {
+		s.fail(w, 400, s.p.in().wrongScheme, url)
+		return
+	}
+	s.images = append(s.images, url)
+	s.succeed(w)
+}
+
+// mountHidden mounts what was configured.
+func (s *Sim) mountHidden(w http.ResponseWriter, configured func() string) {
+	s.mu.Lock()
+	url := configured()
+	s.mu.Unlock()
+	if url == "" {
+		s.fail(w, 400, "Base.1.8.PropertyMissing", "Image")
+		return
+	}
+	s.mount(w, s.slots["Managers/"+hiddenSlots[s.p.Flow]], url)
+}
+
+// oemPatch answers changes of the vendor's own documents; false is none of them.
+func (s *Sim) oemPatch(w http.ResponseWriter, path string, changes map[string]any) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.p.Attributes != nil && path == s.attributesAt():
+		s.patchAttributes(w, changes)
+	case s.p.Flow == imageFile && path == s.managerURI()+"/VM1/CfgCD":
+		s.host, _ = changes["Host"].(string)
+		s.path, _ = changes["Path"].(string)
+		s.succeed(w)
+	case s.p.BootConfig && path == s.oemBase()+"/BootConfig":
+		if device, ok := changes["BootDevice"].(string); ok && !s.ignores("boot") {
+			s.device = device
+			s.serial++
+		}
+		s.succeed(w)
+	case s.p.RemoteMounts && path == s.oemBase()+"/VirtualMedia":
+		s.mountsOn = true
+		s.serial++
+		s.succeed(w)
+	default:
+		return false
+	}
+	return true
+}
+
+// task is work that a BMC does after it has answered.
+type task struct {
+	ends    time.Time
+	asked   int
+	work    func() (problem string) // MessageId of what went wrong
+	problem string
+	done    bool
+}
+
+const taskTakes = 3 * time.Second
+
+// begin answers with a task that does the work when its time is over.
+func (s *Sim) begin(w http.ResponseWriter, work func() string) {
+	s.serial++
+	id := fmt.Sprintf("JID_%d", s.serial)
+	s.tasks[id] = &task{ends: s.c.Clock.Now().Add(taskTakes), work: work}
+	location := root + "/TaskService/Tasks/" + id
+	if s.p.TagInSKU {
+		w.Header().Set("Location", location)
+		w.WriteHeader(202)
+		return
+	}
+	s.write(w, 202, object{"@odata.id": location, "@odata.type": "#Task.v1_4_3.Task", "Id": id, "TaskState": "New"})
+}
+
+// taskDocument shows a task; a job that was just made is not there at the first look
+// where the firmware is so.
+func (s *Sim) taskDocument(id string) object {
+	t := s.tasks[id]
+	if t == nil {
+		return nil
+	}
+	if t.asked++; t.asked == 1 && s.p.TagInSKU {
+		return nil
+	}
+	if s.c.Clock.Now().Before(t.ends) {
+		return object{"Id": id, "TaskState": "Running", "TaskStatus": "OK"}
+	}
+	if !t.done {
+		t.done, t.problem = true, t.work()
+	}
+	if t.problem != "" {
+		return object{"Id": id, "TaskState": "Exception", "TaskStatus": "Critical", "Messages": []any{object{"MessageId": t.problem, "Severity": "Critical"}}}
+	}
+	return object{"Id": id, "TaskState": "Completed", "TaskStatus": "OK", "Messages": []any{object{"MessageId": "Base.1.12.Success", "Severity": "OK"}}}
+}
+
+// chassisDocument lists the network ports as adapters do.
+func (s *Sim) chassisDocument(rest string) object {
+	base := root + "/Chassis/1"
+	adapters := base + "/NetworkAdapters"
+	switch rest {
+	case "":
+		return object{"Id": "1", "NetworkAdapters": s.href(adapters)}
+	case "/NetworkAdapters":
+		return s.collection(adapters + "/Slot1")
+	case "/NetworkAdapters/Slot1":
+		return object{"Id": "Slot1", "Model": "X710-T2L", "Ports": s.href(adapters + "/Slot1/Ports"),
+			"Controllers": []any{object{"Location": object{"PartLocation": object{"ServiceLabel": "PCIe 1"}}}}}
+	case "/NetworkAdapters/Slot1/Ports":
+		var paths []string
+		for i := range s.c.MACs {
+			paths = append(paths, fmt.Sprintf("%s/Slot1/Ports/%d", adapters, i+1))
+		}
+		return s.collection(paths...)
+	}
+	var i int
+	if n, _ := fmt.Sscanf(rest, "/NetworkAdapters/Slot1/Ports/%d", &i); n == 1 && i >= 1 && i <= len(s.c.MACs) {
+		return object{"Id": fmt.Sprint(i), "PortId": fmt.Sprint(i), "LinkStatus": "LinkUp", "CurrentSpeedGbps": 10, "LinkNetworkTechnology": "Ethernet",
+			"Ethernet": object{"AssociatedMACAddresses": []string{strings.ToUpper(s.c.MACs[i-1])}}}
+	}
+	return nil
+}
