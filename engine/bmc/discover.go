@@ -156,15 +156,21 @@ func (r *Redfish) belongsTo(v Vendor) {
 	}
 }
 
+// mostMembers bounds what a broken collection can make us read.
+const mostMembers = 1000
+
 // Members reads a collection's members: in one request where the BMC can
 // expand, else one by one. Pages are followed, each one once.
 func (r *Redfish) Members(ctx context.Context, uri string, each func(raw json.RawMessage) error) error {
-	seen := map[string]bool{}
+	seen, members := map[string]bool{}, 0
 	for page := uri; page != "" && !seen[page]; {
 		seen[page] = true
 		c, err := r.page(ctx, page, page == uri)
 		if err != nil {
 			return err
+		}
+		if members += len(c.Members); members > mostMembers || len(seen) > mostMembers {
+			return &Error{Request: "GET " + uri, Status: http.StatusOK, Messages: []Message{{Text: fmt.Sprintf("the collection has more than %d members or pages", mostMembers)}}}
 		}
 		for _, raw := range c.Members {
 			if err := r.member(ctx, raw, each); err != nil {
@@ -194,12 +200,11 @@ func (r *Redfish) page(ctx context.Context, uri string, first bool) (collection,
 // member hands on a member, which is read where it came as a bare link. One that
 // came whole is remembered like any document.
 func (r *Redfish) member(ctx context.Context, raw json.RawMessage, each func(json.RawMessage) error) error {
-	var fields map[string]json.RawMessage
 	var l link
-	if lenient(raw, &fields) != nil || lenient(raw, &l) != nil || l.ID == "" {
+	if lenient(raw, &l) != nil || l.ID == "" {
 		return nil
 	}
-	if len(fields) > 1 {
+	if !bare(raw) {
 		r.keepETag(l.ID, answer{body: raw})
 		r.documents[l.ID] = reading{answer{body: raw}, r.o.Now()}
 		return each(raw)
@@ -213,4 +218,13 @@ func (r *Redfish) member(ctx context.Context, raw json.RawMessage, each func(jso
 		return err
 	}
 	return each(document)
+}
+
+// bare reports that a member is a link and nothing else.
+func bare(raw json.RawMessage) bool {
+	if len(raw) > 1000 {
+		return false
+	}
+	var fields map[string]json.RawMessage
+	return lenient(raw, &fields) == nil && len(fields) == 1
 }

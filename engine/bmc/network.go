@@ -120,7 +120,7 @@ func (r *Redfish) adapters(ctx context.Context, chassis string, n *Network) erro
 // adapter reads the ports and functions of one adapter. A function has the address
 // and names its port, which has the link; some ports have the address, too.
 func (r *Redfish) adapter(ctx context.Context, a adapterDocument, n *Network) error {
-	base := NIC{Adapter: firstOf(a.Model, a.Name, a.ID), Slot: a.slot()}
+	base := NIC{Adapter: firstOf(a.Model, a.ID), Slot: a.slot()}
 	ports, err := r.ports(ctx, a)
 	if err != nil {
 		return err

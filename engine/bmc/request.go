@@ -247,7 +247,7 @@ func (r *Redfish) again(ctx context.Context, send func() (answer, error)) (answe
 
 func (r *Redfish) keepETag(uri string, a answer) {
 	tag := a.header.Get("ETag")
-	if tag == "" {
+	if tag == "" && bytes.Contains(a.body, []byte("@odata.etag")) {
 		var doc struct {
 			Tag string `json:"@odata.etag"`
 		}

@@ -38,39 +38,42 @@ func absent(err error) bool {
 
 // readDisks reads what the system lists under Storage, else under SimpleStorage,
 // and what only the vendor knows of. A list that names no device at all says nothing:
-// the disks stay unknown.
+// some BMCs show one before they have looked. The disks stay unknown.
 func (r *Redfish) readDisks(ctx context.Context, s systemDocument, out *Inventory) error {
-	var disks []Disk
-	err := r.Members(ctx, s.Storage.ID, func(raw json.RawMessage) error {
-		var d storageDocument
-		if lenient(raw, &d) != nil {
-			return nil
-		}
-		found, err := r.disksOf(ctx, d)
-		disks = append(disks, found...)
-		return err
-	})
+	disks, err := r.standardDisks(ctx, s.Storage.ID)
 	if err != nil && !absent(err) {
 		return err
 	}
-	known := err == nil && s.Storage.ID != ""
 	if r.rules.Disks != nil {
 		more, err := r.rules.Disks(ctx)
 		if err != nil && !absent(err) {
 			return err
 		}
-		disks, known = append(disks, more...), known || len(more) > 0
+		disks = append(disks, more...)
 	}
-	if len(disks) == 0 && s.SimpleStorage.ID != "" {
+	if len(disks) == 0 {
 		if disks, err = r.simpleDisks(ctx, s.SimpleStorage.ID); err != nil && !absent(err) {
 			return err
 		}
-		known = known || len(disks) > 0
 	}
-	if known {
+	if len(disks) > 0 {
 		out.Disks = unique(disks)
 	}
 	return nil
+}
+
+func (r *Redfish) standardDisks(ctx context.Context, uri string) ([]Disk, error) {
+	var out []Disk
+	err := r.Members(ctx, uri, func(raw json.RawMessage) error {
+		var d storageDocument
+		if lenient(raw, &d) != nil {
+			return nil
+		}
+		found, err := r.disksOf(ctx, d)
+		out = append(out, found...)
+		return err
+	})
+	return out, err
 }
 
 // disksOf lists what the operating system sees of one storage unit: the RAID
