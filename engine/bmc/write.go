@@ -79,7 +79,7 @@ func (r *Redfish) Patch(ctx context.Context, w Write, uri string, body any) erro
 			return err
 		}
 		if rung == 0 {
-			tags = append(tags, r.ladder(ctx, uri, e.Status, tags[0])...)
+			tags = append(tags, r.ladder(ctx, uri, e.Status)...)
 		}
 		if rung+1 >= len(tags) {
 			return err
@@ -88,24 +88,22 @@ func (r *Redfish) Patch(ctx context.Context, w Write, uri string, body any) erro
 	}
 }
 
-// ladder lists further tags to try, none of them twice.
-func (r *Redfish) ladder(ctx context.Context, uri string, status int, tried string) []string {
+// ladder lists further tags to try. The one read anew comes first, also where it is
+// the one that was tried: what it was read from may have changed and changed back.
+func (r *Redfish) ladder(ctx context.Context, uri string, status int) []string {
 	var ignored struct{}
 	if r.Get(ctx, uri, &ignored) != nil {
 		return nil
 	}
 	read := r.etags[strings.TrimSuffix(uri, "/")]
 	strong := strings.TrimPrefix(read, "W/")
-	candidates := []string{read, strong, strings.Trim(strong, `"`), ""}
-	if tried == "" { // it answered 412 because there was none: some BMCs do
-		candidates = []string{read, strong, "*"}
-	}
+	candidates := []string{read, strong, strings.Trim(strong, `"`), "", "*"}
 	if status == http.StatusPreconditionRequired {
 		candidates = []string{read, "*"}
 	}
 	var out []string
 	for _, c := range candidates {
-		if c != tried && !slices.Contains(out, c) && (c != "" || status == http.StatusPreconditionFailed) {
+		if !slices.Contains(out, c) && (c != "" || status == http.StatusPreconditionFailed) {
 			out = append(out, c)
 		}
 	}

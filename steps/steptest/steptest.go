@@ -20,11 +20,13 @@ import (
 	"esxiplan/schema"
 )
 
-// clock runs fifty times as fast as the real one.
+// speed is how much faster than the real one the clock of a bench runs.
+const speed = 50
+
 type clock struct{ start time.Time }
 
-func (c clock) Now() time.Time                     { return c.start.Add(time.Since(c.start) * 50) }
-func (c clock) Real(d time.Duration) time.Duration { return d / 50 }
+func (c clock) Now() time.Time                     { return c.start.Add(time.Since(c.start) * speed) }
+func (c clock) Real(d time.Duration) time.Duration { return d / speed }
 
 // Bench is a simulated machine and what a step needs to run on it.
 type Bench struct {
@@ -35,11 +37,14 @@ type Bench struct {
 	writes []step.Write
 }
 
-// NewBench starts a machine.
-func NewBench(t *testing.T, p bmcsim.Profile) *Bench {
+// NewBench starts a machine, which is off.
+func NewBench(t *testing.T, p bmcsim.Profile) *Bench { return NewFaultyBench(t, p, false) }
+
+// NewFaultyBench starts a machine with faults.
+func NewFaultyBench(t *testing.T, p bmcsim.Profile, on bool, faults ...bmcsim.Fault) *Bench {
 	t.Helper()
 	b := &Bench{clock: clock{time.Now()}}
-	b.Sim = bmcsim.New(bmcsim.Config{Profile: p, Clock: b.clock, Username: "root", Password: "calvin", Serial: "SN1", UUID: "4c4c4544-0058-5110-8034-b7c04f543933",
+	b.Sim = bmcsim.New(bmcsim.Config{Profile: p, Clock: b.clock, Username: "root", Password: "calvin", Serial: "SN1", UUID: "4c4c4544-0058-5110-8034-b7c04f543933", On: on, Faults: faults,
 		Disks: []bmcsim.Disk{{Model: "MZVL2256HCHQ", Serial: "S1", WWN: "5001000000000001", Bytes: 480e9}}, MACs: []string{"B4:96:91:A7:3F:D6"}, POST: 10 * time.Second})
 	if err := b.Sim.Serve("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
@@ -57,7 +62,7 @@ func (b *Bench) host(t *testing.T, vendors []bmc.Vendor, dry bool) *step.Host {
 	if dry && b.Media != nil {
 		h.Media = media.Shadow(b.Media)
 	}
-	c, err := bmc.Open(bmc.Options{Address: b.Sim.Address(), Username: "root", Password: "calvin", Trust: bmc.Trust{Off: true}, Vendors: vendors, Record: h.RecordBMC, ReadOnly: dry,
+	c, err := bmc.Open(bmc.Options{Address: b.Sim.Address(), Username: "root", Password: "calvin", Trust: bmc.Trust{Off: true}, Vendors: vendors, Record: h.RecordBMC, ReadOnly: dry, Timeout: timeout,
 		Now: b.clock.Now, Sleep: func(ctx context.Context, d time.Duration) error { return pause(ctx, b.clock.Real(d)) }})
 	if err != nil {
 		t.Fatal(err)
@@ -74,11 +79,12 @@ func (b *Bench) host(t *testing.T, vendors []bmc.Vendor, dry bool) *step.Host {
 type attempt struct {
 	bench *Bench
 	run   string
+	name  string // of the step
 	made  []step.Write
 }
 
 func (a *attempt) Run() string  { return a.run }
-func (a *attempt) Step() string { return "step" }
+func (a *attempt) Step() string { return a.name }
 func (a *attempt) Record(_ context.Context, w step.Write) error {
 	a.made = append(a.made, w)
 	if a.run != "dry" {
@@ -110,12 +116,18 @@ func (a *attempt) LastReset() (step.LastReset, bool) {
 }
 func (a *attempt) Written(string) []step.Write { return slices.Clone(a.made) }
 
+// timeout of one request, in real time.
+const timeout = 2 * time.Second
+
 // last is what the last write of one kind set, unless one of another undid it.
 func (a *attempt) last(sets, undoes string) (value string, ok bool) {
 	for _, w := range a.bench.writes {
 		switch w.Action {
 		case sets:
 			value = w.New
+			if w.Refused {
+				value = ""
+			}
 		case undoes:
 			value = ""
 		}

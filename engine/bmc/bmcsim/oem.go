@@ -97,7 +97,16 @@ func (s *Sim) oemDocument(path string) object {
 			"#LenovoRemoteMapService.UMount": object{"target": path + "/Actions/LenovoRemoteMapService.UMount"},
 		}}
 	case s.p.Flow == remoteMap && path == mgr+"/Oem/Lenovo/RemoteMap/MountImages":
-		return s.collection()
+		var paths []string
+		for i := range s.images {
+			paths = append(paths, fmt.Sprintf("%s/%d", path, i+1))
+		}
+		return s.collection(paths...)
+	case s.p.Flow == remoteMap && strings.HasPrefix(path, mgr+"/Oem/Lenovo/RemoteMap/MountImages/"):
+		var i int
+		if n, _ := fmt.Sscanf(path[strings.LastIndexByte(path, '/')+1:], "%d", &i); n == 1 && i >= 1 && i <= len(s.images) {
+			return object{"Id": fmt.Sprint(i), "FilePath": s.images[i-1]}
+		}
 	case s.p.Flow == imageFile && path == mgr+"/VM1/CfgCD":
 		return object{"Id": "1", "Name": "VM1", "Host": s.host, "Path": s.path, "Username": "", "Password": "********", "Actions": object{
 			"#IsoConfig.Mount": object{"target": path + "/Actions/IsoConfig.Mount"}, "#IsoConfig.UnMount": object{"target": path + "/Actions/IsoConfig.UnMount"},

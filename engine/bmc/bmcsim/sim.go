@@ -270,9 +270,10 @@ func (s *Sim) mounted() string {
 func (s *Sim) Mount(url string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.mediaOn = true
 	for _, path := range s.slotPaths() {
 		if v := s.slots[path]; v.profile.Takes {
-			v.image = url
+			v.image, v.last = url, url
 			return
 		}
 	}

@@ -134,11 +134,30 @@ func (c *client) Insert(ctx context.Context, s bmc.Slot, url string) error {
 	protocol, _, _ := strings.Cut(url, ":")
 	w := bmc.Write{Action: "insert", Target: s.Name(), New: url}
 	image := map[string]any{"FilePath": url, "Type": strings.ToUpper(protocol), "Username": "", "Password": "", "Domain": "", "Readonly": true, "Options": ""}
-	if err := c.Post(ctx, w, m.MountImages.ID, image); err != nil {
+	listed, err := c.listed(ctx, m.MountImages.ID, url)
+	if err != nil {
 		return err
 	}
-	w.Repeat = true
+	if !listed {
+		if err := c.Post(ctx, w, m.MountImages.ID, image); err != nil {
+			return err
+		}
+		w.Repeat = true
+	}
 	return c.Post(ctx, w, m.Actions.Mount.Target, struct{}{})
+}
+
+// listed reports whether an image is in the list already, from an attempt before.
+func (c *client) listed(ctx context.Context, uri, url string) (found bool, err error) {
+	err = c.Members(ctx, uri, func(raw json.RawMessage) error {
+		var image struct{ FilePath string }
+		found = found || bmc.Decode(raw, &image) == nil && image.FilePath == url
+		return nil
+	})
+	if bmc.Absent(err) {
+		err = nil
+	}
+	return found, err
 }
 
 // Eject implements [bmc.Client].

@@ -185,4 +185,3 @@ func FuzzDamagedRecordings(f *testing.F) {
 		readDamaged(t, &damaged{dir: filepath.Join(dir, name), name: name, seed: seed, share: float64(share) / 255})
 	})
 }
-

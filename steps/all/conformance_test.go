@@ -1,0 +1,174 @@
+package all_test
+
+import (
+	"flag"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"esxiplan/engine/bmc/bmcsim"
+	"esxiplan/engine/bmc/vendors"
+	"esxiplan/schema"
+	"esxiplan/steps/eject"
+	"esxiplan/steps/insert"
+	"esxiplan/steps/onetimeboot"
+	"esxiplan/steps/power"
+	"esxiplan/steps/precheck"
+	"esxiplan/steps/steptest"
+)
+
+// TestMain lets many machines wait at once: most of the time here is waiting.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	flag.Set("test.parallel", "24")
+	os.Exit(m.Run())
+}
+
+// trouble is one fault of a BMC, and what must come of it.
+type trouble struct {
+	name, source string
+	only         string // vendors that make it, separated by blanks; "" is all
+	except       string // parts of profile names to which it does not apply
+	fault        bmcsim.Fault
+	fails        string // part of the error; "": the host converges
+}
+
+const (
+	insertAction = "InsertMedia" // part of the path of the standard's insert
+	reset        = "ComputerSystem.Reset"
+)
+
+// noInsertAction are profiles that mount without the standard's action.
+const noInsertAction = "lenovo/xcc ilo4 x10 ibmc"
+
+// troubles are single faults, most from the table of bmc-facts §15.
+var troubles = []trouble{
+	{name: "none", source: "the flow itself"},
+	{name: "session table full", source: "§1, §15 RAC0218", fault: bmcsim.Fault{Kind: "full"}},
+	{name: "session forgotten before a read", source: "§1 401 in mid-run", fault: bmcsim.Fault{Kind: "forget", Method: "GET", After: 6, Count: 1}},
+	{name: "session forgotten before a write", source: "§1 401 in mid-run", fault: bmcsim.Fault{Kind: "forget", Method: "POST", Path: reset, Count: 1}},
+	{name: "503 on reads", source: "§15 ServiceUnavailable", fault: bmcsim.Fault{Kind: "status", Status: 503, Method: "GET", Count: 3}},
+	{name: "503 without a body", source: "§15, empty body", fault: bmcsim.Fault{Kind: "empty", Status: 503, Method: "GET", After: 4, Count: 2}},
+	{name: "connection reset on reads", source: "§15 retry classes", fault: bmcsim.Fault{Kind: "reset", Method: "GET", After: 3, Count: 2}},
+	{name: "no answer to a read", source: "§15 retry classes", fault: bmcsim.Fault{Kind: "hang", Method: "GET", After: 5, Count: 1}},
+	{name: "web page", source: "§15, HTML", fault: bmcsim.Fault{Kind: "html", Method: "GET"}, fails: "web page"},
+	{name: "dead", source: "§15 retry classes", fault: bmcsim.Fault{Kind: "dead"}, fails: "closed the connection"},
+	{name: "not allowed", source: "§15; recorded AccessDenied of an XCC", fault: bmcsim.Fault{Kind: "status", Status: 403, Message: "Base.1.8.AccessDenied", Method: "GET", Path: "/Systems"}, fails: "the user may not do this"},
+
+	{name: "500 on insert", source: "§15 SYS446 and InternalError", except: noInsertAction, fault: bmcsim.Fault{Kind: "status", Status: 500, Message: "Base.1.2.InternalError", Path: insertAction, Count: 2}},
+	{name: "405 on insert", source: "§15 405 unlicensed", except: noInsertAction, fault: bmcsim.Fault{Kind: "status", Status: 405, Message: "Base.1.8.ActionNotSupported", Path: insertAction}, fails: "check licence and firmware"},
+	{name: "answer to insert lost", source: "§15 retry classes", except: noInsertAction, fault: bmcsim.Fault{Kind: "lost", Method: "POST", Path: insertAction, Count: 1}},
+	{name: "insert never arrives", source: "§15 retry classes", except: noInsertAction, fault: bmcsim.Fault{Kind: "reset", Method: "POST", Path: insertAction, Count: 1}},
+	{name: "insert does nothing", source: "§10 success with nothing mounted", fault: bmcsim.Fault{Kind: "ignore", Action: "insert", Count: 1}},
+	{name: "eject does nothing", source: "§5", fault: bmcsim.Fault{Kind: "ignore", Action: "eject", Count: 1}},
+	{name: "override does nothing", source: "§11 200 and ignored", fault: bmcsim.Fault{Kind: "ignore", Action: "boot", Count: 1}},
+	{name: "reset does nothing", source: "§6 204 that did nothing", fault: bmcsim.Fault{Kind: "ignore", Action: "reset", Count: 1}},
+	{name: "answer to reset lost", source: "§15 retry classes", fault: bmcsim.Fault{Kind: "lost", Path: reset, Count: 1}},
+	{name: "answer to the second reset lost", source: "§15 retry classes", fault: bmcsim.Fault{Kind: "lost", Path: reset, After: 1, Count: 1}},
+	{name: "reset never arrives", source: "§15 retry classes", fault: bmcsim.Fault{Kind: "reset", Path: reset, Count: 1}},
+	{name: "409 on reset", source: "§15 ActionParameterValueConflict", fault: bmcsim.Fault{Kind: "status", Status: 409, Message: "Base.1.12.ActionParameterValueConflict", Path: reset, Count: 1}},
+	{name: "412 on patch", source: "§8, §15 PreconditionFailed", fault: bmcsim.Fault{Kind: "status", Status: 412, Message: "Base.1.8.PreconditionFailed", Method: "PATCH", Count: 1}},
+	{name: "428 on patch", source: "§8, §15 PreconditionHeaderMissing", fault: bmcsim.Fault{Kind: "status", Status: 428, Message: "Ami.1.0.PreconditionHeaderMissing", Method: "PATCH", Count: 1}},
+	{name: "answer to patch lost", source: "§15 retry classes", fault: bmcsim.Fault{Kind: "lost", Method: "PATCH", Count: 1}},
+
+	{name: "SYS518", source: "§15", only: "dell", fault: bmcsim.Fault{Kind: "status", Status: 503, Message: "IDRAC.2.8.SYS518", Method: "GET", After: 8, Count: 2}},
+	{name: "SYS446", source: "§15; recorded insert of iDRAC9 3.30", only: "dell", fault: bmcsim.Fault{Kind: "status", Status: 500, Message: "IDRAC.1.6.SYS446", Path: insertAction, Count: 2}},
+	{name: "RAC0904", source: "§15", only: "dell", fault: bmcsim.Fault{Kind: "status", Status: 400, Message: "IDRAC.2.8.RAC0904", Path: insertAction}, fails: "cannot read the image"},
+	{name: "VRM0012", source: "§15", only: "dell", fault: bmcsim.Fault{Kind: "status", Status: 500, Message: "IDRAC.2.8.VRM0012", Path: insertAction, Count: 1}},
+	{name: "RAC0679", source: "§15", only: "dell", fault: bmcsim.Fault{Kind: "status", Status: 503, Message: "IDRAC.2.8.RAC0679", Path: insertAction, Count: 2}},
+	{name: "LC068", source: "§15", only: "dell", except: "idrac9 idrac10", fault: bmcsim.Fault{Kind: "status", Status: 400, Message: "IDRAC.2.8.LC068", Path: "ImportSystemConfiguration"}, fails: "a configuration job of the iDRAC is pending"},
+
+	{name: "power state busy", source: "§15 InvalidOperationForSystemState; recorded on iLO 4 and 5", only: "hpe", fault: bmcsim.Fault{Kind: "status", Status: 400, Message: "iLO.2.16.InvalidOperationForSystemState", Path: reset, Count: 1}},
+	{name: "in POST", source: "§15 UnableToModifyDuringSystemPOST", only: "hpe", fault: bmcsim.Fault{Kind: "status", Status: 400, Message: "iLO.2.16.UnableToModifyDuringSystemPOST", Method: "PATCH", Count: 2}},
+	{name: "in transition", source: "§15 ResourceInUseWithDetail", only: "hpe", except: "ilo4", fault: bmcsim.Fault{Kind: "status", Status: 400, Message: "iLO.2.16.ResourceInUseWithDetail", Path: insertAction, Count: 1}},
+	{name: "no licence", source: "§15 LicenseKeyRequired", only: "hpe", except: "ilo4", fault: bmcsim.Fault{Kind: "status", Status: 403, Message: "iLO.2.16.LicenseKeyRequired", Path: insertAction}, fails: "iLO Advanced"},
+	{name: "media disabled", source: "§15 VirtualMediaIsDisabled", only: "hpe", except: "ilo4", fault: bmcsim.Fault{Kind: "status", Status: 400, Message: "iLO.2.16.VirtualMediaIsDisabled", Path: insertAction}, fails: "Access Settings"},
+	{name: "console has the drive", source: "§15 MaxVirtualMediaConnectionEstablished", only: "hpe", except: "ilo4", fault: bmcsim.Fault{Kind: "status", Status: 400, Message: "iLO.2.16.MaxVirtualMediaConnectionEstablished", Path: insertAction, Count: 1}},
+	{name: "drive empty on eject", source: "§15 NoVirtualMediaConnectionAvailable", only: "hpe", except: "ilo4", fault: bmcsim.Fault{Kind: "lost", Path: "EjectMedia", Count: 1}},
+
+	{name: "slot busy", source: "§15 Conflict", only: "lenovo", except: "tsm 1.90", fault: bmcsim.Fault{Kind: "status", Status: 400, Message: "Base.1.8.Conflict", Method: "PATCH", Path: "EXT1", After: 1, Count: 1}},
+	{name: "wrong scheme", source: "§15 SourceDoesNotSupportProtocol", only: "lenovo", except: "tsm 1.90", fault: bmcsim.Fault{Kind: "status", Status: 400, Message: "ExtendedError.1.1.SourceDoesNotSupportProtocol", Method: "PATCH", Path: "VirtualMedia", After: 1}, fails: "does not fetch images by this protocol"},
+	{name: "busy", source: "§15 503 ServiceUnavailable", only: "lenovo", fault: bmcsim.Fault{Kind: "status", Status: 503, Message: "Base.1.8.ServiceUnavailable", Count: 2, After: 10}},
+	{name: "http refused", source: "§4 ResourceAtUriInUnknownFormat", only: "openbmc", fault: bmcsim.Fault{Kind: "status", Status: 400, Message: "Base.1.13.ResourceAtUriInUnknownFormat", Path: insertAction}, fails: "https only"},
+	{name: "mount fails", source: "§4", only: "huawei", fault: bmcsim.Fault{Kind: "status", Status: 500, Message: "iBMC.1.0.ConnectionFailed", Path: "VmmControl", After: 1, Count: 1}},
+}
+
+// applies reports whether a profile can show a fault.
+func (tr trouble) applies(p bmcsim.Profile) bool {
+	vendor, _, _ := strings.Cut(p.Name, "/")
+	if tr.only != "" && !slices.Contains(strings.Fields(tr.only), vendor) {
+		return false
+	}
+	return !slices.ContainsFunc(strings.Fields(tr.except), func(part string) bool {
+		return strings.Contains(p.Name, part) && (part != "lenovo/xcc" || p.Name != "lenovo/tsm")
+	})
+}
+
+// image is where the installer lies, by a protocol that the firmware takes.
+func image(p bmcsim.Profile) string {
+	if len(p.Schemes) > 0 {
+		return p.Schemes[0] + "://192.0.2.1/t/host.iso"
+	}
+	return "http://192.0.2.1/t/host.iso"
+}
+
+func flow(url string) []steptest.Stage {
+	return []steptest.Stage{
+		{Type: precheck.Type, Arguments: `{"use":true}`},
+		{Type: eject.Type, Arguments: `{"force":false}`},
+		{Type: insert.Type, Arguments: `{"image":"` + url + `","slot":null}`},
+		{Type: onetimeboot.Type, Arguments: `{"target":"cd","power_off":false}`},
+		{Type: power.Type, Arguments: `{"action":"restart"}`},
+	}
+}
+
+// TestConformance: every profile through the whole flow with every single fault that
+// it can show: it boots our image once, or fails with the true reason. No second
+// reset, no second insert, no session left.
+func TestConformance(t *testing.T) {
+	profiles := bmcsim.Profiles()
+	if len(profiles) < 12 {
+		t.Fatalf("%d profiles", len(profiles))
+	}
+	for _, p := range profiles {
+		for _, tr := range troubles {
+			if tr.applies(p) {
+				t.Run(p.Name+"/"+tr.name, func(t *testing.T) {
+					t.Parallel()
+					conform(t, p, tr)
+				})
+			}
+		}
+	}
+}
+
+func conform(t *testing.T, p bmcsim.Profile, tr trouble) {
+	var faults []bmcsim.Fault
+	if tr.fault.Kind != "" {
+		faults = []bmcsim.Fault{tr.fault}
+	}
+	b := steptest.NewFaultyBench(t, p, true, faults...)
+	serial := "S1"
+	b.ESXi = &schema.ESXi{Disk: &schema.Disk{Serial: &serial}}
+	b.Sim.Mount("http://192.0.2.7/somebody-elses.iso")
+	_, err := b.Flow(t, vendors.All(), flow(image(p))...)
+	if tr.fails != "" {
+		if err == nil || !strings.Contains(err.Error(), tr.fails) {
+			t.Errorf("%s: got %v, want an error about %q", tr.source, err, tr.fails)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatalf("%s: %v\n%v", tr.source, err, b.Sim.Writes())
+	}
+	for end := time.Now().Add(5 * time.Second); len(b.Sim.Boots()) == 0 && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	resets, inserts := b.Sim.Effects()
+	opened, closed := b.Sim.Sessions()
+	if boots := b.Sim.Boots(); len(boots) != 1 || boots[0] != "Cd" || resets != 2 || inserts != 1 || opened != closed {
+		t.Errorf("%s: boots %v, %d changes of power, %d inserts, sessions %d opened %d closed\n%v", tr.source, boots, resets, inserts, opened, closed, b.Sim.Writes())
+	}
+}
