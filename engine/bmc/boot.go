@@ -103,10 +103,11 @@ func (r *Redfish) ways(ctx context.Context) (ways []Way, all Boot, err error) {
 	list := []Way{r.standardWay(wayStandard, r.system, allowed)}
 	if settings.present() {
 		way := r.standardWay(waySettings, r.settingsURI(ctx), allowed)
-		if at := len(list); system.Target == nil || len(system.Allowed) == 0 && len(settings.Allowed) > 0 {
-			list = slices.Insert(list, 0, way) // what is not shown there is not written there
+		notThere := system.Target == nil || len(system.Allowed) == 0 && len(settings.Allowed) > 0
+		if notThere || r.rules.SettingsFirst { // what is not shown in the system is not written there
+			list = slices.Insert(list, 0, way)
 		} else {
-			list = slices.Insert(list, at, way)
+			list = append(list, way)
 		}
 		if all.Mode == "" && settings.Mode != nil {
 			all.Mode = *settings.Mode

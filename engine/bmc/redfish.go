@@ -91,6 +91,9 @@ type Rules struct {
 	Ways []Way
 	// Unfit reports sources that the standard's ways accept and do not boot.
 	Unfit func(Target) bool
+	// SettingsFirst: the settings resource is the place to write an override, although
+	// the system shows one.
+	SettingsFirst bool
 	// SendMode: the boot mode goes with every override, or the BMC resets it.
 	SendMode bool
 	// CD is the name of the virtual CD where the usual choice is wrong.

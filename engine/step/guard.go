@@ -28,9 +28,10 @@ type guarded struct {
 	booting    bool // the request under way is part of a restart
 	installing bool // and can start an installer
 	before     *Snapshot
-	passed     string // the step for whose restart the guards were passed
-	ours       bool   // we set the override in this process
-	debt       bool   // and it will not clear itself
+	passed     string    // the step for whose restart the guards were passed
+	ours       bool      // we set the override in this process
+	debt       bool      // and it will not clear itself
+	mounted    *bmc.Slot // that we put our image into in this process
 }
 
 func (g *guarded) SetBoot(ctx context.Context, t bmc.Target, way string) error {
@@ -95,13 +96,27 @@ func (g *guarded) Insert(ctx context.Context, s bmc.Slot, url string) error {
 	if err := g.host.checkIdentity(ctx, g.Client); err != nil {
 		return err
 	}
-	return g.judged(ctx, Write{Action: "insert", Target: s.Name(), New: url}, g.Client.Insert(ctx, s, url))
+	err := g.Client.Insert(ctx, s, url)
+	if g.mounted = nil; err == nil {
+		g.mounted = &s
+	}
+	return g.judged(ctx, Write{Action: "insert", Target: s.Name(), New: url}, err)
+}
+
+// slots reads the slot that holds our image; where that is not known, all.
+func (g *guarded) slots(ctx context.Context) ([]bmc.Slot, error) {
+	if g.mounted == nil {
+		return g.Client.Slots(ctx)
+	}
+	s, err := g.Client.Slot(ctx, *g.mounted)
+	return []bmc.Slot{s}, err
 }
 
 func (g *guarded) Eject(ctx context.Context, s bmc.Slot) error {
 	if err := g.host.checkIdentity(ctx, g.Client); err != nil {
 		return err
 	}
+	g.mounted = nil
 	return g.Client.Eject(ctx, s)
 }
 
@@ -184,7 +199,7 @@ func (g *guarded) checkReset(ctx context.Context) error {
 	if err := h.checkLastReset(); err != nil {
 		return err
 	}
-	installs, err := h.checkMedium(ctx, g.Client)
+	installs, err := g.checkMedium(ctx)
 	if err != nil {
 		return err
 	}
@@ -223,14 +238,15 @@ func (h *Host) checkLastReset() error {
 
 // checkMedium demands that what we mounted and set is still there. It tells
 // whether the override that the BMC reports leads into an installer.
-func (h *Host) checkMedium(ctx context.Context, c bmc.Reader) (installs bool, err error) {
+func (g *guarded) checkMedium(ctx context.Context) (installs bool, err error) {
+	h := g.host
 	url, mounted := h.History().Inserted()
-	boot, err := c.Boot(ctx)
+	boot, err := g.Client.Boot(ctx)
 	if err != nil {
 		return false, err
 	}
 	if mounted || boot.Target == bmc.BootCD {
-		slots, err := c.Slots(ctx)
+		slots, err := g.slots(ctx)
 		if err != nil {
 			return false, err
 		}

@@ -265,6 +265,13 @@ func (s *Sim) mounted() string {
 	return ""
 }
 
+// Prepare sets what an insert would have to set first, as an earlier one did.
+func (s *Sim) Prepare() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mediaOn, s.mountsOn, s.unchecked = true, true, true
+}
+
 // Mount puts an image into the first drive that takes one, as a person at the
 // console would have.
 func (s *Sim) Mount(url string) {

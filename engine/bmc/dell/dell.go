@@ -47,7 +47,8 @@ var Vendor = bmc.Vendor{
 
 type client struct {
 	*bmc.Redfish
-	attributesURI string // found once
+	attributesURI string           // found once
+	links         *managerDocument // of the manager: they do not change
 }
 
 func newClient(r *bmc.Redfish) bmc.Client {
@@ -70,6 +71,7 @@ func newClient(r *bmc.Redfish) bmc.Client {
 	}
 	if generation(id) >= 17 { // slot 2 accepts an image all the same
 		rules.SlotUsable = func(id string, _ bool) bool { return id == "1" }
+		rules.SettingsFirst = true
 	}
 	r.SetRules(rules)
 	return c
@@ -121,8 +123,15 @@ type managerDocument struct {
 }
 
 func (c *client) manager(ctx context.Context) (managerDocument, error) {
+	if c.links != nil {
+		return *c.links, nil
+	}
 	var m managerDocument
-	return m, c.Get(ctx, c.Manager(), &m)
+	if err := c.Get(ctx, c.Manager(), &m); err != nil {
+		return m, err
+	}
+	c.links = &m
+	return m, nil
 }
 
 // attributes reads the iDRAC's own attributes: by the link whose last part names the

@@ -84,13 +84,15 @@ func (c *client) Slots(ctx context.Context) ([]bmc.Slot, error) {
 	if err != nil || usable(slots) {
 		return slots, err
 	}
-	var m struct {
-		Oem struct{ Lenovo struct{ RemoteMap link } }
+	if c.mapURI == "" {
+		var m struct {
+			Oem struct{ Lenovo struct{ RemoteMap link } }
+		}
+		if err := c.Get(ctx, c.Manager(), &m); err != nil || m.Oem.Lenovo.RemoteMap.ID == "" {
+			return slots, err
+		}
+		c.mapURI = m.Oem.Lenovo.RemoteMap.ID
 	}
-	if err := c.Get(ctx, c.Manager(), &m); err != nil || m.Oem.Lenovo.RemoteMap.ID == "" {
-		return slots, err
-	}
-	c.mapURI = m.Oem.Lenovo.RemoteMap.ID
 	mapped := bmc.Slot{URI: c.mapURI, ID: mapSlot, Place: "manager", CD: true}
 	for _, s := range slots {
 		mapped.Loaded, mapped.Image = mapped.Loaded || s.Loaded, mapped.Image+s.Image
@@ -105,7 +107,6 @@ func (c *client) Slot(ctx context.Context, s bmc.Slot) (bmc.Slot, error) {
 	if s.ID != mapSlot {
 		return c.Redfish.Slot(ctx, s)
 	}
-	c.Refresh()
 	slots, err := c.Slots(ctx)
 	if err != nil || len(slots) == 0 {
 		return s, err

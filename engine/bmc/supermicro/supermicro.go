@@ -40,7 +40,11 @@ func newClient(r *bmc.Redfish) bmc.Client {
 }
 
 // client mounts by the image configuration where the BMC has no slots of the standard.
-type client struct{ *bmc.Redfish }
+type client struct {
+	*bmc.Redfish
+	asked  bool
+	config string // URI of the image configuration, where there is one; found once
+}
 
 // configured is the ID of the drive that the image configuration stands for.
 const configured = "CfgCD"
@@ -64,14 +68,13 @@ type imageDocument struct {
 
 // configuration finds the image configuration: a link in the Oem object of the slots'
 // collection, under the vendor's key or bare.
-func (c *client) configuration(ctx context.Context) (uri string, slots []bmc.Slot, err error) {
-	slots, err = c.Redfish.Slots(ctx)
-	var m struct{ VirtualMedia link }
-	if err == nil {
-		err = c.Get(ctx, c.Manager(), &m)
+func (c *client) configuration(ctx context.Context) (string, error) {
+	if c.asked {
+		return c.config, nil
 	}
-	if err != nil || m.VirtualMedia.ID == "" || len(slots) > 0 && slots[0].URI != "" && !strings.Contains(slots[0].URI, "/VM1/") {
-		return "", slots, err
+	var m struct{ VirtualMedia link }
+	if err := c.Get(ctx, c.Manager(), &m); err != nil {
+		return "", err
 	}
 	var collection struct {
 		Oem struct {
@@ -79,20 +82,26 @@ func (c *client) configuration(ctx context.Context) (uri string, slots []bmc.Slo
 			VirtualMediaConfig link
 		}
 	}
-	err = c.Get(ctx, m.VirtualMedia.ID, &collection)
-	if bmc.Absent(err) {
-		return "", slots, nil
+	if m.VirtualMedia.ID != "" {
+		if err := c.Get(ctx, m.VirtualMedia.ID, &collection); err != nil && !bmc.Absent(err) {
+			return "", err
+		}
 	}
-	if uri = collection.Oem.Supermicro.VirtualMediaConfig.ID; uri == "" {
-		uri = collection.Oem.VirtualMediaConfig.ID
+	c.asked, c.config = true, collection.Oem.Supermicro.VirtualMediaConfig.ID
+	if c.config == "" {
+		c.config = collection.Oem.VirtualMediaConfig.ID
 	}
-	return uri, slots, err
+	return c.config, nil
 }
 
 // Slots implements [bmc.Reader]. A slot appears beside the configuration while
 // something is mounted: that is how it is known.
 func (c *client) Slots(ctx context.Context) ([]bmc.Slot, error) {
-	uri, slots, err := c.configuration(ctx)
+	slots, err := c.Redfish.Slots(ctx)
+	if err != nil || len(slots) > 0 && c.config == "" {
+		return slots, err
+	}
+	uri, err := c.configuration(ctx)
 	if err != nil || uri == "" {
 		return slots, err
 	}

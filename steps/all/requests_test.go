@@ -1,0 +1,85 @@
+package all_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"esxiplan/engine/bmc/bmcsim"
+	"esxiplan/engine/bmc/vendors"
+	"esxiplan/schema"
+	"esxiplan/steps/steptest"
+)
+
+var (
+	update = flag.Bool("update", false, "write the list of requests anew")
+	show   = flag.String("show", "", "profile whose requests are shown")
+)
+
+// mostRequests of a whole installation up to the restart, without polls and without
+// the members that $expand cannot bring.
+const mostRequests = 24
+
+// memberPath are drives, volumes, slots and ports, one by one; MountImages is what
+// one old firmware has instead of slots.
+var memberPath = regexp.MustCompile(`/MountImages$|/(VirtualMedia|VM1|Drives|Volumes|EthernetInterfaces|LogicalDrives|DiskDrives|PhysicalDrives|ArrayControllers|Storage|DellLicenses)/[^/]+/?$`)
+
+// count sorts the requests of a flow. A poll is a GET that repeats the one before it,
+// a look at a task, or a reset that the BMC does not take yet.
+func count(requests []bmcsim.Request) (needed, members, polls int) {
+	last := bmcsim.Request{}
+	for _, q := range requests {
+		switch {
+		case q.Method == "GET" && q.Path == last.Path && last.Method == "GET", strings.Contains(q.Path, "/Tasks/"), q.Status == 409, last.Status == 409:
+			polls++
+		case q.Method == "GET" && memberPath.MatchString(q.Path):
+			members++
+		default:
+			needed++
+		}
+		last = q
+	}
+	return needed, members, polls
+}
+
+// TestRequests lists what a healthy machine is asked from precheck to restart, per
+// profile: one session, one connection, and not more requests than needed.
+func TestRequests(t *testing.T) {
+	var list strings.Builder
+	list.WriteString("profile              needed members sessions connections\n")
+	for _, p := range bmcsim.Profiles() {
+		b := steptest.NewFaultyBench(t, p, true)
+		serial := "S1"
+		b.ESXi = &schema.ESXi{Disk: &schema.Disk{Serial: &serial}}
+		b.Sim.Prepare()
+		if _, err := b.Flow(t, vendors.All(), flow(image(p))...); err != nil {
+			t.Fatal(err)
+		}
+		requests := b.Sim.Requests()
+		if *show == p.Name {
+			for _, q := range requests {
+				t.Logf("%s %s %d", q.Method, q.Path, q.Status)
+			}
+		}
+		needed, members, _ := count(requests)
+		sessions, _ := b.Sim.Sessions()
+		fmt.Fprintf(&list, "%-20s %6d %7d %8d %11d\n", p.Name, needed, members, sessions, b.Sim.Connections())
+		if needed > mostRequests || sessions != 1 || b.Sim.Connections() != 1 {
+			t.Errorf("%s: %d requests, %d sessions, %d connections", p.Name, needed, sessions, b.Sim.Connections())
+		}
+	}
+	golden := filepath.Join("testdata", "requests.txt")
+	if *update {
+		os.MkdirAll("testdata", 0o755)
+		if err := os.WriteFile(golden, []byte(list.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want, err := os.ReadFile(golden); err != nil || string(want) != list.String() {
+		t.Errorf("%v: %s lists other figures:\n%s", err, golden, list.String())
+	}
+}
