@@ -82,7 +82,7 @@ func (c *client) configuration(ctx context.Context) (string, error) {
 			VirtualMediaConfig link
 		}
 	}
-	if m.VirtualMedia.ID != "" {
+	if m.VirtualMedia.ID != "" && !strings.HasSuffix(strings.TrimSuffix(m.VirtualMedia.ID, "/"), "/VirtualMedia") { // that one is the standard's
 		if err := c.Get(ctx, m.VirtualMedia.ID, &collection); err != nil && !bmc.Absent(err) {
 			return "", err
 		}
@@ -98,8 +98,8 @@ func (c *client) configuration(ctx context.Context) (string, error) {
 // something is mounted: that is how it is known.
 func (c *client) Slots(ctx context.Context) ([]bmc.Slot, error) {
 	slots, err := c.Redfish.Slots(ctx)
-	if err != nil || len(slots) > 0 && c.config == "" {
-		return slots, err
+	if err != nil {
+		return nil, err
 	}
 	uri, err := c.configuration(ctx)
 	if err != nil || uri == "" {
