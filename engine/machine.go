@@ -238,7 +238,7 @@ func (m *Machine) needed(h *schema.Host, name string) bool {
 }
 
 func (m *Machine) needsFacts(l *lane) bool {
-	return slices.ContainsFunc(m.plan.Steps, func(s *schema.Step) bool {
+	return l.host.Late() || slices.ContainsFunc(m.plan.Steps, func(s *schema.Step) bool {
 		return m.selection(l.host, s) != schema.Skipped && s.RefersTo("host", "facts")
 	})
 }
@@ -577,6 +577,16 @@ func (m *Machine) again(l *lane, r *running, pause time.Duration, why *Problem) 
 	return true
 }
 
+// resolve gives a host its facts, and chooses by them what the plan lets them choose.
+func (m *Machine) resolve(l *lane, facts cty.Value) {
+	host, diags := m.plan.Resolve(l.host, facts)
+	if diags.HasErrors() {
+		m.close(l, Failed, FromDiagnostic(diags[0]), nil)
+		return
+	}
+	l.host, l.facts, l.task = host, facts, nil
+}
+
 // foldResult judges failed_when, then until.
 func (m *Machine) foldResult(l *lane, r *running, o Outcome) {
 	if r.task.Mode == ModeFacts {
@@ -584,7 +594,7 @@ func (m *Machine) foldResult(l *lane, r *running, o Outcome) {
 		if err != nil {
 			m.internal = "facts: " + err.Error()
 		}
-		l.facts, l.task = facts, nil
+		m.resolve(l, facts)
 		return
 	}
 	result, err := r.typ.Result.FromJSON(o.Result)

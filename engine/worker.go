@@ -108,11 +108,7 @@ func (w *Worker) run(ctx context.Context, t Task, a *attempt) (json.RawMessage, 
 	}
 	h.Begin(a)
 	if t.Mode == ModeFacts {
-		facts, err := step.ReadFacts(ctx, h)
-		if err != nil {
-			return nil, err
-		}
-		return json.Marshal(facts)
+		return w.facts(ctx, h)
 	}
 	for _, typ := range w.Types {
 		if typ.Name == t.Type {
@@ -123,6 +119,27 @@ func (w *Worker) run(ctx context.Context, t Task, a *attempt) (json.RawMessage, 
 		}
 	}
 	return nil, fmt.Errorf("there is no step type %q", t.Type)
+}
+
+// facts reads a host's facts; from then on its doors know the disk that they choose.
+// What is wrong with the choice, the machine tells.
+func (w *Worker) facts(ctx context.Context, h *step.Host) (json.RawMessage, error) {
+	facts, err := step.ReadFacts(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	b, err := json.Marshal(facts)
+	if err != nil {
+		return nil, err
+	}
+	value, err := schema.Of[step.Facts]().FromJSON(b)
+	if err != nil {
+		return nil, err
+	}
+	if declared, diags := w.Plan.Resolve(h.Declared, value); !diags.HasErrors() {
+		h.Declared = declared
+	}
+	return b, nil
 }
 
 // attempt is what the step sees of the engine.

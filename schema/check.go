@@ -173,6 +173,15 @@ func (l *loader) checkESXi(h *Host) {
 			l.problem(h.RangeOf("esxi.root_password"), "Invalid password", "%v.", err)
 		}
 	}
+	l.checkESXiDevices(h)
+	if x.LicenseKey != nil && !licensePattern.MatchString(x.LicenseKey.Reveal()) {
+		l.problem(h.RangeOf("esxi.license_key"), "Invalid license key", "esxi.license_key: this is not of the form XXXXX-XXXXX-XXXXX-XXXXX-XXXXX.")
+	}
+}
+
+// checkESXiDevices checks how the plan names disks.
+func (l *loader) checkESXiDevices(h *Host) {
+	x := h.ESXi
 	if err := checkDisk(x.Disk); err != nil {
 		l.problem(h.RangeOf("esxi.disk"), "Invalid disk", "esxi.disk: %v.", err)
 	}
@@ -182,9 +191,6 @@ func (l *loader) checkESXi(h *Host) {
 		} else if x.Disk != nil && d.String() == x.Disk.String() {
 			l.problem(h.RangeOf("esxi.wipe"), "Invalid disk", "esxi.wipe: %s is the disk of the installation, which is overwritten anyway.", d.String())
 		}
-	}
-	if x.LicenseKey != nil && !licensePattern.MatchString(x.LicenseKey.Reveal()) {
-		l.problem(h.RangeOf("esxi.license_key"), "Invalid license key", "esxi.license_key: this is not of the form XXXXX-XXXXX-XXXXX-XXXXX-XXXXX.")
 	}
 }
 
@@ -237,7 +243,7 @@ func lastAddress(network netip.Prefix) netip.Addr {
 // checkDisk demands one way of naming a disk, and consent where no BMC can
 // confirm the name.
 func checkDisk(d *Disk) error {
-	if d == nil {
+	if d == nil || d.Late() {
 		return nil
 	}
 	given := 0

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"maps"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -148,7 +149,7 @@ func (e *hostEvaluation) run(own, defaults layer) {
 	e.plain()
 	e.bmc()
 	if hasESXi {
-		e.esxi()
+		e.esxi(cty.UnknownVal(e.plan.known.Facts.Type()))
 	}
 	e.host.Value = e.value(hasESXi)
 }
@@ -235,13 +236,26 @@ func (e *hostEvaluation) bmc() {
 	}
 }
 
-func (e *hostEvaluation) esxi() {
-	e.host.ESXi = &ESXi{}
-	e.decode(e.layer.section("esxi"), esxiObject, e.layer.sections["esxi"], e.host.ESXi)
-	if e.host.ESXi.RootPassword.Reveal() == "-" {
-		e.host.ESXi.RootPassword = Secret{}
+// esxi evaluates the esxi block. As long as the facts are not known, what depends on
+// them waits.
+func (e *hostEvaluation) esxi(facts cty.Value) {
+	before := maps.Clone(e.scope)
+	e.scope["facts"] = facts
+	attrs, at := e.layer.section("esxi"), e.layer.sections["esxi"]
+	value, ok := e.objectFrom(attrs, esxiObject, e.context(), at, nil)
+	e.scope = before
+	value, names := e.takeLate(value, attrs)
+	x := &ESXi{}
+	e.host.ESXi = x
+	e.ok = ok && e.fill(value, x, at) && e.ok
+	if x.RootPassword.Reveal() == "-" {
+		x.RootPassword = Secret{}
 	}
-	e.host.ESXi.normalise()
+	if len(names) > 0 {
+		e.host.late = &late{layer: e.layer, scope: before}
+		x.standIns(names, func(name string) string { return position(attrs[name].Expr.Range()) })
+	}
+	x.normalise()
 }
 
 // normalise brings the NIC's MAC and device names into the form in which ESXi has them.
@@ -301,7 +315,9 @@ func esxiValue(x *ESXi) cty.Value {
 		servers = cty.ListVal(list)
 	}
 	disk := cty.NullVal(esxiScope.AttributeType("disk"))
-	if d := x.Disk; d != nil {
+	if d := x.Disk; d != nil && d.late != "" {
+		disk = cty.UnknownVal(esxiScope.AttributeType("disk"))
+	} else if d != nil {
 		disk = cty.ObjectVal(map[string]cty.Value{
 			"model": optional(d.Model), "serial": optional(d.Serial), "wwn": optional(d.WWN), "name": optional(d.Name),
 		})

@@ -105,6 +105,7 @@ type Host struct {
 	Range        hcl.Range
 	ranges       map[string]hcl.Range // by argument path, such as "esxi.address"
 	broken       bool                 // its problems have been told; what it says is not to be relied on
+	late         *late                // what waits for host.facts
 }
 
 // RangeOf is where the argument at path was written, or the host's block.
@@ -156,7 +157,12 @@ type Disk struct {
 	WWN     *string `json:"wwn" doc:"World wide name of the drive, in hexadecimal."`
 	Name    *string `json:"name" doc:"ESXi device name: naa.… eui.… t10.… mpx.… vml.…"`
 	Confirm *bool   `json:"confirm" doc:"false: go on although the BMC cannot confirm that the disk exists. Default true."`
+
+	late string // where it is said how the disk is chosen, once the machine's facts are known
 }
+
+// Late reports that the disk is not chosen yet: that takes the machine's facts.
+func (d *Disk) Late() bool { return d != nil && d.late != "" }
 
 // Key returns which field names the disk, and its text.
 func (d *Disk) Key() (kind, text string) {
@@ -176,6 +182,9 @@ func (d *Disk) Key() (kind, text string) {
 }
 
 func (d *Disk) String() string {
+	if d.Late() {
+		return d.late
+	}
 	kind, text := d.Key()
 	return kind + " " + text
 }

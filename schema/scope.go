@@ -55,6 +55,9 @@ func (p *Plan) Arguments(s *Step, scope Scope) (cty.Value, hcl.Diagnostics) {
 // Decode evaluates the arguments of a step for one host without a run: where they
 // depend on the machine or on another step's result, that is an error.
 func (p *Plan) Decode(s *Step, h *Host, into any) hcl.Diagnostics {
+	if h.Late() {
+		return hcl.Diagnostics{problem(h.RangeOf("esxi.disk"), "Not known yet", "The disk or NIC of host %q is chosen from host.facts; only a run knows it, or a dry run.", h.Name)}
+	}
 	results := map[string]cty.Value{}
 	for _, other := range p.Steps {
 		results[other.Name] = cty.UnknownVal(p.known.Steps[other.Type].Result.Type())

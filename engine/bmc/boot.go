@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Way is one way to set the boot source of the next boot.
@@ -188,8 +189,10 @@ func (r *Redfish) standardWay(name, uri string, allowed []string) Way {
 		},
 		Set: func(ctx context.Context, w Write, t Target) error {
 			var s systemDocument
-			if err := r.Get(ctx, uri, &s); err != nil { // for its tag
-				return err
+			if _, tagged := r.etags[strings.TrimSuffix(uri, "/")]; name == wayStandard || !tagged { // mounting changes the system's tag, not that of the settings
+				if err := r.Get(ctx, uri, &s); err != nil {
+					return err
+				}
 			}
 			return r.Patch(ctx, w, uri, map[string]any{"Boot": r.bootBody(t, s.Boot, allowed)})
 		},

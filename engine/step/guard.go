@@ -208,6 +208,9 @@ func (g *guarded) checkReset(ctx context.Context) error {
 		if err := CheckDisk(ctx, h, g.Client); err != nil {
 			return err
 		}
+		if err := CheckNIC(ctx, h, g.Client); err != nil {
+			return err
+		}
 	}
 	use, err := LookInto(ctx, h, g.Client)
 	if err != nil {
@@ -284,6 +287,9 @@ func holds(slots []bmc.Slot, url string) bool {
 // that the BMC reports.
 func CheckDisk(ctx context.Context, h *Host, c bmc.Reader) error {
 	x := h.Declared.ESXi
+	if x != nil && x.Disk.Late() {
+		return &Refusal{"disk", "the disk is to be chosen by the machine's facts, and nobody has read them", "This is a mistake in esxiplan; please report it"}
+	}
 	if x == nil || x.Disk == nil {
 		return &Refusal{"disk", "the plan names no disk for this host", "Give esxi.disk"}
 	}
@@ -291,6 +297,11 @@ func CheckDisk(ctx context.Context, h *Host, c bmc.Reader) error {
 	for _, d := range append([]schema.Disk{*x.Disk}, x.Wipe...) {
 		if d.Confirm == nil || *d.Confirm {
 			doubted = append(doubted, &d)
+		}
+	}
+	if len(doubted) <= len(x.Wipe) {
+		if err := checkRemote(ctx, x, c); err != nil {
+			return err
 		}
 	}
 	if len(doubted) == 0 {
@@ -301,6 +312,51 @@ func CheckDisk(ctx context.Context, h *Host, c bmc.Reader) error {
 		return err
 	}
 	return resolveAll(doubted, stock.Disks)
+}
+
+// checkRemote refuses a disk that no BMC confirms where a storage network is
+// connected: what the plan names may be a LUN that others use.
+func checkRemote(ctx context.Context, x *schema.ESXi, c bmc.Reader) error {
+	for _, d := range append([]schema.Disk{*x.Disk}, x.Wipe...) {
+		if d.Confirm == nil || *d.Confirm || d.Name != nil && strings.HasPrefix(*d.Name, "mpx.") {
+			continue // confirmed, or a name that only local disks have
+		}
+		n, err := c.Network(ctx)
+		if err != nil {
+			return err
+		}
+		if len(n.SAN) > 0 {
+			return &Refusal{"remote disk", fmt.Sprintf("%s is not confirmed by the BMC (confirm = false), and a storage network is connected (%s): it may be a LUN that others use", d.String(), strings.Join(n.SAN, ", ")),
+				"Name a local disk that the BMC confirms (serial, wwn or model, without confirm = false), or take the machine out of the storage network's zones for the installation"}
+		}
+	}
+	return nil
+}
+
+// CheckNIC demands that the plan's management NIC is a port of the machine. What only
+// the adapters list is read when the system does not list it.
+func CheckNIC(ctx context.Context, h *Host, c bmc.Reader) error {
+	x := h.Declared.ESXi
+	if x == nil || x.NIC == nil || strings.HasPrefix(*x.NIC, "vmnic") {
+		return nil
+	}
+	has := func(nics []bmc.NIC) bool {
+		return slices.ContainsFunc(nics, func(n bmc.NIC) bool { return strings.EqualFold(n.MAC, *x.NIC) })
+	}
+	stock, err := c.Inventory(ctx)
+	if err != nil || has(stock.NICs) {
+		return err
+	}
+	n, err := c.Network(ctx)
+	if err != nil || n.NICs == nil || has(n.NICs) {
+		return err
+	}
+	var have []string
+	for _, nic := range n.NICs {
+		have = append(have, nic.MAC)
+	}
+	return &Refusal{"nic", fmt.Sprintf("the machine has no network port with the MAC address %s; it has %s", *x.NIC, strings.Join(have, ", ")),
+		"Correct esxi.nic; where the BMC leaves a card out, name the port vmnicN"}
 }
 
 // resolveAll finds each disk, and no disk twice.

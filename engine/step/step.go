@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"esxiplan/engine/bmc"
 	"esxiplan/schema"
 )
 
@@ -94,34 +93,4 @@ func Validate(types []*Type) error {
 		}
 	}
 	return errors.Join(problems...)
-}
-
-// Facts is what host.facts looks like.
-type Facts struct {
-	Vendor     string     `json:"vendor" doc:"Vendor, as plans write it."`
-	Model      string     `json:"model" doc:"Model of the machine."`
-	Serial     string     `json:"serial" doc:"Serial number or service tag."`
-	UUID       string     `json:"uuid" doc:"UUID of the computer system."`
-	Firmware   string     `json:"firmware" doc:"Version of the BMC."`
-	Power      string     `json:"power" doc:"Power state."`
-	SecureBoot *bool      `json:"secure_boot" doc:"Whether Secure Boot is on; null where the BMC does not say."`
-	Drives     []bmc.Disk `json:"drives" doc:"Disks as the operating system sees them."`
-	NICs       []bmc.NIC  `json:"nics" doc:"Network ports."`
-}
-
-// ReadFacts reads the facts of a host.
-func ReadFacts(ctx context.Context, h *Host) (Facts, error) {
-	id, err := h.BMC.Identity(ctx)
-	if err != nil {
-		return Facts{}, err
-	}
-	power, err := h.BMC.Power(ctx)
-	if err != nil {
-		return Facts{}, err
-	}
-	stock, err := h.BMC.Inventory(ctx)
-	if err != nil {
-		return Facts{}, err
-	}
-	return Facts{id.Vendor, id.Model, id.Serial, id.UUID, id.Firmware, string(power.State), stock.SecureBoot, stock.Disks, stock.NICs}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	_ "embed"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -26,11 +27,14 @@ type Result struct {
 	Model      string     `json:"model" doc:"Model of the machine."`
 	Serial     string     `json:"serial" doc:"Serial number or service tag."`
 	UUID       string     `json:"uuid" doc:"UUID of the computer system."`
+	Firmware   string     `json:"firmware" doc:"Model and version of the BMC."`
 	Power      string     `json:"power" doc:"Power state."`
+	Post       string     `json:"post" doc:"How far the firmware has come, in the BMC's words; empty where it does not say."`
 	SecureBoot *bool      `json:"secure_boot" doc:"Whether Secure Boot is on; null where the BMC does not say."`
 	BootMode   string     `json:"boot_mode" doc:"UEFI, Legacy, or empty where the BMC does not say."`
+	Licence    string     `json:"licence" doc:"Licence of the BMC; empty where it does not say."`
 	Drives     []bmc.Disk `json:"drives" doc:"Disks as the operating system sees them; null where the BMC reports no storage."`
-	NICs       []bmc.NIC  `json:"nics" doc:"Network ports; null where the BMC reports none."`
+	NICs       []bmc.NIC  `json:"nics" doc:"Network ports that the computer system lists; null where it lists none."`
 	Slots      []string   `json:"slots" doc:"Virtual media slots that take a CD."`
 	ESXi       string     `json:"esxi" doc:"What is known of the use of the machine: free, busy or unknown, and why."`
 }
@@ -42,15 +46,13 @@ var Type = step.Define(step.Spec[Arguments, Result]{
 	Run:    run,
 })
 
+type check func(context.Context, *step.Host, Arguments, *Result) error
+
 func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
-	facts, err := step.ReadFacts(ctx, h)
-	if err != nil {
-		return Result{}, err
-	}
-	r := Result{Vendor: facts.Vendor, Model: facts.Model, Serial: facts.Serial, UUID: facts.UUID, Power: facts.Power, SecureBoot: facts.SecureBoot, Drives: facts.Drives, NICs: facts.NICs}
+	var r Result
 	p := &problems{}
-	for _, check := range []func(context.Context, *step.Host, Arguments, *Result) error{identity, medium, disk, nic, use} {
-		if err := p.add(check(ctx, h, c, &r)); err != nil {
+	for _, look := range []check{identity, ready, hardware, medium, licence, disk, nic, use} {
+		if err := p.add(look(ctx, h, c, &r)); err != nil {
 			return Result{}, err
 		}
 	}
@@ -77,12 +79,37 @@ func (p *problems) refusal() error {
 	return &step.Refusal{Guard: "precheck", Reason: strings.Join(p.reasons, "; and "), Next: strings.Join(p.next, ". ")}
 }
 
-func identity(ctx context.Context, h *step.Host, _ Arguments, _ *Result) error {
+func identity(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
 	id, err := h.BMC.Identity(ctx)
 	if err != nil {
 		return err
 	}
+	r.Vendor, r.Model, r.Serial, r.UUID, r.Firmware = id.Vendor, id.Model, id.Serial, id.UUID, strings.TrimSpace(id.Generation+" "+id.Firmware)
 	return step.CheckIdentity(h, id)
+}
+
+// settles is how long a BMC may take to get ready after it was started.
+const settles = 10 * time.Minute
+
+func ready(ctx context.Context, h *step.Host, _ Arguments, _ *Result) error {
+	return h.Until(ctx, settles, "the BMC is ready", func(ctx context.Context) (bool, error) {
+		busy, err := h.BMC.Ready(ctx)
+		if busy != "" {
+			h.Progress(0, 0, busy)
+		}
+		return busy == "", err
+	})
+}
+
+func hardware(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
+	power, err := h.BMC.Power(ctx)
+	if err != nil {
+		return err
+	}
+	r.Power, r.Post = string(power.State), power.Post
+	stock, err := h.BMC.Inventory(ctx)
+	r.SecureBoot, r.Drives, r.NICs = stock.SecureBoot, stock.Disks, stock.NICs
+	return err
 }
 
 func medium(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
@@ -95,15 +122,33 @@ func medium(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
 			r.Slots = append(r.Slots, s.ID)
 		}
 	}
-	if h.Settings.Installs && len(r.Slots) == 0 {
-		return &step.Refusal{Guard: "medium", Reason: "the BMC offers no virtual CD drive", Next: "Check its licence and that virtual media is enabled"}
-	}
 	boot, err := h.BMC.Boot(ctx)
-	r.BootMode = boot.Mode
-	if h.Settings.Installs && boot.Mode == "Legacy" {
+	if err != nil {
+		return err
+	}
+	if r.BootMode = boot.Mode; h.Settings.Installs && boot.Mode == "Legacy" {
 		h.Warn("the machine boots in BIOS mode, which ESXi 8 and later no longer support")
 	}
+	if !h.Settings.Installs {
+		return nil
+	}
+	if len(r.Slots) == 0 {
+		return &step.Refusal{Guard: "medium", Reason: "the BMC offers no virtual CD drive", Next: "Check its licence and that virtual media is enabled"}
+	}
+	_, err = h.BMC.Preparations(ctx, slots[0], "")
+	var obstacle *bmc.ErrUnsupported
+	if errors.As(err, &obstacle) {
+		return &step.Refusal{Guard: "medium", Reason: obstacle.What, Next: "Change that in the BMC"}
+	}
 	return err
+}
+
+func licence(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
+	l, err := h.BMC.Licence(ctx)
+	if r.Licence = l.Name; err != nil || l.Media == nil || *l.Media || !h.Settings.Installs {
+		return err
+	}
+	return &step.Refusal{Guard: "licence", Reason: fmt.Sprintf("the BMC's licence (%s) does not cover virtual media", l.Name), Next: "Install one that does"}
 }
 
 func disk(ctx context.Context, h *step.Host, _ Arguments, _ *Result) error {
@@ -113,28 +158,23 @@ func disk(ctx context.Context, h *step.Host, _ Arguments, _ *Result) error {
 	return step.CheckDisk(ctx, h, h.BMC)
 }
 
-func nic(_ context.Context, h *step.Host, _ Arguments, r *Result) error {
-	if h.Declared.ESXi == nil || h.Declared.ESXi.NIC == nil || !h.Settings.Installs {
+func nic(ctx context.Context, h *step.Host, _ Arguments, _ *Result) error {
+	x := h.Declared.ESXi
+	if x == nil || x.NIC == nil || !h.Settings.Installs {
 		return nil
 	}
-	want := *h.Declared.ESXi.NIC
-	if strings.HasPrefix(want, "vmnic") {
-		h.Warn("%s cannot be confirmed by the BMC; a MAC address can", want)
+	if strings.HasPrefix(*x.NIC, "vmnic") {
+		h.Warn("%s cannot be confirmed by the BMC; a MAC address can", *x.NIC)
 		return nil
 	}
-	if r.NICs == nil {
-		h.Warn("the BMC reports no network ports, so %s cannot be confirmed", want)
-		return nil
+	n, err := h.BMC.Inventory(ctx)
+	if err == nil && n.NICs == nil {
+		h.Warn("the BMC's computer system lists no network ports; its adapters are asked for %s", *x.NIC)
 	}
-	var have []string
-	for _, n := range r.NICs {
-		if strings.EqualFold(n.MAC, want) {
-			return nil
-		}
-		have = append(have, n.MAC)
+	if err != nil {
+		return err
 	}
-	h.Warn("the BMC reports no network port with the MAC address %s, only %s; some BMCs leave add-in cards out, so look at esxi.nic", want, strings.Join(have, ", "))
-	return nil
+	return step.CheckNIC(ctx, h, h.BMC)
 }
 
 func use(ctx context.Context, h *step.Host, c Arguments, r *Result) error {

@@ -1,0 +1,102 @@
+package step
+
+import (
+	"context"
+
+	"esxiplan/engine/bmc"
+)
+
+// Facts is what host.facts looks like: what a machine says of itself.
+type Facts struct {
+	Vendor       string     `json:"vendor" doc:"Vendor, as plans write it."`
+	Manufacturer string     `json:"manufacturer" doc:"Manufacturer, in the BMC's words."`
+	Model        string     `json:"model" doc:"Model of the machine."`
+	Serial       string     `json:"serial" doc:"Serial number or service tag."`
+	UUID         string     `json:"uuid" doc:"UUID of the computer system."`
+	BMC          string     `json:"bmc" doc:"Model of the BMC."`
+	Firmware     string     `json:"firmware" doc:"Version of the BMC."`
+	Power        string     `json:"power" doc:"Power state."`
+	Post         string     `json:"post" doc:"How far the firmware has come, in the BMC's words; empty where it does not say."`
+	BootMode     string     `json:"boot_mode" doc:"UEFI, Legacy, or empty where the BMC does not say."`
+	BootSource   string     `json:"boot_source" doc:"Boot source override: none, cd, pxe, uefi_http, disk or other."`
+	SecureBoot   *bool      `json:"secure_boot" doc:"Whether Secure Boot is on; null where the BMC does not say."`
+	Licence      string     `json:"licence" doc:"Licence of the BMC; empty where it does not say."`
+	Media        []Slot     `json:"media" doc:"Virtual media slots, those that take a CD first."`
+	Drives       []bmc.Disk `json:"drives" doc:"Disks as the operating system sees them; null where the BMC reports none."`
+	NICs         []bmc.NIC  `json:"nics" doc:"Network ports; null where the BMC reports none."`
+	SAN          []string   `json:"san" doc:"Ports of storage networks whose link is up."`
+}
+
+// Slot is a virtual media slot.
+type Slot struct {
+	ID    string `json:"id" doc:"What the BMC calls it."`
+	Place string `json:"place" doc:"system or manager: under which resource it was found."`
+	CD    bool   `json:"cd" doc:"Takes a CD image by URL."`
+	Image string `json:"image" doc:"What is mounted; \"unknown image\" where the BMC does not say, empty where nothing is."`
+}
+
+// SlotOf describes a slot.
+func SlotOf(s bmc.Slot) Slot {
+	out := Slot{s.ID, s.Place, s.CD, s.Image}
+	if s.Loaded && s.Image == "" {
+		out.Image = "unknown image"
+	}
+	return out
+}
+
+// ReadFacts reads the facts of a host.
+func ReadFacts(ctx context.Context, h *Host) (Facts, error) { return FactsOf(ctx, h.BMC) }
+
+// FactsOf reads all that a BMC says of its machine.
+func FactsOf(ctx context.Context, c bmc.Reader) (f Facts, err error) {
+	for _, read := range []func(context.Context, bmc.Reader, *Facts) error{readIdentity, readState, readMedia, readHardware} {
+		if err := read(ctx, c, &f); err != nil {
+			return f, err
+		}
+	}
+	return f, nil
+}
+
+func readIdentity(ctx context.Context, c bmc.Reader, f *Facts) error {
+	id, err := c.Identity(ctx)
+	f.Vendor, f.Manufacturer, f.Model, f.Serial, f.UUID = id.Vendor, id.Manufacturer, id.Model, id.Serial, id.UUID
+	f.BMC, f.Firmware = id.Generation, id.Firmware
+	return err
+}
+
+func readState(ctx context.Context, c bmc.Reader, f *Facts) error {
+	power, err := c.Power(ctx)
+	if err != nil {
+		return err
+	}
+	boot, err := c.Boot(ctx)
+	f.Power, f.Post, f.BootMode, f.BootSource = string(power.State), power.Post, boot.Mode, string(boot.Target)
+	return err
+}
+
+func readMedia(ctx context.Context, c bmc.Reader, f *Facts) error {
+	slots, err := c.Slots(ctx)
+	if err != nil {
+		return err
+	}
+	f.Media = []Slot{}
+	for _, s := range slots {
+		f.Media = append(f.Media, SlotOf(s))
+	}
+	licence, err := c.Licence(ctx)
+	f.Licence = licence.Name
+	return err
+}
+
+func readHardware(ctx context.Context, c bmc.Reader, f *Facts) error {
+	stock, err := c.Inventory(ctx)
+	if err != nil {
+		return err
+	}
+	network, err := c.Network(ctx)
+	f.SecureBoot, f.Drives, f.NICs, f.SAN = stock.SecureBoot, stock.Disks, network.NICs, network.SAN
+	if f.SAN == nil {
+		f.SAN = []string{}
+	}
+	return err
+}

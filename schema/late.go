@@ -1,0 +1,87 @@
+package schema
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// lateArguments are those of the esxi block that may depend on host.facts: what the
+// machine has, not what the plan wants of it.
+var lateArguments = []string{"disk", "nic", "wipe"}
+
+// late is the esxi block of a host whose disk or NIC waits for the machine's facts.
+type late struct {
+	layer layer
+	scope map[string]cty.Value
+}
+
+// Late reports that the host's disk or NIC depends on host.facts, which must be read
+// before its first step.
+func (h *Host) Late() bool { return h.late != nil }
+
+// Resolve fills in what depends on the facts of the machine. The host itself stays
+// as it is; what comes back is a copy.
+func (p *Plan) Resolve(h *Host, facts cty.Value) (*Host, hcl.Diagnostics) {
+	if h.late == nil {
+		return h, nil
+	}
+	l := &loader{plan: p}
+	copied := *h
+	e := &hostEvaluation{loader: l, host: &copied, layer: h.late.layer, scope: maps.Clone(h.late.scope), ok: true}
+	e.esxi(facts)
+	if e.ok {
+		l.checkESXiDevices(&copied)
+		copied.Value, copied.late = e.value(true), nil
+	}
+	return &copied, p.hide(l.diags)
+}
+
+// takeLate takes the arguments out of an esxi block that the facts do not tell yet.
+// What else is not known is an error: only a machine's own devices are late.
+func (e *hostEvaluation) takeLate(value cty.Value, attrs hcl.Attributes) (cty.Value, []string) {
+	var names []string
+	if !value.Type().IsObjectType() {
+		return value, nil
+	}
+	plain, marks := value.Unmark()
+	out := plain.AsValueMap()
+	for _, name := range slices.Sorted(maps.Keys(out)) {
+		attr, given := attrs[name]
+		if !given || out[name].IsWhollyKnown() || !refersToFacts(attr.Expr) {
+			continue
+		}
+		if !slices.Contains(lateArguments, name) {
+			e.problem(attr.Expr.Range(), "Too early for facts", "esxi.%s cannot depend on host.facts: only %s can, which name what the machine has.", name, strings.Join(lateArguments, ", "))
+			e.ok = false
+		}
+		out[name] = cty.NullVal(out[name].Type())
+		names = append(names, name)
+	}
+	return cty.ObjectVal(out).WithMarks(marks), names
+}
+
+func refersToFacts(x hcl.Expression) bool {
+	return slices.ContainsFunc(x.Variables(), func(t hcl.Traversal) bool {
+		name, ok := attributeName(t, "host")
+		return ok && name == "facts"
+	})
+}
+
+// standIns are what the late arguments are until then.
+func (x *ESXi) standIns(names []string, at func(name string) string) {
+	for _, name := range names {
+		switch text := fmt.Sprintf("chosen from host.facts (%s)", at(name)); name {
+		case "disk":
+			x.Disk = &Disk{late: text}
+		case "wipe":
+			x.Wipe = []Disk{{late: text}}
+		case "nic":
+			x.NIC = nil
+		}
+	}
+}
