@@ -18,6 +18,7 @@ type Selection struct {
 	SkipTags []string
 	Limit    []string
 	StartAt  string // name of the first step
+	Only     string // name of the one step to run; the tags do not count then
 }
 
 // specialTags have a meaning of their own.
@@ -47,6 +48,9 @@ func Tags(p *schema.Plan) []string {
 
 // steps picks the steps that the tags choose.
 func (s Selection) steps(p *schema.Plan) (map[string]bool, hcl.Diagnostics) {
+	if s.Only != "" {
+		return map[string]bool{s.Only: true}, nil
+	}
 	var diags hcl.Diagnostics
 	known := append(Tags(p), specialTags...)
 	tags, skip := words(s.Tags), words(s.SkipTags)
@@ -93,6 +97,9 @@ func wanted(have, tags, skip []string) bool {
 	skipped := named(skip) || general(skip) && !always
 	return chosen && !skipped
 }
+
+// Select picks the hosts that a selection leaves, where no step is run.
+func Select(p *schema.Plan, s Selection) ([]*schema.Host, hcl.Diagnostics) { return s.hosts(p) }
 
 // hosts picks the hosts that --limit leaves: names, groups and globs, joined;
 // `!x` takes away, `&x` keeps only what is in x, too.

@@ -25,7 +25,11 @@ type Input struct {
 	Ask      func(v *Variable) (string, error)
 	StandIn  func(name string) string // stands in for secrets that nobody gave, "" for none; nil in real runs
 	AllowDir []string                 // further folders below which file() may read
+	Step     string                   // a further step block, given on the command line; it comes last
 }
+
+// CommandLine is the file name of what was given on the command line.
+const CommandLine = "<command line>"
 
 var fileHeader = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 	{Type: "plan", LabelNames: []string{"name"}},
@@ -175,6 +179,13 @@ func (l *loader) parse(paths []string) (blocks hcl.Blocks, readable bool) {
 		l.diags = append(l.diags, diags...)
 		blocks = append(blocks, content.Blocks...)
 	}
+	if file, diags := parser.ParseHCL([]byte(l.in.Step), CommandLine); l.in.Step != "" {
+		l.diags = append(l.diags, diags...)
+		l.plan.Files[CommandLine] = file
+		content, diags := file.Body.Content(fileHeader)
+		l.diags = append(l.diags, diags...)
+		blocks = append(blocks, content.Blocks...)
+	}
 	l.unique(blocks)
 	return blocks, readable
 }
@@ -189,7 +200,7 @@ func (l *loader) unique(blocks hcl.Blocks) {
 		if n := len(b.Labels); n > 0 && b.Type != "plan" {
 			key += " " + b.Labels[n-1]
 		}
-		if b.Type == "step" {
+		if b.Type == "step" && b.DefRange.Filename != CommandLine {
 			if stepFile == "" {
 				stepFile = b.DefRange.Filename
 			} else if stepFile != b.DefRange.Filename {

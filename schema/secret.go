@@ -18,7 +18,10 @@ const Hidden = "(sensitive)"
 // [Secret.Reveal] gives it up; call it where the secret is used and nowhere else.
 type Secret struct{ text string }
 
-// Reveal returns the secret itself.
+// NewSecret keeps a text that did not come from a plan.
+func NewSecret(text string) Secret { return Secret{text: text} }
+
+// Reveal gives the text to whoever uses it.
 func (s Secret) Reveal() string { return s.text }
 
 // IsZero reports whether there is no secret at all.

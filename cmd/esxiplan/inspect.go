@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclparse"
 	"github.com/hashicorp/hcl/v2/hclwrite"
@@ -321,10 +322,24 @@ func hostRow(h *schema.Host) listRow {
 	return row
 }
 
-func (a *app) printRows(rows []listRow) {
-	if len(rows) == 0 {
-		return
+func (a *app) printRows(rows []listRow) { write(a.streams.Out, a.table(rows)) }
+
+// printWide prints rows that may be wider than the terminal: each line is cut there.
+func (a *app) printWide(rows []listRow) {
+	for line := range strings.Lines(a.table(rows)) {
+		if a.streams.Width > 0 {
+			line = ansi.Truncate(strings.TrimSuffix(line, "\n"), a.streams.Width, "…") + "\n"
+		}
+		write(a.streams.Out, line)
 	}
+}
+
+// table lays rows out in columns.
+func (a *app) table(rows []listRow) string {
+	if len(rows) == 0 {
+		return ""
+	}
+	var b strings.Builder
 	widths := make([]int, len(rows[0]))
 	head := make(listRow, len(rows[0]))
 	for i, cell := range rows[0] {
@@ -341,8 +356,9 @@ func (a *app) printRows(rows []listRow) {
 		for i, cell := range row {
 			line += fmt.Sprintf("%-*s  ", widths[i], cell[1])
 		}
-		fmt.Fprintln(a.streams.Out, strings.TrimRight(line, " "))
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
+	return b.String()
 }
 
 func (a *app) docCommand() *cobra.Command {

@@ -29,6 +29,7 @@ type planFlags struct {
 	set       []string
 	files     []string
 	allowRead []string
+	step      string // a further step block
 	selection engine.Selection
 }
 
@@ -75,7 +76,7 @@ func known() schema.Known {
 // load reads a plan and reports all its problems. standIn makes up secrets that
 // nobody gave; nil in runs on real machines.
 func (a *app) load(paths []string, f *planFlags, standIn func(string) string) (*schema.Plan, error) {
-	in := schema.Input{Set: f.set, Files: f.files, Environ: os.LookupEnv, AllowDir: f.allowRead, StandIn: standIn}
+	in := schema.Input{Set: f.set, Files: f.files, Environ: os.LookupEnv, AllowDir: f.allowRead, StandIn: standIn, Step: f.step}
 	if term.IsTerminal(int(a.in.Fd())) {
 		in.Ask = a.ask
 	}

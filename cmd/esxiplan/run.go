@@ -35,6 +35,7 @@ type runFlags struct {
 	output      string
 	state       string
 	sim         string
+	trace       traceFlags
 }
 
 func (f *runFlags) add(c *cobra.Command) {
@@ -47,6 +48,7 @@ func (f *runFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.state, "state", "", "state folder (default: .esxiplan beside the plan)")
 	c.Flags().BoolVar(&f.prune, "prune", false, "at the end take away published images that no host of the plan has any more")
 	c.Flags().BoolVar(&f.keepMedia, "keep-media", false, "leave published images after the proof of installation")
+	f.trace.add(c)
 }
 
 func envInt(name string, otherwise int) int {
@@ -74,12 +76,17 @@ A run that may wipe machines lists hosts and disks first and asks; --yes answers
 		},
 	}
 	f.add(c)
+	f.addReal(c)
+	return c
+}
+
+// addReal adds what only runs on machines have, not rehearsals.
+func (f *runFlags) addReal(c *cobra.Command) {
 	c.Flags().BoolVar(&f.dry, "dry-run", false, "show what would be written; writes nothing")
 	c.Flags().BoolVarP(&f.check, "check", "C", false, "the same as --dry-run")
 	c.Flags().BoolVarP(&f.yes, "yes", "y", false, "do not ask before a run that wipes")
 	c.Flags().BoolVar(&f.again, "again", false, "reset machines although their last reset is neither proven nor timed out")
 	c.Flags().StringVar(&f.sim, "sim", "", "run against the machines that esxiplan sim serves: the file that it wrote")
-	return c
 }
 
 func (a *app) run(paths []string, f *runFlags) error {
@@ -205,7 +212,12 @@ func (e *execution) drive(run string) error {
 	if err != nil {
 		return e.refuse(err)
 	}
-	w := &world{plan: e.plan, machine: e.machine, journal: journal, clock: e.clock, state: e.state, dry: e.flags.dry, again: e.flags.again, keep: e.flags.keepMedia,
+	trace, err := newTracer(e.flags.trace, e.streams.Err, masker(secretsOf(e.plan)))
+	if err != nil {
+		return errors.Join(err, journal.Close())
+	}
+	defer trace.close()
+	w := &world{plan: e.plan, trace: trace, machine: e.machine, journal: journal, clock: e.clock, state: e.state, dry: e.flags.dry, again: e.flags.again, keep: e.flags.keepMedia,
 		sim: e.sim, logins: bmc.NewLogins(), warned: map[string]bool{}}
 	if err := w.openStore(); err != nil {
 		journal.Close()

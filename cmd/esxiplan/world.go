@@ -31,6 +31,7 @@ type world struct {
 	again   bool
 	keep    bool
 	sim     *simulation // nil on real machines
+	trace   *tracer
 
 	logins  *bmc.Logins
 	store   media.Store
@@ -204,27 +205,32 @@ func (w *world) shadowBoot(h *step.Host, shadow *esxi.ShadowClient) func(bmc.Tar
 	}
 }
 
+// bmcOptions are those of a host in a run: its writes are recorded, and its waits
+// give way to other hosts.
 func (w *world) bmcOptions(d *schema.Host, h *step.Host) bmc.Options {
-	o := bmc.Options{
-		Address: d.BMC.Address, Username: d.BMC.Username, Password: d.BMC.Password.Reveal(), Trust: w.trust(d.BMC.TLS),
-		Vendors: vendors.All(), Record: h.RecordBMC, Dial: w.dialer(), ReadOnly: w.dry, Logins: w.logins, Sessions: w.journal,
-		Warn: func(text string) { w.warnOnce(d, h, text) }, Sleep: h.Sleep, Now: w.clock.Now,
-	}
-	if d.BMC.System != nil {
-		o.System = *d.BMC.System
-	}
+	o := w.bmcLogin(d)
+	o.Record, o.ReadOnly, o.Sessions = h.RecordBMC, w.dry, w.journal
+	o.Warn, o.Sleep = func(text string) { w.warnOnce(d, h.Warn, text) }, h.Sleep
 	return o
 }
 
+// bmcLogin says how a host's BMC is reached.
+func (w *world) bmcLogin(d *schema.Host) bmc.Options {
+	return bmc.Options{
+		Address: d.BMC.Address, Username: d.BMC.Username, Password: d.BMC.Password.Reveal(), System: deref(d.BMC.System), Trust: w.trust(d.BMC.TLS),
+		Vendors: vendors.All(), Dial: w.dialer(), Logins: w.logins, Now: w.clock.Now, Trace: w.trace.of(d.Name),
+	}
+}
+
 // warnOnce shows a remark about a connection once per group, not once per host.
-func (w *world) warnOnce(d *schema.Host, h *step.Host, text string) {
+func (w *world) warnOnce(d *schema.Host, warn func(string, ...any), text string) {
 	kind, _, _ := strings.Cut(text, ";")
 	w.mu.Lock()
 	seen := w.warned[d.Group+kind]
 	w.warned[d.Group+kind] = true
 	w.mu.Unlock()
 	if !seen && w.sim == nil {
-		h.Warn("group %q: %s", d.Group, text)
+		warn("group %q: %s", d.Group, text)
 	}
 }
 

@@ -125,6 +125,17 @@ type Slot struct {
 // Name is the slot for people.
 func (s Slot) Name() string { return "slot " + s.ID }
 
+// Shown is what is in the slot, for people.
+func (s Slot) Shown() string {
+	switch {
+	case s.Image != "":
+		return s.Image
+	case s.Loaded:
+		return "unknown image"
+	}
+	return ""
+}
+
 // Disk is a device that an operating system on the machine sees.
 type Disk struct {
 	Model      string   `json:"model" doc:"Model as the operating system sees it."`

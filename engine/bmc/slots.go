@@ -1,6 +1,7 @@
 package bmc
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -270,11 +271,7 @@ func (r *Redfish) Eject(ctx context.Context, s Slot) error {
 
 // EjectWrite is the record of emptying a slot.
 func EjectWrite(s Slot) Write {
-	old := s.Image
-	if old == "" {
-		old = "unknown image"
-	}
-	return Write{Action: "eject", Target: s.Name(), Old: old}
+	return Write{Action: "eject", Target: s.Name(), Old: cmp.Or(s.Shown(), "unknown image")}
 }
 
 // Emptied judges the refusal of an eject: it is none when the slot reads empty.

@@ -35,15 +35,6 @@ type Slot struct {
 	Image string `json:"image" doc:"What is mounted; \"unknown image\" where the BMC does not say, empty where nothing is."`
 }
 
-// SlotOf describes a slot.
-func SlotOf(s bmc.Slot) Slot {
-	out := Slot{s.ID, s.Place, s.CD, s.Image}
-	if s.Loaded && s.Image == "" {
-		out.Image = "unknown image"
-	}
-	return out
-}
-
 // ReadFacts reads the facts of a host.
 func ReadFacts(ctx context.Context, h *Host) (Facts, error) { return FactsOf(ctx, h.BMC) }
 
@@ -81,7 +72,7 @@ func readMedia(ctx context.Context, c bmc.Reader, f *Facts) error {
 	}
 	f.Media = []Slot{}
 	for _, s := range slots {
-		f.Media = append(f.Media, SlotOf(s))
+		f.Media = append(f.Media, Slot{s.ID, s.Place, s.CD, s.Shown()})
 	}
 	licence, err := c.Licence(ctx)
 	f.Licence = licence.Name

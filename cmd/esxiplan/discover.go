@@ -1,0 +1,418 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"esxiplan/cmd/internal/view"
+	"esxiplan/engine"
+	"esxiplan/engine/bmc"
+	"esxiplan/engine/step"
+	"esxiplan/schema"
+)
+
+// discoverFlags are those of discover.
+type discoverFlags struct {
+	lookFlags
+	username    string
+	passwordEnv string
+	insecure    bool
+	fingerprint string
+	output      string
+	html        string
+	write       bool
+	picks       string
+}
+
+func (a *app) discoverCommand() *cobra.Command {
+	f := &discoverFlags{}
+	c := &cobra.Command{
+		Use:   "discover PLAN… | ADDRESS…",
+		Short: "Read the hardware behind many BMCs: identity, media, disks, network ports",
+		Long: `Read what the BMCs of a plan, or at the addresses given, say of their machines. Only reading requests
+are sent, and one login per BMC.
+
+Addresses may be names, IP addresses and networks (10.172.18.0/28); user and password are then given by
+--username and by the environment variable ` + passwordVariable + `, or asked for.
+
+--html FILE writes one page that needs nothing else, to look, to filter, and to pick disk and NIC per
+host; it saves the picks into a file. --write completes the plan's files, comments kept: serial numbers
+that are missing, and disk and NIC where the picks (--picks FILE) say so or the machine leaves no choice.`,
+		Example: `  esxiplan discover site.hcl --html rack.html
+  esxiplan discover site.hcl --write --picks picks.json
+  ` + passwordVariable + `=… esxiplan discover 10.172.18.0/28 --username root --insecure -o json`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error { return a.discover(args, f) },
+	}
+	f.add(c)
+	c.Flags().StringVarP(&f.username, "username", "u", "root", "user of the BMCs at addresses")
+	c.Flags().StringVar(&f.passwordEnv, "password-env", passwordVariable, "environment variable with their password")
+	c.Flags().BoolVar(&f.insecure, "insecure", false, "do not check the certificates of BMCs at addresses")
+	c.Flags().StringVar(&f.fingerprint, "fingerprint", "", "the one certificate that BMCs at addresses may show: sha256:…")
+	c.Flags().StringVarP(&f.output, "output", "o", "table", "output: table, details or json")
+	c.Flags().StringVar(&f.html, "html", "", "write a page to look, filter and pick")
+	c.Flags().BoolVar(&f.write, "write", false, "complete the plan's files")
+	c.Flags().StringVar(&f.picks, "picks", "", "file with picks that the page saved")
+	return c
+}
+
+// passwordVariable holds the password for BMCs at addresses.
+const passwordVariable = "ESXIPLAN_BMC_PASSWORD"
+
+func (a *app) discover(args []string, f *discoverFlags) error {
+	switch f.output {
+	case "table", "details", "json":
+	default:
+		return fmt.Errorf("-o takes table, details or json, not %q", f.output)
+	}
+	isPlan := planArguments(args)
+	if f.write && !isPlan {
+		return errors.New("--write completes a plan's files; name the plan instead of addresses")
+	}
+	if f.picks != "" && !f.write {
+		return errors.New("--picks is for --write")
+	}
+	w, hosts, err := a.discoverWorld(args, isPlan, f)
+	if err != nil {
+		return err
+	}
+	defer w.trace.close()
+	found := a.readMachines(w, hosts, f.forks)
+	if err := a.showMachines(found, f); err != nil {
+		return err
+	}
+	if f.write {
+		if err := a.complete(w.plan, found, f.picks); err != nil {
+			return err
+		}
+	}
+	var errs []error
+	for _, m := range found {
+		errs = append(errs, m.err)
+	}
+	return lookExit(errs)
+}
+
+// planArguments tells plans from addresses: a plan is a file or folder that is there,
+// or is called like one.
+func planArguments(args []string) bool {
+	_, err := os.Stat(args[0])
+	return err == nil || strings.HasSuffix(args[0], ".hcl")
+}
+
+func (a *app) discoverWorld(args []string, isPlan bool, f *discoverFlags) (*world, []*schema.Host, error) {
+	if isPlan {
+		return a.openWorld(args, &f.lookFlags)
+	}
+	password, err := a.bmcPassword(f.passwordEnv)
+	if err != nil {
+		return nil, nil, err
+	}
+	hosts, err := hostsAt(args, f, password)
+	if err != nil {
+		return nil, nil, err
+	}
+	if f.forks < 1 {
+		return nil, nil, fmt.Errorf("--forks takes a number of hosts, 1 or more, not %d", f.forks)
+	}
+	w := &world{plan: &schema.Plan{Dir: "."}, clock: engine.NewClock(1), dry: true, logins: bmc.NewLogins(), warned: map[string]bool{}}
+	w.trace, err = newTracer(f.trace, a.streams.Err, masker([]string{password}))
+	return w, hosts, err
+}
+
+func (a *app) bmcPassword(variable string) (string, error) {
+	if password := os.Getenv(variable); password != "" {
+		return password, nil
+	}
+	if !term.IsTerminal(int(a.in.Fd())) {
+		return "", fmt.Errorf("no password for the BMCs: set %s, or run this on a terminal", variable)
+	}
+	write(a.streams.Err, "password of the BMCs: ")
+	b, err := a.readHidden()
+	write(a.streams.Err, "\n")
+	return string(b), err
+}
+
+// mostAddresses bounds a network given by mistake.
+const mostAddresses = 4096
+
+// hostsAt makes hosts of addresses and networks.
+func hostsAt(args []string, f *discoverFlags, password string) ([]*schema.Host, error) {
+	tls := &schema.TLS{}
+	if f.fingerprint != "" {
+		tls.Fingerprint = &f.fingerprint
+	} else if verify := !f.insecure; f.insecure {
+		tls.Verify = &verify
+	}
+	var hosts []*schema.Host
+	for _, arg := range args {
+		addresses, err := addressesOf(arg)
+		if err != nil {
+			return nil, err
+		}
+		for _, address := range addresses {
+			hosts = append(hosts, &schema.Host{Name: address, Group: "addresses", Vendor: "auto",
+				BMC: schema.BMC{Address: address, Username: f.username, Password: schema.NewSecret(password), TLS: tls}})
+		}
+	}
+	return hosts, nil
+}
+
+// addressesOf lists the hosts of a network, without its first and last address.
+func addressesOf(arg string) ([]string, error) {
+	prefix, err := netip.ParsePrefix(arg)
+	if err != nil {
+		return []string{arg}, nil
+	}
+	bits := prefix.Addr().BitLen() - prefix.Bits()
+	if bits > 12 {
+		return nil, fmt.Errorf("%s has more than %d addresses", arg, mostAddresses)
+	}
+	var out []string
+	for at := prefix.Masked().Addr(); prefix.Contains(at); at = at.Next() {
+		out = append(out, at.String())
+	}
+	if bits > 1 && len(out) > 2 {
+		out = out[1 : len(out)-1]
+	}
+	return out, nil
+}
+
+// machine is what was found behind one BMC.
+type machine struct {
+	host  *schema.Host
+	facts step.Facts
+	err   error
+	took  time.Duration
+}
+
+func (a *app) readMachines(w *world, hosts []*schema.Host, forks int) []machine {
+	soft, _, stop := interrupts(func(text string) { fmt.Fprintln(a.streams.Err, text) })
+	defer stop()
+	found := make([]machine, len(hosts))
+	each(hosts, forks, func(i int, h *schema.Host) {
+		began := time.Now()
+		found[i] = machine{host: h}
+		found[i].facts, found[i].err = w.readMachine(soft, h, func(text string) { fmt.Fprintln(a.streams.Err, "warning: "+text) })
+		found[i].took = time.Since(began)
+	})
+	return found
+}
+
+func (w *world) readMachine(ctx context.Context, h *schema.Host, warn func(string)) (step.Facts, error) {
+	if err := ctx.Err(); err != nil {
+		return step.Facts{}, err
+	}
+	c, err := w.reader(h, warn)
+	if err != nil {
+		return step.Facts{}, err
+	}
+	facts, err := step.FactsOf(ctx, c)
+	if closeErr := c.Close(ctx); closeErr != nil {
+		warn(h.Name + ": " + closeErr.Error())
+	}
+	return facts, err
+}
+
+func (a *app) showMachines(found []machine, f *discoverFlags) error {
+	if f.html != "" {
+		if err := a.writePage(found, f.html); err != nil {
+			return err
+		}
+	}
+	switch f.output {
+	case "json":
+		encoder := json.NewEncoder(a.streams.Out)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(findings(found))
+	case "details":
+		a.printDetails(found)
+	default:
+		a.printMachines(found)
+	}
+	return nil
+}
+
+// findings are the machines as data.
+func findings(found []machine) []view.Finding {
+	out := []view.Finding{}
+	for _, m := range found {
+		f := view.Finding{Host: m.host.Name, Group: m.host.Group, Address: m.host.BMC.Address, Seconds: m.took.Seconds()}
+		if m.err != nil {
+			f.Problem = m.err.Error()
+		} else {
+			f.Facts, _ = json.Marshal(m.facts)
+		}
+		f.Disk, f.DiskProblem = planned(m)
+		out = append(out, f)
+	}
+	return out
+}
+
+// planned is which disk the plan's selector takes on the machine, or why none.
+func planned(m machine) (disk, problem string) {
+	if m.host.ESXi == nil || m.host.ESXi.Disk == nil || m.host.ESXi.Disk.Late() || m.err != nil {
+		return "", ""
+	}
+	d, err := step.ResolveDisk(m.host.ESXi.Disk, m.facts.Drives)
+	if err != nil {
+		return "", err.Error()
+	}
+	return strings.TrimSpace(d.Controller + " " + d.Name), ""
+}
+
+func (a *app) printMachines(found []machine) {
+	var rows []listRow
+	for _, m := range found {
+		if m.err != nil {
+			continue
+		}
+		x := m.facts
+		row := listRow{{"host", m.host.Name}, {"vendor", x.Vendor}, {"model", x.Model}, {"serial", x.Serial},
+			{"power", x.Power}, {"boot", strings.TrimSpace(x.BootMode + " " + onOff(x.SecureBoot))}, {"media", mediaText(x)}, {"disks", diskText(x.Drives)}, {"nics", nicText(x.NICs)}, {"bmc", strings.TrimSpace(x.BMC + " " + x.Firmware)}}
+		rows = append(rows, row)
+	}
+	a.printWide(rows)
+	for _, m := range found {
+		if m.err != nil {
+			fmt.Fprintf(a.streams.Err, "%s: %v\n", m.host.Name, m.err)
+		}
+		if _, problem := planned(m); problem != "" {
+			fmt.Fprintf(a.streams.Err, "%s: the plan's disk: %s\n", m.host.Name, problem)
+		}
+	}
+}
+
+func onOff(secureBoot *bool) string {
+	if secureBoot != nil && *secureBoot {
+		return "Secure Boot"
+	}
+	return ""
+}
+
+func mediaText(x step.Facts) string {
+	takes, mounted := 0, 0
+	for _, s := range x.Media {
+		if s.CD {
+			takes++
+		}
+		if s.Image != "" {
+			mounted++
+		}
+	}
+	if mounted > 0 {
+		return fmt.Sprintf("%d (%d mounted)", takes, mounted)
+	}
+	return fmt.Sprint(takes)
+}
+
+func diskText(disks []bmc.Disk) string {
+	if disks == nil {
+		return "?"
+	}
+	for _, d := range disks {
+		if d.Boot {
+			return fmt.Sprintf("%d (%s)", len(disks), d.Model)
+		}
+	}
+	return fmt.Sprint(len(disks))
+}
+
+func nicText(nics []bmc.NIC) string {
+	if nics == nil {
+		return "?"
+	}
+	up := 0
+	for _, n := range nics {
+		if n.Link == "LinkUp" {
+			up++
+		}
+	}
+	return fmt.Sprintf("%d (%d up)", len(nics), up)
+}
+
+// printDetails lists each machine with its disks and ports.
+func (a *app) printDetails(found []machine) {
+	for _, m := range found {
+		fmt.Fprintf(a.streams.Out, "%s\n", m.host.Name)
+		if m.err != nil {
+			fmt.Fprintf(a.streams.Out, "  %v\n", m.err)
+			continue
+		}
+		x := m.facts
+		fmt.Fprintf(a.streams.Out, "  %s %s, serial %s, %s %s, licence %s\n  power %s, %s boot, media %s\n", x.Manufacturer, x.Model, orUnknown(x.Serial), x.BMC, x.Firmware, orUnknown(x.Licence), x.Power, orUnknown(x.BootMode), mediaText(x))
+		for _, d := range x.Drives {
+			fmt.Fprintf(a.streams.Out, "  disk  %s\n", diskLine(d))
+		}
+		if x.Drives == nil {
+			fmt.Fprintf(a.streams.Out, "  disk  unknown: the BMC reports no storage\n")
+		}
+		for _, n := range x.NICs {
+			fmt.Fprintf(a.streams.Out, "  nic   %s  %s\n", n.MAC, words(n.Link, n.Adapter, n.Slot, portText(n)))
+		}
+		if name, problem := planned(m); name+problem != "" {
+			fmt.Fprintf(a.streams.Out, "  plan  %s\n", words(name, problem))
+		}
+	}
+}
+
+func diskLine(d bmc.Disk) string {
+	size := ""
+	if d.Bytes > 0 {
+		size = fmt.Sprintf("%d GB", d.Bytes/1e9)
+	}
+	id := d.Serial
+	if id == "" && len(d.WWN) > 0 {
+		id = "wwn " + d.WWN[0]
+	}
+	return words(d.Model, id, size, d.RAID, d.Protocol, d.Media, d.Controller, d.Health)
+}
+
+func portText(n bmc.NIC) string {
+	if n.Port == "" {
+		return ""
+	}
+	return "port " + n.Port
+}
+
+func words(parts ...string) string {
+	var out []string
+	for _, p := range parts {
+		if p = strings.TrimSpace(p); p != "" {
+			out = append(out, p)
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+func orUnknown(text string) string {
+	if text == "" {
+		return "unknown"
+	}
+	return text
+}
+
+// writePage writes the page to look and pick.
+func (a *app) writePage(found []machine, path string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("--html: %w", err)
+	}
+	err = view.Discovery(f, findings(found), version)
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		fmt.Fprintf(a.streams.Err, "wrote %s\n", path)
+	}
+	return err
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/spf13/cobra"
+	"github.com/zclconf/go-cty/cty"
+
+	"esxiplan/schema"
+)
+
+// adHoc is the name of the step that do adds to the plan.
+const adHoc = "ad_hoc"
+
+func (a *app) doCommand() *cobra.Command {
+	f := &runFlags{}
+	c := &cobra.Command{
+		Use:   "do STEP PLAN… [NAME=VALUE…]",
+		Short: "Run one step on the plan's hosts, without writing it into the plan",
+		Long: `Run one step on hosts of a plan: empty the drives, power machines off, set the boot source.
+
+The step is added to the plan for this run only, behind the others, which do not run. All guards
+stay: what the plan's own steps prepare or protect counts. Arguments are those of the step (see
+esxiplan doc STEP); values are words, or expressions of the plan's language.`,
+		Example: `  esxiplan do eject site.hcl --limit rack7
+  esxiplan do power site.hcl action=off --limit 10.172.18.191
+  esxiplan do one_time_boot site.hcl target=cd
+  esxiplan do insert site.hcl image=http://172.20.17.20/rescue.iso`,
+		Args: cobra.MinimumNArgs(2),
+		RunE: func(_ *cobra.Command, args []string) error {
+			f.dry = f.dry || f.check
+			paths, source, err := adHocStep(args)
+			if err != nil {
+				return err
+			}
+			f.planFlags.step, f.planFlags.selection.Only = source, adHoc
+			return a.run(paths, f)
+		},
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveDefault
+			}
+			return stepNames(), cobra.ShellCompDirectiveNoFileComp
+		},
+	}
+	f.add(c)
+	f.addReal(c)
+	for _, name := range []string{"tags", "skip-tags", "start-at"} { // there is one step
+		c.Flags().MarkHidden(name)
+	}
+	return c
+}
+
+func stepNames() []string {
+	var names []string
+	for _, t := range stepTypes() {
+		names = append(names, t.Name)
+	}
+	return names
+}
+
+// adHocStep writes the step block that the command line means.
+func adHocStep(args []string) (paths []string, source string, err error) {
+	name := args[0]
+	if !slices.Contains(stepNames(), name) {
+		return nil, "", fmt.Errorf("there is no step %q; there are %s%s", name, strings.Join(stepNames(), ", "), schema.DidYouMean(name, stepNames()))
+	}
+	file := hclwrite.NewEmptyFile()
+	block := file.Body().AppendNewBlock("step", []string{name, adHoc})
+	for _, arg := range args[1:] {
+		key, value, isArgument := strings.Cut(arg, "=")
+		if !isArgument || !hclsyntax.ValidIdentifier(key) {
+			paths = append(paths, arg)
+			continue
+		}
+		block.Body().SetAttributeRaw(key, valueTokens(value))
+	}
+	if len(paths) == 0 {
+		return nil, "", fmt.Errorf("do %s: name the plan whose hosts are meant", name)
+	}
+	return paths, string(file.Bytes()), nil
+}
+
+// valueTokens takes a value for an expression where it is one that could be meant;
+// words and addresses are strings.
+func valueTokens(value string) hclwrite.Tokens {
+	x, diags := hclsyntax.ParseExpression([]byte(value), schema.CommandLine, hcl.InitialPos)
+	if diags.HasErrors() || word(x) {
+		return hclwrite.TokensForValue(cty.StringVal(value))
+	}
+	return hclwrite.Tokens{{Type: hclsyntax.TokenIdent, Bytes: []byte(value)}}
+}
+
+// word reports an expression that is but a name, such as cd or off.
+func word(x hclsyntax.Expression) bool {
+	t, ok := x.(*hclsyntax.ScopeTraversalExpr)
+	return ok && len(t.Traversal) == 1
+}

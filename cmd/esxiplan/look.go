@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"esxiplan/engine"
+	"esxiplan/engine/bmc"
+	"esxiplan/engine/step"
+	"esxiplan/schema"
+)
+
+// lookFlags are the flags of commands that look at machines and write nothing.
+type lookFlags struct {
+	planFlags
+	forks int
+	state string
+	sim   string
+	trace traceFlags
+}
+
+func (f *lookFlags) add(c *cobra.Command) {
+	f.planFlags.add(c)
+	c.Flags().StringArrayVarP(&f.selection.Limit, "limit", "l", nil, "only these hosts and groups; globs, !x takes away, &x keeps only what is also in x")
+	c.RegisterFlagCompletionFunc("limit", f.complete(engine.HostNames))
+	c.Flags().IntVarP(&f.forks, "forks", "f", envInt("ESXIPLAN_FORKS", 50), "how many BMCs are asked at once (ESXIPLAN_FORKS)")
+	c.Flags().StringVar(&f.state, "state", "", "state folder, where tls = { first_use = true } keeps certificates (default: .esxiplan beside the plan)")
+	c.Flags().StringVar(&f.sim, "sim", "", "look at the machines that esxiplan sim serves: the file that it wrote")
+	f.trace.add(c)
+}
+
+// openWorld loads a plan and says how its machines are reached.
+func (a *app) openWorld(paths []string, f *lookFlags) (*world, []*schema.Host, error) {
+	if f.forks < 1 {
+		return nil, nil, fmt.Errorf("--forks takes a number of hosts, 1 or more, not %d", f.forks)
+	}
+	var file *simFile
+	var standIn func(string) string
+	if f.sim != "" {
+		var err error
+		if file, err = readSimFile(f.sim); err != nil {
+			return nil, nil, err
+		}
+		standIn = file.secret
+	}
+	p, err := a.load(paths, &f.planFlags, standIn)
+	if err != nil {
+		return nil, nil, err
+	}
+	hosts, diags := engine.Select(p, f.selection)
+	if err := a.report(p, diags); err != nil {
+		return nil, nil, err
+	}
+	w := &world{plan: p, clock: engine.NewClock(1), state: stateDir(p, f.state), dry: true, logins: bmc.NewLogins(), warned: map[string]bool{}}
+	if file != nil {
+		w.clock, w.sim = engine.NewClockAt(file.Start, file.Speed), &file.simulation
+	}
+	w.trace, err = newTracer(f.trace, a.streams.Err, masker(secretsOf(p)))
+	return w, hosts, err
+}
+
+// reader opens a host's BMC for reading: what would write is refused.
+func (w *world) reader(d *schema.Host, warn func(string)) (bmc.Client, error) {
+	o := w.bmcLogin(d)
+	o.Warn = func(text string) {
+		w.warnOnce(d, func(format string, values ...any) { warn(fmt.Sprintf(format, values...)) }, text)
+	}
+	o.Record = func(_ context.Context, write bmc.Write) error {
+		return fmt.Errorf("this command only reads, and would have sent %s; that is a mistake in esxiplan", write.Request)
+	}
+	return bmc.Open(o)
+}
+
+// each does something for every item, so many at once.
+func each[T any](items []T, forks int, do func(int, T)) {
+	slots := make(chan struct{}, forks)
+	var work sync.WaitGroup
+	for i, item := range items {
+		slots <- struct{}{}
+		work.Go(func() {
+			defer func() { <-slots }()
+			do(i, item)
+		})
+	}
+	work.Wait()
+}
+
+// lookExit is the exit code of a command that looked at many machines.
+func lookExit(errs []error) error {
+	failed, unreachable := false, false
+	for _, err := range errs {
+		switch {
+		case err == nil:
+		case errors.Is(err, context.Canceled):
+			return exitCode(engine.ExitInterrupted)
+		case step.Classify(err) == step.Unreachable:
+			unreachable = true
+		default:
+			failed = true
+		}
+	}
+	switch {
+	case failed && unreachable:
+		return exitCode(engine.ExitFailed + engine.ExitUnreachable)
+	case failed:
+		return exitCode(engine.ExitFailed)
+	case unreachable:
+		return exitCode(engine.ExitUnreachable)
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"esxiplan/engine/bmc"
+)
+
+// traceFlags say what is shown of the requests to BMCs.
+type traceFlags struct {
+	verbose int
+	dir     string
+}
+
+func (f *traceFlags) add(c *cobra.Command) {
+	c.Flags().CountVarP(&f.verbose, "verbose", "v", "show more: -vv the requests to BMCs, -vvv with their bodies (secrets are masked)")
+	c.Flags().StringVar(&f.dir, "trace", "", "folder for a file per host with all its requests and answers (secrets are masked)")
+}
+
+// tracer writes requests and answers, for people and into files.
+type tracer struct {
+	level int
+	dir   string
+	err   io.Writer
+	mask  func(string) string
+
+	mu    sync.Mutex
+	files map[string]*os.File
+}
+
+func newTracer(f traceFlags, err io.Writer, mask func(string) string) (*tracer, error) {
+	if f.dir != "" {
+		if err := os.MkdirAll(f.dir, 0o700); err != nil {
+			return nil, fmt.Errorf("--trace: %w", err)
+		}
+	}
+	return &tracer{level: f.verbose, dir: f.dir, err: err, mask: mask, files: map[string]*os.File{}}, nil
+}
+
+// of is the trace of one host, nil where nothing is to be traced.
+func (t *tracer) of(host string) bmc.Trace {
+	if t == nil || t.level < 2 && t.dir == "" {
+		return nil
+	}
+	return func(x bmc.Exchange) { t.write(host, x) }
+}
+
+func (t *tracer) write(host string, x bmc.Exchange) {
+	line, bodies := t.mask(lineOf(x)), t.mask(bodiesOf(x))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.level >= 2 {
+		fmt.Fprintf(t.err, "%s  %s\n", host, line)
+	}
+	if t.level >= 3 {
+		io.WriteString(t.err, bodies)
+	}
+	if f := t.file(host); f != nil {
+		fmt.Fprintf(f, "%s %s\n%s\n", x.Time.Format("15:04:05.000"), line, bodies)
+	}
+}
+
+func lineOf(x bmc.Exchange) string {
+	answer := fmt.Sprint(x.Status)
+	if x.Status == 0 {
+		answer = fmt.Sprintf("no answer: %v", x.Err)
+	}
+	return fmt.Sprintf("%s %s → %s, %d ms", x.Method, x.Path, answer, x.Took.Milliseconds())
+}
+
+func bodiesOf(x bmc.Exchange) string {
+	var b strings.Builder
+	for _, part := range []struct{ sign, text string }{{">", x.IfMatch}, {">", x.Body}, {"<", x.ETag}, {"<", x.Location}, {"<", x.Answer}} {
+		if text := strings.TrimSpace(part.text); text != "" {
+			fmt.Fprintf(&b, "  %s %s\n", part.sign, strings.ReplaceAll(text, "\n", "\n    "))
+		}
+	}
+	return b.String()
+}
+
+// file is the host's file. That it cannot be written is told once and ends no run.
+func (t *tracer) file(host string) *os.File {
+	if t.dir == "" {
+		return nil
+	}
+	if f, ok := t.files[host]; ok {
+		return f
+	}
+	name := strings.NewReplacer("/", "_", ":", "_", `\`, "_").Replace(host) + ".http"
+	f, err := os.OpenFile(filepath.Join(t.dir, name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		fmt.Fprintf(t.err, "--trace: %v\n", err)
+		f = nil
+	}
+	t.files[host] = f
+	return f
+}
+
+func (t *tracer) close() {
+	for _, f := range t.files {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
