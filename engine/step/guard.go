@@ -96,11 +96,23 @@ func (g *guarded) Insert(ctx context.Context, s bmc.Slot, url string) error {
 	if err := g.host.checkIdentity(ctx, g.Client); err != nil {
 		return err
 	}
+	if err := CheckLicence(ctx, g.Client); err != nil {
+		return err
+	}
 	err := g.Client.Insert(ctx, s, url)
 	if g.mounted = nil; err == nil {
 		g.mounted = &s
 	}
 	return g.judged(ctx, Write{Action: "insert", Target: s.Name(), New: url}, err)
+}
+
+// CheckLicence refuses to mount by a BMC whose licence does not cover it.
+func CheckLicence(ctx context.Context, c bmc.Reader) error {
+	l, err := c.Licence(ctx)
+	if err != nil || l.Media == nil || *l.Media {
+		return err
+	}
+	return &Refusal{"licence", fmt.Sprintf("the BMC's licence (%s) does not cover virtual media", l.Name), "Install one that does, then go on"}
 }
 
 // slots reads the slot that holds our image; where that is not known, all.
@@ -139,8 +151,8 @@ func (g *guarded) checkPower(ctx context.Context, r bmc.Reset) error {
 		return nil // a further attempt of the step; before and installing are still known
 	}
 	g.before, g.installing = nil, false
-	if h.Declared.Protected {
-		return &Refusal{"protected", "the plan says protected = true for this host", "Remove protected where the host may be installed anew"}
+	if err := CheckProtected(h); err != nil {
+		return err
 	}
 	switch {
 	case g.booting:
@@ -153,6 +165,14 @@ func (g *guarded) checkPower(ctx context.Context, r bmc.Reset) error {
 		return use.Refuse(h)
 	}
 	return nil
+}
+
+// CheckProtected refuses a host that the plan protects.
+func CheckProtected(h *Host) error {
+	if !h.Declared.Protected {
+		return nil
+	}
+	return &Refusal{"protected", "the plan says protected = true for this host", "Remove protected where the host may be installed anew"}
 }
 
 // mayInstall reports whether what we did leads a boot into an installer.

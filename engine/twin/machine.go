@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
 	"strings"
@@ -63,6 +64,7 @@ func newMachine(f *Fleet, h *schema.Host, faulty faults) (*Machine, error) {
 	if err != nil {
 		return nil, err
 	}
+	faulty.change(&profile)
 	disks := m.disks(profile)
 	serial := h.Serial
 	if serial == "" {
@@ -73,7 +75,7 @@ func newMachine(f *Fleet, h *schema.Host, faulty faults) (*Machine, error) {
 	}
 	m.BMC = bmcsim.New(bmcsim.Config{
 		Profile: profile, Clock: f.o.Clock, Username: h.BMC.Username, Password: m.password(), Serial: serial, UUID: uuid(h.Name),
-		Disks: disks, MACs: m.macs(), On: m.startsOn(), POST: postTakes, Faults: faulty.bmc(), Check: m.check, Booted: m.booted, Lost: m.lost,
+		Disks: disks, MACs: m.macs(), On: m.startsOn(), POST: postTakes, Faults: faulty.bmc(), Check: m.check, Booted: m.booted, Lost: m.lost, SAN: faulty["san"],
 		Log: f.bmcLog(h.Name),
 	})
 	if err := m.BMC.Serve("127.0.0.1:0"); err != nil {
@@ -100,6 +102,20 @@ func profileName(h *schema.Host, profiles map[string]string) string {
 		return bmcsim.Profiles()[0].Name
 	}
 	return h.Vendor
+}
+
+// change makes a BMC's firmware as the faults have it.
+func (f faults) change(p *bmcsim.Profile) {
+	if f["no-licence"] {
+		p.Licence = "Standard"
+	}
+	if f["no-drive"] {
+		p.SystemSlots, p.ManagerSlots, p.Flow = nil, nil, ""
+	}
+	if p.Attributes = maps.Clone(p.Attributes); f["lockdown"] && p.Attributes != nil {
+		p.Attributes["Lockdown.1.SystemLockdown"] = "Enabled"
+	}
+	p.Starting = f["not-ready"]
 }
 
 // digest makes up things that stay the same from run to run.
@@ -129,7 +145,7 @@ func (m *Machine) startsOn() bool {
 func (m *Machine) macs() []string {
 	d := digest(m.Host.Name, "mac")
 	macs := []string{fmt.Sprintf("B4:96:91:%s:%s:%s", d[0:2], d[2:4], d[4:6])}
-	if x := m.Host.ESXi; x != nil && x.NIC != nil && strings.Contains(*x.NIC, ":") {
+	if x := m.Host.ESXi; x != nil && x.NIC != nil && strings.Contains(*x.NIC, ":") && !m.faults["no-nic"] {
 		macs = append(macs, *x.NIC)
 	}
 	for i := range macs {

@@ -5,7 +5,6 @@ import (
 	"context"
 	_ "embed"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -51,7 +50,7 @@ type check func(context.Context, *step.Host, Arguments, *Result) error
 func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	var r Result
 	p := &problems{}
-	for _, look := range []check{identity, ready, hardware, medium, licence, disk, nic, use} {
+	for _, look := range []check{identity, protected, ready, hardware, medium, licence, disk, nic, use} {
 		if err := p.add(look(ctx, h, c, &r)); err != nil {
 			return Result{}, err
 		}
@@ -86,6 +85,13 @@ func identity(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
 	}
 	r.Vendor, r.Model, r.Serial, r.UUID, r.Firmware = id.Vendor, id.Model, id.Serial, id.UUID, strings.TrimSpace(id.Generation+" "+id.Firmware)
 	return step.CheckIdentity(h, id)
+}
+
+func protected(_ context.Context, h *step.Host, _ Arguments, _ *Result) error {
+	if !h.Settings.Installs {
+		return nil
+	}
+	return step.CheckProtected(h)
 }
 
 // settles is how long a BMC may take to get ready after it was started.
@@ -145,10 +151,10 @@ func medium(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
 
 func licence(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
 	l, err := h.BMC.Licence(ctx)
-	if r.Licence = l.Name; err != nil || l.Media == nil || *l.Media || !h.Settings.Installs {
+	if r.Licence = l.Name; err != nil || !h.Settings.Installs {
 		return err
 	}
-	return &step.Refusal{Guard: "licence", Reason: fmt.Sprintf("the BMC's licence (%s) does not cover virtual media", l.Name), Next: "Install one that does"}
+	return step.CheckLicence(ctx, h.BMC)
 }
 
 func disk(ctx context.Context, h *step.Host, _ Arguments, _ *Result) error {

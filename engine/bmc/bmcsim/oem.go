@@ -157,7 +157,8 @@ func (s *Sim) oemPost(w http.ResponseWriter, path string, arguments map[string]a
 	case s.p.Import != "" && path == s.importTarget():
 		s.importConfiguration(w, arguments)
 	case s.p.TagInSKU && strings.HasSuffix(path, "/DellLCService.GetRemoteServicesAPIStatus"):
-		s.write(w, 200, object{"LCStatus": "Ready", "RTStatus": "Ready", "ServerStatus": "OutOfPOST", "Status": "Ready"})
+		status := map[bool]string{true: "NotReady", false: "Ready"}[s.p.Starting]
+		s.write(w, 200, object{"LCStatus": status, "RTStatus": status, "ServerStatus": "OutOfPOST", "Status": status})
 	case s.p.RemoteMedia && strings.HasSuffix(path, "/AMIVirtualMedia.EnableRMedia"):
 		s.mu.Lock()
 		s.mediaOn, s.mediaAt = arguments["RMediaState"] == "Enable", s.c.Clock.Now()
@@ -319,7 +320,16 @@ func (s *Sim) chassisDocument(rest string) object {
 	case "":
 		return object{"Id": "1", "NetworkAdapters": s.href(adapters)}
 	case "/NetworkAdapters":
+		if s.c.SAN {
+			return s.collection(adapters+"/Slot1", adapters+"/Slot2")
+		}
 		return s.collection(adapters + "/Slot1")
+	case "/NetworkAdapters/Slot2":
+		return object{"Id": "Slot2", "Model": "LPe35002", "Ports": s.href(adapters + "/Slot2/Ports")}
+	case "/NetworkAdapters/Slot2/Ports":
+		return s.collection(adapters + "/Slot2/Ports/1")
+	case "/NetworkAdapters/Slot2/Ports/1":
+		return object{"Id": "1", "PortId": "1", "LinkStatus": "LinkUp", "LinkNetworkTechnology": "FibreChannel"}
 	case "/NetworkAdapters/Slot1":
 		return object{"Id": "Slot1", "Model": "X710-T2L", "Ports": s.href(adapters + "/Slot1/Ports"),
 			"Controllers": []any{object{"Location": object{"PartLocation": object{"ServiceLabel": "PCIe 1"}}}}}

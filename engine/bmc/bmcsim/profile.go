@@ -67,6 +67,7 @@ type Profile struct {
 	BusyAfterOff    time.Duration
 	Attributes      map[string]any // of the manager, by name; nil: none
 	FixedAttributes bool           // they cannot be written
+	Starting        bool           // its controller for the host never gets ready
 	Import          string         // name of the action that imports a configuration; "": none
 	ImportList      bool           // it wants its target as a list
 

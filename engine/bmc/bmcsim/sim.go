@@ -29,17 +29,17 @@ type Clock interface {
 
 // Config is one simulated machine and its BMC.
 type Config struct {
-	Profile  Profile
-	Clock    Clock
-	Username string
-	Password string
-	Serial   string
-	UUID     string
-	Disks    []Disk
-	MACs     []string
-	On       bool
-	// SecureBoot is on.
-	SecureBoot bool
+	Profile    Profile
+	Clock      Clock
+	Username   string
+	Password   string
+	Serial     string
+	UUID       string
+	Disks      []Disk
+	MACs       []string
+	On         bool
+	SecureBoot bool          // is on
+	SAN        bool          // a Fibre Channel port is connected
 	POST       time.Duration // from power-on to booting
 	Faults     []Fault
 	// Check reads an image as the BMC does when it mounts it; an error is what the
