@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -506,4 +507,44 @@ func (p Pins) SetPin(address, fingerprint string) error {
 		return err
 	}
 	return os.Rename(temporary, p.file(address))
+}
+
+// Refusals keeps refused logins per address in a folder, so that the runs after one
+// another do not lock an account together. Dry runs keep them, too: they log in.
+type Refusals struct{ Dir string }
+
+func (r Refusals) file(address string) string {
+	return filepath.Join(r.Dir, "refused", filepath.Base(Pins{}.file(address)))
+}
+
+// Since counts those after a time. What cannot be read counts as many: the account is spared.
+func (r Refusals) Since(address string, t time.Time) int {
+	b, err := os.ReadFile(r.file(address))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0
+	}
+	if err != nil {
+		return math.MaxInt
+	}
+	n := 0
+	for line := range strings.Lines(string(b)) {
+		at, err := time.Parse(time.RFC3339, strings.TrimSpace(line))
+		if err == nil && at.After(t) {
+			n++
+		}
+	}
+	return n
+}
+
+// Add notes one.
+func (r Refusals) Add(address string, t time.Time) error {
+	if err := os.MkdirAll(filepath.Join(r.Dir, "refused"), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(r.file(address), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(t.UTC().Format(time.RFC3339) + "\n")
+	return errors.Join(err, f.Close())
 }

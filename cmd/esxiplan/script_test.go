@@ -52,7 +52,7 @@ func TestScripts(t *testing.T) {
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"plan": writePlan, "sim": startSim, "endsim": endSim, "writes": printWrites, "nowrites": noWrites, "onlyreads": onlyReads, "sessions": sessions, "clearlog": clearLog, "iso": writeISO,
+			"plan": writePlan, "sim": startSim, "endsim": endSim, "writes": printWrites, "nowrites": noWrites, "logins": countLogins, "onlyreads": onlyReads, "sessions": sessions, "clearlog": clearLog, "iso": writeISO,
 			"secret": secretIn,
 		},
 	})
@@ -195,6 +195,19 @@ func noWrites(ts *testscript.TestScript, _ bool, args []string) {
 		if slices.Contains(args, e.Host) && isWrite(e) {
 			ts.Fatalf("%s was sent %s %s %s", e.Host, e.Method, e.Path, e.Body)
 		}
+	}
+}
+
+// countLogins demands so many logins to a host's ESXi.
+func countLogins(ts *testscript.TestScript, _ bool, args []string) {
+	n := 0
+	for _, e := range readLog(ts) {
+		if e.Host == args[0] && e.Door == "esxi" && e.Path == "Login" {
+			n++
+		}
+	}
+	if fmt.Sprint(n) != args[1] {
+		ts.Fatalf("%s saw %d logins, not %s", args[0], n, args[1])
 	}
 }
 

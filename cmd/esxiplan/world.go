@@ -258,7 +258,7 @@ func (w *world) trust(t *schema.TLS) bmc.Trust {
 }
 
 func (w *world) esxiOptions(x *schema.ESXi) esxi.Options {
-	o := esxi.Options{Address: x.Address, Dial: esxi.DialFunc(w.dialer()), Now: w.clock.Now}
+	o := esxi.Options{Address: x.Address, Dial: esxi.DialFunc(w.dialer()), Now: w.clock.Now, Refused: engine.Refusals{Dir: w.state}}
 	if !x.RootPassword.IsZero() {
 		o.Root = &esxi.Login{Username: "root", Password: x.RootPassword.Reveal()}
 	}

@@ -44,7 +44,21 @@ type Options struct {
 	Dial    DialFunc
 	Timeout time.Duration    // of one request; 0: 20 seconds
 	Now     func() time.Time // the clock of the run; nil: the real one
+	Refused Refusals         // nil: those of this client only
 }
+
+// Refusals remembers refused logins across runs, by address: wrong ones add up, and
+// five of them within a quarter of an hour lock root.
+type Refusals interface {
+	Since(address string, t time.Time) int
+	Add(address string, t time.Time) error
+}
+
+// No login is made where so many were refused within so long.
+const (
+	maxRefused   = 3
+	refusedCount = 15 * time.Minute
+)
 
 // Open gives a client. It connects when it is used.
 func Open(o Options) Client {
@@ -283,6 +297,10 @@ func (c *client) login(ctx context.Context, login Login, fingerprint string, sen
 		return nil, fmt.Errorf("ESXi %s: %s", c.o.Address, plain(err))
 	}
 	v.content = content
+	if err := c.mayLogIn(login); err != nil {
+		v.close()
+		return nil, err
+	}
 	sent()
 	_, err = methods.Login(ctx, v.soap, &types.Login{This: *content.SessionManager, UserName: login.Username, Password: login.Password})
 	if err == nil {
@@ -292,8 +310,24 @@ func (c *client) login(ctx context.Context, login Login, fingerprint string, sen
 	reason := plain(err)
 	if fault.Is(err, &types.InvalidLogin{}) {
 		reason = "wrong password, or root is locked"
+		if c.o.Refused != nil {
+			if err := c.o.Refused.Add(c.o.Address, c.o.Now()); err != nil {
+				reason += fmt.Sprintf(" (and that could not be noted: %v)", err)
+			}
+		}
 	}
 	return nil, &ErrLogin{Address: c.o.Address, Username: login.Username, Reason: reason}
+}
+
+// mayLogIn spares an account that refused too many logins of ours a moment ago.
+func (c *client) mayLogIn(login Login) error {
+	if c.o.Refused == nil {
+		return nil
+	}
+	if n := c.o.Refused.Since(c.o.Address, c.o.Now().Add(-refusedCount)); n >= maxRefused {
+		return &ErrLogin{c.o.Address, login.Username, fmt.Sprintf("not tried: %d logins of ours were refused there within %s, and more could lock the account. Correct the password in the plan, then wait a quarter of an hour", n, refusedCount), true}
+	}
+	return nil
 }
 
 // logout ends the session, also after the run's context has ended.
