@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"sort"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/zclconf/go-cty/cty"
 
@@ -35,6 +37,11 @@ func readPicks(path string) (map[string]pick, error) {
 		return nil, fmt.Errorf("--picks: %s is not what the page saves: %w", path, err)
 	}
 	for host, p := range picks {
+		for kind := range p.Disk {
+			if !slices.Contains([]string{"model", "serial", "wwn", "name"}, kind) {
+				return nil, fmt.Errorf("--picks: %s names the disk of %s by %q; a plan takes model, serial, wwn or name", path, host, kind)
+			}
+		}
 		if len(p.Disk) > 1 {
 			return nil, fmt.Errorf("--picks: %s names the disk of %s in %d ways", path, host, len(p.Disk))
 		}
@@ -46,7 +53,7 @@ func readPicks(path string) (map[string]pick, error) {
 type addition struct {
 	block string // "" or "esxi"
 	name  string
-	value cty.Value
+	value string // as it is written
 }
 
 // complete writes what was found into the plan's files. What the plan says already
@@ -76,13 +83,14 @@ func (a *app) complete(p *schema.Plan, found []machine, picksFile string) error 
 		for _, add := range list {
 			at := body
 			if add.block != "" {
+				unfold(body)
 				if at = blockBody(body, add.block); at == nil {
 					at = body.AppendNewBlock(add.block, nil).Body()
 				}
 			}
-			at.SetAttributeValue(add.name, add.value)
+			at.SetAttributeRaw(add.name, hclwrite.Tokens{{Type: hclsyntax.TokenIdent, Bytes: []byte(add.value)}})
 			changes++
-			fmt.Fprintf(a.streams.Err, "%s: %s = %s\n", m.host.Name, add.name, hclwrite.TokensForValue(add.value).Bytes())
+			fmt.Fprintf(a.streams.Err, "%s: %s = %s\n", m.host.Name, add.name, add.value)
 		}
 	}
 	fmt.Fprintf(a.streams.Err, "%d arguments written\n", changes)
@@ -109,7 +117,7 @@ func additions(m machine, chosen pick) []addition {
 	}
 	var out []addition
 	if m.host.Serial == "" && m.facts.Serial != "" {
-		out = append(out, addition{"", "serial", cty.StringVal(m.facts.Serial)})
+		out = append(out, addition{"", "serial", quoted(m.facts.Serial)})
 	}
 	if m.host.ESXi == nil {
 		return out
@@ -118,12 +126,8 @@ func additions(m machine, chosen pick) []addition {
 		if len(disk) == 0 {
 			disk = onlyDisk(m.facts.Drives)
 		}
-		if len(disk) == 1 {
-			fields := map[string]cty.Value{}
-			for kind, text := range disk {
-				fields[kind] = cty.StringVal(text)
-			}
-			out = append(out, addition{"esxi", "disk", cty.ObjectVal(fields)})
+		for kind, text := range disk { // one at the most
+			out = append(out, addition{"esxi", "disk", "{ " + kind + " = " + quoted(text) + " }"})
 		}
 	}
 	if nic := chosen.NIC; m.host.ESXi.NIC == nil {
@@ -131,10 +135,15 @@ func additions(m machine, chosen pick) []addition {
 			nic = onlyNIC(m.facts.NICs)
 		}
 		if nic != "" {
-			out = append(out, addition{"esxi", "nic", cty.StringVal(nic)})
+			out = append(out, addition{"esxi", "nic", quoted(nic)})
 		}
 	}
 	return out
+}
+
+// quoted writes a string of the language.
+func quoted(text string) string {
+	return string(hclwrite.TokensForValue(cty.StringVal(text)).Bytes())
 }
 
 // onlyDisk names the disk where there is no choice: the one behind a boot controller,
@@ -195,8 +204,28 @@ func hostBody(p *schema.Plan, files map[string]*hclwrite.File, h *schema.Host) (
 }
 
 func blockBody(body *hclwrite.Body, name string) *hclwrite.Body {
-	if b := body.FirstMatchingBlock(name, nil); b != nil {
-		return b.Body()
+	b := body.FirstMatchingBlock(name, nil)
+	if b == nil {
+		return nil
 	}
-	return nil
+	unfold(b.Body())
+	return b.Body()
+}
+
+// unfold gives a block on a single line, which holds one argument at the most, a line
+// for each.
+func unfold(body *hclwrite.Body) {
+	if bytes.Contains(body.BuildTokens(nil).Bytes(), []byte("\n")) {
+		return
+	}
+	arguments := map[string]hclwrite.Tokens{}
+	for name, attr := range body.Attributes() {
+		arguments[name] = attr.Expr().BuildTokens(nil)
+		body.RemoveAttribute(name)
+	}
+	body.Clear()
+	body.AppendNewline()
+	for name, tokens := range arguments {
+		body.SetAttributeRaw(name, tokens)
+	}
 }
