@@ -21,9 +21,10 @@ lint: ## gofmt, vet, staticcheck
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 
-bench: build ## measure a run of 300 simulated hosts, and installer media of 400 MB
+bench: build ## measure a run of 300 simulated hosts, media of 400 MB, a storm of faults, discover
 	$(GO) run ./testdata/bench -esxiplan $(BIN)
 	$(GO) run ./testdata/bench/media -esxiplan $(BIN)
+	$(GO) run ./testdata/bench/bmc -esxiplan $(BIN)
 
 FUZZ = 1000000x
 DAMAGED = 5000x

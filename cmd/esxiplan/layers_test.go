@@ -36,7 +36,7 @@ var levels = map[string][]string{
 }
 
 // lists may import what they list.
-var lists = []string{"steps/all", "engine/bmc/vendors", "plans", "cmd/esxiplan", "testdata/bench", "testdata/bench/media"}
+var lists = []string{"steps/all", "engine/bmc/vendors", "plans", "cmd/esxiplan", "testdata/bench", "testdata/bench/bmc", "testdata/bench/media"}
 
 // owners says where an outside module may be imported.
 var owners = map[string][]string{

@@ -86,6 +86,7 @@ type stageOptions struct {
 	profiles []string
 	dir      string // for stand-ins
 	log      func(twin.Entry)
+	latency  time.Duration
 	secrets  []string
 }
 
@@ -114,7 +115,7 @@ func setStage(p *schema.Plan, hosts []*schema.Host, o stageOptions) (*stage, err
 		profiles[host] = profile
 	}
 	version, build := s.old(p)
-	fleet, err := twin.Start(p, hosts, twin.Options{Clock: o.clock, Faults: o.faults, Profiles: profiles, OldVersion: version, OldBuild: build, Media: web, Log: o.log})
+	fleet, err := twin.Start(p, hosts, twin.Options{Clock: o.clock, Faults: o.faults, Profiles: profiles, OldVersion: version, OldBuild: build, Media: web, Log: o.log, Latency: o.latency})
 	if err != nil {
 		s.close()
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +20,8 @@ func (a *app) simCommand() *cobra.Command {
 	f := &planFlags{}
 	var faults, profiles []string
 	var speed float64
-	var out, log string
+	var out, log, tally string
+	var latency time.Duration
 	c := &cobra.Command{
 		Use:   "sim PLAN…",
 		Short: "Serve simulated machines for a plan on loopback sockets",
@@ -29,7 +31,7 @@ made-up secrets; run --sim reads it.`,
 		Example: "  esxiplan sim site.hcl --out sim.json &\n  esxiplan run site.hcl --sim sim.json --dry-run",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			return a.sim(args, f, simOptions{faults, profiles, speed, out, log})
+			return a.sim(args, f, simOptions{faults, profiles, speed, out, log, tally, latency})
 		},
 	}
 	f.add(c)
@@ -38,6 +40,8 @@ made-up secrets; run --sim reads it.`,
 	c.Flags().StringArrayVar(&profiles, "profile", nil, "firmware of a host's simulated BMC: HOST=VENDOR/FIRMWARE")
 	c.Flags().Float64Var(&speed, "speed", 60, "how much faster than real time")
 	c.Flags().StringVar(&out, "out", "sim.json", "file for run --sim")
+	c.Flags().StringVar(&tally, "tally", "", "file for what became of each machine, as JSON, written at the end")
+	c.Flags().DurationVar(&latency, "latency", 0, "how long each answer of a BMC takes")
 	c.Flags().StringVar(&log, "log", "", "file for a line of JSON per request that a BMC or ESXi answers")
 	return c
 }
@@ -45,7 +49,8 @@ made-up secrets; run --sim reads it.`,
 type simOptions struct {
 	faults, profiles []string
 	speed            float64
-	out, log         string
+	out, log, tally  string
+	latency          time.Duration
 }
 
 func (a *app) sim(paths []string, f *planFlags, o simOptions) error {
@@ -70,7 +75,7 @@ func (a *app) sim(paths []string, f *planFlags, o simOptions) error {
 	}
 	defer closeLog()
 	clock := engine.NewClock(o.speed)
-	s, err := setStage(p, m.Hosts(), stageOptions{clock: clock, faults: o.faults, profiles: o.profiles, dir: dir, secrets: made.names(), log: record})
+	s, err := setStage(p, m.Hosts(), stageOptions{clock: clock, faults: o.faults, profiles: o.profiles, dir: dir, secrets: made.names(), log: record, latency: o.latency})
 	if err != nil {
 		return err
 	}
@@ -84,7 +89,18 @@ func (a *app) sim(paths []string, f *planFlags, o simOptions) error {
 	soft, _, stop := interrupts(func(string) {})
 	defer stop()
 	<-soft.Done()
-	return nil
+	return writeTally(o.tally, s.fleet.Tallies())
+}
+
+func writeTally(name string, tallies []twin.Tally) error {
+	if name == "" {
+		return nil
+	}
+	b, err := json.MarshalIndent(tallies, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(name, append(b, '\n'), 0o600)
 }
 
 func writeSimFile(name string, f simFile) error {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"esxiplan/engine"
 	"esxiplan/engine/bmc"
@@ -218,9 +219,17 @@ func (w *world) bmcOptions(d *schema.Host, h *step.Host) bmc.Options {
 func (w *world) bmcLogin(d *schema.Host) bmc.Options {
 	return bmc.Options{
 		Address: d.BMC.Address, Username: d.BMC.Username, Password: d.BMC.Password.Reveal(), System: deref(d.BMC.System), Trust: w.trust(d.BMC.TLS),
-		Vendors: vendors.All(), Dial: w.dialer(), Logins: w.logins, Now: w.clock.Now, Trace: w.trace.of(d.Name),
+		Vendors: vendors.All(), Dial: w.dialer(), Logins: w.logins, Now: w.clock.Now, Trace: w.trace.of(d.Name), Timeout: max(w.clock.Real(requestTakes), leastTimeout),
 	}
 }
+
+// requestTakes is how long a BMC may take to answer: some mount an image meanwhile.
+// In a simulation that runs fast, it is as much shorter, but not too short for a
+// busy machine.
+const (
+	requestTakes = time.Minute
+	leastTimeout = 3 * time.Second
+)
 
 // warnOnce shows a remark about a connection once per group, not once per host.
 func (w *world) warnOnce(d *schema.Host, warn func(string, ...any), text string) {

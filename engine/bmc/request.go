@@ -183,16 +183,12 @@ const (
 
 // read repeats what may pass in seconds: BMCs answer 5xx while they reload their
 // data, and drop connections. Silence is left to whoever retries the step: it takes long.
-func (r *Redfish) read(ctx context.Context, uri string) (answer, error) {
-	for try := 1; ; try++ {
-		a, err := r.again(ctx, func() (answer, error) { return r.request(ctx, http.MethodGet, uri, nil, nil) })
-		if err == nil || try == reads || !stumbles(err) {
-			return a, err
-		}
-		if sleepErr := r.o.Sleep(ctx, readPause); sleepErr != nil {
-			return a, sleepErr
-		}
-	}
+func (r *Redfish) read(ctx context.Context, uri string) (a answer, err error) {
+	err = r.patiently(ctx, func() error {
+		a, err = r.again(ctx, func() (answer, error) { return r.request(ctx, http.MethodGet, uri, nil, nil) })
+		return err
+	})
+	return a, err
 }
 
 func stumbles(err error) bool {

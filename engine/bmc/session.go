@@ -118,7 +118,7 @@ func (r *Redfish) tryLogin(ctx context.Context) (verdict, error) {
 			return v, err
 		}
 	}
-	err := r.openSession(ctx)
+	err := r.patiently(ctx, func() error { return r.openSession(ctx) })
 	var e *Error
 	switch {
 	case err == nil:
@@ -138,6 +138,19 @@ func (r *Redfish) tryLogin(ctx context.Context) (verdict, error) {
 		return noVerdict, err
 	}
 	return v, basicErr
+}
+
+// patiently repeats what a stumbling BMC did not do, a few times.
+func (r *Redfish) patiently(ctx context.Context, do func() error) error {
+	for try := 1; ; try++ {
+		err := do()
+		if err == nil || try == reads || !stumbles(err) {
+			return err
+		}
+		if sleepErr := r.o.Sleep(ctx, readPause); sleepErr != nil {
+			return sleepErr
+		}
+	}
 }
 
 // tryBasic reads the computer systems with Basic authentication. No verdict and
@@ -236,24 +249,46 @@ func isUnreachable(err error) bool {
 	return errors.As(err, &e) && e.Unreachable()
 }
 
-// Close implements [Client].
+// How long the end of a session may take; it is asked for after the run, too.
+const (
+	closeTakes = 15 * time.Second
+	closePause = 300 * time.Millisecond
+)
+
+// Close implements [Client]. A BMC that stumbles is asked again: a session that stays
+// takes a place in a small table for half an hour.
 func (r *Redfish) Close(ctx context.Context) error {
 	defer r.transport.CloseIdleConnections()
 	if r.token == "" || r.session == "" {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTakes)
 	defer cancel()
-	m := &meta{login: true}
-	ctx = context.WithValue(ctx, metaKey{}, m)
-	resp, err := r.client.WithContext(ctx).RunRawRequestWithHeaders(http.MethodDelete, r.session, nil, "", r.authorised(nil))
-	if err != nil && m.status != http.StatusNotFound && m.status != http.StatusUnauthorized {
-		return fmt.Errorf("the session %s stays open until it expires: %w", r.session, r.failure("DELETE "+r.session, err, m))
+	var err error
+	for range reads {
+		if err = r.logout(ctx); err == nil || ctx.Err() != nil {
+			break
+		}
+		sleep(ctx, closePause)
 	}
-	if err == nil {
-		resp.Body.Close()
+	if err != nil {
+		return fmt.Errorf("the session %s stays open until it expires: %w", r.session, err)
 	}
 	r.o.Sessions.SessionClosed(r.o.Address, r.session)
 	r.token, r.session = "", ""
 	return nil
+}
+
+// logout deletes the session. One that is not there any more is closed.
+func (r *Redfish) logout(ctx context.Context) error {
+	m := &meta{login: true}
+	ctx = context.WithValue(ctx, metaKey{}, m)
+	resp, err := r.client.WithContext(ctx).RunRawRequestWithHeaders(http.MethodDelete, r.session, nil, "", r.authorised(nil))
+	if err == nil {
+		return resp.Body.Close()
+	}
+	if m.status == http.StatusNotFound || m.status == http.StatusUnauthorized {
+		return nil
+	}
+	return r.failure("DELETE "+r.session, err, m)
 }

@@ -33,6 +33,7 @@ type Options struct {
 	OldBuild   string
 	Media      map[string]string // address of a web server in the plan → where it really is
 	Log        func(Entry)
+	Latency    time.Duration // of every answer of a BMC, in real time
 }
 
 // Entry is a request that a simulated BMC or ESXi answered.
@@ -69,11 +70,15 @@ var FaultKinds = map[string]string{
 	"lost-insert":    "an insert is answered with success and not done, once",
 	"idle-drop":      "the BMC drops idle connections",
 	"busy-bmc":       "the BMC answers 503 three times",
+	"storm":          "of all requests, 5 % are answered 503, 2 % by a reset connection, 1 % not at all; 1 % of the answers get lost, 1 % of the writes are answered with success and not done",
 }
 
 // bmc are the faults that the BMC itself makes.
 func (f faults) bmc() []bmcsim.Fault {
 	var out []bmcsim.Fault
+	if f["storm"] {
+		out = storm()
+	}
 	for kind, fault := range map[string]bmcsim.Fault{
 		"dead-bmc": {Kind: "dead"}, "hang": {Kind: "hang"}, "html": {Kind: "html"},
 		"boots-disk": {Kind: "ignore", Action: "override"}, "lost-answer": {Kind: "lost", Path: "ComputerSystem.Reset", Count: 1},
@@ -83,6 +88,17 @@ func (f faults) bmc() []bmcsim.Fault {
 		if f[kind] {
 			out = append(out, fault)
 		}
+	}
+	return out
+}
+
+// storm is every kind of passing trouble, by chance.
+func storm() []bmcsim.Fault {
+	out := []bmcsim.Fault{
+		{Kind: "status", Status: 503, Rate: 0.05}, {Kind: "reset", Rate: 0.02}, {Kind: "hang", Rate: 0.01}, {Kind: "lost", Rate: 0.01},
+	}
+	for _, action := range []string{"insert", "eject", "boot", "reset"} {
+		out = append(out, bmcsim.Fault{Kind: "ignore", Action: action, Rate: 0.01})
 	}
 	return out
 }
@@ -164,6 +180,30 @@ func authority(address string) string {
 
 // Table maps the plan's addresses to those of the twins.
 func (f *Fleet) Table() map[string]string { return maps.Clone(f.table) }
+
+// Tally is what became of one machine, as its simulator knows it.
+type Tally struct {
+	Host           string   `json:"host"`
+	Boots          []string `json:"boots"`         // boot sources, in order
+	PowerChanges   int      `json:"power_changes"` // resets that took effect
+	Inserts        int      `json:"inserts"`       // that took effect
+	SessionsOpened int      `json:"sessions_opened"`
+	SessionsClosed int      `json:"sessions_closed"`
+	Connections    int      `json:"connections"`
+	Requests       int      `json:"requests"`
+}
+
+// Tallies tell what became of all machines.
+func (f *Fleet) Tallies() []Tally {
+	out := []Tally{}
+	for _, m := range f.Machines {
+		t := Tally{Host: m.Host.Name, Boots: m.BMC.Boots(), Connections: m.BMC.Connections(), Requests: len(m.BMC.Requests())}
+		t.PowerChanges, t.Inserts = m.BMC.Effects()
+		t.SessionsOpened, t.SessionsClosed = m.BMC.Sessions()
+		out = append(out, t)
+	}
+	return out
+}
 
 // Machine finds the twin of a host.
 func (f *Fleet) Machine(host string) *Machine {
