@@ -1,0 +1,138 @@
+package view
+
+import (
+	"context"
+	"encoding/json"
+	"image/png"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// machines are what the page is tried with: one whole, one whose hardware is unknown
+// and whose name would be markup, one that did not answer.
+var machines = []Finding{
+	{Host: "dell-1", Group: "dell", Address: "10.0.0.1", Disk: "BOSS-S2 Volume", Facts: json.RawMessage(`{"vendor":"dell","model":"PowerEdge R750","serial":"7XQ4T93","bmc":"15G Monolithic","firmware":"7.10.30.00","power":"On","boot_mode":"UEFI","secure_boot":true,"licence":"iDRAC9 Enterprise License","boot_source":"none",
+		"media":[{"id":"1","place":"system","cd":true,"image":""}],
+		"drives":[{"model":"DELLBOSS VD","serial":"","wwn":["5001ac37f330a33b"],"bytes":480000000000,"volume":true,"boot":true,"raid":"RAID1","controller":"BOSS-S2","health":"OK"},{"model":"MZXLR3T8","serial":"A33B01DF936C","wwn":null,"bytes":3840000000000,"protocol":"NVMe","media":"SSD","controller":"CPU.1","health":"Critical"}],
+		"nics":[{"id":"1","mac":"B4:96:91:87:24:BA","link":"LinkUp","adapter":"X710-T2L","slot":"PCIe 1","port":"1","mbps":10000}]}`)},
+	{Host: "<b>odd</b>", Group: "lab", Address: "10.0.0.2", DiskProblem: "no disk of this machine matches", Facts: json.RawMessage(`{"vendor":"redfish","model":"</script><script>document.title='broken'</script>","serial":"","drives":null,"nics":null,"media":null}`)},
+	{Host: "dead-1", Group: "lab", Address: "10.0.0.3", Problem: "the BMC gave no answer in time"},
+}
+
+// browser finds Chromium. CI must have it.
+func browser(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatal("CI must have Chromium (Debian package chromium)")
+	}
+	t.Skip("Chromium is not here (Debian package chromium)")
+	return ""
+}
+
+// page writes the page and gives its address in a state.
+func page(t *testing.T, state map[string]any) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "page.html")
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Discovery(f, machines, "test"); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	b, _ := json.Marshal(state)
+	return "file://" + name + "#" + url.PathEscape(string(b))
+}
+
+func run(t *testing.T, program string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	args = append([]string{"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--user-data-dir=" + t.TempDir()}, args...)
+	out, err := exec.CommandContext(ctx, program, args...).Output()
+	if err != nil {
+		t.Fatalf("%s: %v", program, err)
+	}
+	return string(out)
+}
+
+// body is the table as the browser has built it, without the data and the script.
+func body(dom string) string {
+	_, rest, _ := strings.Cut(dom, `<tbody id="rows">`)
+	rest, _, _ = strings.Cut(rest, `<script type=`)
+	return rest
+}
+
+func TestDiscoveryPage(t *testing.T) {
+	chromium := browser(t)
+	for _, c := range []struct {
+		name        string
+		state       map[string]any
+		has, hasNot []string
+	}{
+		{"all", map[string]any{}, []string{"dell-1", "&lt;b&gt;odd&lt;/b&gt;", "the BMC gave no answer in time", "no disk of this machine matches", "UEFI, Secure Boot"}, []string{"<b>odd", "A33B01DF936C", "broken'</script>"}},
+		{"filter", map[string]any{"filter": "b4:96:91 r750"}, []string{"dell-1"}, []string{"odd", "dead-1"}},
+		{"problems", map[string]any{"problems": true}, []string{"dead-1", "odd"}, []string{"dell-1"}},
+		{"open", map[string]any{"open": []string{"dell-1", "<b>odd</b>"}}, []string{"A33B01DF936C", "3840 GB", "10 Gbit/s", "PCIe 1, port 1", "unknown: the BMC reports no storage", "Critical"}, nil},
+		{"picked", map[string]any{"open": []string{"dell-1"}, "picks": map[string]any{"dell-1": map[string]any{"disk": map[string]string{"model": "DELLBOSS VD"}, "nic": "B4:96:91:87:24:BA"}}},
+			[]string{`disk = { model = "DELLBOSS VD" }`, `nic  = "B4:96:91:87:24:BA"`, `checked=""`}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dom := run(t, chromium, "--dump-dom", page(t, c.state))
+			text := body(dom)
+			for _, want := range c.has {
+				if !strings.Contains(text, want) {
+					t.Errorf("%q is missing in\n%s", want, text)
+				}
+			}
+			for _, bad := range c.hasNot {
+				if strings.Contains(text, bad) {
+					t.Errorf("%q is in\n%s", bad, text)
+				}
+			}
+			if strings.Contains(dom, "<title>broken") {
+				t.Error("a machine's name ran as a script")
+			}
+		})
+	}
+}
+
+// TestDiscoveryScreenshot looks at the page as people see it: SCREENSHOT=FILE keeps it.
+func TestDiscoveryScreenshot(t *testing.T) {
+	name := os.Getenv("SCREENSHOT")
+	if name == "" {
+		name = filepath.Join(t.TempDir(), "page.png")
+	}
+	run(t, browser(t), "--window-size=1280,720", "--screenshot="+name, page(t, map[string]any{"open": []string{"dell-1"}}))
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	picture, err := png.Decode(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	colours := map[[3]uint32]int{}
+	for y := 0; y < picture.Bounds().Dy(); y += 2 {
+		for x := 0; x < picture.Bounds().Dx(); x += 2 {
+			r, g, b, _ := picture.At(x, y).RGBA()
+			colours[[3]uint32{r, g, b}]++
+		}
+	}
+	if size := picture.Bounds().Size(); size.X != 1280 || len(colours) < 50 {
+		t.Errorf("the picture of %v has %d colours: the page is blank", size, len(colours))
+	}
+}
