@@ -38,8 +38,9 @@ fuzz: ## run the fuzz tests of images, kickstarts, boot.cfg and BMC answers, FUZ
 boot: build ## boot virtual machines from served images (needs QEMU; says what is missing)
 	testdata/qemu/boot.sh $(BIN)
 
-docs: build ## write steps/README.md
+docs: build ## write steps/README.md and engine/bmc/README.md
 	$(BIN) doc --markdown > steps/README.md
+	$(BIN) doc vendors > engine/bmc/README.md
 
 clean: ## remove what was built
 	rm -rf bin

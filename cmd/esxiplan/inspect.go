@@ -364,13 +364,17 @@ func (a *app) table(rows []listRow) string {
 func (a *app) docCommand() *cobra.Command {
 	var markdown bool
 	c := &cobra.Command{
-		Use:   "doc [STEP]",
-		Short: "Explain the steps",
+		Use:   "doc [STEP | vendors]",
+		Short: "Explain the steps, or how each vendor's BMCs differ",
 		Args:  cobra.MaximumNArgs(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return typeNames(), cobra.ShellCompDirectiveNoFileComp
+			return append(typeNames(), vendorsTopic), cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 1 && args[0] == vendorsTopic {
+				writeVendors(a.streams.Out)
+				return nil
+			}
 			if markdown {
 				writeReference(a.streams.Out)
 				return nil
@@ -379,6 +383,7 @@ func (a *app) docCommand() *cobra.Command {
 				for _, t := range stepTypes() {
 					fmt.Fprintf(a.streams.Out, "%-14s %s\n", t.Name, t.Summary)
 				}
+				fmt.Fprintf(a.streams.Out, "\n%-14s %s\n", vendorsTopic, "How each vendor's BMCs differ from the standard, and how that is known.")
 				return nil
 			}
 			for _, t := range stepTypes() {
@@ -425,6 +430,9 @@ func writeReference(w io.Writer) {
 		part.object.WriteMarkdown(w)
 		fmt.Fprintln(w)
 	}
+	fmt.Fprintf(w, "# host.facts\n\nWhat a machine says of itself, in the expressions of steps and of `esxi.disk`, `esxi.wipe` and `esxi.nic`. It is read before a host's first step where an expression needs it.\n\n")
+	schema.Of[step.Facts]().WriteMarkdown(w)
+	fmt.Fprintln(w)
 	for _, doc := range schema.ConditionDocs() {
 		fmt.Fprintf(w, "- `%s`: %s\n", doc[0], doc[1])
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"esxiplan/engine/bmc/bmcsim"
 	"esxiplan/engine/bmc/vendors"
 	"esxiplan/engine/step"
 )
@@ -152,12 +153,30 @@ func TestStepTypesAreComplete(t *testing.T) {
 	}
 }
 
-// TestReferenceIsFresh: steps/README.md is what make docs writes.
+// TestReferenceIsFresh: the references are what make docs writes.
 func TestReferenceIsFresh(t *testing.T) {
-	var out bytes.Buffer
-	writeReference(&out)
-	have, err := os.ReadFile(filepath.Join("..", "..", "steps", "README.md"))
-	if err != nil || !bytes.Equal(have, out.Bytes()) {
-		t.Errorf("steps/README.md is stale (%v): run make docs", err)
+	for name, write := range map[string]func(io.Writer){"steps/README.md": writeReference, "engine/bmc/README.md": writeVendors} {
+		var out bytes.Buffer
+		write(&out)
+		have, err := os.ReadFile(filepath.Join("..", "..", name))
+		if err != nil || !bytes.Equal(have, out.Bytes()) {
+			t.Errorf("%s is stale (%v): run make docs", name, err)
+		}
+	}
+}
+
+// TestQuirksHaveTwins: every quirk has a source, and a simulated firmware that there is.
+func TestQuirksHaveTwins(t *testing.T) {
+	for _, v := range vendors.All() {
+		for _, q := range v.Quirks {
+			if q.Source == "" || q.Models == "" {
+				t.Errorf("%s: %q has no source or models", v.Name, q.What)
+			}
+			for _, name := range strings.Fields(q.Profiles) {
+				if p, err := bmcsim.Find(name); err != nil || p.Name != name {
+					t.Errorf("%s: %q names the profile %q, which there is not", v.Name, q.What, name)
+				}
+			}
+		}
 	}
 }
