@@ -59,6 +59,7 @@ var FaultKinds = map[string]string{
 	"no-drive":       "the BMC offers no virtual CD drive",
 	"lockdown":       "the BMC refuses every change",
 	"no-nic":         "the plan's network port is not there",
+	"secure-boot":    "Secure Boot is on",
 	"san":            "a storage network is connected",
 	"not-ready":      "the BMC is starting and never gets ready",
 	"busy":           "virtual machines run on the host",

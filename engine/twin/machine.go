@@ -75,7 +75,7 @@ func newMachine(f *Fleet, h *schema.Host, faulty faults) (*Machine, error) {
 	}
 	m.BMC = bmcsim.New(bmcsim.Config{
 		Profile: profile, Clock: f.o.Clock, Username: h.BMC.Username, Password: m.password(), Serial: serial, UUID: uuid(h.Name),
-		Disks: disks, MACs: m.macs(), On: m.startsOn(), POST: postTakes, Faults: faulty.bmc(), Check: m.check, Booted: m.booted, Lost: m.lost, SAN: faulty["san"], Latency: f.o.Latency,
+		Disks: disks, MACs: m.macs(), On: m.startsOn(), POST: postTakes, Faults: faulty.bmc(), Check: m.check, Booted: m.booted, Lost: m.lost, SAN: faulty["san"], SecureBoot: faulty["secure-boot"], Latency: f.o.Latency,
 		Log: f.bmcLog(h.Name),
 	})
 	if err := m.BMC.Serve("127.0.0.1:0"); err != nil {

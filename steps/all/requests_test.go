@@ -6,8 +6,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"esxiplan/engine/bmc/bmcsim"
 	"esxiplan/engine/bmc/vendors"
@@ -81,5 +83,41 @@ func TestRequests(t *testing.T) {
 	}
 	if want, err := os.ReadFile(golden); err != nil || string(want) != list.String() {
 		t.Errorf("%v: %s lists other figures:\n%s", err, golden, list.String())
+	}
+}
+
+// TestIdleConnections: a BMC that drops connections while a host waits between steps
+// makes no failure and no doubled write, only new connections.
+func TestIdleConnections(t *testing.T) {
+	t.Parallel()
+	p, err := bmcsim.Find("redfish/impatient")
+	if err != nil {
+		t.Fatal(err)
+	}
+	writes := func(pause func()) []string {
+		b := steptest.NewFaultyBench(t, p, true)
+		serial := "S1"
+		b.ESXi = &schema.ESXi{Disk: &schema.Disk{Serial: &serial}}
+		b.Sim.Mount("http://192.0.2.7/left.iso")
+		stages := flow(image(p))
+		for i := range stages {
+			stages[i].After = pause
+		}
+		if _, err := b.Flow(t, vendors.All(), stages...); err != nil {
+			t.Fatal(err)
+		}
+		if pause != nil && b.Sim.Connections() < 3 {
+			t.Errorf("%d connections: none was dropped", b.Sim.Connections())
+		}
+		var out []string
+		for _, q := range b.Sim.Writes() {
+			out = append(out, q.Method+" "+q.Path)
+		}
+		return out
+	}
+	want := writes(nil)
+	p.Idle = 200 * time.Millisecond // in the place of five seconds
+	if got := writes(func() { time.Sleep(2 * p.Idle) }); !slices.Equal(got, want) {
+		t.Errorf("with dropped connections\n%v\nelse\n%v", got, want)
 	}
 }

@@ -60,6 +60,10 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	if r.Script.FirstBoot() || r.Own != "" {
 		r.SecureBoot = secureBoot(ctx, h)
 	}
+	if r.Script.FirstBoot() && r.SecureBoot != nil && *r.SecureBoot {
+		return Result{}, &step.Refusal{Guard: "secure boot", Reason: "Secure Boot is on, and ESXi then skips what firstboot and ssh would do: the host would look installed and not be configured",
+			Next: "Turn Secure Boot off, or leave firstboot and ssh out and configure the host through its API"}
+	}
 	if err := spare(ctx, h, r); err != nil {
 		return Result{}, blame(c, err)
 	}

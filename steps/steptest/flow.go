@@ -14,6 +14,7 @@ import (
 type Stage struct {
 	Type      *step.Type
 	Arguments string // JSON, every argument
+	After     func() // what happens then; may be nil
 }
 
 // Flow runs steps one after the other on one host, as the engine does: with the
@@ -28,6 +29,9 @@ func (b *Bench) Flow(t *testing.T, vendors []bmc.Vendor, stages ...Stage) (resul
 			break
 		}
 		results = append(results, result)
+		if s.After != nil {
+			s.After()
+		}
 	}
 	h.Close(context.WithoutCancel(t.Context()))
 	return results, err
