@@ -128,6 +128,7 @@ type execution struct {
 
 func (e *execution) execute() error {
 	var err error
+	e.streams.Verbose = e.flags.trace.verbose > 0
 	e.machine, err = e.prepare()
 	if err != nil {
 		return err

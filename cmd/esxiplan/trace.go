@@ -20,7 +20,7 @@ type traceFlags struct {
 }
 
 func (f *traceFlags) add(c *cobra.Command) {
-	c.Flags().CountVarP(&f.verbose, "verbose", "v", "show more: -vv the requests to BMCs, -vvv with their bodies (secrets are masked)")
+	c.Flags().CountVarP(&f.verbose, "verbose", "v", "show more: results of steps; -vv the requests to BMCs, -vvv with their bodies (secrets are masked)")
 	c.Flags().StringVar(&f.dir, "trace", "", "folder for a file per host with all its requests and answers (secrets are masked)")
 }
 

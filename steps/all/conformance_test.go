@@ -77,6 +77,8 @@ var troubles = []trouble{
 	{name: "SYS446", source: "§15; recorded insert of iDRAC9 3.30", only: "dell", fault: bmcsim.Fault{Kind: "status", Status: 500, Message: "IDRAC.1.6.SYS446", Path: insertAction, Count: 2}},
 	{name: "RAC0904", source: "§15", only: "dell", fault: bmcsim.Fault{Kind: "status", Status: 400, Message: "IDRAC.2.8.RAC0904", Path: insertAction}, fails: "cannot read the image"},
 	{name: "VRM0012", source: "§15", only: "dell", fault: bmcsim.Fault{Kind: "status", Status: 500, Message: "IDRAC.2.8.VRM0012", Path: insertAction, Count: 1}},
+	{name: "VRM0021", source: "§15", only: "dell", fault: bmcsim.Fault{Kind: "status", Status: 500, Message: "IDRAC.2.8.VRM0021", Path: "EjectMedia", Count: 1}},
+	{name: "every patch refused", source: "§6 the import as last rung; §15 SYS424 where its target must be a list", only: "dell", fault: bmcsim.Fault{Kind: "status", Status: 400, Message: "Base.1.12.PropertyNotWritable", Method: "PATCH"}},
 	{name: "RAC0679", source: "§15", only: "dell", fault: bmcsim.Fault{Kind: "status", Status: 503, Message: "IDRAC.2.8.RAC0679", Path: insertAction, Count: 2}},
 	{name: "LC068", source: "§15", only: "dell", except: "idrac9 idrac10", fault: bmcsim.Fault{Kind: "status", Status: 400, Message: "IDRAC.2.8.LC068", Path: "ImportSystemConfiguration"}, fails: "a configuration job of the iDRAC is pending"},
 

@@ -1,6 +1,8 @@
 package view
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -116,7 +118,19 @@ func (p *plain) stepDone(e engine.Event) string {
 			text += "\n  " + p.theme.bullet + " " + line
 		}
 	}
+	if p.s.Verbose && len(e.Result) > 0 {
+		text += "\n" + indented(e.Result)
+	}
 	return text
+}
+
+// indented is a step's result for people who asked for more.
+func indented(result json.RawMessage) string {
+	var b bytes.Buffer
+	if json.Indent(&b, result, "  ", "  ") != nil {
+		return ""
+	}
+	return "  " + b.String()
 }
 
 // Close writes what the run came to.

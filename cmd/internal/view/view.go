@@ -26,6 +26,7 @@ type Streams struct {
 	Color    bool // of Out
 	ColorErr bool
 	ASCII    bool // no characters beyond ASCII
+	Verbose  bool // results of steps, too
 }
 
 // View shows the events of a run. Close ends it.

@@ -43,6 +43,10 @@ func (s *Sim) route(w http.ResponseWriter, r *http.Request, body []byte) {
 }
 
 func (s *Sim) get(w http.ResponseWriter, r *http.Request, path string) {
+	if s.p.SuccessBody && r.Header.Get("Accept-Encoding") == "identity" {
+		s.fail(w, 406, "Base.1.4.GeneralError") // some do not send plain text on demand
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	document, ok := s.document(path)
