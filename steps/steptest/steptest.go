@@ -35,6 +35,7 @@ type Bench struct {
 	ESXi   *schema.ESXi
 	clock  clock
 	writes []step.Write
+	waited time.Duration // by the host, of simulated time
 }
 
 // NewBench starts a machine, which is off.
@@ -63,7 +64,7 @@ func (b *Bench) host(t *testing.T, vendors []bmc.Vendor, dry bool) *step.Host {
 		h.Media = media.Shadow(b.Media)
 	}
 	c, err := bmc.Open(bmc.Options{Address: b.Sim.Address(), Username: "root", Password: "calvin", Trust: bmc.Trust{Off: true}, Vendors: vendors, Record: h.RecordBMC, ReadOnly: dry, Timeout: timeout,
-		Now: b.clock.Now, Sleep: func(ctx context.Context, d time.Duration) error { return pause(ctx, b.clock.Real(d)) }})
+		Now: b.age, Sleep: b.sleep})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,6 +74,15 @@ func (b *Bench) host(t *testing.T, vendors []bmc.Vendor, dry bool) *step.Host {
 	}
 	h.SetBMC(c)
 	return h
+}
+
+// age is the time by which what was read grows old: only waiting makes it so, not the
+// slowness of a busy machine.
+func (b *Bench) age() time.Time { return b.clock.start.Add(b.waited) }
+
+func (b *Bench) sleep(ctx context.Context, d time.Duration) error {
+	b.waited += d
+	return pause(ctx, b.clock.Real(d))
 }
 
 // attempt is an engine for one attempt: it keeps the writes.
@@ -92,13 +102,11 @@ func (a *attempt) Record(_ context.Context, w step.Write) error {
 	}
 	return nil
 }
-func (a *attempt) Progress(int64, int64, string) {}
-func (a *attempt) Warn(string)                   {}
-func (a *attempt) Now() time.Time                { return a.bench.clock.Now() }
-func (a *attempt) History() step.History         { return a }
-func (a *attempt) Sleep(ctx context.Context, d time.Duration) error {
-	return pause(ctx, a.bench.clock.Real(d))
-}
+func (a *attempt) Progress(int64, int64, string)                    {}
+func (a *attempt) Warn(string)                                      {}
+func (a *attempt) Now() time.Time                                   { return a.bench.clock.Now() }
+func (a *attempt) History() step.History                            { return a }
+func (a *attempt) Sleep(ctx context.Context, d time.Duration) error { return a.bench.sleep(ctx, d) }
 
 func pause(ctx context.Context, d time.Duration) error {
 	select {
