@@ -86,6 +86,8 @@ type Rules struct {
 	InsertFields []string
 	// Prepare lists what must be set before an image can be mounted.
 	Prepare func(ctx context.Context, s Slot, url string) ([]Preparation, error)
+	// Flow mounts where the slots of the standard are missing; nil: nowhere.
+	Flow *Flow
 
 	// Ways are further ways to set the boot source, after the standard's two.
 	Ways []Way
@@ -109,6 +111,16 @@ type Rules struct {
 	Post    func(oem map[string]json.RawMessage) string
 	Licence func(context.Context) (Licence, error)
 	Ready   func(context.Context) (busy string, err error)
+}
+
+// Flow is a vendor's own way to mount, by a drive that stands for it.
+type Flow struct {
+	ID string // of the drive
+	// Find tells whether the machine has it, and what is in it, by the slots that the
+	// standard shows.
+	Find   func(ctx context.Context, shown []Slot) (s Slot, has bool, err error)
+	Insert func(ctx context.Context, s Slot, url string) error
+	Eject  func(ctx context.Context, s Slot) error
 }
 
 // BootDevice is a family of boot controllers.

@@ -27,12 +27,22 @@ func (r *Redfish) Slots(ctx context.Context) ([]Slot, error) {
 			return nil, err
 		}
 	}
-	SortSlots(out)
+	sortSlots(out)
+	if f := r.rules.Flow; f != nil {
+		s, has, err := f.Find(ctx, out)
+		if has || err != nil {
+			s.ID, s.Place, s.CD = f.ID, "manager", true
+			return []Slot{s}, err
+		}
+	}
 	return out, nil
 }
 
-// SortSlots puts slots into the order in which they should be tried.
-func SortSlots(slots []Slot) {
+// byFlow reports a drive that a vendor's own flow stands behind.
+func (r *Redfish) byFlow(s Slot) bool { return r.rules.Flow != nil && s.ID == r.rules.Flow.ID }
+
+// sortSlots puts slots into the order in which they should be tried.
+func sortSlots(slots []Slot) {
 	slices.SortStableFunc(slots, func(a, b Slot) int {
 		if a.CD != b.CD {
 			return map[bool]int{true: -1, false: 1}[a.CD]
@@ -46,6 +56,13 @@ func SortSlots(slots []Slot) {
 
 // Slot implements [Reader].
 func (r *Redfish) Slot(ctx context.Context, s Slot) (Slot, error) {
+	if r.byFlow(s) {
+		slots, err := r.Slots(ctx)
+		if err != nil || len(slots) == 0 {
+			return s, err
+		}
+		return slots[0], nil
+	}
 	var d slotDocument
 	if err := r.Get(ctx, s.URI, &d); err != nil {
 		return s, err
@@ -118,6 +135,19 @@ func (d slotDocument) insertAction() string {
 // Preparations implements [Reader]. A BMC that checks the certificate of the image
 // server would refuse a self-signed one.
 func (r *Redfish) Preparations(ctx context.Context, s Slot, url string) ([]Preparation, error) {
+	out, err := r.uncheck(ctx, s, url)
+	if err != nil || r.rules.Prepare == nil {
+		return out, err
+	}
+	more, err := r.rules.Prepare(ctx, s, url)
+	return append(out, more...), err
+}
+
+// uncheck lets a BMC take images from a server whose certificate is its own.
+func (r *Redfish) uncheck(ctx context.Context, s Slot, url string) ([]Preparation, error) {
+	if r.byFlow(s) {
+		return nil, nil
+	}
 	d, err := r.known(ctx, s)
 	if err != nil {
 		return nil, err
@@ -128,15 +158,11 @@ func (r *Redfish) Preparations(ctx context.Context, s Slot, url string) ([]Prepa
 			return r.Patch(ctx, w, s.URI, map[string]any{"VerifyCertificate": false})
 		}))
 	}
-	if r.rules.Prepare == nil {
-		return out, nil
-	}
-	more, err := r.rules.Prepare(ctx, s, url)
-	return append(out, more...), err
+	return out, nil
 }
 
-// Prepare makes what an insert needs.
-func Prepare(ctx context.Context, needs []Preparation) error {
+// prepare makes what an insert needs.
+func prepare(ctx context.Context, needs []Preparation) error {
 	for _, p := range needs {
 		if err := p.apply(ctx, p.write()); err != nil {
 			return err
@@ -163,10 +189,13 @@ func (p Preparation) write() Write {
 func (r *Redfish) Insert(ctx context.Context, s Slot, url string) error {
 	needs, err := r.Preparations(ctx, s, url)
 	if err == nil {
-		err = Prepare(ctx, needs)
+		err = prepare(ctx, needs)
 	}
 	if err != nil {
 		return err
+	}
+	if r.byFlow(s) {
+		return slotError(r.rules.Flow.Insert(ctx, s, url))
 	}
 	d, err := r.known(ctx, s)
 	if err != nil {
@@ -250,6 +279,9 @@ func slotError(err error) error {
 
 // Eject implements [Client].
 func (r *Redfish) Eject(ctx context.Context, s Slot) error {
+	if r.byFlow(s) {
+		return r.Emptied(ctx, s, r.rules.Flow.Eject(ctx, s))
+	}
 	d, err := r.known(ctx, s)
 	if err != nil {
 		return err

@@ -42,8 +42,9 @@ type client struct {
 // New makes a client. scheme is the only protocol by which images are fetched, "" any.
 func New(r *bmc.Redfish, scheme string) bmc.Client {
 	c := &client{r, scheme}
-	r.SetRules(bmc.Rules{SendMode: true, InsertFields: []string{"TransferProtocolType"}, Prepare: c.prepare})
-	return c
+	r.SetRules(bmc.Rules{SendMode: true, InsertFields: []string{"TransferProtocolType"}, Prepare: c.prepare,
+		Flow: &bmc.Flow{ID: "CD (not yet enabled)", Find: c.find, Insert: c.mount, Eject: func(context.Context, bmc.Slot) error { return nil }}})
+	return r
 }
 
 type action struct {
@@ -74,41 +75,26 @@ func (c *client) remoteMedia(ctx context.Context) (target string, err error) {
 	return target, nil
 }
 
-// Slots implements [bmc.Reader]. Where remote media is not enabled, one slot stands
-// for those that will be there then.
-func (c *client) Slots(ctx context.Context) ([]bmc.Slot, error) {
-	slots, err := c.Redfish.Slots(ctx)
-	if err != nil || len(slots) > 0 {
-		return slots, err
+// find lets one drive stand for those that will be there when remote media is enabled.
+func (c *client) find(ctx context.Context, shown []bmc.Slot) (bmc.Slot, bool, error) {
+	if len(shown) > 0 {
+		return bmc.Slot{}, false, nil
 	}
 	target, err := c.remoteMedia(ctx)
-	if err != nil || target == "" {
-		return slots, err
-	}
-	return []bmc.Slot{{ID: pending, URI: c.Manager(), Place: "manager", CD: true}}, nil
+	return bmc.Slot{URI: c.Manager()}, target != "", err
 }
 
-// pending is the ID of a slot that is not there yet.
-const pending = "CD (not yet enabled)"
-
-// Slot implements [bmc.Reader].
-func (c *client) Slot(ctx context.Context, s bmc.Slot) (bmc.Slot, error) {
-	if s.ID != pending {
-		return c.Redfish.Slot(ctx, s)
-	}
+// mount puts the image into the first drive that is there now: to prepare made it appear.
+func (c *client) mount(ctx context.Context, _ bmc.Slot, url string) error {
+	c.Refresh()
 	slots, err := c.Slots(ctx)
-	if err != nil || len(slots) == 0 {
-		return s, err
+	if err != nil {
+		return err
 	}
-	return slots[0], nil
-}
-
-// Preparations implements [bmc.Reader].
-func (c *client) Preparations(ctx context.Context, s bmc.Slot, url string) ([]bmc.Preparation, error) {
-	if s.ID == pending {
-		return c.prepare(ctx, s, url)
+	if len(slots) == 0 || slots[0].URI == c.Manager() {
+		return &bmc.ErrUnsupported{What: "the BMC shows no virtual drive although remote media is enabled"}
 	}
-	return c.Redfish.Preparations(ctx, s, url)
+	return c.Insert(ctx, slots[0], url)
 }
 
 func (c *client) prepare(ctx context.Context, _ bmc.Slot, url string) ([]bmc.Preparation, error) {
@@ -126,27 +112,4 @@ func (c *client) prepare(ctx context.Context, _ bmc.Slot, url string) ([]bmc.Pre
 		return c.Sleep(ctx, starts)
 	})
 	return []bmc.Preparation{enable}, nil
-}
-
-// Insert implements [bmc.Client]. The slot may only appear when remote media is enabled.
-func (c *client) Insert(ctx context.Context, s bmc.Slot, url string) error {
-	if s.ID != pending {
-		return c.Redfish.Insert(ctx, s, url)
-	}
-	needs, err := c.prepare(ctx, s, url)
-	if err != nil {
-		return err
-	}
-	if err := bmc.Prepare(ctx, needs); err != nil {
-		return err
-	}
-	c.Refresh()
-	slots, err := c.Redfish.Slots(ctx)
-	if err != nil {
-		return err
-	}
-	if len(slots) == 0 || !slots[0].CD {
-		return &bmc.ErrUnsupported{What: "the BMC shows no virtual drive although remote media is enabled"}
-	}
-	return c.Redfish.Insert(ctx, slots[0], url)
 }

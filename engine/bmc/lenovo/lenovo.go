@@ -39,12 +39,14 @@ func newClient(r *bmc.Redfish) bmc.Client {
 	if _, tsm := r.Root().Oem["Ami"]; tsm {
 		return ami.New(r, "https")
 	}
+	c := &client{Redfish: r}
 	r.SetRules(bmc.Rules{
 		SlotUsable:  func(id string, _ bool) bool { return strings.HasPrefix(id, "EXT") },
 		BootDevices: []bmc.BootDevice{{Controller: "M.2", Model: "ThinkSystem M.2"}},
 		Post:        status,
+		Flow:        &bmc.Flow{ID: "RemoteMap", Find: c.find, Insert: c.mount, Eject: c.unmount},
 	})
-	return &client{Redfish: r}
+	return r
 }
 
 func status(oem map[string]json.RawMessage) string {
@@ -56,11 +58,8 @@ func status(oem map[string]json.RawMessage) string {
 // client maps images through Oem.Lenovo.RemoteMap where the XCC shows no slots.
 type client struct {
 	*bmc.Redfish
-	mapURI string // of RemoteMap, once the slots are known to be missing
+	mapURI string // of RemoteMap, once it is known
 }
-
-// mapSlot is the ID of the drive that RemoteMap stands for.
-const mapSlot = "RemoteMap"
 
 type link struct {
 	ID string `json:"@odata.id"`
@@ -78,56 +77,33 @@ type remoteMap struct {
 	}
 }
 
-// Slots implements [bmc.Reader].
-func (c *client) Slots(ctx context.Context) ([]bmc.Slot, error) {
-	slots, err := c.Redfish.Slots(ctx)
-	if err != nil || usable(slots) {
-		return slots, err
+// find takes RemoteMap for a drive where no EXT slot is shown. What is mapped shows as
+// slots of other names.
+func (c *client) find(ctx context.Context, shown []bmc.Slot) (mapped bmc.Slot, has bool, err error) {
+	if len(shown) > 0 && shown[0].CD {
+		return mapped, false, nil
 	}
 	if c.mapURI == "" {
 		var m struct {
 			Oem struct{ Lenovo struct{ RemoteMap link } }
 		}
 		if err := c.Get(ctx, c.Manager(), &m); err != nil || m.Oem.Lenovo.RemoteMap.ID == "" {
-			return slots, err
+			return mapped, false, err
 		}
 		c.mapURI = m.Oem.Lenovo.RemoteMap.ID
 	}
-	mapped := bmc.Slot{URI: c.mapURI, ID: mapSlot, Place: "manager", CD: true}
-	for _, s := range slots {
-		mapped.Loaded, mapped.Image = mapped.Loaded || s.Loaded, mapped.Image+s.Image
+	mapped.URI = c.mapURI
+	for _, s := range shown {
+		if s.Loaded {
+			mapped.Loaded, mapped.Image = true, s.Image
+		}
 	}
-	return []bmc.Slot{mapped}, nil
+	return mapped, true, nil
 }
 
-func usable(slots []bmc.Slot) bool { return len(slots) > 0 && slots[0].CD }
-
-// Slot implements [bmc.Reader]: what is mapped shows as slots of the standard.
-func (c *client) Slot(ctx context.Context, s bmc.Slot) (bmc.Slot, error) {
-	if s.ID != mapSlot {
-		return c.Redfish.Slot(ctx, s)
-	}
-	slots, err := c.Slots(ctx)
-	if err != nil || len(slots) == 0 {
-		return s, err
-	}
-	return slots[0], nil
-}
-
-// Preparations implements [bmc.Reader].
-func (c *client) Preparations(ctx context.Context, s bmc.Slot, url string) ([]bmc.Preparation, error) {
-	if s.ID == mapSlot {
-		return nil, nil
-	}
-	return c.Redfish.Preparations(ctx, s, url)
-}
-
-// Insert implements [bmc.Client]. RemoteMap takes a list of images and then mounts
-// them all; one mount is one write, though it takes two requests.
-func (c *client) Insert(ctx context.Context, s bmc.Slot, url string) error {
-	if s.ID != mapSlot {
-		return c.Redfish.Insert(ctx, s, url)
-	}
+// mount puts the image into RemoteMap's list and mounts the list: one mount, though it
+// takes two requests.
+func (c *client) mount(ctx context.Context, s bmc.Slot, url string) error {
 	var m remoteMap
 	if err := c.Get(ctx, s.URI, &m); err != nil {
 		return err
@@ -161,11 +137,7 @@ func (c *client) listed(ctx context.Context, uri, url string) (found bool, err e
 	return found, err
 }
 
-// Eject implements [bmc.Client].
-func (c *client) Eject(ctx context.Context, s bmc.Slot) error {
-	if c.mapURI == "" {
-		return c.Redfish.Eject(ctx, s)
-	}
+func (c *client) unmount(ctx context.Context, s bmc.Slot) error {
 	var m remoteMap
 	if err := c.Get(ctx, c.mapURI, &m); err != nil {
 		return err

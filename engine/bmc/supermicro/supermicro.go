@@ -31,12 +31,13 @@ var Vendor = bmc.Vendor{
 }
 
 func newClient(r *bmc.Redfish) bmc.Client {
-	rules := bmc.Rules{SendMode: true}
+	c := &client{Redfish: r}
+	rules := bmc.Rules{SendMode: true, Flow: &bmc.Flow{ID: "CfgCD", Find: c.find, Insert: c.mount, Eject: c.unmount}}
 	if id, _ := r.Identity(context.Background()); strings.Contains(id.Model, "ARS-111GL-NHR") {
 		rules.CD = "Cd"
 	}
 	r.SetRules(rules)
-	return &client{Redfish: r}
+	return r
 }
 
 // client mounts by the image configuration where the BMC has no slots of the standard.
@@ -45,9 +46,6 @@ type client struct {
 	asked  bool
 	config string // URI of the image configuration, where there is one; found once
 }
-
-// configured is the ID of the drive that the image configuration stands for.
-const configured = "CfgCD"
 
 type link struct {
 	ID string `json:"@odata.id"`
@@ -94,56 +92,26 @@ func (c *client) configuration(ctx context.Context) (string, error) {
 	return c.config, nil
 }
 
-// Slots implements [bmc.Reader]. A slot appears beside the configuration while
+// find takes the image configuration for a drive. A slot appears beside it while
 // something is mounted: that is how it is known.
-func (c *client) Slots(ctx context.Context) ([]bmc.Slot, error) {
-	slots, err := c.Redfish.Slots(ctx)
-	if err != nil {
-		return nil, err
+func (c *client) find(ctx context.Context, shown []bmc.Slot) (s bmc.Slot, has bool, err error) {
+	s.URI, err = c.configuration(ctx)
+	if err != nil || s.URI == "" {
+		return s, false, err
 	}
-	uri, err := c.configuration(ctx)
-	if err != nil || uri == "" {
-		return slots, err
-	}
-	s := bmc.Slot{URI: uri, ID: configured, Place: "manager", CD: true}
-	for _, shown := range slots {
-		s.Loaded = s.Loaded || shown.Loaded
+	for _, slot := range shown {
+		s.Loaded = s.Loaded || slot.Loaded
 	}
 	if s.Loaded {
 		var d imageDocument
-		if err := c.Get(ctx, uri, &d); err != nil {
-			return nil, err
-		}
+		err = c.Get(ctx, s.URI, &d)
 		s.Image = d.Host + d.Path
 	}
-	return []bmc.Slot{s}, nil
+	return s, true, err
 }
 
-// Slot implements [bmc.Reader].
-func (c *client) Slot(ctx context.Context, s bmc.Slot) (bmc.Slot, error) {
-	if s.ID != configured {
-		return c.Redfish.Slot(ctx, s)
-	}
-	slots, err := c.Slots(ctx)
-	if err != nil || len(slots) == 0 {
-		return s, err
-	}
-	return slots[0], nil
-}
-
-// Preparations implements [bmc.Reader].
-func (c *client) Preparations(ctx context.Context, s bmc.Slot, url string) ([]bmc.Preparation, error) {
-	if s.ID == configured {
-		return nil, nil
-	}
-	return c.Redfish.Preparations(ctx, s, url)
-}
-
-// Insert implements [bmc.Client].
-func (c *client) Insert(ctx context.Context, s bmc.Slot, image string) error {
-	if s.ID != configured {
-		return c.Redfish.Insert(ctx, s, image)
-	}
+// mount configures the image, then mounts it: one mount, though it takes two requests.
+func (c *client) mount(ctx context.Context, s bmc.Slot, image string) error {
 	u, err := url.Parse(image)
 	if err != nil {
 		return err
@@ -161,11 +129,7 @@ func (c *client) Insert(ctx context.Context, s bmc.Slot, image string) error {
 	return c.Post(ctx, w, d.Actions.Mount.Target, struct{}{})
 }
 
-// Eject implements [bmc.Client].
-func (c *client) Eject(ctx context.Context, s bmc.Slot) error {
-	if s.ID != configured {
-		return c.Redfish.Eject(ctx, s)
-	}
+func (c *client) unmount(ctx context.Context, s bmc.Slot) error {
 	var d imageDocument
 	if err := c.Get(ctx, s.URI, &d); err != nil {
 		return err
