@@ -194,7 +194,7 @@ func (s *statusRun) draw(found []hostStatus, before int) int {
 		}
 		rows = append(rows, listRow{{"host", h.Host}, {"power", power}, {"boot", h.Boot}, {"esxi", h.ESXi}, {"media", h.Media}, {"problem", h.Problem}})
 	}
-	lines := strings.Split(strings.TrimSuffix(s.table(rows), "\n"), "\n")
+	lines := fitting(strings.Split(strings.TrimSuffix(s.table(rows), "\n"), "\n"))
 	for _, line := range lines {
 		if s.streams.Width > 0 {
 			line = ansi.Truncate(line, s.streams.Width-1, "…")
@@ -202,4 +202,15 @@ func (s *statusRun) draw(found []hostStatus, before int) int {
 		fmt.Fprintln(s.streams.Out, line)
 	}
 	return len(lines)
+}
+
+// fitting leaves out what a terminal has no lines for: what has scrolled away cannot
+// be drawn over.
+func fitting(lines []string) []string {
+	_, height, err := term.GetSize(1)
+	if err != nil || len(lines) < height || height < 4 {
+		return lines
+	}
+	shown := height - 2
+	return append(lines[:shown:shown], fmt.Sprintf("and %d more hosts; --limit chooses", len(lines)-shown))
 }
