@@ -284,7 +284,7 @@ func (g *guarded) checkMedium(ctx context.Context) (installs bool, err error) {
 	switch {
 	case set && string(boot.Target) != target:
 		return false, &Refusal{"boot source", fmt.Sprintf("the boot source override reads %q, we had set %q: somebody changed it, or the machine was restarted meanwhile", boot.Target, target), "Set it again (step one_time_boot), then restart"}
-	case mounted && !set && boot.Target == bmc.BootNone:
+	case mounted && !set && (boot.Target == bmc.BootNone || boot.Target == bmc.BootDisk):
 		return false, &Refusal{"boot source", "our image is mounted, but no boot source override is set: the machine would boot its disk", "Set it (step one_time_boot), then restart; or take the image out (step eject)"}
 	case loops(boot) && !h.Settings.WaitFollows:
 		return false, &Refusal{"boot source", "this BMC knows only a continuous override, which would start the installer again and again", "Run the restart together with a wait step, which clears it"}
