@@ -185,7 +185,11 @@ func (r *Redfish) standardWay(name, uri string, allowed []string) Way {
 			if err := r.Get(ctx, uri, &s); err != nil || s.Boot == nil {
 				return Boot{Target: BootNone, Once: true}, err
 			}
-			return r.bootOf(*s.Boot, allowed), nil
+			b := r.bootOf(*s.Boot, allowed)
+			if r.rules.Unfit != nil && b.Target != BootNone && r.rules.Unfit(b.Target) {
+				b.Target = BootOther // it boots something else than it says
+			}
+			return b, nil
 		},
 		Set: func(ctx context.Context, w Write, t Target) error {
 			var s systemDocument

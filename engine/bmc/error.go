@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 )
 
@@ -24,6 +25,20 @@ type Error struct {
 	Advice   Advice // what the first known message means
 	Err      error  // transport error
 	headers  map[string][]string
+	vague    bool // the advice only says that something failed
+	written  bool // the answer to a write of ours
+}
+
+// Refused reports that the BMC answered a write by not doing it. A server error that
+// says no more than that leaves it open, as a lost answer does.
+func (e *Error) Refused() bool {
+	switch {
+	case !e.written || e.Status < 400 || e.Status == http.StatusRequestTimeout:
+		return false
+	case e.Status < 500 || e.Status == http.StatusServiceUnavailable || e.Status == http.StatusNotImplemented:
+		return true
+	}
+	return e.Advice.Text != "" && !e.vague
 }
 
 func (e *Error) Error() string {

@@ -37,7 +37,8 @@ func TestAdvice(t *testing.T) {
 		{"unknown 409", http.StatusConflict, nil, "", true},
 		{"no answer", 0, nil, "", true},
 	} {
-		e := &Error{Status: c.status, Messages: c.messages, Advice: r.advice(c.messages)}
+		e := &Error{Status: c.status, Messages: c.messages}
+		e.explain(r.messages)
 		if e.Advice.Text != c.text || e.Retryable() != c.retryable {
 			t.Errorf("%s: %q, retryable %v", c.name, e.Advice.Text, e.Retryable())
 		}

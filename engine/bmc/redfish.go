@@ -47,6 +47,7 @@ type Redfish struct {
 	client    *gofish.APIClient
 
 	loginErr error // sticky: nobody logs in again after a refusal
+	welcome  bool  // this BMC has accepted the login before
 	token    string
 	session  string
 	basic    bool

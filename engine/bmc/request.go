@@ -68,6 +68,9 @@ func (r *Redfish) request(ctx context.Context, method, uri string, body any, hea
 	}
 	m := &meta{}
 	resp, err := r.client.WithContext(context.WithValue(ctx, metaKey{}, m)).RunRawRequestWithHeaders(method, path, payload, kind, r.authorised(header))
+	if err != nil && ctx.Err() != nil {
+		return answer{}, ctx.Err() // the end of the step, and no fault of the BMC
+	}
 	if err != nil {
 		return answer{}, r.failure(method+" "+path, err, m)
 	}
@@ -120,23 +123,23 @@ func (r *Redfish) failure(request string, err error, m *meta) error {
 	out.Status = answered.HTTPReturnedStatusCode
 	raw := strings.TrimPrefix(answered.Error(), fmt.Sprintf("%d: ", out.Status))
 	out.Messages = extendedInfo([]byte(raw))
-	if len(out.Messages) == 0 && strings.HasPrefix(strings.TrimSpace(raw), "<") {
+	if len(out.Messages) == 0 && strings.TrimSpace(raw) != "" {
 		out.Messages = []Message{{Text: notJSON([]byte(raw))}}
 	}
-	out.Advice = r.advice(out.Messages)
+	out.explain(r.messages)
 	return out
 }
 
-// advice explains the first message that says more than that something failed.
-func (r *Redfish) advice(messages []Message) Advice {
-	for _, table := range []map[string]Advice{r.messages, catalogue, general} {
-		for _, m := range messages {
+// explain translates the first message that says more than that something failed.
+func (e *Error) explain(vendor map[string]Advice) {
+	for i, table := range []map[string]Advice{vendor, catalogue, general} {
+		for _, m := range e.Messages {
 			if a, ok := table[m.ID]; ok {
-				return a
+				e.Advice, e.vague = a, i == 2
+				return
 			}
 		}
 	}
-	return Advice{}
 }
 
 // plainTransport shortens net/http's error: method and URL stand elsewhere.

@@ -99,6 +99,10 @@ func (r *Redfish) login(ctx context.Context) error {
 	if r.loginErr != nil {
 		return r.loginErr
 	}
+	if r.welcome { // what other BMCs say of the credential is not this one's word
+		_, err := r.tryLogin(ctx)
+		return err
+	}
 	key := r.o.Username + "\x00" + r.o.Password
 	if err := r.o.Logins.begin(ctx, key); err != nil {
 		if ctx.Err() != nil {
@@ -107,6 +111,7 @@ func (r *Redfish) login(ctx context.Context) error {
 		return r.refused(err.Error())
 	}
 	v, err := r.tryLogin(ctx)
+	r.welcome = v == accepted
 	r.o.Logins.end(key, v)
 	return err
 }

@@ -204,20 +204,30 @@ func appendWWN(list []string, id identifierDocument) []string {
 
 // unique drops what is listed twice: under two controllers, or in an older form, too.
 func unique(disks []Disk) []Disk {
-	seen := map[string]bool{}
 	out := []Disk{}
 	for _, d := range disks {
-		key := d.Serial
-		if key == "" && len(d.WWN) > 0 {
-			key = d.WWN[0]
+		if !slices.ContainsFunc(out, d.same) {
+			out = append(out, d)
 		}
-		if key != "" && seen[key] {
-			continue
-		}
-		seen[key] = true
-		out = append(out, d)
 	}
 	return out
+}
+
+// same reports that two entries are one device: a name that both have is the same, and
+// none contradicts. What firmware writes where it knows no serial number is no name.
+func (d Disk) same(other Disk) bool {
+	agree := func(a, b string) bool { return a == b || a == "" || b == "" }
+	wwns := len(d.WWN) == 0 || len(other.WWN) == 0 || slices.Equal(d.WWN, other.WWN)
+	named := realSerial(d.Serial) && d.Serial == other.Serial || len(d.WWN) > 0 && slices.Equal(d.WWN, other.WWN)
+	return named && wwns && agree(d.Serial, other.Serial) && agree(d.Model, other.Model)
+}
+
+func realSerial(text string) bool {
+	switch strings.ToLower(text) {
+	case "", "n/a", "na", "none", "unknown", "not available", "not specified", "to be filled by o.e.m.":
+		return false
+	}
+	return strings.Trim(text, "0-. ") != ""
 }
 
 // Absent reports that the BMC does not have what was asked for: unknown, no failure.

@@ -38,10 +38,13 @@ func (r *Redfish) write(ctx context.Context, w Write, method, uri string, body a
 	sent := context.WithoutCancel(ctx)
 	a, err := r.again(sent, func() (answer, error) { return r.request(sent, method, uri, body, header) })
 	r.Refresh()
+	var e *Error
+	if errors.As(err, &e) {
+		e.written = true
+	}
 	if err == nil {
 		err = r.await(ctx, a)
 	}
-	var e *Error
 	if errors.As(err, &e) {
 		e.Op = w.Action + " " + w.Target
 	}
@@ -120,7 +123,7 @@ const (
 
 // await follows the task that a BMC began instead of doing what it was told. Where
 // the task is, stands in the header or in the body. A task that vanished has ended;
-// how, the reading back will show.
+// how, the reading back will show. A BMC that stumbles is asked again: the task goes on.
 func (r *Redfish) await(ctx context.Context, a answer) error {
 	uri := taskOf(a)
 	if uri == "" {
@@ -135,6 +138,7 @@ func (r *Redfish) await(ctx context.Context, a answer) error {
 			missing++
 		case errors.As(err, &e) && e.Status == http.StatusNotFound:
 			return nil
+		case errors.As(err, &e) && e.Retryable():
 		case err != nil:
 			return err
 		case status != http.StatusAccepted && t.over():
@@ -191,5 +195,7 @@ func (r *Redfish) verdict(uri string, t taskDocument) error {
 		return nil
 	}
 	messages = append(messages, Message{Text: "the BMC's task ended as " + t.State})
-	return &Error{Request: "GET " + uri, Status: http.StatusInternalServerError, Messages: messages, Advice: r.advice(messages)}
+	e := &Error{Request: "GET " + uri, Status: http.StatusInternalServerError, Messages: messages, written: true}
+	e.explain(r.messages)
+	return e
 }

@@ -42,10 +42,11 @@ func (g *guarded) SetBoot(ctx context.Context, t bmc.Target, way string) error {
 	return g.judged(ctx, Write{Action: "boot", Target: "source", New: string(t)}, g.Client.SetBoot(ctx, t, way))
 }
 
-// judged records that a write was answered by a refusal: it did not happen.
+// judged records that a write was answered by a refusal: it did not happen. An answer
+// that leaves that open is none.
 func (g *guarded) judged(ctx context.Context, w Write, err error) error {
 	var answered *bmc.Error
-	if !errors.As(err, &answered) || answered.Status == 0 {
+	if !errors.As(err, &answered) || !answered.Refused() {
 		return err
 	}
 	w.Door, w.Refused = "bmc", true
@@ -162,6 +163,7 @@ func (g *guarded) checkPower(ctx context.Context, r bmc.Reset) error {
 		if err != nil {
 			return err
 		}
+		g.before = &use.Before // what ran there; nothing answers any more when it is started
 		return use.Refuse(h)
 	}
 	return nil

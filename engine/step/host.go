@@ -154,8 +154,8 @@ func (h *Host) RecordBMC(ctx context.Context, w bmc.Write) error {
 		out.Risk = Mounts
 	case "reset":
 		out.Risk = Reboots
-		if g, ok := h.BMC.(*guarded); ok && g.booting {
-			out.Boots, out.Before = true, g.before
+		if g, ok := h.BMC.(*guarded); ok {
+			out.Boots, out.Before = g.booting, g.before
 			if g.installing {
 				out.Risk = Wipes
 			}

@@ -109,7 +109,7 @@ func powerOff(ctx context.Context, h *step.Host) error {
 	if err != nil || p.State == bmc.Off {
 		return err
 	}
-	if err := h.BMC.Reset(ctx, bmc.Reset{Type: bmc.ResetForceOff, Boots: true}); err != nil {
+	if err := h.BMC.Reset(ctx, bmc.Reset{Type: bmc.ResetForceOff}); err != nil {
 		return err
 	}
 	return h.Until(ctx, time.Minute, "the machine is off", func(ctx context.Context) (bool, error) {
