@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 )
@@ -68,6 +69,9 @@ func (r *Redfish) Boot(ctx context.Context) (Boot, error) {
 		}
 		if b.Target != BootNone {
 			b.Mode, b.Allowed = first.Mode, first.Allowed
+			if b.Target == r.climbing {
+				r.climbing = "" // it holds
+			}
 			return b, nil
 		}
 	}
@@ -101,17 +105,17 @@ func (r *Redfish) ways(ctx context.Context) (ways []Way, all Boot, err error) {
 	}
 	allowed := append(slices.Clone(system.Allowed), settings.Allowed...)
 	all = r.bootOf(system, allowed)
-	list := []Way{r.standardWay(wayStandard, r.system, allowed)}
+	if all.Mode == "" && settings.Mode != nil {
+		all.Mode = *settings.Mode
+	}
+	list := []Way{r.standardWay(wayStandard, r.system, all.Mode, allowed)}
 	if settings.present() {
-		way := r.standardWay(waySettings, r.settingsURI(ctx), allowed)
+		way := r.standardWay(waySettings, r.settingsURI(ctx), all.Mode, allowed)
 		notThere := system.Target == nil || len(system.Allowed) == 0 && len(settings.Allowed) > 0
 		if notThere || r.rules.SettingsFirst { // what is not shown in the system is not written there
 			list = slices.Insert(list, 0, way)
 		} else {
 			list = append(list, way)
-		}
-		if all.Mode == "" && settings.Mode != nil {
-			all.Mode = *settings.Mode
 		}
 	}
 	all.Target, all.Once = BootNone, true
@@ -177,7 +181,7 @@ func (r *Redfish) bootOf(b bootDocument, allowed []string) Boot {
 }
 
 // standardWay is the override of the standard, in the system or its settings.
-func (r *Redfish) standardWay(name, uri string, allowed []string) Way {
+func (r *Redfish) standardWay(name, uri, mode string, allowed []string) Way {
 	return Way{
 		Name: name, Targets: r.bootOf(bootDocument{}, allowed).Allowed,
 		Read: func(ctx context.Context) (Boot, error) {
@@ -192,31 +196,53 @@ func (r *Redfish) standardWay(name, uri string, allowed []string) Way {
 			return b, nil
 		},
 		Set: func(ctx context.Context, w Write, t Target) error {
-			var s systemDocument
+			var tag struct{}
 			if _, tagged := r.etags[strings.TrimSuffix(uri, "/")]; name == wayStandard || !tagged { // mounting changes the system's tag, not that of the settings
-				if err := r.Get(ctx, uri, &s); err != nil {
+				if err := r.Get(ctx, uri, &tag); err != nil {
 					return err
 				}
 			}
-			return r.Patch(ctx, w, uri, map[string]any{"Boot": r.bootBody(t, s.Boot, allowed)})
+			return r.patchBoot(ctx, w, uri, r.bootBodies(t, mode, allowed))
 		},
 	}
 }
 
-// bootBody is the override to write. The mode is a matter of the BIOS and left out,
-// save where a service would reset it.
-func (r *Redfish) bootBody(t Target, now *bootDocument, allowed []string) map[string]any {
-	if t == BootNone {
-		return map[string]any{"BootSourceOverrideEnabled": "Disabled"}
-	}
-	body := map[string]any{"BootSourceOverrideTarget": r.nameOf(t, allowed), "BootSourceOverrideEnabled": "Once"}
-	if r.rules.SendMode {
-		body["BootSourceOverrideMode"] = "UEFI"
-		if now != nil && now.Mode != nil && *now.Mode == "Legacy" {
-			body["BootSourceOverrideMode"] = "Legacy"
+// patchBoot tries bodies until the BMC takes one; what is refused for another reason
+// than its contents ends it.
+func (r *Redfish) patchBoot(ctx context.Context, w Write, uri string, bodies []map[string]any) (err error) {
+	for _, body := range bodies {
+		err = r.Patch(ctx, w, uri, map[string]any{"Boot": body})
+		var e *Error
+		if !errors.As(err, &e) || e.Status != http.StatusBadRequest && e.Status != http.StatusInternalServerError || e.Advice.Retry && !e.vague {
+			return err
 		}
+		w.Repeat = true
 	}
-	return body
+	return err
+}
+
+// bootBodies are the overrides to try. The mode is a matter of the BIOS and left out,
+// save where a service would reset it. To clear, some want a target beside Disabled, and
+// some know no Disabled at all.
+func (r *Redfish) bootBodies(t Target, mode string, allowed []string) []map[string]any {
+	full := map[string]any{"BootSourceOverrideTarget": r.nameOf(t, allowed), "BootSourceOverrideEnabled": "Once"}
+	if t == BootNone {
+		full["BootSourceOverrideEnabled"] = "Disabled"
+	}
+	if mode == "" && r.rules.Mode == ModeAlways {
+		mode = "UEFI"
+	}
+	if mode != "" && r.rules.Mode != "" {
+		full["BootSourceOverrideMode"] = mode
+	}
+	if t != BootNone {
+		return []map[string]any{full}
+	}
+	alone, disk := map[string]any{"BootSourceOverrideEnabled": "Disabled"}, map[string]any{"BootSourceOverrideTarget": targets[BootDisk], "BootSourceOverrideEnabled": "Once"}
+	if r.rules.Mode != "" {
+		return []map[string]any{full, disk}
+	}
+	return []map[string]any{alone, full, disk}
 }
 
 // Ways implements [Reader].
@@ -268,8 +294,8 @@ func (r *Redfish) SetBoot(ctx context.Context, t Target, way string) error {
 	if err != nil {
 		return err
 	}
-	w := Write{Action: "boot", Target: "source", Old: now.String(), New: string(t), Repeat: r.climbing && t != BootNone}
-	r.idle[way], r.climbing = false, t != BootNone
+	w := Write{Action: "boot", Target: "source", Old: now.String(), New: string(t), Repeat: r.climbing == t}
+	r.idle[way], r.climbing = false, t
 	return ways[i].Set(ctx, w, t)
 }
 

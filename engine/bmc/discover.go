@@ -23,7 +23,13 @@ func (r *Redfish) connect(ctx context.Context) error {
 		}
 	}
 	if r.token == "" && !r.basic {
-		return r.login(ctx)
+		if err := r.login(ctx); err != nil {
+			return err
+		}
+	}
+	if r.hidden { // what it would not say to strangers
+		r.hidden = false
+		return r.readRoot(ctx)
 	}
 	return nil
 }
@@ -35,6 +41,7 @@ func (r *Redfish) readRoot(ctx context.Context) error {
 	var e *Error
 	switch {
 	case errors.As(err, &e) && e.Status == http.StatusUnauthorized:
+		r.hidden = r.token == "" && !r.basic
 		r.root.Systems.ID = rootURI + "Systems"
 		return nil
 	case err != nil:
@@ -101,7 +108,7 @@ func (r *Redfish) readManagers(ctx context.Context, s systemDocument) (managerDo
 		}
 	}
 	var first managerDocument
-	for i, l := range managers {
+	for _, l := range managers {
 		var m managerDocument
 		if err := r.Get(ctx, l.ID, &m); err != nil {
 			if absent(err) {
@@ -109,7 +116,7 @@ func (r *Redfish) readManagers(ctx context.Context, s systemDocument) (managerDo
 			}
 			return first, err
 		}
-		if i == 0 {
+		if r.manager == "" {
 			r.manager, first = l.ID, m
 		}
 		r.media = append(r.media, m.VirtualMedia.ID)

@@ -135,6 +135,14 @@ type ErrSlot struct{ Err error }
 func (e *ErrSlot) Error() string { return e.Err.Error() }
 func (e *ErrSlot) Unwrap() error { return e.Err }
 
+// ErrBusy is something that the BMC does not have yet.
+type ErrBusy struct{ What string }
+
+func (e *ErrBusy) Error() string { return e.What }
+
+// Retryable makes the engine try again.
+func (e *ErrBusy) Retryable() bool { return true }
+
 // ErrUnsupported is something that this BMC does not offer.
 type ErrUnsupported struct{ What string }
 
@@ -172,16 +180,16 @@ func messageList(raw json.RawMessage) []Message {
 		Args                      json.RawMessage `json:"MessageArgs"`
 		Related                   json.RawMessage `json:"RelatedProperties"`
 	}
-	var list []message
+	var list []json.RawMessage
 	if json.Unmarshal(raw, &list) != nil {
-		var one message
-		if lenient(raw, &one) != nil {
-			return nil
-		}
-		list = []message{one}
+		list = []json.RawMessage{raw}
 	}
 	var out []Message
-	for _, m := range list {
+	for _, entry := range list {
+		var m message
+		if len(entry) == 0 || entry[0] != '{' || lenient(entry, &m) != nil {
+			continue
+		}
 		id := m.ID
 		if id == "" {
 			id = m.IDOld

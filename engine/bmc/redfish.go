@@ -46,13 +46,16 @@ type Redfish struct {
 	transport *transport
 	client    *gofish.APIClient
 
-	loginErr error // sticky: nobody logs in again after a refusal
-	welcome  bool  // this BMC has accepted the login before
+	loginErr error           // sticky: nobody logs in again after a refusal
+	worked   bool            // a request with this login has succeeded
+	denied   map[string]bool // requests that a fresh session may not make either
+	welcome  bool            // this BMC has accepted the login before
 	token    string
 	session  string
 	basic    bool
 
 	root      RootDocument
+	hidden    bool     // the root asks for a login
 	system    string   // URI
 	manager   string   // URI of the first manager
 	media     []string // URIs of the collections of slots
@@ -67,7 +70,7 @@ type Redfish struct {
 	power    Power                   // as last read
 	idle     map[string]bool         // ways that held no boot source when they were last read
 	settings bootDocument            // as last read
-	climbing bool                    // a way was tried for the next boot
+	climbing Target                  // for which a way was tried, and none has held yet
 	slots    map[string]slotDocument // as last read, by URI
 	stock    *Inventory
 	network  *Network
@@ -97,8 +100,8 @@ type Rules struct {
 	// SettingsFirst: the settings resource is the place to write an override, although
 	// the system shows one.
 	SettingsFirst bool
-	// SendMode: the boot mode goes with every override, or the BMC resets it.
-	SendMode bool
+	// Mode: the boot mode goes with every override, or the BMC resets it.
+	Mode SendMode
 	// CD is the name of the virtual CD where the usual choice is wrong.
 	CD string
 
@@ -113,6 +116,16 @@ type Rules struct {
 	Licence func(context.Context) (Licence, error)
 	Ready   func(context.Context) (busy string, err error)
 }
+
+// SendMode says whether the boot mode goes with an override: never, where the BMC
+// reports one, or always.
+type SendMode string
+
+// The values of SendMode; never is "".
+const (
+	ModeReported SendMode = "reported"
+	ModeAlways   SendMode = "always"
+)
 
 // Flow is a vendor's own way to mount, by a drive that stands for it.
 type Flow struct {
@@ -147,7 +160,7 @@ func newRedfish(o Options) (*Redfish, error) {
 	}
 	t.trace = o.Trace
 	r := &Redfish{o: o, base: base, transport: t, etags: map[string]string{}, messages: map[string]Advice{},
-		documents: map[string]reading{}, idle: map[string]bool{}, slots: map[string]slotDocument{}}
+		documents: map[string]reading{}, idle: map[string]bool{}, denied: map[string]bool{}, slots: map[string]slotDocument{}}
 	ctx := context.WithValue(context.Background(), metaKey{}, &meta{local: true})
 	r.client, err = gofish.ConnectContext(ctx, gofish.ClientConfig{
 		Endpoint: base, ReuseConnections: true, NoModifyTransport: true,

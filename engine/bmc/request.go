@@ -163,6 +163,9 @@ func plainTransport(err error) error {
 // Get reads a document. What was read a moment ago, with no write since, is taken
 // from memory. A session that the BMC has forgotten is renewed once.
 func (r *Redfish) Get(ctx context.Context, uri string, into any) error {
+	if uri == "" {
+		return &ErrUnsupported{"the BMC does not link to what is needed here"}
+	}
 	if known, ok := r.documents[uri]; ok && r.o.Now().Sub(known.at) < recent {
 		return decode(http.MethodGet, uri, known.body, into)
 	}
@@ -226,22 +229,39 @@ func notJSON(body []byte) string {
 }
 
 // again repeats a request once after a new login when the session was lost. A
-// 401 says that nothing was done, so this is safe for writes, too.
+// 401 says that nothing was done, so this is safe for writes, too. A resource that
+// answers 401 to a fresh session as well is one that the user may not see.
 func (r *Redfish) again(ctx context.Context, send func() (answer, error)) (answer, error) {
 	a, err := send()
 	var e *Error
 	if !errors.As(err, &e) || e.Status != http.StatusUnauthorized {
+		r.worked = r.worked || err == nil
 		return a, err
 	}
-	if r.token == "" {
+	switch {
+	case r.denied[e.Request] || r.token == "" && r.worked:
+		return a, e.forbidden()
+	case r.token == "":
 		return a, r.refused("it answers 401 to " + e.Request)
 	}
-	r.o.Sessions.SessionClosed(r.o.Address, r.session)
+	if r.logout(ctx) == nil {
+		r.o.Sessions.SessionClosed(r.o.Address, r.session)
+	}
 	r.token, r.session = "", ""
 	if err := r.login(ctx); err != nil {
 		return a, err
 	}
-	return send()
+	if a, err = send(); errors.As(err, &e) && e.Status == http.StatusUnauthorized {
+		r.denied[e.Request] = true
+		return a, e.forbidden()
+	}
+	return a, err
+}
+
+// forbidden makes a final error of a 401 that no login helps against.
+func (e *Error) forbidden() error {
+	e.Advice = catalogue["InsufficientPrivilege"]
+	return e
 }
 
 func (r *Redfish) keepETag(uri string, a answer) {

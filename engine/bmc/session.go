@@ -241,12 +241,29 @@ func (r *Redfish) closeLeftovers(ctx context.Context) {
 		return
 	}
 	for _, uri := range r.o.Sessions.Leftover(r.o.Address) {
-		if _, err := r.request(ctx, http.MethodDelete, uri, nil, nil); ctx.Err() != nil {
+		if ours, err := r.isOurs(ctx, uri); err != nil || ctx.Err() != nil {
 			return
-		} else if err == nil || !isUnreachable(err) {
-			r.o.Sessions.SessionClosed(r.o.Address, uri)
+		} else if ours {
+			if _, err := r.request(ctx, http.MethodDelete, uri, nil, nil); isUnreachable(err) {
+				continue
+			}
 		}
+		r.o.Sessions.SessionClosed(r.o.Address, uri)
 	}
+}
+
+// isOurs reports whether a session of that name is one that we left open: BMCs count
+// anew when they restart, so it may be the present one, or somebody else's.
+func (r *Redfish) isOurs(ctx context.Context, uri string) (bool, error) {
+	if strings.TrimSuffix(uri, "/") == strings.TrimSuffix(r.session, "/") {
+		return false, nil
+	}
+	a, err := r.request(ctx, http.MethodGet, uri, nil, nil)
+	if isUnreachable(err) {
+		return false, err
+	}
+	var doc struct{ UserName string }
+	return err == nil && lenient(a.body, &doc) == nil && doc.UserName == r.o.Username, nil
 }
 
 func isUnreachable(err error) bool {

@@ -60,13 +60,13 @@ func (g *guarded) judged(ctx context.Context, w Write, err error) error {
 func (g *guarded) Boot(ctx context.Context) (bmc.Boot, error) {
 	boot, err := g.Client.Boot(ctx)
 	if err == nil {
-		g.debt = g.ours && loops(boot)
+		g.debt = g.ours && Loops(boot)
 	}
 	return boot, err
 }
 
-// loops reports an override that would start an installer again and again.
-func loops(b bmc.Boot) bool {
+// Loops reports an override that would start an installer again and again.
+func Loops(b bmc.Boot) bool {
 	return !b.Once && b.Target != bmc.BootNone && b.Target != bmc.BootDisk
 }
 
@@ -288,7 +288,7 @@ func (g *guarded) checkMedium(ctx context.Context) (installs bool, err error) {
 		return false, &Refusal{"boot source", fmt.Sprintf("the boot source override reads %q, we had set %q: somebody changed it, or the machine was restarted meanwhile", boot.Target, target), "Set it again (step one_time_boot), then restart"}
 	case mounted && !set && (boot.Target == bmc.BootNone || boot.Target == bmc.BootDisk):
 		return false, &Refusal{"boot source", "our image is mounted, but no boot source override is set: the machine would boot its disk", "Set it (step one_time_boot), then restart; or take the image out (step eject)"}
-	case loops(boot) && !h.Settings.WaitFollows:
+	case Loops(boot) && !h.Settings.WaitFollows:
 		return false, &Refusal{"boot source", "this BMC knows only a continuous override, which would start the installer again and again", "Run the restart together with a wait step, which clears it"}
 	}
 	return boot.Target != bmc.BootNone && boot.Target != bmc.BootDisk && boot.Target != bmc.BootOther, nil

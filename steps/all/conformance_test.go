@@ -2,6 +2,7 @@ package all_test
 
 import (
 	"flag"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -67,6 +68,9 @@ var troubles = []trouble{
 	{name: "reset does nothing", source: "§6 204 that did nothing", fault: bmcsim.Fault{Kind: "ignore", Action: "reset", Count: 1}},
 	{name: "answer to reset lost", source: "§15 retry classes", fault: bmcsim.Fault{Kind: "lost", Path: reset, Count: 1}},
 	{name: "answer to the second reset lost", source: "§15 retry classes", fault: bmcsim.Fault{Kind: "lost", Path: reset, After: 1, Count: 1}},
+	{name: "proxy times out on reset", source: "§15: a 5xx leaves open what happened", fault: bmcsim.Fault{Kind: "late", Status: 504, Path: reset, After: 1, Count: 1}},
+	{name: "proxy times out on insert", source: "§15: a 5xx leaves open what happened", except: noInsertAction, fault: bmcsim.Fault{Kind: "late", Status: 504, Method: "POST", Path: insertAction, Count: 1}},
+	{name: "task cannot be looked at", source: "§14", only: "ami huawei dell", fault: bmcsim.Fault{Kind: "status", Status: 503, Path: "/Tasks/", Count: 6}},
 	{name: "reset never arrives", source: "§15 retry classes", fault: bmcsim.Fault{Kind: "reset", Path: reset, Count: 1}},
 	{name: "409 on reset", source: "§15 ActionParameterValueConflict", fault: bmcsim.Fault{Kind: "status", Status: 409, Message: "Base.1.12.ActionParameterValueConflict", Path: reset, Count: 1}},
 	{name: "412 on patch", source: "§8, §15 PreconditionFailed", fault: bmcsim.Fault{Kind: "status", Status: 412, Message: "Base.1.8.PreconditionFailed", Method: "PATCH", Count: 1}},
@@ -155,7 +159,9 @@ func conform(t *testing.T, p bmcsim.Profile, tr trouble) {
 	serial := "S1"
 	b.ESXi = &schema.ESXi{Disk: &schema.Disk{Serial: &serial}}
 	b.Sim.Mount("http://192.0.2.7/somebody-elses.iso")
-	_, err := b.Flow(t, vendors.All(), flow(image(p))...)
+	stages := flow(image(p))
+	stages[len(stages)-1].After = untilBooted(b)
+	_, err := b.Flow(t, vendors.All(), stages...)
 	if tr.fails != "" {
 		if err == nil || !strings.Contains(err.Error(), tr.fails) {
 			t.Errorf("%s: got %v, want an error about %q", tr.source, err, tr.fails)
@@ -165,12 +171,57 @@ func conform(t *testing.T, p bmcsim.Profile, tr trouble) {
 	if err != nil {
 		t.Fatalf("%s: %v\n%v", tr.source, err, b.Sim.Writes())
 	}
-	for end := time.Now().Add(5 * time.Second); len(b.Sim.Boots()) == 0 && time.Now().Before(end); {
-		time.Sleep(10 * time.Millisecond)
+	booted(t, b, tr.source)
+}
+
+// untilBooted waits for the boot, as the step after the restart does: what the host
+// owes the machine at its end is done after that.
+func untilBooted(b *steptest.Bench) func() {
+	return func() {
+		for end := time.Now().Add(5 * time.Second); len(b.Sim.Boots()) == 0 && time.Now().Before(end); {
+			time.Sleep(10 * time.Millisecond)
+		}
 	}
+}
+
+// booted demands that the machine boots our image, once, by one restart.
+func booted(t *testing.T, b *steptest.Bench, source string) {
+	t.Helper()
 	resets, inserts := b.Sim.Effects()
 	opened, closed := b.Sim.Sessions()
 	if boots := b.Sim.Boots(); len(boots) != 1 || boots[0] != "Cd" || resets != 2 || inserts != 1 || opened != closed {
-		t.Errorf("%s: boots %v, %d changes of power, %d inserts, sessions %d opened %d closed\n%v", tr.source, boots, resets, inserts, opened, closed, b.Sim.Writes())
+		t.Errorf("%s: boots %v, %d changes of power, %d inserts, sessions %d opened %d closed\n%v", source, boots, resets, inserts, opened, closed, b.Sim.Writes())
+	}
+}
+
+// TestDetached: an iDRAC whose virtual drives are detached is told to attach them first.
+func TestDetached(t *testing.T) {
+	t.Parallel()
+	p, err := bmcsim.Find("dell/idrac9")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Attributes = maps.Clone(p.Attributes)
+	p.Attributes["VirtualMedia.1.Attached"] = "Detached"
+	conform(t, p, trouble{source: "§4"})
+}
+
+// TestPowerOffFirst: the machine is powered off before its boot source is set, with our
+// image mounted already, and then boots it.
+func TestPowerOffFirst(t *testing.T) {
+	for _, p := range bmcsim.Profiles() {
+		t.Run(p.Name, func(t *testing.T) {
+			t.Parallel()
+			b := steptest.NewFaultyBench(t, p, true)
+			serial := "S1"
+			b.ESXi = &schema.ESXi{Disk: &schema.Disk{Serial: &serial}}
+			stages := flow(image(p))
+			stages[3].Arguments = `{"target":"cd","power_off":true}`
+			stages[4].After = untilBooted(b)
+			if _, err := b.Flow(t, vendors.All(), stages...); err != nil {
+				t.Fatal(err)
+			}
+			booted(t, b, "power_off")
+		})
 	}
 }

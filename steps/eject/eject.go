@@ -32,6 +32,7 @@ var Type = step.Define(step.Spec[Arguments, Result]{
 
 func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	r := Result{Ejected: []string{}}
+	emptied := map[string]bool{}
 	for {
 		slots, err := h.BMC.Slots(ctx)
 		if err != nil {
@@ -44,6 +45,10 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 		if err := mayEject(h, s, c.Force); err != nil {
 			return r, err
 		}
+		if emptied[s.URI] { // the list lags behind, or somebody mounts again
+			return r, &step.Unsettled{What: s.Name() + " reads empty in the list of slots, too"}
+		}
+		emptied[s.URI] = true
 		if err := h.BMC.Eject(ctx, s); err != nil {
 			return r, err
 		}

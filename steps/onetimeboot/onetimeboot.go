@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"esxiplan/engine/bmc"
@@ -87,8 +88,17 @@ func climb(ctx context.Context, h *step.Host, target bmc.Target) (string, error)
 		}
 		failed = append(failed, fmt.Errorf("by %s: %w", way, err))
 	}
-	return "", errors.Join(failed...)
+	return "", &notHeld{errors.Join(failed...), slices.ContainsFunc(failed, func(err error) bool { return step.Classify(err) != step.Final })}
 }
+
+// notHeld is the end of the ladder. It is tried anew when any way may hold later.
+type notHeld struct {
+	error
+	again bool
+}
+
+// Retryable makes the engine try again.
+func (e *notHeld) Retryable() bool { return e.again }
 
 func held(ctx context.Context, h *step.Host, target bmc.Target) error {
 	return h.Until(ctx, holds, "the boot source override reads "+string(target), func(ctx context.Context) (bool, error) {

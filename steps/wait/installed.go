@@ -197,7 +197,7 @@ func (l *look) tidy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if boot.Target != bmc.BootNone && !boot.Once {
+	if step.Loops(boot) {
 		if err := step.ClearBoot(ctx, l.h.BMC); err != nil {
 			return fmt.Errorf("the host is installed, but its boot source override stays: %w", err)
 		}

@@ -31,8 +31,11 @@ var Vendor = bmc.Vendor{
 	},
 }
 
-// starts is how long the media service takes after it was enabled.
-const starts = 10 * time.Second
+// How long the media service takes after it was enabled, mostly and at most.
+const (
+	starts   = 10 * time.Second
+	restarts = 3 * time.Minute
+)
 
 type client struct {
 	*bmc.Redfish
@@ -42,7 +45,7 @@ type client struct {
 // New makes a client. scheme is the only protocol by which images are fetched, "" any.
 func New(r *bmc.Redfish, scheme string) bmc.Client {
 	c := &client{r, scheme}
-	r.SetRules(bmc.Rules{SendMode: true, InsertFields: []string{"TransferProtocolType"}, Prepare: c.prepare,
+	r.SetRules(bmc.Rules{Mode: bmc.ModeAlways, InsertFields: []string{"TransferProtocolType"}, Prepare: c.prepare,
 		Flow: &bmc.Flow{ID: "CD (not yet enabled)", Find: c.find, Insert: c.mount, Eject: func(context.Context, bmc.Slot) error { return nil }}})
 	return r
 }
@@ -86,15 +89,20 @@ func (c *client) find(ctx context.Context, shown []bmc.Slot) (bmc.Slot, bool, er
 
 // mount puts the image into the first drive that is there now: to prepare made it appear.
 func (c *client) mount(ctx context.Context, _ bmc.Slot, url string) error {
-	c.Refresh()
-	slots, err := c.Slots(ctx)
-	if err != nil {
-		return err
+	for waited := time.Duration(0); waited < restarts; waited += starts {
+		c.Refresh()
+		slots, err := c.Slots(ctx)
+		if err != nil {
+			return err
+		}
+		if len(slots) > 0 && slots[0].URI != c.Manager() {
+			return c.Insert(ctx, slots[0], url)
+		}
+		if err := c.Sleep(ctx, starts); err != nil {
+			return err
+		}
 	}
-	if len(slots) == 0 || slots[0].URI == c.Manager() {
-		return &bmc.ErrUnsupported{What: "the BMC shows no virtual drive although remote media is enabled"}
-	}
-	return c.Insert(ctx, slots[0], url)
+	return &bmc.ErrBusy{What: "the BMC shows no virtual drive yet although remote media is enabled"}
 }
 
 func (c *client) prepare(ctx context.Context, _ bmc.Slot, url string) ([]bmc.Preparation, error) {

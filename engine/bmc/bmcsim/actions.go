@@ -217,6 +217,8 @@ func (s *Sim) refusesImage(url string) string {
 	switch {
 	case !s.takes(url):
 		return s.p.in().wrongScheme
+	case s.attributes["VirtualMedia.1.Attached"] == "Detached":
+		return s.p.in().occupied
 	case s.p.Verifies && !s.unchecked && strings.HasPrefix(url, "https:"):
 		return s.p.in().unreadable // the image server's certificate is its own
 	case s.p.RemoteMounts && !s.mountsOn:
@@ -373,11 +375,21 @@ func (s *Sim) patchBoot(w http.ResponseWriter, path string, changes map[string]a
 		case "BootSourceOverrideTarget":
 			target = text
 		case "BootSourceOverrideMode":
-			mode = text
+			if mode = text; s.p.NoMode {
+				s.fail(w, 400, "Base.1.8.PropertyUnknown", name)
+				return
+			}
 		default:
 			s.fail(w, 400, "Base.1.8.PropertyUnknown", name)
 			return
 		}
+	}
+	if s.p.OnlyContinuous {
+		if boot["BootSourceOverrideTarget"] == nil || target == "None" {
+			s.fail(w, 500, "Base.1.8.InternalError")
+			return
+		}
+		enabled = "Continuous"
 	}
 	if status, message, args := s.refusesBoot(path, enabled, target); status != 0 {
 		s.fail(w, status, message, args...)

@@ -27,6 +27,7 @@ var FaultKinds = map[string]string{
 	"hang":   "no answer comes",
 	"reset":  "the connection is reset instead of an answer",
 	"lost":   "the request takes effect, the answer is lost",
+	"late":   "the request takes effect, an HTTP error is answered",
 	"html":   "a web page comes instead of Redfish",
 	"empty":  "an HTTP error without a body comes",
 	"status": "an HTTP error comes",
@@ -86,6 +87,8 @@ func (s *Sim) trouble(w http.ResponseWriter, r *http.Request) (after func(http.R
 		hangUp(w)
 	case "lost":
 		return hangUp, false
+	case "late":
+		return func(w http.ResponseWriter) { w.WriteHeader(f.Status) }, false
 	case "hang":
 		<-r.Context().Done()
 	case "html":

@@ -267,10 +267,8 @@ func (s *Sim) oemPatch(w http.ResponseWriter, path string, changes map[string]an
 
 // task is work that a BMC does after it has answered.
 type task struct {
-	ends    time.Time
 	asked   int
-	work    func() (problem string) // MessageId of what went wrong
-	problem string
+	problem string // MessageId of what went wrong
 	done    bool
 }
 
@@ -280,7 +278,13 @@ const taskTakes = 3 * time.Second
 func (s *Sim) begin(w http.ResponseWriter, work func() string) {
 	s.serial++
 	id := fmt.Sprintf("JID_%d", s.serial)
-	s.tasks[id] = &task{ends: s.c.Clock.Now().Add(taskTakes), work: work}
+	t := &task{}
+	s.tasks[id] = t
+	time.AfterFunc(s.c.Clock.Real(taskTakes), func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		t.problem, t.done = work(), true
+	})
 	location := root + "/TaskService/Tasks/" + id
 	if s.p.TagInSKU {
 		w.Header().Set("Location", location)
@@ -300,11 +304,8 @@ func (s *Sim) taskDocument(id string) object {
 	if t.asked++; t.asked == 1 && s.p.TagInSKU {
 		return nil
 	}
-	if s.c.Clock.Now().Before(t.ends) {
-		return object{"Id": id, "TaskState": "Running", "TaskStatus": "OK"}
-	}
 	if !t.done {
-		t.done, t.problem = true, t.work()
+		return object{"Id": id, "TaskState": "Running", "TaskStatus": "OK"}
 	}
 	if t.problem != "" {
 		return object{"Id": id, "TaskState": "Exception", "TaskStatus": "Critical", "Messages": []any{object{"MessageId": t.problem, "Severity": "Critical"}}}

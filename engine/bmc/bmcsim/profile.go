@@ -61,6 +61,8 @@ type Profile struct {
 	ModeResets      bool   // an override without its mode turns it to Legacy, which boots no installer
 	PostLock        bool   // no boot changes while in POST
 	Continuous      bool   // knows "Continuous"
+	OnlyContinuous  bool   // takes Once for Continuous, and clears only by a target
+	NoMode          bool   // reports no boot mode, and takes none
 	IdlesSet        bool   // idles with Enabled "Continuous", target "Hdd"
 	Resets          []string
 	ActionInfo      bool // resets stand in an ActionInfo
@@ -174,6 +176,7 @@ func idrac8() Profile {
 	p := dell("dell/idrac8", "recording 13G 2.40 (tree without media); else bmc-facts §3, §6", "13G Monolithic", "2.82.82.82")
 	p.Model, p.Vendor, p.Oem, p.NoExpand = "PowerEdge R730", "", "", true
 	p.ManagerSlots = []slotProfile{{ID: "RemovableDisk", Types: usb}, {ID: "CD", Types: cd, Takes: true}}
+	p.NoMode = true
 	p.OneImage, p.CdIsMetal, p.FixedAttributes, p.Storage, p.Licence = true, true, true, "PERC H730 Mini", "iDRAC8 Enterprise License"
 	p.Resets = []string{"On", "ForceOff", "GracefulRestart", "PushPowerButton", "Nmi"} // recorded: no ForceRestart
 	return p
@@ -328,7 +331,7 @@ func x11() Profile {
 
 func x10() Profile {
 	p := supermicro("supermicro/x10", "recording X10SDV 4.00; mounting from bmc-facts §4", "Super Server", "4.0")
-	p.Oem, p.Flow, p.NoExpand, p.ModeResets, p.ETags = "", imageFile, true, false, ""
+	p.Oem, p.Flow, p.NoExpand, p.ModeResets, p.ETags, p.NoMode = "", imageFile, true, false, "", true
 	p.Targets = []string{"None", "Pxe", "Hdd", "Diags", "CD/DVD", "BiosSetup", "UsbKey", "UsbHdd", "UsbFloppy", "UsbCd", "UefiUsbCd"}
 	p.Schemes = []string{"http"}
 	return p
@@ -387,6 +390,13 @@ func impatient() Profile {
 	return p
 }
 
+// emulator knows only a continuous override, as emulators of virtual machines do.
+func emulator() Profile {
+	p := standard()
+	p.Name, p.Source, p.OnlyContinuous, p.Continuous = "redfish/continuous", "bmc-facts §6 (services and emulators without Once)", true, true
+	return p
+}
+
 // Profiles lists all profiles; the first of a vendor is its usual one.
 func Profiles() []Profile {
 	return []Profile{
@@ -397,7 +407,7 @@ func Profiles() []Profile {
 		xcc(), xcc2(), xcc3(), xccOld(), tsm(),
 		x13(), x11(), x10(),
 		megarac(), inspur(), bmcweb(), irmc(), ibmc(), imc(),
-		standard(), impatient(),
+		standard(), impatient(), emulator(),
 	}
 }
 

@@ -210,10 +210,14 @@ func (s *Sim) postState() string {
 func (s *Sim) inPOST() bool { return s.power == "On" && s.c.Clock.Now().Before(s.posted) }
 
 func (s *Sim) bootDocument() object {
-	return object{
+	d := object{
 		"BootSourceOverrideEnabled": s.enabled, "BootSourceOverrideTarget": s.target, "BootSourceOverrideMode": s.mode,
 		"BootSourceOverrideTarget@Redfish.AllowableValues": s.p.Targets,
 	}
+	if s.p.NoMode {
+		delete(d, "BootSourceOverrideMode")
+	}
+	return d
 }
 
 func (s *Sim) managerDocument() object {

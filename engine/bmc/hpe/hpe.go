@@ -32,7 +32,7 @@ var Vendor = bmc.Vendor{
 		"ServerConfigurationLockEnabled":            {Text: "the Server Configuration Lock is on", Next: "turn it off in the system utilities"},
 	},
 	Quirks: []bmc.Quirk{
-		{What: "links end in a slash, other forms answer 308; success comes inside an error object; an eject wants {}", Models: "iLO 4 to 7", Source: "recorded exchanges of iLO 4 and 5; bmc-facts §2, §4, §5", Profiles: "hpe/ilo4 hpe/ilo5 hpe/ilo6 hpe/ilo6-nooverride hpe/ilo7"},
+		{What: "links end in a slash; success comes inside an error object; an eject wants {}", Models: "iLO 4 to 7", Source: "recorded exchanges of iLO 4 and 5; bmc-facts §2, §4, §5", Profiles: "hpe/ilo4 hpe/ilo5 hpe/ilo6 hpe/ilo6-nooverride hpe/ilo7"},
 		{What: "an empty slot answers an eject with 400 NoVirtualMediaConnectionAvailable", Models: "iLO 5 to 7", Source: "bmc-facts §5", Profiles: "hpe/ilo5 hpe/ilo6 hpe/ilo7"},
 		{What: "an image that cannot be read is answered with success", Models: "iLO 5", Source: "bmc-facts §10", Profiles: "hpe/ilo5 hpe/ilo6 hpe/ilo7"},
 		{What: "no boot changes in POST", Models: "iLO 5 to 7", Source: "bmc-facts §6", Profiles: "hpe/ilo5 hpe/ilo6 hpe/ilo7"},

@@ -32,7 +32,7 @@ var Vendor = bmc.Vendor{
 
 func newClient(r *bmc.Redfish) bmc.Client {
 	c := &client{Redfish: r}
-	rules := bmc.Rules{SendMode: true, Flow: &bmc.Flow{ID: "CfgCD", Find: c.find, Insert: c.mount, Eject: c.unmount}}
+	rules := bmc.Rules{Mode: bmc.ModeReported, Flow: &bmc.Flow{ID: "CfgCD", Find: c.find, Insert: c.mount, Eject: c.unmount}}
 	if id, _ := r.Identity(context.Background()); strings.Contains(id.Model, "ARS-111GL-NHR") {
 		rules.CD = "Cd"
 	}
