@@ -509,17 +509,17 @@ func (p Pins) SetPin(address, fingerprint string) error {
 	return os.Rename(temporary, p.file(address))
 }
 
-// Refusals keeps refused logins per address in a folder, so that the runs after one
+// Refusals keeps refused logins per system in a folder, so that the runs after one
 // another do not lock an account together. Dry runs keep them, too: they log in.
 type Refusals struct{ Dir string }
 
-func (r Refusals) file(address string) string {
-	return filepath.Join(r.Dir, "refused", filepath.Base(Pins{}.file(address)))
+func (r Refusals) file(account string) string {
+	return filepath.Join(r.Dir, "refused", filepath.Base(Pins{}.file(account)))
 }
 
-// Since counts those after a time. What cannot be read counts as many: the account is spared.
-func (r Refusals) Since(address string, t time.Time) int {
-	b, err := os.ReadFile(r.file(address))
+// Between counts those of a time. What cannot be read counts as many: the account is spared.
+func (r Refusals) Between(account string, from, to time.Time) int {
+	b, err := os.ReadFile(r.file(account))
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0
 	}
@@ -529,7 +529,7 @@ func (r Refusals) Since(address string, t time.Time) int {
 	n := 0
 	for line := range strings.Lines(string(b)) {
 		at, err := time.Parse(time.RFC3339, strings.TrimSpace(line))
-		if err == nil && at.After(t) {
+		if err == nil && at.After(from) && !at.After(to.Add(time.Minute)) {
 			n++
 		}
 	}
@@ -537,11 +537,11 @@ func (r Refusals) Since(address string, t time.Time) int {
 }
 
 // Add notes one.
-func (r Refusals) Add(address string, t time.Time) error {
+func (r Refusals) Add(account string, t time.Time) error {
 	if err := os.MkdirAll(filepath.Join(r.Dir, "refused"), 0o700); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(r.file(address), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(r.file(account), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -205,11 +206,37 @@ func (m *Machine) Settings(h *schema.Host) step.Settings {
 	return s
 }
 
+// boots reports whether a step may start the machine; where its arguments are not known
+// yet, it may.
+func (m *Machine) boots(h *schema.Host, s *schema.Step) bool {
+	t := m.types[s.Type]
+	if !t.Resets || t.Boots == nil {
+		return t.Resets
+	}
+	results := map[string]cty.Value{}
+	for _, other := range m.plan.Steps {
+		results[other.Name] = cty.UnknownVal(m.types[other.Type].Result.Type())
+	}
+	value, diags := m.plan.Arguments(s, schema.Scope{Host: h, Results: results})
+	if diags.HasErrors() || !value.IsWhollyKnown() {
+		return true
+	}
+	value, _ = value.UnmarkDeep()
+	b, err := ctyjson.Marshal(value, value.Type())
+	return err != nil || t.Boots(b)
+}
+
+// usesDisk reports whether a step needs to know the host's disk.
+func (m *Machine) usesDisk(h *schema.Host, s *schema.Step) bool {
+	t := m.types[s.Type]
+	return t.Disk || slices.ContainsFunc(t.Requires, func(path string) bool { return strings.HasPrefix(path, "esxi.") }) || m.boots(h, s)
+}
+
 // Wipes lists the hosts that this run may start an installer on.
 func (m *Machine) Wipes() []*schema.Host {
 	var hosts []*schema.Host
 	for _, l := range m.lanes {
-		resets := slices.ContainsFunc(m.Steps(), func(s *schema.Step) bool { return m.types[s.Type].Resets && s.Applies(l.host) })
+		resets := slices.ContainsFunc(m.Steps(), func(s *schema.Step) bool { return s.Applies(l.host) && m.boots(l.host, s) })
 		if resets && m.Settings(l.host).Installs {
 			hosts = append(hosts, l.host)
 		}
@@ -237,8 +264,13 @@ func (m *Machine) needed(h *schema.Host, name string) bool {
 	})
 }
 
+// needsFacts: where an expression refers to them, or a step needs the disk or NIC that
+// they choose.
 func (m *Machine) needsFacts(l *lane) bool {
-	return l.host.Late() || slices.ContainsFunc(m.plan.Steps, func(s *schema.Step) bool {
+	if l.host.Late() && slices.ContainsFunc(m.Steps(), func(s *schema.Step) bool { return s.Applies(l.host) && m.usesDisk(l.host, s) }) {
+		return true
+	}
+	return slices.ContainsFunc(m.plan.Steps, func(s *schema.Step) bool {
 		return m.selection(l.host, s) != schema.Skipped && s.RefersTo("host", "facts")
 	})
 }
@@ -583,6 +615,9 @@ func (m *Machine) resolve(l *lane, facts cty.Value) {
 	if diags.HasErrors() {
 		m.close(l, Failed, FromDiagnostic(diags[0]), nil)
 		return
+	}
+	if l.host.Late() {
+		m.emit(l, Event{Kind: Warned, Step: factsStep, Text: "chosen by its facts: " + strings.Join(step.DiskNames(host.ESXi), ", ")})
 	}
 	l.host, l.facts, l.task = host, facts, nil
 }

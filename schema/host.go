@@ -322,9 +322,13 @@ func esxiValue(x *ESXi) cty.Value {
 			"model": optional(d.Model), "serial": optional(d.Serial), "wwn": optional(d.WWN), "name": optional(d.Name),
 		})
 	}
+	nic := optional(x.NIC)
+	if x.lateNIC {
+		nic = cty.UnknownVal(cty.String)
+	}
 	return cty.ObjectVal(map[string]cty.Value{
 		"address": cty.StringVal(x.Address), "netmask": optional(x.Netmask), "gateway": optional(x.Gateway),
-		"hostname": cty.StringVal(x.HostName()), "nic": optional(x.NIC), "nameservers": servers, "vlan": vlan, "dhcp": cty.BoolVal(x.DHCP != nil && *x.DHCP),
+		"hostname": cty.StringVal(x.HostName()), "nic": nic, "nameservers": servers, "vlan": vlan, "dhcp": cty.BoolVal(x.DHCP != nil && *x.DHCP),
 		"root_password": optionalString(x.RootPassword.Reveal()).Mark(Sensitive), "disk": disk,
 	})
 }

@@ -81,7 +81,7 @@ func (x *ESXi) standIns(names []string, at func(name string) string) {
 		case "wipe":
 			x.Wipe = []Disk{{late: text}}
 		case "nic":
-			x.NIC = nil
+			x.lateNIC = true
 		}
 	}
 }

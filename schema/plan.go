@@ -148,6 +148,8 @@ type ESXi struct {
 	LicenseKey   *Secret  `json:"license_key" doc:"Serial number of ESXi, XXXXX-XXXXX-XXXXX-XXXXX-XXXXX (before 9.0; later hosts get it from vCenter)."`
 	RootPassword Secret   `json:"root_password" default:"-" doc:"Password of root; reaches the medium only as a salted hash."`
 	Current      *Login   `json:"current" doc:"Login of the ESXi that runs there now, to see whether it is in use."`
+
+	lateNIC bool // it is chosen once the machine's facts are known
 }
 
 // Disk names the installation disk by exactly one of its first four fields.

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,6 +18,7 @@ import (
 	"esxiplan/cmd/internal/view"
 	"esxiplan/engine"
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/step"
 	"esxiplan/schema"
 	"esxiplan/steps/all"
 )
@@ -107,6 +110,7 @@ func (a *app) run(paths []string, f *runFlags) error {
 	e := &execution{app: a, flags: f, plan: p, clock: engine.NewClock(1), state: stateDir(p, f.state)}
 	if file != nil {
 		e.clock, e.sim, e.note = engine.NewClockAt(file.Start, file.Speed), &file.simulation, file.note()
+		e.state = simState(e.state, f.state)
 	}
 	return e.execute()
 }
@@ -124,6 +128,7 @@ type execution struct {
 	rehearsal bool
 
 	machine *engine.Machine
+	agreed  map[string]bool // hosts that may be wiped
 }
 
 func (e *execution) execute() error {
@@ -218,7 +223,7 @@ func (e *execution) drive(run string) error {
 		return errors.Join(err, journal.Close())
 	}
 	defer trace.close()
-	w := &world{plan: e.plan, trace: trace, machine: e.machine, journal: journal, clock: e.clock, state: e.state, dry: e.flags.dry, again: e.flags.again, keep: e.flags.keepMedia,
+	w := &world{plan: e.plan, trace: trace, machine: e.machine, journal: journal, clock: e.clock, state: e.state, dry: e.flags.dry, again: e.flags.again, keep: e.flags.keepMedia, consent: e.agreed,
 		sim: e.sim, logins: bmc.NewLogins(), warned: map[string]bool{}}
 	if err := w.openStore(); err != nil {
 		journal.Close()
@@ -292,14 +297,45 @@ func (e *execution) loop(w *world, journal *engine.Journal) engine.Summary {
 	return summary
 }
 
+// chosen reads the machines whose disk is chosen by their facts, so that the question
+// names it. Where that fails, the run will say why; nothing is wiped then.
+func (e *execution) chosen(hosts []*schema.Host) []*schema.Host {
+	w := &world{plan: e.plan, clock: e.clock, state: e.state, dry: true, sim: e.sim, logins: bmc.NewLogins(), warned: map[string]bool{}}
+	out := slices.Clone(hosts)
+	each(hosts, e.flags.forks, func(i int, h *schema.Host) {
+		if !h.Late() {
+			return
+		}
+		facts, err := w.readMachine(context.Background(), h, func(string) {})
+		if err != nil {
+			return
+		}
+		b, err := json.Marshal(facts)
+		if err != nil {
+			return
+		}
+		if value, err := schema.Of[step.Facts]().FromJSON(b); err == nil {
+			if resolved, diags := e.plan.Resolve(h, value); !diags.HasErrors() {
+				out[i] = resolved
+			}
+		}
+	})
+	return out
+}
+
 // consent lists what may be wiped and asks.
 func (e *execution) consent() error {
 	wipes := e.machine.Wipes()
+	e.agreed = map[string]bool{everyHost: e.flags.yes || e.rehearsal}
+	for _, h := range wipes {
+		e.agreed[h.Name] = true
+	}
 	if len(wipes) == 0 || e.flags.yes || e.rehearsal {
 		return nil
 	}
+	chosen := e.chosen(wipes)
 	fmt.Fprintf(e.streams.Err, "This run restarts %d hosts into an installer that wipes these disks:\n", len(wipes))
-	for _, h := range wipes {
+	for _, h := range chosen {
 		disk := "no disk declared"
 		if h.ESXi != nil && h.ESXi.Disk != nil {
 			disk = h.ESXi.Disk.String()

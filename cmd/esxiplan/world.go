@@ -31,7 +31,8 @@ type world struct {
 	dry     bool
 	again   bool
 	keep    bool
-	sim     *simulation // nil on real machines
+	consent map[string]bool // hosts that may be wiped, or everyHost
+	sim     *simulation     // nil on real machines
 	trace   *tracer
 
 	logins  *bmc.Logins
@@ -42,6 +43,9 @@ type world struct {
 	mu     sync.Mutex
 	warned map[string]bool
 }
+
+// everyHost stands for all hosts where consent was given beforehand.
+const everyHost = "*"
 
 // simulation maps the plan to simulated machines.
 type simulation struct {
@@ -158,7 +162,7 @@ func deref[T any](p *T) T {
 // open gives a host its doors.
 func (w *world) open(declared *schema.Host) (*step.Host, error) {
 	settings := w.machine.Settings(declared)
-	settings.Again, settings.KeepMedia = w.again, w.keep
+	settings.Again, settings.KeepMedia, settings.Consent = w.again, w.keep, w.dry || w.consent[declared.Name] || w.consent[everyHost]
 	h := step.NewHost(w.plan.Name, declared, settings)
 	h.Media = w.store
 	client, err := bmc.Open(w.bmcOptions(declared, h))
@@ -283,6 +287,15 @@ func stateDir(p *schema.Plan, flag string) string {
 		return flag
 	}
 	return filepath.Join(p.Dir, ".esxiplan")
+}
+
+// simState keeps what is known of simulated machines apart from what is known of real
+// ones, unless somebody chose the folder.
+func simState(state, flag string) string {
+	if flag != "" {
+		return state
+	}
+	return filepath.Join(state, "sim")
 }
 
 // secretsOf lists what must never be shown: the hosts' passwords, every sensitive

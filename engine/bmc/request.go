@@ -68,8 +68,11 @@ func (r *Redfish) request(ctx context.Context, method, uri string, body any, hea
 	}
 	m := &meta{}
 	resp, err := r.client.WithContext(context.WithValue(ctx, metaKey{}, m)).RunRawRequestWithHeaders(method, path, payload, kind, r.authorised(header))
-	if err != nil && ctx.Err() != nil {
-		return answer{}, ctx.Err() // the end of the step, and no fault of the BMC
+	switch {
+	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return answer{}, &Error{Request: method + " " + path, Err: fmt.Errorf("the BMC gave no answer in time: the step's own time ended (%w)", ctx.Err())}
+	case err != nil && ctx.Err() != nil:
+		return answer{}, ctx.Err() // no fault of the BMC
 	}
 	if err != nil {
 		return answer{}, r.failure(method+" "+path, err, m)

@@ -47,11 +47,17 @@ type Options struct {
 	Refused Refusals         // nil: those of this client only
 }
 
-// Refusals remembers refused logins across runs, by address: wrong ones add up, and
+// Refusals remembers refused logins across runs, by system: wrong ones add up, and
 // five of them within a quarter of an hour lock root.
 type Refusals interface {
-	Since(address string, t time.Time) int
-	Add(address string, t time.Time) error
+	Between(account string, from, to time.Time) int
+	Add(account string, t time.Time) error
+}
+
+// account names one system on an address: a newly installed one has another
+// certificate, and counts anew.
+func account(address, fingerprint string) string {
+	return address + "-" + fingerprint[:min(len(fingerprint), 16)]
 }
 
 // No login is made where so many were refused within so long.
@@ -297,7 +303,7 @@ func (c *client) login(ctx context.Context, login Login, fingerprint string, sen
 		return nil, fmt.Errorf("ESXi %s: %s", c.o.Address, plain(err))
 	}
 	v.content = content
-	if err := c.mayLogIn(login); err != nil {
+	if err := c.mayLogIn(login, fingerprint); err != nil {
 		v.close()
 		return nil, err
 	}
@@ -311,7 +317,7 @@ func (c *client) login(ctx context.Context, login Login, fingerprint string, sen
 	if fault.Is(err, &types.InvalidLogin{}) {
 		reason = "wrong password, or root is locked"
 		if c.o.Refused != nil {
-			if err := c.o.Refused.Add(c.o.Address, c.o.Now()); err != nil {
+			if err := c.o.Refused.Add(account(c.o.Address, fingerprint), c.o.Now()); err != nil {
 				reason += fmt.Sprintf(" (and that could not be noted: %v)", err)
 			}
 		}
@@ -320,11 +326,12 @@ func (c *client) login(ctx context.Context, login Login, fingerprint string, sen
 }
 
 // mayLogIn spares an account that refused too many logins of ours a moment ago.
-func (c *client) mayLogIn(login Login) error {
+func (c *client) mayLogIn(login Login, fingerprint string) error {
 	if c.o.Refused == nil {
 		return nil
 	}
-	if n := c.o.Refused.Since(c.o.Address, c.o.Now().Add(-refusedCount)); n >= maxRefused {
+	now := c.o.Now()
+	if n := c.o.Refused.Between(account(c.o.Address, fingerprint), now.Add(-refusedCount), now); n >= maxRefused {
 		return &ErrLogin{c.o.Address, login.Username, fmt.Sprintf("not tried: %d logins of ours were refused there within %s, and more could lock the account. Correct the password in the plan, then wait a quarter of an hour", n, refusedCount), true}
 	}
 	return nil

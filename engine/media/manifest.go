@@ -31,6 +31,7 @@ type entry struct {
 	KickstartSHA256 string    `json:"kickstart_sha256"`
 	Version         string    `json:"version"`
 	Build           string    `json:"build"`
+	Disks           []string  `json:"disks,omitempty"`
 	Built           time.Time `json:"built"`
 	Base            base      `json:"base"`
 }
@@ -62,7 +63,7 @@ func (b base) is(info os.FileInfo) bool {
 }
 
 func (e entry) published() Published {
-	return Published{URL: e.URL, HTTPSURL: e.HTTPSURL, Size: e.Size, SHA256: e.SHA256, KickstartSHA256: e.KickstartSHA256, Version: e.Version, Build: e.Build, Built: e.Built}
+	return Published{URL: e.URL, HTTPSURL: e.HTTPSURL, Size: e.Size, SHA256: e.SHA256, KickstartSHA256: e.KickstartSHA256, Version: e.Version, Build: e.Build, Disks: e.Disks, Built: e.Built}
 }
 
 // file is the place of the image below the shelf's root.

@@ -29,6 +29,7 @@ type Request struct {
 	Password   string
 	Options    []string // further kernel options
 	SecureBoot *bool    // of the machine, nil unknown
+	Disks      []string // what the kickstart installs on and clears, as the plan names it; nil: somebody's own decides
 }
 
 // Published is a per-host image that BMCs can fetch.
@@ -38,7 +39,8 @@ type Published struct {
 	Size            int64
 	SHA256          string // identifies the content: digest over the source's SHA-256 and all that lies over it
 	KickstartSHA256 string
-	Version, Build  string // of the source
+	Version, Build  string   // of the source
+	Disks           []string // as in [Request]
 	Built           time.Time
 	Changed         bool     // false: an equal one was there already
 	Warnings        []string // about image and kickstart

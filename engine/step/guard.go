@@ -233,6 +233,12 @@ func (g *guarded) checkReset(ctx context.Context) error {
 		if err := CheckNIC(ctx, h, g.Client); err != nil {
 			return err
 		}
+		if err := h.checkMounted(); err != nil {
+			return err
+		}
+	}
+	if installs && !h.Settings.Consent {
+		return &Refusal{"consent", "this restart would boot what is mounted or set for it, and nobody was asked whether that may wipe the machine", "Run it again with --yes"}
 	}
 	use, err := LookInto(ctx, h, g.Client)
 	if err != nil {
@@ -334,6 +340,34 @@ func CheckDisk(ctx context.Context, h *Host, c bmc.Reader) error {
 		return err
 	}
 	return resolveAll(doubted, stock.Disks)
+}
+
+// DiskNames are the disks that an installation overwrites, in the words of the plan.
+func DiskNames(x *schema.ESXi) []string {
+	if x == nil || x.Disk == nil {
+		return nil
+	}
+	names := []string{x.Disk.String()}
+	for _, d := range x.Wipe {
+		names = append(names, "cleared: "+d.String())
+	}
+	return names
+}
+
+// checkMounted demands that the medium in the drive installs on the disk that the plan
+// names now, which is the one that was shown and confirmed.
+func (h *Host) checkMounted() error {
+	url, mounted := h.History().Inserted()
+	if !mounted || h.Media == nil {
+		return nil
+	}
+	p, ok := h.Media.Latest(h.Name)
+	names := DiskNames(h.Declared.ESXi)
+	if !ok || p.URL != url && p.HTTPSURL != url || p.Disks == nil || slices.Equal(p.Disks, names) {
+		return nil
+	}
+	return &Refusal{"medium", fmt.Sprintf("the mounted medium was built for another disk (%s) than the plan names now (%s)", strings.Join(p.Disks, ", "), strings.Join(names, ", ")),
+		"Build and mount it again (steps build_iso, eject, insert), then restart"}
 }
 
 // checkRemote refuses a disk that no BMC confirms where a storage network is

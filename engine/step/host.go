@@ -98,6 +98,7 @@ type Settings struct {
 	Again     bool // reset although the last reset is still open
 	DryRun    bool
 	KeepMedia bool // leave the image where it is after the proof
+	Consent   bool // somebody said yes to wiping this host, or nothing real can be wiped
 	Installs  bool // the plan mounts media for this host: a reset can start an installer
 	// BootsInstaller are the steps whose restart is to boot what earlier steps mount.
 	BootsInstaller map[string]bool

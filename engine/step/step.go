@@ -22,15 +22,17 @@ type Policy struct {
 
 // Spec declares a step type. C is the struct of its arguments, O of its result.
 type Spec[C, O any] struct {
-	Name     string   // HCL label, lower_snake
-	Summary  string   // one sentence
-	Doc      string   // doc.md: prose and a complete example
-	Requires []string // arguments that a host must have, such as "esxi.disk"
-	Writes   bool     // may change a machine, so that it counts as in flight
-	Resets   bool     // may reset a machine
-	Mounts   bool     // mounts media or overrides the boot source: the plan installs
-	Proves   bool     // its result says by `proven` whether an installation is done
-	Until    string   // the condition of success where the plan gives none; "" is none
+	Name     string       // HCL label, lower_snake
+	Summary  string       // one sentence
+	Doc      string       // doc.md: prose and a complete example
+	Requires []string     // arguments that a host must have, such as "esxi.disk"
+	Writes   bool         // may change a machine, so that it counts as in flight
+	Resets   bool         // may reset a machine
+	Boots    func(C) bool // whether a reset with these arguments starts the machine; nil: it does
+	Disk     bool         // looks at the host's disk
+	Mounts   bool         // mounts media or overrides the boot source: the plan installs
+	Proves   bool         // its result says by `proven` whether an installation is done
+	Until    string       // the condition of success where the plan gives none; "" is none
 	Policy   Policy
 	Run      func(ctx context.Context, h *Host, c C) (O, error)
 	// Recall returns what an earlier run left, for runs that leave this step out
@@ -43,6 +45,8 @@ type Type struct {
 	Name, Summary, Doc             string
 	Requires                       []string
 	Writes, Resets, Mounts, Proves bool
+	Disk                           bool
+	Boots                          func(arguments json.RawMessage) bool
 	Until                          string
 	Policy                         Policy
 	Arguments, Result              *schema.Object
@@ -54,11 +58,17 @@ type Type struct {
 func Define[C, O any](s Spec[C, O]) *Type {
 	t := &Type{
 		Name: s.Name, Summary: s.Summary, Doc: s.Doc, Requires: s.Requires, Until: s.Until, Policy: s.Policy,
-		Writes: s.Writes, Resets: s.Resets, Mounts: s.Mounts, Proves: s.Proves,
+		Writes: s.Writes, Resets: s.Resets, Mounts: s.Mounts, Proves: s.Proves, Disk: s.Disk,
 		Arguments: schema.Of[C](), Result: schema.Of[O](), Run: typed(s.Run),
 	}
 	if s.Recall != nil {
 		t.Recall = typed(s.Recall)
+	}
+	if s.Boots != nil {
+		t.Boots = func(arguments json.RawMessage) bool {
+			var c C
+			return json.Unmarshal(arguments, &c) != nil || s.Boots(c)
+		}
 	}
 	return t
 }

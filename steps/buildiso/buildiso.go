@@ -187,15 +187,16 @@ func Request(plan string, h *schema.Host, c Arguments) (media.Request, error) {
 	if size := c.SystemMediaSize; size != nil {
 		options = append([]string{"systemMediaSize=" + *size}, options...)
 	}
-	own := deref(c.Kickstart)
+	own, disks := deref(c.Kickstart), step.DiskNames(h.ESXi)
 	if c.Kickstart != nil {
+		disks = nil
 		if err := c.checkOwn(h.ESXi); err != nil {
 			return media.Request{}, err
 		}
 	}
 	return media.Request{
 		Plan: plan, Host: h.Name, BMC: h.BMC.Address, Password: h.ESXi.RootPassword.Reveal(), Options: options,
-		Source: Source(c.Image), Script: c.script(h.ESXi), Own: own,
+		Source: Source(c.Image), Script: c.script(h.ESXi), Own: own, Disks: disks,
 	}, nil
 }
 

@@ -34,6 +34,7 @@ type Result struct {
 // Type is the step type.
 var Type = step.Define(step.Spec[Arguments, Result]{
 	Name: "power", Summary: "Powers a machine on or off, or restarts it exactly once.", Doc: doc, Writes: true, Resets: true,
+	Boots:  func(c Arguments) bool { return c.Action == "on" || c.Action == "restart" },
 	Policy: step.Policy{Retries: 6, Delay: 10 * time.Second, MaxDelay: time.Minute, Timeout: 20 * time.Minute},
 	Run:    run,
 })

@@ -40,7 +40,7 @@ type Result struct {
 
 // Type is the step type.
 var Type = step.Define(step.Spec[Arguments, Result]{
-	Name: "precheck", Summary: "Logs in to the BMC and shows early what the guards will demand.", Doc: doc,
+	Name: "precheck", Summary: "Logs in to the BMC and shows early what the guards will demand.", Doc: doc, Disk: true,
 	Policy: step.Policy{Retries: 3, Delay: 5 * time.Second, MaxDelay: 30 * time.Second, Timeout: 10 * time.Minute},
 	Run:    run,
 })

@@ -58,7 +58,7 @@ func NewFaultyBench(t *testing.T, p bmcsim.Profile, on bool, faults ...bmcsim.Fa
 func (b *Bench) host(t *testing.T, vendors []bmc.Vendor, dry bool) *step.Host {
 	t.Helper()
 	declared := &schema.Host{Name: "h", Group: "g", Vendor: "auto", AllowRunning: true, ESXi: b.ESXi}
-	h := step.NewHost("test", declared, step.Settings{DryRun: dry, WaitFollows: true})
+	h := step.NewHost("test", declared, step.Settings{DryRun: dry, WaitFollows: true, Consent: true})
 	h.Media = b.Media
 	if dry && b.Media != nil {
 		h.Media = media.Shadow(b.Media)

@@ -86,6 +86,10 @@ func (s *Sim) document(path string) (object, bool) {
 		d = s.collection(mgr)
 	case path == root+"/SessionService":
 		d = object{"Id": "SessionService", "Sessions": s.href(root + "/SessionService/Sessions")}
+	case strings.HasPrefix(path, root+"/SessionService/Sessions/"):
+		if id := path[strings.LastIndexByte(path, '/')+1:]; s.sessions[id] != "" {
+			d = object{"Id": id, "UserName": s.c.Username}
+		}
 	case path == sys:
 		d = s.systemDocument()
 	case path == sys+"/ResetActionInfo" && s.p.ActionInfo:
