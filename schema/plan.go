@@ -116,6 +116,13 @@ func (h *Host) RangeOf(path string) hcl.Range {
 	return h.Range
 }
 
+// Says reports whether the plan gives the argument at path for this host, in its own
+// block or its group's, be it null.
+func (h *Host) Says(path string) bool {
+	_, ok := h.ranges[path]
+	return ok
+}
+
 // BMC is how to reach a host's management controller.
 type BMC struct {
 	Address  string  `json:"address" default:"-" doc:"Host name or IP address of the BMC, with a port or as an URL where it is not https on 443. Default: the name of the host block."`

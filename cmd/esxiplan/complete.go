@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
-	"sort"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -15,6 +17,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/step"
 	"esxiplan/schema"
 )
 
@@ -57,57 +60,117 @@ type addition struct {
 }
 
 // complete writes what was found into the plan's files. What the plan says already
-// stays; comments and order do, too.
-func (a *app) complete(p *schema.Plan, found []machine, picksFile string) error {
-	picks, err := readPicks(picksFile)
-	if err != nil {
-		return err
-	}
+// stays; comments and order do, too. Nothing is written where the outcome would not parse.
+func (a *app) complete(p *schema.Plan, found []machine, picks map[string]pick) error {
 	files := map[string]*hclwrite.File{}
-	for host := range picks {
-		if _, ok := p.Host(host); !ok {
-			return fmt.Errorf("--picks: the plan has no host %q", host)
-		}
-	}
 	changes := 0
 	for _, m := range found {
-		list := additions(m, picks[m.host.Name])
+		list := additions(m, a.usable(m, picks[m.host.Name]))
 		if len(list) == 0 {
 			continue
 		}
-		body, err := hostBody(p, files, m.host)
+		body, err := hostBody(files, m.host)
 		if err != nil {
 			fmt.Fprintf(a.streams.Err, "%s: %v\n", m.host.Name, err)
 			continue
 		}
 		for _, add := range list {
-			at := body
-			if add.block != "" {
-				unfold(body)
-				if at = blockBody(body, add.block); at == nil {
-					at = body.AppendNewBlock(add.block, nil).Body()
-				}
-			}
-			at.SetAttributeRaw(add.name, hclwrite.Tokens{{Type: hclsyntax.TokenIdent, Bytes: []byte(add.value)}})
+			add.write(body)
 			changes++
 			fmt.Fprintf(a.streams.Err, "%s: %s = %s\n", m.host.Name, add.name, add.value)
 		}
 	}
+	if err := replaceFiles(files); err != nil {
+		return err
+	}
 	fmt.Fprintf(a.streams.Err, "%d arguments written\n", changes)
-	return replaceFiles(files)
+	return nil
 }
 
-func replaceFiles(files map[string]*hclwrite.File) error {
-	var names []string
-	for name := range files {
-		names = append(names, name)
+func (add addition) write(body *hclwrite.Body) {
+	unfold(body)
+	if add.block != "" {
+		inner := body.FirstMatchingBlock(add.block, nil)
+		if inner == nil {
+			inner = body.AppendNewBlock(add.block, nil)
+		}
+		body = inner.Body()
+		unfold(body)
 	}
-	sort.Strings(names)
+	body.SetAttributeRaw(add.name, hclwrite.Tokens{{Type: hclsyntax.TokenIdent, Bytes: []byte(add.value)}})
+}
+
+// replaceFiles writes the files, after all of them were read again.
+func replaceFiles(files map[string]*hclwrite.File) error {
+	texts := map[string][]byte{}
+	for name, file := range files {
+		texts[name] = hclwrite.Format(file.Bytes())
+		if _, diags := hclwrite.ParseConfig(texts[name], name, hcl.InitialPos); diags.HasErrors() {
+			return fmt.Errorf("nothing was written: %s would no longer be a plan (%s); bring its host blocks into the usual form with esxiplan fmt, and report this", name, diags[0].Summary)
+		}
+	}
 	var errs []error
-	for _, name := range names {
-		errs = append(errs, replaceFile(name, hclwrite.Format(files[name].Bytes())))
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		errs = append(errs, replaceFile(name, texts[name]))
 	}
 	return errors.Join(errs...)
+}
+
+// unusedPicks tells of picks that lead to nothing, and why.
+func (a *app) unusedPicks(found []machine, picks map[string]pick) {
+	read := map[string]bool{}
+	for _, m := range found {
+		read[m.host.Name] = m.err == nil
+	}
+	for _, host := range slices.Sorted(maps.Keys(picks)) {
+		if ok, asked := read[host]; !asked {
+			fmt.Fprintf(a.streams.Err, "%s: its pick is not used: --limit leaves the host out\n", host)
+		} else if !ok {
+			fmt.Fprintf(a.streams.Err, "%s: its pick is not used: the machine could not be read\n", host)
+		}
+	}
+}
+
+// usable is a pick as far as the machine has what it names and the plan leaves it open.
+func (a *app) usable(m machine, chosen pick) pick {
+	skip := func(what, why string) {
+		fmt.Fprintf(a.streams.Err, "%s: the picked %s is not used: %s\n", m.host.Name, what, why)
+	}
+	if m.err != nil {
+		return pick{}
+	}
+	if len(chosen.Disk) > 0 {
+		_, err := step.ResolveDisk(chosen.disk(), m.facts.Drives)
+		switch {
+		case m.host.Says("esxi.disk"):
+			skip("disk", "the plan names one")
+		case err != nil:
+			skip("disk", err.Error())
+		}
+		if err != nil {
+			chosen.Disk = nil
+		}
+	}
+	if chosen.NIC != "" {
+		has := slices.ContainsFunc(m.facts.NICs, func(n bmc.NIC) bool { return strings.EqualFold(n.MAC, chosen.NIC) })
+		switch {
+		case m.host.Says("esxi.nic"):
+			skip("nic", "the plan names one")
+		case !has:
+			skip("nic", "the machine has no such port")
+			chosen.NIC = ""
+		}
+	}
+	return chosen
+}
+
+// disk is the picked disk as a plan names it.
+func (p pick) disk() *schema.Disk {
+	d := &schema.Disk{}
+	for kind, text := range p.Disk {
+		*map[string]**string{"model": &d.Model, "serial": &d.Serial, "wwn": &d.WWN, "name": &d.Name}[kind] = &text
+	}
+	return d
 }
 
 // additions are what the plan lacks and the machine tells.
@@ -116,13 +179,14 @@ func additions(m machine, chosen pick) []addition {
 		return nil
 	}
 	var out []addition
-	if m.host.Serial == "" && m.facts.Serial != "" {
+	if !m.host.Says("serial") && m.facts.Serial != "" {
 		out = append(out, addition{"", "serial", quoted(m.facts.Serial)})
 	}
 	if m.host.ESXi == nil {
 		return out
 	}
-	if disk := chosen.Disk; m.host.ESXi.Disk == nil {
+	if !m.host.Says("esxi.disk") {
+		disk := chosen.Disk
 		if len(disk) == 0 {
 			disk = onlyDisk(m.facts.Drives)
 		}
@@ -130,13 +194,8 @@ func additions(m machine, chosen pick) []addition {
 			out = append(out, addition{"esxi", "disk", "{ " + kind + " = " + quoted(text) + " }"})
 		}
 	}
-	if nic := chosen.NIC; m.host.ESXi.NIC == nil {
-		if nic == "" {
-			nic = onlyNIC(m.facts.NICs)
-		}
-		if nic != "" {
-			out = append(out, addition{"esxi", "nic", quoted(nic)})
-		}
+	if nic := cmp.Or(chosen.NIC, onlyNIC(m.facts.NICs)); nic != "" && !m.host.Says("esxi.nic") {
+		out = append(out, addition{"esxi", "nic", quoted(nic)})
 	}
 	return out
 }
@@ -159,10 +218,10 @@ func onlyDisk(disks []bmc.Disk) map[string]string {
 	switch d := disks[0]; {
 	case d.Boot && d.Volume && d.Model != "":
 		return map[string]string{"model": d.Model}
-	case d.Serial != "" && !d.Volume:
-		return map[string]string{"serial": d.Serial}
 	case len(d.WWN) > 0:
 		return map[string]string{"wwn": d.WWN[0]}
+	case d.Serial != "" && !d.Volume && d.Protocol != "SAS": // whose serial ESXi does not show
+		return map[string]string{"serial": d.Serial}
 	}
 	return nil
 }
@@ -177,7 +236,7 @@ func onlyNIC(nics []bmc.NIC) string {
 }
 
 // hostBody finds a host's block in the plan's files.
-func hostBody(p *schema.Plan, files map[string]*hclwrite.File, h *schema.Host) (*hclwrite.Body, error) {
+func hostBody(files map[string]*hclwrite.File, h *schema.Host) (*hclwrite.Body, error) {
 	name := h.Range.Filename
 	if files[name] == nil {
 		source, err := os.ReadFile(name)
@@ -203,29 +262,21 @@ func hostBody(p *schema.Plan, files map[string]*hclwrite.File, h *schema.Host) (
 	return nil, fmt.Errorf("%s has no block of its own for it, so nothing was written", name)
 }
 
-func blockBody(body *hclwrite.Body, name string) *hclwrite.Body {
-	b := body.FirstMatchingBlock(name, nil)
-	if b == nil {
-		return nil
-	}
-	unfold(b.Body())
-	return b.Body()
-}
-
 // unfold gives a block on a single line, which holds one argument at the most, a line
-// for each.
+// for each, comments included.
 func unfold(body *hclwrite.Body) {
-	if bytes.Contains(body.BuildTokens(nil).Bytes(), []byte("\n")) {
+	tokens := body.BuildTokens(nil)
+	if bytes.Contains(tokens.Bytes(), []byte("\n")) {
 		return
 	}
-	arguments := map[string]hclwrite.Tokens{}
-	for name, attr := range body.Attributes() {
-		arguments[name] = attr.Expr().BuildTokens(nil)
+	arguments := body.Attributes()
+	for name := range arguments {
 		body.RemoveAttribute(name)
 	}
 	body.Clear()
 	body.AppendNewline()
-	for name, tokens := range arguments {
-		body.SetAttributeRaw(name, tokens)
+	if len(arguments) > 0 {
+		body.AppendUnstructuredTokens(tokens)
+		body.AppendNewline()
 	}
 }

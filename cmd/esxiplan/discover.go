@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -51,7 +52,7 @@ that are missing, and disk and NIC where the picks (--picks FILE) say so or the 
   esxiplan discover site.hcl --write --picks picks.json
   ` + passwordVariable + `=… esxiplan discover 10.172.18.0/28 --username root --insecure -o json`,
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return a.discover(args, f) },
+		RunE: func(c *cobra.Command, args []string) error { return a.discover(c, args, f) },
 	}
 	f.add(c)
 	c.Flags().StringVarP(&f.username, "username", "u", "root", "user of the BMCs at addresses")
@@ -68,30 +69,40 @@ that are missing, and disk and NIC where the picks (--picks FILE) say so or the 
 // passwordVariable holds the password for BMCs at addresses.
 const passwordVariable = "ESXIPLAN_BMC_PASSWORD"
 
-func (a *app) discover(args []string, f *discoverFlags) error {
+func (a *app) discover(c *cobra.Command, args []string, f *discoverFlags) error {
 	switch f.output {
 	case "table", "details", "json":
 	default:
 		return fmt.Errorf("-o takes table, details or json, not %q", f.output)
 	}
-	isPlan := planArguments(args)
-	if f.write && !isPlan {
-		return errors.New("--write completes a plan's files; name the plan instead of addresses")
+	isPlan, err := planArguments(args)
+	if err != nil {
+		return err
 	}
-	if f.picks != "" && !f.write {
-		return errors.New("--picks is for --write")
+	if err := f.fits(isPlan, c); err != nil {
+		return err
+	}
+	picks, err := readPicks(f.picks)
+	if err != nil {
+		return err
 	}
 	w, hosts, err := a.discoverWorld(args, isPlan, f)
 	if err != nil {
 		return err
 	}
 	defer w.trace.close()
+	for host := range picks {
+		if _, ok := w.plan.Host(host); !ok {
+			return fmt.Errorf("--picks: the plan has no host %q", host)
+		}
+	}
 	found := a.readMachines(w, hosts, f.forks)
 	if err := a.showMachines(found, f); err != nil {
 		return err
 	}
 	if f.write {
-		if err := a.complete(w.plan, found, f.picks); err != nil {
+		a.unusedPicks(found, picks)
+		if err := a.complete(w.plan, found, picks); err != nil {
 			return err
 		}
 	}
@@ -103,10 +114,39 @@ func (a *app) discover(args []string, f *discoverFlags) error {
 }
 
 // planArguments tells plans from addresses: a plan is a file or folder that is there,
-// or is called like one.
-func planArguments(args []string) bool {
-	_, err := os.Stat(args[0])
-	return err == nil || strings.HasSuffix(args[0], ".hcl")
+// or is called like one. Both at once cannot be meant.
+func planArguments(args []string) (bool, error) {
+	plans := 0
+	for _, arg := range args {
+		_, err := os.Stat(arg)
+		head, _, _ := strings.Cut(arg, "/")
+		_, noAddress := netip.ParseAddr(head)
+		isPath := strings.ContainsRune(arg, filepath.Separator) && !strings.Contains(arg, "://") && noAddress != nil
+		if err == nil || isPath || strings.HasSuffix(arg, ".hcl") || strings.HasSuffix(arg, ".json") {
+			plans++
+		}
+	}
+	if plans > 0 && plans < len(args) {
+		return false, errors.New("discover takes plans or addresses, not both at once; is one of these a plan that is not there?")
+	}
+	return plans > 0, nil
+}
+
+// fits refuses flags that would be ignored.
+func (f *discoverFlags) fits(isPlan bool, c *cobra.Command) error {
+	foreign := map[bool][]string{
+		true:  {"username", "password-env", "insecure", "fingerprint"},
+		false: {"limit", "var", "var-file", "sim", "state", "write", "picks"},
+	}[isPlan]
+	for _, name := range foreign {
+		if c.Flags().Changed(name) {
+			return fmt.Errorf("--%s goes with %s", name, map[bool]string{true: "addresses, not with a plan, whose bmc blocks say it", false: "a plan, not with addresses"}[isPlan])
+		}
+	}
+	if f.picks != "" && !f.write {
+		return errors.New("--picks is for --write")
+	}
+	return nil
 }
 
 func (a *app) discoverWorld(args []string, isPlan bool, f *discoverFlags) (*world, []*schema.Host, error) {
@@ -171,7 +211,10 @@ func hostsAt(args []string, f *discoverFlags, password string) ([]*schema.Host, 
 func addressesOf(arg string) ([]string, error) {
 	prefix, err := netip.ParsePrefix(arg)
 	if err != nil {
-		return []string{arg}, nil
+		if strings.Contains(arg, "/") && !strings.Contains(arg, "://") {
+			return nil, fmt.Errorf("%s is no network: %w", arg, err)
+		}
+		return []string{arg}, bmc.CheckAddress(arg)
 	}
 	bits := prefix.Addr().BitLen() - prefix.Bits()
 	if bits > 12 {
@@ -249,7 +292,8 @@ func findings(found []machine) []view.Finding {
 		f := view.Finding{Host: m.host.Name, Group: m.host.Group, Address: m.host.BMC.Address, Seconds: m.took.Seconds()}
 		if m.err != nil {
 			f.Problem = m.err.Error()
-		} else {
+		}
+		if m.facts.Vendor != "" {
 			f.Facts, _ = json.Marshal(m.facts)
 		}
 		f.Disk, f.DiskProblem = planned(m)
@@ -273,7 +317,7 @@ func planned(m machine) (disk, problem string) {
 func (a *app) printMachines(found []machine) {
 	var rows []listRow
 	for _, m := range found {
-		if m.err != nil {
+		if m.err != nil && m.facts.Vendor == "" {
 			continue
 		}
 		x := m.facts
@@ -284,7 +328,7 @@ func (a *app) printMachines(found []machine) {
 	a.printWide(rows)
 	for _, m := range found {
 		if m.err != nil {
-			fmt.Fprintf(a.streams.Err, "%s: %v\n", m.host.Name, m.err)
+			fmt.Fprintf(a.streams.Err, "%s: %s\n", m.host.Name, view.Clean(m.err.Error()))
 		}
 		if _, problem := planned(m); problem != "" {
 			fmt.Fprintf(a.streams.Err, "%s: the plan's disk: %s\n", m.host.Name, problem)
@@ -342,25 +386,29 @@ func nicText(nics []bmc.NIC) string {
 
 // printDetails lists each machine with its disks and ports.
 func (a *app) printDetails(found []machine) {
+	var out strings.Builder
+	defer func() { write(a.streams.Out, view.Clean(out.String())) }()
 	for _, m := range found {
-		fmt.Fprintf(a.streams.Out, "%s\n", m.host.Name)
+		fmt.Fprintf(&out, "%s\n", m.host.Name)
 		if m.err != nil {
-			fmt.Fprintf(a.streams.Out, "  %v\n", m.err)
+			fmt.Fprintf(&out, "  %s\n", m.err.Error())
+		}
+		if m.facts.Vendor == "" {
 			continue
 		}
 		x := m.facts
-		fmt.Fprintf(a.streams.Out, "  %s %s, serial %s, %s %s, licence %s\n  power %s, %s boot, media %s\n", x.Manufacturer, x.Model, orUnknown(x.Serial), x.BMC, x.Firmware, orUnknown(x.Licence), x.Power, orUnknown(x.BootMode), mediaText(x))
+		fmt.Fprintf(&out, "  %s %s, serial %s, %s %s, licence %s\n  power %s, %s boot, media %s\n", x.Manufacturer, x.Model, orUnknown(x.Serial), x.BMC, x.Firmware, orUnknown(x.Licence), x.Power, orUnknown(x.BootMode), mediaText(x))
 		for _, d := range x.Drives {
-			fmt.Fprintf(a.streams.Out, "  disk  %s\n", diskLine(d))
+			fmt.Fprintf(&out, "  disk  %s\n", diskLine(d))
 		}
 		if x.Drives == nil {
-			fmt.Fprintf(a.streams.Out, "  disk  unknown: the BMC reports no storage\n")
+			fmt.Fprintf(&out, "  disk  unknown: the BMC reports no storage\n")
 		}
 		for _, n := range x.NICs {
-			fmt.Fprintf(a.streams.Out, "  nic   %s  %s\n", n.MAC, words(n.Link, n.Adapter, n.Slot, portText(n)))
+			fmt.Fprintf(&out, "  nic   %s  %s\n", n.MAC, words(n.Link, n.Adapter, n.Slot, portText(n)))
 		}
 		if name, problem := planned(m); name+problem != "" {
-			fmt.Fprintf(a.streams.Out, "  plan  %s\n", words(name, problem))
+			fmt.Fprintf(&out, "  plan  %s\n", words(name, problem))
 		}
 	}
 }

@@ -48,11 +48,10 @@ esxiplan doc STEP); values are words, or expressions of the plan's language.`,
 			return stepNames(), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
-	f.add(c)
+	f.planFlags.add(c)
+	f.addLimit(c)
+	f.addRun(c)
 	f.addReal(c)
-	for _, name := range []string{"tags", "skip-tags", "start-at"} { // there is one step
-		c.Flags().MarkHidden(name)
-	}
 	return c
 }
 

@@ -347,14 +347,15 @@ func (a *app) table(rows []listRow) string {
 	}
 	rows = append([]listRow{head}, rows...)
 	for _, row := range rows {
-		for i, cell := range row {
-			widths[i] = max(widths[i], len([]rune(cell[1])))
+		for i := range row {
+			row[i][1] = strings.ReplaceAll(view.Clean(row[i][1]), "\n", " ")
+			widths[i] = max(widths[i], ansi.StringWidth(row[i][1]))
 		}
 	}
 	for _, row := range rows {
 		line := ""
 		for i, cell := range row {
-			line += fmt.Sprintf("%-*s  ", widths[i], cell[1])
+			line += cell[1] + strings.Repeat(" ", widths[i]-ansi.StringWidth(cell[1])+2)
 		}
 		b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}

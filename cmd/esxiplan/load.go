@@ -42,10 +42,14 @@ func (f *planFlags) add(c *cobra.Command) {
 func (f *planFlags) addSelection(c *cobra.Command) {
 	c.Flags().StringArrayVarP(&f.selection.Tags, "tags", "t", nil, "only steps with one of these tags")
 	c.Flags().StringArrayVar(&f.selection.SkipTags, "skip-tags", nil, "no steps with one of these tags")
-	c.Flags().StringArrayVarP(&f.selection.Limit, "limit", "l", nil, "only these hosts and groups; globs, !x takes away, &x keeps only what is also in x")
+	f.addLimit(c)
 	c.Flags().StringVar(&f.selection.StartAt, "start-at", "", "name of the first step")
 	c.RegisterFlagCompletionFunc("tags", f.complete(engine.Tags))
 	c.RegisterFlagCompletionFunc("skip-tags", f.complete(engine.Tags))
+}
+
+func (f *planFlags) addLimit(c *cobra.Command) {
+	c.Flags().StringArrayVarP(&f.selection.Limit, "limit", "l", nil, "only these hosts and groups; globs, !x takes away, &x keeps only what is also in x")
 	c.RegisterFlagCompletionFunc("limit", f.complete(engine.HostNames))
 }
 

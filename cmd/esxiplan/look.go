@@ -25,8 +25,7 @@ type lookFlags struct {
 
 func (f *lookFlags) add(c *cobra.Command) {
 	f.planFlags.add(c)
-	c.Flags().StringArrayVarP(&f.selection.Limit, "limit", "l", nil, "only these hosts and groups; globs, !x takes away, &x keeps only what is also in x")
-	c.RegisterFlagCompletionFunc("limit", f.complete(engine.HostNames))
+	f.addLimit(c)
 	c.Flags().IntVarP(&f.forks, "forks", "f", envInt("ESXIPLAN_FORKS", 50), "how many BMCs are asked at once (ESXIPLAN_FORKS)")
 	c.Flags().StringVar(&f.state, "state", "", "state folder, where tls = { first_use = true } keeps certificates (default: .esxiplan beside the plan)")
 	c.Flags().StringVar(&f.sim, "sim", "", "look at the machines that esxiplan sim serves: the file that it wrote")

@@ -44,6 +44,11 @@ type runFlags struct {
 func (f *runFlags) add(c *cobra.Command) {
 	f.planFlags.add(c)
 	f.addSelection(c)
+	f.addRun(c)
+}
+
+// addRun adds how a run goes, whatever is chosen to run.
+func (f *runFlags) addRun(c *cobra.Command) {
 	c.Flags().IntVarP(&f.forks, "forks", "f", envInt("ESXIPLAN_FORKS", 50), "how many hosts do something at once (ESXIPLAN_FORKS)")
 	c.Flags().StringVar(&f.inFlight, "in-flight", "", "how many hosts may be between first write and end: N or P%")
 	c.Flags().StringVar(&f.maxFailures, "max-failures", "", "stop when more hosts than this failed: N or P%")

@@ -25,17 +25,21 @@ func (a *app) statusCommand() *cobra.Command {
 		Short: "Show power, media, boot override and ESXi of the plan's hosts, live",
 		Long: `Look at the plan's hosts: power state, what is mounted, the boot source override, and what answers on
 the ESXi address (asked without a password). Nothing is written. On a terminal the table is drawn anew
-until Ctrl-C; else, and with --once, there is one look.`,
+until Ctrl-C, which is its ordinary end (exit 0); else, and with --once, there is one look, and the exit
+code says whether all BMCs could be read (2 failed, 4 unreachable, 6 both).`,
 		Example: "  esxiplan status site.hcl --limit rack7\n  esxiplan status site.hcl --json | jq .",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if every < time.Second {
+				return fmt.Errorf("--every takes a second or more, not %s: BMCs are slow", every)
+			}
 			w, hosts, err := a.openWorld(args, f)
 			if err != nil {
 				return err
 			}
 			defer w.trace.close()
 			s := &statusRun{app: a, world: w, hosts: hosts, forks: f.forks}
-			return s.run(once || asJSON || a.streams.Width == 0 || !term.IsTerminal(1), asJSON, every)
+			return s.run(once || asJSON || !term.IsTerminal(1), asJSON, every)
 		},
 	}
 	f.add(c)
@@ -194,10 +198,15 @@ func (s *statusRun) draw(found []hostStatus, before int) int {
 		}
 		rows = append(rows, listRow{{"host", h.Host}, {"power", power}, {"boot", h.Boot}, {"esxi", h.ESXi}, {"media", h.Media}, {"problem", h.Problem}})
 	}
-	lines := fitting(strings.Split(strings.TrimSuffix(s.table(rows), "\n"), "\n"))
+	lines := strings.Split(strings.TrimSuffix(s.table(rows), "\n"), "\n")
+	width, height, err := term.GetSize(1) // it may have changed
+	if err != nil {
+		width, height = s.streams.Width, 0
+	}
+	lines = fitting(lines, height)
 	for _, line := range lines {
-		if s.streams.Width > 0 {
-			line = ansi.Truncate(line, s.streams.Width-1, "…")
+		if width > 0 {
+			line = ansi.Truncate(line, width-1, "…")
 		}
 		fmt.Fprintln(s.streams.Out, line)
 	}
@@ -206,11 +215,10 @@ func (s *statusRun) draw(found []hostStatus, before int) int {
 
 // fitting leaves out what a terminal has no lines for: what has scrolled away cannot
 // be drawn over.
-func fitting(lines []string) []string {
-	_, height, err := term.GetSize(1)
-	if err != nil || len(lines) < height || height < 4 {
+func fitting(lines []string, height int) []string {
+	if height == 0 || len(lines) < height {
 		return lines
 	}
-	shown := height - 2
+	shown := max(1, height-2)
 	return append(lines[:shown:shown], fmt.Sprintf("and %d more hosts; --limit chooses", len(lines)-shown))
 }

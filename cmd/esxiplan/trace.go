@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"esxiplan/cmd/internal/view"
 	"esxiplan/engine/bmc"
 )
 
@@ -53,7 +54,7 @@ func (t *tracer) of(host string) bmc.Trace {
 }
 
 func (t *tracer) write(host string, x bmc.Exchange) {
-	line, bodies := t.mask(lineOf(x)), t.mask(bodiesOf(x))
+	line, bodies := view.Clean(t.mask(lineOf(x))), view.Clean(t.mask(bodiesOf(x)))
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.level >= 2 {

@@ -129,7 +129,7 @@ func (s Slot) Name() string { return "slot " + s.ID }
 func (s Slot) Shown() string {
 	switch {
 	case s.Image != "":
-		return s.Image
+		return withoutUser(s.Image)
 	case s.Loaded:
 		return "unknown image"
 	}

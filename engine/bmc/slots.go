@@ -205,7 +205,7 @@ func (r *Redfish) Insert(ctx context.Context, s Slot, url string) error {
 	for _, name := range r.rules.InsertFields {
 		body[name] = insertValue(name, url)
 	}
-	w := Write{Action: "insert", Target: s.Name(), Old: r.slot(d).Image, New: url}
+	w := Write{Action: "insert", Target: s.Name(), Old: r.slot(d).Shown(), New: url}
 	target := d.insertAction()
 	if target != "" {
 		return slotError(adapt(body, url, w, func(w Write) error { return r.Post(ctx, w, target, body) }))

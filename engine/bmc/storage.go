@@ -23,7 +23,7 @@ func (r *Redfish) Inventory(ctx context.Context) (Inventory, error) {
 	var out Inventory
 	for _, read := range []func(context.Context, systemDocument, *Inventory) error{r.readDisks, r.readNICs, r.readSecureBoot} {
 		if err := read(ctx, s, &out); err != nil {
-			return Inventory{}, err
+			return out, err
 		}
 	}
 	r.stock = &out

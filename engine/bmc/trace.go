@@ -69,6 +69,11 @@ func received(resp *http.Response) (string, error) {
 
 var secretField = regexp.MustCompile(`("[^"]*(?i:passw|passphrase|token|secret|community|hash|salt|license_?key|licensestring|privatekey|encryptionkey|ipmikey|v3key)[^"]*"\s*:\s*)"(?:[^"\\]|\\.)*"`)
 
+// login is user and password in a URL, such as that of an image which somebody mounted.
+var login = regexp.MustCompile(`(://)[^/@\s"]+@`)
+
 func withoutSecrets(body []byte) string {
-	return string(secretField.ReplaceAll(body, []byte(`$1"(sensitive)"`)))
+	return withoutUser(string(secretField.ReplaceAll(body, []byte(`$1"(sensitive)"`))))
 }
+
+func withoutUser(text string) string { return login.ReplaceAllString(text, "$1(sensitive)@") }

@@ -219,6 +219,12 @@ func sameHost(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
+// CheckAddress tells whether an address can be a BMC's.
+func CheckAddress(address string) error {
+	_, err := endpoint(address)
+	return err
+}
+
 // endpoint turns the plan's address into a base URL.
 func endpoint(address string) (string, error) {
 	if !strings.Contains(address, "://") {

@@ -2,6 +2,7 @@ package step
 
 import (
 	"context"
+	"errors"
 
 	"esxiplan/engine/bmc"
 )
@@ -38,14 +39,19 @@ type Slot struct {
 // ReadFacts reads the facts of a host.
 func ReadFacts(ctx context.Context, h *Host) (Facts, error) { return FactsOf(ctx, h.BMC) }
 
-// FactsOf reads all that a BMC says of its machine.
+// FactsOf reads all that a BMC says of its machine. What could be read is returned
+// beside the error about the rest.
 func FactsOf(ctx context.Context, c bmc.Reader) (f Facts, err error) {
-	for _, read := range []func(context.Context, bmc.Reader, *Facts) error{readIdentity, readState, readMedia, readHardware} {
+	if err := readIdentity(ctx, c, &f); err != nil {
+		return Facts{}, err
+	}
+	var errs []error
+	for _, read := range []func(context.Context, bmc.Reader, *Facts) error{readState, readMedia, readHardware} {
 		if err := read(ctx, c, &f); err != nil {
-			return f, err
+			errs = append(errs, err)
 		}
 	}
-	return f, nil
+	return f, errors.Join(errs...)
 }
 
 func readIdentity(ctx context.Context, c bmc.Reader, f *Facts) error {
@@ -81,6 +87,7 @@ func readMedia(ctx context.Context, c bmc.Reader, f *Facts) error {
 
 func readHardware(ctx context.Context, c bmc.Reader, f *Facts) error {
 	stock, err := c.Inventory(ctx)
+	f.SecureBoot, f.Drives, f.NICs, f.SAN = stock.SecureBoot, stock.Disks, stock.NICs, []string{}
 	if err != nil {
 		return err
 	}

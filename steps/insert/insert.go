@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	neturl "net/url"
 	"strings"
 	"time"
 
@@ -89,6 +90,9 @@ func readSince(h *step.Host, before int64) *int64 {
 func check(ctx context.Context, h *step.Host, url string) error {
 	if !strings.HasSuffix(url, ".iso") && url != media.NewURL {
 		return schema.AtArgument("image", "%q does not end in .iso, which several BMCs demand", url)
+	}
+	if u, err := neturl.Parse(url); err != nil || u.User != nil {
+		return schema.AtArgument("image", "the image's URL must be one, without user and password: it stands in journals and in the BMC; serve the image without a login")
 	}
 	if h.Media == nil {
 		return nil

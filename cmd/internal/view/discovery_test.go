@@ -83,6 +83,7 @@ func TestDiscoveryPage(t *testing.T) {
 	}{
 		{"all", map[string]any{}, []string{"dell-1", "&lt;b&gt;odd&lt;/b&gt;", "the BMC gave no answer in time", "no disk of this machine matches", "UEFI, Secure Boot"}, []string{"<b>odd", "A33B01DF936C", "broken'</script>"}},
 		{"filter", map[string]any{"filter": "b4:96:91 r750"}, []string{"dell-1"}, []string{"odd", "dead-1"}},
+		{"odd state", map[string]any{"sort": 99, "open": nil, "filter": 5, "picks": []int{1}}, []string{"dell-1", "dead-1"}, nil},
 		{"problems", map[string]any{"problems": true}, []string{"dead-1", "odd"}, []string{"dell-1"}},
 		{"open", map[string]any{"open": []string{"dell-1", "<b>odd</b>"}}, []string{"A33B01DF936C", "3840 GB", "10 Gbit/s", "PCIe 1, port 1", "unknown: the BMC reports no storage", "Critical"}, nil},
 		{"picked", map[string]any{"open": []string{"dell-1"}, "picks": map[string]any{"dell-1": map[string]any{"disk": map[string]string{"model": "DELLBOSS VD"}, "nic": "B4:96:91:87:24:BA"}}},

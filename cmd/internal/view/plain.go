@@ -20,10 +20,27 @@ type plain struct {
 }
 
 func (p *plain) Event(e engine.Event) {
+	e = clean(e)
 	p.board.fold(e)
 	if text := p.line(e); text != "" {
 		p.say(e.Host, text)
 	}
+}
+
+// clean takes control characters out of what stands in an event.
+func clean(e engine.Event) engine.Event {
+	e.Text = Clean(e.Text)
+	if e.Problem != nil {
+		problem := *e.Problem
+		problem.Summary, problem.Detail, problem.Next = Clean(problem.Summary), Clean(problem.Detail), Clean(problem.Next)
+		e.Problem = &problem
+	}
+	if e.Write != nil {
+		write := *e.Write
+		write.Old, write.New, write.Target = Clean(write.Old), Clean(write.New), Clean(write.Target)
+		e.Write = &write
+	}
+	return e
 }
 
 // say writes lines to the progress stream. What a step did is cut to the

@@ -29,6 +29,17 @@ type Streams struct {
 	Verbose  bool // results of steps, too
 }
 
+// Clean takes control characters out of what machines say, so that they cannot draw
+// on the terminal. Line breaks and tabs stay.
+func Clean(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 {
+			return '\uFFFD'
+		}
+		return r
+	}, text)
+}
+
 // View shows the events of a run. Close ends it.
 type View interface {
 	Event(engine.Event)
