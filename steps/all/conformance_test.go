@@ -225,3 +225,35 @@ func TestPowerOffFirst(t *testing.T) {
 		})
 	}
 }
+
+// TestForceRestartOnly: a BMC that offers no ForceOff is restarted by one request; that
+// it took place must show.
+func TestForceRestartOnly(t *testing.T) {
+	p, err := bmcsim.Find("redfish/standard")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Resets = []string{"On", "ForceRestart"}
+	for name, c := range map[string]struct {
+		faults []bmcsim.Fault
+		fails  string
+	}{
+		"healthy":       {},
+		"answer lost":   {[]bmcsim.Fault{{Kind: "lost", Path: reset, Count: 1}}, ""},
+		"never arrives": {[]bmcsim.Fault{{Kind: "reset", Path: reset}}, "nothing shows that the machine was restarted"},
+		"does nothing":  {[]bmcsim.Fault{{Kind: "ignore", Action: "reset"}}, "nothing shows that the machine was restarted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := steptest.NewFaultyBench(t, p, true, c.faults...)
+			serial := "S1"
+			b.ESXi = &schema.ESXi{Disk: &schema.Disk{Serial: &serial}}
+			stages := flow(image(p))
+			stages[4].After = untilBooted(b)
+			_, err := b.Flow(t, vendors.All(), stages...)
+			if resets, _ := b.Sim.Effects(); (err == nil) != (c.fails == "") || err != nil && !strings.Contains(err.Error(), c.fails) || err == nil && resets != 1 {
+				t.Errorf("%d resets, %v", resets, err)
+			}
+		})
+	}
+}

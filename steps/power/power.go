@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"esxiplan/engine/bmc"
@@ -144,7 +145,10 @@ func restart(ctx context.Context, h *step.Host, p bmc.Power) error {
 	case !p.Allows(bmc.ResetForceOff) && !p.Allows(bmc.ResetForceRestart):
 		return fmt.Errorf("the BMC offers neither ForceOff nor ForceRestart, but %v; restart the machine by hand", p.Allowed)
 	case !p.Allows(bmc.ResetForceOff):
-		return send(ctx, h, bmc.On, bmc.Reset{Type: bmc.ResetForceRestart, Boots: true})
+		if err := h.BMC.Reset(ctx, bmc.Reset{Type: bmc.ResetForceRestart, Boots: true}); err != nil {
+			return err
+		}
+		return restarted(ctx, h, p)
 	}
 	// The machine must not stay off because somebody pressed Ctrl-C in between.
 	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*settle)
@@ -155,9 +159,41 @@ func restart(ctx context.Context, h *step.Host, p bmc.Power) error {
 	return send(whole, h, bmc.On, bmc.Reset{Type: bmc.ResetOn, Boots: true})
 }
 
+// forced reports whether the restart was one request, which the power state need not show.
+func forced(h *step.Host) bool {
+	return slices.ContainsFunc(h.Written(), func(w step.Write) bool {
+		return w.Boots && w.New != string(bmc.ResetOn) && w.New != string(bmc.ResetForceOff) && w.New != "ForceOn"
+	})
+}
+
+// restarted demands a sign that a restart by one request took place: the power state
+// was another, POST has come to another point, or the boot source override is used up.
+// A machine that reads On all the time proves nothing; it is not restarted twice for that.
+func restarted(ctx context.Context, h *step.Host, was bmc.Power) error {
+	err := h.Until(ctx, settle, "a sign of the restart", func(ctx context.Context) (bool, error) {
+		p, err := h.BMC.Power(ctx)
+		if err != nil || p.State != bmc.On || was.Post != "" && p.Post != was.Post {
+			return err == nil, err
+		}
+		boot, err := h.BMC.Boot(ctx)
+		return boot.Target == bmc.BootNone, err
+	})
+	var unsettled *step.Unsettled
+	if errors.As(err, &unsettled) {
+		return errors.New("the BMC was asked for a restart, and nothing shows that the machine was restarted: it reads On, and its boot source override is still there. It is not asked again, for that could interrupt an installation; look at its console, power it off, and run again with --again")
+	}
+	if err != nil {
+		return err
+	}
+	return settled(ctx, h, bmc.On)
+}
+
 // afterBoot goes on when a boot was asked for already. A machine that stays off
 // did not get the request, so On may be asked for again: it is not a second boot.
 func afterBoot(ctx context.Context, h *step.Host) error {
+	if forced(h) {
+		return restarted(ctx, h, bmc.Power{})
+	}
 	err := settled(ctx, h, bmc.On)
 	var unsettled *step.Unsettled
 	if !errors.As(err, &unsettled) {
