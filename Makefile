@@ -27,7 +27,7 @@ bench: build ## measure a run of 300 simulated hosts, media of 400 MB, a storm o
 	$(GO) run ./testdata/bench/bmc -esxiplan $(BIN)
 
 FUZZ = 1000000x
-DAMAGED = 5000x
+DAMAGED = 200000x
 fuzz: ## run the fuzz tests of images, kickstarts, boot.cfg and BMC answers, FUZZ=1000000x each
 	$(GO) test -run '^$$' -fuzz FuzzLint -fuzztime $(FUZZ) ./engine/media/kickstart
 	$(GO) test -run '^$$' -fuzz FuzzBootConfig -fuzztime $(FUZZ) ./engine/media

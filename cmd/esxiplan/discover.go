@@ -343,20 +343,22 @@ func onOff(secureBoot *bool) string {
 	return ""
 }
 
+// mediaText counts the drives that take a CD, each once: a BMC may show it under system
+// and manager.
 func mediaText(x step.Facts) string {
-	takes, mounted := 0, 0
+	takes, mounted := map[string]bool{}, map[string]bool{}
 	for _, s := range x.Media {
 		if s.CD {
-			takes++
+			takes[s.ID] = true
 		}
 		if s.Image != "" {
-			mounted++
+			mounted[s.ID] = true
 		}
 	}
-	if mounted > 0 {
-		return fmt.Sprintf("%d (%d mounted)", takes, mounted)
+	if len(mounted) > 0 {
+		return fmt.Sprintf("%d (%d mounted)", len(takes), len(mounted))
 	}
-	return fmt.Sprint(takes)
+	return fmt.Sprint(len(takes))
 }
 
 func diskText(disks []bmc.Disk) string {

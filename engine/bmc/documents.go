@@ -16,6 +16,7 @@ type RootDocument struct {
 	Oem      map[string]json.RawMessage
 	Systems  link
 	Managers link
+	Licences link `json:"LicenseService"`
 	Links    struct{ Sessions link }
 
 	ProtocolFeaturesSupported struct {

@@ -112,9 +112,12 @@ type Rules struct {
 	NICs  func(context.Context) ([]NIC, error)
 
 	// Post finds the state of POST in the computer system's Oem object.
-	Post    func(oem map[string]json.RawMessage) string
-	Licence func(context.Context) (Licence, error)
-	Ready   func(context.Context) (busy string, err error)
+	Post func(oem map[string]json.RawMessage) string
+	// Licences are the names of those that the standard's service does not show, and
+	// Covers judges by all names whether virtual media is among what they allow; nil: unknown.
+	Licences func(context.Context) ([]string, error)
+	Covers   func(names []string) *bool
+	Ready    func(context.Context) (busy string, err error)
 }
 
 // SendMode says whether the boot mode goes with an override: never, where the BMC
@@ -186,22 +189,6 @@ func (r *Redfish) ReadOnly() bool { return r.o.ReadOnly }
 
 // Sleep waits by the run's clock; other hosts may work meanwhile.
 func (r *Redfish) Sleep(ctx context.Context, d time.Duration) error { return r.o.Sleep(ctx, d) }
-
-// Licence implements [Reader].
-func (r *Redfish) Licence(ctx context.Context) (Licence, error) {
-	if r.licence != nil {
-		return *r.licence, nil
-	}
-	var l Licence
-	if r.rules.Licence != nil {
-		var err error
-		if l, err = r.rules.Licence(ctx); err != nil && !absent(err) {
-			return l, err
-		}
-	}
-	r.licence = &l
-	return l, nil
-}
 
 // Ready implements [Reader].
 func (r *Redfish) Ready(ctx context.Context) (string, error) {

@@ -109,6 +109,9 @@ func (r *Redfish) disksOf(ctx context.Context, d storageDocument) ([]Disk, error
 	}
 	d.Drives = slices.DeleteFunc(d.Drives, func(l link) bool { return used[strings.TrimSuffix(l.ID, "/")] })
 	drives, err := r.drivesOf(ctx, d)
+	for i := range drives { // without a volume, ESXi sees the controller's drives themselves
+		drives[i].Boot = boot
+	}
 	return append(volumes, drives...), err
 }
 

@@ -52,7 +52,8 @@ func (s *Sim) managerOem(d object) {
 		oem["RemoteMap"] = s.href(mgr + "/Oem/Lenovo/RemoteMap")
 	}
 	if s.p.SuccessBody && s.p.Licence != "" {
-		oem["License"] = object{"LicenseString": s.p.Licence, "LicenseType": "Perpetual"}
+		oem["License"] = object{"LicenseType": "Perpetual"}
+		oem["Links"] = object{"LicenseService": s.href(mgr + "/LicenseService")}
 	}
 	if len(actions) > 0 {
 		d["Actions"] = object{"Oem": actions}
@@ -91,6 +92,10 @@ func (s *Sim) oemDocument(path string) object {
 		return s.collection(path + "/1")
 	case s.p.TagInSKU && s.p.Licence != "" && path == mgr+"/Oem/Dell/DellLicenses/1":
 		return object{"Id": "1", "LicenseDescription": []string{s.p.Licence}, "LicensePrimaryStatus": "OK"}
+	case s.p.SuccessBody && path == mgr+"/LicenseService":
+		return s.collection(path + "/1")
+	case s.p.SuccessBody && path == mgr+"/LicenseService/1":
+		return object{"Id": "1", "License": s.p.Licence, "LicenseClass": "FQL"}
 	case s.p.Flow == remoteMap && path == mgr+"/Oem/Lenovo/RemoteMap":
 		return object{"Id": "RemoteMap", "MountImages": s.href(path + "/MountImages"), "Actions": object{
 			"#LenovoRemoteMapService.Mount":  object{"target": path + "/Actions/LenovoRemoteMapService.Mount"},

@@ -323,6 +323,13 @@ func x13() Profile {
 	return p
 }
 
+// ars takes Cd for the virtual CD, although it offers UsbCd.
+func ars() Profile {
+	p := x13()
+	p.Name, p.Source, p.FactsOnly, p.Model, p.VirtualCD = "supermicro/ars", "bmc-facts §6", true, "ARS-111GL-NHR", "Cd"
+	return p
+}
+
 func x11() Profile {
 	p := supermicro("supermicro/x11", "bmc-facts §3, §4, §5", "SYS-6029P", "1.74.06")
 	p.ManagerSlots, p.FactsOnly, p.NoExpand = []slotProfile{{ID: "CD1", Types: []string{"CD", "USBStick"}, Takes: true}}, true, true
@@ -405,7 +412,7 @@ func Profiles() []Profile {
 		ilo("hpe/ilo6", "recording DL380a Gen11 1.66", "iLO 6", "iLO 6 v1.66"),
 		ilo("hpe/ilo7", "recording DL380a Gen12 1.13", "iLO 7", "1.13.01"), ilo6Locked(), ilo4(),
 		xcc(), xcc2(), xcc3(), xccOld(), tsm(),
-		x13(), x11(), x10(),
+		x13(), ars(), x11(), x10(),
 		megarac(), inspur(), bmcweb(), irmc(), ibmc(), imc(),
 		standard(), impatient(), emulator(),
 	}

@@ -58,7 +58,8 @@ func newClient(r *bmc.Redfish) bmc.Client {
 		SerialFromSKU: true,
 		BootDevices:   []bmc.BootDevice{{Controller: "BOSS", Model: "DELLBOSS VD"}, {Controller: "AHCI.Slot", Model: "DELLBOSS VD"}}, // BOSS-S1 shows as AHCI.Slot.5-1
 		Prepare:       c.prepare,
-		Licence:       c.readLicence,
+		Licences:      c.licences,
+		Covers:        covers,
 		Ready:         c.ready,
 		Ways: []bmc.Way{
 			{Name: "attributes", Targets: []bmc.Target{bmc.BootCD}, Read: c.readAttributesBoot, Set: c.setAttributesBoot},
@@ -241,13 +242,12 @@ func bootConfiguration(t bmc.Target) string {
 	return b.String()
 }
 
-// readLicence looks for one that covers virtual media.
-func (c *client) readLicence(ctx context.Context) (bmc.Licence, error) {
+// licences are those of iDRACs that do not have the standard's service.
+func (c *client) licences(ctx context.Context) (names []string, err error) {
 	m, err := c.manager(ctx)
-	if err != nil || m.Links.Oem.Dell.Licences.ID == "" {
-		return bmc.Licence{}, err
+	if err != nil {
+		return nil, err
 	}
-	var names []string
 	err = c.Members(ctx, m.Links.Oem.Dell.Licences.ID, func(raw json.RawMessage) error {
 		var l struct{ LicenseDescription []string }
 		if bmc.Decode(raw, &l) == nil {
@@ -255,11 +255,13 @@ func (c *client) readLicence(ctx context.Context) (bmc.Licence, error) {
 		}
 		return nil
 	})
-	if err != nil || len(names) == 0 {
-		return bmc.Licence{}, err
-	}
-	covers := slices.ContainsFunc(names, func(n string) bool { return strings.Contains(n, "Enterprise") || strings.Contains(n, "Datacenter") })
-	return bmc.Licence{Name: strings.Join(names, ", "), Media: &covers}, nil
+	return names, err
+}
+
+// covers: Express and Basic mount nothing by URL.
+func covers(names []string) *bool {
+	yes := slices.ContainsFunc(names, func(n string) bool { return strings.Contains(n, "Enterprise") || strings.Contains(n, "Datacenter") })
+	return &yes
 }
 
 // ready asks the Lifecycle Controller, which is a POST that changes nothing; a dry

@@ -4,6 +4,7 @@ package hpe
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"esxiplan/engine/bmc"
@@ -49,7 +50,8 @@ func newClient(r *bmc.Redfish) bmc.Client {
 		BootDevices: []bmc.BootDevice{{Controller: "NS204i"}},
 		Ways:        []bmc.Way{{Name: "BootOnNextServerReset", Targets: []bmc.Target{bmc.BootCD}, Read: c.readSlotBoot, Set: c.setSlotBoot}},
 		Post:        post,
-		Licence:     c.readLicence,
+		Licences:    c.licences,
+		Covers:      covers,
 		Disks:       c.smartStorage,
 		NICs:        c.baseAdapters,
 	})
@@ -146,21 +148,33 @@ func (c *client) drive(ctx context.Context) (bmc.Slot, bool, error) {
 	return slots[0], true, nil
 }
 
-// readLicence finds the licence's name in the manager. A standard licence mounts
-// nothing by script.
-func (c *client) readLicence(ctx context.Context) (bmc.Licence, error) {
+// licences are listed by a service of the manager; old firmware names the one in the
+// manager itself.
+func (c *client) licences(ctx context.Context) (names []string, err error) {
 	var m struct{ Oem map[string]json.RawMessage }
 	if err := c.Get(ctx, c.Manager(), &m); err != nil {
-		return bmc.Licence{}, err
+		return nil, err
 	}
 	var o struct {
 		License struct{ LicenseString string }
+		Links   struct{ LicenseService link }
 	}
 	bmc.OemObject(m.Oem, &o, "Hpe", "Hp")
-	name := o.License.LicenseString
-	if name == "" {
-		return bmc.Licence{}, nil
+	if name := o.License.LicenseString; name != "" {
+		return []string{name}, nil
 	}
-	covers := !strings.Contains(name, "Standard") && !strings.Contains(name, "Essentials")
-	return bmc.Licence{Name: name, Media: &covers}, nil
+	err = c.Members(ctx, o.Links.LicenseService.uri(), func(raw json.RawMessage) error {
+		var l struct{ License string }
+		if bmc.Decode(raw, &l) == nil && l.License != "" {
+			names = append(names, l.License)
+		}
+		return nil
+	})
+	return names, err
+}
+
+// covers: a standard licence mounts nothing by script.
+func covers(names []string) *bool {
+	yes := slices.ContainsFunc(names, func(n string) bool { return !strings.Contains(n, "Standard") && !strings.Contains(n, "Essentials") })
+	return &yes
 }

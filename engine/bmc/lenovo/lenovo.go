@@ -44,9 +44,21 @@ func newClient(r *bmc.Redfish) bmc.Client {
 		SlotUsable:  func(id string, _ bool) bool { return strings.HasPrefix(id, "EXT") },
 		BootDevices: []bmc.BootDevice{{Controller: "M.2", Model: "ThinkSystem M.2"}},
 		Post:        status,
+		Covers:      covers,
 		Flow:        &bmc.Flow{ID: "RemoteMap", Find: c.find, Insert: c.mount, Eject: c.unmount},
 	})
 	return r
+}
+
+// covers: the levels that mount by URL are known; that another does not, is not.
+func covers(names []string) *bool {
+	for _, level := range []string{"Enterprise", "Advanced", "Platinum"} {
+		if strings.Contains(strings.Join(names, " "), level) {
+			yes := true
+			return &yes
+		}
+	}
+	return nil
 }
 
 func status(oem map[string]json.RawMessage) string {

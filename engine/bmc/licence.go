@@ -1,0 +1,59 @@
+package bmc
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+)
+
+// Licence implements [Reader]. The standard's service tells names where there is one,
+// else the vendor knows where to look; what a name covers, only the vendor knows.
+func (r *Redfish) Licence(ctx context.Context) (Licence, error) {
+	if r.licence != nil {
+		return *r.licence, nil
+	}
+	names, err := r.licences(ctx)
+	if err == nil && len(names) == 0 && r.rules.Licences != nil {
+		names, err = r.rules.Licences(ctx)
+	}
+	if err != nil && !absent(err) {
+		return Licence{}, err
+	}
+	l := Licence{Name: strings.Join(names, ", ")}
+	if r.rules.Covers != nil && len(names) > 0 {
+		l.Media = r.rules.Covers(names)
+	}
+	r.licence = &l
+	return l, nil
+}
+
+// licences reads the standard's service.
+func (r *Redfish) licences(ctx context.Context) ([]string, error) {
+	if r.root.Licences.ID == "" {
+		return nil, nil
+	}
+	var service struct{ Licenses link }
+	if err := r.Get(ctx, r.root.Licences.ID, &service); err != nil {
+		if absent(err) {
+			return nil, nil
+		}
+		return nil, err
+	}
+	var names []string
+	err := r.Members(ctx, service.Licenses.ID, func(raw json.RawMessage) error {
+		var l struct{ ID, Name, Description string }
+		if lenient(raw, &l) == nil {
+			if l.Name == l.ID { // recorded: the name is the id, and the description names it
+				l.Name = l.Description
+			}
+			if name := strings.TrimSpace(l.Name); name != "" {
+				names = append(names, name)
+			}
+		}
+		return nil
+	})
+	if absent(err) {
+		err = nil
+	}
+	return names, err
+}
