@@ -176,7 +176,7 @@ func (l *Library) build(r Request, salt string) (built, error) {
 	sum := sha256.Sum256(script)
 	return built{entry{
 		Schema: manifestSchema, Plan: r.Plan, Host: r.Host, BMC: r.BMC, Inputs: r.inputs(source.digest, url+" "+https), Salt: salt,
-		Disks: r.Disks, Size: image.Size(), SHA256: image.ETag(), KickstartSHA256: hex.EncodeToString(sum[:]),
+		Disks: r.Disks, FirstBoot: r.firstBoot(), Size: image.Size(), SHA256: image.ETag(), KickstartSHA256: hex.EncodeToString(sum[:]),
 		Version: version, Build: either(r.Source.Build, i.Build), Base: baseOf(i, source.digest),
 	}, i, image, append(warnings, bootWarnings(i)...)}, nil
 }

@@ -32,6 +32,7 @@ type entry struct {
 	Version         string    `json:"version"`
 	Build           string    `json:"build"`
 	Disks           []string  `json:"disks,omitempty"`
+	FirstBoot       bool      `json:"first_boot,omitempty"`
 	Built           time.Time `json:"built"`
 	Base            base      `json:"base"`
 }
@@ -63,7 +64,7 @@ func (b base) is(info os.FileInfo) bool {
 }
 
 func (e entry) published() Published {
-	return Published{URL: e.URL, HTTPSURL: e.HTTPSURL, Size: e.Size, SHA256: e.SHA256, KickstartSHA256: e.KickstartSHA256, Version: e.Version, Build: e.Build, Disks: e.Disks, Built: e.Built}
+	return Published{URL: e.URL, HTTPSURL: e.HTTPSURL, Size: e.Size, SHA256: e.SHA256, KickstartSHA256: e.KickstartSHA256, Version: e.Version, Build: e.Build, Disks: e.Disks, FirstBoot: e.FirstBoot, Built: e.Built}
 }
 
 // file is the place of the image below the shelf's root.

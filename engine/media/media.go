@@ -32,6 +32,9 @@ type Request struct {
 	Disks      []string // what the kickstart installs on and clears, as the plan names it; nil: somebody's own decides
 }
 
+// firstBoot reports whether the kickstart is ours and has parts that Secure Boot would skip.
+func (r Request) firstBoot() bool { return r.Own == "" && r.Script.FirstBoot() }
+
 // Published is a per-host image that BMCs can fetch.
 type Published struct {
 	URL             string
@@ -41,6 +44,7 @@ type Published struct {
 	KickstartSHA256 string
 	Version, Build  string   // of the source
 	Disks           []string // as in [Request]
+	FirstBoot       bool     // the kickstart that we wrote has parts that Secure Boot would skip
 	Built           time.Time
 	Changed         bool     // false: an equal one was there already
 	Warnings        []string // about image and kickstart

@@ -28,7 +28,7 @@ func (s *shadow) Publish(ctx context.Context, r Request, record Record) (Publish
 		return Published{}, err
 	}
 	old, _ := s.Reader.Latest(r.Host)
-	p := Published{URL: NewURL, Version: version, Build: build, Disks: r.Disks, Changed: true}
+	p := Published{URL: NewURL, Version: version, Build: build, Disks: r.Disks, FirstBoot: r.firstBoot(), Changed: true}
 	script, warnings, err := s.Reader.Preview(ctx, r)
 	if err != nil {
 		return Published{}, err

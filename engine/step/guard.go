@@ -233,7 +233,7 @@ func (g *guarded) checkReset(ctx context.Context) error {
 		if err := CheckNIC(ctx, h, g.Client); err != nil {
 			return err
 		}
-		if err := h.checkMounted(); err != nil {
+		if err := g.checkMounted(ctx); err != nil {
 			return err
 		}
 	}
@@ -355,19 +355,41 @@ func DiskNames(x *schema.ESXi) []string {
 }
 
 // checkMounted demands that the medium in the drive installs on the disk that the plan
-// names now, which is the one that was shown and confirmed.
-func (h *Host) checkMounted() error {
+// names now, which is the one that was shown and confirmed, and that the machine will
+// run all of its kickstart.
+func (g *guarded) checkMounted(ctx context.Context) error {
+	h := g.host
 	url, mounted := h.History().Inserted()
 	if !mounted || h.Media == nil {
 		return nil
 	}
 	p, ok := h.Media.Latest(h.Name)
-	names := DiskNames(h.Declared.ESXi)
-	if !ok || p.URL != url && p.HTTPSURL != url || p.Disks == nil || slices.Equal(p.Disks, names) {
+	if !ok || p.URL != url && p.HTTPSURL != url {
 		return nil
 	}
-	return &Refusal{"medium", fmt.Sprintf("the mounted medium was built for another disk (%s) than the plan names now (%s)", strings.Join(p.Disks, ", "), strings.Join(names, ", ")),
-		"Build and mount it again (steps build_iso, eject, insert), then restart"}
+	names := DiskNames(h.Declared.ESXi)
+	if p.Disks != nil && !slices.Equal(p.Disks, names) {
+		return &Refusal{"medium", fmt.Sprintf("the mounted medium was built for another disk (%s) than the plan names now (%s)", strings.Join(p.Disks, ", "), strings.Join(names, ", ")),
+			"Build and mount it again (steps build_iso, eject, insert), then restart"}
+	}
+	if !p.FirstBoot {
+		return nil
+	}
+	stock, err := g.Client.Inventory(ctx)
+	if err != nil {
+		return err
+	}
+	return CheckSecureBoot(stock.SecureBoot)
+}
+
+// CheckSecureBoot refuses a kickstart with parts for the first boot where Secure Boot is
+// on (nil: not known): ESXi skips them without an error.
+func CheckSecureBoot(on *bool) error {
+	if on == nil || !*on {
+		return nil
+	}
+	return &Refusal{"secure boot", "Secure Boot is on, and ESXi then skips what firstboot and ssh would do: the host would look installed and not be configured",
+		"Turn Secure Boot off, or leave firstboot and ssh out and configure the host through its API"}
 }
 
 // checkRemote refuses a disk that no BMC confirms where a storage network is

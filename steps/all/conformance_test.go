@@ -1,6 +1,8 @@
 package all_test
 
 import (
+	"context"
+	"errors"
 	"flag"
 	"maps"
 	"os"
@@ -11,6 +13,8 @@ import (
 
 	"esxiplan/engine/bmc/bmcsim"
 	"esxiplan/engine/bmc/vendors"
+	"esxiplan/engine/media"
+	"esxiplan/engine/step"
 	"esxiplan/schema"
 	"esxiplan/steps/eject"
 	"esxiplan/steps/insert"
@@ -261,6 +265,48 @@ func TestForceRestartOnly(t *testing.T) {
 			_, err := b.Flow(t, vendors.All(), stages...)
 			if resets, _ := b.Sim.Effects(); (err == nil) != (c.fails == "") || err != nil && !strings.Contains(err.Error(), c.fails) || err == nil && resets != 1 {
 				t.Errorf("%d resets, %v", resets, err)
+			}
+		})
+	}
+}
+
+// shelf is a media door that published one image for the host.
+type shelf struct {
+	media.Store
+	published media.Published
+}
+
+func (s shelf) Latest(string) (media.Published, bool) { return s.published, true }
+func (s shelf) Reads(string) (media.Reads, bool)      { return media.Reads{}, false }
+func (s shelf) Fetch(context.Context, string) error   { return nil }
+
+// TestSecureBootTurnedOn: a medium whose kickstart Secure Boot would skip in part is not
+// booted, although Secure Boot was off when it was built and mounted.
+func TestSecureBootTurnedOn(t *testing.T) {
+	p, err := bmcsim.Find("dell/idrac9")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, on := range map[string]bool{"off": false, "on": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := steptest.NewFaultyBench(t, p, true)
+			serial := "S1"
+			b.ESXi = &schema.ESXi{Disk: &schema.Disk{Serial: &serial}}
+			b.Media = shelf{published: media.Published{URL: image(p), FirstBoot: true}}
+			stages := flow(image(p))
+			if _, err := b.Flow(t, vendors.All(), stages[:4]...); err != nil {
+				t.Fatal(err)
+			}
+			b.Sim.SetSecureBoot(on)
+			_, err := b.Flow(t, vendors.All(), stages[4])
+			var refusal *step.Refusal
+			resets, _ := b.Sim.Effects()
+			switch refused := errors.As(err, &refusal) && refusal.Guard == "secure boot"; {
+			case on && (!refused || resets != 0):
+				t.Errorf("%d resets, %v", resets, err)
+			case !on && err != nil:
+				t.Error(err)
 			}
 		})
 	}

@@ -60,9 +60,10 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	if r.Script.FirstBoot() || r.Own != "" {
 		r.SecureBoot = secureBoot(ctx, h)
 	}
-	if r.Script.FirstBoot() && r.SecureBoot != nil && *r.SecureBoot {
-		return Result{}, &step.Refusal{Guard: "secure boot", Reason: "Secure Boot is on, and ESXi then skips what firstboot and ssh would do: the host would look installed and not be configured",
-			Next: "Turn Secure Boot off, or leave firstboot and ssh out and configure the host through its API"}
+	if r.Script.FirstBoot() {
+		if err := step.CheckSecureBoot(r.SecureBoot); err != nil {
+			return Result{}, err
+		}
 	}
 	if err := spare(ctx, h, r); err != nil {
 		return Result{}, blame(c, err)
@@ -85,8 +86,8 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	return result(p), nil
 }
 
-// secureBoot is nil where the BMC does not say: it decides about a warning only, so that
-// a medium can be built although a BMC does not answer.
+// secureBoot is nil where the BMC does not say: the guard of the restart
+// asks again, so that a medium can be built although a BMC does not answer.
 func secureBoot(ctx context.Context, h *step.Host) *bool {
 	stock, err := h.BMC.Inventory(ctx)
 	if err != nil {

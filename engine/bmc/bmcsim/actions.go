@@ -131,6 +131,13 @@ func (s *Sim) Reboot() {
 	s.after(s.c.POST, s.boot)
 }
 
+// SetSecureBoot turns Secure Boot on or off, as somebody in the BIOS setup does.
+func (s *Sim) SetSecureBoot(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.c.SecureBoot = on
+}
+
 // boot uses up the override.
 func (s *Sim) boot() {
 	s.mu.Lock()
