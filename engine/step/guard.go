@@ -82,15 +82,37 @@ func (g *guarded) payDebt(ctx context.Context) error {
 	return nil
 }
 
-// ClearBoot takes away what is set for the next boot, in each way in which it is set.
+// ClearBoot takes away what is set for the next boot, by each way that still shows it.
+// A way may show what another one has set and refuse to take it away: that is an error
+// only where no other way took it away.
 func ClearBoot(ctx context.Context, c bmc.Client) error {
-	ways, err := c.Ways(ctx, bmc.BootNone)
-	for _, way := range ways {
-		if err == nil {
-			err = c.SetBoot(ctx, bmc.BootNone, way)
+	var tried []string
+	var failed []error
+	for {
+		ways, err := c.Ways(ctx, bmc.BootNone)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(ways, func(way string) bool { return !slices.Contains(tried, way) })
+		if i < 0 {
+			return leftOver(ways, failed)
+		}
+		tried = append(tried, ways[i])
+		if err := c.SetBoot(ctx, bmc.BootNone, ways[i]); err != nil {
+			if !bmc.OtherWay(err) {
+				return err
+			}
+			failed = append(failed, err)
 		}
 	}
-	return err
+}
+
+// leftOver judges what refused to be taken away, when some way still shows it.
+func leftOver(ways []string, failed []error) error {
+	if len(ways) == 0 {
+		return nil
+	}
+	return errors.Join(failed...)
 }
 
 func (g *guarded) Insert(ctx context.Context, s bmc.Slot, url string) error {

@@ -238,6 +238,32 @@ func TestPowerOffFirst(t *testing.T) {
 	}
 }
 
+// TestTakenBack: what was set for the next boot is taken back by a run of its own, and
+// the machine then boots its disk.
+func TestTakenBack(t *testing.T) {
+	for _, p := range bmcsim.Profiles() {
+		t.Run(p.Name, func(t *testing.T) {
+			t.Parallel()
+			b := steptest.NewBench(t, p)
+			serial := "S1"
+			b.ESXi = &schema.ESXi{Disk: &schema.Disk{Serial: &serial}}
+			for _, stage := range []steptest.Stage{
+				flow(image(p))[2], flow(image(p))[3],
+				{Type: onetimeboot.Type, Arguments: `{"target":"none","power_off":false}`},
+				{Type: eject.Type, Arguments: `{"force":true}`},
+				{Type: power.Type, Arguments: `{"action":"on"}`, After: untilBooted(b)},
+			} {
+				if _, err := b.Flow(t, vendors.All(), stage); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if boots := b.Sim.Boots(); len(boots) != 1 || boots[0] == "Cd" {
+				t.Errorf("boots %v\n%v", boots, b.Sim.Writes())
+			}
+		})
+	}
+}
+
 // TestForceRestartOnly: a BMC that offers no ForceOff is restarted by one request; that
 // it took place must show.
 func TestForceRestartOnly(t *testing.T) {

@@ -51,7 +51,7 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 		}
 	}
 	if target == bmc.BootNone {
-		return Result{Target: c.Target}, clear(ctx, h)
+		return clear(ctx, h, boot.Target)
 	}
 	way, err := climb(ctx, h, target)
 	if err != nil {
@@ -101,17 +101,31 @@ type notHeld struct {
 func (e *notHeld) Retryable() bool { return e.again }
 
 func held(ctx context.Context, h *step.Host, target bmc.Target) error {
-	return h.Until(ctx, holds, "the boot source override reads "+string(target), func(ctx context.Context) (bool, error) {
+	return reads(ctx, h, string(target), func(b bmc.Boot) bool { return b.Target == target })
+}
+
+func reads(ctx context.Context, h *step.Host, what string, is func(bmc.Boot) bool) error {
+	return h.Until(ctx, holds, "the boot source override reads "+what, func(ctx context.Context) (bool, error) {
 		boot, err := h.BMC.Boot(ctx)
-		return boot.Target == target, err
+		return is(boot), err
 	})
 }
 
-func clear(ctx context.Context, h *step.Host) error {
+// clear takes away what is set. A service that cannot disable an override is left with
+// one that boots the disk, which is what the machine does without any.
+func clear(ctx context.Context, h *step.Host, before bmc.Target) (Result, error) {
 	if err := step.ClearBoot(ctx, h.BMC); err != nil {
-		return err
+		return Result{}, err
 	}
-	return held(ctx, h, bmc.BootNone)
+	var now bmc.Boot
+	err := reads(ctx, h, string(bmc.BootNone), func(b bmc.Boot) bool {
+		now = b
+		return b.Target == bmc.BootNone || b.Target == bmc.BootDisk && (before != bmc.BootDisk || !b.Once)
+	})
+	if err == nil && now.Target == bmc.BootDisk {
+		h.Warn("this BMC cannot take an override away; it is now set to boot the disk")
+	}
+	return Result{Target: string(now.Target)}, err
 }
 
 func powerOff(ctx context.Context, h *step.Host) error {
