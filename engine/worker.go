@@ -167,7 +167,9 @@ func (a *attempt) Record(_ context.Context, w step.Write) error {
 		a.journalErr = err
 		return errors.New("the write could not be recorded, so it was not made")
 	}
-	a.writes++
+	if !w.Found {
+		a.writes++
+	}
 	return nil
 }
 

@@ -307,13 +307,13 @@ func (g *guarded) checkMedium(ctx context.Context) (installs bool, err error) {
 			return false, &Refusal{"medium", "the machine is set to boot a virtual CD, but no drive holds one: it would wait at its console", "Mount the image (step insert), or take the override away (one_time_boot with target none)"}
 		}
 		if mounted && !holds(slots, url) {
-			return false, &Refusal{"medium", "our image " + url + " is no longer in a drive: somebody ejected it, or the BMC lost it", "Mount it again (step insert), then restart"}
+			return false, &Refusal{"medium", "our image " + url + " is no longer in a drive: somebody ejected it, or the BMC lost it", "Mount it again (step insert), then restart; or run the step eject, and restart without it"}
 		}
 	}
 	target, set := h.History().BootSet()
 	switch {
 	case set && string(boot.Target) != target:
-		return false, &Refusal{"boot source", fmt.Sprintf("the boot source override reads %q, we had set %q: somebody changed it, or the machine was restarted meanwhile", boot.Target, target), "Set it again (step one_time_boot), then restart"}
+		return false, &Refusal{"boot source", fmt.Sprintf("the boot source override reads %q, we had set %q: somebody changed it, or the machine was restarted meanwhile", boot.Target, target), "Set it again (step one_time_boot), then restart; or take it back (target none), and restart without it"}
 	case mounted && !set && (boot.Target == bmc.BootNone || boot.Target == bmc.BootDisk):
 		return false, &Refusal{"boot source", "our image is mounted, but no boot source override is set: the machine would boot its disk", "Set it (step one_time_boot), then restart; or take the image out (step eject)"}
 	case Loops(boot) && !h.Settings.WaitFollows:

@@ -35,6 +35,7 @@ type Write struct {
 	Repeat  bool      `json:"repeat,omitempty"`  // the same write in another form
 	Boots   bool      `json:"boots,omitempty"`   // part of a restart
 	Refused bool      `json:"refused,omitempty"` // the write recorded before this one was answered by a refusal: it did not happen
+	Found   bool      `json:"found,omitempty"`   // no write of ours: the machine was found to be so already
 	Detail  string    `json:"detail,omitempty"`  // in a dry run: the kickstart
 	Before  *Snapshot `json:"before,omitempty"`  // of a reset: what answered on the ESXi address
 }
@@ -165,6 +166,12 @@ func (h *Host) RecordBMC(ctx context.Context, w bmc.Write) error {
 	return h.attempt.Record(ctx, out)
 }
 
+// Found records that what we had set is no longer so, though we did not undo it: somebody
+// else did, or it never came about. A later restart need not look for it any more.
+func (h *Host) Found(ctx context.Context, action, target, old, now string) error {
+	return h.attempt.Record(ctx, Write{Door: "bmc", Action: action, Target: target, Old: old, New: now, Found: true})
+}
+
 // RecordMedia records a write of the media door.
 func (h *Host) RecordMedia(ctx context.Context, w media.Write) error {
 	return h.attempt.Record(ctx, Write{Door: "media", Action: w.Action, Target: w.Target, Old: w.Old, New: w.New, Detail: w.Detail})
@@ -215,11 +222,12 @@ func (h *Host) History() History { return h.attempt.History() }
 func (h *Host) Written() []Write {
 	var out []Write
 	for _, w := range h.attempt.History().Written(h.attempt.Step()) {
-		if w.Refused {
+		switch {
+		case w.Refused:
 			out = out[:max(0, len(out)-1)]
-			continue
+		case !w.Found:
+			out = append(out, w)
 		}
-		out = append(out, w)
 	}
 	return out
 }

@@ -40,7 +40,7 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 		}
 		s, ok := firstLoaded(slots)
 		if !ok {
-			return r, nil
+			return r, forget(ctx, h)
 		}
 		if err := mayEject(h, s, c.Force); err != nil {
 			return r, err
@@ -57,6 +57,15 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 		}
 		r.Ejected = append(r.Ejected, s.ID)
 	}
+}
+
+// forget ends the demand that a restart finds our image, when no drive holds one.
+func forget(ctx context.Context, h *step.Host) error {
+	url, mounted := h.History().Inserted()
+	if !mounted {
+		return nil
+	}
+	return h.Found(ctx, "eject", "virtual media", url, "")
 }
 
 func firstLoaded(slots []bmc.Slot) (bmc.Slot, bool) {

@@ -43,7 +43,7 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	}
 	ours, set := h.History().BootSet()
 	if boot.Target == target && (boot.Once || set && ours == c.Target) {
-		return Result{Target: c.Target}, nil
+		return Result{Target: c.Target}, forget(ctx, h, target)
 	}
 	if c.PowerOff {
 		if err := powerOff(ctx, h); err != nil {
@@ -61,6 +61,16 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 		h.Warn("this BMC knows only a continuous override; the wait step will clear it after the installation")
 	}
 	return Result{string(boot.Target), way}, err
+}
+
+// forget ends the demand that a restart finds the boot source that we had set, when
+// none is wanted and none is set.
+func forget(ctx context.Context, h *step.Host, target bmc.Target) error {
+	ours, set := h.History().BootSet()
+	if !set || target != bmc.BootNone {
+		return nil
+	}
+	return h.Found(ctx, "boot", "source", ours, string(target))
 }
 
 // holds is how long a BMC may take to show what was set.

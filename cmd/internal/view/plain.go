@@ -73,7 +73,7 @@ func (p *plain) line(e engine.Event) string {
 	case engine.RunStarted:
 		return p.intro(e)
 	case engine.WriteMade:
-		if e.Write.Repeat || e.Write.Refused {
+		if e.Write.Repeat || e.Write.Refused || e.Write.Found {
 			return ""
 		}
 		return t.dim.Render("  ") + p.write(e)

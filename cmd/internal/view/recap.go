@@ -81,8 +81,9 @@ func (b *board) fold(e engine.Event) {
 	case engine.HostStarted:
 		b.row(e.Host).began = e.Time
 	case engine.WriteMade:
-		r := b.row(e.Host)
-		r.writes = append(r.writes, e)
+		if r := b.row(e.Host); !e.Write.Found {
+			r.writes = append(r.writes, e)
+		}
 	case engine.StepDone:
 		r := b.row(e.Host)
 		if e.Problem != nil {
