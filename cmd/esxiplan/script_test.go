@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -116,7 +117,8 @@ step "wait" "installed" { tags = ["post-check"] }
 	return b.String()
 }
 
-var simulators = map[*testscript.TestScript]*exec.Cmd{}
+// simulators are the commands that scripts, which run at the same time, have started.
+var simulators sync.Map
 
 func startSim(ts *testscript.TestScript, _ bool, args []string) {
 	os.Remove(ts.MkAbs("sim.json"))
@@ -127,7 +129,7 @@ func startSim(ts *testscript.TestScript, _ bool, args []string) {
 	var out bytes.Buffer
 	c.Stdout, c.Stderr = &out, &out
 	ts.Check(c.Start())
-	simulators[ts] = c
+	simulators.Store(ts, c)
 	ts.Defer(func() { end(c) })
 	for range 200 {
 		if _, err := os.Stat(ts.MkAbs("sim.json")); err == nil {
@@ -158,7 +160,13 @@ func end(c *exec.Cmd) {
 	}
 }
 
-func endSim(ts *testscript.TestScript, _ bool, _ []string) { end(simulators[ts]) }
+func endSim(ts *testscript.TestScript, _ bool, _ []string) {
+	c, ok := simulators.Load(ts)
+	if !ok {
+		ts.Fatalf("there is no simulator to end")
+	}
+	end(c.(*exec.Cmd))
+}
 
 func readLog(ts *testscript.TestScript) []twin.Entry {
 	f, err := os.Open(ts.MkAbs("log.jsonl"))
