@@ -65,11 +65,12 @@ type past struct {
 	bootBefore string
 }
 
-// NewRunID makes an id that sorts by time.
+// NewRunID makes an id that sorts by time, to the millisecond: what a later run did
+// must not be taken for earlier.
 func NewRunID(now time.Time) string {
-	b := make([]byte, 3)
+	b := make([]byte, 2)
 	rand.Read(b)
-	return now.UTC().Format("20060102-150405") + "-" + hex.EncodeToString(b)
+	return fmt.Sprintf("%s-%03x%s", now.UTC().Format("20060102-150405"), now.Nanosecond()/1e6, hex.EncodeToString(b)[:3])
 }
 
 // OpenJournal starts the journal of a run in the state folder.
