@@ -2,7 +2,6 @@ package engine_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -32,7 +31,12 @@ type fakeResult struct {
 	Text  string `json:"text" doc:"Some text."`
 }
 
-var mediaWrite = media.Write{Action: "publish", Target: "image", New: "x"}
+// shelf is a media door that publishes anything.
+type shelf struct{ media.Store }
+
+func (shelf) Publish(ctx context.Context, _ media.Request, record media.Record) (media.Published, error) {
+	return media.Published{}, record(ctx, media.Write{Action: "publish", Target: "image", New: "x"})
+}
 
 type flaky struct{ retryable, unreachable bool }
 
@@ -51,7 +55,7 @@ type lab struct {
 
 func (l *lab) step(name string, writes bool) *step.Type {
 	return step.Define(step.Spec[fakeArguments, fakeResult]{
-		Name: name, Summary: "Does as it is told.", Doc: "```hcl\n```", Writes: writes, Resets: name == "fake_reset",
+		Name: name, Summary: "Does as it is told.", Doc: "```hcl\n```", Most: step.Effects{Writes: writes, Starts: name == "fake_reset"},
 		Policy: step.Policy{Retries: 2, Delay: time.Second, MaxDelay: 4 * time.Second},
 		Run: func(ctx context.Context, h *step.Host, c fakeArguments) (fakeResult, error) {
 			key := h.Name + "/" + strings.Join(c.Do, ",")
@@ -80,7 +84,8 @@ func (l *lab) do(ctx context.Context, h *step.Host, what string, n int) (fakeRes
 	}
 	switch what {
 	case "write":
-		return fakeResult{Value: n}, h.RecordMedia(ctx, mediaWrite)
+		_, err := h.Publish(ctx, media.Request{})
+		return fakeResult{Value: n}, err
 	case "retry":
 		return fakeResult{}, flaky{retryable: true}
 	case "gone":
@@ -166,7 +171,9 @@ func perform(t *testing.T, text string, o engine.Options, forks int, interrupt t
 			t.Fatal(err)
 		}
 		w := &engine.Worker{Plan: p, Types: types, Clock: engine.NewClock(1), Journal: j, Open: func(h *schema.Host) (*step.Host, error) {
-			return step.NewHost(p.Name, h, m.Settings(h)), nil
+			host := step.NewHost(p.Name, h, m.Settings(h))
+			host.Media = shelf{}
+			return host, nil
 		}}
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
@@ -379,7 +386,7 @@ func TestJournalThatCannotBeWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	j.Close()
-	if err := j.Append(engine.Event{Kind: engine.WriteMade, Host: "one", Write: &step.Write{Action: "insert"}}); err == nil {
+	if _, err := j.Append(engine.Event{Kind: engine.WriteMade, Host: "one", Write: &step.Change{Verb: step.Insert}}); err == nil {
 		t.Error("a write to a closed journal is durable")
 	}
 }
@@ -393,11 +400,18 @@ func TestHistory(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	for _, w := range []step.Write{
-		{Action: "insert", Target: "slot 1", New: "http://x/a.iso"}, {Action: "boot", Target: "source", New: "cd"},
-		{Action: "reset", Target: "power", New: "ForceOff", Boots: true, Risk: step.Wipes, Before: &step.Snapshot{Fingerprint: "aa"}}, {Action: "reset", Target: "power", New: "On", Boots: true, Risk: step.Wipes},
+	wipes := step.Intent{Boots: true, Installs: true}
+	off := wipes
+	off.Before = &step.Snapshot{Fingerprint: "aa"}
+	for _, c := range []step.Change{
+		{Verb: step.Insert, Target: "slot 1", New: "http://x/a.iso"}, {Verb: step.SetBoot, Target: "source", New: "cd"},
+		{Verb: step.Reset, Target: "power", New: "ForceOff", Intent: off}, {Verb: step.Reset, Target: "power", New: "On", Intent: wipes},
 	} {
-		if err := j.Append(engine.Event{Kind: engine.WriteMade, Host: "one", Step: "restart", Time: at, Write: &w}); err != nil {
+		id, err := j.Append(engine.Event{Kind: engine.WriteMade, Host: "one", Step: "restart", Time: at, Write: &c})
+		if err != nil || id == "" {
+			t.Fatal(id, err)
+		}
+		if err := j.Later(engine.Event{Kind: engine.WriteDone, Host: "one", Step: "restart", Time: at, Settled: &step.Settled{Change: id, Fate: step.Done}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -416,17 +430,16 @@ func TestHistory(t *testing.T) {
 	if !ok || !last.Open || last.Run != "run1" || last.Before.Fingerprint != "aa" {
 		t.Errorf("last reset: %+v", last)
 	}
-	if url, ok := h.Inserted(); !ok || url != "http://x/a.iso" {
-		t.Errorf("inserted: %q", url)
+	if _, ok := h.Holds("http://x/a.iso"); !ok {
+		t.Errorf("mounted: %v", h.Mounted())
 	}
 	if target, ok := h.BootSet(); ok {
-		t.Errorf("the reset used up the override, but it reads %q", target)
+		t.Errorf("the reset used up the override, but it reads %v", target)
 	}
-	if len(h.Written("restart")) != 0 {
+	if len(h.Made("restart")) != 0 {
 		t.Error("writes of another run are not this step's")
 	}
-	result, _ := json.Marshal(map[string]any{"proven": true, "goal": "esxi"})
-	later.Append(engine.Event{Kind: engine.StepDone, Host: "one", Status: engine.OK, Result: result})
+	later.Append(engine.Event{Kind: engine.StepDone, Host: "one", Status: engine.OK, Verdict: &step.Verdict{Proven: true}})
 	if last, _ := later.History("one").LastReset(); last.Open {
 		t.Error("a proven installation leaves the reset open")
 	}

@@ -10,6 +10,13 @@ import (
 // EventSchema is the version of the event format. Fields are added, never re-used.
 const EventSchema = 1
 
+// What views need of the contract of steps.
+type (
+	Change  = step.Change
+	Verdict = step.Verdict
+	Left    = step.Left
+)
+
 // Kind is the kind of an event.
 type Kind string
 
@@ -18,7 +25,8 @@ const (
 	RunStarted  Kind = "run_started"
 	HostStarted Kind = "host_started"
 	StepStarted Kind = "step_started"
-	WriteMade   Kind = "write"
+	WriteMade   Kind = "write"      // about to be made
+	WriteDone   Kind = "write_done" // what came of it
 	Progressed  Kind = "progress"
 	Retried     Kind = "retry"
 	Warned      Kind = "warning"
@@ -60,13 +68,16 @@ type Event struct {
 	Status  Status    `json:"status,omitempty"`
 
 	Text     string          `json:"text,omitempty"`    // warning, progress, why skipped
-	Write    *step.Write     `json:"write,omitempty"`   // write
+	Write    *step.Change    `json:"write,omitempty"`   // write
+	Settled  *step.Settled   `json:"settled,omitempty"` // write_done
+	Verdict  *step.Verdict   `json:"verdict,omitempty"` // step_done of a step that judges the installation
 	Problem  *Problem        `json:"problem,omitempty"` // retry, step_done, diagnostic
 	Result   json.RawMessage `json:"result,omitempty"`  // step_done
 	Delay    Seconds         `json:"delay,omitempty"`   // retry
 	Elapsed  Seconds         `json:"elapsed,omitempty"` // step_done, host_done, run_done
 	Progress *Progress       `json:"progress,omitempty"`
 	Counts   *Counts         `json:"counts,omitempty"`  // host_done
+	Left     *step.Left      `json:"left,omitempty"`    // host_done: what stays behind at the machine
 	Summary  *Summary        `json:"summary,omitempty"` // run_done
 	Plan     *PlanInfo       `json:"plan,omitempty"`    // run_started
 	Session  string          `json:"session,omitempty"` // journal: URI, never a token
@@ -102,6 +113,10 @@ type PlanInfo struct {
 	Steps  []string `json:"steps"`
 	DryRun bool     `json:"dry_run,omitempty"`
 	Note   string   `json:"note,omitempty"` // stand-ins of a rehearsal
+	// Continue is the command that waits for installations which this run began; Serves
+	// tells that their images end with it.
+	Continue string `json:"continue,omitempty"`
+	Serves   bool   `json:"serves,omitempty"`
 }
 
 // Counts are the tasks of a host by status, and how many retries they took.

@@ -40,8 +40,8 @@ type Journal struct {
 	flushing bool
 	err      error
 
-	past map[string]*past // by host
-	left map[string][]string
+	past map[string]*step.History // by machine
+	left map[string][]string      // sessions that were not closed, by address
 
 	showing sync.Mutex
 }
@@ -51,18 +51,6 @@ type JournalOptions struct {
 	Mask    func(string) string      // takes secrets out of texts; nil does nothing
 	Show    func(Event)              // is told of every event, one at a time; may be nil
 	Machine func(host string) string // which machine a host of the plan is; nil: the host's name
-}
-
-// past is what journals know of one host.
-type past struct {
-	inserted string
-	boot     string
-	reset    *step.LastReset
-	written  map[string][]step.Write // by step, of this run only
-
-	off        *step.Snapshot  // what answered before our ForceOff, until the start that follows
-	before     *step.LastReset // the reset before the last, should the last be refused
-	bootBefore string
 }
 
 // NewRunID makes an id that sorts by time, to the millisecond: what a later run did
@@ -99,7 +87,7 @@ func DryJournal(state, run string, o JournalOptions) (*Journal, error) {
 	if o.Machine == nil {
 		o.Machine = func(host string) string { return host }
 	}
-	j := &Journal{run: run, o: o, past: map[string]*past{}, left: map[string][]string{}}
+	j := &Journal{run: run, o: o, past: map[string]*step.History{}, left: map[string][]string{}}
 	j.cond = sync.NewCond(&j.mu)
 	err := j.readPast(filepath.Join(state, "runs"))
 	return j, err
@@ -145,114 +133,44 @@ func (j *Journal) readJournal(b []byte) error {
 	return nil
 }
 
-func (j *Journal) of(host string) *past {
-	p := j.past[host]
-	if p == nil {
-		p = &past{written: map[string][]step.Write{}}
-		j.past[host] = p
+// of is the history of a machine.
+func (j *Journal) of(machine string) *step.History {
+	h := j.past[machine]
+	if h == nil {
+		h = &step.History{}
+		h.Follow(j.run)
+		j.past[machine] = h
 	}
-	return p
+	return h
 }
 
 // fold takes an event into the history of its machine. A session is left over
 // only when it is of an earlier run: this one's are in use.
 func (j *Journal) fold(e Event) {
+	r := step.Record{Run: e.Run, Step: e.Step, Time: e.Time, Failed: e.Status == Failed || e.Status == Ignored}
 	switch {
 	case e.Kind == WriteMade && e.Write != nil:
-		j.of(e.Machine).fold(e, e.Run == j.run)
+		r.Change = e.Write
+	case e.Kind == WriteDone:
+		r.Settled = e.Settled
 	case e.Kind == StepDone:
-		j.of(e.Machine).settle(e)
+		r.Verdict = e.Verdict
 	case e.Kind == sessionEnd:
 		j.left[e.Host] = slices.DeleteFunc(j.left[e.Host], func(s string) bool { return s == e.Session })
-	}
-}
-
-func (p *past) fold(e Event, thisRun bool) {
-	w := *e.Write
-	if thisRun {
-		p.written[e.Step] = append(p.written[e.Step], w)
-	}
-	switch w.Action {
-	case "insert":
-		p.inserted = w.New
-		if w.Refused {
-			p.inserted = ""
-		}
-	case "eject":
-		if w.Old == p.inserted || !strings.Contains(w.Old, "://") {
-			p.inserted = ""
-		}
-	case "boot":
-		p.boot = w.New
-		if w.Refused {
-			p.boot = ""
-		}
-	case "reset":
-		p.foldReset(e, w)
-	}
-}
-
-// foldReset: off is the first half of a restart and keeps what answered before;
-// the request that starts the machine is the reset. One that was refused is none.
-func (p *past) foldReset(e Event, w step.Write) {
-	starts := w.New != "ForceOff" && w.New != "GracefulShutdown"
-	switch {
-	case w.Refused && starts && p.reset != nil && p.reset.Run == e.Run && p.reset.Step == e.Step:
-		p.reset, p.boot = p.before, p.bootBefore
-	case w.Refused:
-	case !starts:
-		if w.Before != nil {
-			p.off = w.Before
-		}
-	case w.Boots:
-		again := p.reset != nil && p.reset.Run == e.Run && p.reset.Step == e.Step
-		if !again {
-			p.before, p.bootBefore = p.reset, p.boot
-			p.reset = &step.LastReset{Run: e.Run, Step: e.Step, Time: e.Time, Open: w.Risk == step.Wipes, Before: p.snapshot(w.Before)}
-		}
-		p.boot, p.off = "", nil
-	}
-}
-
-// snapshot is what answered before the machine went off, or before the reset.
-func (p *past) snapshot(before *step.Snapshot) (out step.Snapshot) {
-	if before != nil {
-		out = *before
-	}
-	if out.Fingerprint == "" && p.off != nil {
-		out = *p.off
-	}
-	return out
-}
-
-// settle closes the last reset when a step proved the installation, or gave up
-// waiting for it. After the proof nothing of it is pending any more.
-func (p *past) settle(e Event) {
-	if p.reset == nil || len(e.Result) == 0 {
 		return
 	}
-	var result struct {
-		Proven *bool  `json:"proven"`
-		Goal   string `json:"goal"`
-	}
-	if json.Unmarshal(e.Result, &result) != nil || result.Proven == nil {
-		return
-	}
-	switch {
-	case *result.Proven:
-		p.reset.Open, p.inserted, p.boot = false, "", ""
-	case result.Goal == "esxi" && (e.Status == Failed || e.Status == Ignored):
-		p.reset.Open = false
+	if r.Change != nil || r.Settled != nil || r.Verdict != nil {
+		j.of(e.Machine).Fold(r)
 	}
 }
 
 // Run is the id of the run.
 func (j *Journal) Run() string { return j.run }
 
-// Append makes an event durable, then shows it.
-func (j *Journal) Append(e Event) error {
+// Append makes an event durable, then shows it. A change gets its ID.
+func (j *Journal) Append(e Event) (id string, err error) {
 	j.mu.Lock()
-	err := j.add(&e)
+	err = j.add(&e)
 	if err == nil && j.file != nil {
 		err = j.flush(j.appended)
 	}
@@ -260,6 +178,19 @@ func (j *Journal) Append(e Event) error {
 	if err == nil {
 		j.Show(e)
 	}
+	if e.Write != nil {
+		id = e.Write.ID
+	}
+	return id, err
+}
+
+// Later shows an event that becomes durable with the next one: when a crash forgets it,
+// the next process knows less, and nothing wrong.
+func (j *Journal) Later(e Event) error {
+	j.mu.Lock()
+	err := j.add(&e)
+	j.mu.Unlock()
+	j.Show(e)
 	return err
 }
 
@@ -301,6 +232,11 @@ func (j *Journal) add(e *Event) error {
 	e.Schema, e.Seq, e.Run = EventSchema, j.seq, j.run
 	if e.Host != "" && e.Kind != sessionOpen && e.Kind != sessionEnd {
 		e.Machine = j.o.Machine(e.Host)
+	}
+	if e.Write != nil {
+		change := *e.Write
+		change.ID = fmt.Sprintf("%s.%d", j.run, e.Seq)
+		e.Write = &change
 	}
 	j.fold(*e)
 	if j.file == nil {
@@ -379,42 +315,11 @@ func (j *Journal) Leftover(address string) []string {
 	return slices.Clone(j.left[address])
 }
 
-// History is what this and earlier runs did to a host.
-func (j *Journal) History(host string) step.History { return history{j, j.o.Machine(host)} }
-
-type history struct {
-	journal *Journal
-	machine string
-}
-
-func (h history) with(read func(*past)) {
-	h.journal.mu.Lock()
-	defer h.journal.mu.Unlock()
-	read(h.journal.of(h.machine))
-}
-
-func (h history) Inserted() (url string, ok bool) {
-	h.with(func(p *past) { url = p.inserted })
-	return url, url != ""
-}
-
-func (h history) BootSet() (target string, ok bool) {
-	h.with(func(p *past) { target = p.boot })
-	return target, target != "" && target != "none"
-}
-
-func (h history) LastReset() (last step.LastReset, ok bool) {
-	h.with(func(p *past) {
-		if p.reset != nil {
-			last, ok = *p.reset, true
-		}
-	})
-	return last, ok
-}
-
-func (h history) Written(name string) (out []step.Write) {
-	h.with(func(p *past) { out = slices.Clone(p.written[name]) })
-	return out
+// History is what this and earlier runs did to a host's machine.
+func (j *Journal) History(host string) step.History {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.of(j.o.Machine(host)).Copy()
 }
 
 // masked takes secrets out of the texts of an event, should one ever get there.

@@ -35,7 +35,6 @@ type Machine struct {
 	chosen map[string]bool
 	lanes  []*lane
 	byHost map[string]*lane
-	facts  *schema.Object
 
 	inFlight      int            // bound for all hosts, -1 is none
 	groupInFlight map[string]int // bound by group
@@ -59,6 +58,8 @@ type lane struct {
 	next    int // the step to start, or the one that runs
 	results map[string]cty.Value
 	facts   cty.Value
+	raw     json.RawMessage // facts by which disk or NIC were chosen
+	stale   string          // why there is no medium of what the plan is now
 	counts  Counts
 	began   bool
 	waiting bool // at a gate
@@ -68,6 +69,9 @@ type lane struct {
 	broken  Status // "", or how a step ended that stopped the host
 	stopped bool   // by an interrupt
 	task    *running
+
+	protected  bool // left out, because the run writes
+	installing bool // by the last outcome: an installation of ours is under way
 }
 
 // running is the task that a lane is busy with.
@@ -93,7 +97,7 @@ type policy struct {
 // New prepares a run. Diagnostics say what of the selection, or of the plan under
 // this selection, cannot work.
 func New(p *schema.Plan, types []*step.Type, o Options) (*Machine, hcl.Diagnostics) {
-	m := &Machine{plan: p, types: map[string]*step.Type{}, o: o, byHost: map[string]*lane{}, facts: schema.Of[step.Facts](),
+	m := &Machine{plan: p, types: map[string]*step.Type{}, o: o, byHost: map[string]*lane{},
 		groupInFlight: map[string]int{}, flying: map[string]int{}, inStep: map[string]int{}}
 	for _, t := range types {
 		m.types[t.Name] = t
@@ -103,7 +107,7 @@ func New(p *schema.Plan, types []*step.Type, o Options) (*Machine, hcl.Diagnosti
 	diags = append(diags, moreDiags...)
 	m.chosen = chosen
 	for _, h := range hosts {
-		l := &lane{host: h, results: map[string]cty.Value{}}
+		l := &lane{host: h, results: map[string]cty.Value{}, protected: h.Protected && m.changes(h)}
 		m.lanes = append(m.lanes, l)
 		m.byHost[h.Name] = l
 	}
@@ -158,7 +162,7 @@ func (m *Machine) checkSense() hcl.Diagnostics {
 			return hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "Barrier that cannot open", Subject: &s.Range,
 				Detail: fmt.Sprintf("Step %q waits for all hosts, but in_flight (or --max-failures, which bounds it, too) lets only some of them begin to write before it. Raise the bound, or take the barrier away.", s.Name)}}
 		}
-		writes = writes || m.types[s.Type].Writes
+		writes = writes || m.types[s.Type].Most.Writes
 	}
 	if !busy {
 		return hcl.Diagnostics{usage("Nothing to run", "None of the chosen steps applies to any of the chosen hosts.")}
@@ -186,62 +190,182 @@ func (m *Machine) Steps() []*schema.Step {
 	return steps
 }
 
+// changes reports whether the run changes something for a host: its machine, or the
+// medium that is made for it.
+func (m *Machine) changes(h *schema.Host) bool {
+	return slices.ContainsFunc(m.Steps(), func(s *schema.Step) bool {
+		most := m.types[s.Type].Most
+		return s.Applies(h) && (most.Writes || most.Builds)
+	})
+}
+
+// Protected lists the hosts that are left out because the plan protects them.
+func (m *Machine) Protected() []*schema.Host {
+	return m.hosts(func(l *lane) bool { return l.protected })
+}
+
+func (m *Machine) hosts(is func(*lane) bool) (out []*schema.Host) {
+	for _, l := range m.lanes {
+		if is(l) {
+			out = append(out, l.host)
+		}
+	}
+	return out
+}
+
 // Settings are what the guards of a host need to know of the plan and the run.
 func (m *Machine) Settings(h *schema.Host) step.Settings {
-	s := step.Settings{DryRun: m.o.DryRun, BootsInstaller: map[string]bool{}}
-	mounted := false // since the last proof
+	s := step.Settings{DryRun: m.o.DryRun, Serves: m.serves()}
 	for _, st := range m.plan.Steps {
-		t := m.types[st.Type]
-		if st.Applies(h) {
-			mounted = (mounted || t.Mounts) && !t.Proves
-			s.BootsInstaller[st.Name] = t.Resets && mounted
+		most := m.types[st.Type].Most
+		if !st.Applies(h) {
+			continue
 		}
-		s.Installs = s.Installs || t.Mounts && st.Applies(h)
-		runs := st.Applies(h) && m.chosen[st.Name]
-		if runs && t.Resets {
-			s.WaitFollows = false // only a wait after the last reset counts
+		s.Installs = s.Installs || most.Mounts || m.sets(h, st)
+		if m.waits(h, st) {
+			s.WaitStep = st.Name
 		}
-		s.WaitFollows = s.WaitFollows || runs && t.Proves
 	}
 	return s
 }
 
-// boots reports whether a step may start the machine; where its arguments are not known
-// yet, it may.
-func (m *Machine) boots(h *schema.Host, s *schema.Step) bool {
+// WaitStep is the name of the plan's last step that waits for the end of an installation,
+// "" where there is none.
+func (m *Machine) WaitStep() (name string) {
+	for _, s := range m.plan.Steps {
+		if m.types[s.Type].Most.Waits {
+			name = s.Name
+		}
+	}
+	return name
+}
+
+// sets reports whether a step sets a boot source other than the disk.
+func (m *Machine) sets(h *schema.Host, s *schema.Step) bool {
+	return m.types[s.Type].Most.Sets && m.effects(h, s, nil).Sets
+}
+
+// serves reports that the images of this run end with it.
+func (m *Machine) serves() bool {
+	return m.plan.Media != nil && m.plan.Media.Serves() && !m.o.DryRun
+}
+
+// effects are what a step does on a host, as far as its arguments are known from these
+// results; where they are not, the most that it may do.
+func (m *Machine) effects(h *schema.Host, s *schema.Step, results map[string]cty.Value) step.Effects {
 	t := m.types[s.Type]
-	if !t.Resets || t.Boots == nil {
-		return t.Resets
-	}
-	results := map[string]cty.Value{}
+	known := map[string]cty.Value{}
 	for _, other := range m.plan.Steps {
-		results[other.Name] = cty.UnknownVal(m.types[other.Type].Result.Type())
+		if v, ok := results[other.Name]; ok && v != cty.NilVal && !v.IsNull() {
+			known[other.Name] = v
+		} else {
+			known[other.Name] = cty.UnknownVal(m.types[other.Type].Result.Type())
+		}
 	}
-	value, diags := m.plan.Arguments(s, schema.Scope{Host: h, Results: results})
+	value, diags := m.plan.Arguments(s, schema.Scope{Host: h, Results: known})
 	if diags.HasErrors() || !value.IsWhollyKnown() {
-		return true
+		return t.Effects(nil)
 	}
 	value, _ = value.UnmarkDeep()
 	b, err := ctyjson.Marshal(value, value.Type())
-	return err != nil || t.Boots(b)
+	if err != nil {
+		return t.Effects(nil)
+	}
+	return t.Effects(b)
+}
+
+// waits reports whether a step waits for the end of an installation.
+func (m *Machine) waits(h *schema.Host, s *schema.Step) bool {
+	return m.types[s.Type].Most.Waits && m.effects(h, s, nil).Waits
+}
+
+// starts reports whether a step may start the machine.
+func (m *Machine) starts(h *schema.Host, s *schema.Step) bool {
+	return m.types[s.Type].Most.Starts && m.effects(h, s, nil).Starts
+}
+
+// place is what a step must know of the plan around it: what the steps before it, since
+// the last proof, lay ready to be booted, and what this run does after it.
+func (m *Machine) place(l *lane, at *schema.Step) (p step.Place) {
+	before := true
+	for _, s := range m.plan.Steps {
+		most := m.types[s.Type].Most
+		switch {
+		case s == at:
+			before = false
+		case !s.Applies(l.host):
+		case before:
+			m.layReady(&p, l, s, most)
+		case m.chosen[s.Name] && m.starts(l.host, s):
+			p.Restarts, p.Waits = true, false
+		case m.chosen[s.Name] && m.waits(l.host, s):
+			p.Waits = true
+		}
+	}
+	p.BootsMedium = p.BootsMedium && m.starts(l.host, at)
+	if p.Medium == "" && p.BootsMedium {
+		p.Stale = l.stale
+	}
+	return p
+}
+
+// layReady takes in a step before the one whose place is asked for.
+func (m *Machine) layReady(p *step.Place, l *lane, s *schema.Step, most step.Effects) {
+	switch {
+	case m.waits(l.host, s):
+		p.BootsMedium, p.Medium = false, ""
+	case most.Mounts:
+		p.BootsMedium, p.Medium = true, m.effects(l.host, s, l.results).Medium
+	case m.sets(l.host, s):
+		p.BootsMedium = true
+	}
 }
 
 // usesDisk reports whether a step needs to know the host's disk.
 func (m *Machine) usesDisk(h *schema.Host, s *schema.Step) bool {
 	t := m.types[s.Type]
-	return t.Disk || slices.ContainsFunc(t.Requires, func(path string) bool { return strings.HasPrefix(path, "esxi.") }) || m.boots(h, s)
+	return t.Most.Disk || m.starts(h, s)
 }
 
 // Wipes lists the hosts that this run may start an installer on.
 func (m *Machine) Wipes() []*schema.Host {
-	var hosts []*schema.Host
-	for _, l := range m.lanes {
-		resets := slices.ContainsFunc(m.Steps(), func(s *schema.Step) bool { return s.Applies(l.host) && m.boots(l.host, s) })
-		if resets && m.Settings(l.host).Installs {
-			hosts = append(hosts, l.host)
-		}
+	return m.hosts(func(l *lane) bool {
+		return !l.protected && m.Settings(l.host).Installs && m.any(l.host, func(e step.Effects) bool { return e.Starts })
+	})
+}
+
+// Stops lists the hosts whose machine this run may power off or restart.
+func (m *Machine) Stops() []*schema.Host {
+	return m.hosts(func(l *lane) bool {
+		return !l.protected && m.any(l.host, func(e step.Effects) bool { return e.Stops })
+	})
+}
+
+// any reports whether a chosen step has an effect on a host.
+func (m *Machine) any(h *schema.Host, has func(step.Effects) bool) bool {
+	return slices.ContainsFunc(m.Steps(), func(s *schema.Step) bool {
+		return s.Applies(h) && has(m.types[s.Type].Most) && has(m.effects(h, s, nil))
+	})
+}
+
+// Serving refuses a run that mounts images which it stops serving before anybody could
+// have booted them: "" when it does not.
+func (m *Machine) Serving() string {
+	if !m.serves() {
+		return ""
 	}
-	return hosts
+	mounts, waits := false, false
+	for _, s := range m.Steps() {
+		most := m.types[s.Type].Most
+		waits = waits || most.Waits
+		mounts = mounts || most.Mounts && slices.ContainsFunc(m.plan.Steps, func(build *schema.Step) bool {
+			return m.types[build.Type].Most.Builds && s.RefersTo("step", build.Name)
+		})
+	}
+	if !mounts || waits {
+		return ""
+	}
+	return "this run would mount images that it serves itself (media.listen) and end before they are read. Run the wait step, too, or publish to a directory (media.directory and url)"
 }
 
 // selection says what the run does with a step on a host: it runs it, leaves it
@@ -252,16 +376,34 @@ func (m *Machine) selection(h *schema.Host, s *schema.Step) schema.Selection {
 		return schema.Skipped
 	case m.chosen[s.Name]:
 		return schema.Runs
-	case m.types[s.Type].Recall != nil && m.needed(h, s.Name):
+	case m.types[s.Type].Recall != nil && (m.needed(h, s.Name) || m.compared(h, s.Name)):
 		return schema.Recalled
 	}
 	return schema.Skipped
 }
 
+// needed reports whether a step that runs refers to the result of another.
 func (m *Machine) needed(h *schema.Host, name string) bool {
 	return slices.ContainsFunc(m.plan.Steps, func(s *schema.Step) bool {
 		return m.chosen[s.Name] && s.Applies(h) && s.RefersTo("step", name)
 	})
+}
+
+// compared reports whether the result of a step says what a restart of this run should
+// boot: that of a step to whose result one refers that mounts, before one that starts the
+// machine. What was mounted is compared with it.
+func (m *Machine) compared(h *schema.Host, name string) bool {
+	mounts := false
+	for _, s := range m.plan.Steps {
+		if !s.Applies(h) {
+			continue
+		}
+		if mounts && m.chosen[s.Name] && m.starts(h, s) {
+			return true
+		}
+		mounts = mounts || m.types[s.Type].Most.Mounts && s.RefersTo("step", name)
+	}
+	return false
 }
 
 // needsFacts: where an expression refers to them, or a step needs the disk or NIC that
@@ -306,6 +448,10 @@ func (m *Machine) emit(l *lane, e Event) {
 // advance takes a lane on until it is busy, at a gate, or at its end.
 func (m *Machine) advance(l *lane) {
 	l.waiting = false
+	if l.protected {
+		m.finish(l)
+		return
+	}
 	if !l.began && !m.interrupted && m.needsFacts(l) {
 		m.begin(l)
 		m.act(l, &running{step: m.plan.Steps[0], task: Task{ID: TaskID{l.host.Name, factsStep}, Mode: ModeFacts, Attempt: 1}, policy: policy{retries: 3, delay: 5 * time.Second, maxDelay: time.Minute}}, 0)
@@ -335,6 +481,9 @@ func (m *Machine) due(l *lane, s *schema.Step) bool {
 	if m.interrupted {
 		l.stopped = true
 	}
+	if l.stopped && m.servedOn(l, s) {
+		return true
+	}
 	if l.stopped {
 		return s.Policy.RunOn == "always" && l.began
 	}
@@ -350,6 +499,12 @@ func (m *Machine) due(l *lane, s *schema.Step) bool {
 	return l.broken == ""
 }
 
+// servedOn reports a wait for the end of an installation that would break when this run
+// stopped serving its image: an interrupt does not end it.
+func (m *Machine) servedOn(l *lane, s *schema.Step) bool {
+	return l.installing && l.broken == "" && m.serves() && m.waits(l.host, s)
+}
+
 func (m *Machine) skipSilently(l *lane, s *schema.Step) {
 	l.results[s.Name] = m.types[s.Type].Result.Null()
 }
@@ -358,17 +513,17 @@ func (m *Machine) skipSilently(l *lane, s *schema.Step) {
 // hosts are in flight. A budget that is used up ends the lane instead.
 func (m *Machine) gate(l *lane, s *schema.Step) bool {
 	t := m.types[s.Type]
-	open := !s.Policy.Barrier || m.allArrived(l.next)
+	open := !s.Policy.Barrier || m.allArrived(l.next) || l.stopped
 	if s.Policy.Throttle != nil && m.inStep[s.Name] >= *s.Policy.Throttle {
 		open = false
 	}
-	if (t.Writes && !l.flying || t.Resets) && s.Policy.RunOn == "success" && l.broken == "" {
+	if (t.Most.Writes && !l.flying || t.Most.Starts) && s.Policy.RunOn == "success" && l.broken == "" {
 		if m.budget >= 0 && m.failures > m.budget {
 			m.hold(l)
 			return false
 		}
 	}
-	if t.Writes && !l.flying && !m.mayFly(l) {
+	if t.Most.Writes && !l.flying && !m.mayFly(l) {
 		open = false
 	}
 	l.waiting = !open
@@ -417,6 +572,10 @@ func (m *Machine) start(l *lane, s *schema.Step) bool {
 		}
 	}
 	arguments, diags := m.plan.Arguments(s, scope)
+	if recall && (diags.HasErrors() || !arguments.IsWhollyKnown()) && !m.needed(l.host, s.Name) {
+		m.skipSilently(l, s) // it was to be compared with, and cannot be
+		return false
+	}
 	if diags.HasErrors() {
 		m.end(l, s, Failed, FromDiagnostic(diags[0]), nil)
 		return false
@@ -430,7 +589,7 @@ func (m *Machine) start(l *lane, s *schema.Step) bool {
 		m.end(l, s, Failed, problemOf(s, err), nil)
 		return false
 	}
-	r := &running{step: s, typ: t, policy: policyOf(s, t), task: Task{ID: TaskID{l.host.Name, s.Name}, Type: s.Type, Arguments: b, Attempt: 1, Always: s.Policy.RunOn == "always"}}
+	r := &running{step: s, typ: t, policy: policyOf(s, t), task: Task{ID: TaskID{l.host.Name, s.Name}, Type: s.Type, Arguments: b, Attempt: 1, Always: s.Policy.RunOn == "always" || m.servedOn(l, s), Place: m.place(l, s), Facts: l.raw}}
 	if recall {
 		r.task.Mode = ModeRecall
 	} else {
@@ -487,7 +646,7 @@ func (m *Machine) take(l *lane, s *schema.Step, t *step.Type, r *running) {
 		m.inStep[s.Name]++
 		r.throttle = true
 	}
-	if t.Writes && !l.flying {
+	if t.Most.Writes && !l.flying {
 		l.flying = true
 		m.flying[""]++
 		m.flying[l.host.Group]++
@@ -540,6 +699,7 @@ func (m *Machine) Fold(id TaskID, o Outcome) ([]Event, []Action) {
 	r := l.task
 	r.spent += o.Elapsed
 	r.writes += o.Writes
+	l.installing = o.Installing
 	switch {
 	case o.Internal != "":
 		m.internal = o.Internal
@@ -562,6 +722,12 @@ func (m *Machine) foldError(l *lane, r *running, o Outcome) {
 	status := Failed
 	if o.Class == step.Unreachable {
 		status = Unreachable
+	}
+	if r.task.Mode == ModeRecall && !m.needed(l.host, r.step.Name) { // only to be compared with
+		l.stale, l.task = o.Problem.Summary, nil
+		m.skipSilently(l, r.step)
+		l.next++
+		return
 	}
 	if o.TimedOut && r.last != nil { // the deadline cut a look short; what the last one saw counts
 		m.close(l, Failed, unmet(r, r.last), r.last)
@@ -601,7 +767,7 @@ func (m *Machine) again(l *lane, r *running, pause time.Duration, why *Problem) 
 	}
 	switch {
 	case why == nil:
-		m.emit(l, Event{Kind: Progressed, Step: r.step.Name, Type: r.step.Type, Attempt: r.task.Attempt, Text: reasonOf(r.last), Delay: Seconds(pause)})
+		m.emit(l, Event{Kind: Progressed, Step: r.step.Name, Type: r.step.Type, Attempt: r.task.Attempt, Text: r.reason(), Delay: Seconds(pause)})
 	case r.task.Mode == ModeRun:
 		m.emit(l, Event{Kind: Retried, Step: r.step.Name, Type: r.step.Type, Attempt: r.task.Attempt, Problem: why, Delay: Seconds(pause)})
 	}
@@ -610,13 +776,14 @@ func (m *Machine) again(l *lane, r *running, pause time.Duration, why *Problem) 
 }
 
 // resolve gives a host its facts, and chooses by them what the plan lets them choose.
-func (m *Machine) resolve(l *lane, facts cty.Value) {
-	host, diags := m.plan.Resolve(l.host, facts)
+func (m *Machine) resolve(l *lane, raw json.RawMessage) {
+	host, facts, diags := Resolve(m.plan, l.host, raw)
 	if diags.HasErrors() {
 		m.close(l, Failed, FromDiagnostic(diags[0]), nil)
 		return
 	}
 	if l.host.Late() {
+		l.raw = raw
 		m.emit(l, Event{Kind: Warned, Step: factsStep, Text: "chosen by its facts: " + strings.Join(step.DiskNames(host.ESXi), ", ")})
 	}
 	l.host, l.facts, l.task = host, facts, nil
@@ -625,11 +792,7 @@ func (m *Machine) resolve(l *lane, facts cty.Value) {
 // foldResult judges failed_when, then until.
 func (m *Machine) foldResult(l *lane, r *running, o Outcome) {
 	if r.task.Mode == ModeFacts {
-		facts, err := m.facts.FromJSON(o.Result)
-		if err != nil {
-			m.internal = "facts: " + err.Error()
-		}
-		m.resolve(l, facts)
+		m.resolve(l, o.Result)
 		return
 	}
 	result, err := r.typ.Result.FromJSON(o.Result)
@@ -672,6 +835,10 @@ func (m *Machine) judgeUntil(l *lane, r *running, o Outcome, scope schema.Scope)
 		m.close(l, OK, nil, nil)
 		return
 	}
+	if v := r.typ.Verdict(o.Result); !met && v != nil && v.Ended {
+		m.close(l, Failed, unmet(r, o.Result), o.Result)
+		return
+	}
 	if !met {
 		r.errors = 0
 		if m.again(l, r, r.policy.delay, nil) {
@@ -703,29 +870,21 @@ func (m *Machine) met(r *running, scope schema.Scope) (bool, error) {
 	return !attribute.IsKnown() || !attribute.IsNull() && attribute.True(), nil
 }
 
-// reasonOf is why a look did not reach its goal, where the result tells.
-func reasonOf(result json.RawMessage) string {
-	var told struct {
-		Reason string `json:"reason"`
+// reason is why the last look did not reach its goal, where the step tells.
+func (r *running) reason() string {
+	if v := r.typ.Verdict(r.last); v != nil && v.Reason != "" {
+		return v.Reason
 	}
-	if json.Unmarshal(result, &told) != nil || told.Reason == "" {
-		return "not yet"
-	}
-	return told.Reason
+	return "not yet"
 }
 
-// unmet explains a goal that was not reached, in the step's own words where its
-// result has a `reason` and what to do `next`.
+// unmet explains a goal that was not reached, in the step's own words where it has any.
 func unmet(r *running, result json.RawMessage) *Problem {
 	p := &Problem{Summary: "The goal was not reached in time", At: place(r.step.Range),
 		Detail: fmt.Sprintf("After %d attempts in %s the condition of this step still does not hold.", r.task.Attempt, r.spent.Round(time.Second))}
-	var told struct {
-		Reason string `json:"reason"`
-		Next   string `json:"next"`
-	}
-	if json.Unmarshal(result, &told) == nil && told.Reason != "" {
-		p.Summary = fmt.Sprintf("Given up after %s: %s", r.spent.Round(time.Second), told.Reason)
-		p.Detail, p.Next = "", told.Next+"."
+	if v := r.typ.Verdict(result); v != nil && v.Reason != "" {
+		p.Summary = fmt.Sprintf("Gave up after %s: %s", r.spent.Round(time.Second), v.Reason)
+		p.Detail, p.Next = "", v.Next+"."
 	}
 	return p
 }
@@ -753,7 +912,7 @@ func (m *Machine) end(l *lane, s *schema.Step, status Status, p *Problem, result
 	if bad && s.Policy.OnError == "continue" {
 		status, bad = Ignored, false
 	}
-	e := Event{Kind: StepDone, Step: s.Name, Type: s.Type, Status: status, Problem: p, Result: result}
+	e := Event{Kind: StepDone, Step: s.Name, Type: s.Type, Status: status, Problem: p, Result: result, Verdict: m.verdict(s, status, result)}
 	if status == NotRun {
 		e.Text = "interrupted"
 		if l.task != nil && l.task.writes > 0 {
@@ -773,6 +932,20 @@ func (m *Machine) end(l *lane, s *schema.Step, status Status, p *Problem, result
 		return
 	}
 	l.counts.add(status)
+}
+
+// verdict is what a step that ended says of the installation. A wait that failed without
+// a result has given up all the same; one in a dry run counts as met.
+func (m *Machine) verdict(s *schema.Step, status Status, result json.RawMessage) *step.Verdict {
+	t := m.types[s.Type]
+	v := t.Verdict(result)
+	if v != nil || !t.Most.Waits {
+		return v
+	}
+	if m.o.DryRun && status == OK {
+		return &step.Verdict{Ended: true}
+	}
+	return nil
 }
 
 func (m *Machine) fail(l *lane, status Status) {
@@ -799,6 +972,8 @@ func (l *lane) status() Status {
 	switch {
 	case l.broken != "":
 		return l.broken
+	case l.protected:
+		return Skipped
 	case l.stopped, l.held:
 		return NotRun
 	case !l.began:
@@ -813,6 +988,8 @@ func (l *lane) remark() string {
 	switch {
 	case l.broken != "":
 		return ""
+	case l.protected:
+		return "protected"
 	case l.held:
 		return "held back by the failure budget"
 	case l.stopped:
@@ -827,6 +1004,9 @@ func (l *lane) remark() string {
 // folded when it ends; steps with run_on = "always" still run.
 func (m *Machine) Interrupt() ([]Event, []Action) {
 	m.interrupted = true
+	if held := m.hosts(func(l *lane) bool { return !l.done && l.installing && m.serves() }); len(held) > 0 {
+		m.events = append(m.events, Event{Kind: Warned, Text: fmt.Sprintf("machines are being installed from images that this run serves (%s): it goes on until they are done. Ctrl-C again ends it now, and breaks these installations", names(held))})
+	}
 	for _, l := range m.lanes {
 		if !l.done && l.task == nil {
 			l.stopped = true
@@ -846,4 +1026,16 @@ func (m *Machine) Done() (Summary, bool) {
 	}
 	s.Exit = s.exit()
 	return s, done
+}
+
+// names lists hosts for people.
+func names(hosts []*schema.Host) string {
+	var out []string
+	for _, h := range hosts {
+		out = append(out, h.Name)
+	}
+	if most := 10; len(out) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(out[:most], ", "), len(out)-most)
+	}
+	return strings.Join(out, ", ")
 }

@@ -39,10 +39,13 @@ func place(r hcl.Range) string {
 func problemOf(s *schema.Step, err error) *Problem {
 	p := &Problem{Summary: firstUpper(err.Error()), At: place(s.Range)}
 	var refusal *step.Refusal
+	var failure *step.Failure
 	var argument *schema.ArgumentError
 	switch {
 	case errors.As(err, &refusal):
 		p.Summary, p.Next = "Refused: "+refusal.Reason, refusal.Next+"."
+	case errors.As(err, &failure):
+		p.Summary, p.Next = firstUpper(failure.Reason), failure.Next+"."
 	case errors.As(err, &argument):
 		p.At = place(argumentRange(s, argument.Path))
 	case step.Classify(err) == step.Unreachable:

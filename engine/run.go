@@ -34,7 +34,7 @@ func (d *Driver) Run(ctx, hard context.Context) (Summary, error) {
 			break
 		}
 		if r.busy == 0 {
-			return r.end(errors.New("no host can go on, and none is at its end; this is a mistake in esxiplan"))
+			return r.end(errors.New("no host can go on, and none is at its end; this is a bug in esxiplan"))
 		}
 		select {
 		case f := <-r.done:
@@ -78,6 +78,10 @@ func (r *localRun) handle(events []Event, actions []Action) {
 		if e.Kind == Progressed { // shown, not kept
 			r.Worker.Journal.Show(e)
 			continue
+		}
+		if e.Kind == HostDone {
+			left := r.Worker.Journal.History(e.Host).Left()
+			e.Left = &left
 		}
 		if err := r.Worker.Journal.Note(e); err != nil {
 			r.err = err

@@ -33,6 +33,10 @@ type Task struct {
 	Attempt   int             `json:"attempt"`
 	Limit     time.Duration   `json:"limit,omitempty"`  // what is left of the step's timeout; 0: no bound
 	Always    bool            `json:"always,omitempty"` // runs although the run was interrupted
+	Place     step.Place      `json:"place,omitzero"`
+	// Facts are what the host's disk or NIC are chosen by, where the plan leaves that to
+	// the machine.
+	Facts json.RawMessage `json:"facts,omitempty"`
 }
 
 // Outcome is how one attempt ended: with a result or with a problem.
@@ -40,7 +44,8 @@ type Outcome struct {
 	Result      json.RawMessage `json:"result,omitempty"`
 	Problem     *Problem        `json:"problem,omitempty"`
 	Class       step.Class      `json:"class,omitempty"`
-	Writes      int             `json:"writes,omitempty"`
+	Writes      int             `json:"writes,omitempty"`     // changes that took place
+	Installing  bool            `json:"installing,omitempty"` // an installation of ours is under way on the machine
 	Elapsed     time.Duration   `json:"elapsed,omitempty"`
 	Interrupted bool            `json:"interrupted,omitempty"`
 	TimedOut    bool            `json:"timed_out,omitempty"` // the step's timeout ended the attempt

@@ -6,8 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
 
 	"esxiplan/engine/step"
 	"esxiplan/schema"
@@ -68,7 +72,9 @@ func (w *Worker) Do(ctx context.Context, t Task, sleep func(context.Context, tim
 		if r := recover(); r != nil {
 			o = Outcome{Internal: fmt.Sprintf("%s on %s panicked: %v\n%s", t.ID.Step, t.ID.Host, r, debug.Stack())}
 		}
-		o.Writes, o.Elapsed = a.writes, w.Clock.Now().Sub(began)
+		history := a.History()
+		_, o.Installing = history.Installing()
+		o.Writes, o.Elapsed = a.took(history), w.Clock.Now().Sub(began)
 		if a.journalErr != nil {
 			o.Internal = a.journalErr.Error()
 		}
@@ -82,7 +88,7 @@ func (w *Worker) Do(ctx context.Context, t Task, sleep func(context.Context, tim
 	switch {
 	case err == nil:
 		return Outcome{Result: result}
-	case ctx.Err() != nil:
+	case ctx.Err() != nil && step.Interrupted(err):
 		return Outcome{Interrupted: true}
 	case bounded.Err() != nil:
 		s, _ := w.Plan.Step(t.ID.Step)
@@ -110,6 +116,13 @@ func (w *Worker) run(ctx context.Context, t Task, a *attempt) (json.RawMessage, 
 	if t.Mode == ModeFacts {
 		return w.facts(ctx, h)
 	}
+	if len(t.Facts) > 0 && h.Declared.Late() {
+		resolved, _, diags := Resolve(w.Plan, h.Declared, t.Facts)
+		if diags.HasErrors() {
+			return nil, diags
+		}
+		h.Declared = resolved
+	}
 	for _, typ := range w.Types {
 		if typ.Name == t.Type {
 			if t.Mode == ModeRecall {
@@ -121,33 +134,34 @@ func (w *Worker) run(ctx context.Context, t Task, a *attempt) (json.RawMessage, 
 	return nil, fmt.Errorf("there is no step type %q", t.Type)
 }
 
-// facts reads a host's facts; from then on its doors know the disk that they choose.
-// What is wrong with the choice, the machine tells.
+// facts reads a host's facts.
 func (w *Worker) facts(ctx context.Context, h *step.Host) (json.RawMessage, error) {
 	facts, err := step.ReadFacts(ctx, h)
 	if err != nil {
 		return nil, err
 	}
-	b, err := json.Marshal(facts)
-	if err != nil {
-		return nil, err
-	}
-	value, err := schema.Of[step.Facts]().FromJSON(b)
-	if err != nil {
-		return nil, err
-	}
-	if declared, diags := w.Plan.Resolve(h.Declared, value); !diags.HasErrors() {
-		h.Declared = declared
-	}
-	return b, nil
+	return json.Marshal(facts)
 }
+
+// Resolve chooses a host's disk and NIC by its facts, where the plan leaves that to the
+// machine. value is the facts as expressions see them.
+func Resolve(p *schema.Plan, h *schema.Host, facts json.RawMessage) (resolved *schema.Host, value cty.Value, diags hcl.Diagnostics) {
+	value, err := factsObject.FromJSON(facts)
+	if err != nil {
+		return nil, cty.NilVal, hcl.Diagnostics{usage("Facts that cannot be understood", "What the BMC of host %q reported cannot be decoded: %v. Look at it with esxiplan discover --json, and report it.", h.Name, err)}
+	}
+	resolved, diags = p.Resolve(h, value)
+	return resolved, value, diags
+}
+
+var factsObject = schema.Of[step.Facts]()
 
 // attempt is what the step sees of the engine.
 type attempt struct {
 	worker     *Worker
 	task       Task
 	sleep      func(context.Context, time.Duration) error
-	writes     int
+	changes    []string // that this attempt recorded
 	journalErr error
 }
 
@@ -155,22 +169,47 @@ func (a *attempt) event(k Kind) Event {
 	return Event{Kind: k, Time: a.worker.Clock.Now(), Run: a.worker.Journal.run, Host: a.task.ID.Host, Step: a.task.ID.Step, Type: a.task.Type, Attempt: a.task.Attempt}
 }
 
-func (a *attempt) Run() string    { return a.worker.Journal.run }
-func (a *attempt) Step() string   { return a.task.ID.Step }
-func (a *attempt) Now() time.Time { return a.worker.Clock.Now() }
+func (a *attempt) Run() string       { return a.worker.Journal.run }
+func (a *attempt) Step() string      { return a.task.ID.Step }
+func (a *attempt) Place() step.Place { return a.task.Place }
+func (a *attempt) Now() time.Time    { return a.worker.Clock.Now() }
 
 // Record implements step.Attempt: durable first, then shown.
-func (a *attempt) Record(_ context.Context, w step.Write) error {
+func (a *attempt) Record(_ context.Context, c step.Change) (string, error) {
 	e := a.event(WriteMade)
-	e.Write = &w
-	if err := a.worker.Journal.Append(e); err != nil {
+	e.Write = &c
+	id, err := a.worker.Journal.Append(e)
+	if err != nil {
 		a.journalErr = err
-		return errors.New("the write could not be recorded, so it was not made")
+		return "", errors.New("the write could not be recorded, so it was not made")
 	}
-	if !w.Found {
-		a.writes++
+	a.changes = append(a.changes, id)
+	return id, nil
+}
+
+// Settle implements step.Attempt. What must not be forgotten by a crash is made durable.
+func (a *attempt) Settle(s step.Settled) {
+	e := a.event(WriteDone)
+	e.Settled = &s
+	var err error
+	if s.Stays {
+		_, err = a.worker.Journal.Append(e)
+	} else {
+		err = a.worker.Journal.Later(e)
 	}
-	return nil
+	if err != nil {
+		a.journalErr = err
+	}
+}
+
+// took counts the changes of this attempt that took place, as far as is known.
+func (a *attempt) took(h step.History) (n int) {
+	for _, m := range h.Made(a.task.ID.Step) {
+		if m.Took() && slices.Contains(a.changes, m.ID) {
+			n++
+		}
+	}
+	return n
 }
 
 func (a *attempt) Progress(done, total int64, what string) {

@@ -18,7 +18,6 @@ import (
 	"esxiplan/cmd/internal/view"
 	"esxiplan/engine"
 	"esxiplan/engine/bmc"
-	"esxiplan/engine/step"
 	"esxiplan/schema"
 	"esxiplan/steps/all"
 )
@@ -112,7 +111,7 @@ func (a *app) run(paths []string, f *runFlags) error {
 	if err != nil {
 		return err
 	}
-	e := &execution{app: a, flags: f, plan: p, clock: engine.NewClock(1), state: stateDir(p, f.state)}
+	e := &execution{app: a, paths: paths, flags: f, plan: p, clock: engine.NewClock(1), state: stateDir(p, f.state)}
 	if file != nil {
 		e.clock, e.sim, e.note = engine.NewClockAt(file.Start, file.Speed), &file.simulation, file.note()
 		e.state = simState(e.state, f.state)
@@ -123,6 +122,7 @@ func (a *app) run(paths []string, f *runFlags) error {
 // execution is one run, dry run or rehearsal of a loaded plan.
 type execution struct {
 	*app
+	paths []string // of the plan, as they were given
 	flags *runFlags
 	plan  *schema.Plan
 	clock *engine.Clock
@@ -188,26 +188,26 @@ func (e *execution) prepare() (*engine.Machine, error) {
 	if e.flags.prune && (e.plan.Media == nil || e.plan.Media.Directory == nil) {
 		return nil, fmt.Errorf("--prune takes images out of media.directory, which the plan does not have")
 	}
-	return m, e.servesLongEnough(m)
+	if reason := m.Serving(); reason != "" {
+		return nil, errors.New(reason)
+	}
+	return m, nil
 }
 
-// servesLongEnough refuses a run that mounts images which it stops serving
-// before anybody could have booted them.
-func (e *execution) servesLongEnough(m *engine.Machine) error {
-	if e.plan.Media == nil || !e.plan.Media.Serves() {
-		return nil
+// continuation is the command that waits for installations which this run began, "" where
+// the plan has no step for that.
+func (e *execution) continuation() string {
+	wait := e.machine.WaitStep()
+	if wait == "" || e.rehearsal {
+		return ""
 	}
-	inserts, waits := false, false
-	for _, s := range m.Steps() {
-		for _, build := range e.plan.Steps {
-			inserts = inserts || s.Type == "insert" && build.Type == "build_iso" && s.RefersTo("step", build.Name)
+	command := append([]string{"esxiplan run"}, e.paths...)
+	for _, flag := range []struct{ name, value string }{{"--state", e.flags.state}, {"--sim", e.flags.sim}} {
+		if flag.value != "" {
+			command = append(command, flag.name, flag.value)
 		}
-		waits = waits || s.Type == "wait"
 	}
-	if inserts && !waits {
-		return fmt.Errorf("this run would mount images that it serves itself (media.listen) and end before they are read. Run the wait step, too, or publish to a directory (media.directory and url)")
-	}
-	return nil
+	return strings.Join(append(command, "--start-at", wait), " ")
 }
 
 func (e *execution) drive(run string) error {
@@ -292,7 +292,8 @@ func (e *execution) loop(w *world, journal *engine.Journal) engine.Summary {
 		files = append(files, name)
 	}
 	journal.Note(engine.Event{Kind: engine.RunStarted, Time: e.clock.Now(), Plan: &engine.PlanInfo{
-		Name: e.plan.Name, Files: files, Hosts: hosts, Steps: steps, DryRun: e.flags.dry, Note: e.note}})
+		Name: e.plan.Name, Files: files, Hosts: hosts, Steps: steps, DryRun: e.flags.dry, Note: e.note,
+		Continue: e.continuation(), Serves: e.plan.Media != nil && e.plan.Media.Serves()}})
 	soft, hard, stop := interrupts(func(text string) { fmt.Fprintln(e.streams.Err, text) })
 	defer stop()
 	worker := &engine.Worker{Plan: e.plan, Types: all.Types(), Open: w.open, Clock: e.clock, Journal: journal}
@@ -319,10 +320,8 @@ func (e *execution) chosen(hosts []*schema.Host) []*schema.Host {
 		if err != nil {
 			return
 		}
-		if value, err := schema.Of[step.Facts]().FromJSON(b); err == nil {
-			if resolved, diags := e.plan.Resolve(h, value); !diags.HasErrors() {
-				out[i] = resolved
-			}
+		if resolved, _, diags := engine.Resolve(e.plan, h, b); !diags.HasErrors() {
+			out[i] = resolved
 		}
 	})
 	return out

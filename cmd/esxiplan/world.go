@@ -179,7 +179,7 @@ func (w *world) open(declared *schema.Host) (*step.Host, error) {
 	}
 	if w.dry {
 		reader := client
-		client = dryBMC{bmc.Shadow(reader, h.RecordBMC, w.shadowBoot(h, shadow)), reader}
+		client = dryBMC{bmc.Shadow(reader, w.shadowBoot(h, shadow)), reader}
 	}
 	h.SetBMC(client)
 	return h, nil
@@ -214,7 +214,7 @@ func (w *world) shadowBoot(h *step.Host, shadow *esxi.ShadowClient) func(bmc.Tar
 // give way to other hosts.
 func (w *world) bmcOptions(d *schema.Host, h *step.Host) bmc.Options {
 	o := w.bmcLogin(d)
-	o.Record, o.ReadOnly, o.Sessions = h.RecordBMC, w.dry, w.journal
+	o.ReadOnly, o.Sessions = w.dry, w.journal
 	o.Warn, o.Sleep = func(text string) { w.warnOnce(d, h.Warn, text) }, h.Sleep
 	return o
 }

@@ -50,6 +50,9 @@ type Power struct {
 	// Post is how far the firmware has come, in the BMC's words, such as "InPost" or
 	// "OSRunning"; empty where it does not say.
 	Post string
+	// Booted reports that the firmware has handed over to what it boots, as far as the
+	// BMC says.
+	Booted bool
 }
 
 // substitutes are the reset types that do the same. Only forced ones: what waits for
@@ -75,12 +78,8 @@ func (p Power) as(r ResetType) ResetType {
 	return ""
 }
 
-// Reset asks for a change of power. Boots is true for each request of a
-// restart, also for the ForceOff that is its first half: off and on are one reset.
-type Reset struct {
-	Type  ResetType
-	Boots bool
-}
+// Starts reports whether the machine is on when the reset is over.
+func (t ResetType) Starts() bool { return t != ResetForceOff && t != ResetGracefulShutdown }
 
 // Target is a boot source, in the words of a plan.
 type Target string
@@ -220,14 +219,20 @@ type Reader interface {
 	Refresh()
 }
 
+// Writer is the half of the door that changes something. Every request is recorded
+// before it is sent, and what came of it after: without a record no request is made.
+type Writer interface {
+	Reset(context.Context, ResetType, Record) error
+	// SetBoot overrides the boot source for the next boot in one of the [Reader.Ways].
+	SetBoot(ctx context.Context, t Target, way string, r Record) error
+	Insert(ctx context.Context, s Slot, url string, r Record) error
+	Eject(context.Context, Slot, Record) error
+}
+
 // Client is the door.
 type Client interface {
 	Reader
-	Reset(context.Context, Reset) error
-	// SetBoot overrides the boot source for the next boot in one of the [Reader.Ways].
-	SetBoot(ctx context.Context, t Target, way string) error
-	Insert(ctx context.Context, s Slot, url string) error
-	Eject(context.Context, Slot) error
+	Writer
 	// Close ends the session. It works after the context of the run has ended.
 	Close(context.Context) error
 }

@@ -281,7 +281,7 @@ func (r *Redfish) fits(ctx context.Context, w Way, t Target) (bool, error) {
 }
 
 // SetBoot implements [Client].
-func (r *Redfish) SetBoot(ctx context.Context, t Target, way string) error {
+func (r *Redfish) SetBoot(ctx context.Context, t Target, way string, record Record) error {
 	ways, _, err := r.ways(ctx)
 	if err != nil {
 		return err
@@ -294,7 +294,7 @@ func (r *Redfish) SetBoot(ctx context.Context, t Target, way string) error {
 	if err != nil {
 		return err
 	}
-	w := Write{Action: "boot", Target: "source", Old: now.String(), New: string(t), Repeat: r.climbing == t}
+	w := Write{Verb: VerbBoot, Target: "source", Old: now.String(), New: string(t), Repeat: r.climbing == t, Record: record}
 	r.idle[way], r.climbing = false, t
 	return ways[i].Set(ctx, w, t)
 }

@@ -136,20 +136,20 @@ func (o *opened) Ready(ctx context.Context) (string, error) {
 
 func (o *opened) Refresh() { o.redfish.Refresh() }
 
-func (o *opened) Reset(ctx context.Context, reset Reset) error {
-	return tell(ctx, o, func(c Client) error { return c.Reset(ctx, reset) })
+func (o *opened) Reset(ctx context.Context, t ResetType, r Record) error {
+	return tell(ctx, o, func(c Client) error { return c.Reset(ctx, t, r) })
 }
 
-func (o *opened) SetBoot(ctx context.Context, t Target, way string) error {
-	return tell(ctx, o, func(c Client) error { return c.SetBoot(ctx, t, way) })
+func (o *opened) SetBoot(ctx context.Context, t Target, way string, r Record) error {
+	return tell(ctx, o, func(c Client) error { return c.SetBoot(ctx, t, way, r) })
 }
 
-func (o *opened) Insert(ctx context.Context, s Slot, url string) error {
-	return tell(ctx, o, func(c Client) error { return c.Insert(ctx, s, url) })
+func (o *opened) Insert(ctx context.Context, s Slot, url string, r Record) error {
+	return tell(ctx, o, func(c Client) error { return c.Insert(ctx, s, url, r) })
 }
 
-func (o *opened) Eject(ctx context.Context, s Slot) error {
-	return tell(ctx, o, func(c Client) error { return c.Eject(ctx, s) })
+func (o *opened) Eject(ctx context.Context, s Slot, r Record) error {
+	return tell(ctx, o, func(c Client) error { return c.Eject(ctx, s, r) })
 }
 
 func (o *opened) Close(ctx context.Context) error { return o.redfish.Close(ctx) }

@@ -12,6 +12,7 @@ func (r *Redfish) Power(ctx context.Context) (Power, error) {
 		return Power{}, err
 	}
 	p := Power{State: PowerUnknown, Post: r.post(s)}
+	p.Booted = s.BootProgress.LastState == "OSBootStarted" || s.BootProgress.LastState == "OSRunning"
 	switch state := PowerState(s.PowerState); state {
 	case On, Off, PoweringOn, PoweringOff, Paused:
 		p.State = state
@@ -63,16 +64,16 @@ func (r *Redfish) resetInfo(ctx context.Context, uri string) []ResetType {
 }
 
 // Reset implements [Client]. The action is found where the machine says.
-func (r *Redfish) Reset(ctx context.Context, reset Reset) error {
+func (r *Redfish) Reset(ctx context.Context, t ResetType, record Record) error {
 	var s systemDocument
 	if err := r.Get(ctx, r.system, &s); err != nil {
 		return err
 	}
-	name := r.power.as(reset.Type)
+	name := r.power.as(t)
 	if s.Actions.Reset.Target == "" || name == "" {
-		return &ErrUnsupported{"the BMC does not offer the reset " + string(reset.Type) + " for this computer system"}
+		return &ErrUnsupported{"the BMC does not offer the reset " + string(t) + " for this computer system"}
 	}
-	w := Write{Action: "reset", Target: "power", Old: string(r.power.State), New: string(name)}
+	w := Write{Verb: VerbReset, Target: "power", Old: string(r.power.State), New: string(name), Record: record}
 	return r.Post(ctx, w, s.Actions.Reset.Target, map[string]string{"ResetType": string(name)})
 }
 

@@ -17,7 +17,6 @@ type Options struct {
 	System   string // id of the computer system, "" where there is one only
 	Trust    Trust
 	Vendors  []Vendor
-	Record   Record
 	Dial     DialFunc
 	ReadOnly bool          // a dry run: Basic instead of a session where the BMC takes it
 	Timeout  time.Duration // of one request; 0: 60 seconds
@@ -135,9 +134,10 @@ type Flow struct {
 	ID string // of the drive
 	// Find tells whether the machine has it, and what is in it, by the slots that the
 	// standard shows.
-	Find   func(ctx context.Context, shown []Slot) (s Slot, has bool, err error)
-	Insert func(ctx context.Context, s Slot, url string) error
-	Eject  func(ctx context.Context, s Slot) error
+	Find func(ctx context.Context, shown []Slot) (s Slot, has bool, err error)
+	// Insert mounts the image that w names, and Eject empties the drive.
+	Insert func(ctx context.Context, w Write, s Slot) error
+	Eject  func(ctx context.Context, w Write, s Slot) error
 }
 
 // BootDevice is a family of boot controllers.

@@ -6,13 +6,12 @@ import "context"
 // has covered the answer, and remembers its own writes, so that a step that
 // reads back what it wrote finds it. booted is told when the shadow machine
 // boots, with the boot source and the image in the drive.
-func Shadow(r Reader, record Record, booted func(target Target, image string)) Client {
-	return &shadow{Reader: r, record: record, booted: booted, ready: map[string]bool{}}
+func Shadow(r Reader, booted func(target Target, image string)) Client {
+	return &shadow{Reader: r, booted: booted, ready: map[string]bool{}}
 }
 
 type shadow struct {
 	Reader
-	record Record
 	booted func(Target, string)
 	power  *PowerState
 	boot   *Boot
@@ -46,20 +45,29 @@ func (s *shadow) Slots(ctx context.Context) ([]Slot, error) {
 	return append([]Slot(nil), s.slots...), nil
 }
 
-func (s *shadow) Reset(ctx context.Context, r Reset) error {
+// plan records a write that only the real run makes; in the shadow it is done with that.
+func plan(ctx context.Context, w Write) error {
+	settle, err := w.begin(ctx)
+	if err == nil {
+		settle(Done)
+	}
+	return err
+}
+
+func (s *shadow) Reset(ctx context.Context, t ResetType, record Record) error {
 	p, err := s.Power(ctx)
 	if err != nil {
 		return err
 	}
-	if err := s.record(ctx, Write{Action: "reset", Target: "power", Old: string(p.State), New: string(r.Type)}); err != nil {
+	if err := plan(ctx, Write{Verb: VerbReset, Target: "power", Old: string(p.State), New: string(t), Record: record}); err != nil {
 		return err
 	}
-	state := On
-	if r.Type == ResetForceOff || r.Type == ResetGracefulShutdown {
-		state = Off
+	state := Off
+	if t.Starts() {
+		state = On
 	}
 	s.power = &state
-	if state == On {
+	if t.Starts() {
 		return s.start(ctx)
 	}
 	return nil
@@ -100,12 +108,12 @@ func (s *shadow) Ways(ctx context.Context, t Target) ([]string, error) {
 	return []string{wayStandard}, nil
 }
 
-func (s *shadow) SetBoot(ctx context.Context, t Target, _ string) error {
+func (s *shadow) SetBoot(ctx context.Context, t Target, _ string, record Record) error {
 	old, err := s.Boot(ctx)
 	if err != nil {
 		return err
 	}
-	if err := s.record(ctx, Write{Action: "boot", Target: "source", Old: old.String(), New: string(t)}); err != nil {
+	if err := plan(ctx, Write{Verb: VerbBoot, Target: "source", Old: old.String(), New: string(t), Record: record}); err != nil {
 		return err
 	}
 	s.boot = &Boot{Target: t, Once: true, Mode: old.Mode, Allowed: old.Allowed}
@@ -123,7 +131,7 @@ func (s *shadow) Slot(ctx context.Context, slot Slot) (Slot, error) {
 	return slot, err
 }
 
-func (s *shadow) Insert(ctx context.Context, slot Slot, url string) error {
+func (s *shadow) Insert(ctx context.Context, slot Slot, url string, record Record) error {
 	needs, err := s.Preparations(ctx, slot, url)
 	if err != nil {
 		return err
@@ -132,35 +140,31 @@ func (s *shadow) Insert(ctx context.Context, slot Slot, url string) error {
 		if s.ready[p.Target] {
 			continue
 		}
-		if err := s.record(ctx, p.write()); err != nil {
+		if err := plan(ctx, p.write(record)); err != nil {
 			return err
 		}
 		s.ready[p.Target] = true
 	}
-	return s.change(ctx, slot, "insert", url)
+	return s.change(ctx, slot, InsertWrite(slot, url, record))
 }
 
-func (s *shadow) Eject(ctx context.Context, slot Slot) error {
-	return s.change(ctx, slot, "eject", "")
+func (s *shadow) Eject(ctx context.Context, slot Slot, record Record) error {
+	return s.change(ctx, slot, EjectWrite(slot, record))
 }
 
 // change writes a slot and its mirror images: a BMC may show one slot in two places.
-func (s *shadow) change(ctx context.Context, slot Slot, action, url string) error {
+func (s *shadow) change(ctx context.Context, slot Slot, w Write) error {
 	slots, err := s.Slots(ctx)
 	if err != nil {
 		return err
 	}
-	old := slot.Image
-	if action == "eject" && old == "" {
-		old = "unknown image"
-	}
-	if err := s.record(ctx, Write{Action: action, Target: slot.Name(), Old: old, New: url}); err != nil {
+	if err := plan(ctx, w); err != nil {
 		return err
 	}
 	for i := range slots {
 		mirror := slots[i].ID == slot.ID && slots[i].Image == slot.Image && slots[i].Loaded == slot.Loaded
 		if slots[i].URI == slot.URI || mirror {
-			s.slots[i].Loaded, s.slots[i].Image = url != "", url
+			s.slots[i].Loaded, s.slots[i].Image = w.New != "", w.New
 		}
 	}
 	return nil

@@ -162,9 +162,9 @@ func (r *Redfish) uncheck(ctx context.Context, s Slot, url string) ([]Preparatio
 }
 
 // prepare makes what an insert needs.
-func prepare(ctx context.Context, needs []Preparation) error {
+func prepare(ctx context.Context, needs []Preparation, record Record) error {
 	for _, p := range needs {
-		if err := p.apply(ctx, p.write()); err != nil {
+		if err := p.apply(ctx, p.write(record)); err != nil {
 			return err
 		}
 	}
@@ -180,22 +180,22 @@ func Scheme(url, only string) error {
 	return &ErrUnsupported{"this BMC fetches images by " + only + " only; publish them so (media.listen_tls, or a url that begins with " + only + ")"}
 }
 
-func (p Preparation) write() Write {
-	return Write{Action: "prepare", Target: p.Target, Old: p.Old, New: p.New}
+func (p Preparation) write(record Record) Write {
+	return Write{Verb: VerbPrepare, Target: p.Target, Old: p.Old, New: p.New, Record: record}
 }
 
 // Insert implements [Client]. By action the smallest body goes first, and what
 // the BMC asks for is added; without an action the slot is patched.
-func (r *Redfish) Insert(ctx context.Context, s Slot, url string) error {
+func (r *Redfish) Insert(ctx context.Context, s Slot, url string, record Record) error {
 	needs, err := r.Preparations(ctx, s, url)
 	if err == nil {
-		err = prepare(ctx, needs)
+		err = prepare(ctx, needs, record)
 	}
 	if err != nil {
 		return err
 	}
 	if r.byFlow(s) {
-		return slotError(r.rules.Flow.Insert(ctx, s, url))
+		return slotError(r.rules.Flow.Insert(ctx, InsertWrite(s, url, record), s))
 	}
 	d, err := r.known(ctx, s)
 	if err != nil {
@@ -205,7 +205,7 @@ func (r *Redfish) Insert(ctx context.Context, s Slot, url string) error {
 	for _, name := range r.rules.InsertFields {
 		body[name] = insertValue(name, url)
 	}
-	w := Write{Action: "insert", Target: s.Name(), Old: r.slot(d).Shown(), New: url}
+	w := InsertWrite(r.slot(d), url, record)
 	target := d.insertAction()
 	if target != "" {
 		return slotError(adapt(body, url, w, func(w Write) error { return r.Post(ctx, w, target, body) }))
@@ -278,15 +278,15 @@ func slotError(err error) error {
 }
 
 // Eject implements [Client].
-func (r *Redfish) Eject(ctx context.Context, s Slot) error {
+func (r *Redfish) Eject(ctx context.Context, s Slot, record Record) error {
+	w := EjectWrite(s, record)
 	if r.byFlow(s) {
-		return r.Emptied(ctx, s, r.rules.Flow.Eject(ctx, s))
+		return r.Emptied(ctx, s, r.rules.Flow.Eject(ctx, w, s))
 	}
 	d, err := r.known(ctx, s)
 	if err != nil {
 		return err
 	}
-	w := EjectWrite(s)
 	if uri := d.actionOf(d.Actions.Eject, "EjectVirtualMedia"); uri != "" {
 		return r.Emptied(ctx, s, r.Post(ctx, w, uri, struct{}{})) // an empty body is refused by some
 	}
@@ -302,8 +302,13 @@ func (r *Redfish) Eject(ctx context.Context, s Slot) error {
 }
 
 // EjectWrite is the record of emptying a slot.
-func EjectWrite(s Slot) Write {
-	return Write{Action: "eject", Target: s.Name(), Old: cmp.Or(s.Shown(), "unknown image")}
+func EjectWrite(s Slot, r Record) Write {
+	return Write{Verb: VerbEject, Target: s.Name(), Old: cmp.Or(s.Shown(), "unknown image"), Record: r}
+}
+
+// InsertWrite is the record of mounting an image in a slot.
+func InsertWrite(s Slot, url string, r Record) Write {
+	return Write{Verb: VerbInsert, Target: s.Name(), Old: s.Shown(), New: url, Record: r}
 }
 
 // Emptied judges the refusal of an eject: it is none when the slot reads empty.

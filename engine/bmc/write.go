@@ -3,23 +3,74 @@ package bmc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 )
 
+// Verb is what a write does.
+type Verb string
+
+// The verbs of this door.
+const (
+	VerbEject   Verb = "eject"
+	VerbInsert  Verb = "insert"
+	VerbBoot    Verb = "boot"    // sets or takes away the boot source override
+	VerbReset   Verb = "reset"   // changes the power
+	VerbPrepare Verb = "prepare" // sets what an insert needs to be otherwise
+)
+
 // Write is a state-changing request that is about to be made.
 type Write struct {
-	Action   string // eject, insert, boot, reset, prepare
-	Target   string // of the action: "slot CD1", "source", "power"
-	Old, New string
+	Verb     Verb
+	Target   string // of the verb: "slot CD1", "source", "power"
+	Old, New string // states, as far as there are any: "Off", "cd", a URL
 	Request  string // "POST /redfish/v1/…", "" in a dry run
 	Repeat   bool   // the same write in another form, after the BMC refused the first
+	Record   Record // how it is recorded; nil: not at all, and no request is made
 }
 
-// Record makes a write durable; when it fails, the request is not sent.
-type Record func(context.Context, Write) error
+// Fate is what came of a write.
+type Fate string
+
+// A write was done, refused (surely not done), or nobody knows: its answer was lost,
+// or says only that something failed.
+const (
+	Done    Fate = "done"
+	Refused Fate = "refused"
+	Unknown Fate = "unknown"
+)
+
+// Record makes a write durable; when it fails, the request is not sent. What came of
+// the request is told to settle, once.
+type Record func(context.Context, Write) (settle func(Fate), err error)
+
+// begin records a write that is about to be made.
+func (w Write) begin(ctx context.Context) (settle func(Fate), err error) {
+	if w.Record == nil {
+		return nil, fmt.Errorf("%s %s has no record, so the request was not sent; this is a bug in esxiplan", w.Verb, w.Target)
+	}
+	return w.Record(ctx, w)
+}
+
+// fateOf judges the answer to a write. A login that was refused meanwhile, or a
+// certificate, kept the request from being made.
+func fateOf(err error) Fate {
+	var answered *Error
+	var login *ErrLogin
+	var certificate *ErrCertificate
+	switch {
+	case err == nil:
+		return Done
+	case errors.As(err, &login), errors.As(err, &certificate):
+		return Refused
+	case errors.As(err, &answered) && answered.Refused():
+		return Refused
+	}
+	return Unknown
+}
 
 // write records and sends a state-changing request. The request is not torn by
 // the end of ctx once it is under way: what was sent must be known. What was read
@@ -32,7 +83,8 @@ func (r *Redfish) write(ctx context.Context, w Write, method, uri string, body a
 		return answer{}, err
 	}
 	w.Request = method + " " + uri
-	if err := r.o.Record(ctx, w); err != nil {
+	settle, err := w.begin(ctx)
+	if err != nil {
 		return answer{}, err
 	}
 	sent := context.WithoutCancel(ctx)
@@ -46,8 +98,9 @@ func (r *Redfish) write(ctx context.Context, w Write, method, uri string, body a
 		err = r.await(ctx, a)
 	}
 	if errors.As(err, &e) {
-		e.Op = w.Action + " " + w.Target
+		e.Op = string(w.Verb) + " " + w.Target
 	}
+	settle(fateOf(err))
 	return a, err
 }
 

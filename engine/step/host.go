@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"esxiplan/engine/bmc"
@@ -13,79 +14,16 @@ import (
 	"esxiplan/schema"
 )
 
-// Risk labels a write for people.
-type Risk string
-
-// What a write may do at worst.
-const (
-	Mounts  Risk = "mounts"
-	Reboots Risk = "reboots"
-	Wipes   Risk = "wipes"
-)
-
-// Write is a change of the world, recorded before it is made.
-type Write struct {
-	Door    string    `json:"door"` // bmc, media
-	Action  string    `json:"action"`
-	Target  string    `json:"target"`
-	Old     string    `json:"old"`
-	New     string    `json:"new"`
-	Request string    `json:"request,omitempty"`
-	Risk    Risk      `json:"risk,omitempty"`
-	Repeat  bool      `json:"repeat,omitempty"`  // the same write in another form
-	Boots   bool      `json:"boots,omitempty"`   // part of a restart
-	Refused bool      `json:"refused,omitempty"` // the write recorded before this one was answered by a refusal: it did not happen
-	Found   bool      `json:"found,omitempty"`   // no write of ours: the machine was found to be so already
-	Detail  string    `json:"detail,omitempty"`  // in a dry run: the kickstart
-	Before  *Snapshot `json:"before,omitempty"`  // of a reset: what answered on the ESXi address
-}
-
-func (w Write) String() string {
-	old, now := w.Old, w.New
-	if old == "" {
-		old = "empty"
-	}
-	if now == "" {
-		now = "empty"
-	}
-	return fmt.Sprintf("%s %s: %s → %s", w.Action, w.Target, old, now)
-}
-
-// Snapshot is what an ESXi address showed before a reset; a later look is
-// compared with it.
-type Snapshot struct {
-	State       esxi.State `json:"state"`
-	Fingerprint string     `json:"fingerprint,omitempty"`
-	Build       string     `json:"build,omitempty"`
-	Installed   time.Time  `json:"installed,omitzero"`
-	MediaRead   int64      `json:"media_read,omitempty"` // bytes of the host's image read before the reset
-}
-
-// LastReset is what the journals know of the last reset of a host by us.
-type LastReset struct {
-	Run, Step string
-	Time      time.Time
-	Before    Snapshot
-	Open      bool // neither proven nor timed out
-}
-
-// History is what this and earlier runs did to a host.
-type History interface {
-	// Inserted is the image that we put into a drive and did not take out since.
-	Inserted() (url string, ok bool)
-	// BootSet is the boot source that we set and no reset has used up.
-	BootSet() (target string, ok bool)
-	LastReset() (LastReset, bool)
-	// Written are the writes of one step in this run.
-	Written(step string) []Write
-}
-
 // Attempt is what the engine gives to one attempt of a step.
 type Attempt interface {
 	Run() string  // id of the run
 	Step() string // name of the step
-	// Record makes a write durable before it is made.
-	Record(context.Context, Write) error
+	Place() Place
+	// Record makes a change durable before it is made, and returns the ID by which it is
+	// settled.
+	Record(context.Context, Change) (id string, err error)
+	// Settle notes what came of a change.
+	Settle(Settled)
 	Progress(done, total int64, what string)
 	Warn(text string)
 	// Sleep waits, and lets other hosts work meanwhile.
@@ -94,16 +32,33 @@ type Attempt interface {
 	History() History
 }
 
+// Place is what a step must know of the plan around it.
+type Place struct {
+	// Medium is the URL of the image that the steps before mount, "" where none does or
+	// where that is not known yet.
+	Medium string `json:"medium,omitempty"`
+	// BootsMedium: what the steps before mount or set is to be booted by this step.
+	BootsMedium bool `json:"boots_medium,omitempty"`
+	// Stale is why the plan has no such image as it now is, "" where it has one or where
+	// that is not known.
+	Stale string `json:"stale,omitempty"`
+	// Restarts and Waits tell what comes after this step in this run: a start of the
+	// machine, and (after that, where there is one) a wait for the end of an installation.
+	Restarts bool `json:"restarts,omitempty"`
+	Waits    bool `json:"waits,omitempty"`
+}
+
 // Settings are a run's answers to the guards.
 type Settings struct {
 	Again     bool // reset although the last reset is still open
 	DryRun    bool
 	KeepMedia bool // leave the image where it is after the proof
-	Consent   bool // somebody said yes to wiping this host, or nothing real can be wiped
-	Installs  bool // the plan mounts media for this host: a reset can start an installer
-	// BootsInstaller are the steps whose restart is to boot what earlier steps mount.
-	BootsInstaller map[string]bool
-	WaitFollows    bool // a wait comes after, so an override that cannot clear itself will be cleared
+	// Consent: somebody agreed to the power of this host being changed and its disks
+	// being wiped, or nothing real can be.
+	Consent  bool
+	Installs bool   // the plan mounts media for this host: a reset can start an installer
+	WaitStep string // name of the plan's step that waits for the end of an installation, "" where there is none
+	Serves   bool   // images end with this process
 }
 
 // Host is what a step may touch.
@@ -111,14 +66,14 @@ type Host struct {
 	Name     string
 	Plan     string
 	Declared *schema.Host
-	BMC      bmc.Client
+	BMC      *BMC        // behind the guards
 	ESXi     esxi.Client // nil where the plan declares no ESXi
 	Media    media.Store // nil where the plan has no media block
 	Settings Settings
 
-	attempt  Attempt
-	verified bool
-	told     progress
+	attempt Attempt
+	told    progress
+	seen    Sight
 }
 
 // NewHost makes a host without doors.
@@ -127,20 +82,17 @@ func NewHost(plan string, declared *schema.Host, s Settings) *Host {
 }
 
 // SetBMC gives the host its BMC, behind the guards.
-func (h *Host) SetBMC(c bmc.Client) { h.BMC = &guarded{Client: c, host: h} }
+func (h *Host) SetBMC(c bmc.Client) { h.BMC = &BMC{Reader: c, client: c, host: h} }
 
 // Begin starts an attempt; a host has one at a time.
 func (h *Host) Begin(a Attempt) { h.attempt = a }
 
-// Close ends the sessions of all doors, after what the run owes the machine: an
-// override that does not clear itself.
+// Close ends the sessions of all doors, after what we owe the machine: an override that
+// no boot uses up is taken away.
 func (h *Host) Close(ctx context.Context) error {
 	var err error
 	if h.BMC != nil {
-		if g, ok := h.BMC.(*guarded); ok {
-			err = g.payDebt(ctx)
-		}
-		err = errors.Join(err, h.BMC.Close(ctx))
+		err = errors.Join(h.clearDebt(ctx), h.BMC.client.Close(ctx))
 	}
 	if h.ESXi != nil {
 		h.ESXi.Close()
@@ -148,34 +100,55 @@ func (h *Host) Close(ctx context.Context) error {
 	return err
 }
 
-// RecordBMC records a write of the BMC door. It is what the door is opened with.
-func (h *Host) RecordBMC(ctx context.Context, w bmc.Write) error {
-	out := Write{Door: "bmc", Action: w.Action, Target: w.Target, Old: w.Old, New: w.New, Request: w.Request, Repeat: w.Repeat}
-	switch w.Action {
-	case "insert":
-		out.Risk = Mounts
-	case "reset":
-		out.Risk = Reboots
-		if g, ok := h.BMC.(*guarded); ok {
-			out.Boots, out.Before = g.booting, g.before
-			if g.installing {
-				out.Risk = Wipes
-			}
+// Publish makes the host's image reachable. What that changes is recorded.
+func (h *Host) Publish(ctx context.Context, r media.Request) (media.Published, error) {
+	var id string
+	p, err := h.Media.Publish(ctx, r, func(ctx context.Context, w media.Write) (err error) {
+		id, err = h.attempt.Record(ctx, Change{Door: DoorMedia, Verb: Publish, Target: w.Target, Old: w.Old, New: w.New, Detail: w.Detail})
+		return err
+	})
+	switch {
+	case id != "" && err == nil:
+		h.attempt.Settle(Settled{Change: id, Fate: Done})
+	case id != "":
+		h.attempt.Settle(Settled{Change: id, Fate: Unknown})
+	}
+	return p, err
+}
+
+// Undone notes that what a change of ours set is not so any more, though we did not
+// undo it: somebody else did, or it never came about.
+func (h *Host) Undone(change string) { h.attempt.Settle(Settled{Change: change, Fate: Undone}) }
+
+// Confirm notes that a reset of the present step which was answered by a refusal, or not
+// at all, took place all the same.
+func (h *Host) Confirm(reset string) {
+	made := h.attempt.History().Made(h.attempt.Step())
+	for _, m := range slices.Backward(made) {
+		if m.Verb == Reset && m.New == reset {
+			h.attempt.Settle(Settled{Change: m.ID, Fate: Done})
+			return
 		}
 	}
-	return h.attempt.Record(ctx, out)
 }
 
-// Found records that what we had set is no longer so, though we did not undo it: somebody
-// else did, or it never came about. A later restart need not look for it any more.
-func (h *Host) Found(ctx context.Context, action, target, old, now string) error {
-	return h.attempt.Record(ctx, Write{Door: "bmc", Action: action, Target: target, Old: old, New: now, Found: true})
+// FoundStarted records a start of the machine that somebody else asked for while a restart
+// of ours was under way: it boots what we had set, and counts as our reset.
+func (h *Host) FoundStarted(ctx context.Context, i Intent) error {
+	c := Change{Door: DoorBMC, Verb: Reset, Target: "power", Old: string(bmc.Off), New: string(bmc.ResetOn), Found: true, Intent: i}
+	c.Risk = c.risk()
+	id, err := h.attempt.Record(ctx, c)
+	if err == nil {
+		h.attempt.Settle(Settled{Change: id, Fate: Done})
+	}
+	return err
 }
 
-// RecordMedia records a write of the media door.
-func (h *Host) RecordMedia(ctx context.Context, w media.Write) error {
-	return h.attempt.Record(ctx, Write{Door: "media", Action: w.Action, Target: w.Target, Old: w.Old, New: w.New, Detail: w.Detail})
-}
+// StepName is the name of the present step.
+func (h *Host) StepName() string { return h.attempt.Step() }
+
+// Place is what the present step must know of the plan around it.
+func (h *Host) Place() Place { return h.attempt.Place() }
 
 // Progress tells how far something long has come, if it has come further; total 0
 // is unknown.
@@ -191,21 +164,26 @@ type progress struct {
 	what        string
 }
 
-// MediaRead tells how much of the host's image was read, as progress, too, and who
-// read last: "the BMC", or an address. known is false where no server of ours serves it.
-func (h *Host) MediaRead() (bytes int64, by string, known bool) {
+// Reads tells what was read of the host's image, as progress, too; known is false where
+// no server of ours serves it.
+func (h *Host) Reads() (reads media.Reads, known bool) {
 	if h.Media == nil {
-		return 0, "", false
+		return media.Reads{}, false
 	}
-	reads, known := h.Media.Reads(h.Name)
+	reads, known = h.Media.Reads(h.Name)
 	if known && reads.Bytes > 0 {
 		latest, _ := h.Media.Latest(h.Name)
 		h.Progress(reads.Bytes, latest.Size, "bytes of the image read")
 	}
-	if by = reads.By; by == media.HostOnly(h.Declared.BMC.Address) {
-		by = "the BMC"
+	return reads, known
+}
+
+// Reader names who read an image: "the BMC", or an address.
+func (h *Host) Reader(address string) string {
+	if address == media.HostOnly(h.Declared.BMC.Address) {
+		return "the BMC"
 	}
-	return reads.Bytes, by, known
+	return address
 }
 
 // Warn tells of something that is no failure.
@@ -217,16 +195,12 @@ func (h *Host) Now() time.Time { return h.attempt.Now() }
 // History is what this and earlier runs did to the host.
 func (h *Host) History() History { return h.attempt.History() }
 
-// Written are the writes of the present step in this run, attempts before this
-// one included, without those that were answered by a refusal.
-func (h *Host) Written() []Write {
-	var out []Write
-	for _, w := range h.attempt.History().Written(h.attempt.Step()) {
-		switch {
-		case w.Refused:
-			out = out[:max(0, len(out)-1)]
-		case !w.Found:
-			out = append(out, w)
+// Made are the changes of the present step in this run, attempts before this one
+// included, that took place as far as is known.
+func (h *Host) Made() (out []Made) {
+	for _, m := range h.attempt.History().Made(h.attempt.Step()) {
+		if m.Took() {
+			out = append(out, m)
 		}
 	}
 	return out
@@ -239,13 +213,15 @@ func (h *Host) Until(ctx context.Context, limit time.Duration, what string, ok f
 	end := h.Now().Add(limit)
 	for pause := 500 * time.Millisecond; ; pause = min(pause*3/2, 5*time.Second) {
 		done, err := ok(ctx)
+		if err == nil && !done && h.Now().After(end) {
+			return &Unsettled{What: what, After: limit}
+		}
 		if done || err != nil || h.Settings.DryRun {
 			return err
 		}
-		if h.Now().After(end) {
-			return &Unsettled{What: what, After: limit}
-		}
-		if err := h.attempt.Sleep(ctx, pause); err != nil {
+		if err := h.attempt.Sleep(ctx, pause); errors.Is(err, context.DeadlineExceeded) { // the step's own time
+			return &Unsettled{What: what, After: h.Now().Sub(end.Add(-limit)).Round(time.Second)}
+		} else if err != nil {
 			return err
 		}
 		if h.BMC != nil {
@@ -273,11 +249,19 @@ type Unsettled struct {
 }
 
 func (e *Unsettled) Error() string {
-	return fmt.Sprintf("after %s still not so: %s", e.After, e.What)
+	return fmt.Sprintf("waited %s in vain until %s", e.After, e.What)
 }
 
 // Retryable makes the engine try again.
 func (e *Unsettled) Retryable() bool { return true }
+
+// Failure is a final error that says what to do next.
+type Failure struct {
+	Reason string
+	Next   string
+}
+
+func (e *Failure) Error() string { return e.Reason + ". " + e.Next }
 
 // Class is what the engine makes of an error.
 type Class int
@@ -289,6 +273,12 @@ const (
 	Retryable
 	Unreachable
 )
+
+// Interrupted reports an error that only says that something was cut short, or that
+// nobody answered meanwhile: after an interrupt it tells nothing.
+func Interrupted(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || Classify(err) == Unreachable
+}
 
 // Classify judges an error by what its type says of itself.
 func Classify(err error) Class {

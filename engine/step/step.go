@@ -20,21 +20,35 @@ type Policy struct {
 	Timeout  time.Duration
 }
 
+// Effects is what a step does to the world around it, as far as others must know: the
+// engine, the guards and the question that a run asks before it starts.
+type Effects struct {
+	Writes bool // changes the machine, so that the host counts as in flight
+	Starts bool // starts the machine
+	Stops  bool // stops what runs on it; a restart does both
+	Builds bool // makes the host's installer medium
+	Mounts bool // mounts an image: the plan installs
+	Medium string
+	Sets   bool // sets the boot source of the next boot: the plan installs
+	Waits  bool // waits for the end of an installation
+	Disk   bool // needs to know the host's disk
+}
+
 // Spec declares a step type. C is the struct of its arguments, O of its result.
 type Spec[C, O any] struct {
-	Name     string       // HCL label, lower_snake
-	Summary  string       // one sentence
-	Doc      string       // doc.md: prose and a complete example
-	Requires []string     // arguments that a host must have, such as "esxi.disk"
-	Writes   bool         // may change a machine, so that it counts as in flight
-	Resets   bool         // may reset a machine
-	Boots    func(C) bool // whether a reset with these arguments starts the machine; nil: it does
-	Disk     bool         // looks at the host's disk
-	Mounts   bool         // mounts media or overrides the boot source: the plan installs
-	Proves   bool         // its result says by `proven` whether an installation is done
-	Until    string       // the condition of success where the plan gives none; "" is none
-	Policy   Policy
-	Run      func(ctx context.Context, h *Host, c C) (O, error)
+	Name     string   // HCL label, lower_snake
+	Summary  string   // one sentence
+	Doc      string   // doc.md: prose and a complete example
+	Requires []string // arguments that a host must have, such as "esxi.disk"
+	// Most is the most that the step does, whatever its arguments. Effects is what it
+	// does with given ones; nil: always that.
+	Most    Effects
+	Effects func(C) Effects
+	// Verdict is what a result says about the machine's installation; nil: nothing.
+	Verdict func(O) Verdict
+	Until   string // the condition of success where the plan gives none; "" is none
+	Policy  Policy
+	Run     func(ctx context.Context, h *Host, c C) (O, error)
 	// Recall returns what an earlier run left, for runs that leave this step out
 	// but need its result. nil: nothing can be recalled.
 	Recall func(ctx context.Context, h *Host, c C) (O, error)
@@ -42,35 +56,65 @@ type Spec[C, O any] struct {
 
 // Type is a step type as the engine sees it.
 type Type struct {
-	Name, Summary, Doc             string
-	Requires                       []string
-	Writes, Resets, Mounts, Proves bool
-	Disk                           bool
-	Boots                          func(arguments json.RawMessage) bool
-	Until                          string
-	Policy                         Policy
-	Arguments, Result              *schema.Object
-	Run                            func(ctx context.Context, h *Host, arguments json.RawMessage) (json.RawMessage, error)
-	Recall                         func(ctx context.Context, h *Host, arguments json.RawMessage) (json.RawMessage, error)
+	Name, Summary, Doc string
+	Requires           []string
+	Most               Effects
+	Until              string
+	Policy             Policy
+	Arguments, Result  *schema.Object
+	Run                func(ctx context.Context, h *Host, arguments json.RawMessage) (json.RawMessage, error)
+	Recall             func(ctx context.Context, h *Host, arguments json.RawMessage) (json.RawMessage, error)
+
+	effects func(arguments json.RawMessage) Effects
+	verdict func(result json.RawMessage) *Verdict
 }
 
 // Define makes a step type.
 func Define[C, O any](s Spec[C, O]) *Type {
 	t := &Type{
-		Name: s.Name, Summary: s.Summary, Doc: s.Doc, Requires: s.Requires, Until: s.Until, Policy: s.Policy,
-		Writes: s.Writes, Resets: s.Resets, Mounts: s.Mounts, Proves: s.Proves, Disk: s.Disk,
+		Name: s.Name, Summary: s.Summary, Doc: s.Doc, Requires: s.Requires, Most: s.Most, Until: s.Until, Policy: s.Policy,
 		Arguments: schema.Of[C](), Result: schema.Of[O](), Run: typed(s.Run),
 	}
 	if s.Recall != nil {
 		t.Recall = typed(s.Recall)
 	}
-	if s.Boots != nil {
-		t.Boots = func(arguments json.RawMessage) bool {
+	if s.Effects != nil {
+		t.effects = func(arguments json.RawMessage) Effects {
 			var c C
-			return json.Unmarshal(arguments, &c) != nil || s.Boots(c)
+			if json.Unmarshal(arguments, &c) != nil {
+				return s.Most
+			}
+			return s.Effects(c)
+		}
+	}
+	if s.Verdict != nil {
+		t.verdict = func(result json.RawMessage) *Verdict {
+			var o O
+			if json.Unmarshal(result, &o) != nil {
+				return nil
+			}
+			v := s.Verdict(o)
+			return &v
 		}
 	}
 	return t
+}
+
+// Effects is what the step does with these arguments; nil, or what cannot be read: the
+// most that it may do.
+func (t *Type) Effects(arguments json.RawMessage) Effects {
+	if t.effects == nil || arguments == nil {
+		return t.Most
+	}
+	return t.effects(arguments)
+}
+
+// Verdict is what a result says about the machine's installation; nil: nothing.
+func (t *Type) Verdict(result json.RawMessage) *Verdict {
+	if t.verdict == nil || len(result) == 0 {
+		return nil
+	}
+	return t.verdict(result)
 }
 
 func typed[C, O any](run func(context.Context, *Host, C) (O, error)) func(context.Context, *Host, json.RawMessage) (json.RawMessage, error) {

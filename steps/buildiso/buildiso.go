@@ -49,6 +49,7 @@ var Type = step.Define(step.Spec[Arguments, Result]{
 	Name: "build_iso", Summary: "Builds the host's installer medium and publishes it where BMCs can fetch it.", Doc: doc,
 	Requires: []string{"esxi.address", "esxi.network", "esxi.disk", "esxi.root_password"},
 	Policy:   step.Policy{Retries: 3, Delay: 2 * time.Second, MaxDelay: 10 * time.Second, Timeout: 30 * time.Minute},
+	Most:     step.Effects{Builds: true, Disk: true},
 	Run:      run, Recall: recall,
 })
 
@@ -68,7 +69,7 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	if err := spare(ctx, h, r); err != nil {
 		return Result{}, blame(c, err)
 	}
-	p, err := h.Media.Publish(ctx, r, h.RecordMedia)
+	p, err := h.Publish(ctx, r)
 	if err != nil {
 		return Result{}, blame(c, err)
 	}
@@ -102,12 +103,15 @@ var errLooked = errors.New("only looked")
 // spare keeps the image from which a machine is being installed: another one in its
 // place would take it away.
 func spare(ctx context.Context, h *step.Host, r media.Request) error {
-	last, reset := h.History().LastReset()
-	url, mounted := h.History().Inserted()
-	if latest, ok := h.Media.Latest(h.Name); !reset || !last.Open || !mounted || !ok || latest.URL != url || h.Settings.Again {
+	last, open := h.History().Installing()
+	latest, ok := h.Media.Latest(h.Name)
+	if !open || !ok || h.Settings.Again {
 		return nil
 	}
-	next := url
+	if _, mounted := h.History().Holds(latest.URL); !mounted {
+		return nil
+	}
+	next := latest.URL
 	_, err := h.Media.Publish(ctx, r, func(_ context.Context, w media.Write) error { // no record, no publication
 		next = w.New
 		return errLooked
@@ -115,7 +119,7 @@ func spare(ctx context.Context, h *step.Host, r media.Request) error {
 	if err != nil && !errors.Is(err, errLooked) {
 		return err
 	}
-	if next == url { // nothing to do, or the same image once more
+	if next == latest.URL { // nothing to do, or the same image once more
 		return nil
 	}
 	return &step.Refusal{Guard: "medium", Reason: fmt.Sprintf("the machine was reset by us at %s and may be installing from the image that is published, which a new one would take away", last.Time.Local().Format("2006-01-02 15:04:05")),

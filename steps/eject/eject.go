@@ -25,7 +25,7 @@ type Result struct {
 
 // Type is the step type.
 var Type = step.Define(step.Spec[Arguments, Result]{
-	Name: "eject", Summary: "Empties every virtual media slot, wherever it lives.", Doc: doc, Writes: true,
+	Name: "eject", Summary: "Empties every virtual media slot, wherever it lives.", Doc: doc, Most: step.Effects{Writes: true},
 	Policy: step.Policy{Retries: 5, Delay: 5 * time.Second, MaxDelay: 30 * time.Second, Timeout: 10 * time.Minute},
 	Run:    run,
 })
@@ -40,16 +40,14 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 		}
 		s, ok := firstLoaded(slots)
 		if !ok {
-			return r, forget(ctx, h)
-		}
-		if err := mayEject(h, s, c.Force); err != nil {
-			return r, err
+			forget(h)
+			return r, nil
 		}
 		if emptied[s.URI] { // the list lags behind, or somebody mounts again
 			return r, &step.Unsettled{What: s.Name() + " reads empty in the list of slots, too"}
 		}
 		emptied[s.URI] = true
-		if err := h.BMC.Eject(ctx, s); err != nil {
+		if err := h.BMC.Eject(ctx, s, step.Intent{Force: c.Force}); err != nil {
 			return r, err
 		}
 		if err := h.Emptied(ctx, s); err != nil {
@@ -60,12 +58,10 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 }
 
 // forget ends the demand that a restart finds our image, when no drive holds one.
-func forget(ctx context.Context, h *step.Host) error {
-	url, mounted := h.History().Inserted()
-	if !mounted {
-		return nil
+func forget(h *step.Host) {
+	for _, m := range h.History().Mounted() {
+		h.Undone(m.Change)
 	}
-	return h.Found(ctx, "eject", "virtual media", url, "")
 }
 
 func firstLoaded(slots []bmc.Slot) (bmc.Slot, bool) {
@@ -75,15 +71,4 @@ func firstLoaded(slots []bmc.Slot) (bmc.Slot, bool) {
 		}
 	}
 	return bmc.Slot{}, false
-}
-
-// mayEject protects an installation of ours that is under way.
-func mayEject(h *step.Host, s bmc.Slot, force bool) error {
-	last, ok := h.History().LastReset()
-	ours, mounted := h.History().Inserted()
-	if force || h.Settings.Again || !ok || !last.Open || !mounted || s.Image != ours && s.Image != "" {
-		return nil
-	}
-	return &step.Refusal{Guard: "medium", Reason: s.Name() + " holds the medium of an installation that began at " + last.Time.Local().Format("15:04:05") + " and is neither proven nor timed out",
-		Next: "Wait for its end (step wait), or set force = true"}
 }

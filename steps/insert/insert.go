@@ -37,9 +37,11 @@ type Result struct {
 
 // Type is the step type.
 var Type = step.Define(step.Spec[Arguments, Result]{
-	Name: "insert", Summary: "Mounts an image in the right virtual media slot and proves it by reading back.", Doc: doc, Writes: true, Mounts: true,
-	Policy: step.Policy{Retries: 4, Delay: 5 * time.Second, MaxDelay: 30 * time.Second, Timeout: 15 * time.Minute},
-	Run:    run,
+	Name: "insert", Summary: "Mounts an image in the right virtual media slot and proves it by reading back.", Doc: doc,
+	Most:    step.Effects{Writes: true, Mounts: true},
+	Effects: func(c Arguments) step.Effects { return step.Effects{Writes: true, Mounts: true, Medium: c.Image} },
+	Policy:  step.Policy{Retries: 4, Delay: 5 * time.Second, MaxDelay: 30 * time.Second, Timeout: 15 * time.Minute},
+	Run:     run,
 })
 
 func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
@@ -51,7 +53,7 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 		return Result{}, err
 	}
 	if s, ok := mounted(h, slots, c.Image); ok {
-		return Result{Slot: s.ID, Read: readSince(h, 0)}, nil
+		return Result{Slot: s.ID, Read: readSince(h, time.Time{})}, nil
 	}
 	var refused []error
 	for _, s := range slots {
@@ -60,7 +62,7 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 				return Result{}, err
 			}
 		}
-		before, _, _ := h.MediaRead()
+		before := h.Now()
 		err := h.BMC.Insert(ctx, s, c.Image)
 		var other *bmc.ErrSlot
 		if errors.As(err, &other) {
@@ -76,12 +78,13 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	return Result{}, fmt.Errorf("no slot takes the image: %w", errors.Join(refused...))
 }
 
-// readSince is how much of the host's image was read beyond what was read before.
-func readSince(h *step.Host, before int64) *int64 {
-	bytes, _, known := h.MediaRead()
-	if bytes -= before; !known || bytes < 0 {
+// readSince is how much of the host's image was read since a moment.
+func readSince(h *step.Host, t time.Time) *int64 {
+	reads, known := h.Reads()
+	if !known {
 		return nil
 	}
+	bytes := reads.Since(t).Bytes
 	return &bytes
 }
 
@@ -131,7 +134,7 @@ func candidates(ctx context.Context, h *step.Host, c Arguments) ([]bmc.Slot, err
 // mounted finds the image where we put it ourselves. An image that we did not
 // insert, or ejected since, may be a stale reading and does not count.
 func mounted(h *step.Host, slots []bmc.Slot, url string) (bmc.Slot, bool) {
-	if ours, ok := h.History().Inserted(); !ok || ours != url {
+	if _, ours := h.History().Holds(url); !ours {
 		return bmc.Slot{}, false
 	}
 	for _, s := range slots {
@@ -148,7 +151,7 @@ func makeRoom(ctx context.Context, h *step.Host, s bmc.Slot, url string) error {
 	if s.Image != url {
 		return &step.Refusal{Guard: "medium", Reason: fmt.Sprintf("%s already holds %s", s.Name(), orUnknown(s.Image)), Next: "Run the step eject before insert"}
 	}
-	if err := h.BMC.Eject(ctx, s); err != nil {
+	if err := h.BMC.Eject(ctx, s, step.Intent{}); err != nil {
 		return err
 	}
 	return h.Emptied(ctx, s)

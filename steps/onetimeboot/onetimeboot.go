@@ -30,7 +30,11 @@ type Result struct {
 
 // Type is the step type.
 var Type = step.Define(step.Spec[Arguments, Result]{
-	Name: "one_time_boot", Summary: "Sets the boot source of the next boot and reads it back.", Doc: doc, Writes: true, Mounts: true,
+	Name: "one_time_boot", Summary: "Sets the boot source of the next boot and reads it back.", Doc: doc,
+	Most: step.Effects{Writes: true, Sets: true, Stops: true},
+	Effects: func(c Arguments) step.Effects {
+		return step.Effects{Writes: true, Sets: bmc.Target(c.Target) != bmc.BootNone && bmc.Target(c.Target) != bmc.BootDisk, Stops: c.PowerOff}
+	},
 	Policy: step.Policy{Retries: 6, Delay: 5 * time.Second, MaxDelay: 30 * time.Second, Timeout: 15 * time.Minute},
 	Run:    run,
 })
@@ -42,8 +46,9 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 		return Result{}, err
 	}
 	ours, set := h.History().BootSet()
-	if boot.Target == target && (boot.Once || set && ours == c.Target) {
-		return Result{Target: c.Target}, forget(ctx, h, target)
+	if boot.Target == target && (boot.Once || set && ours.Target == c.Target) {
+		forget(h, target)
+		return Result{Target: c.Target}, nil
 	}
 	if c.PowerOff {
 		if err := powerOff(ctx, h); err != nil {
@@ -58,19 +63,28 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 		return Result{}, err
 	}
 	if boot, err = h.BMC.Boot(ctx); err == nil && !boot.Once {
-		h.Warn("this BMC knows only a continuous override; the wait step will clear it after the installation")
+		err = continuous(ctx, h, target)
 	}
 	return Result{string(boot.Target), way}, err
 }
 
-// forget ends the demand that a restart finds the boot source that we had set, when
-// none is wanted and none is set.
-func forget(ctx context.Context, h *step.Host, target bmc.Target) error {
-	ours, set := h.History().BootSet()
-	if !set || target != bmc.BootNone {
+// continuous is for a service that was just seen to know only overrides that no boot uses
+// up: one that this run cannot take away in time is taken away at once.
+func continuous(ctx context.Context, h *step.Host, target bmc.Target) error {
+	refusal := step.CheckKept(target, h.History(), h.Place())
+	if refusal == nil {
+		h.Warn("this BMC knows only a continuous boot source override; the wait step takes it away as soon as the installer is loaded")
 		return nil
 	}
-	return h.Found(ctx, "boot", "source", ours, string(target))
+	return errors.Join(refusal, step.ClearBoot(context.WithoutCancel(ctx), h.BMC))
+}
+
+// forget ends the demand that a restart finds the boot source that we had set, when
+// none is wanted and none is set.
+func forget(h *step.Host, target bmc.Target) {
+	if ours, set := h.History().BootSet(); set && target == bmc.BootNone {
+		h.Undone(ours.Change)
+	}
 }
 
 // holds is how long a BMC may take to show what was set.
@@ -143,7 +157,7 @@ func powerOff(ctx context.Context, h *step.Host) error {
 	if err != nil || p.State == bmc.Off {
 		return err
 	}
-	if err := h.BMC.Reset(ctx, bmc.Reset{Type: bmc.ResetForceOff}); err != nil {
+	if err := h.BMC.Reset(ctx, bmc.ResetForceOff, step.Intent{}); err != nil {
 		return err
 	}
 	return h.Until(ctx, time.Minute, "the machine is off", func(ctx context.Context) (bool, error) {

@@ -40,7 +40,7 @@ type Result struct {
 
 // Type is the step type.
 var Type = step.Define(step.Spec[Arguments, Result]{
-	Name: "precheck", Summary: "Logs in to the BMC and shows early what the guards will demand.", Doc: doc, Disk: true,
+	Name: "precheck", Summary: "Logs in to the BMC and shows early what the guards will demand.", Doc: doc, Most: step.Effects{Disk: true},
 	Policy: step.Policy{Retries: 3, Delay: 5 * time.Second, MaxDelay: 30 * time.Second, Timeout: 10 * time.Minute},
 	Run:    run,
 })
@@ -50,7 +50,7 @@ type check func(context.Context, *step.Host, Arguments, *Result) error
 func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	var r Result
 	p := &problems{}
-	for _, look := range []check{identity, protected, ready, hardware, medium, licence, disk, nic, use} {
+	for _, look := range []check{identity, ready, hardware, medium, licence, disk, nic, use} {
 		if err := p.add(look(ctx, h, c, &r)); err != nil {
 			return Result{}, err
 		}
@@ -84,14 +84,7 @@ func identity(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
 		return err
 	}
 	r.Vendor, r.Model, r.Serial, r.UUID, r.Firmware = id.Vendor, id.Model, id.Serial, id.UUID, strings.TrimSpace(id.Generation+" "+id.Firmware)
-	return step.CheckIdentity(h, id)
-}
-
-func protected(_ context.Context, h *step.Host, _ Arguments, _ *Result) error {
-	if !h.Settings.Installs {
-		return nil
-	}
-	return step.CheckProtected(h)
+	return step.CheckIdentity(h.Declared, id)
 }
 
 // settles is how long a BMC may take to get ready after it was started.
@@ -154,14 +147,14 @@ func licence(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
 	if r.Licence = l.Name; err != nil || !h.Settings.Installs {
 		return err
 	}
-	return step.CheckLicence(ctx, h.BMC)
+	return step.CheckLicense(l)
 }
 
 func disk(ctx context.Context, h *step.Host, _ Arguments, _ *Result) error {
 	if !h.Settings.Installs {
 		return nil
 	}
-	return step.CheckDisk(ctx, h, h.BMC)
+	return step.CheckDisk(ctx, h.Declared.ESXi, h.BMC)
 }
 
 func nic(ctx context.Context, h *step.Host, _ Arguments, _ *Result) error {
@@ -180,7 +173,7 @@ func nic(ctx context.Context, h *step.Host, _ Arguments, _ *Result) error {
 	if err != nil {
 		return err
 	}
-	return step.CheckNIC(ctx, h, h.BMC)
+	return step.CheckNIC(ctx, x, h.BMC)
 }
 
 func use(ctx context.Context, h *step.Host, c Arguments, r *Result) error {
@@ -192,9 +185,9 @@ func use(ctx context.Context, h *step.Host, c Arguments, r *Result) error {
 	if err != nil {
 		return err
 	}
-	r.ESXi = u.State + ": " + u.Reason
+	r.ESXi = string(u.State) + ": " + u.Reason
 	if !h.Settings.Installs {
 		return nil
 	}
-	return u.Refuse(h)
+	return step.CheckUse(u, h.Declared.AllowRunning)
 }

@@ -22,6 +22,8 @@ type Stage struct {
 func (b *Bench) Flow(t *testing.T, vendors []bmc.Vendor, stages ...Stage) (results []json.RawMessage, err error) {
 	t.Helper()
 	h := b.host(t, vendors, false)
+	b.flows++
+	b.flow = fmt.Sprint("flow", b.flows)
 	for _, s := range stages {
 		var result json.RawMessage
 		if result, err = b.attempts(t.Context(), h, s); err != nil {
@@ -38,7 +40,7 @@ func (b *Bench) Flow(t *testing.T, vendors []bmc.Vendor, stages ...Stage) (resul
 }
 
 func (b *Bench) attempts(ctx context.Context, h *step.Host, s Stage) (result json.RawMessage, err error) {
-	a := &attempt{bench: b, run: "flow", name: s.Type.Name}
+	a := b.attempt(b.flow, s.Type.Name)
 	for try := 0; ; try++ {
 		h.Begin(a)
 		result, err = s.Type.Run(ctx, h, json.RawMessage(s.Arguments))

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -34,7 +35,10 @@ type Bench struct {
 	Media  media.Store // may be nil
 	ESXi   *schema.ESXi
 	clock  clock
-	writes []step.Write
+	log    step.History // of the machine, over all runs on the bench
+	seq    int
+	flow   string // run that is under way
+	flows  int
 	waited time.Duration // by the host, of simulated time
 }
 
@@ -58,19 +62,19 @@ func NewFaultyBench(t *testing.T, p bmcsim.Profile, on bool, faults ...bmcsim.Fa
 func (b *Bench) host(t *testing.T, vendors []bmc.Vendor, dry bool) *step.Host {
 	t.Helper()
 	declared := &schema.Host{Name: "h", Group: "g", Vendor: "auto", AllowRunning: true, ESXi: b.ESXi}
-	h := step.NewHost("test", declared, step.Settings{DryRun: dry, WaitFollows: true, Consent: true})
+	h := step.NewHost("test", declared, step.Settings{DryRun: dry, Consent: true})
 	h.Media = b.Media
 	if dry && b.Media != nil {
 		h.Media = media.Shadow(b.Media)
 	}
-	c, err := bmc.Open(bmc.Options{Address: b.Sim.Address(), Username: "root", Password: "calvin", Trust: bmc.Trust{Off: true}, Vendors: vendors, Record: h.RecordBMC, ReadOnly: dry, Timeout: timeout,
+	c, err := bmc.Open(bmc.Options{Address: b.Sim.Address(), Username: "root", Password: "calvin", Trust: bmc.Trust{Off: true}, Vendors: vendors, ReadOnly: dry, Timeout: timeout,
 		Now: b.age, Sleep: b.sleep})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close(context.Background()) })
 	if dry {
-		c = bmc.Shadow(c, h.RecordBMC, func(bmc.Target, string) {})
+		c = bmc.Shadow(c, func(bmc.Target, string) {})
 	}
 	h.SetBMC(c)
 	return h
@@ -85,27 +89,44 @@ func (b *Bench) sleep(ctx context.Context, d time.Duration) error {
 	return pause(ctx, b.clock.Real(d))
 }
 
-// attempt is an engine for one attempt: it keeps the writes.
+// attempt is an engine for one attempt: it keeps the records. Those of a dry run are of
+// that run alone.
 type attempt struct {
 	bench *Bench
 	run   string
 	name  string // of the step
-	made  []step.Write
+	log   *step.History
 }
 
-func (a *attempt) Run() string  { return a.run }
-func (a *attempt) Step() string { return a.name }
-func (a *attempt) Record(_ context.Context, w step.Write) error {
-	a.made = append(a.made, w)
-	if a.run != "dry" {
-		a.bench.writes = append(a.bench.writes, w)
+func (b *Bench) attempt(run, name string) *attempt {
+	log := &b.log
+	if run == "dry" {
+		planned := b.log.Copy()
+		log = &planned
 	}
-	return nil
+	log.Follow(run)
+	return &attempt{b, run, name, log}
 }
+
+func (a *attempt) Run() string       { return a.run }
+func (a *attempt) Step() string      { return a.name }
+func (a *attempt) Place() step.Place { return step.Place{Restarts: true, Waits: true} }
+
+func (a *attempt) Record(_ context.Context, c step.Change) (string, error) {
+	a.bench.seq++
+	c.ID = fmt.Sprint(a.run, a.bench.seq)
+	a.log.Fold(step.Record{Run: a.run, Step: a.name, Time: a.Now(), Change: &c})
+	return c.ID, nil
+}
+
+func (a *attempt) Settle(s step.Settled) {
+	a.log.Fold(step.Record{Run: a.run, Step: a.name, Time: a.Now(), Settled: &s})
+}
+
 func (a *attempt) Progress(int64, int64, string)                    {}
 func (a *attempt) Warn(string)                                      {}
 func (a *attempt) Now() time.Time                                   { return a.bench.clock.Now() }
-func (a *attempt) History() step.History                            { return a }
+func (a *attempt) History() step.History                            { return a.log.Copy() }
 func (a *attempt) Sleep(ctx context.Context, d time.Duration) error { return a.bench.sleep(ctx, d) }
 
 func pause(ctx context.Context, d time.Duration) error {
@@ -117,31 +138,8 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func (a *attempt) Inserted() (string, bool) { return a.last("insert", "eject") }
-func (a *attempt) BootSet() (string, bool)  { return a.last("boot", "reset") }
-func (a *attempt) LastReset() (step.LastReset, bool) {
-	return step.LastReset{}, false
-}
-func (a *attempt) Written(string) []step.Write { return slices.Clone(a.made) }
-
 // timeout of one request, in real time.
 const timeout = 2 * time.Second
-
-// last is what the last write of one kind set, unless one of another undid it.
-func (a *attempt) last(sets, undoes string) (value string, ok bool) {
-	for _, w := range a.bench.writes {
-		switch w.Action {
-		case sets:
-			value = w.New
-			if w.Refused {
-				value = ""
-			}
-		case undoes:
-			value = ""
-		}
-	}
-	return value, value != "" && value != "none"
-}
 
 // Case is one use of a step.
 type Case struct {
@@ -166,7 +164,7 @@ func Run(t *testing.T, typ *step.Type, vendors []bmc.Vendor, c Case) {
 			}
 			planned := dryRun(t, b, typ, vendors, c)
 			made := realRun(t, b, typ, vendors, c, "first")
-			if !slices.EqualFunc(planned, made, sameWrite) {
+			if !slices.EqualFunc(planned, made, sameChange) {
 				t.Errorf("the dry run announced\n%v\nthe run made\n%v", planned, made)
 			}
 			if again := realRun(t, b, typ, vendors, c, "second"); len(again) > 0 && !c.Again {
@@ -177,35 +175,27 @@ func Run(t *testing.T, typ *step.Type, vendors []bmc.Vendor, c Case) {
 	}
 }
 
-// sameWrite compares a planned write with one that was made. A drive that is only
-// there after the preparation has no name before.
-func sameWrite(planned, made step.Write) bool {
+// sameChange compares a planned change with one that was made. A drive that is only there
+// after the preparation has no name before.
+func sameChange(planned, made step.Made) bool {
 	named := planned.Target == made.Target || strings.Contains(planned.Target, "not yet enabled")
-	return planned.Action == made.Action && named && planned.Old == made.Old && (planned.New == made.New || planned.New == media.NewURL)
+	return planned.Verb == made.Verb && named && planned.Old == made.Old && (planned.New == made.New || planned.New == media.NewURL)
 }
 
-// effective leaves out what the BMC refused, and the same write in another form. What
-// was refused in one place and then made in another is the write that was planned.
-func effective(made []step.Write) []step.Write {
-	var out []step.Write
-	var refused *step.Write
-	for _, w := range made {
-		last := len(out) - 1
-		switch {
-		case w.Refused && last >= 0:
-			refused, out = &out[last], out[:last]
-		case w.Repeat && last >= 0 && out[last].Action == w.Action:
-		default:
-			if refused != nil && refused.Action == w.Action {
-				w.Target, refused = refused.Target, nil
-			}
-			out = append(out, w)
+// effective are the changes that took place. What was refused in one drive and then made
+// in another is the change that was planned for the first.
+func effective(made []step.Made) []step.Made {
+	out := step.Effective(made)
+	for i := range out {
+		first := slices.IndexFunc(made, func(m step.Made) bool { return m.Verb == out[i].Verb && m.Fate == step.Refused })
+		if at := slices.IndexFunc(made, func(m step.Made) bool { return m.ID == out[i].ID }); first >= 0 && first < at {
+			out[i].Target = made[first].Target
 		}
 	}
 	return out
 }
 
-func dryRun(t *testing.T, b *Bench, typ *step.Type, vendors []bmc.Vendor, c Case) []step.Write {
+func dryRun(t *testing.T, b *Bench, typ *step.Type, vendors []bmc.Vendor, c Case) []step.Made {
 	t.Helper()
 	before := len(b.Sim.Requests())
 	made := perform(t, b.host(t, vendors, true), b, typ, c, "dry")
@@ -217,20 +207,20 @@ func dryRun(t *testing.T, b *Bench, typ *step.Type, vendors []bmc.Vendor, c Case
 	return made
 }
 
-func realRun(t *testing.T, b *Bench, typ *step.Type, vendors []bmc.Vendor, c Case, run string) []step.Write {
+func realRun(t *testing.T, b *Bench, typ *step.Type, vendors []bmc.Vendor, c Case, run string) []step.Made {
 	t.Helper()
 	return perform(t, b.host(t, vendors, false), b, typ, c, run)
 }
 
 // perform runs the step as the engine does, with retries of what may pass.
-func perform(t *testing.T, h *step.Host, b *Bench, typ *step.Type, c Case, run string) []step.Write {
+func perform(t *testing.T, h *step.Host, b *Bench, typ *step.Type, c Case, run string) []step.Made {
 	t.Helper()
-	a := &attempt{bench: b, run: run}
+	a := b.attempt(run, typ.Name)
 	for range 20 {
 		h.Begin(a)
 		_, err := typ.Run(t.Context(), h, json.RawMessage(c.Arguments))
 		if err == nil {
-			return effective(a.made)
+			return effective(a.log.Made(typ.Name))
 		}
 		if step.Classify(err) == step.Final {
 			t.Fatalf("%s: %v", run, err)
@@ -248,7 +238,7 @@ func cancelled(t *testing.T, b *Bench, typ *step.Type, vendors []bmc.Vendor, c C
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	h := b.host(t, vendors, false)
-	h.Begin(&attempt{bench: b, run: "cancelled"})
+	h.Begin(b.attempt("cancelled", typ.Name))
 	began := time.Now()
 	_, err := typ.Run(ctx, h, json.RawMessage(c.Arguments))
 	if took := time.Since(began); took > 5*time.Second || err == nil || !errors.Is(err, context.Canceled) {

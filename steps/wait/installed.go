@@ -17,17 +17,13 @@ import (
 // that is read twice, in whole seconds.
 const clockSlack = 2 * time.Minute
 
-// quiet is how long after a reset an image that nobody read is worth a word: by
-// then every machine has been through POST.
-const quiet = 10 * time.Minute
-
 // installed looks once whether the new ESXi is there. That an API answers is no
 // proof: it may be the old one, before or after the reset.
-func installed(ctx context.Context, h *step.Host, r *Result) error {
+func installed(ctx context.Context, h *step.Host, c Arguments, r *Result) error {
 	if h.ESXi == nil {
 		return fmt.Errorf("the plan gives no esxi block for this host, so there is nothing to wait for")
 	}
-	l := &look{h: h, r: r}
+	l := &looking{watch: watch{h: h, c: c}, r: r}
 	l.last, l.reset = h.History().LastReset()
 	if h.Media != nil {
 		l.media, l.published = h.Media.Latest(h.Name)
@@ -41,25 +37,29 @@ func installed(ctx context.Context, h *step.Host, r *Result) error {
 		return err
 	}
 	r.Fingerprint, r.Version, r.Build = probe.Fingerprint, probe.Version, probe.Build
+	l.see(ctx)
 	if reason := l.notNew(probe); reason != "" {
-		r.Reason = reason + l.readingHint()
-		return nil
+		return l.notYet(ctx, reason)
 	}
 	return l.prove(ctx, probe)
 }
 
-// look is one look at a host that should be new.
-type look struct {
-	h         *step.Host
+// looking is one look at a host that should be new.
+type looking struct {
+	watch
 	r         *Result
-	last      step.LastReset
-	reset     bool
 	media     media.Published
 	published bool
 }
 
+// notYet is a look that proves nothing: it says why, and does what cannot wait.
+func (l *looking) notYet(ctx context.Context, reason string) error {
+	l.r.Reason = reason + l.told()
+	return l.act(ctx, l.r)
+}
+
 // notNew says why what answers cannot be the new system, without any login.
-func (l *look) notNew(p esxi.Probe) string {
+func (l *looking) notNew(p esxi.Probe) string {
 	address := l.h.Declared.ESXi.Address
 	switch {
 	case p.State == esxi.Silent:
@@ -76,37 +76,19 @@ func (l *look) notNew(p esxi.Probe) string {
 	return ""
 }
 
-// readingHint says what the reads of the image tell, where this run serves it.
-func (l *look) readingHint() string {
-	if l.h.Media == nil || !l.reset {
-		return ""
-	}
-	read, by, known := l.readSinceReset()
-	since := l.h.Now().Sub(l.last.Time)
-	switch {
-	case known && read == 0 && since > quiet:
-		l.r.Next = "The machine booted something else: look at its boot order and at the BMC's boot override, then mount and restart again"
-		return fmt.Sprintf("; the image was never read in the %s since the reset", since.Round(time.Second))
-	case known && read > 0:
-		return fmt.Sprintf("; %s read %.1f MB of the image since the reset", by, float64(read)/1e6)
-	}
-	return ""
-}
-
 // prove logs in to the system that shows a new certificate and compares all that
 // tells a new installation on this machine from anything else.
-func (l *look) prove(ctx context.Context, p esxi.Probe) error {
+func (l *looking) prove(ctx context.Context, p esxi.Probe) error {
 	system, err := l.h.ESXi.Inspect(ctx, esxi.Root, p.Fingerprint)
 	var login *esxi.ErrLogin
 	switch {
-	case errors.Is(err, esxi.ErrShadow):
+	case errors.Is(err, esxi.ErrShadow): // a dry run: what follows the proof is planned, too
 		l.r.Reason = err.Error()
-		return nil
+		return l.tidy(ctx)
 	case errors.As(err, &login) && login.Final:
 		return &step.Refusal{Guard: "proof", Reason: "unproven: " + err.Error(), Next: "The system on that address does not have the password of the plan's kickstart"}
 	case err != nil:
-		l.r.Reason = "the new ESXi does not let us in yet: " + err.Error()
-		return nil
+		return l.notYet(ctx, "the new ESXi does not let us in yet: "+err.Error())
 	}
 	id, err := l.h.BMC.Identity(ctx)
 	if err != nil {
@@ -117,12 +99,10 @@ func (l *look) prove(ctx context.Context, p esxi.Probe) error {
 			return &step.Refusal{Guard: "proof", Reason: fmt.Sprintf("the ESXi on %s runs on another machine (UUID %s, serial %s), not on this one (%s, %s)", l.h.Declared.ESXi.Address, system.UUID, strings.Join(system.Serials, " "), id.UUID, id.Serial),
 				Next: "Two machines have this address, or esxi.nic names the wrong port"}
 		}
-		l.r.Reason = "neither UUID nor serial number tell whether the ESXi runs on this machine"
-		return nil
+		return l.notYet(ctx, "neither UUID nor serial number tell whether the ESXi runs on this machine")
 	}
 	if reason := l.tooOld(system); reason != "" {
-		l.r.Reason = reason + l.readingHint()
-		return nil
+		return l.notYet(ctx, reason)
 	}
 	l.accept(p, system, id)
 	return l.tidy(ctx)
@@ -131,7 +111,7 @@ func (l *look) prove(ctx context.Context, p esxi.Probe) error {
 // tooOld says why the system is not one that was installed and booted after our
 // reset (or, where none is on record, after the image was built), by the host's own
 // clock, which must make sense.
-func (l *look) tooOld(s esxi.System) string {
+func (l *looking) tooOld(s esxi.System) string {
 	certificate := l.reset && l.last.Before.Fingerprint != ""
 	since, what := l.media.Built, "the image was built"
 	if l.reset {
@@ -157,7 +137,7 @@ func (l *look) tooOld(s esxi.System) string {
 	return ""
 }
 
-func (l *look) accept(p esxi.Probe, s esxi.System, id bmc.Identity) {
+func (l *looking) accept(p esxi.Probe, s esxi.System, id bmc.Identity) {
 	say := func(format string, values ...any) {
 		l.r.Evidence = append(l.r.Evidence, fmt.Sprintf(format, values...))
 	}
@@ -177,22 +157,14 @@ func (l *look) accept(p esxi.Probe, s esxi.System, id bmc.Identity) {
 	if l.published && l.media.Build != "" {
 		say("build %s is the image's", s.Build)
 	}
-	if read, by, known := l.readSinceReset(); known && read > 0 {
-		say("%s read %.1f MB of the image after the reset", by, float64(read)/1e6)
+	if l.reset && l.known && l.since.Bytes > 0 {
+		say("%s read %.1f MB of the image after the reset, from %s to %s", l.h.Reader(l.since.By), float64(l.since.Bytes)/1e6, l.since.First.Local().Format("15:04:05"), l.since.Last.Local().Format("15:04:05"))
 	}
 }
 
-// readSinceReset is how much of the image was read after the reset: a BMC reads
-// a little when it mounts an image, which says nothing about booting it.
-func (l *look) readSinceReset() (read int64, by string, known bool) {
-	read, by, known = l.h.MediaRead()
-	read -= l.last.Before.MediaRead
-	return read, by, known && read >= 0 // a count that began anew says nothing
-}
-
-// tidy ends what the installation needed: an override that does not clear
-// itself, and the published image.
-func (l *look) tidy(ctx context.Context) error {
+// tidy ends what the installation needed: an override that no boot uses up, our image
+// in the drive, and the published image.
+func (l *looking) tidy(ctx context.Context) error {
 	boot, err := l.h.BMC.Boot(ctx)
 	if err != nil {
 		return err
@@ -202,8 +174,25 @@ func (l *look) tidy(ctx context.Context) error {
 			return fmt.Errorf("the host is installed, but its boot source override stays: %w", err)
 		}
 	}
+	if !l.c.Eject {
+		return nil
+	}
+	if err := l.empty(ctx); err != nil {
+		return err
+	}
 	if l.h.Media == nil || l.h.Settings.KeepMedia {
 		return nil
 	}
 	return l.h.Media.Remove(ctx, l.h.Name)
+}
+
+// empty takes our image out of the drive. What may pass is tried again at the next look;
+// a BMC that will not is no failure of a host that is installed.
+func (l *looking) empty(ctx context.Context) error {
+	err := eject(ctx, l.h)
+	if err == nil || step.Classify(err) != step.Final || ctx.Err() != nil {
+		return err
+	}
+	l.h.Warn("the host is installed, but its medium stays in the drive; eject it (esxiplan do eject): %v", err)
+	return nil
 }

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/esxi"
 	"esxiplan/engine/step"
+	"esxiplan/schema"
 )
 
 //go:embed doc.md
@@ -17,13 +19,16 @@ var doc string
 
 // Arguments of the step.
 type Arguments struct {
-	Goal string `json:"goal" enum:"esxi off on media_read look" default:"esxi" doc:"What to wait for; \"look\" only looks, for a plan whose until says the rest."`
+	Goal        string          `json:"goal" enum:"esxi off on media_read installer look" default:"esxi" doc:"What to wait for. \"installer\" is that the installer was loaded from our medium, for one that only checks (build_iso with dry_run); \"look\" only looks, for a plan whose until says the rest."`
+	Eject       bool            `json:"eject" default:"true" doc:"Take our image out of the drive once the host is proven. false keeps image and drive as they are."`
+	OverrideFor schema.Duration `json:"override_for" default:"3m" doc:"On a BMC that knows only a continuous boot source override: how long after the reset it is taken away although nothing shows that the installer was loaded. Longer than the machine's POST, shorter than the shortest installation."`
 }
 
 // Result of the step.
 type Result struct {
 	Goal        string   `json:"goal" doc:"What was waited for."`
 	Reached     bool     `json:"reached" doc:"Whether the goal is reached."`
+	Ended       bool     `json:"ended" doc:"Whether the installation ended without a proof, so that it is useless to wait on."`
 	Reason      string   `json:"reason" doc:"Why not, in plain words."`
 	Next        string   `json:"next" doc:"What to do about it."`
 	Proven      bool     `json:"proven" doc:"Whether a new installation on this very machine is proven."`
@@ -31,13 +36,19 @@ type Result struct {
 	Build       string   `json:"build" doc:"Build of the ESXi that answers."`
 	Fingerprint string   `json:"fingerprint" doc:"SHA-256 of its certificate."`
 	Evidence    []string `json:"evidence" doc:"What the proof rests on."`
-	Power       string   `json:"power" doc:"Power state, where the goal is on or off."`
+	Power       string   `json:"power" doc:"Power state, where it was read."`
 	Elapsed     float64  `json:"elapsed" doc:"Seconds since our reset, 0 where none is recorded."`
 }
 
 // Type is the step type.
 var Type = step.Define(step.Spec[Arguments, Result]{
-	Name: "wait", Summary: "Waits for a goal: the proof of a new installation, a power state, or that the medium is read.", Doc: doc, Proves: true, Until: "reached",
+	Name: "wait", Summary: "Waits for a goal: the proof of a new installation, a power state, or that the medium is read.", Doc: doc, Until: "reached",
+	Most:    step.Effects{Waits: true},
+	Effects: func(c Arguments) step.Effects { return step.Effects{Waits: c.Goal == "esxi" || c.Goal == "installer"} },
+	Verdict: func(r Result) step.Verdict {
+		return step.Verdict{Proven: r.Proven, Ended: r.Ended || r.Reached && r.Goal == "installer", Seeks: r.Goal == "esxi" || r.Goal == "installer",
+			Reason: r.Reason, Next: r.Next, Version: r.Version, Build: r.Build, Evidence: r.Evidence}
+	},
 	Policy: step.Policy{Delay: 5 * time.Second, MaxDelay: 5 * time.Second, Timeout: 45 * time.Minute},
 	Run:    run,
 })
@@ -53,11 +64,12 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 		err = power(ctx, h, &r)
 	case "media_read":
 		err = mediaRead(h, &r)
+	case "installer":
+		err = loaded(ctx, h, c, &r)
+	case "look":
+		err = look(ctx, h, &r)
 	default:
-		err = installed(ctx, h, &r)
-	}
-	if c.Goal == "look" {
-		r.Reached = true
+		err = installed(ctx, h, c, &r)
 	}
 	if r.Reached {
 		r.Reason, r.Next = "", ""
@@ -80,16 +92,51 @@ func power(ctx context.Context, h *step.Host, r *Result) error {
 
 func mediaRead(h *step.Host, r *Result) error {
 	if h.Media == nil {
-		return fmt.Errorf("the plan has no media block, so nobody knows whether the medium is read")
+		return fmt.Errorf("the plan has no media block, so it is not known whether the medium is read")
 	}
-	read, _, known := h.MediaRead()
+	reads, known := h.Reads()
 	if !known {
 		return fmt.Errorf("only an image that this run or esxiplan serve serves can be seen to be read; wait for goal = \"esxi\" instead")
 	}
 	last, _ := h.History().LastReset()
-	r.Reached = read > last.Before.MediaRead // mounting alone reads a little
+	r.Reached = reads.Since(last.Time).Bytes > 0 // mounting alone reads a little, before the reset
 	if !r.Reached {
-		r.Reason = "the image was not read yet"
+		r.Reason = "the image was not read since the reset"
 	}
 	return nil
+}
+
+// look tells what can be seen without a login, and is content with it: the plan's until
+// says what it waits for.
+func look(ctx context.Context, h *step.Host, r *Result) error {
+	p, err := h.BMC.Power(ctx)
+	if err != nil {
+		return err
+	}
+	r.Power, r.Reached = string(p.State), true
+	if h.ESXi == nil {
+		return nil
+	}
+	probe, err := h.ESXi.Probe(ctx)
+	if probe.State == esxi.Up {
+		r.Fingerprint, r.Version, r.Build = probe.Fingerprint, probe.Version, probe.Build
+	}
+	return err
+}
+
+// loaded looks whether the installer was loaded from our medium since our reset. What it
+// found, it says on the machine's console.
+func loaded(ctx context.Context, h *step.Host, c Arguments, r *Result) error {
+	last, ok := h.History().LastReset()
+	if !ok {
+		return &step.Refusal{Guard: "proof", Reason: "no reset of this machine by us is on record, so it cannot be told what was loaded since", Next: "Restart it first (step power)"}
+	}
+	w := &watch{h: h, c: c, last: last, reset: true}
+	w.see(ctx)
+	if sign := w.loaded(); sign != "" {
+		r.Reached, r.Evidence = true, []string{sign}
+		return w.clearOverride(ctx, sign)
+	}
+	r.Reason = "nothing shows that the installer was loaded" + w.told()
+	return w.act(ctx, r)
 }

@@ -73,7 +73,7 @@ func (p *plain) line(e engine.Event) string {
 	case engine.RunStarted:
 		return p.intro(e)
 	case engine.WriteMade:
-		if e.Write.Repeat || e.Write.Refused || e.Write.Found {
+		if e.Write.Repeat {
 			return ""
 		}
 		return t.dim.Render("  ") + p.write(e)
@@ -108,7 +108,7 @@ func (p *plain) intro(e engine.Event) string {
 
 func (p *plain) write(e engine.Event) string {
 	w := *e.Write
-	return fmt.Sprintf("%s %s: %s %s %s", w.Action, w.Target, orEmpty(w.Old), p.theme.arrow, orEmpty(w.New))
+	return fmt.Sprintf("%s %s: %s %s %s", w.Verb, w.Target, orEmpty(w.Old), p.theme.arrow, orEmpty(w.New))
 }
 
 func orEmpty(text string) string {
@@ -129,9 +129,9 @@ func (p *plain) stepDone(e engine.Event) string {
 	if e.Problem != nil {
 		text += ": " + e.Problem.Summary
 	}
-	if proof := proofOf(e); proof != nil {
-		text += fmt.Sprintf(": proven, ESXi %s build %s", proof.Version, proof.Build)
-		for _, line := range proof.Evidence {
+	if v := proof(e); v != nil {
+		text += fmt.Sprintf(": proven, ESXi %s build %s", v.Version, v.Build)
+		for _, line := range v.Evidence {
 			text += "\n  " + p.theme.bullet + " " + line
 		}
 	}

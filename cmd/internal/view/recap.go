@@ -1,7 +1,6 @@
 package view
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,6 +20,7 @@ type board struct {
 	byName    map[string]*row
 	hostWidth int
 	dryRun    bool
+	plan      engine.PlanInfo
 	began     time.Time
 	ended     time.Time
 	summary   *engine.Summary
@@ -34,26 +34,19 @@ type row struct {
 	remark  string
 	began   time.Time
 	elapsed time.Duration
-	proof   *proof
+	proof   *engine.Verdict
+	left    engine.Left
 	bad     []engine.Event // steps that failed
 	writes  []engine.Event
 	more    int // equal hosts folded into this row
 }
 
-// proof is the part of a result that proves an installation.
-type proof struct {
-	Proven   bool     `json:"proven"`
-	Version  string   `json:"version"`
-	Build    string   `json:"build"`
-	Evidence []string `json:"evidence"`
-}
-
-func proofOf(e engine.Event) *proof {
-	var p proof
-	if json.Unmarshal(e.Result, &p) != nil || !p.Proven || e.Status == engine.Failed {
+// proof is the verdict of a step that proved an installation.
+func proof(e engine.Event) *engine.Verdict {
+	if e.Verdict == nil || !e.Verdict.Proven || e.Status == engine.Failed {
 		return nil
 	}
-	return &p
+	return e.Verdict
 }
 
 func newBoard() *board { return &board{byName: map[string]*row{}} }
@@ -72,7 +65,7 @@ func (b *board) row(name string) *row {
 func (b *board) fold(e engine.Event) {
 	switch e.Kind {
 	case engine.RunStarted:
-		b.dryRun, b.began = e.Plan.DryRun, e.Time
+		b.dryRun, b.began, b.plan = e.Plan.DryRun, e.Time, *e.Plan
 		for _, name := range e.Plan.Hosts { // rows stand in the order of the plan
 			b.row(name)
 		}
@@ -81,20 +74,22 @@ func (b *board) fold(e engine.Event) {
 	case engine.HostStarted:
 		b.row(e.Host).began = e.Time
 	case engine.WriteMade:
-		if r := b.row(e.Host); !e.Write.Found {
-			r.writes = append(r.writes, e)
-		}
+		r := b.row(e.Host)
+		r.writes = append(r.writes, e)
 	case engine.StepDone:
 		r := b.row(e.Host)
 		if e.Problem != nil {
 			r.bad = append(r.bad, e)
 		}
-		if p := proofOf(e); p != nil {
-			r.proof = p
+		if v := proof(e); v != nil {
+			r.proof = v
 		}
 	case engine.HostDone:
 		r := b.row(e.Host)
 		r.counts, r.status, r.remark = *e.Counts, e.Status, e.Text
+		if e.Left != nil {
+			r.left = *e.Left
+		}
 		if !r.began.IsZero() {
 			r.elapsed = e.Time.Sub(r.began)
 		}
@@ -126,6 +121,7 @@ func (b *board) recap(s *Streams, t theme) {
 		b.print(s, t, r)
 		b.explain(s, t, r)
 	}
+	b.leftBehind(s, t)
 	fmt.Fprintln(s.Out, b.totals(t))
 }
 
@@ -265,7 +261,7 @@ func (b *board) writes(s *Streams, t theme) {
 			if e.Write.Risk != "" {
 				risk = " [" + string(e.Write.Risk) + "]"
 			}
-			fmt.Fprintf(s.Out, "  %s: %s %s: %s %s %s%s\n", e.Step, e.Write.Action, e.Write.Target, orEmpty(e.Write.Old), t.arrow, orEmpty(e.Write.New), t.warn.Render(risk))
+			fmt.Fprintf(s.Out, "  %s: %s %s: %s %s %s%s\n", e.Step, e.Write.Verb, e.Write.Target, orEmpty(e.Write.Old), t.arrow, orEmpty(e.Write.New), t.warn.Render(risk))
 			for line := range strings.Lines(e.Write.Detail) {
 				if strings.HasPrefix(line, "%pre") {
 					fmt.Fprintln(s.Out, t.dim.Render("      %pre … (the script that finds the disk, or stops)"))

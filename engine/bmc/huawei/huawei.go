@@ -59,22 +59,21 @@ func (c *client) control(ctx context.Context, s bmc.Slot) (string, error) {
 }
 
 // Insert implements [bmc.Client].
-func (c *client) Insert(ctx context.Context, s bmc.Slot, url string) error {
+func (c *client) Insert(ctx context.Context, s bmc.Slot, url string, r bmc.Record) error {
 	target, err := c.control(ctx, s)
 	if err != nil || target == "" {
-		return orStandard(err, func() error { return c.Redfish.Insert(ctx, s, url) })
+		return orStandard(err, func() error { return c.Redfish.Insert(ctx, s, url, r) })
 	}
-	w := bmc.Write{Action: "insert", Target: s.Name(), New: url}
-	return c.Post(ctx, w, target, map[string]string{"VmmControlType": "Connect", "Image": url})
+	return c.Post(ctx, bmc.InsertWrite(s, url, r), target, map[string]string{"VmmControlType": "Connect", "Image": url})
 }
 
 // Eject implements [bmc.Client].
-func (c *client) Eject(ctx context.Context, s bmc.Slot) error {
+func (c *client) Eject(ctx context.Context, s bmc.Slot, r bmc.Record) error {
 	target, err := c.control(ctx, s)
 	if err != nil || target == "" {
-		return orStandard(err, func() error { return c.Redfish.Eject(ctx, s) })
+		return orStandard(err, func() error { return c.Redfish.Eject(ctx, s, r) })
 	}
-	return c.Emptied(ctx, s, c.Post(ctx, bmc.EjectWrite(s), target, map[string]string{"VmmControlType": "Disconnect"}))
+	return c.Emptied(ctx, s, c.Post(ctx, bmc.EjectWrite(s, r), target, map[string]string{"VmmControlType": "Disconnect"}))
 }
 
 func orStandard(err error, standard func() error) error {

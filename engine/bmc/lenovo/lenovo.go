@@ -115,15 +115,14 @@ func (c *client) find(ctx context.Context, shown []bmc.Slot) (mapped bmc.Slot, h
 
 // mount puts the image into RemoteMap's list and mounts the list: one mount, though it
 // takes two requests.
-func (c *client) mount(ctx context.Context, s bmc.Slot, url string) error {
+func (c *client) mount(ctx context.Context, w bmc.Write, s bmc.Slot) error {
 	var m remoteMap
 	if err := c.Get(ctx, s.URI, &m); err != nil {
 		return err
 	}
-	protocol, _, _ := strings.Cut(url, ":")
-	w := bmc.Write{Action: "insert", Target: s.Name(), New: url}
-	image := map[string]any{"FilePath": url, "Type": strings.ToUpper(protocol), "Username": "", "Password": "", "Domain": "", "Readonly": true, "Options": ""}
-	listed, err := c.listed(ctx, m.MountImages.ID, url)
+	protocol, _, _ := strings.Cut(w.New, ":")
+	image := map[string]any{"FilePath": w.New, "Type": strings.ToUpper(protocol), "Username": "", "Password": "", "Domain": "", "Readonly": true, "Options": ""}
+	listed, err := c.listed(ctx, m.MountImages.ID, w.New)
 	if err != nil {
 		return err
 	}
@@ -149,10 +148,10 @@ func (c *client) listed(ctx context.Context, uri, url string) (found bool, err e
 	return found, err
 }
 
-func (c *client) unmount(ctx context.Context, s bmc.Slot) error {
+func (c *client) unmount(ctx context.Context, w bmc.Write, _ bmc.Slot) error {
 	var m remoteMap
 	if err := c.Get(ctx, c.mapURI, &m); err != nil {
 		return err
 	}
-	return c.Post(ctx, bmc.EjectWrite(s), m.Actions.Unmount.Target, struct{}{})
+	return c.Post(ctx, w, m.Actions.Unmount.Target, struct{}{})
 }

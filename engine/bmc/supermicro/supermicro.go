@@ -111,8 +111,8 @@ func (c *client) find(ctx context.Context, shown []bmc.Slot) (s bmc.Slot, has bo
 }
 
 // mount configures the image, then mounts it: one mount, though it takes two requests.
-func (c *client) mount(ctx context.Context, s bmc.Slot, image string) error {
-	u, err := url.Parse(image)
+func (c *client) mount(ctx context.Context, w bmc.Write, s bmc.Slot) error {
+	u, err := url.Parse(w.New)
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,6 @@ func (c *client) mount(ctx context.Context, s bmc.Slot, image string) error {
 	if err := c.Get(ctx, s.URI, &d); err != nil {
 		return err
 	}
-	w := bmc.Write{Action: "insert", Target: s.Name(), New: image}
 	body := map[string]string{"Host": u.Scheme + "://" + u.Host, "Path": u.EscapedPath(), "Username": "", "Password": ""}
 	if err := c.Patch(ctx, w, s.URI, body); err != nil {
 		return err
@@ -129,10 +128,10 @@ func (c *client) mount(ctx context.Context, s bmc.Slot, image string) error {
 	return c.Post(ctx, w, d.Actions.Mount.Target, struct{}{})
 }
 
-func (c *client) unmount(ctx context.Context, s bmc.Slot) error {
+func (c *client) unmount(ctx context.Context, w bmc.Write, s bmc.Slot) error {
 	var d imageDocument
 	if err := c.Get(ctx, s.URI, &d); err != nil {
 		return err
 	}
-	return c.Post(ctx, bmc.EjectWrite(s), d.Actions.Unmount.Target, struct{}{})
+	return c.Post(ctx, w, d.Actions.Unmount.Target, struct{}{})
 }

@@ -1,0 +1,60 @@
+package view
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// leftBehind tells what the run leaves at the machines: installations that are under way,
+// with the command that waits for them, machines that it left off, and images that stay
+// mounted. What is the same for several hosts is said once.
+func (b *board) leftBehind(s *Streams, t theme) {
+	if b.dryRun {
+		return
+	}
+	b.tellInstalling(s, t)
+	for _, r := range b.hosts {
+		if r.left.Off {
+			say(s, "", t.bad.Render(r.name)+" was powered off for its restart and is not on again: power it on (esxiplan do power … action=on), or restart it")
+		}
+	}
+	for _, r := range b.hosts {
+		if len(r.left.Mounted) > 0 && r.left.Installing.IsZero() {
+			say(s, "", r.name+": still mounted: "+strings.Join(r.left.Mounted, ", "))
+		}
+	}
+}
+
+// tellInstalling names the hosts whose installation goes on after the run.
+func (b *board) tellInstalling(s *Streams, t theme) {
+	var names []string
+	for _, r := range b.hosts {
+		if r.left.Installing.IsZero() {
+			continue
+		}
+		names = append(names, r.name)
+		since := b.ended.Sub(r.left.Installing)
+		say(s, "", fmt.Sprintf("%s is being installed since %s (%s)", t.warn.Render(r.name), r.left.Installing.Local().Format("15:04:05"), short(since)))
+	}
+	if len(names) == 0 {
+		return
+	}
+	image := "Their images stay where they are."
+	if b.plan.Serves {
+		image = "Their images were served by this run and end with it: an installer that still reads its image stops. The command below serves them again."
+	}
+	say(s, "", image)
+	if b.plan.Continue != "" {
+		say(s, "", "Continue with: "+b.plan.Continue+limit(names, len(b.hosts)))
+	}
+}
+
+// limit is the flag that names some of the hosts.
+func limit(names []string, all int) string {
+	if len(names) == all {
+		return ""
+	}
+	slices.Sort(names)
+	return " --limit " + strings.Join(names, ",")
+}

@@ -1,0 +1,123 @@
+package step
+
+import (
+	"fmt"
+	"time"
+
+	"esxiplan/engine/bmc"
+	"esxiplan/engine/esxi"
+)
+
+// Risk labels a change for people.
+type Risk string
+
+// What a change may do at worst.
+const (
+	Mounts  Risk = "mounts"
+	Reboots Risk = "reboots"
+	Wipes   Risk = "wipes"
+)
+
+// Verb is what a change does: one of the BMC door's, or [Publish].
+type Verb string
+
+// The verbs of changes.
+const (
+	Eject   = Verb(bmc.VerbEject)
+	Insert  = Verb(bmc.VerbInsert)
+	SetBoot = Verb(bmc.VerbBoot)
+	Reset   = Verb(bmc.VerbReset)
+	Prepare = Verb(bmc.VerbPrepare)
+	Publish = Verb("publish") // of the media door
+)
+
+// The doors that changes go through.
+const (
+	DoorBMC   = "bmc"
+	DoorMedia = "media"
+)
+
+// Change is a write as a value. It is recorded before it is made; what came of it is a
+// record of its own, [Settled].
+type Change struct {
+	ID      string `json:"id"`
+	Door    string `json:"door"`
+	Verb    Verb   `json:"action"`
+	Target  string `json:"target"`
+	Old     string `json:"old"`
+	New     string `json:"new"`
+	Request string `json:"request,omitempty"`
+	Risk    Risk   `json:"risk,omitempty"`
+	Repeat  bool   `json:"repeat,omitempty"` // the same change in another form
+	Found   bool   `json:"found,omitempty"`  // no request of ours: somebody else's doing, found on the machine
+	Detail  string `json:"detail,omitempty"` // in a dry run: the kickstart
+	Intent
+}
+
+// Intent is what a change is part of. It goes down with the call that asks for it.
+type Intent struct {
+	Boots    bool      `json:"boots,omitempty"`    // part of one boot of the machine, ForceOff and On alike
+	Installs bool      `json:"installs,omitempty"` // that boot can start an installer
+	Medium   string    `json:"medium,omitempty"`   // digest of what is on the medium that is mounted or booted
+	Before   *Snapshot `json:"before,omitempty"`   // what answered on the ESXi address before that boot
+	Force    bool      `json:"force,omitempty"`    // also while an installation of ours may be reading the medium
+
+	admitted bool // by the guards of a restart
+}
+
+func (c Change) String() string {
+	old, now := c.Old, c.New
+	if old == "" {
+		old = "empty"
+	}
+	if now == "" {
+		now = "empty"
+	}
+	return fmt.Sprintf("%s %s: %s → %s", c.Verb, c.Target, old, now)
+}
+
+// starts reports whether the change is one that starts the machine.
+func (c Change) starts() bool { return c.Verb == Reset && bmc.ResetType(c.New).Starts() }
+
+// Fate is what came of a change.
+type Fate string
+
+// A change is done; refused, so surely not done; of unknown fate, because the answer was
+// lost or says too little; or undone: it is not so any more, though no change of ours
+// undid it, or it never came about.
+const (
+	Done    = Fate(bmc.Done)
+	Refused = Fate(bmc.Refused)
+	Unknown = Fate(bmc.Unknown)
+	Undone  = Fate("undone")
+)
+
+// Settled is the record of what came of a change. Later records of the same change hold.
+type Settled struct {
+	Change string `json:"change"`
+	Fate   Fate   `json:"fate"`
+	// Stays is a boot source override that no boot uses up: the service knows only
+	// continuous ones.
+	Stays bool `json:"stays,omitempty"`
+}
+
+// Snapshot is what an ESXi address showed before a reset; a later look is compared
+// with it.
+type Snapshot struct {
+	State       esxi.State `json:"state"`
+	Fingerprint string     `json:"fingerprint,omitempty"`
+	Build       string     `json:"build,omitempty"`
+	Installed   time.Time  `json:"installed,omitzero"`
+}
+
+// Verdict is what a look at a machine says about its installation.
+type Verdict struct {
+	Proven   bool     `json:"proven,omitempty"`   // a new installation on this very machine
+	Ended    bool     `json:"ended,omitempty"`    // nothing is being installed any more
+	Seeks    bool     `json:"seeks,omitempty"`    // the end of the installation was waited for: when it fails, it was given up
+	Reason   string   `json:"reason,omitempty"`   // why not, in plain words
+	Next     string   `json:"next,omitempty"`     // what to do about it
+	Version  string   `json:"version,omitempty"`  // of the ESXi that was proven
+	Build    string   `json:"build,omitempty"`    //
+	Evidence []string `json:"evidence,omitempty"` // what the proof rests on
+}

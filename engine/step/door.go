@@ -1,0 +1,346 @@
+package step
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"esxiplan/engine/bmc"
+)
+
+// BMC is the door to a machine's BMC as steps see it. Reading is as it is; each write is
+// a method of its own, behind its guards, recorded before it is made and settled after.
+// A write that no guard knows does not exist for steps.
+type BMC struct {
+	bmc.Reader
+	client     bmc.Client
+	host       *Host
+	identified bool      // the machine is the one that the plan means
+	inserted   *bmc.Slot // that we put our image into in this process
+}
+
+// admitWrite is what every write needs: this is the machine that the plan means, and it
+// is not protected.
+func (d *BMC) admitWrite(ctx context.Context) error {
+	if err := CheckProtected(d.host.Declared); err != nil {
+		return err
+	}
+	if d.identified {
+		return nil
+	}
+	id, err := d.Identity(ctx)
+	if err != nil {
+		return err
+	}
+	if err := CheckIdentity(d.host.Declared, id); err != nil {
+		return err
+	}
+	d.identified = true
+	return nil
+}
+
+// recorder records the requests of one write, with what they are part of.
+func (d *BMC) recorder(i Intent) bmc.Record {
+	return func(ctx context.Context, w bmc.Write) (func(bmc.Fate), error) {
+		c := Change{Door: DoorBMC, Verb: Verb(w.Verb), Target: w.Target, Old: w.Old, New: w.New, Request: w.Request, Repeat: w.Repeat, Intent: i}
+		c.Risk = c.risk()
+		id, err := d.host.attempt.Record(ctx, c)
+		return func(f bmc.Fate) { d.host.attempt.Settle(Settled{Change: id, Fate: Fate(f)}) }, err
+	}
+}
+
+// risk is what a change of this door may do at worst.
+func (c Change) risk() Risk {
+	switch {
+	case c.Verb == Insert:
+		return Mounts
+	case c.Verb == Reset && c.Installs:
+		return Wipes
+	case c.Verb == Reset:
+		return Reboots
+	}
+	return ""
+}
+
+// SetBoot sets the boot source of the next boot, or takes away what is set.
+func (d *BMC) SetBoot(ctx context.Context, t bmc.Target, way string) error {
+	if err := d.admitWrite(ctx); err != nil {
+		return err
+	}
+	if err := CheckKept(t, d.host.History(), d.host.Place()); err != nil {
+		return err
+	}
+	return d.client.SetBoot(ctx, t, way, d.recorder(Intent{}))
+}
+
+// Boot reads the boot source override. It notes when one of ours is such that no boot
+// uses it up, so that it is not forgotten, whatever happens to this process.
+func (d *BMC) Boot(ctx context.Context) (bmc.Boot, error) {
+	boot, err := d.Reader.Boot(ctx)
+	if err != nil || boot.Once {
+		return boot, err
+	}
+	if ours, set := d.host.History().BootSet(); set && !ours.Stays && ours.Target == string(boot.Target) {
+		d.host.attempt.Settle(Settled{Change: ours.Change, Fate: Done, Stays: true})
+	}
+	return boot, nil
+}
+
+// Insert mounts an image.
+func (d *BMC) Insert(ctx context.Context, s bmc.Slot, url string) error {
+	if err := d.admitWrite(ctx); err != nil {
+		return err
+	}
+	license, err := d.Licence(ctx)
+	if err != nil {
+		return err
+	}
+	if err := CheckLicense(license); err != nil {
+		return err
+	}
+	intent := Intent{Medium: d.host.digestOf(url)}
+	if err = d.client.Insert(ctx, s, url, d.recorder(intent)); err == nil {
+		d.inserted = &s
+	}
+	return err
+}
+
+// digestOf is the digest of what is on one of our own images.
+func (h *Host) digestOf(url string) string {
+	if h.Media == nil {
+		return ""
+	}
+	p, ok := h.Media.Latest(h.Name)
+	if !ok || url != p.URL && url != p.HTTPSURL {
+		return ""
+	}
+	return p.SHA256
+}
+
+// Eject empties a drive. The medium of an installation of ours that is under way stays,
+// unless the intent says by force.
+func (d *BMC) Eject(ctx context.Context, s bmc.Slot, i Intent) error {
+	if err := d.admitWrite(ctx); err != nil {
+		return err
+	}
+	if !i.Force && !d.host.Settings.Again {
+		if err := CheckEject(s, d.host.History()); err != nil {
+			return err
+		}
+		if err := d.checkForeign(ctx, []bmc.Slot{s}); err != nil {
+			return err
+		}
+	}
+	d.inserted = nil
+	return d.client.Eject(ctx, s, d.recorder(i))
+}
+
+// Reset changes the power. What it is part of is told by the intent: the one that
+// [BMC.Admit] gave lets all requests of one restart pass; without, the guards are run.
+func (d *BMC) Reset(ctx context.Context, t bmc.ResetType, i Intent) error {
+	if err := d.admitWrite(ctx); err != nil {
+		return err
+	}
+	var err error
+	switch {
+	case i.admitted:
+	case t.Starts():
+		i, err = d.Admit(ctx)
+	default:
+		i, err = d.admitStop(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return d.client.Reset(ctx, t, d.recorder(i))
+}
+
+// admitStop runs the guards of a machine's being powered off.
+func (d *BMC) admitStop(ctx context.Context) (Intent, error) {
+	h := d.host
+	if err := CheckLastReset(h.History(), h.attempt.Run(), h.Settings); err != nil {
+		return Intent{}, err
+	}
+	use, err := LookInto(ctx, h, d)
+	if err != nil {
+		return Intent{}, err
+	}
+	if err := CheckConsent(h.Settings, use.Power, false); err != nil {
+		return Intent{}, err
+	}
+	if h.Settings.Installs {
+		if err := CheckUse(use, h.Declared.AllowRunning); err != nil {
+			return Intent{}, err
+		}
+	}
+	return Intent{Before: &use.Before}, nil // nothing answers any more when it is started
+}
+
+// Admit runs the guards of a start of the machine, whatever it does before: nothing is
+// written. The intent lets the requests of that one start pass.
+func (d *BMC) Admit(ctx context.Context) (Intent, error) {
+	if err := CheckLastReset(d.host.History(), d.host.attempt.Run(), d.host.Settings); err != nil {
+		return Intent{}, err
+	}
+	return d.admitStart(ctx, LookInto)
+}
+
+// AdmitAgain runs the guards of a start that was asked for before and did not come about:
+// the machine is off. It is the same reset: what answered before it stays what it was.
+func (d *BMC) AdmitAgain(ctx context.Context, last LastReset) (Intent, error) {
+	i, err := d.admitStart(ctx, func(ctx context.Context, h *Host, c bmc.Reader) (Use, error) {
+		use, err := LookInto(ctx, h, c)
+		use.Installing, use.Before = nil, last.Before
+		return use, err
+	})
+	i.Installs = i.Installs || last.Open
+	return i, err
+}
+
+// admitStart runs the guards of a start of the machine but that about the last reset.
+func (d *BMC) admitStart(ctx context.Context, look func(context.Context, *Host, bmc.Reader) (Use, error)) (Intent, error) {
+	h := d.host
+	if err := d.admitWrite(ctx); err != nil {
+		return Intent{}, err
+	}
+	i, err := d.admitMedium(ctx)
+	if err != nil {
+		return Intent{}, err
+	}
+	use, err := look(ctx, h, d)
+	if err != nil {
+		return Intent{}, err
+	}
+	if err := errors.Join(CheckConsent(h.Settings, use.Power, i.Installs), CheckUse(use, h.Declared.AllowRunning)); err != nil {
+		return Intent{}, firstRefusal(err)
+	}
+	if h.Place().BootsMedium && !i.Installs {
+		return Intent{}, &Refusal{"medium", "nothing of ours is mounted for this host and no boot source is set, so it would only boot its disk again", "Run the steps before this one (insert, one_time_boot), then restart"}
+	}
+	i.Boots, i.Before, i.admitted = true, &use.Before, true
+	if h.ESXi != nil {
+		h.ESXi.Close() // its session would die with the machine
+	}
+	return i, nil
+}
+
+// admitMedium runs the guards about what the machine would boot.
+func (d *BMC) admitMedium(ctx context.Context) (Intent, error) {
+	h := d.host
+	boot, err := d.Boot(ctx)
+	if err != nil {
+		return Intent{}, err
+	}
+	drives, err := d.drives(ctx, boot)
+	if err != nil {
+		return Intent{}, err
+	}
+	history := h.History()
+	if err := d.checkForeign(ctx, drives); err != nil {
+		return Intent{}, err
+	}
+	if err := CheckMounted(history, drives, boot); err != nil {
+		return Intent{}, err
+	}
+	if err := CheckOverride(history, boot, h.Place()); err != nil {
+		return Intent{}, err
+	}
+	i := Intent{Installs: MayInstall(history, boot)}
+	if i.Installs || h.Settings.Installs {
+		if err := d.admitHardware(ctx); err != nil {
+			return Intent{}, err
+		}
+		i.Medium, err = d.checkMedium(ctx)
+	}
+	return i, err
+}
+
+// admitHardware runs the guards about disk and network port.
+func (d *BMC) admitHardware(ctx context.Context) error {
+	if err := CheckDisk(ctx, d.host.Declared.ESXi, d); err != nil {
+		return err
+	}
+	return CheckNIC(ctx, d.host.Declared.ESXi, d)
+}
+
+// drives reads what the guards must know of the drives: the one that holds our image;
+// where that is not known, all; none where neither an image nor an override is there.
+func (d *BMC) drives(ctx context.Context, boot bmc.Boot) ([]bmc.Slot, error) {
+	mounted := len(d.host.History().Mounted()) > 0
+	switch {
+	case !mounted && boot.Target != bmc.BootCD:
+		return nil, nil
+	case d.inserted == nil:
+		return d.Slots(ctx)
+	}
+	s, err := d.Slot(ctx, *d.inserted)
+	return []bmc.Slot{s}, err
+}
+
+// firstRefusal is the first of several guards that refuse.
+func firstRefusal(err error) error {
+	var r *Refusal
+	if errors.As(err, &r) {
+		return r
+	}
+	return err
+}
+
+// clearDebt takes away an override that no boot uses up, whoever of us set it.
+func (h *Host) clearDebt(ctx context.Context) error {
+	if h.attempt == nil || h.Settings.DryRun || !h.History().Debt() {
+		return nil
+	}
+	if err := ClearBoot(context.WithoutCancel(ctx), h.BMC); err != nil {
+		return fmt.Errorf("the continuous boot override stays and would start the installer again; take it away (esxiplan do one_time_boot … target=none): %w", err)
+	}
+	return nil
+}
+
+// Loops reports an override that would start an installer again and again.
+func Loops(b bmc.Boot) bool {
+	return !b.Once && b.Target != bmc.BootNone && b.Target != bmc.BootDisk
+}
+
+// overrides are the ways to read and set boot sources.
+type overrides interface {
+	Boot(context.Context) (bmc.Boot, error)
+	Ways(context.Context, bmc.Target) ([]string, error)
+	SetBoot(ctx context.Context, t bmc.Target, way string) error
+}
+
+// ClearBoot takes away what is set for the next boot, by each way that still shows it,
+// and reads back after each. A service that cannot disable an override is left with one
+// that boots the disk. A way may show what another one has set and refuse to take it away:
+// that is an error only where no other way took it away.
+func ClearBoot(ctx context.Context, c overrides) error {
+	var tried []string
+	var failed []error
+	for {
+		ways, err := c.Ways(ctx, bmc.BootNone)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(ways, func(way string) bool { return !slices.Contains(tried, way) })
+		if i < 0 {
+			return leftOver(ctx, c, failed)
+		}
+		tried = append(tried, ways[i])
+		if err := c.SetBoot(ctx, bmc.BootNone, ways[i]); err != nil {
+			if !bmc.OtherWay(err) {
+				return err
+			}
+			failed = append(failed, err)
+		}
+	}
+}
+
+// leftOver judges, by reading back, what refused to be taken away.
+func leftOver(ctx context.Context, c overrides, failed []error) error {
+	boot, err := c.Boot(ctx)
+	if err != nil || boot.Target == bmc.BootNone || boot.Target == bmc.BootDisk {
+		return err
+	}
+	return errors.Join(append(failed, fmt.Errorf("the boot source override still reads %s", boot))...)
+}

@@ -1,0 +1,156 @@
+package step
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"esxiplan/engine/bmc"
+	"esxiplan/schema"
+)
+
+// CheckDisk demands that the plan's disk, and each one to clear, is exactly one that the
+// BMC reports, or is taken at the plan's word (confirm = false) and cannot be remote.
+func CheckDisk(ctx context.Context, x *schema.ESXi, c bmc.Reader) error {
+	if x == nil || x.Disk == nil {
+		return &Refusal{"disk", "the plan names no disk for this host", "Give esxi.disk"}
+	}
+	if x.Disk.Late() {
+		return &Refusal{"disk", "the disk is to be chosen by the machine's facts, and they were not read", "This is a bug in esxiplan; please report it"}
+	}
+	doubted, trusted := byConfirmation(x)
+	if len(trusted) > 0 {
+		n, err := c.Network(ctx)
+		if err != nil {
+			return err
+		}
+		if err := CheckRemote(trusted, n.SAN); err != nil {
+			return err
+		}
+	}
+	if len(doubted) == 0 {
+		return nil
+	}
+	stock, err := c.Inventory(ctx)
+	if err != nil {
+		return err
+	}
+	return resolveAll(doubted, stock.Disks)
+}
+
+// byConfirmation parts the disks that an installation overwrites into those that the BMC
+// must confirm and those, not local by their name, that it need not.
+func byConfirmation(x *schema.ESXi) (doubted, trusted []*schema.Disk) {
+	for _, d := range append([]schema.Disk{*x.Disk}, x.Wipe...) {
+		switch {
+		case d.Confirm == nil || *d.Confirm:
+			doubted = append(doubted, &d)
+		case d.Name == nil || !strings.HasPrefix(*d.Name, "mpx."): // such names have only local disks
+			trusted = append(trusted, &d)
+		}
+	}
+	return doubted, trusted
+}
+
+// DiskNames are the disks that an installation overwrites, in the words of the plan.
+func DiskNames(x *schema.ESXi) []string {
+	if x == nil || x.Disk == nil {
+		return nil
+	}
+	names := []string{x.Disk.String()}
+	for _, d := range x.Wipe {
+		names = append(names, "cleared: "+d.String())
+	}
+	return names
+}
+
+// resolveAll finds each disk, and no disk twice.
+func resolveAll(wanted []*schema.Disk, disks []bmc.Disk) error {
+	var found []bmc.Disk
+	for _, want := range wanted {
+		d, err := ResolveDisk(want, disks)
+		if err != nil {
+			return err
+		}
+		for _, other := range found {
+			if d.Name == other.Name && d.Serial == other.Serial && slices.Equal(d.WWN, other.WWN) {
+				return &Refusal{"disk", want.String() + " is a disk that the plan names twice: " + describe([]bmc.Disk{d}), "Correct esxi.disk and esxi.wipe"}
+			}
+		}
+		found = append(found, d)
+	}
+	return nil
+}
+
+// ResolveDisk finds the one device that the plan's disk names among those that the BMC
+// reports.
+func ResolveDisk(want *schema.Disk, disks []bmc.Disk) (bmc.Disk, error) {
+	if disks == nil {
+		return bmc.Disk{}, &Refusal{"disk", "the BMC reports no storage, so it cannot confirm the disk " + want.String(), "Power the machine on once so that the BMC sees its storage, or accept the risk with confirm = false"}
+	}
+	var found []bmc.Disk
+	for _, d := range disks {
+		if matches(want, d) {
+			found = append(found, d)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return bmc.Disk{}, &Refusal{"disk", "no disk of this machine matches " + want.String() + "; it has " + describe(disks), "Correct esxi.disk"}
+	}
+	return bmc.Disk{}, &Refusal{"disk", fmt.Sprintf("%d disks of this machine match %s: %s", len(found), want, describe(found)), "Name the disk by serial or wwn"}
+}
+
+func matches(want *schema.Disk, d bmc.Disk) bool {
+	kind, text := want.Key()
+	switch kind {
+	case "model":
+		return sameModel(text, d.Model)
+	case "serial":
+		return d.Serial != "" && strings.EqualFold(strings.TrimSpace(text), d.Serial)
+	case "wwn":
+		return slices.Contains(d.WWN, plainWWN(text))
+	case "name":
+		return slices.Contains(d.WWN, plainWWN(text))
+	}
+	return false
+}
+
+// sameModel compares models. ESXi cuts SCSI models to 16 characters, so a plan
+// written from ESXi's view may hold the beginning only.
+func sameModel(want, have string) bool {
+	want, have = strings.ToLower(strings.TrimSpace(want)), strings.ToLower(strings.TrimSpace(have))
+	return want != "" && (want == have || len(want) == 16 && strings.HasPrefix(have, want))
+}
+
+func plainWWN(text string) string {
+	text = strings.ToLower(text)
+	for _, prefix := range []string{"naa.", "eui.", "0x"} {
+		text = strings.TrimPrefix(text, prefix)
+	}
+	return strings.NewReplacer(":", "", "-", "", " ", "").Replace(text)
+}
+
+func describe(disks []bmc.Disk) string {
+	if len(disks) == 0 {
+		return "none"
+	}
+	var out []string
+	for _, d := range disks {
+		text := d.Model
+		if text == "" {
+			text = d.Name
+		}
+		if d.Serial != "" {
+			text += " serial " + d.Serial
+		}
+		for _, w := range d.WWN {
+			text += " wwn " + w
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, "; ")
+}

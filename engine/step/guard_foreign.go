@@ -1,0 +1,57 @@
+package step
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+
+	"esxiplan/engine/bmc"
+	"esxiplan/engine/esxi"
+)
+
+// published is the form of the URLs of images that esxiplan publishes.
+var published = regexp.MustCompile(`/[0-9a-f]{32}/[A-Za-z0-9._-]+\.iso$`)
+
+// checkForeign refuses to touch a machine that another esxiplan, with records of its own,
+// may be installing: a drive holds an image of that kind which is not ours, the machine is
+// on, and no ESXi is up on it.
+func (d *BMC) checkForeign(ctx context.Context, drives []bmc.Slot) error {
+	h := d.host
+	image := foreign(drives, h.History())
+	if image == "" || h.Settings.Again {
+		return nil
+	}
+	power, err := d.Power(ctx)
+	if err != nil {
+		return err
+	}
+	up := false
+	if h.ESXi != nil {
+		p, err := h.ESXi.Probe(ctx)
+		if err != nil {
+			return err
+		}
+		up = p.State == esxi.Up
+	}
+	return CheckForeign(image, power.State, up)
+}
+
+// foreign finds an image that an esxiplan published and that is not on our record.
+func foreign(drives []bmc.Slot, h History) string {
+	for _, s := range drives {
+		if _, ours := h.Holds(s.Image); s.Loaded && !ours && published.MatchString(s.Image) {
+			return s.Image
+		}
+	}
+	return ""
+}
+
+// CheckForeign judges an image of another esxiplan in a drive by whether the machine may
+// be installing from it.
+func CheckForeign(image string, power bmc.PowerState, up bool) error {
+	if power == bmc.Off || up {
+		return nil
+	}
+	return &Refusal{"medium", fmt.Sprintf("a drive holds %s, which another esxiplan run mounted (it is not on record here), the machine is on, and no ESXi answers: that run may be installing it", image),
+		"Wait for that run, or use its state folder (--state); if it is over, eject the image with force = true, or use --again"}
+}

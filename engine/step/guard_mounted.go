@@ -1,0 +1,48 @@
+package step
+
+import (
+	"slices"
+
+	"esxiplan/engine/bmc"
+)
+
+// CheckMounted demands that what we mounted is still there, and that a machine that is
+// set to boot a virtual CD has one.
+func CheckMounted(h History, drives []bmc.Slot, boot bmc.Boot) error {
+	mounts := h.Mounted()
+	loaded := slices.ContainsFunc(drives, func(s bmc.Slot) bool { return s.Loaded })
+	if len(mounts) == 0 && boot.Target == bmc.BootCD && !loaded {
+		return &Refusal{"medium", "the machine is set to boot a virtual CD, but no drive holds one: it would wait at its console",
+			"Mount the image (step insert), or take the override away (one_time_boot with target none)"}
+	}
+	for _, m := range mounts {
+		if !inDrive(drives, m.URL) {
+			return &Refusal{"medium", "our image " + m.URL + " is no longer in a drive: somebody ejected it, or the BMC lost it",
+				"Mount it again (step insert), then restart; or run the step eject, and restart without it"}
+		}
+	}
+	return nil
+}
+
+// inDrive reports whether our image is in a drive. Some BMCs do not tell which image is
+// mounted; then a loaded CD drive must do.
+func inDrive(drives []bmc.Slot, url string) bool {
+	return slices.ContainsFunc(drives, func(s bmc.Slot) bool {
+		return s.Loaded && (s.Image == url || s.Image == "" && s.CD)
+	})
+}
+
+// CheckEject protects the medium of an installation of ours that is under way.
+func CheckEject(s bmc.Slot, h History) error {
+	last, open := h.Installing()
+	if !open {
+		return nil
+	}
+	for _, m := range h.Mounted() {
+		if s.Image == m.URL || s.Image == "" {
+			return &Refusal{"medium", s.Name() + " holds the medium of an installation that began at " + clockTime(last.Time) + " and is neither proven nor timed out",
+				"Wait for its end (step wait), or set force = true"}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,52 @@
+package step
+
+import (
+	"fmt"
+
+	"esxiplan/engine/bmc"
+)
+
+// CheckOverride demands that the boot source that we set is still set, that a mounted
+// image of ours would be booted at all, and that an override that no boot uses up is
+// taken away in time: by a wait that follows in this run.
+func CheckOverride(h History, boot bmc.Boot, p Place) error {
+	ours, set := h.BootSet()
+	mounted := len(h.Mounted()) > 0
+	switch {
+	case set && string(boot.Target) != ours.Target:
+		return &Refusal{"boot source", fmt.Sprintf("the boot source override reads %q, we had set %q: somebody changed it, or the machine was restarted meanwhile", boot.Target, ours.Target),
+			"Set it again (step one_time_boot), then restart; or take it back (target none), and restart without it"}
+	case mounted && !set && (boot.Target == bmc.BootNone || boot.Target == bmc.BootDisk):
+		return &Refusal{"boot source", "our image is mounted, but no boot source override is set: the machine would boot its disk",
+			"Set it (step one_time_boot), then restart; or take the image out (step eject)"}
+	case Loops(boot) && !p.Waits:
+		return continuous("Run the restart together with a wait step, which takes the override away in time")
+	}
+	return nil
+}
+
+// CheckKept refuses to set an override on a service that knows only continuous ones, in a
+// run that does not also restart the machine and wait: it would have to be taken away at
+// the end of this run, or start the installer at every boot.
+func CheckKept(t bmc.Target, h History, p Place) error {
+	boots := t != bmc.BootNone && t != bmc.BootDisk
+	if !boots || !h.OnlyContinuous() || p.Restarts && p.Waits {
+		return nil
+	}
+	return continuous("Run this step, the restart and the wait in one run (leave out --tags, or name all of their tags)")
+}
+
+func continuous(next string) error {
+	return &Refusal{"boot source", "this BMC knows only a continuous boot source override, which would start the installer again and again", next}
+}
+
+// MayInstall reports whether what we did, or what the BMC reports, leads a boot into an
+// installer.
+func MayInstall(h History, boot bmc.Boot) bool {
+	ours, set := h.BootSet()
+	switch {
+	case len(h.Mounted()) > 0, set && ours.Target != string(bmc.BootDisk):
+		return true
+	}
+	return boot.Target != bmc.BootNone && boot.Target != bmc.BootDisk && boot.Target != bmc.BootOther
+}

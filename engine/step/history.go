@@ -1,0 +1,333 @@
+package step
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// History is what is known of one machine: a fold over the records of this run and of
+// earlier ones. It is the one place that says what changes mean. The zero value knows
+// nothing.
+type History struct {
+	state
+	continuous bool    // this service knows only continuous overrides
+	recent     []entry // the latest changes, whose fates may still come
+	made       []Made  // in the run that is under way
+	run        string  // whose changes made holds
+}
+
+// state is what changes are about. A fate may take a change back, so each change keeps
+// the state before it; nothing in it is modified, only replaced.
+type state struct {
+	media map[string]Mount // by drive, in the words of changes: "slot CD1"
+	boot  Override
+	reset *LastReset
+	off   *Change // our ForceOff, until the start that follows
+}
+
+// keptEntries is how many changes may still be settled. A machine has one at a time.
+const keptEntries = 16
+
+type entry struct {
+	Record
+	fate   Fate
+	before state
+}
+
+// Mount is an image that we put into a drive and, as far as is known, did not take out.
+type Mount struct {
+	Drive  string // "slot CD1"
+	URL    string
+	Medium string // digest of what is on it, "" where the image is not one of ours
+	Change string
+}
+
+// Override is a boot source that we set and that no boot of ours used up.
+type Override struct {
+	Target string
+	Stays  bool // no boot uses it up
+	Change string
+}
+
+// LastReset is the last boot of a machine that we asked for.
+type LastReset struct {
+	Run, Step string
+	Time      time.Time
+	Before    Snapshot
+	Medium    string // digest of the medium that it was to boot
+	Open      bool   // it can have started an installer, and the installation is neither proven nor timed out
+	Change    string
+}
+
+// Made is a change of the run under way, with what came of it. Unknown is also the fate
+// of a change about which nothing was heard yet.
+type Made struct {
+	Step string
+	Change
+	Fate Fate
+}
+
+// Record is an entry of the log, as far as it tells of a machine: exactly one of Change,
+// Settled and Verdict is set.
+type Record struct {
+	Run, Step string
+	Time      time.Time
+	Change    *Change
+	Settled   *Settled
+	Verdict   *Verdict
+	Failed    bool // the step that gave the verdict failed
+}
+
+// Follow tells which run is under way, so that its changes can be asked for.
+func (h *History) Follow(run string) {
+	if run != h.run {
+		h.run, h.made = run, nil
+	}
+}
+
+// Fold takes in a record.
+func (h *History) Fold(r Record) {
+	switch {
+	case r.Change != nil:
+		h.recent = append(h.recent, entry{r, Unknown, h.state})
+		if len(h.recent) > keptEntries {
+			h.recent = slices.Clone(h.recent[1:])
+		}
+		h.apply(r)
+		if r.Run == h.run {
+			h.made = append(h.made, Made{r.Step, *r.Change, Unknown})
+		}
+	case r.Settled != nil:
+		h.settle(*r.Settled)
+	case r.Verdict != nil:
+		h.conclude(*r.Verdict, r.Failed)
+	}
+}
+
+// apply takes a change for one that happens: until its fate is known, it may have.
+func (h *History) apply(r Record) {
+	c := *r.Change
+	switch c.Verb {
+	case Insert:
+		h.setMount(c.Target, Mount{c.Target, c.New, c.Medium, c.ID})
+	case SetBoot:
+		h.boot = Override{Target: c.New, Change: c.ID}
+	case Reset:
+		h.applyReset(r, c)
+	}
+}
+
+func (h *History) setMount(drive string, m Mount) {
+	h.media = maps.Clone(h.media)
+	if h.media == nil {
+		h.media = map[string]Mount{}
+	}
+	h.media[drive] = m
+}
+
+func (h *History) dropMounts(drop func(Mount) bool) {
+	h.media = maps.Clone(h.media)
+	maps.DeleteFunc(h.media, func(_ string, m Mount) bool { return drop(m) })
+}
+
+// applyReset: off is the first half of a restart and keeps what answered before; the
+// request that starts the machine is the reset. Asked for again by the same step, it is
+// the same reset.
+func (h *History) applyReset(r Record, c Change) {
+	if !c.starts() {
+		h.off = &c
+		return
+	}
+	if again := h.reset != nil && h.reset.Run == r.Run && h.reset.Step == r.Step; !again {
+		h.reset = &LastReset{Run: r.Run, Step: r.Step, Time: r.Time, Open: c.Installs || c.Risk == Wipes, Medium: c.Medium, Before: h.snapshot(c.Before), Change: c.ID}
+	}
+	if !h.boot.Stays {
+		h.boot = Override{}
+	}
+	h.off = nil
+}
+
+// snapshot is what answered before the machine went off, or before the reset.
+func (h *History) snapshot(before *Snapshot) (out Snapshot) {
+	if before != nil {
+		out = *before
+	}
+	if out.Fingerprint == "" && h.off != nil && h.off.Before != nil {
+		out = *h.off.Before
+	}
+	return out
+}
+
+// settle takes in what came of a change.
+func (h *History) settle(s Settled) {
+	for i := range h.made {
+		if h.made[i].ID == s.Change {
+			h.made[i].Fate = s.Fate
+		}
+	}
+	i := slices.IndexFunc(h.recent, func(e entry) bool { return e.Change.ID == s.Change })
+	if i < 0 {
+		h.forget(s)
+		return
+	}
+	e := &h.recent[i]
+	was := e.fate
+	e.fate = s.Fate
+	switch {
+	case s.Fate == Refused:
+		h.takeBack(*e)
+	case was == Refused && s.Fate == Done: // it was answered by a refusal, and done all the same
+		h.apply(e.Record)
+	case s.Fate == Done && e.Change.Verb == Eject:
+		h.dropMounts(func(m Mount) bool { return m.Drive == e.Change.Target || m.URL == e.Change.Old })
+	}
+	h.forget(s)
+	if s.Stays && h.boot.Change == s.Change {
+		h.boot.Stays, h.continuous = true, true
+	}
+}
+
+// takeBack restores what a change that was refused would have changed.
+func (h *History) takeBack(e entry) {
+	switch e.Change.Verb {
+	case Insert:
+		if m, ok := e.before.media[e.Change.Target]; ok {
+			h.setMount(e.Change.Target, m)
+			return
+		}
+		h.dropMounts(func(m Mount) bool { return m.Change == e.Change.ID })
+	case SetBoot:
+		h.boot = e.before.boot
+	case Reset:
+		h.reset, h.off, h.boot = e.before.reset, e.before.off, e.before.boot
+	}
+}
+
+// forget ends what is undone.
+func (h *History) forget(s Settled) {
+	if s.Fate != Undone {
+		return
+	}
+	h.dropMounts(func(m Mount) bool { return m.Change == s.Change })
+	if h.boot.Change == s.Change {
+		h.boot = Override{}
+	}
+}
+
+// conclude closes the last reset when a verdict ends the installation, or when the wait
+// for its end failed.
+func (h *History) conclude(v Verdict, failed bool) {
+	if h.reset == nil || !h.reset.Open || !(v.Proven || v.Ended || v.Seeks && failed) {
+		return
+	}
+	closed := *h.reset
+	closed.Open = false
+	h.reset = &closed
+}
+
+// Mounted are the images that we put into drives and did not take out, by drive.
+func (h History) Mounted() []Mount {
+	var out []Mount
+	for _, drive := range slices.Sorted(maps.Keys(h.media)) {
+		out = append(out, h.media[drive])
+	}
+	return out
+}
+
+// Holds finds the image with a URL among those that we mounted.
+func (h History) Holds(url string) (Mount, bool) {
+	for _, m := range h.Mounted() {
+		if m.URL == url {
+			return m, true
+		}
+	}
+	return Mount{}, false
+}
+
+// BootSet is the boot source that we set and no boot has used up.
+func (h History) BootSet() (Override, bool) {
+	return h.boot, h.boot.Target != "" && h.boot.Target != "none"
+}
+
+// Debt is an override of ours that no boot uses up and that would start an installer
+// again and again: it has to be taken away.
+func (h History) Debt() bool {
+	o, set := h.BootSet()
+	return set && o.Stays && o.Target != "disk"
+}
+
+// OnlyContinuous reports that the machine's service was seen to know only overrides
+// that no boot uses up.
+func (h History) OnlyContinuous() bool { return h.continuous }
+
+// LastReset is the last boot that we asked for.
+func (h History) LastReset() (LastReset, bool) {
+	if h.reset == nil {
+		return LastReset{}, false
+	}
+	return *h.reset, true
+}
+
+// Installing is the last reset while its installation is neither proven nor timed out.
+func (h History) Installing() (LastReset, bool) {
+	last, ok := h.LastReset()
+	return last, ok && last.Open
+}
+
+// Left is what a run leaves behind at a machine.
+type Left struct {
+	Installing time.Time `json:"installing,omitzero"` // since when an installation of ours is under way
+	Mounted    []string  `json:"mounted,omitempty"`   // images of ours that stay in drives
+	Off        bool      `json:"off,omitempty"`       // powered off for a restart, and not started again
+	Boots      string    `json:"boots,omitempty"`     // boot source that we set for the next boot
+}
+
+// Left tells what would stay behind if nothing more was done.
+func (h History) Left() (out Left) {
+	if last, open := h.Installing(); open {
+		out.Installing = last.Time
+	}
+	for _, m := range h.Mounted() {
+		out.Mounted = append(out.Mounted, m.URL)
+	}
+	if o, set := h.BootSet(); set && !o.Stays {
+		out.Boots = o.Target
+	}
+	out.Off = h.off != nil && h.off.Boots
+	return out
+}
+
+// Made are the changes of one step in the run under way, oldest first.
+func (h History) Made(step string) (out []Made) {
+	for _, m := range h.made {
+		if m.Step == step {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// Took reports whether a change of ours took place, as far as is known: it was not
+// refused, and is not undone.
+func (m Made) Took() bool { return m.Fate != Refused && m.Fate != Undone && !m.Found }
+
+// Effective are the changes that took place, each once: what was refused in one form
+// and made in another is one change.
+func Effective(made []Made) (out []Made) {
+	for _, m := range made {
+		last := len(out) - 1
+		again := m.Repeat && last >= 0 && out[last].Verb == m.Verb
+		if m.Took() && !again {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// Copy is the history as it is now.
+func (h *History) Copy() History {
+	c := *h
+	c.made, c.recent = slices.Clone(h.made), nil
+	return c
+}

@@ -1,0 +1,54 @@
+package step
+
+import (
+	"context"
+	"time"
+
+	"esxiplan/engine/bmc"
+)
+
+// Sight is what one look at a machine through its BMC showed.
+type Sight struct {
+	Time   time.Time
+	Power  bmc.Power
+	Boot   bmc.Boot
+	Drives []bmc.Slot // that hold our image, or may
+}
+
+// String is the sight in words.
+func (s Sight) String() string {
+	text := "power state " + string(s.Power.State)
+	if s.Power.Post != "" {
+		text += ", " + s.Power.Post
+	}
+	for _, d := range s.Drives {
+		if d.Loaded {
+			text += ", " + d.Name() + " holds " + d.Shown()
+		}
+	}
+	if s.Boot.Target != bmc.BootNone {
+		text += ", set to boot " + s.Boot.String()
+	}
+	return text
+}
+
+// Look looks at the machine through its BMC, unless it did so less than an age ago: BMCs
+// are slow, and what waits looks often.
+func (h *Host) Look(ctx context.Context, age time.Duration) (Sight, error) {
+	if !h.seen.Time.IsZero() && h.Now().Sub(h.seen.Time) < age {
+		return h.seen, nil
+	}
+	s := Sight{Time: h.Now()}
+	var err error
+	if s.Power, err = h.BMC.Power(ctx); err != nil {
+		return s, err
+	}
+	if s.Boot, err = h.BMC.Boot(ctx); err != nil {
+		return s, err
+	}
+	if s.Drives, err = h.BMC.drives(ctx, s.Boot); err != nil {
+		return s, err
+	}
+	h.seen = s
+	return s, nil
+}
