@@ -130,3 +130,64 @@ func FuzzAddress(f *testing.F) {
 		}
 	})
 }
+
+// hostsWith is a plan of hosts with these bmc blocks.
+func hostsWith(blocks ...string) string {
+	var b strings.Builder
+	b.WriteString("group \"g\" {\n bmc {\n  username = \"u\"\n  password = \"p\"\n }\n")
+	for i, block := range blocks {
+		b.WriteString(" host \"h" + string(rune('a'+i)) + "\" {\n  bmc {\n" + block + "\n  }\n }\n")
+	}
+	return b.String() + "}\n"
+}
+
+// TestHostsShareNoBMC, however its address is spelled.
+func TestHostsShareNoBMC(t *testing.T) {
+	for key, spellings := range addresses {
+		for _, text := range spellings[1:] {
+			if _, problems := load(t, hostsWith(`address = "`+spellings[0]+`"`, `address = "`+text+`"`), schema.Input{}); !strings.Contains(problems, "Two hosts share one BMC address") || !strings.Contains(problems, `"`+text+`"`) {
+				t.Errorf("%s: %s and %s are two BMCs: %s", key, spellings[0], text, problems)
+			}
+		}
+	}
+	if _, problems := load(t, hostsWith(`address = "10.0.0.1"`, `address = "10.0.0.1:8443"`, `address = "10.0.0.11"`), schema.Input{}); problems != "" {
+		t.Error(problems)
+	}
+}
+
+// TestAddressInPlan: where it is missing, the host's name is it.
+func TestAddressInPlan(t *testing.T) {
+	p, problems := load(t, hostsWith("", `address = "https://BMC.example/"`), schema.Input{})
+	if problems != "" {
+		t.Fatal(problems)
+	}
+	if a := p.Hosts()[0].BMC.Address; a.URL() != "https://ha" {
+		t.Errorf("%#v", a)
+	}
+	if a := p.Hosts()[1].BMC.Address; a.String() != "https://BMC.example/" || p.Hosts()[1].Value.GetAttr("bmc").GetAttr("address").AsString() != "https://BMC.example/" {
+		t.Errorf("%#v", a)
+	}
+	for text, want := range map[string]string{
+		hostsWith(`address = "https://root:geheim@bmc"`):                                                                 `address: "…@bmc" is not the address of a BMC: leave out user`,
+		hostsWith(`address = "10.0.0.256"`):                                                                              `address: "10.0.0.256" is not the address of a BMC: write a name`,
+		strings.Replace(hostsWith(""), `"ha"`, `"10.1"`, 1):                                                              `Host "10.1" has no bmc.address, so its name must be one, but "10.1" is not the address of a BMC`,
+		strings.Replace(hostsWith(`address = null`), `"ha"`, `"a:b:c"`, 1):                                               `Host "a:b:c" has no bmc.address`,
+		strings.Replace(hostsWith(`address = "10.0.0.1"`), `username = "u"`, `address = "x y"`+"\n"+`username = "u"`, 1): "",
+	} {
+		if _, problems := load(t, text, schema.Input{}); !strings.Contains(problems, want) || want == "" && problems != "" || strings.Contains(problems, "geheim") {
+			t.Errorf("%s, want %q", problems, want)
+		}
+	}
+}
+
+func TestMachine(t *testing.T) {
+	p, problems := load(t, hostsWith(`address = "https://10.0.0.1/"`, "address = \"10.0.0.2:8443\"\n system = \"2\""), schema.Input{})
+	if problems != "" {
+		t.Fatal(problems)
+	}
+	for i, want := range []string{"10.0.0.1", "10.0.0.2_8443 2"} {
+		if got := p.Hosts()[i].Machine(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

@@ -202,7 +202,7 @@ func (h *Host) MediaRead() (bytes int64, by string, known bool) {
 		latest, _ := h.Media.Latest(h.Name)
 		h.Progress(reads.Bytes, latest.Size, "bytes of the image read")
 	}
-	if by = reads.By; by == media.HostOnly(h.Declared.BMC.Address) {
+	if by = reads.By; by == h.Declared.BMC.Address.Host() {
 		by = "the BMC"
 	}
 	return reads.Bytes, by, known
