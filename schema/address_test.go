@@ -155,6 +155,29 @@ func TestHostsShareNoBMC(t *testing.T) {
 	}
 }
 
+// TestHostsShareNoSystem: a BMC may serve several systems, each to one host.
+func TestHostsShareNoSystem(t *testing.T) {
+	host := func(address, system string) string {
+		return `address = "` + address + "\"\n" + `system = "` + system + `"`
+	}
+	one, two, again := host("10.0.0.1", "1"), host("https://10.0.0.1", "2"), host("10.0.0.1:443", "2")
+	for _, c := range []struct {
+		blocks []string
+		want   string // "" is success
+	}{
+		{[]string{one, two}, ""}, {[]string{one, host("10.0.0.2", "1")}, ""},
+		{[]string{two, again}, "Two hosts share one computer system: Host \"hb\" and host \"ha\""},
+		{[]string{one, two, again}, "Two hosts share one computer system: Host \"hc\" and host \"hb\""},
+		{[]string{one, two, `address = "10.0.0.1"`}, "Two hosts share one BMC address: Host \"hc\" and host \"ha\""},
+		{[]string{`address = "10.0.0.1"`, two}, "Two hosts share one BMC address"},
+	} {
+		_, problems := load(t, hostsWith(c.blocks...), schema.Input{})
+		if !strings.Contains(problems, c.want) || strings.Count(problems, "\n") != min(1, len(c.want)) {
+			t.Errorf("%q: %q, want %q", c.blocks, problems, c.want)
+		}
+	}
+}
+
 // TestAddressInPlan: where it is missing, the host's name is it.
 func TestAddressInPlan(t *testing.T) {
 	p, problems := load(t, hostsWith("", `address = "https://BMC.example/"`), schema.Input{})

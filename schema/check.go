@@ -60,9 +60,8 @@ func (l *loader) checkClaims(h *Host, taken map[string]*Host) {
 			taken[key] = h
 			continue
 		}
-		a, b := deref(h.BMC.System), deref(other.BMC.System)
-		if claim.what == "BMC address" && a != "" && b != "" && a != b {
-			continue
+		if claim.what == "BMC address" && deref(h.BMC.System) != "" && deref(other.BMC.System) != "" {
+			continue // then each claims its system
 		}
 		l.problem(h.RangeOf(claim.path), "Two hosts share one "+claim.what, "Host %q and host %q (%s) both have %s %q.", h.Name, other.Name, position(other.Range), claim.what, claim.value)
 	}
@@ -84,6 +83,9 @@ type claim struct {
 // claims lists what belongs to one host only.
 func claims(h *Host) []claim {
 	out := []claim{{what: "host name", value: h.Name}, {"BMC address", "bmc.address", h.BMC.Address.String(), h.BMC.Address.Key()}}
+	if system := deref(h.BMC.System); system != "" {
+		out = append(out, claim{"computer system", "bmc.system", system, h.Machine()})
+	}
 	if h.Serial != "" {
 		out = append(out, claim{what: "serial number", path: "serial", value: h.Serial})
 	}
