@@ -158,6 +158,10 @@ func (a Address) URL() string {
 // key. Another port is: behind a forwarding address, or on the machine that simulates
 // them, each port is another BMC. A name and the IP address that it stands for have
 // different keys: what a name stands for changes.
+//
+// Earlier versions gave a plain name and a port the key that they have here. It has a
+// price: the name "bmc_8443" shares its key with port 8443 of "bmc", so that a plan with
+// both is refused.
 func (a Address) Key() string {
 	host := strings.TrimSuffix(a.host, ".")
 	if a.port != usualPorts["https"] && a.port != usualPorts["http"] {

@@ -150,6 +150,9 @@ func TestHostsShareNoBMC(t *testing.T) {
 			}
 		}
 	}
+	if _, problems := load(t, hostsWith(`address = "bmc_8443"`, `address = "bmc:8443"`), schema.Input{}); !strings.Contains(problems, "Two hosts share one BMC address") {
+		t.Errorf("one key for two BMCs is not refused: %s", problems)
+	}
 	if _, problems := load(t, hostsWith(`address = "10.0.0.1"`, `address = "10.0.0.1:8443"`, `address = "10.0.0.11"`), schema.Input{}); problems != "" {
 		t.Error(problems)
 	}
