@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"esxiplan/engine/step"
+	"esxiplan/schema"
 )
 
 // keepRuns bounds how many earlier journals are read for their history.
@@ -41,7 +42,7 @@ type Journal struct {
 	err      error
 
 	past map[string]*step.History // by machine
-	left map[string][]string      // sessions that were not closed, by address
+	left map[string][]string      // sessions of earlier runs, by BMC
 
 	showing sync.Mutex
 }
@@ -126,7 +127,8 @@ func (j *Journal) readJournal(b []byte) error {
 			return fmt.Errorf("line %d: %w", number, err)
 		}
 		if e.Kind == sessionOpen {
-			j.left[e.Host] = append(j.left[e.Host], e.Session)
+			bmc := bmcOf(e.Host)
+			j.left[bmc] = append(j.left[bmc], e.Session)
 		}
 		j.fold(e)
 	}
@@ -156,12 +158,23 @@ func (j *Journal) fold(e Event) {
 	case e.Kind == StepDone:
 		r.Verdict = e.Verdict
 	case e.Kind == sessionEnd:
-		j.left[e.Host] = slices.DeleteFunc(j.left[e.Host], func(s string) bool { return s == e.Session })
+		bmc := bmcOf(e.Host)
+		j.left[bmc] = slices.DeleteFunc(j.left[bmc], func(s string) bool { return s == e.Session })
 		return
 	}
 	if r.Change != nil || r.Settled != nil || r.Verdict != nil {
 		j.of(e.Machine).Fold(r)
 	}
+}
+
+// bmcOf is the BMC of a session, which events name by its address: its URL, or what the
+// plan said where an earlier version wrote the journal.
+func bmcOf(address string) string {
+	key, err := keyOf(address)
+	if err != nil {
+		return address
+	}
+	return key
 }
 
 // Run is the id of the run.
@@ -312,7 +325,7 @@ func (j *Journal) session(e Event) {
 func (j *Journal) Leftover(address string) []string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return slices.Clone(j.left[address])
+	return slices.Clone(j.left[bmcOf(address)])
 }
 
 // History is what this and earlier runs did to a host's machine.
@@ -367,10 +380,10 @@ func maskValue(v any, mask func(string) string) any {
 	return v
 }
 
-// MachineName is a BMC's address as a file name, the same for all its spellings.
-func MachineName(address string) string {
-	address = strings.TrimSuffix(strings.TrimPrefix(strings.ToLower(address), "https://"), "/")
-	return strings.NewReplacer("/", "_", ":", "_").Replace(strings.TrimSuffix(address, ":443"))
+// keyOf is the key of an address that a door hands back.
+func keyOf(address string) (string, error) {
+	a, err := schema.ParseAddress(address)
+	return a.Key(), err
 }
 
 // Pins keeps the certificates seen on first use, one file per BMC.
@@ -379,18 +392,18 @@ type Pins struct {
 	ReadOnly bool // a dry run keeps nothing
 }
 
-func (p Pins) file(address string) string {
-	return filepath.Join(p.Dir, "pins", strings.Map(func(r rune) rune {
-		if strings.ContainsRune("/:[]", r) {
-			return '_'
-		}
-		return r
-	}, address))
+func (p Pins) file(address string) (string, error) {
+	key, err := keyOf(address)
+	return filepath.Join(p.Dir, "pins", key), err
 }
 
 // Pin returns the certificate seen first.
 func (p Pins) Pin(address string) (string, bool) {
-	b, err := os.ReadFile(p.file(address))
+	file, err := p.file(address)
+	if err != nil {
+		return "unreadable: " + err.Error(), true
+	}
+	b, err := os.ReadFile(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", false
@@ -405,27 +418,38 @@ func (p Pins) SetPin(address, fingerprint string) error {
 	if p.ReadOnly {
 		return nil
 	}
+	file, err := p.file(address)
+	if err != nil {
+		return err
+	}
 	if err := os.MkdirAll(filepath.Join(p.Dir, "pins"), 0o700); err != nil {
 		return err
 	}
-	temporary := p.file(address) + ".new"
+	temporary := file + ".new"
 	if err := os.WriteFile(temporary, []byte(fingerprint+"\n"), 0o600); err != nil {
 		return err
 	}
-	return os.Rename(temporary, p.file(address))
+	return os.Rename(temporary, file)
 }
 
 // Refusals keeps refused logins per system in a folder, so that the runs after one
 // another do not lock an account together. Dry runs keep them, too: they log in.
 type Refusals struct{ Dir string }
 
-func (r Refusals) file(account string) string {
-	return filepath.Join(r.Dir, "refused", filepath.Base(Pins{}.file(account)))
+// file is that of one system: a newly installed one has another certificate, and counts
+// anew.
+func (r Refusals) file(address, fingerprint string) (string, error) {
+	key, err := keyOf(address)
+	return filepath.Join(r.Dir, "refused", key+"-"+fingerprint[:min(len(fingerprint), 16)]), err
 }
 
 // Between counts those of a time. What cannot be read counts as many: the account is spared.
-func (r Refusals) Between(account string, from, to time.Time) int {
-	b, err := os.ReadFile(r.file(account))
+func (r Refusals) Between(address, fingerprint string, from, to time.Time) int {
+	file, err := r.file(address, fingerprint)
+	if err != nil {
+		return math.MaxInt
+	}
+	b, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0
 	}
@@ -443,11 +467,15 @@ func (r Refusals) Between(account string, from, to time.Time) int {
 }
 
 // Add notes one.
-func (r Refusals) Add(account string, t time.Time) error {
-	if err := os.MkdirAll(filepath.Join(r.Dir, "refused"), 0o700); err != nil {
+func (r Refusals) Add(address, fingerprint string, t time.Time) error {
+	file, err := r.file(address, fingerprint)
+	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(r.file(account), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func Lock(state string, hosts []*schema.Host, run string) (release func(), err e
 	}
 	taken := map[string]bool{}
 	for _, h := range hosts {
-		name := MachineName(h.BMC.Address)
+		name := h.BMC.Address.Key()
 		if taken[name] { // two systems behind one BMC
 			continue
 		}

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"cmp"
 	"crypto/x509"
 	"fmt"
 	"net/netip"
@@ -53,57 +54,49 @@ func (l *loader) checkHosts() {
 // several systems, if each of its hosts names its own.
 func (l *loader) checkClaims(h *Host, taken map[string]*Host) {
 	for _, claim := range claims(h) {
-		key := claim.what + " " + strings.ToLower(claim.value)
+		key := claim.what + " " + strings.ToLower(cmp.Or(claim.key, claim.value))
 		other, shared := taken[key]
 		if !shared {
 			taken[key] = h
 			continue
 		}
-		a, b := deref(h.BMC.System), deref(other.BMC.System)
-		if claim.what == "BMC address" && a != "" && b != "" && a != b {
-			continue
+		if claim.what == "BMC address" && deref(h.BMC.System) != "" && deref(other.BMC.System) != "" {
+			continue // then each claims its system
 		}
 		l.problem(h.RangeOf(claim.path), "Two hosts share one "+claim.what, "Host %q and host %q (%s) both have %s %q.", h.Name, other.Name, position(other.Range), claim.what, claim.value)
 	}
 }
 
-var (
-	hostPattern       = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._:-]*$`)
-	bmcAddressPattern = regexp.MustCompile(`^(https?://)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?$`)
-)
+var hostPattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._:-]*$`)
 
 func (l *loader) checkBMC(h *Host) {
-	address := h.BMC.Address
-	if _, err := netip.ParseAddr(address); err != nil && !bmcAddressPattern.MatchString(address) {
-		l.problem(h.RangeOf("bmc.address"), "Invalid address", "bmc.address: this is not a name or an IP address, with a port where it is not 443, or http:// before it; user and password have arguments of their own.")
-	}
 	if h.BMC.Username == "" || h.BMC.Password.IsZero() {
 		l.problem(h.RangeOf("bmc.password"), "Empty login", "Host %q has an empty user or password for its BMC.", h.Name)
 	}
 }
 
-// machineAddress spells a BMC's address in one way.
-func machineAddress(address string) string {
-	address = strings.TrimSuffix(strings.TrimPrefix(strings.ToLower(address), "https://"), "/")
-	return strings.TrimSuffix(address, ":443")
+type claim struct {
+	what, path, value string
+	key               string // the same for all spellings of the value; "": the value itself
 }
-
-type claim struct{ what, path, value string }
 
 // claims lists what belongs to one host only.
 func claims(h *Host) []claim {
-	out := []claim{{"host name", "", h.Name}, {"BMC address", "bmc.address", machineAddress(h.BMC.Address)}}
+	out := []claim{{what: "host name", value: h.Name}, {"BMC address", "bmc.address", h.BMC.Address.String(), h.BMC.Address.Key()}}
+	if system := deref(h.BMC.System); system != "" {
+		out = append(out, claim{"computer system", "bmc.system", system, h.Machine()})
+	}
 	if h.Serial != "" {
-		out = append(out, claim{"serial number", "serial", h.Serial})
+		out = append(out, claim{what: "serial number", path: "serial", value: h.Serial})
 	}
 	if x := h.ESXi; x != nil {
-		address := x.Address
-		if ip, err := netip.ParseAddr(address); err == nil {
-			address = ip.Unmap().String()
+		key := ""
+		if ip, err := netip.ParseAddr(x.Address); err == nil {
+			key = ip.Unmap().String()
 		}
-		out = append(out, claim{"ESXi address", "esxi.address", address}, claim{"hostname", "esxi.hostname", x.HostName()})
+		out = append(out, claim{"ESXi address", "esxi.address", x.Address, key}, claim{what: "hostname", path: "esxi.hostname", value: x.HostName()})
 		if x.NIC != nil && isMAC(*x.NIC) {
-			out = append(out, claim{"MAC address", "esxi.nic", *x.NIC})
+			out = append(out, claim{what: "MAC address", path: "esxi.nic", value: *x.NIC})
 		}
 	}
 	return out

@@ -231,9 +231,19 @@ func (e *hostEvaluation) bmc() {
 		return
 	}
 	e.decode(e.layer.section("bmc"), bmcObject, at, &e.host.BMC)
-	if e.host.BMC.Address == "-" {
-		e.host.BMC.Address = e.host.Name
+	if e.host.BMC.Address == (Address{}) && e.ok {
+		e.addressByName()
 	}
+}
+
+// addressByName takes the host's name for the address of its BMC.
+func (e *hostEvaluation) addressByName() {
+	address, err := ParseAddress(e.host.Name)
+	if err != nil {
+		e.problem(e.host.Range, "Invalid address", "Host %q has no bmc.address, so its name must be one, but %v.", e.host.Name, err)
+		e.ok = false
+	}
+	e.host.BMC.Address = address
 }
 
 // esxi evaluates the esxi block. As long as the facts are not known, what depends on
@@ -284,7 +294,7 @@ func (e *hostEvaluation) value(hasESXi bool) cty.Value {
 		"serial": optionalString(h.Serial), "protected": cty.BoolVal(h.Protected), "allow_running": cty.BoolVal(h.AllowRunning),
 		"vars": e.scope["vars"],
 		"bmc": cty.ObjectVal(map[string]cty.Value{
-			"address": cty.StringVal(h.BMC.Address), "username": cty.StringVal(h.BMC.Username),
+			"address": cty.StringVal(h.BMC.Address.String()), "username": cty.StringVal(h.BMC.Username),
 			"password": cty.StringVal(h.BMC.Password.Reveal()).Mark(Sensitive),
 		}),
 		"esxi": cty.NullVal(esxiScope),

@@ -33,6 +33,7 @@ type Argument struct {
 }
 
 var (
+	addressType  = reflect.TypeFor[Address]()
 	durationType = reflect.TypeFor[Duration]()
 	secretType   = reflect.TypeFor[Secret]()
 )
@@ -78,7 +79,7 @@ func argumentOf(t reflect.Type, field reflect.StructField) *Argument {
 // typeOf maps a Go type to the cty type of the same JSON form.
 func typeOf(t reflect.Type) (cty.Type, *Object) {
 	switch {
-	case t == durationType, t == secretType:
+	case t == addressType, t == durationType, t == secretType:
 		return cty.String, nil
 	case t.Kind() == reflect.Pointer:
 		return typeOf(t.Elem())
@@ -237,7 +238,13 @@ func (a *Argument) allowed(v cty.Value) error {
 		return nil
 	}
 	text := v.AsString()
-	if a.scalar == durationType {
+	switch {
+	case text == a.Default:
+		return nil
+	case a.scalar == addressType:
+		_, err := ParseAddress(text)
+		return err
+	case a.scalar == durationType:
 		_, err := ParseDuration(text)
 		return err
 	}

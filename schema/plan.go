@@ -123,9 +123,18 @@ func (h *Host) Says(path string) bool {
 	return ok
 }
 
+// Machine names the machine, whatever plans call it: by its BMC, and by the computer
+// system where the BMC manages several.
+func (h *Host) Machine() string {
+	if system := deref(h.BMC.System); system != "" {
+		return h.BMC.Address.Key() + " " + system
+	}
+	return h.BMC.Address.Key()
+}
+
 // BMC is how to reach a host's management controller.
 type BMC struct {
-	Address  string  `json:"address" default:"-" doc:"Host name or IP address of the BMC, with a port or as an URL where it is not https on 443. Default: the name of the host block."`
+	Address  Address `json:"address" default:"-" doc:"Host name or IP address of the BMC, with a port or as an URL where it is not https on 443. Default: the name of the host block."`
 	Username string  `json:"username" doc:"User of the BMC."`
 	Password Secret  `json:"password" doc:"Password of that user."`
 	System   *string `json:"system" doc:"Id of the computer system, for a BMC that manages several."`

@@ -200,7 +200,7 @@ func hostsAt(args []string, f *discoverFlags, password string) ([]*schema.Host, 
 			return nil, err
 		}
 		for _, address := range addresses {
-			hosts = append(hosts, &schema.Host{Name: address, Group: "addresses", Vendor: "auto",
+			hosts = append(hosts, &schema.Host{Name: address.String(), Group: "addresses", Vendor: "auto",
 				BMC: schema.BMC{Address: address, Username: f.username, Password: schema.NewSecret(password), TLS: tls}})
 		}
 	}
@@ -208,21 +208,29 @@ func hostsAt(args []string, f *discoverFlags, password string) ([]*schema.Host, 
 }
 
 // addressesOf lists the hosts of a network, without its first and last address.
-func addressesOf(arg string) ([]string, error) {
-	prefix, err := netip.ParsePrefix(arg)
-	if err != nil {
+func addressesOf(arg string) ([]schema.Address, error) {
+	address, err := schema.ParseAddress(arg)
+	if err == nil {
+		return []schema.Address{address}, nil
+	}
+	prefix, prefixErr := netip.ParsePrefix(arg)
+	if prefixErr != nil {
 		if strings.Contains(arg, "/") && !strings.Contains(arg, "://") {
-			return nil, fmt.Errorf("%s is no network: %w", arg, err)
+			return nil, fmt.Errorf("%s is not a network: %w", arg, prefixErr)
 		}
-		return []string{arg}, bmc.CheckAddress(arg)
+		return nil, err
 	}
 	bits := prefix.Addr().BitLen() - prefix.Bits()
 	if bits > 12 {
 		return nil, fmt.Errorf("%s has more than %d addresses", arg, mostAddresses)
 	}
-	var out []string
+	var out []schema.Address
 	for at := prefix.Masked().Addr(); prefix.Contains(at); at = at.Next() {
-		out = append(out, at.String())
+		address, err := schema.ParseAddress(at.String())
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, address)
 	}
 	if bits > 1 && len(out) > 2 {
 		out = out[1 : len(out)-1]
@@ -289,7 +297,7 @@ func (a *app) showMachines(found []machine, f *discoverFlags) error {
 func findings(found []machine) []view.Finding {
 	out := []view.Finding{}
 	for _, m := range found {
-		f := view.Finding{Host: m.host.Name, Group: m.host.Group, Address: m.host.BMC.Address, Seconds: m.took.Seconds()}
+		f := view.Finding{Host: m.host.Name, Group: m.host.Group, Address: m.host.BMC.Address.String(), Seconds: m.took.Seconds()}
 		if m.err != nil {
 			f.Problem = m.err.Error()
 		}

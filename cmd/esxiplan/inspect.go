@@ -312,7 +312,7 @@ func selectionOnly(diags hcl.Diagnostics) hcl.Diagnostics {
 }
 
 func hostRow(h *schema.Host) listRow {
-	row := listRow{{"name", h.Name}, {"group", h.Group}, {"vendor", h.Vendor}, {"bmc", h.BMC.Address}, {"serial", h.Serial}, {"esxi", ""}, {"disk", ""}}
+	row := listRow{{"name", h.Name}, {"group", h.Group}, {"vendor", h.Vendor}, {"bmc", h.BMC.Address.String()}, {"serial", h.Serial}, {"esxi", ""}, {"disk", ""}}
 	if h.ESXi != nil {
 		row[5][1] = h.ESXi.Address
 		if h.ESXi.Disk != nil {

@@ -273,11 +273,7 @@ func (e *execution) machineOf(host string) string {
 	if !ok {
 		return host
 	}
-	name := engine.MachineName(h.BMC.Address)
-	if h.BMC.System != nil {
-		name += " " + *h.BMC.System
-	}
-	return name
+	return h.Machine()
 }
 
 func (e *execution) loop(w *world, journal *engine.Journal) engine.Summary {

@@ -116,7 +116,7 @@ func (w *world) openServer(m *schema.Media, o media.Options) error {
 	}
 	var allow []string
 	for _, h := range w.machine.Hosts() {
-		allow = append(allow, h.BMC.Address)
+		allow = append(allow, h.BMC.Address.Host())
 	}
 	server, err := media.NewServer(media.ServerOptions{Options: o, Sockets: sockets, URL: url, Allow: allow, State: filepath.Join(w.state, "media")})
 	if err != nil {
@@ -222,7 +222,7 @@ func (w *world) bmcOptions(d *schema.Host, h *step.Host) bmc.Options {
 // bmcLogin says how a host's BMC is reached.
 func (w *world) bmcLogin(d *schema.Host) bmc.Options {
 	return bmc.Options{
-		Address: d.BMC.Address, Username: d.BMC.Username, Password: d.BMC.Password.Reveal(), System: deref(d.BMC.System), Trust: w.trust(d.BMC.TLS),
+		Address: d.BMC.Address.URL(), Username: d.BMC.Username, Password: d.BMC.Password.Reveal(), System: deref(d.BMC.System), Trust: w.trust(d.BMC.TLS),
 		Vendors: vendors.All(), Dial: w.dialer(), Logins: w.logins, Now: w.clock.Now, Trace: w.trace.of(d.Name), Timeout: max(w.clock.Real(requestTakes), leastTimeout),
 	}
 }

@@ -35,8 +35,8 @@ func FuzzExtendedInfo(f *testing.F) {
 
 func TestEndpoint(t *testing.T) {
 	for address, want := range map[string]string{
-		"10.0.0.1": "https://10.0.0.1", "10.0.0.1:8443": "https://10.0.0.1:8443", "https://bmc.example/": "https://bmc.example", "http://10.0.0.1": "http://10.0.0.1",
-		"fd00::1": "https://[fd00::1]", "[fd00::1]:443": "https://[fd00::1]:443", "ftp://x": "", "https://u:p@x": "", "a b": "", "https://x/redfish": "",
+		"https://10.0.0.1": "https://10.0.0.1", "https://bmc.example:8443": "https://bmc.example:8443", "http://10.0.0.1": "http://10.0.0.1", "https://[fd00::1]": "https://[fd00::1]",
+		"10.0.0.1": "", "10.0.0.1:8443": "", "fd00::1": "", "https://bmc.example/": "", "ftp://x": "", "https://u:p@x": "", "a b": "", "https://x/redfish": "", "https://x?a=b": "", "https://": "", "": "",
 	} {
 		got, err := endpoint(address)
 		if got != want || (err == nil) != (want != "") {

@@ -11,7 +11,7 @@ import (
 
 // Options say how a BMC is reached and by whom.
 type Options struct {
-	Address  string // as the plan writes it
+	Address  string // URL without a path, such as https://10.0.0.1
 	Username string
 	Password string
 	System   string // id of the computer system, "" where there is one only

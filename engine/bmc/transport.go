@@ -219,23 +219,11 @@ func sameHost(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// CheckAddress tells whether an address can be a BMC's.
-func CheckAddress(address string) error {
-	_, err := endpoint(address)
-	return err
-}
-
-// endpoint turns the plan's address into a base URL.
+// endpoint checks the base URL.
 func endpoint(address string) (string, error) {
-	if !strings.Contains(address, "://") {
-		if ip := net.ParseIP(address); ip != nil && ip.To4() == nil {
-			address = "[" + address + "]"
-		}
-		address = "https://" + address
-	}
 	u, err := url.Parse(address)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.Path != "" && u.Path != "/" || u.User != nil {
-		return "", fmt.Errorf("%q is not the address of a BMC: write a name or an IP address, with a port where it is not 443, or http:// before it", address)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || address != u.Scheme+"://"+u.Host {
+		return "", fmt.Errorf("%q is not the URL of a BMC, such as https://10.0.0.1", address)
 	}
-	return u.Scheme + "://" + u.Host, nil
+	return address, nil
 }

@@ -48,16 +48,11 @@ type Options struct {
 }
 
 // Refusals remembers refused logins across runs, by system: wrong ones add up, and
-// five of them within a quarter of an hour lock root.
+// five of them within a quarter of an hour lock root. A system is an address and the
+// certificate that it shows there: a newly installed one has another, and counts anew.
 type Refusals interface {
-	Between(account string, from, to time.Time) int
-	Add(account string, t time.Time) error
-}
-
-// account names one system on an address: a newly installed one has another
-// certificate, and counts anew.
-func account(address, fingerprint string) string {
-	return address + "-" + fingerprint[:min(len(fingerprint), 16)]
+	Between(address, fingerprint string, from, to time.Time) int
+	Add(address, fingerprint string, t time.Time) error
 }
 
 // No login is made where so many were refused within so long.
@@ -317,7 +312,7 @@ func (c *client) login(ctx context.Context, login Login, fingerprint string, sen
 	if fault.Is(err, &types.InvalidLogin{}) {
 		reason = "wrong password, or root is locked"
 		if c.o.Refused != nil {
-			if err := c.o.Refused.Add(account(c.o.Address, fingerprint), c.o.Now()); err != nil {
+			if err := c.o.Refused.Add(c.o.Address, fingerprint, c.o.Now()); err != nil {
 				reason += fmt.Sprintf(" (and that could not be noted: %v)", err)
 			}
 		}
@@ -331,7 +326,7 @@ func (c *client) mayLogIn(login Login, fingerprint string) error {
 		return nil
 	}
 	now := c.o.Now()
-	if n := c.o.Refused.Between(account(c.o.Address, fingerprint), now.Add(-refusedCount), now); n >= maxRefused {
+	if n := c.o.Refused.Between(c.o.Address, fingerprint, now.Add(-refusedCount), now); n >= maxRefused {
 		return &ErrLogin{c.o.Address, login.Username, fmt.Sprintf("not tried: %d logins of ours were refused there within %s, and more could lock the account. Correct the password in the plan, then wait a quarter of an hour", n, refusedCount), true}
 	}
 	return nil

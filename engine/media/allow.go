@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -22,12 +21,11 @@ func CheckAllowed(names []string) error {
 		if _, err := netip.ParsePrefix(name); err == nil || name == Anybody {
 			continue
 		}
-		if host := HostOnly(name); host == "" {
-			return fmt.Errorf("%q is neither an address, nor a network, nor a name", name)
-		} else if _, err := netip.ParseAddr(host); err != nil {
-			if _, err := net.LookupHost(host); err != nil {
-				return fmt.Errorf("%q is neither an address, nor a network, nor a name that can be looked up: %w", name, err)
-			}
+		if _, err := netip.ParseAddr(name); err == nil {
+			continue
+		}
+		if _, err := net.LookupHost(name); err != nil {
+			return fmt.Errorf("%q is neither an address, nor a network, nor a name that can be looked up: %w", name, err)
 		}
 	}
 	return nil
@@ -62,12 +60,8 @@ func (a *allowList) allows(r *http.Request, names []string) bool {
 		if network, err := netip.ParsePrefix(name); name == Anybody || err == nil && network.Contains(address) {
 			return true
 		}
-		host := HostOnly(name)
-		if host == "" {
-			continue
-		}
-		if ip, err := netip.ParseAddr(host); err != nil {
-			unknown = append(unknown, host)
+		if ip, err := netip.ParseAddr(name); err != nil {
+			unknown = append(unknown, name)
 		} else if plainAddress(ip) == address {
 			return true
 		}
@@ -121,16 +115,10 @@ func ownAddress(client netip.Addr) bool {
 }
 
 // clientOf is the address of a request's client.
-func clientOf(r *http.Request) string { return HostOnly(r.RemoteAddr) }
-
-// HostOnly is the host of an address, which may have a scheme and a port.
-func HostOnly(address string) string {
-	if _, rest, ok := strings.Cut(address, "://"); ok {
-		address = rest
+func clientOf(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
 	}
-	address = strings.TrimSuffix(address, "/")
-	if host, _, err := net.SplitHostPort(address); err == nil {
-		return host
-	}
-	return strings.Trim(address, "[]")
+	return host
 }

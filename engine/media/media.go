@@ -22,7 +22,7 @@ type Source struct {
 // Request is what a host's medium is made from.
 type Request struct {
 	Plan, Host string
-	BMC        string // address, on the way to which this machine's own address is found
+	BMC        string // name or IP address, on the way to which this machine's own address is found
 	Source     Source
 	Script     kickstart.Script // RootHash empty: made from Password with the salt of the manifest
 	Own        string           // somebody's own kickstart, which stands in the place of Script

@@ -29,7 +29,7 @@ type ServerOptions struct {
 	Options
 	Sockets
 	URL   string   // how BMCs reach it; "": http, our address on the way to each BMC
-	Allow []string // addresses that may read, beside this machine's own; empty: everybody
+	Allow []string // who may read, beside this machine's own addresses; see [CheckAllowed]; empty: everybody
 	State string   // folder for the manifest
 	Probe DialFunc // how our address on the way to a BMC is found; nil: by a UDP socket
 }
@@ -200,7 +200,7 @@ func (s *serverShelf) ownAddress(bmc string) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	conn, err := dial(ctx, "udp", net.JoinHostPort(HostOnly(bmc), "443"))
+	conn, err := dial(ctx, "udp", net.JoinHostPort(bmc, "443"))
 	if err != nil {
 		return "", err
 	}

@@ -501,7 +501,7 @@ func TestAllowList(t *testing.T) {
 	}
 	defer l.Close()
 	r := request(source(t, isosim.Options{}), "h")
-	r.BMC = "https://192.0.2.191:8443"
+	r.BMC = "192.0.2.191"
 	p, err := l.Publish(t.Context(), r, recorded)
 	if err != nil {
 		t.Fatal(err)

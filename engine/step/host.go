@@ -180,7 +180,7 @@ func (h *Host) Reads() (reads media.Reads, known bool) {
 
 // Reader names who read an image: "the BMC", or an address.
 func (h *Host) Reader(address string) string {
-	if address == media.HostOnly(h.Declared.BMC.Address) {
+	if address == h.Declared.BMC.Address.Host() {
 		return "the BMC"
 	}
 	return address

@@ -6,8 +6,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -126,7 +124,7 @@ func Start(p *schema.Plan, hosts []*schema.Host, o Options) (*Fleet, error) {
 			return nil, fmt.Errorf("simulate %s: %w", h.Name, err)
 		}
 		f.Machines = append(f.Machines, m)
-		f.table[authority(h.BMC.Address)] = m.BMC.Address()
+		f.table[h.BMC.Address.HostPort()] = m.BMC.Address()
 		if h.ESXi != nil {
 			f.table[net.JoinHostPort(h.ESXi.Address, "443")] = m.ESXi.Address()
 		}
@@ -159,24 +157,6 @@ func assign(p *schema.Plan, hosts []*schema.Host, specs []string) (map[string]fa
 		}
 	}
 	return out, nil
-}
-
-// authority is the host and port that a client of the plan's BMC address dials.
-func authority(address string) string {
-	port := "443"
-	if u, err := url.Parse(address); err == nil && u.Host != "" {
-		address = u.Host
-		if u.Scheme == "http" {
-			port = "80"
-		}
-	}
-	if ip, err := netip.ParseAddr(address); err == nil {
-		return net.JoinHostPort(ip.String(), port)
-	}
-	if _, _, err := net.SplitHostPort(address); err == nil {
-		return address
-	}
-	return net.JoinHostPort(address, port)
 }
 
 // Table maps the plan's addresses to those of the twins.

@@ -200,7 +200,7 @@ func Request(plan string, h *schema.Host, c Arguments) (media.Request, error) {
 		}
 	}
 	return media.Request{
-		Plan: plan, Host: h.Name, BMC: h.BMC.Address, Password: h.ESXi.RootPassword.Reveal(), Options: options,
+		Plan: plan, Host: h.Name, BMC: h.BMC.Address.Host(), Password: h.ESXi.RootPassword.Reveal(), Options: options,
 		Source: Source(c.Image), Script: c.script(h.ESXi), Own: own, Disks: disks,
 	}, nil
 }

@@ -67,7 +67,7 @@ func (b *Bench) host(t *testing.T, vendors []bmc.Vendor, dry bool) *step.Host {
 	if dry && b.Media != nil {
 		h.Media = media.Shadow(b.Media)
 	}
-	c, err := bmc.Open(bmc.Options{Address: b.Sim.Address(), Username: "root", Password: "calvin", Trust: bmc.Trust{Off: true}, Vendors: vendors, ReadOnly: dry, Timeout: timeout,
+	c, err := bmc.Open(bmc.Options{Address: "https://" + b.Sim.Address(), Username: "root", Password: "calvin", Trust: bmc.Trust{Off: true}, Vendors: vendors, ReadOnly: dry, Timeout: timeout,
 		Now: b.age, Sleep: b.sleep})
 	if err != nil {
 		t.Fatal(err)
