@@ -52,6 +52,14 @@ func Disks(script string) []NamedDisk {
 	return l.disks()
 }
 
+// HasDryRun reports whether a script makes the installer check everything and write
+// nothing.
+func HasDryRun(script string) bool {
+	l := &linter{commands: map[string][]*parsed{}}
+	l.read(script)
+	return len(l.commands["dryrun"]) > 0
+}
+
 func (l *linter) disks() (out []NamedDisk) {
 	for _, key := range slices.Concat(installCommands, []string{"clearpart", "part", "%include"}) {
 		for _, p := range l.commands[key] {
