@@ -122,7 +122,7 @@ before it gets its name. In a plan the step build_iso does this for every host.`
 		},
 	}
 	c.Flags().StringVar(&kickstart, "kickstart", "", "kickstart to install by")
-	c.Flags().StringArrayVar(&options, "kernel-option", nil, "a further option for the installer's kernel")
+	c.Flags().StringArrayVar(&options, "kernel-option", nil, "a further option for the installer's kernel; those that lead it elsewhere are refused")
 	c.Flags().StringArrayVar(&files, "file", nil, "a file to add or replace: /PATH=FILE, with an upper-case 8.3 name")
 	c.Flags().BoolVar(&asJSON, "json", false, "write JSON")
 	return c
