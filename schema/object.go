@@ -22,6 +22,7 @@ type Object struct {
 // Argument is one member of an [Object].
 type Argument struct {
 	Name     string
+	Was      string // the name that it had, for a message; "" when it never had another
 	Doc      string
 	Type     cty.Type
 	Required bool
@@ -40,7 +41,7 @@ var (
 
 // Of derives the description of T, a struct. Field tags: `json` is the name,
 // `doc` one sentence of documentation, `enum` the allowed strings separated by
-// blanks, `default` the value when it is left out. A pointer, slice or map is
+// blanks, `default` the value when it is left out, `was` a former name. A pointer, slice or map is
 // optional, everything else without a default is required. Of panics on a
 // struct that it cannot describe: that is a mistake of the programmer, and a
 // test that loads the package finds it.
@@ -59,7 +60,7 @@ func objectOf(t reflect.Type) *Object {
 
 func argumentOf(t reflect.Type, field reflect.StructField) *Argument {
 	name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-	a := &Argument{Name: name, Doc: field.Tag.Get("doc"), Default: field.Tag.Get("default")}
+	a := &Argument{Name: name, Was: field.Tag.Get("was"), Doc: field.Tag.Get("doc"), Default: field.Tag.Get("default")}
 	if name == "" || a.Doc == "" {
 		panic(fmt.Sprintf("schema: field %s of %s needs a json name and a doc tag", field.Name, t))
 	}
@@ -136,6 +137,16 @@ func (o *Object) Names() []string {
 func (o *Object) Argument(name string) (*Argument, bool) {
 	for _, a := range o.Arguments {
 		if a.Name == name {
+			return a, true
+		}
+	}
+	return nil, false
+}
+
+// renamed finds the argument that once had another name.
+func (o *Object) renamed(former string) (*Argument, bool) {
+	for _, a := range o.Arguments {
+		if a.Was != "" && a.Was == former {
 			return a, true
 		}
 	}

@@ -17,6 +17,11 @@ func (l *loader) step(b *hcl.Block) {
 		return
 	}
 	s := header(t.Arguments, policyObject)
+	for _, a := range t.Arguments.Arguments {
+		if a.Was != "" {
+			s.Attributes = append(s.Attributes, hcl.AttributeSchema{Name: a.Was})
+		}
+	}
 	for _, doc := range conditionDocs {
 		s.Attributes = append(s.Attributes, hcl.AttributeSchema{Name: doc[0]})
 	}
@@ -25,6 +30,10 @@ func (l *loader) step(b *hcl.Block) {
 	step := &Step{Type: b.Labels[0], Name: b.Labels[1], Range: b.DefRange, Arguments: hcl.Attributes{}, Conditions: map[string]*hcl.Attribute{}}
 	policy := hcl.Attributes{}
 	for name, attr := range attrs {
+		if now, ok := t.Arguments.renamed(name); ok {
+			l.problem(attr.NameRange, "Renamed argument", "%s of %s is now called %s. Write %s = …, with the same value.", name, step.Type, now.Name, now.Name)
+			continue
+		}
 		switch {
 		case isCondition(name):
 			step.Conditions[name] = attr

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -37,7 +36,7 @@ func (a *app) isoInspectCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:     "inspect FILE",
-		Short:   "Say what an image is: version, trees, boot entries, boot.cfg, oddities",
+		Short:   "Say what an image is: version, trees, boot entries, boot.cfg, warnings",
 		Example: "  esxiplan iso inspect VMware-VMvisor-Installer-8.0U3-24022510.x86_64.iso",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -123,7 +122,7 @@ before it gets its name. In a plan the step build_iso does this for every host.`
 		},
 	}
 	c.Flags().StringVar(&kickstart, "kickstart", "", "kickstart to install by")
-	c.Flags().StringArrayVar(&options, "kernel-option", nil, "a further option for the installer's kernel")
+	c.Flags().StringArrayVar(&options, "kernel-option", nil, "a further option for the installer's kernel; those that lead it elsewhere are refused")
 	c.Flags().StringArrayVar(&files, "file", nil, "a file to add or replace: /PATH=FILE, with an upper-case 8.3 name")
 	c.Flags().BoolVar(&asJSON, "json", false, "write JSON")
 	return c
@@ -154,12 +153,10 @@ func readAssembly(assembly *media.Assembly, kickstart string, files []string) er
 }
 
 func readRegular(path string) ([]byte, error) {
-	f, _, err := openSized(path)
-	if err != nil {
-		return nil, err
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // reading a pipe could wait for ever
+		return nil, fmt.Errorf("%s is not a regular file", path)
 	}
-	defer f.Close()
-	return io.ReadAll(f)
+	return os.ReadFile(path)
 }
 
 func (a *app) isoVerifyCommand() *cobra.Command {
@@ -167,14 +164,15 @@ func (a *app) isoVerifyCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "verify FILE",
-		Short: "Check strictly whether all readers find the same in an image",
+		Short: "Check strictly whether all readers find the same files in an image",
 		Long: `Check an image strictly: descriptors, directories, path tables, Rock Ridge, Joliet, boot catalog and partition
-table must agree, and nothing may lie over something else. With --base it must also be, byte for byte, its base
-wherever it is no metadata. Exit 1 when something is wrong; what is only odd does not count.`,
+table must agree, and nothing may lie over something else. With --base it must also be that installer image with an
+overlay: every byte that an overlay does not change is the base's, and every file is the base's own or lies behind it.
+A base that is not a whole installer image is an error. Exit 1 when there is an error; warnings do not count.`,
 		Example: "  esxiplan iso verify host1.iso --base esxi.iso",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			report, err := verify(args[0], base)
+			report, err := media.Verify(args[0], base)
 			if err != nil {
 				return err
 			}
@@ -189,7 +187,7 @@ wherever it is no metadata. Exit 1 when something is wrong; what is only odd doe
 			return err
 		},
 	}
-	c.Flags().StringVar(&base, "base", "", "the image that it was made from")
+	c.Flags().StringVar(&base, "base", "", "the installer image that it was built from")
 	c.Flags().BoolVar(&asJSON, "json", false, "write JSON")
 	return c
 }
@@ -201,47 +199,23 @@ type verified struct {
 	isocheck.Report
 }
 
-func verify(path, base string) (isocheck.Report, error) {
-	f, size, err := openSized(path)
-	if err != nil {
-		return isocheck.Report{}, err
-	}
-	defer f.Close()
-	report, err := isocheck.Check(f, size)
-	if err != nil || base == "" {
-		return report, err
-	}
-	b, baseSize, err := openSized(base)
-	if err != nil {
-		return report, err
-	}
-	defer b.Close()
-	compared, err := isocheck.Compare(f, size, b, baseSize)
-	report.Findings = append(report.Findings, compared.Findings...)
-	return report, err
-}
-
-func openSized(path string) (*os.File, int64, error) {
-	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() { // reading a pipe could wait for ever
-		err = fmt.Errorf("%s is not a regular file", path)
-	}
-	if err != nil {
-		return nil, 0, err
-	}
-	f, err := os.Open(path)
-	return f, info.Size(), err
-}
-
 func (a *app) printReport(path string, r isocheck.Report) {
 	for _, f := range r.Findings {
 		fmt.Fprintln(a.streams.Out, f)
 	}
-	verdict := "right"
+	verdict := "valid"
 	if !r.OK() {
-		verdict = "wrong"
+		verdict = "invalid"
 	}
-	fmt.Fprintf(a.streams.Out, "%s is %s: trees %d, directories %d, files %d\n", path, verdict, r.Trees, r.Directories, r.Files)
+	fmt.Fprintf(a.streams.Out, "%s is %s: %s, %s, %s\n", path, verdict, counted(r.Trees, "tree", "trees"), counted(r.Directories, "directory", "directories"), counted(r.Files, "file", "files"))
+}
+
+// counted is a number with its noun.
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprint(n, " ", many)
 }
 
 func (a *app) isoDiffCommand() *cobra.Command {

@@ -1,14 +1,19 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
+	"github.com/zclconf/go-cty/cty"
 
 	"esxiplan/engine"
 	"esxiplan/engine/media"
@@ -89,7 +94,7 @@ func (a *app) render(paths []string, f *planFlags, hostName, stepName string) (r
 	}
 	r, err := buildiso.Request(p.Name, h, arguments)
 	if err != nil {
-		return rendered{}, err
+		return rendered{}, a.report(p, hcl.Diagnostics{mediumProblem(s, h, err)})
 	}
 	text, warnings, err := r.Preview(imageVersion(p, &arguments.Image))
 	return rendered{h.Name, s.Name, text, append([]string{}, warnings...)}, err
@@ -105,26 +110,46 @@ func judgeKickstarts(p *schema.Plan) (diags hcl.Diagnostics) {
 			if s.Type != buildiso.Type.Name || !s.Applies(h) || p.Decode(s, h, &arguments).HasErrors() {
 				continue
 			}
-			r, err := buildiso.Request(p.Name, h, arguments)
-			version := imageVersion(p, &arguments.Image)
-			if err == nil {
-				_, _, err = r.Preview(version)
-			}
-			if size := arguments.SystemMediaSize; err == nil && size != nil {
-				err = kickstart.CheckMediaSize(*size, version)
-			}
+			err := judgeMedium(p, h, arguments)
 			if err == nil || told[s.Name+err.Error()] {
 				continue
 			}
 			told[s.Name+err.Error()] = true
-			at := s.Range
-			if attr, ok := s.Arguments["kickstart"]; ok {
-				at = attr.Expr.Range()
-			}
-			diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Medium that cannot be built", Detail: fmt.Sprintf("Host %q: %v", h.Name, err), Subject: &at})
+			diags = append(diags, mediumProblem(s, h, err))
 		}
 	}
 	return diags
+}
+
+// judgeMedium finds what keeps a host's medium from being built, as far as it is known
+// without the machine.
+func judgeMedium(p *schema.Plan, h *schema.Host, arguments buildiso.Arguments) error {
+	r, err := buildiso.Request(p.Name, h, arguments)
+	if err != nil {
+		return err
+	}
+	version := imageVersion(p, &arguments.Image)
+	if _, _, err := r.Preview(version); err != nil {
+		return arguments.Attribute(err)
+	}
+	return arguments.CheckMediaSize(version)
+}
+
+// mediumProblem is the diagnostic about a host's medium.
+func mediumProblem(s *schema.Step, h *schema.Host, err error) *hcl.Diagnostic {
+	at := argumentAt(s, err)
+	return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Medium cannot be built", Detail: fmt.Sprintf("Host %q: %v", h.Name, err), Subject: &at}
+}
+
+// argumentAt is where the argument stands that an error is about, else the step.
+func argumentAt(s *schema.Step, err error) hcl.Range {
+	var at *schema.ArgumentError
+	if errors.As(err, &at) && len(at.Path) > 0 {
+		if root, ok := at.Path[0].(cty.GetAttrStep); ok && s.Arguments[root.Name] != nil {
+			return s.Arguments[root.Name].Expr.Range()
+		}
+	}
+	return s.Range
 }
 
 // imageVersion is what the plan says, else the image itself, else its name.
@@ -169,7 +194,8 @@ func (a *app) kickstartLintCommand() *cobra.Command {
 		Short: "Find the mistakes in kickstarts",
 		Long: `Find the mistakes in kickstarts for ESXi: what the installer would refuse, silently leave out, or take for something
 else. Each finding says where, why it matters and what to do. "# esxiplan:ignore RULE" on a line, or alone on the line
-before, silences a rule there. - reads standard input. Exit 1 when there are errors.`,
+before, silences a rule there. - reads standard input. Exit 1 when there are errors. Whether it writes to the disks of a
+plan only is checked where the plan is: validate PLAN.`,
 		Example: "  esxiplan kickstart lint ks.cfg\n  esxiplan kickstart lint --version 8.0.3 --secure-boot off ks/*.cfg",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -202,16 +228,22 @@ type linted struct {
 
 func (a *app) lint(files []string, conditions kickstart.Conditions, asJSON bool) error {
 	all := []linted{}
-	errors := 0
+	failed := 0
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	for _, file := range files {
-		text, err := a.readText(file)
+		text, err := a.readText(ctx, file)
+		if errors.Is(err, errInterrupted) {
+			fmt.Fprintln(a.streams.Err, "esxiplan: "+err.Error())
+			return exitCode(engine.ExitInterrupted)
+		}
 		if err != nil { // the others are judged all the same
 			fmt.Fprintln(a.streams.Err, "esxiplan: "+err.Error())
-			errors++
+			failed++
 			continue
 		}
 		found := append([]kickstart.Finding{}, kickstart.Lint(text, conditions)...)
-		errors += len(kickstart.Errors(found))
+		failed += len(kickstart.Errors(found))
 		all = append(all, linted{file, found})
 	}
 	if asJSON {
@@ -221,7 +253,7 @@ func (a *app) lint(files []string, conditions kickstart.Conditions, asJSON bool)
 	} else {
 		a.printLint(all)
 	}
-	if errors > 0 {
+	if failed > 0 {
 		return exitCode(engine.ExitUsage)
 	}
 	return nil
@@ -230,16 +262,48 @@ func (a *app) lint(files []string, conditions kickstart.Conditions, asJSON bool)
 // maxText bounds what is read as a kickstart.
 const maxText = 4 << 20
 
-func (a *app) readText(file string) ([]byte, error) {
-	if file == "-" {
-		return io.ReadAll(io.LimitReader(a.in, maxText))
+// readText reads a file, standard input (-) or a pipe, up to maxText bytes. A pipe may stay
+// open for ever and say nothing, so that reading ends with the context, too.
+func (a *app) readText(ctx context.Context, file string) ([]byte, error) {
+	type answer struct {
+		text []byte
+		err  error
 	}
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
+	done := make(chan answer, 1)
+	go func() {
+		text, err := a.readBounded(file)
+		done <- answer{text, err}
+	}()
+	select {
+	case got := <-done:
+		return got.text, got.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%s: %w before its end", file, errInterrupted)
 	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxText))
+}
+
+var errInterrupted = errors.New("interrupted")
+
+func (a *app) readBounded(file string) ([]byte, error) {
+	from := a.in
+	if file != "-" {
+		info, err := os.Stat(file)
+		if err != nil {
+			return nil, err
+		}
+		if info.Mode()&(os.ModeDir|os.ModeDevice|os.ModeSocket) != 0 && info.Mode()&os.ModeCharDevice == 0 {
+			return nil, fmt.Errorf("%s is neither a file nor a pipe", file)
+		}
+		if from, err = os.Open(file); err != nil {
+			return nil, err
+		}
+		defer from.Close()
+	}
+	text, err := io.ReadAll(io.LimitReader(from, maxText+1))
+	if len(text) > maxText {
+		err = fmt.Errorf("%s has more than %d MiB, so it is no kickstart", file, maxText>>20)
+	}
+	return text, err
 }
 
 func (a *app) printLint(all []linted) {
@@ -251,7 +315,7 @@ func (a *app) printLint(all []linted) {
 		n := len(kickstart.Errors(l.Findings))
 		errors, warnings = errors+n, warnings+len(l.Findings)-n
 	}
-	fmt.Fprintf(a.streams.Err, "files %d, errors %d, warnings %d\n", len(all), errors, warnings)
+	fmt.Fprintf(a.streams.Err, "%s: %s, %s\n", counted(len(all), "file", "files"), counted(errors, "error", "errors"), counted(warnings, "warning", "warnings"))
 }
 
 func (a *app) kickstartRulesCommand() *cobra.Command {

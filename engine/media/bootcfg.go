@@ -76,22 +76,60 @@ func (c *BootConfig) Kickstart(path string, options []string) error {
 		return t == "cdromBoot" || strings.HasPrefix(t, "ks=")
 	})
 	tokens = append(tokens, "ks=cdrom:"+path)
+	if err := CheckOptions(options); err != nil {
+		return err
+	}
+	c.set("kernelopt", strings.Join(append(tokens, options...), " "))
+	return c.Check(path)
+}
+
+// refusedOption are kernel options by which a machine would do something else than what
+// was planned, in lower case, and why.
+var refusedOption = map[string]string{
+	"ks": otherKickstart, "cdromboot": "starts the interactive installer, which waits for a person", "runweasel": installerStart, "weaselin": installerStart,
+	"ksdevice": downloadNIC, "netdevice": downloadNIC, "bootif": downloadNIC,
+	"ip": downloadNIC, "netmask": downloadNIC, "gateway": downloadNIC, "nameserver": downloadNIC, "vlanid": downloadNIC,
+	"autopartition": "formats all blank disks at the first boot, unasked; name the disks to clear in esxi.wipe and make datastores by part commands",
+}
+
+const (
+	otherKickstart = "would lead the installer to another kickstart than this host's"
+	installerStart = "belongs to the image, whose boot.cfg starts the installer"
+	downloadNIC    = "is for kickstarts that come over the network; this host's is on its medium, and its network comes from the esxi block or the kickstart"
+)
+
+// CheckOptions judges further kernel options: one word of printable ASCII each, none that
+// leads the installer elsewhere or decides what the plan decides, and not more together
+// than the loader takes. How much the image's own options leave room for is seen when
+// the image is built.
+func CheckOptions(options []string) error {
 	for _, option := range options {
 		if err := checkOption(option); err != nil {
 			return err
 		}
-		tokens = append(tokens, option)
 	}
-	c.set("kernelopt", strings.Join(tokens, " "))
-	return c.Check(path)
+	if n := len(strings.Join(options, " ")); n >= maxCommandLine {
+		return fmt.Errorf("the kernel options have %d bytes together, the loader takes %d with the image's own", n, maxCommandLine-1)
+	}
+	return nil
 }
 
 func checkOption(option string) error {
 	if option == "" || strings.ContainsFunc(option, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return fmt.Errorf("kernel option %q must be one word of printable ASCII", option)
 	}
-	if name, _, _ := strings.Cut(option, "="); name == "ks" || name == "cdromBoot" {
-		return fmt.Errorf("kernel option %q would lead the installer to another kickstart than this host's", option)
+	name, value, _ := strings.Cut(strings.ToLower(option), "=")
+	reason := refusedOption[name]
+	switch {
+	case name == "autopartition" && slices.Contains([]string{"false", "0", "no"}, value):
+		return nil
+	case strings.HasPrefix(name, "ks."):
+		reason = downloadNIC
+	case name == "":
+		reason = "has no name"
+	}
+	if reason != "" {
+		return fmt.Errorf("kernel option %q %s", option, reason)
 	}
 	return nil
 }

@@ -235,11 +235,15 @@ func (s *script) clears(disks []device) ([]device, error) {
 func (s *script) choose(disks []device) (device, error) {
 	install, ok := s.commands["install"]
 	if ok {
-		if _, bare := install.options["firstdisk"]; bare {
+		first, general := install.options["firstdisk"]
+		if general && (first == "" || strings.Contains(first, ",")) {
 			return device{}, errors.New("install --firstdisk takes whatever comes first")
 		}
 		if _, overwrite := install.options["overwritevmfs"]; !overwrite {
 			return device{}, errors.New("the disk holds a VMFS partition, and neither --overwritevmfs nor --preservevmfs is given")
+		}
+		if general {
+			return resolve(disks, "model = "+first)
 		}
 		return pick(disks, "name "+install.options["disk"], func(d device) bool { return d.name == install.options["disk"] })
 	}

@@ -20,17 +20,17 @@ var doc string
 // Arguments of the step.
 type Arguments struct {
 	Image           schema.Image `json:"image" doc:"The installer image, such as image.esxi."`
-	Kickstart       *string      `json:"kickstart" doc:"A kickstart of your own, such as file(\"ks.cfg\") or templatefile(…), in the place of the generated one. It is linted; without a rootpw line it gets esxi.root_password as a hash."`
+	Kickstart       *string      `json:"kickstart" doc:"A kickstart of your own, such as file(\"ks.cfg\") or templatefile(…), in the place of the generated one. It is linted, and writes to the disks of esxi.disk and esxi.wipe only; without a rootpw line it gets esxi.root_password as a hash."`
 	SystemMediaSize *string      `json:"system_media_size" enum:"min small default max" doc:"Size of the system partitions on the boot disk (ESXi 7.0U1c and later)."`
 	Keyboard        *string      `json:"keyboard" doc:"Keyboard layout, such as \"US Default\" or \"Swiss German\"."`
-	Commands        []string     `json:"commands" doc:"Further kickstart commands, a line each, such as \"part data --ondisk=naa.5000…\"."`
+	Commands        []string     `json:"commands" doc:"Further kickstart commands, a line each, such as \"part data --ondisk=naa.5000…\" with a disk of esxi.wipe."`
 	Pre             *string      `json:"pre" doc:"Script that runs in the installer before anything is written; it ends the installation when it fails. Shell, or Python when its first line says so."`
 	Post            *string      `json:"post" doc:"Script that runs in the installer after the image was written."`
 	Firstboot       *string      `json:"firstboot" doc:"Script that runs when the new system first boots; never under Secure Boot."`
 	SSH             bool         `json:"ssh" default:"false" doc:"true: start SSH for good at the first boot and open the firewall for it; not under Secure Boot."`
 	OverwriteVSAN   bool         `json:"overwrite_vsan" default:"false" doc:"true: the disk is claimed by a vSAN, which is given up. The installer refuses it for other disks."`
-	Rehearse        bool         `json:"rehearse" default:"false" doc:"true: the installer checks everything on the machine itself and installs nothing (dryrun)."`
-	KernelOptions   []string     `json:"kernel_options" doc:"Further options for the installer's kernel, one word each."`
+	DryRun          bool         `json:"dry_run" was:"rehearse" default:"false" doc:"true: the installer checks everything on the machine itself and installs nothing (its own dryrun)."`
+	KernelOptions   []string     `json:"kernel_options" doc:"Further options for the installer's kernel, one word each, such as \"allowLegacyCPU=true\". Those that lead the installer elsewhere or decide what the plan decides are refused."`
 }
 
 // Result of the step.
@@ -54,7 +54,10 @@ var Type = step.Define(step.Spec[Arguments, Result]{
 })
 
 func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
-	r, err := prepare(ctx, h, c)
+	r, err := prepare(h, c)
+	if err == nil {
+		err = checkMediaSize(ctx, h, c)
+	}
 	if err != nil {
 		return Result{}, err
 	}
@@ -66,12 +69,12 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 			return Result{}, err
 		}
 	}
-	if err := spare(ctx, h, r); err != nil {
-		return Result{}, blame(c, err)
+	if err := refuseWhileInstalling(ctx, h, r); err != nil {
+		return Result{}, c.Attribute(err)
 	}
 	p, err := h.Publish(ctx, r)
 	if err != nil {
-		return Result{}, blame(c, err)
+		return Result{}, c.Attribute(err)
 	}
 	for _, w := range p.Warnings {
 		h.Warn("%s", w)
@@ -100,9 +103,9 @@ func secureBoot(ctx context.Context, h *step.Host) *bool {
 // errLooked ends a publication that was only to say what it would do.
 var errLooked = errors.New("only looked")
 
-// spare keeps the image from which a machine is being installed: another one in its
-// place would take it away.
-func spare(ctx context.Context, h *step.Host, r media.Request) error {
+// refuseWhileInstalling keeps the image from which a machine is being installed: another
+// one in its place would take it away.
+func refuseWhileInstalling(ctx context.Context, h *step.Host, r media.Request) error {
 	last, open := h.History().Installing()
 	latest, ok := h.Media.Latest(h.Name)
 	if !open || !ok || h.Settings.Again {
@@ -127,7 +130,7 @@ func spare(ctx context.Context, h *step.Host, r media.Request) error {
 }
 
 func recall(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
-	r, err := prepare(ctx, h, c)
+	r, err := prepare(h, c)
 	if err != nil {
 		return Result{}, err
 	}
@@ -135,11 +138,12 @@ func recall(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	if err == nil && !ok {
 		err = media.ErrNotBuilt
 	}
-	return result(p), blame(c, err)
+	return result(p), c.Attribute(err)
 }
 
-// blame puts a mistake in somebody's own kickstart where it was given.
-func blame(c Arguments, err error) error {
+// Attribute puts an error about a kickstart where the kickstart, or what went into it,
+// was given.
+func (c Arguments) Attribute(err error) error {
 	var mistakes *media.ErrKickstart
 	if !errors.As(err, &mistakes) {
 		return err
@@ -160,66 +164,54 @@ func result(p media.Published) Result {
 	return Result{p.URL, p.HTTPSURL, p.Size, p.SHA256, p.KickstartSHA256, p.Version, p.Build}
 }
 
-// prepare turns declaration and arguments into what a medium is made from, with
-// what only the image and the machine can tell.
-func prepare(ctx context.Context, h *step.Host, c Arguments) (media.Request, error) {
+// prepare turns declaration and arguments into what a medium is made from.
+func prepare(h *step.Host, c Arguments) (media.Request, error) {
 	if h.Media == nil {
 		return media.Request{}, fmt.Errorf("the plan has no media block, so there is no place to publish an image: add media { directory, url } or media { listen }")
 	}
 	if err := kickstart.CheckPassword(h.Declared.ESXi.RootPassword.Reveal()); err != nil {
 		return media.Request{}, err
 	}
-	r, err := Request(h.Plan, h.Declared, c)
-	if err != nil {
-		return media.Request{}, err
-	}
-	if size := c.SystemMediaSize; size != nil {
-		version, _, err := h.Media.Source(ctx, r.Source)
-		if err != nil {
-			return media.Request{}, err
-		}
-		if err := kickstart.CheckMediaSize(*size, version); err != nil {
-			return media.Request{}, schema.AtArgument("system_media_size", "%w", err)
-		}
-	}
-	return r, nil
+	return Request(h.Plan, h.Declared, c)
 }
 
-// Request is what a declared host's medium is made from. The part about the
-// machine's state is left open.
+// checkMediaSize asks the image for its version, which not every stage has at hand.
+func checkMediaSize(ctx context.Context, h *step.Host, c Arguments) error {
+	if c.SystemMediaSize == nil {
+		return nil
+	}
+	version, _, err := h.Media.Source(ctx, Source(c.Image))
+	if err != nil {
+		return err
+	}
+	return c.CheckMediaSize(version)
+}
+
+// CheckMediaSize judges system_media_size for the image's version.
+func (c Arguments) CheckMediaSize(version string) error {
+	if c.SystemMediaSize == nil {
+		return nil
+	}
+	if err := kickstart.CheckMediaSize(*c.SystemMediaSize, version); err != nil {
+		return schema.AtArgument("system_media_size", "%w", err)
+	}
+	return nil
+}
+
+// Request is what a declared host's medium is made from, once the arguments are found
+// valid for it. The part about the machine's state is left open.
 func Request(plan string, h *schema.Host, c Arguments) (media.Request, error) {
+	if err := c.check(h.ESXi); err != nil {
+		return media.Request{}, err
+	}
 	options := c.KernelOptions
 	if size := c.SystemMediaSize; size != nil {
 		options = append([]string{"systemMediaSize=" + *size}, options...)
 	}
-	own, disks := deref(c.Kickstart), step.DiskNames(h.ESXi)
-	if c.Kickstart != nil {
-		disks = nil
-		if err := c.checkOwn(h.ESXi); err != nil {
-			return media.Request{}, err
-		}
-	}
 	return media.Request{
 		Plan: plan, Host: h.Name, BMC: h.BMC.Address.Host(), Password: h.ESXi.RootPassword.Reveal(), Options: options,
-		Source: Source(c.Image), Script: c.script(h.ESXi), Own: own, Disks: disks,
+		Source: Source(c.Image), Script: c.script(h.ESXi), Own: deref(c.Kickstart), Disks: step.DiskNames(h.ESXi),
 	}, nil
-}
-
-// checkOwn refuses what has no effect beside somebody's own kickstart.
-func (c Arguments) checkOwn(x *schema.ESXi) error {
-	for name, given := range map[string]bool{"keyboard": c.Keyboard != nil, "commands": len(c.Commands) > 0, "pre": c.Pre != nil, "post": c.Post != nil,
-		"firstboot": c.Firstboot != nil, "ssh": c.SSH, "overwrite_vsan": c.OverwriteVSAN, "rehearse": c.Rehearse} {
-		if given {
-			return schema.AtArgument(name, "%s belongs to the generated kickstart; with a kickstart of your own write it there", name)
-		}
-	}
-	if *c.Kickstart == "" {
-		return schema.AtArgument("kickstart", "the kickstart is empty")
-	}
-	if len(x.Wipe) > 0 {
-		return schema.AtArgument("kickstart", "esxi.wipe belongs to the generated kickstart; with a kickstart of your own write clearpart --drives=… there")
-	}
-	return nil
 }
 
 // Source is the image as the media door takes it.
@@ -230,7 +222,7 @@ func Source(i schema.Image) media.Source {
 func (c Arguments) script(x *schema.ESXi) kickstart.Script {
 	s := kickstart.Script{
 		Disk: disk(x.Disk), VSAN: c.OverwriteVSAN, Keyboard: deref(c.Keyboard), Commands: c.Commands,
-		Pre: deref(c.Pre), Post: deref(c.Post), First: deref(c.Firstboot), SSH: c.SSH, DryRun: c.Rehearse,
+		Pre: deref(c.Pre), Post: deref(c.Post), First: deref(c.Firstboot), SSH: c.SSH, DryRun: c.DryRun,
 		Network: kickstart.Network{
 			DHCP: deref(x.DHCP), Device: deref(x.NIC), Address: x.Address, Netmask: deref(x.Netmask), Gateway: deref(x.Gateway),
 			Nameservers: x.Nameservers, Hostname: x.HostName(), VLAN: deref(x.VLAN),

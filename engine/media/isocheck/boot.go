@@ -4,21 +4,19 @@ import (
 	"bytes"
 	"encoding/binary"
 	"hash/crc32"
-	"io"
-	"slices"
 )
 
 // boot checks the El Torito catalog and what its entries point at.
 func (c *checker) boot() {
 	s := c.read(17, sector)
 	if s == nil || s[0] != 0 || !bytes.HasPrefix(s[7:], []byte("EL TORITO SPECIFICATION")) {
-		c.odd("boot", 17, "there is no boot record: no machine boots from this image")
+		c.warn("boot", 17, "there is no boot record: no machine boots from this image")
 		return
 	}
 	at := int64(binary.LittleEndian.Uint32(s[71:]))
 	catalog := c.read(at, sector)
 	if catalog == nil || at >= c.volume {
-		c.wrong("boot", at, "the boot catalog lies outside of the volume")
+		c.fault("boot", at, "the boot catalog lies outside of the volume")
 		return
 	}
 	var sum uint16
@@ -26,7 +24,7 @@ func (c *checker) boot() {
 		sum += binary.LittleEndian.Uint16(catalog[i:])
 	}
 	if catalog[0] != 1 || catalog[30] != 0x55 || catalog[31] != 0xAA || sum != 0 {
-		c.wrong("boot", at, "the boot catalog's first entry is broken")
+		c.fault("boot", at, "the boot catalog's first entry is broken")
 		return
 	}
 	c.unlessFile("the boot catalog", at, sector)
@@ -42,7 +40,7 @@ func (c *checker) boot() {
 		}
 	}
 	if !uefi {
-		c.odd("boot", at, "no boot entry is marked UEFI (platform 0xEF)")
+		c.warn("boot", at, "no boot entry is marked UEFI (platform 0xEF)")
 	}
 }
 
@@ -50,7 +48,7 @@ func (c *checker) boot() {
 // its own first bytes.
 func (c *checker) bootImage(platform byte, lba, sectors int64) {
 	if lba < 16 || lba*4+sectors > c.volume*4 {
-		c.wrong("boot", lba, "a boot image lies outside of the volume")
+		c.fault("boot", lba, "a boot image lies outside of the volume")
 		return
 	}
 	c.unlessFile("a boot image", lba, max(sectors*512, 1))
@@ -61,7 +59,7 @@ func (c *checker) bootImage(platform byte, lba, sectors int64) {
 	size := int64(binary.LittleEndian.Uint32(head[16:]))
 	data := c.read(lba, size)
 	if size < 64 || data == nil {
-		c.wrong("boot", lba, "the BIOS boot image's own table names a length of %d bytes", size)
+		c.fault("boot", lba, "the BIOS boot image's own table names a length of %d bytes", size)
 		return
 	}
 	var sum uint32
@@ -71,7 +69,7 @@ func (c *checker) bootImage(platform byte, lba, sectors int64) {
 		sum += binary.LittleEndian.Uint32(word)
 	}
 	if sum != binary.LittleEndian.Uint32(head[20:]) {
-		c.wrong("boot", lba, "the BIOS boot image does not have the checksum that its own table names")
+		c.fault("boot", lba, "the BIOS boot image does not have the checksum that its own table names")
 	}
 }
 
@@ -87,7 +85,7 @@ func (c *checker) unlessFile(name string, block, bytes int64) {
 }
 
 // partitions checks a GPT and its copy at the end. It is read on USB sticks only, never
-// on a virtual CD, so what is wrong with it is odd.
+// on a virtual CD, so its faults are warnings.
 func (c *checker) partitions() {
 	head := c.read(0, 1024)
 	if head == nil || string(head[512:520]) != "EFI PART" {
@@ -96,17 +94,17 @@ func (c *checker) partitions() {
 	primary := head[512:]
 	last := c.size/512 - 1
 	if !c.gpt(primary, 1) {
-		c.odd("gpt", 0, "the partition table (GPT) does not have its own checksums")
+		c.warn("gpt", 0, "the partition table (GPT) does not have its own checksums")
 		return
 	}
 	backup := make([]byte, 512)
 	at := int64(binary.LittleEndian.Uint64(primary[32:]))
 	if at != last {
-		c.odd("gpt", 0, "the copy of the partition table (GPT) should be in the last block, %d, not in %d", last, at)
+		c.warn("gpt", 0, "the copy of the partition table (GPT) should be in the last block, %d, not in %d", last, at)
 		return
 	}
 	if n, _ := c.r.ReadAt(backup, at*512); n < len(backup) || string(backup[:8]) != "EFI PART" || !c.gpt(backup, at) {
-		c.odd("gpt", c.size/sector-1, "the copy of the partition table (GPT) at the end is broken")
+		c.warn("gpt", c.size/sector-1, "the copy of the partition table (GPT) at the end is broken")
 	}
 	c.partitionsApart(primary)
 }
@@ -129,9 +127,9 @@ func (c *checker) partitionsApart(header []byte) {
 	for i, a := range spans {
 		for _, b := range spans[:i] {
 			if a[0] <= b[1] && b[0] <= a[1] && a[0] > 64 == (b[0] > 64) {
-				c.odd("gpt", 0, "two partitions lie over one another")
+				c.warn("gpt", 0, "two partitions lie over one another")
 			} else if a[0] <= b[1] && b[0] <= a[1] && int64(max(a[1], b[1])) > c.volume*4 {
-				c.odd("gpt", 0, "a partition reaches over one that lies behind the volume")
+				c.warn("gpt", 0, "a partition reaches over one that lies behind the volume")
 			}
 		}
 	}
@@ -150,73 +148,4 @@ func (c *checker) gpt(header []byte, own int64) bool {
 	plain := bytes.Clone(header[:92])
 	clear(plain[16:20])
 	return crc32.ChecksumIEEE(plain) == le.Uint32(header[16:]) && crc32.ChecksumIEEE(entries) == le.Uint32(header[88:])
-}
-
-// Compare demands that an image differs from its base, as far as the base goes, in
-// metadata only: descriptors, directories, path tables, partition tables and
-// checksums. All of it is read.
-func Compare(image io.ReaderAt, size int64, base io.ReaderAt, baseSize int64) (Report, error) {
-	c, err := inspect(base, baseSize)
-	if err != nil {
-		return c.report, err
-	}
-	out := &checker{}
-	if size < baseSize {
-		out.wrong("compare", 0, "the image has %d bytes, its base %d", size, baseSize)
-		return out.report, nil
-	}
-	metadata := c.metadata()
-	const step = 512 * sector
-	a, b := make([]byte, step), make([]byte, step)
-	for off := int64(0); off < baseSize; off += step {
-		n := min(step, baseSize-off)
-		if err := readBoth(image, base, a[:n], b[:n], off); err != nil {
-			return out.report, err
-		}
-		for i := int64(0); i < n && !bytes.Equal(a[:n], b[:n]); i += sector {
-			block, end := (off+i)/sector, min(i+sector, n)
-			if !bytes.Equal(a[i:end], b[i:end]) && !metadata[block] {
-				out.wrong("compare", block, "a block differs from the base that is no metadata")
-			}
-		}
-	}
-	return out.report, nil
-}
-
-func readBoth(image, base io.ReaderAt, a, b []byte, off int64) error {
-	if n, err := image.ReadAt(a, off); n < len(a) {
-		return err
-	}
-	if n, err := base.ReadAt(b, off); n < len(b) {
-		return err
-	}
-	return nil
-}
-
-func (c *checker) inFile(block int64) bool {
-	return slices.ContainsFunc(c.areas, func(a area) bool { return a.kind == "file" && a.from <= block && block < a.to })
-}
-
-// metadata are the blocks of the base in which an overlay may differ.
-func (c *checker) metadata() map[int64]bool {
-	out := map[int64]bool{}
-	for block := range int64(16) {
-		out[block] = true
-	}
-	for _, a := range c.areas {
-		for block := a.from; block < a.to && a.kind != "file"; block++ {
-			out[block] = true
-		}
-	}
-	for block := c.behind; block < c.behind+16; block++ {
-		if s := c.read(block, 64); s != nil && bytes.HasPrefix(s, []byte("libisofs_")) && bytes.Contains(s, []byte("checksum_tag_v1 pos=")) && !c.inFile(block) {
-			out[block] = true
-		}
-	}
-	for block := c.size/sector - 9; block <= c.size/sector; block++ {
-		if s := c.read(block, sector); s != nil && bytes.Contains(s, []byte("EFI PART")) {
-			out[block] = true
-		}
-	}
-	return out
 }

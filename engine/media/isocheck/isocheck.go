@@ -4,8 +4,9 @@
 // It knows nothing of the package that lays files over images (engine/media/iso)
 // and shares no code with it, so that a mistake made there cannot hide here.
 //
-// [Check] looks at one image. [Compare] looks at an image and the one it was made
-// from, and demands that nothing but metadata differs in the part that both have.
+// [Check] looks at one image. [CheckBase] says whether an image can be what another was
+// made from. [Compare] looks at both, and demands that nothing but metadata differs in
+// the part that both have, and that a file is the base's own or lies behind it.
 package isocheck
 
 import (
@@ -22,11 +23,11 @@ const sector = 2048
 // Severity tells how bad a finding is.
 type Severity string
 
-// A wrong image is read differently by different readers, or not at all. An odd
-// one is unusual, and vendors' tools make such.
+// With an error the image is read differently by different readers, or not at all. A
+// warning is about something unusual, and vendors' tools make such images.
 const (
-	Wrong Severity = "wrong"
-	Odd   Severity = "odd"
+	Error   Severity = "error"
+	Warning Severity = "warning"
 )
 
 // Finding is something that is not as it should be.
@@ -49,22 +50,22 @@ type Report struct {
 	Findings    []Finding `json:"findings"`
 }
 
-// OK reports that nothing is wrong.
+// OK reports an image without errors.
 func (r Report) OK() bool {
-	return !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Severity == Wrong })
+	return !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Severity == Error })
 }
 
-// Err is the first thing that is wrong, nil when nothing is.
+// Err is the first error, nil without one.
 func (r Report) Err() error {
 	for _, f := range r.Findings {
-		if f.Severity == Wrong {
+		if f.Severity == Error {
 			return fmt.Errorf("block %d: %s (%s)", f.Block, f.Text, f.Rule)
 		}
 	}
 	return nil
 }
 
-// maxFindings bounds what is told of an image that is no image.
+// maxFindings bounds the report about a file that is no image.
 const maxFindings = 200
 
 // checker collects findings about one image.
@@ -126,12 +127,12 @@ func (c *checker) find(s Severity, rule string, block int64, format string, valu
 	}
 }
 
-func (c *checker) wrong(rule string, block int64, format string, values ...any) {
-	c.find(Wrong, rule, block, format, values...)
+func (c *checker) fault(rule string, block int64, format string, values ...any) {
+	c.find(Error, rule, block, format, values...)
 }
 
-func (c *checker) odd(rule string, block int64, format string, values ...any) {
-	c.find(Odd, rule, block, format, values...)
+func (c *checker) warn(rule string, block int64, format string, values ...any) {
+	c.find(Warning, rule, block, format, values...)
 }
 
 // read returns n bytes at a block, or nil where the image has none.
@@ -165,7 +166,7 @@ func (c *checker) descriptors() bool {
 	for lba := int64(16); ; lba++ {
 		s := c.read(lba, sector)
 		if s == nil || string(s[1:6]) != "CD001" || lba > 80 {
-			c.wrong("descriptors", lba, "the volume descriptors have no end: this is no ISO 9660 image, or not a whole one")
+			c.fault("descriptors", lba, "the volume descriptors have no end: this is no ISO 9660 image, or not a whole one")
 			return false
 		}
 		switch s[0] {
@@ -181,16 +182,16 @@ func (c *checker) descriptors() bool {
 
 func (c *checker) primary() bool {
 	if len(c.volumes) == 0 || c.volumes[0].s[0] != 1 {
-		c.wrong("descriptors", 16, "there is no primary volume descriptor")
+		c.fault("descriptors", 16, "there is no primary volume descriptor")
 		return false
 	}
 	for lba := c.behind; lba < c.behind+16; lba++ {
 		if s := c.read(lba, 8); s != nil && (string(s[1:6]) == "NSR02" || string(s[1:6]) == "NSR03") {
-			c.wrong("second-system", lba, "a UDF file system shares the image; what it shows is not checked")
+			c.fault("second-system", lba, "a UDF file system shares the image; what it shows is not checked")
 		}
 	}
 	if c.size%sector != 0 {
-		c.odd("size", c.size/sector, "the file's length is no multiple of %d", sector)
+		c.warn("size", c.size/sector, "the file's length is no multiple of %d", sector)
 	}
 	return true
 }
@@ -204,18 +205,18 @@ func (c *checker) descriptor(v volume) {
 	_, agreeNumber := pair16(v.s[124:])
 	switch {
 	case !agree || !agreeTable || !agreeBlock || !agreeSet || !agreeNumber:
-		c.wrong("byte-order", v.lba, "a volume descriptor says different things in its two byte orders")
+		c.fault("byte-order", v.lba, "a volume descriptor says different things in its two byte orders")
 	case block != sector:
-		c.wrong("block-size", v.lba, "the block size is %d", block)
+		c.fault("block-size", v.lba, "the block size is %d", block)
 	case blocks*sector > c.size:
-		c.wrong("size", v.lba, "the volume has %d bytes, the file only %d: it is cut short", blocks*sector, c.size)
+		c.fault("size", v.lba, "the volume has %d bytes, the file only %d: it is cut short", blocks*sector, c.size)
 	case blocks*sector < c.size-c.size%sector:
-		c.odd("size", v.lba, "%d bytes follow the end of the volume", c.size-blocks*sector)
+		c.warn("size", v.lba, "%d bytes follow the end of the volume", c.size-blocks*sector)
 	}
 	if len(c.volumes) == 1 {
 		c.volume = blocks
 	} else if blocks != c.volume {
-		c.wrong("size", v.lba, "two volume descriptors name different sizes: %d and %d blocks", c.volume, blocks)
+		c.fault("size", v.lba, "two volume descriptors name different sizes: %d and %d blocks", c.volume, blocks)
 	}
 }
 
@@ -234,7 +235,7 @@ func (c *checker) overlaps() {
 			continue
 		}
 		if a.from < last.to && (a.kind != last.kind || a.from != last.from || a.to != last.to || a.kind == "directory") {
-			c.wrong("overlap", a.from, "%s lies over %s", a.name, last.name)
+			c.fault("overlap", a.from, "%s lies over %s", a.name, last.name)
 		}
 		if a.to > last.to {
 			last = a
@@ -246,7 +247,7 @@ func (c *checker) overlaps() {
 func (c *checker) inVolume(kind, name string, block, bytes int64) bool {
 	end := block + (bytes+sector-1)/sector
 	if bytes > 0 && (block < 16 || end > c.volume) {
-		c.wrong("extent", block, "%s lies outside of the volume: %d bytes at block %d", name, bytes, block)
+		c.fault("extent", block, "%s lies outside of the volume: %d bytes at block %d", name, bytes, block)
 		return false
 	}
 	if bytes > 0 {

@@ -111,7 +111,7 @@ func TestRules(t *testing.T) {
 			r := check(t, c.damage(good))
 			found := false
 			for _, f := range r.Findings {
-				found = found || f.Rule == c.rule && (f.Severity == Wrong) == c.wrong
+				found = found || f.Rule == c.rule && (f.Severity == Error) == c.wrong
 			}
 			if !found || r.OK() == c.wrong {
 				t.Errorf("found %v, want the rule %s, wrong %v", r.Findings, c.rule, c.wrong)
@@ -195,28 +195,87 @@ func contents(data []byte) (string, bool) {
 	return out.String(), ok
 }
 
+// TestCompare: an image is its base and an overlay, or the first finding says why not.
 func TestCompare(t *testing.T) {
-	good := build(t, isosim.Options{Hybrid: true})
-	compare := func(image []byte) Report {
-		r, err := Compare(bytes.NewReader(image), int64(len(image)), bytes.NewReader(good), int64(len(good)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return r
-	}
+	base := build(t, isosim.Options{Hybrid: true, RockRidge: true, Continued: true})
 	edit := func(at int) []byte {
-		out := bytes.Clone(good)
+		out := bytes.Clone(base)
 		out[at]++
 		return out
 	}
-	file := int(binary.LittleEndian.Uint32(good[recordOf(good, "K.B00;1")+2:])) * 2048
+	at := func(off int) int { return int(binary.LittleEndian.Uint32(base[off:])) * 2048 }
+	file, catalog := at(recordOf(base, "K.B00;1")+2), at(17*2048+71)
+	// A record that leads to another file's bytes leaves all files' bytes as they are.
+	swapped := bytes.Clone(base)
+	copy(swapped[recordOf(base, "K.B00;1")+2:][:16], base[recordOf(base, "B.B00;1")+2:][:16])
+	renamed := bytes.Clone(base)
+	copy(renamed[recordOf(base, "K.B00;1")+33:], "J.B00;1")
 	for name, c := range map[string]struct {
 		image []byte
-		ok    bool
-	}{"the same": {good, true}, "longer": {append(bytes.Clone(good), 1), true}, "shorter": {good[:len(good)-2048], false},
-		"a file": {edit(file + 5), false}, "a descriptor": {edit(16*2048 + 900), true}, "the MBR": {edit(450), true}, "its copy": {edit(len(good) - 400), true}} {
-		if r := compare(c.image); r.OK() != c.ok {
-			t.Errorf("%s: %v", name, r.Findings)
-		}
+		want  string // of the first finding, "" for none
+	}{
+		"the same":         {base, ""},
+		"longer":           {append(bytes.Clone(base), 1), ""},
+		"a descriptor":     {edit(16*2048 + 900), ""},
+		"partitions":       {edit(450), ""},
+		"their copy":       {edit(len(base) - 400), ""},
+		"shorter":          {base[:len(base)-2048], "the image has "},
+		"a file":           {edit(file + 5), "a block differs from the base outside of what an overlay changes"},
+		"two blocks":       {func() []byte { b := edit(file + 5); b[file+2050]++; return b }(), "2 blocks differ from the base outside"},
+		"the label":        {edit(16*2048 + 41), "a block differs"},
+		"boot code":        {edit(40), "a block differs"},
+		"boot catalog":     {edit(catalog + 36), "a block differs"},
+		"another's bytes":  {swapped, "/K.B00 shows bytes of the base that are not this file's"},
+		"a file is gone":   {renamed, "the file /K.B00 of the base is missing"},
+		"a text":           {bytes.Repeat([]byte("text\n"), len(base)), "a block differs"},
+		"something unlike": {build(t, isosim.Options{Modules: 40}), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := Compare(bytes.NewReader(c.image), int64(len(c.image)), bytes.NewReader(base), int64(len(base)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if name == "something unlike" {
+				if r.OK() {
+					t.Error("an image that was not made from the base is accepted")
+				}
+				return
+			}
+			if c.want == "" && !r.OK() || c.want != "" && (r.OK() || !strings.HasPrefix(r.Findings[0].Text, c.want)) {
+				t.Errorf("found %v, want %q", r.Findings, c.want)
+			}
+		})
+	}
+}
+
+// TestBase: what no image can have been made from is no base, whatever the image.
+func TestBase(t *testing.T) {
+	good := build(t, isosim.Options{Padding: true})
+	for name, c := range map[string]struct {
+		base []byte
+		want string
+	}{
+		"whole":      {good, ""},
+		"followed":   {append(bytes.Clone(good), make([]byte, 4096)...), ""},
+		"empty":      {nil, "is not an ISO image"},
+		"text":       {[]byte(strings.Repeat("this is a text\n", 10000)), "is not an ISO image"},
+		"beginning":  {good[:17*2048], "is not an ISO image"},
+		"half":       {good[:len(good)/2], "is truncated: its volume has "},
+		"less a bit": {good[:len(good)-1], "is truncated: its volume has "},
+		"damaged":    {func() []byte { b := bytes.Clone(good); b[16*2048+156+25] = 0; return b }(), "is not an ISO image: it has no directories"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			problem, err := CheckBase(bytes.NewReader(c.base), int64(len(c.base)))
+			if err != nil || (c.want == "") != (problem == "") || !strings.HasPrefix(problem, c.want) {
+				t.Errorf("%q, want %q (%v)", problem, c.want, err)
+			}
+			if c.want == "" {
+				return
+			}
+			r, err := Compare(bytes.NewReader(good), int64(len(good)), bytes.NewReader(c.base), int64(len(c.base)))
+			if err != nil || r.OK() || r.Findings[0].Rule != "base" {
+				t.Errorf("an image that is compared with it: %v %v", r.Findings, err)
+			}
+		})
 	}
 }

@@ -39,7 +39,7 @@ type entry struct {
 func (c *checker) tree(v volume) {
 	root, err := c.entry(v.s[156:190], v.lba)
 	if err != "" || root.flags&2 == 0 {
-		c.wrong("root", v.lba, "the root directory record is broken %s", err)
+		c.fault("root", v.lba, "the root directory record is broken %s", err)
 		return
 	}
 	for _, t := range c.trees {
@@ -75,7 +75,7 @@ func (c *checker) entry(raw []byte, block int64) (entry, string) {
 	case raw[1] != 0 || raw[26] != 0 || raw[27] != 0 || raw[25]&4 != 0:
 		return entry{}, "(its data does not begin where it says, or is interleaved)"
 	case number != 1:
-		c.odd("record", block, "a record names volume %d", number)
+		c.warn("record", block, "a record names volume %d", number)
 	}
 	return entry{place{extent, size}, raw[33:n], raw[25], raw[min(n+n&1, len(raw)):]}, ""
 }
@@ -83,15 +83,15 @@ func (c *checker) entry(raw []byte, block int64) (entry, string) {
 func (c *checker) directory(t *tree, d *dir, seen map[int64]bool) {
 	name := "directory /" + d.path
 	if len(d.path) > 1024 {
-		c.wrong("directory", d.block, "the directories are nested too deep")
+		c.fault("directory", d.block, "the directories are nested too deep")
 		return
 	}
 	if d.size == 0 || d.size%sector != 0 {
-		c.wrong("directory", d.block, "%s has a length of %d bytes", name, d.size)
+		c.fault("directory", d.block, "%s has a length of %d bytes", name, d.size)
 		return
 	}
 	if c.budget -= d.size; c.budget < 0 {
-		c.wrong("directory", d.block, "the directories are too large to be true")
+		c.fault("directory", d.block, "the directories are too large to be true")
 		return
 	}
 	if !c.inVolume("directory", name, d.block, d.size) {
@@ -99,7 +99,7 @@ func (c *checker) directory(t *tree, d *dir, seen map[int64]bool) {
 	}
 	data := c.read(d.block, d.size)
 	if data == nil {
-		c.wrong("directory", d.block, "%s cannot be read", name)
+		c.fault("directory", d.block, "%s cannot be read", name)
 		return
 	}
 	var all []entry
@@ -107,7 +107,7 @@ func (c *checker) directory(t *tree, d *dir, seen map[int64]bool) {
 		all = append(all, c.sheet(data[at:at+sector], d.block+int64(at/sector), name)...)
 	}
 	if len(all) < 2 || !bytes.Equal(all[0].id, []byte{0}) || !bytes.Equal(all[1].id, []byte{1}) {
-		c.wrong("dot", d.block, "%s does not begin with itself and its parent", name)
+		c.fault("dot", d.block, "%s does not begin with itself and its parent", name)
 		return
 	}
 	c.dots(t, d, all)
@@ -121,22 +121,22 @@ func (c *checker) sheet(s []byte, block int64, name string) (out []entry) {
 	for at < sector && s[at] != 0 {
 		n := int(s[at])
 		if n < 34 || n%2 == 1 || at+n > sector {
-			c.wrong("record", block, "%s has a broken record at byte %d", name, at)
+			c.fault("record", block, "%s has a broken record at byte %d", name, at)
 			return out
 		}
 		e, problem := c.entry(s[at:at+n], block)
 		if problem != "" {
-			c.wrong("record", block, "%s has a broken record at byte %d %s", name, at, problem)
+			c.fault("record", block, "%s has a broken record at byte %d %s", name, at, problem)
 			return out
 		}
 		out = append(out, e)
 		at += n
 	}
 	if at == 0 {
-		c.wrong("empty-sector", block, "%s has an empty sector inside of its length: ESXi's UEFI driver would loop there for ever", name)
+		c.fault("empty-sector", block, "%s has an empty sector inside of its length: ESXi's UEFI driver would loop there for ever", name)
 	}
 	if len(bytes.Trim(s[at:], "\x00")) > 0 {
-		c.odd("record", block, "something follows the last record of a sector of %s", name)
+		c.warn("record", block, "something follows the last record of a sector of %s", name)
 	}
 	return out
 }
@@ -144,13 +144,13 @@ func (c *checker) sheet(s []byte, block int64, name string) (out []entry) {
 // dots checks "." and "..", and finds Rock Ridge in the root's.
 func (c *checker) dots(t *tree, d *dir, all []entry) {
 	if all[0].place != d.place {
-		c.wrong("dot", d.block, "directory /%s says of itself that it lies at block %d with %d bytes", d.path, all[0].block, all[0].size)
+		c.fault("dot", d.block, "directory /%s says of itself that it lies at block %d with %d bytes", d.path, all[0].block, all[0].size)
 	}
 	if all[1].place != d.parent.place {
 		if t.volume.joliet && all[1].place == d.place {
-			c.odd("dot", d.block, "directory /%s calls itself its parent, as xorriso writes it", d.path)
+			c.warn("dot", d.block, "directory /%s calls itself its parent, as xorriso writes it", d.path)
 		} else {
-			c.wrong("dot", d.block, "directory /%s names a parent at block %d, but it lies at block %d", d.path, all[1].block, d.parent.block)
+			c.fault("dot", d.block, "directory /%s names a parent at block %d, but it lies at block %d", d.path, all[1].block, d.parent.block)
 		}
 	}
 	for _, at := range []int{0, 14} { // behind XA attributes
@@ -170,21 +170,21 @@ func (c *checker) members(t *tree, d *dir, all []entry, seen map[int64]bool) {
 		name := t.name(e.id)
 		path := strings.TrimPrefix(d.path+"/"+name, "/")
 		if special(e.id) {
-			c.wrong("dot", d.block, "directory /%s names itself or its parent a second time", d.path)
+			c.fault("dot", d.block, "directory /%s names itself or its parent a second time", d.path)
 			continue
 		}
 		if r := c.rockRidge(t, d, e); r.name != "" {
 			if known[r.name] && !several {
-				c.wrong("rock-ridge", d.block, "two entries of /%s are called %q by Rock Ridge", d.path, r.name)
+				c.fault("rock-ridge", d.block, "two entries of /%s are called %q by Rock Ridge", d.path, r.name)
 			}
 			known[r.name] = true
 			c.judge(t, path, e, r)
 		}
 		if names[name] && !several {
-			c.wrong("name", d.block, "two entries are called /%s", path)
+			c.fault("name", d.block, "two entries are called /%s", path)
 		}
 		if last != "" && order(last, name) > 0 {
-			c.odd("order", d.block, "/%s stands before %s, which sorts before it", strings.TrimPrefix(d.path+"/"+last, "/"), name)
+			c.warn("order", d.block, "/%s stands before %s, which sorts before it", strings.TrimPrefix(d.path+"/"+last, "/"), name)
 		}
 		several = e.flags&0x80 != 0
 		names[name], last = true, name
@@ -195,7 +195,7 @@ func (c *checker) members(t *tree, d *dir, all []entry, seen map[int64]bool) {
 			continue
 		}
 		if seen[e.block] {
-			c.wrong("directory", e.block, "directory /%s lies where another one lies", path)
+			c.fault("directory", e.block, "directory /%s lies where another one lies", path)
 			continue
 		}
 		seen[e.block] = true
@@ -270,7 +270,7 @@ func (c *checker) rockRidge(t *tree, d *dir, e entry) (r rock) {
 		block, _ := pair(ce[4:])
 		offset, _ := pair(ce[12:])
 		if c.hops--; c.hops < 0 || seen[block*sector+offset] {
-			c.wrong("rock-ridge", d.block, "the Rock Ridge entries of a record in /%s have no end", d.path)
+			c.fault("rock-ridge", d.block, "the Rock Ridge entries of a record in /%s have no end", d.path)
 			return r
 		}
 		seen[block*sector+offset] = true
@@ -284,7 +284,7 @@ func (c *checker) useArea(d *dir, area []byte, r *rock) (ce []byte) {
 	for len(area) >= 4 && area[0] != 0 {
 		n := int(area[2])
 		if n < 4 || n > len(area) {
-			c.wrong("rock-ridge", d.block, "a Rock Ridge entry of /%s is longer than its place", d.path)
+			c.fault("rock-ridge", d.block, "a Rock Ridge entry of /%s is longer than its place", d.path)
 			return nil
 		}
 		switch e := area[:n]; string(e[:2]) {
@@ -310,7 +310,7 @@ func (c *checker) mode(d *dir, e []byte, r *rock) {
 	}
 	mode, agree := pair(e[4:])
 	if !agree {
-		c.wrong("rock-ridge", d.block, "the mode of an entry of /%s differs in its two byte orders", d.path)
+		c.fault("rock-ridge", d.block, "the mode of an entry of /%s differs in its two byte orders", d.path)
 	}
 	r.mode = uint32(mode)
 	if len(e) == 44 {
@@ -324,13 +324,13 @@ func (c *checker) mode(d *dir, e []byte, r *rock) {
 func (c *checker) judge(t *tree, path string, e entry, r rock) {
 	const directory = 0o040000
 	if r.mode != 0 && !r.data && (r.mode&0o170000 == directory) != (e.flags&2 != 0) {
-		c.wrong("rock-ridge", e.block, "/%s is a directory in one place and none in another", path)
+		c.fault("rock-ridge", e.block, "/%s is a directory in one place and none in another", path)
 	}
 	if r.serial == 0 || e.flags&2 != 0 {
 		return
 	}
 	if other, ok := t.serials[r.serial]; ok && other != e.place {
-		c.wrong("rock-ridge", e.block, "/%s shares its serial number with a file that has other data: readers take them for one", path)
+		c.fault("rock-ridge", e.block, "/%s shares its serial number with a file that has other data: readers take them for one", path)
 	}
 	t.serials[r.serial] = e.place
 }
@@ -340,14 +340,14 @@ func (c *checker) continuation(d *dir, of entry, ce []byte) []byte {
 	offset, b := pair(ce[12:])
 	size, e := pair(ce[20:])
 	if !a || !b || !e || offset+size > sector || block >= c.volume {
-		c.wrong("rock-ridge", d.block, "a record of /%s goes on at byte %d of block %d, where nothing can be", d.path, offset, block)
+		c.fault("rock-ridge", d.block, "a record of /%s goes on at byte %d of block %d, where nothing can be", d.path, offset, block)
 		return nil
 	}
 	if block < d.block {
-		c.wrong("rock-ridge", d.block, "a record of /%s goes on at block %d, before the directory: libarchive rejects the image", d.path, block)
+		c.fault("rock-ridge", d.block, "a record of /%s goes on at block %d, before the directory: libarchive rejects the image", d.path, block)
 	}
 	if of.flags&2 == 0 && of.size > 0 && block >= of.block {
-		c.wrong("rock-ridge", d.block, "a record of /%s goes on at block %d, behind the file's data: libarchive rejects the image", d.path, block)
+		c.fault("rock-ridge", d.block, "a record of /%s goes on at block %d, behind the file's data: libarchive rejects the image", d.path, block)
 	}
 	c.areas = append(c.areas, area{block, block + 1, "continuation", "a continued record of /" + d.path})
 	s := c.read(block, sector)
@@ -366,11 +366,11 @@ func (c *checker) agree() {
 	for _, t := range c.trees[1:] {
 		for path, p := range t.files {
 			if q, ok := first.files[path]; ok && (p.size != q.size || p.size > 0 && p.block != q.block) {
-				c.wrong("trees", p.block, "the directory trees show different files as /%s: %d bytes at block %d, and %d bytes at block %d", path, q.size, q.block, p.size, p.block)
+				c.fault("trees", p.block, "the directory trees show different files as /%s: %d bytes at block %d, and %d bytes at block %d", path, q.size, q.block, p.size, p.block)
 			}
 		}
 		if a, b := first.places(), t.places(); !slices.Equal(a, b) {
-			c.odd("trees", t.volume.lba, "one directory tree shows %d files, another %d, not all the same", len(a), len(b))
+			c.warn("trees", t.volume.lba, "one directory tree shows %d files, another %d, not all the same", len(a), len(b))
 		}
 	}
 	for _, v := range c.volumes {
@@ -378,7 +378,7 @@ func (c *checker) agree() {
 			return slices.ContainsFunc(t.volumes, func(o volume) bool { return o.lba == v.lba })
 		})
 		if !shared {
-			c.wrong("root", v.lba, "a volume descriptor has no directory tree")
+			c.fault("root", v.lba, "a volume descriptor has no directory tree")
 		}
 	}
 }
@@ -431,25 +431,25 @@ func (c *checker) pathTable(t *tree, block, size int64, bo binary.ByteOrder) {
 	for at := 0; at < len(data); {
 		n := int(data[at])
 		if n == 0 || at+8+n > len(data) || data[at+1] != 0 {
-			c.wrong("path-table", block, "a path table is broken at byte %d", at)
+			c.fault("path-table", block, "a path table is broken at byte %d", at)
 			return
 		}
 		extent, parent := int64(bo.Uint32(data[at+2:])), int(bo.Uint16(data[at+6:]))
 		d := byBlock[extent]
 		if d == nil || !bytes.Equal(d.id, data[at+8:at+8+n]) {
-			c.wrong("path-table", block, "a path table names a directory at block %d that is not there, or called otherwise, or twice", extent)
+			c.fault("path-table", block, "a path table names a directory at block %d that is not there, or called otherwise, or twice", extent)
 			return
 		}
 		delete(byBlock, extent)
 		listed = append(listed, extent)
 		if parent < 1 || parent > len(listed) || parent == len(listed) && parent > 1 || listed[parent-1] != d.parent.block {
-			c.wrong("path-table", block, "a path table gives /%s the wrong parent", d.path)
+			c.fault("path-table", block, "a path table gives /%s the wrong parent", d.path)
 			return
 		}
 		parents = append(parents, parent)
 		at += 8 + n + n&1
 	}
 	if len(byBlock) > 0 || !slices.IsSorted(parents) {
-		c.wrong("path-table", block, "a path table lists %d directories, the tree has %d", len(listed), len(t.dirs))
+		c.fault("path-table", block, "a path table lists %d directories, the tree has %d", len(listed), len(t.dirs))
 	}
 }

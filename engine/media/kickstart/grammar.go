@@ -180,6 +180,9 @@ func judgeDisk(v string) string {
 	if !devicePattern.MatchString(v) {
 		return "it is no device name of ESXi (naa.… eui.… t10.… mpx.vmhba…)"
 	}
+	if partitionSuffix.MatchString(deviceName(v)) {
+		return "it names a partition, and the installer takes whole disks"
+	}
 	return ""
 }
 

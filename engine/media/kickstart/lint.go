@@ -43,6 +43,8 @@ type Conditions struct {
 	SecureBoot *bool  // nil unknown
 	// RootPassword: it is added to a script that sets none.
 	RootPassword bool
+	// Planned are the disks that the plan names, nil for a script without a plan.
+	Planned *Planned
 }
 
 // Errors picks the findings that are errors.
@@ -98,7 +100,8 @@ type parsed struct {
 	column  int
 	broken  bool // the line could not be read to its end; what it lacks is not its fault
 	goesOn  bool
-	words   []word
+	given   []word          // all behind the name
+	words   []word          // those that are no options
 	options map[string]word // by name; text is the value, column that of the option
 }
 
@@ -299,7 +302,7 @@ func (l *linter) command(n int, line string) *parsed {
 	if x.comment > 0 {
 		l.add("hash-in-word", n, x.comment, "from here on the line is a comment, and the word is cut")
 	}
-	p := &parsed{name: x.words[0].text, line: n, column: x.words[0].column, options: map[string]word{}, broken: x.problem != "", goesOn: x.problem == backslash}
+	p := &parsed{name: x.words[0].text, line: n, column: x.words[0].column, given: x.words[1:], options: map[string]word{}, broken: x.problem != "", goesOn: x.problem == backslash}
 	l.count++
 	known, ok := grammar[p.name]
 	switch {

@@ -80,10 +80,17 @@ func TestRules(t *testing.T) {
 		"interpreter": fine + "%post\ntrue\n", "pre-ignorefailure": fine + "%pre --interpreter=busybox --ignorefailure=true\ntrue\n", "end-section": section("true\n%end\n"), "script-cut": section("includes=1\n"),
 		"command-in-script": section("rootpw x\n"), "firstboot-secure-boot": fine + "%firstboot --interpreter=busybox\ntrue\n", "ssh-closed": section("esxcli network firewall ruleset set --enabled=false --ruleset-id=sshServer\n"),
 		"too-long": fine + strings.Repeat("#", 1<<20), "byte-order-mark": "\uFEFF" + fine, "missing-here": "%include /tmp/ks.cfg\n" + strings.Replace(fine, "reboot\n", "", 1), "include-last": section("true\n%include /tmp/x\n"),
-		"dryrun": fine + "dryrun\n", "unknown-rule": fine + "# esxiplan:ignore nonsense\n",
+		"part-twice": fine + "part two --ondisk=naa.50\npart three --ondrive=/vmfs/devices/disks/naa.50\n", "ip-reserved": replace("--ip=192.0.2.86", "--ip=192.0.2.255"),
+		"disk-not-single": fine + "%include /tmp/more.cfg\n", "disk-not-planned": replace("naa.5000cca291e10521", "naa.5000cca291e10522"), "wipe-not-cleared": fine,
+		"script-disk": section("dd if=/dev/zero of=/vmfs/devices/disks/naa.5000cca291e10599:1 count=1\n"),
+		"dryrun":      fine + "dryrun\n", "unknown-rule": fine + "# esxiplan:ignore nonsense\n",
 	}
 	if all := Lint([]byte(fine), Conditions{}); len(all) > 0 {
 		t.Fatalf("a fine script is not found fine: %v", all)
+	}
+	disk := Disk{"name", "naa.5000cca291e10521"}
+	planned := map[string]*Planned{
+		"disk-not-single": {Disk: disk}, "disk-not-planned": {Disk: disk}, "script-disk": {Disk: disk}, "wipe-not-cleared": {Disk: disk, Wipe: []Disk{{"wwn", "5000cca291e10522"}}},
 	}
 	for _, r := range Rules() {
 		t.Run(r.ID, func(t *testing.T) {
@@ -92,7 +99,8 @@ func TestRules(t *testing.T) {
 				t.Fatal("no script shows this rule")
 			}
 			version := map[string]string{"serialnum-9": "9.0.0", "option-version": "7.0.3"}[r.ID]
-			found := Lint([]byte(text), Conditions{Version: version})
+			conditions := Conditions{Version: version, Planned: planned[r.ID]}
+			found := Lint([]byte(text), conditions)
 			for _, f := range found {
 				allowed := f.Rule == r.ID || r.ID == "rootpw-value" && f.Rule == "stray-word" || r.ID == "too-many-commands" || r.ID == "too-long" || r.ID == "byte-order-mark" && f.Rule == "non-ascii"
 				if !allowed || f.Severity != r.Severity || f.Reason == "" || f.Remedy == "" || f.Line < 1 || f.Column < 1 {
@@ -108,8 +116,8 @@ func TestRules(t *testing.T) {
 			if slices.Contains([]string{"non-ascii", "unknown-rule", "too-long", "byte-order-mark", "include-last"}, r.ID) {
 				return // about bytes, comments and the end, not about a command
 			}
-			left := slices.ContainsFunc(Lint([]byte(silenced), Conditions{Version: version}), func(f Finding) bool { return f.Rule == r.ID })
-			inScript := r.ID == "end-section" || r.ID == "script-cut" || r.ID == "command-in-script" || r.ID == "ssh-closed"
+			left := slices.ContainsFunc(Lint([]byte(silenced), conditions), func(f Finding) bool { return f.Rule == r.ID })
+			inScript := r.ID == "end-section" || r.ID == "script-cut" || r.ID == "command-in-script" || r.ID == "ssh-closed" || r.ID == "script-disk"
 			if left != r.always && !inScript {
 				t.Errorf("silenced it is found: %v", left)
 			}
@@ -204,9 +212,16 @@ func TestSoundScripts(t *testing.T) {
 func FuzzLint(f *testing.F) {
 	f.Add([]byte(fine))
 	f.Add([]byte("rootpw 'a\"b\\c#d\n%pre\nincludes\n%include x\n"))
+	f.Add([]byte("clearpart --drives=naa.5001,, --drives=\npart\n%pre\ndd of=/dev/disks/naa.50:1\n%include\ninstall --firstdisk=a,b --disk"))
+	planned := &Planned{Disk: Disk{"wwn", "5000cca291e10521"}, Wipe: []Disk{{"serial", "S6-1"}, {"model", "X"}}}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		lines := strings.Count(string(text), "\n") + 1
-		for _, found := range Lint(text, Conditions{Version: "8.0.3"}) {
+		for _, d := range Disks(string(text)) {
+			if d.Line < 1 || d.Line > lines || d.Column < 1 || d.Command == "" {
+				t.Fatalf("%+v in a text of %d lines", d, lines)
+			}
+		}
+		for _, found := range Lint(text, Conditions{Version: "8.0.3", Planned: planned}) {
 			if found.Line < 1 || found.Line > lines || found.Column < 1 || found.Reason == "" {
 				t.Fatalf("%+v in a text of %d lines", found, lines)
 			}

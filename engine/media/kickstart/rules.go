@@ -68,6 +68,10 @@ var rules = []Rule{
 	{ID: "clearpart-vmfs", Severity: Error, Reason: "Without it the installer stops at the first VMFS.", Remedy: "Add --overwritevmfs."},
 	{ID: "clearpart-alone", Severity: Error, Reason: "It needs an install command.", Remedy: "Add install, or delete clearpart."},
 	{ID: "part-same-disk", Severity: Error, Reason: "A further datastore cannot be on the disk of the installation.", Remedy: "Name another disk."},
+	{ID: "part-twice", Severity: Error, Reason: "A disk takes one datastore: the installer stops at the second.", Remedy: "Keep one part line for the disk."},
+	{ID: "disk-not-single", Severity: Error, always: true, Reason: "Nobody can compare it with esxi.disk and esxi.wipe, so the disk would be overwritten without a question and a guard.", Remedy: "Name the disk by its device name, and by name or wwn in the plan. In your own kickstart --firstdisk=MODEL alone is accepted where the plan names that model, and anything with esxi.disk = { …, confirm = false }."},
+	{ID: "disk-not-planned", Severity: Error, always: true, Reason: "The question before the run and the guards know the plan's disks only.", Remedy: "Add the disk to esxi.wipe, by name or wwn, so that it is confirmed, asked about and guarded; or correct the name."},
+	{ID: "wipe-not-cleared", Severity: Error, always: true, Reason: "The plan says that this disk loses everything, and asks for consent to it.", Remedy: "Add clearpart --drives=… --overwritevmfs with its device name, or take it out of esxi.wipe."},
 	{ID: "include-last", Severity: Error, Reason: "Behind a script, the installer takes a last line that includes for the end of that script only, and does not include.", Remedy: "Put it before the scripts."},
 	{ID: "include-relative", Severity: Warning, Reason: "Relative names are taken from /.", Remedy: "Write the whole path, such as /tmp/disk.cfg."},
 	{ID: "bootproto-missing", Severity: Warning, Reason: "The installer takes DHCP.", Remedy: "Add --bootproto=static or --bootproto=dhcp."},
@@ -77,6 +81,7 @@ var rules = []Rule{
 	{ID: "static-guess", Severity: Warning, Reason: "The installer guesses it, from the address class of 1981.", Remedy: "Write it."},
 	{ID: "static-hostname", Severity: Warning, Reason: "The host will be called localhost, its certificate too.", Remedy: "Add --hostname=…"},
 	{ID: "gateway-subnet", Severity: Error, Reason: "The host would not reach it.", Remedy: "Correct --gateway or --netmask."},
+	{ID: "ip-reserved", Severity: Error, Reason: "The first address of a network is its own, the last one its broadcast address: no host can have them.", Remedy: "Correct --ip or --netmask."},
 	{ID: "gateway-as-dns", Severity: Warning, Reason: "The gateway is rarely a DNS server; this is a common slip.", Remedy: "Check --nameserver."},
 	{ID: "nameservers", Severity: Warning, Reason: "The installer uses two.", Remedy: "Delete the others."},
 	{ID: "no-device", Severity: Warning, Reason: "The installer takes the first NIC with a link.", Remedy: "Add --device= with the MAC address of the management NIC."},
@@ -93,14 +98,15 @@ var rules = []Rule{
 	{ID: "command-in-script", Severity: Error, Reason: "Commands must stand before all sections: here it is part of the script, and has no effect on the installation.", Remedy: "Move the line before the first section."},
 	{ID: "firstboot-secure-boot", Severity: Warning, Reason: "Under UEFI Secure Boot %firstboot scripts are skipped without an error; the host looks installed and is not configured.", Remedy: "Configure through the API after the installation, or turn Secure Boot off."},
 	{ID: "ssh-closed", Severity: Error, Reason: "--enabled=false closes the firewall for SSH.", Remedy: "Write --enabled=true."},
-	{ID: "dryrun", Severity: Warning, Reason: "The installer checks everything and installs nothing.", Remedy: "Delete it when the script is right."},
+	{ID: "script-disk", Severity: Error, Reason: "A script that writes to this disk does so without a question and a guard.", Remedy: "Add the disk to esxi.wipe, by name or wwn; where the script only reads it, silence this rule on the line."},
+	{ID: "dryrun", Severity: Warning, Reason: "The installer checks everything and installs nothing.", Remedy: "Delete it when the script is ready."},
 	{ID: "unknown-rule", Severity: Warning, Reason: "A misspelt rule silences nothing.", Remedy: "Correct it: esxiplan kickstart rules lists them."},
 }
 
 // wholeRules look at the script when all of it was read.
 var wholeRules = []func(*linter){
 	(*linter).presence, (*linter).checkInstall, (*linter).checkClearpart, (*linter).checkPart, (*linter).checkNetwork,
-	(*linter).checkRootPassword, (*linter).checkKeyboard, (*linter).checkLicense, (*linter).checkIncludes, (*linter).checkSections,
+	(*linter).checkRootPassword, (*linter).checkKeyboard, (*linter).checkLicense, (*linter).checkIncludes, (*linter).checkSections, (*linter).checkPlanned,
 }
 
 // at reports a finding at a command, or at one of its options.
@@ -135,7 +141,7 @@ func (l *linter) presence() {
 		l.add("too-many-commands", last, 1, "%d commands", l.count)
 	}
 	if p := l.one("dryrun"); p != nil {
-		l.at(p, "", "dryrun", "dryrun only rehearses")
+		l.at(p, "", "dryrun", "dryrun installs nothing")
 	}
 }
 
@@ -282,6 +288,7 @@ func (l *linter) checkPart() {
 	for _, p := range l.installs() {
 		install = deviceName(p.value("disk") + p.value("drive"))
 	}
+	seen := map[string]int{}
 	for _, p := range l.commands["part"] {
 		disk := deviceName(p.value("ondisk") + p.value("ondrive"))
 		if len(p.words) != 1 {
@@ -290,9 +297,13 @@ func (l *linter) checkPart() {
 		if disk == "" && !p.has("onfirstdisk") {
 			l.at(p, "", "no-disk", "%s names no disk", p.name)
 		}
-		if disk != "" && disk == install {
+		if disk != "" && lowered(disk) == lowered(install) {
 			l.at(p, "ondisk", "part-same-disk", "%s is the disk of the installation", disk)
 		}
+		if line, twice := seen[lowered(disk)]; twice && disk != "" {
+			l.at(p, "ondisk", "part-twice", "%s has a datastore by line %d already", disk, line)
+		}
+		seen[lowered(disk)] = p.line
 		if p.has("onfirstdisk") {
 			l.checkFirstDisk(p, "onfirstdisk")
 		}
@@ -354,10 +365,29 @@ func (l *linter) checkStatic(p *parsed) {
 			l.at(p, "gateway", "gateway-subnet", "%s is not in %s", gateway, subnet)
 		}
 	}
+	l.checkReserved(p)
 	for server := range strings.SplitSeq(p.value("nameserver"), ",") {
 		if gateway != "" && strings.TrimSpace(server) == gateway {
 			l.at(p, "nameserver", "gateway-as-dns", "%s is the gateway", gateway)
 		}
+	}
+}
+
+// checkReserved finds an address that no host can have.
+func (l *linter) checkReserved(p *parsed) {
+	subnet, ok := prefixOf(p.value("ip"), p.value("netmask"))
+	if !ok || subnet.Bits() > 30 {
+		return
+	}
+	address, _ := netip.ParseAddr(p.value("ip"))
+	kind := ""
+	if address == subnet.Addr() {
+		kind = "network"
+	} else if next := address.Next(); !next.IsValid() || !subnet.Contains(next) {
+		kind = "broadcast"
+	}
+	if kind != "" {
+		l.at(p, "ip", "ip-reserved", "%s is the %s address of %s", address, kind, subnet)
 	}
 }
 
@@ -459,6 +489,7 @@ var (
 // scriptLine looks at a line inside of a script section. What a script writes to a file
 // line by line (a here document) is no mistake.
 func (l *linter) scriptLine(s *section, n int, line string) {
+	l.scriptDisks(n, line)
 	if s.document != "" {
 		if strings.TrimSpace(line) == s.document {
 			s.document = ""

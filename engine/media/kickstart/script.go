@@ -188,12 +188,12 @@ func (s Script) check() error {
 		}
 	}
 	for _, line := range s.Commands {
-		if err := checkCommand(line); err != nil {
+		if err := CheckCommand(line); err != nil {
 			return err
 		}
 	}
 	for name, text := range map[string]string{"pre": s.Pre, "post": s.Post, "firstboot": s.First} {
-		if err := checkSection(name, text); err != nil {
+		if err := CheckSection(name, text); err != nil {
 			return err
 		}
 	}
@@ -204,7 +204,8 @@ func (s Script) check() error {
 // guards look at disks and network before the machine is restarted.
 var further = []string{"part", "partition", "paranoid"}
 
-func checkCommand(line string) error {
+// CheckCommand judges the form of a command that is to be added to the generated script.
+func CheckCommand(line string) error {
 	x := lex(line)
 	switch {
 	case strings.ContainsAny(line, "\r\n"):
@@ -214,7 +215,7 @@ func checkCommand(line string) error {
 	case x.end < len(line):
 		return fmt.Errorf("the command %q has a comment", line)
 	case len(x.words) == 0 || !slices.Contains(further, x.words[0].text):
-		return fmt.Errorf("%q cannot be added to the generated kickstart; %s can. Disks, network and password come from the esxi block; for anything else give a kickstart of your own", line, strings.Join(further, ", "))
+		return fmt.Errorf("%q cannot be added to the generated kickstart; %s can. Disks, network and password come from the esxi block (disks to clear: esxi.wipe); for anything else give a kickstart of your own", line, strings.Join(further, ", "))
 	}
 	return nil
 }
@@ -228,7 +229,9 @@ func (s Script) texts() []string {
 	return texts
 }
 
-func checkSection(name, text string) error {
+// CheckSection refuses a script that would lose characters, or end before its end. Its
+// name is for messages.
+func CheckSection(name, text string) error {
 	for i, line := range strings.Split(text, "\n") {
 		if strings.ContainsFunc(line, func(r rune) bool { return r > '~' || r < ' ' && r != '\t' && r != '\r' }) {
 			return fmt.Errorf("line %d of the %s script is not plain ASCII, which the installer would drop", i+1, name)

@@ -1,0 +1,214 @@
+package kickstart
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// NamedDisk is a place where a script decides which disk a command writes to.
+type NamedDisk struct {
+	Command string // install, installorupgrade, upgrade, clearpart, part, partition, %include
+	Option  string // such as "disk"; "" for %include
+	Text    string // a device name without its folder; else what stands there
+	Line    int
+	Column  int
+}
+
+// Single reports that the text is the name of one device. The other forms (--firstdisk,
+// --alldrives, --ignoredrives, a file that is included) name disks that only the
+// installer knows.
+func (d NamedDisk) Single() bool { return slices.Contains(deviceOptions, d.Option) }
+
+// Installs reports a command that puts ESXi onto the disk.
+func (d NamedDisk) Installs() bool {
+	return slices.Contains(installCommands, d.Command) && d.Option != "systemdisk"
+}
+
+func (d NamedDisk) String() string {
+	switch {
+	case d.Option == "":
+		return d.Command + " " + d.Text
+	case d.Text == "":
+		return d.Command + " --" + d.Option
+	}
+	return d.Command + " --" + d.Option + "=" + d.Text
+}
+
+var (
+	installCommands = []string{"install", "installorupgrade", "upgrade"}
+	deviceOptions   = []string{"disk", "drive", "systemdisk", "drives", "ondisk", "ondrive"}
+	generalOptions  = []string{"firstdisk", "onfirstdisk", "alldrives", "ignoredrives"}
+)
+
+// Disks lists every disk that the commands of a script name to write to it, in the order
+// of the script: what is given twice, too, for it is the installer that chooses. Scripts
+// inside of the script are not looked at. A file that is too long for a script has none;
+// [Lint] refuses it.
+func Disks(script string) []NamedDisk {
+	l := &linter{commands: map[string][]*parsed{}}
+	l.read(script)
+	return l.disks()
+}
+
+// HasDryRun reports whether a script makes the installer check everything and write
+// nothing.
+func HasDryRun(script string) bool {
+	l := &linter{commands: map[string][]*parsed{}}
+	l.read(script)
+	return len(l.commands["dryrun"]) > 0
+}
+
+func (l *linter) disks() (out []NamedDisk) {
+	for _, key := range slices.Concat(installCommands, []string{"clearpart", "part", "%include"}) {
+		for _, p := range l.commands[key] {
+			out = append(out, p.disks()...)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b NamedDisk) int { return cmp.Or(a.Line-b.Line, a.Column-b.Column) })
+	return out
+}
+
+// disks are those of one command.
+func (p *parsed) disks() (out []NamedDisk) {
+	if strings.HasSuffix(p.name, "include") {
+		d := NamedDisk{Command: "%include", Line: p.line, Column: p.column}
+		if len(p.words) > 0 {
+			d.Text = p.words[0].text
+		}
+		return []NamedDisk{d}
+	}
+	for _, w := range p.given {
+		name, isOption := strings.CutPrefix(w.text, "--")
+		name, value, _ := strings.Cut(name, "=")
+		d := NamedDisk{Command: p.name, Option: name, Text: value, Line: p.line, Column: w.column}
+		switch {
+		case !isOption:
+		case d.Single():
+			for device := range strings.SplitSeq(value, ",") {
+				d.Text = deviceName(strings.TrimSpace(device))
+				out = append(out, d)
+			}
+		case slices.Contains(generalOptions, name):
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// Likeness is what can be said of two ways of naming a disk.
+type Likeness int
+
+// Two names can mean one disk, or two; of some nothing can be said without the machine.
+const (
+	Unknown Likeness = iota
+	Same
+	Different
+)
+
+// Compare says whether the plan's disk is the device that ESXi calls name. It goes by
+// the names alone, as the script in the installer does ([Script.Render]): a WWN stands in
+// a naa or eui name, a serial number in a t10 name; a model stands in none.
+func (d Disk) Compare(name string) Likeness {
+	name = lowered(deviceName(name))
+	switch d.Kind {
+	case "name":
+		return likeness(lowered(d.Text) == name)
+	case "wwn":
+		return d.compareWWN(name)
+	case "serial":
+		key := strings.ReplaceAll(strings.ReplaceAll(strings.ToLower(d.Text), " ", "_"), "-", "2d")
+		if rest, ok := strings.CutPrefix(strings.ToLower(name), "t10."); ok && strings.Contains(rest+"__", "__"+key+"__") {
+			return Same
+		}
+	}
+	return Unknown
+}
+
+func (d Disk) compareWWN(name string) Likeness {
+	wwn := d.plain()
+	kind, id, _ := strings.Cut(name, ".")
+	switch kind {
+	case "naa":
+		return likeness(id == wwn)
+	case "eui":
+		return likeness(id == wwn || id == turned(wwn))
+	case "t10":
+		if id = strings.ToLower(id); strings.HasSuffix(id, "_"+wwn) || strings.HasSuffix(id, "_"+turned(wwn)) {
+			return Same
+		}
+	}
+	return Unknown
+}
+
+func likeness(same bool) Likeness {
+	if same {
+		return Same
+	}
+	return Different
+}
+
+// lowered writes names as ESXi does, of which naa and eui names are hexadecimal.
+func lowered(name string) string {
+	if lower := strings.ToLower(name); strings.HasPrefix(lower, "naa.") || strings.HasPrefix(lower, "eui.") {
+		return lower
+	}
+	return name
+}
+
+// turned is a hexadecimal number with its bytes in the other order.
+func turned(hex string) string {
+	var out strings.Builder
+	for i := len(hex); i >= 2; i -= 2 {
+		out.WriteString(hex[i-2 : i])
+	}
+	return out.String()
+}
+
+var (
+	partitionSuffix = regexp.MustCompile(`^((?:naa|eui|t10|vml)\.[^:]+|(?:mpx\.)?vmhba\d+:C\d+:T\d+:L\d+):\d+$`)
+
+	devicePath    = regexp.MustCompile(`/(?:vmfs/devices|dev)/disks/([^\s'"` + "`" + `;|&<>(),]+)`)
+	deviceWord    = regexp.MustCompile(`(?:^|[\s'"=,(])((?:naa|eui|t10|vml)\.[A-Za-z0-9][^\s'"` + "`" + `;|&<>(),]*|mpx\.vmhba[^\s'"` + "`" + `;|&<>(),]+)`)
+	diskTools     = regexp.MustCompile(`(?:^|[\s;|&('"/])(?:partedUtil|dd|vmkfstools|voma|fdisk|sgdisk|mkfs\S*)(?:\s|['"]|$)`)
+	diskCommand   = regexp.MustCompile(`--(?:disk|drive|drives|systemdisk|ondisk|ondrive)=`)
+	notLiteral    = "$*?[{%"
+	scriptComment = regexp.MustCompile(`^\s*#`)
+)
+
+// wholeDisk takes a partition's number off a device name.
+func wholeDisk(name string) string {
+	if m := partitionSuffix.FindStringSubmatch(name); m != nil {
+		return m[1]
+	}
+	return name
+}
+
+// scriptDevice is a device that a line of a script names.
+type scriptDevice struct {
+	name   string
+	column int
+}
+
+// scriptDevices are the devices that a line of a script names literally where it can
+// write to them: by path, as a word for a tool that writes to disks, or in a command that
+// the script writes for the installer. What stands in variables and patterns is not known.
+func scriptDevices(line string) (out []scriptDevice) {
+	if scriptComment.MatchString(line) {
+		return nil
+	}
+	patterns := []*regexp.Regexp{devicePath}
+	if diskTools.MatchString(line) || diskCommand.MatchString(line) {
+		patterns = append(patterns, deviceWord)
+	}
+	for _, pattern := range patterns {
+		for _, m := range pattern.FindAllStringSubmatchIndex(line, -1) {
+			name := wholeDisk(strings.TrimRight(line[m[2]:m[3]], "/.:\\"))
+			if devicePattern.MatchString(name) && !strings.ContainsAny(name, notLiteral) {
+				out = append(out, scriptDevice{name, m[2] + 1})
+			}
+		}
+	}
+	return out
+}
