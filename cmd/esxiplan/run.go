@@ -1,19 +1,16 @@
 package main
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"esxiplan/cmd/internal/view"
 	"esxiplan/engine"
@@ -143,6 +140,10 @@ func (e *execution) execute() error {
 	if err != nil {
 		return err
 	}
+	if left := e.machine.Protected(); len(left) == len(e.machine.Hosts()) {
+		e.sayBefore("nothing was started: the plan says protected = true for every chosen host (" + strings.Join(hostNames(left), ", ") + "). Remove it where a host may be changed")
+		return exitCode(engine.ExitRefused)
+	}
 	if !e.flags.dry {
 		if err := e.consent(); err != nil {
 			return err
@@ -165,11 +166,7 @@ func (e *execution) execute() error {
 // refuse ends a run that did not start.
 func (e *execution) refuse(err error) error {
 	e.sayBefore("nothing was started: " + err.Error())
-	var locked *engine.ErrLocked
-	if errors.As(err, &locked) {
-		return exitCode(engine.ExitRefused)
-	}
-	return exitCode(engine.ExitInternal)
+	return exitCode(engine.ExitRefused)
 }
 
 func (e *execution) prepare() (*engine.Machine, error) {
@@ -242,7 +239,8 @@ func (e *execution) drive(run string) error {
 	closeErr := journal.Close()
 	v.Close()
 	if closeErr != nil && summary.Exit == 0 {
-		return e.refuse(closeErr)
+		e.sayBefore(closeErr.Error())
+		return exitCode(engine.ExitInternal)
 	}
 	if summary.Exit != engine.ExitOK {
 		return exitCode(summary.Exit)
@@ -297,71 +295,6 @@ func (e *execution) loop(w *world, journal *engine.Journal) engine.Summary {
 	summary, _ := driver.Run(soft, hard)
 	journal.Note(engine.Event{Kind: engine.RunDone, Time: e.clock.Now(), Summary: &summary})
 	return summary
-}
-
-// chosen reads the machines whose disk is chosen by their facts, so that the question
-// names it. Where that fails, the run will say why; nothing is wiped then.
-func (e *execution) chosen(hosts []*schema.Host) []*schema.Host {
-	w := &world{plan: e.plan, clock: e.clock, state: e.state, dry: true, sim: e.sim, logins: bmc.NewLogins(), warned: map[string]bool{}}
-	out := slices.Clone(hosts)
-	each(hosts, e.flags.forks, func(i int, h *schema.Host) {
-		if !h.Late() {
-			return
-		}
-		facts, err := w.readMachine(context.Background(), h, func(string) {})
-		if err != nil {
-			return
-		}
-		b, err := json.Marshal(facts)
-		if err != nil {
-			return
-		}
-		if resolved, _, diags := engine.Resolve(e.plan, h, b); !diags.HasErrors() {
-			out[i] = resolved
-		}
-	})
-	return out
-}
-
-// consent lists what may be wiped and asks.
-func (e *execution) consent() error {
-	wipes := e.machine.Wipes()
-	e.agreed = map[string]bool{everyHost: e.flags.yes || e.rehearsal}
-	for _, h := range wipes {
-		e.agreed[h.Name] = true
-	}
-	if len(wipes) == 0 || e.flags.yes || e.rehearsal {
-		return nil
-	}
-	chosen := e.chosen(wipes)
-	fmt.Fprintf(e.streams.Err, "This run restarts %d hosts into an installer that wipes these disks:\n", len(wipes))
-	for _, h := range chosen {
-		disk := "no disk declared"
-		if h.ESXi != nil && h.ESXi.Disk != nil {
-			disk = h.ESXi.Disk.String()
-		}
-		serial := ""
-		if h.Serial != "" {
-			serial = " serial " + h.Serial
-		}
-		fmt.Fprintf(e.streams.Err, "  %s%s: %s\n", h.Name, serial, disk)
-		if h.ESXi == nil {
-			continue
-		}
-		for _, d := range h.ESXi.Wipe {
-			fmt.Fprintf(e.streams.Err, "  %s%s: %s (cleared)\n", h.Name, serial, d.String())
-		}
-	}
-	if !term.IsTerminal(int(e.in.Fd())) {
-		e.sayBefore("nothing was started: there is no terminal to ask on; --yes gives consent")
-		return exitCode(engine.ExitRefused)
-	}
-	write(e.streams.Err, "Type yes to go on: ")
-	if answer, err := e.readLine(); err != nil || answer != "yes" {
-		e.sayBefore("nothing was started")
-		return exitCode(engine.ExitRefused)
-	}
-	return nil
 }
 
 // shortestMasked bounds what is masked by value: shorter words would hide half of

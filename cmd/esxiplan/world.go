@@ -44,9 +44,6 @@ type world struct {
 	warned map[string]bool
 }
 
-// everyHost stands for all hosts where consent was given beforehand.
-const everyHost = "*"
-
 // simulation maps the plan to simulated machines.
 type simulation struct {
 	Addresses map[string]string `json:"addresses"`

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/term"
+
+	"esxiplan/engine"
+	"esxiplan/engine/bmc"
+	"esxiplan/engine/esxi"
+	"esxiplan/schema"
+)
+
+// everyHost stands for all hosts where consent was given beforehand.
+const everyHost = "*"
+
+// consent asks before a run that wipes machines, or that stops what runs on them: it lists
+// hosts and disks, and hosts with what runs there. What was agreed to is what the guards
+// let pass.
+func (e *execution) consent() error {
+	e.agreed = map[string]bool{everyHost: e.flags.yes || e.rehearsal}
+	if e.agreed[everyHost] {
+		return nil
+	}
+	wipes := e.machine.Wipes()
+	var lines []string
+	if len(wipes) > 0 {
+		lines = append([]string{fmt.Sprintf("This run restarts %s into an installer that wipes these disks:", hostCount(len(wipes)))}, e.wiped(wipes)...)
+	}
+	stops := slices.DeleteFunc(e.machine.Stops(), func(h *schema.Host) bool { return slices.Contains(wipes, h) })
+	running, uses := e.running(stops)
+	if len(running) > 0 {
+		lines = append(append(lines, fmt.Sprintf("This run powers off or restarts %s (on, or may be on):", machineCount(len(running)))), uses...)
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	for _, h := range append(wipes, running...) {
+		e.agreed[h.Name] = true
+	}
+	fmt.Fprintln(e.streams.Err, strings.Join(lines, "\n"))
+	return e.askYes()
+}
+
+func hostCount(n int) string { return count(n, "host") }
+
+func machineCount(n int) string { return count(n, "machine") }
+
+// count is a number of things for people.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+func hostNames(hosts []*schema.Host) []string {
+	var names []string
+	for _, h := range hosts {
+		names = append(names, h.Name)
+	}
+	return names
+}
+
+func (e *execution) askYes() error {
+	if !term.IsTerminal(int(e.in.Fd())) {
+		e.sayBefore("nothing was started: there is no terminal to ask on; --yes gives consent")
+		return exitCode(engine.ExitRefused)
+	}
+	write(e.streams.Err, "Type yes to continue: ")
+	if answer, err := e.readLine(); err != nil || answer != "yes" {
+		e.sayBefore("nothing was started")
+		return exitCode(engine.ExitRefused)
+	}
+	return nil
+}
+
+// named is a host with what tells it from others.
+func named(h *schema.Host) string {
+	if h.Serial == "" {
+		return "  " + h.Name
+	}
+	return "  " + h.Name + " serial " + h.Serial
+}
+
+// wiped lists disks that an installer would overwrite, host by host.
+func (e *execution) wiped(hosts []*schema.Host) (lines []string) {
+	for _, h := range e.chosen(hosts) {
+		if h.ESXi == nil || h.ESXi.Disk == nil {
+			lines = append(lines, named(h)+": no disk declared")
+			continue
+		}
+		lines = append(lines, named(h)+": "+h.ESXi.Disk.String())
+		for _, d := range h.ESXi.Wipe {
+			lines = append(lines, named(h)+": "+d.String()+" (cleared)")
+		}
+	}
+	return lines
+}
+
+// looker is a world that only looks, before a run.
+func (e *execution) looker() *world {
+	return &world{plan: e.plan, clock: e.clock, state: e.state, dry: true, sim: e.sim, logins: bmc.NewLogins(), warned: map[string]bool{}}
+}
+
+// chosen reads the machines whose disk is chosen by their facts, so that the question
+// names it. Where that fails, the run will say why; nothing is wiped then.
+func (e *execution) chosen(hosts []*schema.Host) []*schema.Host {
+	w := e.looker()
+	out := slices.Clone(hosts)
+	each(hosts, e.flags.forks, func(i int, h *schema.Host) {
+		if !h.Late() {
+			return
+		}
+		facts, err := w.readMachine(context.Background(), h, func(string) {})
+		if err != nil {
+			return
+		}
+		b, err := json.Marshal(facts)
+		if err != nil {
+			return
+		}
+		if resolved, _, diags := engine.Resolve(e.plan, h, b); !diags.HasErrors() {
+			out[i] = resolved
+		}
+	})
+	return out
+}
+
+// running looks which of the machines are on, or may be, and what runs on them.
+func (e *execution) running(hosts []*schema.Host) (on []*schema.Host, uses []string) {
+	w := e.looker()
+	found := make([]string, len(hosts))
+	each(hosts, e.flags.forks, func(i int, h *schema.Host) { found[i] = w.runsOn(context.Background(), h) })
+	for i, h := range hosts {
+		if found[i] != "" {
+			on, uses = append(on, h), append(uses, named(h)+": "+found[i])
+		}
+	}
+	return on, uses
+}
+
+// runsOn says what runs on a machine, as far as it shows without a login to its system; ""
+// for one that is off.
+func (w *world) runsOn(ctx context.Context, h *schema.Host) string {
+	c, err := w.reader(h, func(string) {})
+	if err != nil {
+		return "may be on: " + err.Error()
+	}
+	defer c.Close(ctx)
+	p, err := c.Power(ctx)
+	switch {
+	case err != nil:
+		return "may be on: " + err.Error()
+	case p.State == bmc.Off:
+		return ""
+	}
+	text := "power state " + string(p.State)
+	if h.ESXi == nil {
+		return text
+	}
+	x := esxi.Open(w.esxiOptions(h.ESXi))
+	defer x.Close()
+	probe, err := x.Probe(ctx)
+	switch {
+	case err != nil:
+		return text + ", " + err.Error()
+	case probe.State == esxi.Up:
+		return text + ", " + probe.Product + " build " + probe.Build + " answers on " + h.ESXi.Address
+	}
+	return text + ", nothing that is known answers on " + h.ESXi.Address + " (" + probe.Reason + ")"
+}

@@ -1,0 +1,348 @@
+package step_test
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"esxiplan/engine/bmc"
+	"esxiplan/engine/esxi"
+	"esxiplan/engine/step"
+)
+
+// writes are the door's ways to write, by the name of the BMC's. A new one that is not
+// here fails the test below.
+var writes = map[string]func(context.Context, *step.BMC) error{
+	"Reset":   func(ctx context.Context, d *step.BMC) error { return d.Reset(ctx, bmc.ResetOn, step.Intent{}) },
+	"SetBoot": func(ctx context.Context, d *step.BMC) error { return d.SetBoot(ctx, bmc.BootCD, "standard") },
+	"Insert": func(ctx context.Context, d *step.BMC) error {
+		return d.Insert(ctx, bmc.Slot{ID: "CD1"}, "http://x/a.iso")
+	},
+	"Eject": func(ctx context.Context, d *step.BMC) error {
+		return d.Eject(ctx, bmc.Slot{ID: "CD1", Loaded: true}, step.Intent{})
+	},
+}
+
+// TestEveryWrite goes through all methods of the BMC door that write: each is offered to
+// steps behind the guards, is recorded before it is made and settled after, is not made
+// when it cannot be recorded, and has a shadow that makes no request.
+func TestEveryWrite(t *testing.T) {
+	writer := reflect.TypeFor[bmc.Writer]()
+	if writer.NumMethod() != len(writes) {
+		t.Errorf("the BMC door has %d methods that write, %d are tested", writer.NumMethod(), len(writes))
+	}
+	for i := range writer.NumMethod() {
+		name := writer.Method(i).Name
+		write, ok := writes[name]
+		if _, offered := reflect.TypeFor[*step.BMC]().MethodByName(name); !ok || !offered {
+			t.Errorf("%s is not offered to steps, or not tested", name)
+			continue
+		}
+		t.Run(name+"/guarded", func(t *testing.T) {
+			b := newBench(t, step.Settings{})
+			b.m.identity.Serial = "OTHER"
+			b.refused(t, write(t.Context(), b.BMC), "identity")
+			b = newBench(t, step.Settings{})
+			b.Declared.Protected = true
+			b.refused(t, write(t.Context(), b.BMC), "protected")
+		})
+		t.Run(name+"/recorded", func(t *testing.T) {
+			for _, fate := range []bmc.Fate{bmc.Done, bmc.Refused, bmc.Unknown} {
+				b := newBench(t, step.Settings{})
+				b.m.fate = fate
+				if err := write(t.Context(), b.BMC); err != nil {
+					t.Fatal(err)
+				}
+				if len(b.a.records) != 1 || len(b.a.settled) != 1 || b.a.settled[0] != (step.Settled{Change: b.a.records[0].ID, Fate: step.Fate(fate)}) {
+					t.Errorf("recorded %v, settled %v", b.a.records, b.a.settled)
+				}
+			}
+		})
+		t.Run(name+"/not recorded", func(t *testing.T) {
+			b := newBench(t, step.Settings{})
+			b.a.refuse = errors.New("disk full")
+			if err := write(t.Context(), b.BMC); err == nil || len(b.m.wrote) > 0 {
+				t.Errorf("%v, and %v was written", err, b.m.wrote)
+			}
+		})
+		t.Run(name+"/shadowed", func(t *testing.T) {
+			b := newBench(t, step.Settings{DryRun: true})
+			b.SetBMC(bmc.Shadow(b.m, func(bmc.Target, string) {}))
+			if err := write(t.Context(), b.BMC); err != nil {
+				t.Fatal(err)
+			}
+			if len(b.a.records) == 0 || len(b.m.wrote) > 0 {
+				t.Errorf("recorded %v, written %v", b.a.records, b.m.wrote)
+			}
+		})
+	}
+}
+
+// TestReadersCannotWrite: what steps get for reading has no way to write.
+func TestReadersCannotWrite(t *testing.T) {
+	reader, writer := reflect.TypeFor[bmc.Reader](), reflect.TypeFor[bmc.Writer]()
+	for i := range writer.NumMethod() {
+		if _, ok := reader.MethodByName(writer.Method(i).Name); ok {
+			t.Errorf("%s writes and is a method of the reader", writer.Method(i).Name)
+		}
+	}
+}
+
+func TestRisk(t *testing.T) {
+	b := newBench(t, step.Settings{Consent: true, Installs: true})
+	ctx := t.Context()
+	for _, err := range []error{
+		b.BMC.Insert(ctx, b.m.slots[0], "http://x/a.iso"), b.BMC.SetBoot(ctx, bmc.BootCD, "standard"), b.BMC.Reset(ctx, bmc.ResetOn, step.Intent{}),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var risks []step.Risk
+	for _, c := range b.a.records {
+		risks = append(risks, c.Risk)
+	}
+	if want := []step.Risk{step.Mounts, "", step.Wipes}; !reflect.DeepEqual(risks, want) {
+		t.Errorf("%v, want %v", risks, want)
+	}
+	if last, open := b.a.log.Installing(); !open || last.Step != "restart" || last.Run != "run2" {
+		t.Errorf("the reset is not on record as an installation: %+v", last)
+	}
+}
+
+// TestAdmit: one admission lets all requests of a restart pass, and says what they are
+// part of; without one the guards are run again.
+func TestAdmit(t *testing.T) {
+	b := newBench(t, step.Settings{Consent: true, Installs: true})
+	b.mounted("http://x/a.iso", "d1")
+	b.m.power.State = bmc.On
+	b.x.probe = esxi.Probe{State: esxi.Up, Fingerprint: "aa", Product: "ESXi"}
+	b.x.system = esxi.System{UUID: b.m.identity.UUID, Installed: began.AddDate(-1, 0, 0)}
+	i, err := b.BMC.Admit(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !i.Boots || !i.Installs || i.Medium != "d1" || i.Before == nil || i.Before.Fingerprint != "aa" {
+		t.Errorf("intent %+v", i)
+	}
+	if b.x.closed != 1 {
+		t.Error("the session with the running system stays open")
+	}
+	b.x.probe = esxi.Probe{State: esxi.Silent, Reason: "off"} // as it is after our ForceOff
+	for _, reset := range []bmc.ResetType{bmc.ResetForceOff, bmc.ResetOn} {
+		if err := b.BMC.Reset(t.Context(), reset, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last, _ := b.a.log.LastReset()
+	if last.Before.Fingerprint != "aa" || !last.Open || last.Medium != "d1" {
+		t.Errorf("last reset %+v", last)
+	}
+	b.m.power.State = bmc.On
+	if err := b.BMC.Reset(t.Context(), bmc.ResetForceRestart, step.Intent{}); err == nil {
+		t.Error("a reset without admission passed a machine of unknown use")
+	}
+}
+
+func TestAdmitRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		settings step.Settings
+		change   func(*bench)
+		guard    string
+	}{
+		"all in order":        {step.Settings{Consent: true}, func(b *bench) {}, ""},
+		"protected":           {step.Settings{Consent: true}, func(b *bench) { b.Declared.Protected = true }, "protected"},
+		"wrong machine":       {step.Settings{Consent: true}, func(b *bench) { b.m.identity.Serial = "X" }, "identity"},
+		"installation open":   {step.Settings{Consent: true}, func(b *bench) { b.open() }, "last reset"},
+		"again":               {step.Settings{Consent: true, Again: true}, func(b *bench) { b.open() }, ""},
+		"medium gone":         {step.Settings{Consent: true}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.m.slots[0].Loaded = false }, "medium"},
+		"override gone":       {step.Settings{Consent: true}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.m.boot.Target = bmc.BootNone }, "boot source"},
+		"continuous":          {step.Settings{Consent: true}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.m.boot.Once = false }, "boot source"},
+		"continuous, waits":   {step.Settings{Consent: true}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.m.boot.Once, b.a.place.Waits = false, true }, ""},
+		"no disk":             {step.Settings{Consent: true, Installs: true}, func(b *bench) { b.m.stock.Disks = []bmc.Disk{} }, "disk"},
+		"no nic":              {step.Settings{Consent: true, Installs: true}, func(b *bench) { b.Declared.ESXi.NIC = ptr("AA:BB:CC:DD:EE:FF"); b.m.network.NICs = []bmc.NIC{} }, "nic"},
+		"nobody asked":        {step.Settings{}, func(b *bench) { b.mounted("http://x/a.iso", "") }, "consent"},
+		"on, nobody asked":    {step.Settings{}, func(b *bench) { b.m.power.State = bmc.On }, "consent"},
+		"on, unknown use":     {step.Settings{Consent: true}, func(b *bench) { b.m.power.State = bmc.On }, "in use"},
+		"allowed":             {step.Settings{Consent: true}, func(b *bench) { b.m.power.State = bmc.On; b.Declared.AllowRunning = true }, ""},
+		"nothing to boot":     {step.Settings{Consent: true, Installs: true}, func(b *bench) { b.a.place.BootsMedium = true }, "medium"},
+		"somebody's medium":   {step.Settings{Consent: true}, func(b *bench) { b.foreignMedium() }, "medium"},
+		"address taken":       {step.Settings{Consent: true}, func(b *bench) { b.x.probe = esxi.Probe{State: esxi.Up, Product: "ESXi"} }, "address"},
+		"not the plan's":      {step.Settings{Consent: true, Installs: true}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.a.place.Medium = "http://x/b.iso" }, "medium"},
+		"plan changed":        {step.Settings{Consent: true, Installs: true}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.a.place.Stale = "gateway differs" }, "medium"},
+		"stale, none mounted": {step.Settings{Consent: true, Installs: true}, func(b *bench) { b.a.place.Stale = "gateway differs" }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, c.settings)
+			c.change(b)
+			_, err := b.BMC.Admit(t.Context())
+			b.refused(t, err, c.guard)
+		})
+	}
+}
+
+// open is an installation of another run that is under way.
+func (b *bench) open() {
+	b.past(step.Change{Verb: step.Reset, Target: "power", New: "On", Intent: step.Intent{Boots: true, Installs: true}})
+}
+
+// foreignMedium is the image of another esxiplan in the drive of a machine that is on.
+func (b *bench) foreignMedium() {
+	b.m.slots[0].Loaded, b.m.slots[0].Image = true, "http://x/"+strings.Repeat("ab", 16)+"/h.iso"
+	b.m.boot.Target, b.m.power.State = bmc.BootCD, bmc.On
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// TestReadErrors: an error of any read that a guard needs ends the write.
+func TestReadErrors(t *testing.T) {
+	broken := errors.New("no answer")
+	for name, write := range writes {
+		b := newBench(t, step.Settings{Consent: true, Installs: true})
+		b.m.err = broken
+		if err := write(t.Context(), b.BMC); !errors.Is(err, broken) || len(b.m.wrote) > 0 {
+			t.Errorf("%s: %v, written %v", name, err, b.m.wrote)
+		}
+	}
+}
+
+// TestPowerOff: what stops a machine passes guards of its own.
+func TestPowerOff(t *testing.T) {
+	for name, c := range map[string]struct {
+		settings step.Settings
+		change   func(*bench)
+		guard    string
+	}{
+		"off already":      {step.Settings{}, func(b *bench) {}, ""},
+		"on, not asked":    {step.Settings{}, func(b *bench) { b.m.power.State = bmc.On }, "consent"},
+		"unknown":          {step.Settings{}, func(b *bench) { b.m.power.State = bmc.PowerUnknown }, "consent"},
+		"on, agreed":       {step.Settings{Consent: true}, func(b *bench) { b.m.power.State = bmc.On }, ""},
+		"in use":           {step.Settings{Consent: true, Installs: true}, func(b *bench) { b.m.power.State = bmc.On }, "in use"},
+		"being installed":  {step.Settings{Consent: true}, func(b *bench) { b.m.power.State = bmc.On; b.open() }, "last reset"},
+		"installed, again": {step.Settings{Consent: true, Again: true}, func(b *bench) { b.m.power.State = bmc.On; b.open() }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, c.settings)
+			c.change(b)
+			err := b.BMC.Reset(t.Context(), bmc.ResetForceOff, step.Intent{})
+			b.refused(t, err, c.guard)
+			if c.guard == "" && (len(b.a.records) != 1 || b.a.records[0].Before == nil) {
+				t.Errorf("what ran there is not on record: %+v", b.a.records)
+			}
+		})
+	}
+}
+
+// TestAdmitAgain: a start that got lost is asked for again as part of the same reset.
+func TestAdmitAgain(t *testing.T) {
+	b := newBench(t, step.Settings{Consent: true, Installs: true})
+	b.mounted("http://x/a.iso", "d1")
+	b.open()
+	last, _ := b.a.log.LastReset()
+	last.Before = step.Snapshot{Fingerprint: "aa"}
+	i, err := b.BMC.AdmitAgain(t.Context(), last)
+	if err != nil || i.Before.Fingerprint != "aa" || !i.Installs {
+		t.Errorf("%+v, %v", i, err)
+	}
+	b.Declared.Protected = true
+	if _, err := b.BMC.AdmitAgain(t.Context(), last); err == nil {
+		t.Error("a protected host passes")
+	}
+}
+
+// TestEject: the medium of an installation that is under way stays, unless by force.
+func TestEject(t *testing.T) {
+	for name, c := range map[string]struct {
+		intent step.Intent
+		change func(*bench)
+		guard  string
+	}{
+		"idle":             {step.Intent{}, func(b *bench) {}, ""},
+		"installing":       {step.Intent{}, func(b *bench) { b.open() }, "medium"},
+		"by force":         {step.Intent{Force: true}, func(b *bench) { b.open() }, ""},
+		"unknown image":    {step.Intent{}, func(b *bench) { b.open(); b.m.slots[0].Image = "" }, "medium"},
+		"somebody's":       {step.Intent{}, func(b *bench) { b.open(); b.m.slots[0].Image = "http://y/z.iso" }, ""},
+		"another esxiplan": {step.Intent{}, func(b *bench) { b.foreignMedium() }, "medium"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, step.Settings{})
+			b.mounted("http://x/a.iso", "")
+			c.change(b)
+			b.refused(t, b.BMC.Eject(t.Context(), b.m.slots[0], c.intent), c.guard)
+		})
+	}
+}
+
+// TestDebts: an override that no boot uses up is noticed when it reads back, is a debt of
+// the machine's records, and is paid by whoever closes the host.
+func TestDebts(t *testing.T) {
+	b := newBench(t, step.Settings{})
+	b.a.place = step.Place{Restarts: true, Waits: true}
+	b.m.set = func(target bmc.Target) { b.m.boot = bmc.Boot{Target: target} }
+	if err := b.BMC.SetBoot(t.Context(), bmc.BootCD, "standard"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.BMC.Boot(t.Context()); err != nil || !b.a.log.Debt() || !b.a.log.OnlyContinuous() {
+		t.Fatalf("%v, debt %v", err, b.a.log.Debt())
+	}
+	// Another process, with the records only.
+	later := newBench(t, step.Settings{})
+	later.a.log = b.a.log.Copy()
+	later.m.boot = bmc.Boot{Target: bmc.BootCD}
+	later.m.set = func(target bmc.Target) { later.m.boot = bmc.Boot{Target: bmc.BootDisk} } // it cannot disable
+	if err := later.Close(t.Context()); err != nil || later.a.log.Debt() || len(later.m.wrote) != 1 || !later.m.closed {
+		t.Errorf("%v, debt %v, written %v", err, later.a.log.Debt(), later.m.wrote)
+	}
+	// And a run that cannot keep it is refused before it sets another.
+	later.m.wrote, later.a.records = nil, nil
+	later.refused(t, later.BMC.SetBoot(t.Context(), bmc.BootCD, "standard"), "boot source")
+	later.refused(t, later.BMC.SetBoot(t.Context(), bmc.BootDisk, "standard"), "")
+}
+
+func TestDebtThatStays(t *testing.T) {
+	b := newBench(t, step.Settings{})
+	b.a.place = step.Place{Restarts: true, Waits: true}
+	b.m.set = func(target bmc.Target) { b.m.boot = bmc.Boot{Target: bmc.BootCD} } // whatever it is told
+	if err := b.BMC.SetBoot(t.Context(), bmc.BootCD, "standard"); err != nil {
+		t.Fatal(err)
+	}
+	b.BMC.Boot(t.Context())
+	if err := b.Close(t.Context()); err == nil || !strings.Contains(err.Error(), "still reads cd (continuous)") || !strings.Contains(err.Error(), "target=none") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestClearBoot(t *testing.T) {
+	unsupported := &bmc.ErrUnsupported{What: "no"}
+	for name, c := range map[string]struct {
+		ways  []string
+		err   error
+		set   func(*machine, bmc.Target)
+		want  string // part of the error
+		tries int
+	}{
+		"held": {[]string{"a"}, nil, nil, "", 1},
+		"by the second": {[]string{"a", "b"}, nil, func(m *machine, t bmc.Target) {
+			if len(m.wrote) == 2 {
+				m.boot = bmc.Boot{Target: bmc.BootNone}
+			}
+		}, "", 2},
+		"refused by all": {[]string{"a", "b"}, unsupported, nil, "no", 2},
+		"busy":           {[]string{"a", "b"}, errors.New("busy"), nil, "busy", 1},
+		"no effect":      {[]string{"a"}, nil, func(*machine, bmc.Target) {}, "still reads cd", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, step.Settings{})
+			b.m.boot, b.m.ways, b.m.writeErr = bmc.Boot{Target: bmc.BootCD, Once: true}, c.ways, c.err
+			if c.set != nil {
+				b.m.set = func(target bmc.Target) { c.set(b.m, target) }
+			}
+			err := step.ClearBoot(t.Context(), b.BMC)
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) || len(b.m.wrote) != c.tries {
+				t.Errorf("%v after %d tries", err, len(b.m.wrote))
+			}
+		})
+	}
+}

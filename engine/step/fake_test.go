@@ -1,0 +1,276 @@
+package step_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"esxiplan/engine/bmc"
+	"esxiplan/engine/esxi"
+	"esxiplan/engine/media"
+	"esxiplan/engine/step"
+	"esxiplan/schema"
+)
+
+// machine is a BMC of which a test sets what it reads and what becomes of writes.
+type machine struct {
+	identity bmc.Identity
+	power    bmc.Power
+	boot     bmc.Boot
+	ways     []string
+	slots    []bmc.Slot
+	stock    bmc.Inventory
+	network  bmc.Network
+	license  bmc.Licence
+	err      error // of every read
+	writeErr error
+	fate     bmc.Fate // "" is done
+	wrote    []bmc.Write
+	set      func(bmc.Target) // what setting a boot source does; nil: it holds, once
+	closed   bool
+}
+
+func (m *machine) Identity(context.Context) (bmc.Identity, error) { return m.identity, m.err }
+func (m *machine) Power(context.Context) (bmc.Power, error)       { return m.power, m.err }
+func (m *machine) Boot(context.Context) (bmc.Boot, error)         { return m.boot, m.err }
+func (m *machine) Slots(context.Context) ([]bmc.Slot, error)      { return m.slots, m.err }
+func (m *machine) Inventory(context.Context) (bmc.Inventory, error) {
+	return m.stock, m.err
+}
+func (m *machine) Network(context.Context) (bmc.Network, error) { return m.network, m.err }
+func (m *machine) Licence(context.Context) (bmc.Licence, error) { return m.license, m.err }
+func (m *machine) Ready(context.Context) (string, error)        { return "", m.err }
+func (m *machine) Refresh()                                     {}
+func (m *machine) Close(context.Context) error                  { m.closed = true; return nil }
+func (m *machine) Preparations(context.Context, bmc.Slot, string) ([]bmc.Preparation, error) {
+	return nil, m.err
+}
+
+func (m *machine) Ways(_ context.Context, t bmc.Target) ([]string, error) {
+	if t == bmc.BootNone && m.boot.Target == bmc.BootNone {
+		return nil, m.err
+	}
+	return m.ways, m.err
+}
+
+func (m *machine) Slot(_ context.Context, s bmc.Slot) (bmc.Slot, error) {
+	for _, now := range m.slots {
+		if now.ID == s.ID {
+			return now, m.err
+		}
+	}
+	return s, m.err
+}
+
+func (m *machine) write(ctx context.Context, w bmc.Write, r bmc.Record) error {
+	settle, err := r(ctx, w)
+	if err != nil {
+		return err
+	}
+	m.wrote = append(m.wrote, w)
+	fate := m.fate
+	if fate == "" {
+		fate = bmc.Done
+	}
+	settle(fate)
+	return m.writeErr
+}
+
+func (m *machine) Reset(ctx context.Context, t bmc.ResetType, r bmc.Record) error {
+	err := m.write(ctx, bmc.Write{Verb: bmc.VerbReset, Target: "power", Old: string(m.power.State), New: string(t)}, r)
+	if err == nil {
+		m.power.State = map[bool]bmc.PowerState{true: bmc.On, false: bmc.Off}[t.Starts()]
+	}
+	return err
+}
+
+func (m *machine) SetBoot(ctx context.Context, t bmc.Target, _ string, r bmc.Record) error {
+	err := m.write(ctx, bmc.Write{Verb: bmc.VerbBoot, Target: "source", Old: m.boot.String(), New: string(t)}, r)
+	switch {
+	case err != nil:
+	case m.set != nil:
+		m.set(t)
+	default:
+		m.boot = bmc.Boot{Target: t, Once: true}
+	}
+	return err
+}
+
+func (m *machine) Insert(ctx context.Context, s bmc.Slot, url string, r bmc.Record) error {
+	err := m.write(ctx, bmc.InsertWrite(s, url, r), r)
+	for i := range m.slots {
+		if err == nil && m.slots[i].ID == s.ID {
+			m.slots[i].Loaded, m.slots[i].Image = true, url
+		}
+	}
+	return err
+}
+
+func (m *machine) Eject(ctx context.Context, s bmc.Slot, r bmc.Record) error {
+	err := m.write(ctx, bmc.EjectWrite(s, r), r)
+	for i := range m.slots {
+		if err == nil && m.slots[i].ID == s.ID {
+			m.slots[i].Loaded, m.slots[i].Image = false, ""
+		}
+	}
+	return err
+}
+
+// system is what answers on the ESXi address.
+type system struct {
+	probe  esxi.Probe
+	system esxi.System
+	err    error // of the login
+	closed int
+	logins int
+}
+
+func (s *system) Probe(context.Context) (esxi.Probe, error) { return s.probe, nil }
+func (s *system) Inspect(context.Context, esxi.Who, string) (esxi.System, error) {
+	s.logins++
+	return s.system, s.err
+}
+func (s *system) Close() { s.closed++ }
+
+// shelf is a media door with one image.
+type shelf struct {
+	media.Store
+	latest    media.Published
+	has       bool
+	fetch     error
+	reads     media.Reads
+	known     bool
+	published []media.Write
+	err       error
+}
+
+func (s *shelf) Latest(string) (media.Published, bool)        { return s.latest, s.has }
+func (s *shelf) Fetch(context.Context, string) error          { return s.fetch }
+func (s *shelf) Check(_ context.Context, _, url string) error { return s.fetch }
+func (s *shelf) Reads(string) (media.Reads, bool)             { return s.reads, s.known }
+func (s *shelf) Publish(ctx context.Context, _ media.Request, record media.Record) (media.Published, error) {
+	w := media.Write{Action: "publish", Target: "image", New: "http://x/new.iso"}
+	if err := record(ctx, w); err != nil {
+		return media.Published{}, err
+	}
+	s.published = append(s.published, w)
+	return s.latest, s.err
+}
+
+// attempt is an engine of one attempt under a clock that only moves by waiting.
+type attempt struct {
+	run, name string
+	place     step.Place
+	now       time.Time
+	log       step.History
+	records   []step.Change
+	settled   []step.Settled
+	warned    []string
+	told      int
+	refuse    error // of the record
+	onSleep   func()
+}
+
+var began = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func (a *attempt) Run() string       { return a.run }
+func (a *attempt) Step() string      { return a.name }
+func (a *attempt) Place() step.Place { return a.place }
+func (a *attempt) Now() time.Time    { return a.now }
+func (a *attempt) Warn(text string)  { a.warned = append(a.warned, text) }
+func (a *attempt) Progress(int64, int64, string) {
+	a.told++
+}
+func (a *attempt) History() step.History { return a.log.Copy() }
+func (a *attempt) Sleep(ctx context.Context, d time.Duration) error {
+	a.now = a.now.Add(d)
+	if a.onSleep != nil {
+		a.onSleep()
+	}
+	return ctx.Err()
+}
+func (a *attempt) Record(_ context.Context, c step.Change) (string, error) {
+	if a.refuse != nil {
+		return "", a.refuse
+	}
+	c.ID = fmt.Sprintf("%s.%d", a.run, len(a.records))
+	a.records = append(a.records, c)
+	a.log.Fold(step.Record{Run: a.run, Step: a.name, Time: a.now, Change: &c})
+	return c.ID, nil
+}
+func (a *attempt) Settle(s step.Settled) {
+	a.settled = append(a.settled, s)
+	a.log.Fold(step.Record{Run: a.run, Step: a.name, Time: a.now, Settled: &s})
+}
+
+// bench is a host with fake doors, as a step sees it: a machine that is off, of which
+// everything is in order.
+type bench struct {
+	*step.Host
+	m *machine
+	x *system
+	a *attempt
+	s *shelf
+
+	pasts int
+}
+
+func serial(text string) *schema.Disk { return &schema.Disk{Serial: &text} }
+
+func newBench(t *testing.T, settings step.Settings) *bench {
+	t.Helper()
+	address, err := schema.ParseAddress("192.0.2.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	declared := &schema.Host{Name: "h", Vendor: "acme", Serial: "SN1", BMC: schema.BMC{Address: address}, ESXi: &schema.ESXi{Address: "192.0.2.11", Disk: serial("S1")}}
+	b := &bench{Host: step.NewHost("plan", declared, settings)}
+	b.m = &machine{identity: bmc.Identity{Vendor: "acme", Serial: "SN1", UUID: "4c4c4544-0058-5110-8034-b7c04f543933"}, power: bmc.Power{State: bmc.Off},
+		boot: bmc.Boot{Target: bmc.BootNone, Once: true}, ways: []string{"standard"}, slots: []bmc.Slot{{ID: "CD1", CD: true}}, stock: bmc.Inventory{Disks: []bmc.Disk{{Model: "M", Serial: "S1"}}}}
+	b.x = &system{probe: esxi.Probe{State: esxi.Silent}}
+	b.s = &shelf{}
+	b.a = &attempt{run: "run2", name: "restart", now: began}
+	b.a.log.Follow("run2")
+	b.SetBMC(b.m)
+	b.ESXi = b.x
+	b.Begin(b.a)
+	return b
+}
+
+// mounted is a record of an image of ours in the drive, and of an override to boot it.
+func (b *bench) mounted(url, digest string) {
+	b.past(step.Change{Verb: step.Insert, Target: "slot CD1", New: url, Intent: step.Intent{Medium: digest}})
+	b.past(step.Change{Verb: step.SetBoot, Target: "source", New: "cd"})
+	b.m.slots[0].Loaded, b.m.slots[0].Image = true, url
+	b.m.boot = bmc.Boot{Target: bmc.BootCD, Once: true}
+}
+
+// past folds a change of an earlier run that was done.
+func (b *bench) past(c step.Change) string { return b.pastAt(began.Add(-time.Hour), c) }
+
+func (b *bench) pastAt(at time.Time, c step.Change) string {
+	b.pasts++
+	c.ID = fmt.Sprintf("run1.%d", b.pasts)
+	b.a.log.Fold(step.Record{Run: "run1", Step: "restart", Time: at, Change: &c})
+	b.a.log.Fold(step.Record{Run: "run1", Step: "restart", Time: at, Settled: &step.Settled{Change: c.ID, Fate: step.Done}})
+	return c.ID
+}
+
+// refused demands that a guard refused, and that nothing was written.
+func (b *bench) refused(t *testing.T, err error, guard string) {
+	t.Helper()
+	var r *step.Refusal
+	switch {
+	case guard == "" && err != nil:
+		t.Errorf("refused: %v", err)
+	case guard == "":
+	case !errors.As(err, &r) || r.Guard != guard:
+		t.Errorf("got %v, want a refusal of %q", err, guard)
+	case r.Next == "":
+		t.Errorf("%v names no way out", r)
+	case len(b.m.wrote) > 0 || len(b.a.records) > 0:
+		t.Errorf("refused, and written: %v", b.m.wrote)
+	}
+}

@@ -1,0 +1,393 @@
+package step_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"esxiplan/engine/bmc"
+	"esxiplan/engine/esxi"
+	"esxiplan/engine/media"
+	"esxiplan/engine/step"
+	"esxiplan/schema"
+)
+
+// judge demands a refusal whose reason and way out hold these words; "" is a pass.
+func judge(t *testing.T, err error, reason, next string) {
+	t.Helper()
+	var r *step.Refusal
+	switch {
+	case reason == "" && err != nil:
+		t.Errorf("refused: %v", err)
+	case reason == "":
+	case !errors.As(err, &r):
+		t.Errorf("got %v, want a refusal about %q", err, reason)
+	case !strings.Contains(r.Reason, reason) || !strings.Contains(r.Next, next):
+		t.Errorf("reason %q, next %q; want %q and %q", r.Reason, r.Next, reason, next)
+	}
+}
+
+func TestCheckIdentity(t *testing.T) {
+	id := bmc.Identity{Vendor: "acme", Serial: "TAG1", Board: "CN123", Manufacturer: "Acme Inc."}
+	for name, c := range map[string]struct {
+		host         schema.Host
+		reason, next string
+	}{
+		"as planned":          {schema.Host{Vendor: "acme", Serial: "TAG1"}, "", ""},
+		"any vendor":          {schema.Host{Vendor: "auto"}, "", ""},
+		"serial in any case":  {schema.Host{Vendor: "auto", Serial: "tag1"}, "", ""},
+		"serial of the board": {schema.Host{Vendor: "auto", Serial: "CN123"}, "", ""},
+		"another vendor":      {schema.Host{Vendor: "other"}, `says vendor "other"`, "Correct vendor or address"},
+		"another machine":     {schema.Host{Vendor: "acme", Serial: "TAG2"}, "demands serial number TAG2", "another machine"},
+	} {
+		t.Run(name, func(t *testing.T) { judge(t, step.CheckIdentity(&c.host, id), c.reason, c.next) })
+	}
+}
+
+func TestCheckProtected(t *testing.T) {
+	judge(t, step.CheckProtected(&schema.Host{}), "", "")
+	judge(t, step.CheckProtected(&schema.Host{Protected: true}), "protected = true", "Remove protected")
+}
+
+func TestCheckLicense(t *testing.T) {
+	judge(t, step.CheckLicense(bmc.Licence{}), "", "")
+	judge(t, step.CheckLicense(bmc.Licence{Media: ptr(true)}), "", "")
+	judge(t, step.CheckLicense(bmc.Licence{Name: "Basic", Media: ptr(false)}), "license (Basic) does not cover", "Install one")
+}
+
+func TestCheckConsent(t *testing.T) {
+	for name, c := range map[string]struct {
+		consent  bool
+		power    bmc.PowerState
+		installs bool
+		reason   string
+	}{
+		"agreed":           {true, bmc.On, true, ""},
+		"off, boots disk":  {false, bmc.Off, false, ""},
+		"off, installs":    {false, bmc.Off, true, "may wipe the machine"},
+		"on, boots disk":   {false, bmc.On, false, "the machine is on"},
+		"unknown is on":    {false, bmc.PowerUnknown, false, "power state Unknown"},
+		"on, and installs": {false, bmc.On, true, "may wipe the machine"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			judge(t, step.CheckConsent(step.Settings{Consent: c.consent}, c.power, c.installs), c.reason, "--yes")
+		})
+	}
+}
+
+// history folds changes that were done by run1, one a minute.
+func history(changes ...step.Change) step.History {
+	var h step.History
+	for i, c := range changes {
+		at := began.Add(time.Duration(i) * time.Minute)
+		c.ID = string(rune('a' + i))
+		h.Fold(step.Record{Run: "run1", Step: "s", Time: at, Change: &c})
+		h.Fold(step.Record{Run: "run1", Step: "s", Time: at, Settled: &step.Settled{Change: c.ID, Fate: step.Done}})
+	}
+	return h
+}
+
+var (
+	inserted = step.Change{Verb: step.Insert, Target: "slot CD1", New: "http://x/a.iso"}
+	setCD    = step.Change{Verb: step.SetBoot, Target: "source", New: "cd"}
+	wiped    = step.Change{Verb: step.Reset, Target: "power", New: "On", Intent: step.Intent{Boots: true, Installs: true}}
+)
+
+func TestCheckLastReset(t *testing.T) {
+	open := history(inserted, setCD, wiped)
+	proven := open.Copy()
+	proven.Fold(step.Record{Verdict: &step.Verdict{Proven: true}})
+	for name, c := range map[string]struct {
+		h            step.History
+		run          string
+		settings     step.Settings
+		reason, next string
+	}{
+		"none":           {step.History{}, "run2", step.Settings{}, "", ""},
+		"of this run":    {open, "run1", step.Settings{}, "", ""},
+		"of another":     {open, "run2", step.Settings{}, "run run1 reset this machine at", "--again"},
+		"how to wait":    {open, "run2", step.Settings{WaitStep: "installed"}, "neither proven nor timed out", "esxiplan run … --start-at installed"},
+		"again":          {open, "run2", step.Settings{Again: true}, "", ""},
+		"proven":         {proven, "run2", step.Settings{}, "", ""},
+		"only restarted": {history(step.Change{Verb: step.Reset, New: "On", Intent: step.Intent{Boots: true}}), "run2", step.Settings{}, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) { judge(t, step.CheckLastReset(c.h, c.run, c.settings), c.reason, c.next) })
+	}
+}
+
+func TestCheckMounted(t *testing.T) {
+	ours := history(inserted, setCD)
+	full := []bmc.Slot{{ID: "CD1", CD: true, Loaded: true, Image: "http://x/a.iso"}}
+	for name, c := range map[string]struct {
+		h      step.History
+		drives []bmc.Slot
+		boot   bmc.Target
+		reason string
+	}{
+		"nothing of ours":         {step.History{}, nil, bmc.BootNone, ""},
+		"in place":                {ours, full, bmc.BootCD, ""},
+		"not told which":          {ours, []bmc.Slot{{CD: true, Loaded: true}}, bmc.BootCD, ""},
+		"lost":                    {ours, []bmc.Slot{{CD: true}}, bmc.BootCD, "no longer in a drive"},
+		"another in its place":    {ours, []bmc.Slot{{CD: true, Loaded: true, Image: "http://y/b.iso"}}, bmc.BootCD, "no longer in a drive"},
+		"in a stick's drive":      {ours, []bmc.Slot{{Loaded: true}}, bmc.BootCD, "no longer in a drive"},
+		"set to boot an empty CD": {step.History{}, []bmc.Slot{{CD: true}}, bmc.BootCD, "no drive holds one"},
+		"set to boot somebody's":  {step.History{}, full, bmc.BootCD, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			judge(t, step.CheckMounted(c.h, c.drives, bmc.Boot{Target: c.boot, Once: true}), c.reason, "")
+		})
+	}
+}
+
+func TestCheckOverride(t *testing.T) {
+	once := func(t bmc.Target) bmc.Boot { return bmc.Boot{Target: t, Once: true} }
+	for name, c := range map[string]struct {
+		h      step.History
+		boot   bmc.Boot
+		place  step.Place
+		reason string
+	}{
+		"nothing set":          {step.History{}, once(bmc.BootNone), step.Place{}, ""},
+		"ours":                 {history(inserted, setCD), once(bmc.BootCD), step.Place{}, ""},
+		"used up":              {history(inserted, setCD), once(bmc.BootNone), step.Place{}, `reads "none", we had set "cd"`},
+		"changed":              {history(inserted, setCD), once(bmc.BootPXE), step.Place{}, `reads "pxe"`},
+		"mounted, not set":     {history(inserted), once(bmc.BootNone), step.Place{}, "the machine would boot its disk"},
+		"mounted, disk":        {history(inserted), once(bmc.BootDisk), step.Place{}, "the machine would boot its disk"},
+		"mounted, set by hand": {history(inserted), once(bmc.BootCD), step.Place{}, ""},
+		"continuous":           {history(setCD), bmc.Boot{Target: bmc.BootCD}, step.Place{}, "only a continuous"},
+		"continuous, waits":    {history(setCD), bmc.Boot{Target: bmc.BootCD}, step.Place{Waits: true}, ""},
+		"idles continuously":   {step.History{}, bmc.Boot{Target: bmc.BootDisk}, step.Place{}, ""},
+	} {
+		t.Run(name, func(t *testing.T) { judge(t, step.CheckOverride(c.h, c.boot, c.place), c.reason, "") })
+	}
+}
+
+func TestCheckKept(t *testing.T) {
+	once := history(setCD)
+	continuous := once.Copy()
+	continuous.Fold(step.Record{Change: &step.Change{ID: "z", Verb: step.SetBoot, New: "cd"}})
+	continuous.Fold(step.Record{Settled: &step.Settled{Change: "z", Fate: step.Done, Stays: true}})
+	var settled step.History
+	c := setCD
+	c.ID = "c"
+	settled.Fold(step.Record{Change: &c})
+	settled.Fold(step.Record{Settled: &step.Settled{Change: "c", Fate: step.Done, Stays: true}})
+	both := step.Place{Restarts: true, Waits: true}
+	for name, c := range map[string]struct {
+		target bmc.Target
+		h      step.History
+		place  step.Place
+		reason string
+	}{
+		"knows Once":            {bmc.BootCD, once, step.Place{}, ""},
+		"in one run":            {bmc.BootCD, settled, both, ""},
+		"no wait":               {bmc.BootCD, settled, step.Place{Restarts: true}, "only a continuous"},
+		"alone":                 {bmc.BootPXE, settled, step.Place{}, "only a continuous"},
+		"taken back":            {bmc.BootNone, settled, step.Place{}, ""},
+		"the disk may stay set": {bmc.BootDisk, settled, step.Place{}, ""},
+	} {
+		t.Run(name, func(t *testing.T) { judge(t, step.CheckKept(c.target, c.h, c.place), c.reason, "in one run") })
+	}
+}
+
+func TestMayInstall(t *testing.T) {
+	for name, c := range map[string]struct {
+		h    step.History
+		boot bmc.Target
+		want bool
+	}{
+		"nothing":     {step.History{}, bmc.BootNone, false},
+		"mounted":     {history(inserted), bmc.BootNone, true},
+		"set":         {history(setCD), bmc.BootNone, true},
+		"set to disk": {history(step.Change{Verb: step.SetBoot, New: "disk"}), bmc.BootDisk, false},
+		"by hand":     {step.History{}, bmc.BootPXE, true},
+		"other":       {step.History{}, bmc.BootOther, false},
+	} {
+		if got := step.MayInstall(c.h, bmc.Boot{Target: c.boot, Once: true}); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+func TestCheckDisk(t *testing.T) {
+	disks := []bmc.Disk{{Model: "MODEL A", Serial: "S1", WWN: []string{"5000"}}, {Model: "MODEL B", Serial: "S2"}, {Model: "MODEL B", Serial: "S3", Name: "bay 3"}}
+	model := func(text string) *schema.Disk { return &schema.Disk{Model: &text} }
+	trusted := func(d *schema.Disk) *schema.Disk { d.Confirm = ptr(false); return d }
+	for name, c := range map[string]struct {
+		x      *schema.ESXi
+		stock  []bmc.Disk
+		san    []string
+		reason string
+	}{
+		"no ESXi":                   {nil, disks, nil, "names no disk"},
+		"no disk":                   {&schema.ESXi{}, disks, nil, "names no disk"},
+		"by serial":                 {&schema.ESXi{Disk: serial("s1")}, disks, nil, ""},
+		"by model":                  {&schema.ESXi{Disk: model("model a")}, disks, nil, ""},
+		"by wwn":                    {&schema.ESXi{Disk: &schema.Disk{WWN: ptr("50:00")}}, disks, nil, ""},
+		"by name":                   {&schema.ESXi{Disk: &schema.Disk{Name: ptr("naa.5000")}}, disks, nil, ""},
+		"two of a model":            {&schema.ESXi{Disk: model("MODEL B")}, disks, nil, "2 disks of this machine match"},
+		"none":                      {&schema.ESXi{Disk: serial("S9")}, disks, nil, "no disk of this machine matches"},
+		"a machine without disks":   {&schema.ESXi{Disk: serial("S9")}, []bmc.Disk{}, nil, "it has none"},
+		"storage not reported":      {&schema.ESXi{Disk: serial("S1")}, nil, nil, "reports no storage"},
+		"cleared disk, too":         {&schema.ESXi{Disk: serial("S1"), Wipe: []schema.Disk{*serial("S2")}}, disks, nil, ""},
+		"cleared disk not there":    {&schema.ESXi{Disk: serial("S1"), Wipe: []schema.Disk{*serial("S9")}}, disks, nil, "no disk of this machine matches"},
+		"named twice":               {&schema.ESXi{Disk: serial("S1"), Wipe: []schema.Disk{*model("MODEL A")}}, disks, nil, "names twice"},
+		"unconfirmed":               {&schema.ESXi{Disk: trusted(serial("S9"))}, nil, nil, ""},
+		"unconfirmed, SAN":          {&schema.ESXi{Disk: trusted(serial("S9"))}, nil, []string{"port 1"}, "may be a LUN"},
+		"confirmed, SAN":            {&schema.ESXi{Disk: serial("S1")}, disks, []string{"port 1"}, ""},
+		"a name of local disks":     {&schema.ESXi{Disk: trusted(&schema.Disk{Name: ptr("mpx.vmhba0:C0:T0:L0")})}, nil, []string{"port 1"}, ""},
+		"cleared unconfirmed, SAN":  {&schema.ESXi{Disk: serial("S1"), Wipe: []schema.Disk{*trusted(serial("S9"))}}, disks, []string{"port 1"}, "may be a LUN"},
+		"model cut to 16 by ESXi":   {&schema.ESXi{Disk: model("ABCDEFGHIJKLMNOP")}, []bmc.Disk{{Model: "ABCDEFGHIJKLMNOPQR"}}, nil, ""},
+		"model cut to less than 16": {&schema.ESXi{Disk: model("ABCDEF")}, []bmc.Disk{{Model: "ABCDEFGHIJKLMNOPQR"}}, nil, "no disk"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := &machine{stock: bmc.Inventory{Disks: c.stock}, network: bmc.Network{SAN: c.san}}
+			judge(t, step.CheckDisk(t.Context(), c.x, m), c.reason, "")
+		})
+	}
+}
+
+func TestDiskNames(t *testing.T) {
+	if step.DiskNames(nil) != nil {
+		t.Error("no ESXi has disks")
+	}
+	names := step.DiskNames(&schema.ESXi{Disk: serial("S1"), Wipe: []schema.Disk{*serial("S2")}})
+	if strings.Join(names, "; ") != "serial S1; cleared: serial S2" {
+		t.Error(names)
+	}
+}
+
+func TestCheckNIC(t *testing.T) {
+	mac := "AA:BB:CC:DD:EE:01"
+	has := []bmc.NIC{{MAC: "aa:bb:cc:dd:ee:01"}}
+	other := []bmc.NIC{{MAC: "AA:BB:CC:DD:EE:02"}}
+	for name, c := range map[string]struct {
+		nic           *string
+		system, whole []bmc.NIC
+		reason        string
+	}{
+		"not named":        {nil, nil, nil, ""},
+		"vmnic":            {ptr("vmnic0"), nil, other, ""},
+		"of the system":    {&mac, has, nil, ""},
+		"of an adapter":    {&mac, other, has, ""},
+		"nothing reported": {&mac, nil, nil, ""},
+		"not there":        {&mac, other, other, "it has AA:BB:CC:DD:EE:02"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := &machine{stock: bmc.Inventory{NICs: c.system}, network: bmc.Network{NICs: c.whole}}
+			judge(t, step.CheckNIC(t.Context(), &schema.ESXi{NIC: c.nic}, m), c.reason, "")
+		})
+	}
+	judge(t, step.CheckNIC(t.Context(), nil, &machine{}), "", "")
+}
+
+func TestCheckSecureBoot(t *testing.T) {
+	judge(t, step.CheckSecureBoot(nil), "", "")
+	judge(t, step.CheckSecureBoot(ptr(false)), "", "")
+	judge(t, step.CheckSecureBoot(ptr(true)), "Secure Boot is on", "Turn Secure Boot off")
+}
+
+func TestCheckBuilt(t *testing.T) {
+	mount := step.Mount{URL: "http://x/a.iso", Medium: "digest-1-digest"}
+	disks := []string{"serial S1"}
+	for name, c := range map[string]struct {
+		published media.Published
+		reason    string
+	}{
+		"as mounted":   {media.Published{Digest: "digest-1-digest", Disks: disks}, ""},
+		"another disk": {media.Published{Digest: "digest-1-digest", Disks: []string{"serial S2"}}, "built for another disk (serial S2)"},
+		"replaced":     {media.Published{Digest: "digest-2-digest", Disks: disks}, "was replaced after it was mounted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			judge(t, step.CheckBuilt(mount, c.published, disks), c.reason, "Build and mount it again")
+		})
+	}
+}
+
+func TestCheckForeign(t *testing.T) {
+	judge(t, step.CheckForeign("u", bmc.Off, false), "", "")
+	judge(t, step.CheckForeign("u", bmc.On, true), "", "")
+	judge(t, step.CheckForeign("u", bmc.On, false), "another esxiplan run mounted", "--state")
+}
+
+func TestUse(t *testing.T) {
+	id := bmc.Identity{Serial: "SN1", UUID: "4c4c4544-0058-5110-8034-b7c04f543933"}
+	up := esxi.Probe{State: esxi.Up, Product: "VMware ESXi 8.0.3", Fingerprint: "aa"}
+	same := esxi.System{UUID: id.UUID}
+	for name, c := range map[string]struct {
+		power  bmc.PowerState
+		probe  esxi.Probe
+		system esxi.System
+		err    error
+		noESXi bool
+		allow  bool
+		open   bool
+		again  bool
+		reason string
+		next   string
+	}{
+		"off":                 {power: bmc.Off, probe: esxi.Probe{State: esxi.Silent}},
+		"off, no ESXi":        {power: bmc.Off, noESXi: true},
+		"off, address taken":  {power: bmc.Off, probe: up, reason: "answers on 192.0.2.11 although this machine is off", next: "Free the address"},
+		"on, no ESXi":         {power: bmc.On, noESXi: true, reason: "declares no ESXi to look into", next: "allow_running"},
+		"on, silent":          {power: bmc.On, probe: esxi.Probe{State: esxi.Silent, Reason: "refused"}, reason: "no ESXi answers on 192.0.2.11 (refused)", next: "Power it off"},
+		"on, starting":        {power: bmc.On, probe: esxi.Probe{State: esxi.Starting, Reason: "503"}, reason: "cannot determine", next: "Power it off"},
+		"free":                {power: bmc.On, probe: up, system: same},
+		"no login":            {power: bmc.On, probe: up, err: esxi.ErrNoLogin, reason: "gives no login", next: "esxi.current"},
+		"login refused":       {power: bmc.On, probe: up, err: errors.New("wrong password"), reason: "could not be looked into: wrong password", next: "esxi.current"},
+		"virtual machines":    {power: bmc.On, probe: up, system: esxi.System{UUID: id.UUID, VMs: []string{"a", "b"}}, reason: "2 virtual machines run on it (a, b)", next: "Move its virtual machines away"},
+		"vCenter":             {power: bmc.On, probe: up, system: esxi.System{UUID: id.UUID, VCenter: "10.0.0.1"}, reason: "managed by the vCenter 10.0.0.1", next: "allow_running"},
+		"vSAN":                {power: bmc.On, probe: up, system: esxi.System{UUID: id.UUID, VSAN: true}, reason: "member of a vSAN cluster", next: "allow_running"},
+		"another machine":     {power: bmc.On, probe: up, system: esxi.System{UUID: "11111111-0058-5110-8034-b7c04f543933", Serials: []string{"X"}}, reason: "runs on another machine (serial X)", next: "Free the address"},
+		"busy, allowed":       {power: bmc.On, probe: up, system: esxi.System{UUID: id.UUID, VMs: []string{"a"}}, allow: true},
+		"unknown, allowed":    {power: bmc.On, probe: esxi.Probe{State: esxi.Silent}, allow: true},
+		"we install it":       {power: bmc.On, probe: esxi.Probe{State: esxi.Silent}, open: true, reason: "an installation of ours is under way on this machine since", next: "--start-at installed"},
+		"we install, allowed": {power: bmc.On, probe: esxi.Probe{State: esxi.Silent}, open: true, allow: true, reason: "under way", next: "Wait for its end"},
+		"we install, again":   {power: bmc.On, probe: esxi.Probe{State: esxi.Silent}, open: true, again: true, allow: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, step.Settings{Again: c.again, WaitStep: "installed"})
+			b.m.identity, b.m.power.State = id, c.power
+			b.x.probe, b.x.system, b.x.err = c.probe, c.system, c.err
+			if c.noESXi {
+				b.ESXi = nil
+			}
+			if c.open {
+				b.open()
+			}
+			use, err := step.LookInto(t.Context(), b.Host, b.m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			judge(t, step.CheckUse(use, c.allow), c.reason, c.next)
+			if c.probe.State == esxi.Up && use.Before.Fingerprint != "aa" {
+				t.Errorf("what answered is not noted: %+v", use.Before)
+			}
+		})
+	}
+}
+
+func TestSameMachine(t *testing.T) {
+	uuid := "4c4c4544-0058-5110-8034-b7c04f543933"
+	for name, c := range map[string]struct {
+		system      esxi.System
+		id          bmc.Identity
+		same, known bool
+	}{
+		"one UUID":           {esxi.System{UUID: uuid}, bmc.Identity{UUID: uuid}, true, true},
+		"in other order":     {esxi.System{UUID: "44454c4c-5800-1051-8034-b7c04f543933"}, bmc.Identity{UUID: uuid}, true, true},
+		"another UUID":       {esxi.System{UUID: "11111111-0058-5110-8034-b7c04f543933", Serials: []string{"SN11"}}, bmc.Identity{UUID: uuid, Serial: "SN11"}, false, true},
+		"serial only":        {esxi.System{Serials: []string{"x", "sn11"}}, bmc.Identity{UUID: uuid, Serial: "SN11"}, true, true},
+		"board's serial":     {esxi.System{Serials: []string{"CN12"}}, bmc.Identity{Serial: "TAG1", Board: "CN12"}, true, true},
+		"another serial":     {esxi.System{Serials: []string{"SN22"}}, bmc.Identity{Serial: "SN11"}, false, true},
+		"nothing in common":  {esxi.System{UUID: uuid}, bmc.Identity{Serial: "SN11"}, false, false},
+		"UUID of zeros":      {esxi.System{UUID: "00000000-0000-0000-0000-000000000000"}, bmc.Identity{UUID: "00000000-0000-0000-0000-000000000000"}, false, false},
+		"UUID of nonsense":   {esxi.System{UUID: uuid}, bmc.Identity{UUID: "zzzz4544-0058-5110-8034-b7c04f543933"}, false, true},
+		"serial of one char": {esxi.System{Serials: []string{"1"}}, bmc.Identity{Serial: "1"}, false, true},
+	} {
+		if same, known := step.SameMachine(c.system, c.id); same != c.same || known != c.known {
+			t.Errorf("%s: same %v, known %v", name, same, known)
+		}
+	}
+}
