@@ -9,8 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"esxiplan/engine/media/iso"
@@ -25,16 +25,14 @@ type Library struct {
 	sources  *sources
 	now      func() time.Time
 	client   *fetcher
-
-	mu    sync.Mutex
-	byURL map[string]*iso.Image
 }
 
 // shelf is where images stand: files in a folder, or the memory of a server.
 type shelf interface {
 	// urls are where a token's image is found; the second one, by HTTPS, may be "".
 	urls(token, host, bmc string) (url, https string, err error)
-	holds(e entry) bool
+	// missing says why an entry's image is not there, or cannot be served; nil: it is there.
+	missing(e entry) error
 	put(e entry, image *iso.Image, source *Installer) error
 	remove(e entry) error
 	reads(e entry) (Reads, bool)
@@ -58,7 +56,7 @@ func newLibrary(s shelf, m manifest, o Options) *Library {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Library{shelf: s, manifest: m, now: o.Now, client: newFetcher(o.Dial), byURL: map[string]*iso.Image{},
+	return &Library{shelf: s, manifest: m, now: o.Now, client: newFetcher(o.Dial),
 		sources: &sources{dir: o.Dir, standIns: o.StandIns, cache: o.Cache, open: map[string]*sourceEntry{}}}
 }
 
@@ -173,11 +171,12 @@ func (l *Library) build(r Request, salt string) (built, error) {
 	if err != nil {
 		return built{}, err
 	}
-	sum := sha256.Sum256(script)
+	from := SourceContents{File: r.Source.Path, Version: version, Build: either(r.Source.Build, i.Build), SHA256: source.digest}
 	return built{entry{
 		Schema: manifestSchema, Plan: r.Plan, Host: r.Host, BMC: r.BMC, Inputs: r.inputs(source.digest, url+" "+https), Salt: salt,
-		Disks: r.Disks, FirstBoot: r.firstBoot(), Size: image.Size(), SHA256: image.ETag(), KickstartSHA256: hex.EncodeToString(sum[:]),
-		Version: version, Build: either(r.Source.Build, i.Build), Base: baseOf(i, source.digest),
+		Disks: r.Disks, FirstBoot: r.firstBoot(), Size: image.Size(), SHA256: image.ETag(), KickstartSHA256: digestOf(script),
+		Contents: r.contents(script, from, salt), Own: ownParts(image), Landmarks: i.landmarks(),
+		Version: from.Version, Build: from.Build, Base: baseOf(i, source.digest),
 	}, i, image, append(warnings, bootWarnings(i)...)}, nil
 }
 
@@ -202,20 +201,97 @@ func (l *Library) same(r Request) (old entry, b built, ok bool, err error) {
 	if err != nil || b.Inputs != old.Inputs || b.SHA256 != old.SHA256 {
 		return old, b, false, err
 	}
-	now := b.Base // of the same content, perhaps elsewhere
+	return old, b.as(old), true, nil
+}
+
+// as is the image under the entry that the manifest has of it. The source is of the
+// same content, but may be elsewhere now. What earlier versions did not note is added.
+func (b built) as(old entry) built {
+	now := b.entry
 	b.entry = old
-	b.Base = now
-	return old, b, true, nil
+	b.Base, b.Contents, b.Own, b.Landmarks = now.Base, now.Contents, now.Own, now.Landmarks
+	return b
 }
 
 // Published implements [Reader].
-func (l *Library) Published(_ context.Context, r Request) (Published, bool, error) {
-	_, b, ok, err := l.same(r)
-	if !ok || err != nil || !l.shelf.holds(b.entry) {
-		return Published{}, false, err
+func (l *Library) Published(_ context.Context, r Request) (Published, error) {
+	old, b, ok, err := l.same(r)
+	var gone *errNoSource
+	switch {
+	case errors.As(err, &gone):
+		if b, err = l.recognise(old, r, gone); err != nil {
+			return Published{}, err
+		}
+	case err != nil:
+		return Published{}, err
+	case old.Token == "":
+		return Published{}, &ErrNotBuilt{Host: r.Host}
+	case !ok:
+		return Published{}, &ErrNotBuilt{Host: r.Host, Differs: orUnseen(l.differences(old, r, b.Contents))}
 	}
-	l.remember(b)
-	return b.published(false), true, nil
+	if err := l.shelf.missing(b.entry); err != nil {
+		return Published{}, &ErrNotBuilt{Host: r.Host, Reason: fmt.Sprintf("the published image %s is gone: %v", b.URL, err)}
+	}
+	return b.published(false), nil
+}
+
+// recognise compares a request with what the manifest says, where the source image cannot be
+// read: on another machine than the one that built.
+func (l *Library) recognise(old entry, r Request, gone *errNoSource) (built, error) {
+	if !old.Contents.known() {
+		return built{}, fmt.Errorf("%w; without it the image that was published for %s cannot be compared with the plan, because an earlier version of esxiplan built it: %s, or run where the installer image is", gone, r.Host, remedy)
+	}
+	script, warnings, err := r.script(either(r.Source.Version, old.Version), kickstart.Crypt(r.Password, old.Salt))
+	if err != nil {
+		return built{}, err
+	}
+	from := SourceContents{File: r.Source.Path, Version: r.Source.Version, Build: r.Source.Build, SHA256: checksum(r.Source.SHA256)}
+	differs := l.differences(old, r, r.contents(script, from, old.Salt))
+	url, https, err := l.shelf.urls("", r.Host, r.BMC)
+	if err != nil {
+		return built{}, err
+	}
+	if len(differs) > 0 || r.inputs(old.Base.SHA256, url+" "+https) != old.Inputs {
+		return built{}, &ErrNotBuilt{Host: r.Host, Differs: orUnseen(differs)}
+	}
+	return built{entry: old, warnings: warnings}, nil
+}
+
+// orUnseen names what differs although nobody sees it.
+func orUnseen(differs []string) []string {
+	if len(differs) == 0 {
+		return []string{"inputs that do not show in the kickstart, such as version or build of the image block; or another version of esxiplan built it"}
+	}
+	return differs
+}
+
+// differences says in words what differs between what was built and what a request gives
+// now.
+func (l *Library) differences(old entry, r Request, now Contents) []string {
+	var out []string
+	if url, https, err := l.shelf.urls(old.Token, r.Host, r.BMC); err == nil && (url != old.URL || https != old.HTTPSURL) {
+		out = append(out, fmt.Sprintf("address under which it is served: %s before, %s now", withoutFile(old.URL), withoutFile(url)))
+	}
+	if old.BMC != r.BMC {
+		out = append(out, fmt.Sprintf("BMC that may read it: %s before, %s in the plan", old.BMC, r.BMC))
+	}
+	if !old.Contents.known() {
+		return append(out, "what else differs is not known, because an earlier version of esxiplan built it")
+	}
+	rest := old.Contents.differences(now)
+	if old.Disks != nil && r.Disks != nil && !slices.Equal(old.Disks, r.Disks) {
+		out = append(out, fmt.Sprintf("disk: %s on the medium, %s in the plan", strings.Join(old.Disks, ", "), strings.Join(r.Disks, ", ")))
+		rest = slices.DeleteFunc(rest, kickstart.NamesDisks)
+	}
+	return append(out, rest...)
+}
+
+// withoutFile is a URL without token and file name.
+func withoutFile(url string) string {
+	if m := publishedPath.FindStringSubmatchIndex(url); m != nil {
+		return url[:m[2]]
+	}
+	return url
 }
 
 func (b built) published(changed bool) Published {
@@ -233,12 +309,17 @@ func (l *Library) Latest(host string) (Published, bool) {
 // Publish implements [Store].
 func (l *Library) Publish(ctx context.Context, r Request, record Record) (Published, error) {
 	old, b, ok, err := l.same(r)
+	var gone *errNoSource
+	if errors.As(err, &gone) && old.Token != "" { // an equal one may be there all the same
+		if p, err := l.Published(ctx, r); err == nil {
+			return p, nil
+		}
+	}
 	if err != nil {
 		return Published{}, err
 	}
-	if ok && l.shelf.holds(b.entry) {
-		l.remember(b)
-		return b.published(false), nil
+	if ok && l.shelf.missing(b.entry) == nil {
+		return b.published(false), l.note(old, b)
 	}
 	if !ok {
 		if b, err = l.build(r, kickstart.NewSalt()); err != nil {
@@ -249,13 +330,12 @@ func (l *Library) Publish(ctx context.Context, r Request, record Record) (Publis
 			return Published{}, err
 		}
 	}
-	if err := record(ctx, Write{Action: "publish", Target: "image", Old: old.URL, New: b.URL}); err != nil {
+	if err := record(ctx, Write{Action: "publish", Target: "image", Old: old.URL, New: b.URL, Digest: b.SHA256}); err != nil {
 		return Published{}, err
 	}
 	if err := l.replace(old, b); err != nil {
 		return Published{}, err
 	}
-	l.remember(b)
 	return b.published(true), nil
 }
 
@@ -274,13 +354,16 @@ func (l *Library) replace(old entry, b built) error {
 	return nil
 }
 
-// remember keeps an image for the comparison when it is fetched back.
-func (l *Library) remember(b built) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, url := range []string{b.URL, b.HTTPSURL} {
-		l.byURL[url] = b.image
+// note adds to the manifest what an earlier version of esxiplan did not write there. It
+// changes nothing that a BMC reads.
+func (l *Library) note(old entry, b built) error {
+	if old.Contents.known() {
+		return nil
 	}
+	if err := l.manifest.write(b.entry); err != nil {
+		return fmt.Errorf("write the manifest of %s: %w", b.Host, err)
+	}
+	return nil
 }
 
 // Remove implements [Store].
@@ -303,10 +386,38 @@ func (l *Library) Reads(host string) (Reads, bool) {
 
 // Fetch implements [Reader].
 func (l *Library) Fetch(ctx context.Context, url string) error {
-	l.mu.Lock()
-	image := l.byURL[url]
-	l.mu.Unlock()
-	return l.client.fetch(ctx, url, image)
+	if m := publishedPath.FindStringSubmatch(url); m != nil {
+		if e, _, ok := l.manifest.byToken(m[1], m[2]); ok && e.at(url) {
+			return l.client.fetch(ctx, url, &e)
+		}
+	}
+	return l.client.fetch(ctx, url, nil)
+}
+
+// Check implements [Reader].
+func (l *Library) Check(ctx context.Context, host, url string) error {
+	m := publishedPath.FindStringSubmatch(url)
+	if m == nil || m[2] != fileName(host) {
+		return l.Fetch(ctx, url)
+	}
+	e, ok := l.manifest.read(host)
+	switch {
+	case ok && e.at(url):
+		if err := l.shelf.missing(e); err != nil {
+			return &ErrGone{url, err.Error()}
+		}
+	case ok:
+		return &ErrGone{url, "another one was published for " + host + " since"}
+	case l.publishes(m[1], host, url):
+		return &ErrGone{url, "the manifest has no entry for " + host}
+	}
+	return l.Fetch(ctx, url)
+}
+
+// publishes reports whether a URL is one that this library would give.
+func (l *Library) publishes(token, host, url string) bool {
+	a, b, err := l.shelf.urls(token, host, "127.0.0.1")
+	return err == nil && (url == a || url == b)
 }
 
 // Prune takes away the images of a plan's hosts that keep refuses, with their

@@ -53,7 +53,10 @@ var Type = step.Define(step.Spec[Arguments, Result]{
 })
 
 func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
-	r, err := prepare(ctx, h, c)
+	r, err := prepare(h, c)
+	if err == nil {
+		err = checkMediaSize(ctx, h, c, r.Source)
+	}
 	if err != nil {
 		return Result{}, err
 	}
@@ -122,15 +125,14 @@ func spare(ctx context.Context, h *step.Host, r media.Request) error {
 		Next: "Wait for it with the wait step, or build all the same with --again"}
 }
 
+// recall gives the result of an earlier process. It does without the installer image, which
+// may lie on the machine that built: what the arguments mean for it was checked there.
 func recall(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
-	r, err := prepare(ctx, h, c)
+	r, err := prepare(h, c)
 	if err != nil {
 		return Result{}, err
 	}
-	p, ok, err := h.Media.Published(ctx, r)
-	if err == nil && !ok {
-		err = media.ErrNotBuilt
-	}
+	p, err := h.Media.Published(ctx, r)
 	return result(p), blame(c, err)
 }
 
@@ -156,29 +158,30 @@ func result(p media.Published) Result {
 	return Result{p.URL, p.HTTPSURL, p.Size, p.SHA256, p.KickstartSHA256, p.Version, p.Build}
 }
 
-// prepare turns declaration and arguments into what a medium is made from, with
-// what only the image and the machine can tell.
-func prepare(ctx context.Context, h *step.Host, c Arguments) (media.Request, error) {
+// prepare turns declaration and arguments into what a medium is made from.
+func prepare(h *step.Host, c Arguments) (media.Request, error) {
 	if h.Media == nil {
 		return media.Request{}, fmt.Errorf("the plan has no media block, so there is no place to publish an image: add media { directory, url } or media { listen }")
 	}
 	if err := kickstart.CheckPassword(h.Declared.ESXi.RootPassword.Reveal()); err != nil {
 		return media.Request{}, err
 	}
-	r, err := Request(h.Plan, h.Declared, c)
+	return Request(h.Plan, h.Declared, c)
+}
+
+// checkMediaSize judges system_media_size by the version that is in the image.
+func checkMediaSize(ctx context.Context, h *step.Host, c Arguments, source media.Source) error {
+	if c.SystemMediaSize == nil {
+		return nil
+	}
+	version, _, err := h.Media.Source(ctx, source)
 	if err != nil {
-		return media.Request{}, err
+		return err
 	}
-	if size := c.SystemMediaSize; size != nil {
-		version, _, err := h.Media.Source(ctx, r.Source)
-		if err != nil {
-			return media.Request{}, err
-		}
-		if err := kickstart.CheckMediaSize(*size, version); err != nil {
-			return media.Request{}, schema.AtArgument("system_media_size", "%w", err)
-		}
+	if err := kickstart.CheckMediaSize(*c.SystemMediaSize, version); err != nil {
+		return schema.AtArgument("system_media_size", "%w", err)
 	}
-	return r, nil
+	return nil
 }
 
 // Request is what a declared host's medium is made from. The part about the
