@@ -69,6 +69,9 @@ func (s *Server) Resumed(host string) (Published, bool) {
 	return e.published(), true
 }
 
+// ServeHTTP serves one image; there is no index and no other path.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.images.ServeHTTP(w, r) }
+
 // Close ends the server: reads under way get a moment to finish, and what was read is
 // written down. The images stay for the next process.
 func (s *Server) Close() {
@@ -150,25 +153,26 @@ func (a Addresses) listen(certificate, key, folder string) (s Sockets, err error
 }
 
 // LastAddresses are those under which a plan's images were published last by a [Server]
-// with this state folder, as far as they are still kept.
+// with this state folder; images that are still kept come first.
 func LastAddresses(state, plan string) (last Addresses) {
 	m := manifest{state, plan}
 	shelf := directoryShelf{dir: state, overlays: true, manifest: m}
 	entries, _ := m.all()
-	var built time.Time
+	var best entry
+	kept := false
 	for _, e := range entries {
-		if e.Plan != plan || e.Built.Before(built) || shelf.missing(e) != nil {
-			continue
+		is := shelf.missing(e) == nil
+		if e.Plan == plan && (is && !kept || is == kept && e.Built.After(best.Built)) {
+			best, kept = e, is
 		}
-		built, last = e.Built, Addresses{}
-		for _, text := range []string{e.URL, e.HTTPSURL} {
-			switch u, err := url.Parse(text); {
-			case err != nil:
-			case u.Scheme == "http":
-				last.HTTP = u.Host
-			case u.Scheme == "https":
-				last.HTTPS = u.Host
-			}
+	}
+	for _, text := range []string{best.URL, best.HTTPSURL} {
+		switch u, err := url.Parse(text); {
+		case err != nil:
+		case u.Scheme == "http":
+			last.HTTP = u.Host
+		case u.Scheme == "https":
+			last.HTTPS = u.Host
 		}
 	}
 	return last
