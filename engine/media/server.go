@@ -101,13 +101,21 @@ func Listen(http, https, certificate, key, folder string) (s Sockets, err error)
 // Listen opens the sockets. Where a port is 0, it is that of last, if it is free: so the URLs
 // of what was published before stay good.
 func (a Addresses) Listen(last Addresses, certificate, key, folder string) (Sockets, error) {
-	if again := a.Again(last); again != a {
+	again := a.Again(last)
+	for try := 0; again != a && try < portTries; try++ {
 		if s, err := again.listen(certificate, key, folder); err == nil {
 			return s, nil
 		}
+		time.Sleep(portPause)
 	}
 	return a.listen(certificate, key, folder)
 }
+
+// The port of an earlier process may be in use for a moment longer than the process.
+const (
+	portTries = 5
+	portPause = 200 * time.Millisecond
+)
 
 // Again are the addresses with the ports of last where they leave the port open.
 func (a Addresses) Again(last Addresses) Addresses {
