@@ -8,6 +8,7 @@ import (
 // counter is what was read of one image.
 type counter struct {
 	now   func() time.Time // the clock of the run
+	news  func()           // a fetch of the whole image began or ended
 	marks landmarks
 
 	mu      sync.Mutex
@@ -38,8 +39,8 @@ const fetchMatters = 1 << 20
 // what was sent may have been lost on the way.
 const resumes = 16 << 20
 
-func newCounter(now func() time.Time) *counter {
-	return &counter{now: now, clients: map[string]*client{}}
+func newCounter(now func() time.Time, news func()) *counter {
+	return &counter{now: now, news: news, clients: map[string]*client{}}
 }
 
 // know tells the counter where boot images and modules lie.
@@ -130,6 +131,7 @@ func (c *counter) pass(s span, b *Bout, now time.Time) {
 
 // fetchBegan counts a fetch of the whole image that is under way.
 func (c *counter) fetchBegan() {
+	defer c.news()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.fetches++
@@ -139,6 +141,7 @@ func (c *counter) fetchBegan() {
 // fetchEnded judges a fetch of the whole image by how much of it went out.
 func (c *counter) fetchEnded(by string, sent, size int64) {
 	now := c.now()
+	defer c.news()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.fetches--

@@ -34,6 +34,7 @@ type imageServer struct {
 	items  map[string]*item      // by path below dir
 	bases  map[string]*Installer // by path
 	silent bool                  // what was read could not be noted, and that was told
+	early  chan struct{}         // counts are to be written down at once
 	quit   chan struct{}
 	ended  sync.WaitGroup
 }
@@ -71,6 +72,7 @@ func (s *imageServer) begin() {
 		s.every = flushEvery
 	}
 	s.items, s.bases, s.quit = map[string]*item{}, map[string]*Installer{}, make(chan struct{})
+	s.early = make(chan struct{}, 1)
 	if s.readOnly {
 		return
 	}
@@ -97,6 +99,7 @@ func (s *imageServer) flushAlways() {
 	for pulsed := time.Now(); ; {
 		select {
 		case <-tick.C:
+		case <-s.early:
 		case <-s.quit:
 			s.flush()
 			return
@@ -108,6 +111,15 @@ func (s *imageServer) flushAlways() {
 				s.complain(err)
 			}
 		}
+	}
+}
+
+// hurry has counts written down at once: whoever mounts an image asks whether a BMC
+// fetched all of it as soon as the BMC says that it is mounted.
+func (s *imageServer) hurry() {
+	select {
+	case s.early <- struct{}{}:
+	default:
 	}
 }
 
@@ -213,7 +225,7 @@ func (s *imageServer) item(token, name string) (*item, error) {
 			return nil, err
 		}
 	}
-	if next.count = newCounter(s.now); ok {
+	if next.count = newCounter(s.now, s.hurry); ok {
 		next.count, next.host, next.told = i.count, i.host, i.told
 	}
 	s.introduce(next, name)

@@ -167,7 +167,8 @@ func TestReadBeforeIsNoEvidence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ask(t, "GET", p.URL, "")
+	ask(t, "GET", p.URL, fmt.Sprintf("bytes=0-%d", p.Size/2))
+	ask(t, "GET", p.URL, fmt.Sprintf("bytes=%d-", p.Size/2+1))
 	snapshot, _ := l.Reads("h")
 	reset := clock.pass(time.Second)
 	clock.pass(time.Hour)
@@ -365,6 +366,25 @@ func TestCut(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestFetchIsNotedAtOnce: that a fetch began or broke off does not wait for the next second.
+func TestFetchIsNotedAtOnce(t *testing.T) {
+	dir, sockets := t.TempDir(), listen(t, false)
+	s := media.ServeDirectory(media.DirectoryServerOptions{Sockets: sockets, Dir: dir, Every: time.Hour})
+	defer s.Close(t.Context())
+	l, err := media.NewDirectory(dir, "http://"+sockets.Addr().String(), true, media.Options{Plan: "p"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p, err := l.Publish(t.Context(), request(source(t, isosim.Options{Size: 2 << 20}), "h"), recorded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := form{name: "overlay", store: l, url: p.URL, size: p.Size}
+	f.part(t, "", 8<<20)
+	f.until(t, "cut", func(r media.Reads) bool { return r.Cut != nil && !r.Fetching })
 }
 
 // TestCutIsItsClients: another client makes nothing good.
