@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -336,6 +337,13 @@ func (l *loader) media(b *hcl.Block) {
 		l.problem(b.DefRange, "Invalid media block", "store = \"overlay\" belongs to directory; what this run serves itself is never more than an overlay.")
 	case (m.Certificate == nil) != (m.Key == nil) || m.Certificate != nil && m.ListenTLS == nil:
 		l.problem(b.DefRange, "Invalid media block", "certificate and key go together, and with listen_tls.")
+	case m.Directory != nil && m.Allow != nil:
+		l.problem(b.DefRange, "Invalid media block", "allow belongs to listen and listen_tls. Who may read a directory is up to the web server that serves it; esxiplan serve has --allow.")
+	}
+	for _, name := range m.Allow {
+		if !namesReader(name) {
+			l.problem(b.DefRange, "Invalid media block", "allow: %q is not an address, a network such as \"10.0.0.0/8\", a host name or \"any\".", name)
+		}
 	}
 	for name, address := range map[string]*string{"listen": m.Listen, "listen_tls": m.ListenTLS} {
 		if address == nil {
@@ -350,6 +358,18 @@ func (l *loader) media(b *hcl.Block) {
 			l.problem(b.DefRange, "Invalid media block", "url: %q must be http:// or https:// with a host and a path, without query and user: BMCs take nothing else.", *m.URL)
 		}
 	}
+}
+
+// namesReader reports whether a text can name those who may read images. Names are not
+// looked up: plans are also checked where that is not possible.
+func namesReader(text string) bool {
+	if _, err := netip.ParsePrefix(text); err == nil {
+		return true
+	}
+	if _, err := netip.ParseAddr(text); err == nil {
+		return true
+	}
+	return hostnamePattern.MatchString(text) && strings.Trim(text, "0123456789.") != "" // not a broken address
 }
 
 // attributes reads a body that holds arguments only.

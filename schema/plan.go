@@ -77,6 +77,7 @@ type Media struct {
 	ListenTLS   *string   `json:"listen_tls" doc:"The same by HTTPS, instead of listen or beside it."`
 	Certificate *string   `json:"certificate" doc:"Certificate for listen_tls, PEM. Default: one that this machine makes itself."`
 	Key         *string   `json:"key" doc:"Key of that certificate, PEM."`
+	Allow       []string  `json:"allow" doc:"Who may read what this run serves, next to the plan's BMCs and this machine: addresses, networks such as \"10.0.0.0/8\", host names, or \"any\"."`
 	Range       hcl.Range `json:"-"`
 }
 

@@ -98,7 +98,7 @@ func setStage(p *schema.Plan, hosts []*schema.Host, o stageOptions) (*stage, err
 	}
 	web := map[string]string{}
 	if p.Media != nil && p.Media.Directory != nil {
-		if err := s.webServer(*p.Media.URL, web); err != nil {
+		if err := s.webServer(*p.Media.URL, web, o.clock); err != nil {
 			return nil, err
 		}
 		s.remarks = append(s.remarks, fmt.Sprintf("media.directory is %s", s.Directory))
@@ -197,8 +197,11 @@ func (s *stage) old(p *schema.Plan) (version, build string) {
 	return versionOf(i)
 }
 
+// notedEvery is how often what is read is noted in a simulation, where time runs scaled.
+const notedEvery = 200 * time.Millisecond
+
 // webServer stands in for the web server that serves the plan's directory.
-func (s *stage) webServer(baseURL string, table map[string]string) error {
+func (s *stage) webServer(baseURL string, table map[string]string, clock *engine.Clock) error {
 	u, err := url.Parse(baseURL)
 	if err != nil || u.Host == "" {
 		return fmt.Errorf("media.url %q is no address", baseURL)
@@ -211,7 +214,7 @@ func (s *stage) webServer(baseURL string, table map[string]string) error {
 	if err != nil {
 		return err
 	}
-	s.server = media.ServeDirectory(media.DirectoryServerOptions{Sockets: sockets, Dir: s.Directory})
+	s.server = media.ServeDirectory(media.DirectoryServerOptions{Sockets: sockets, Dir: s.Directory, Now: clock.Now, Every: notedEvery})
 	address := u.Host
 	if u.Port() == "" {
 		address = net.JoinHostPort(u.Hostname(), map[string]string{"http": "80", "https": "443"}[u.Scheme])

@@ -98,39 +98,45 @@ func (w *world) use(s media.Store, l *media.Library, closeStore func()) {
 	}
 }
 
-// openServer serves from this process. A dry run and a simulation stay on loopback.
+// openServer serves from this process. A dry run and a simulation stay on loopback; a
+// dry run knows the addresses of the real one all the same.
 func (w *world) openServer(m *schema.Media, o media.Options) error {
-	url := ""
-	if m.URL != nil {
-		url = *m.URL
+	allow := m.Allow
+	if !w.dry && w.sim == nil {
+		if err := media.CheckAllowed(allow); err != nil {
+			return fmt.Errorf("media block: allow: %w", err)
+		}
 	}
-	if w.dry || w.sim != nil {
-		url = ""
+	for _, h := range w.machine.Hosts() {
+		allow = append(allow[:len(allow):len(allow)], h.BMC.Address.Host())
 	}
-	sockets, err := w.sockets(m)
-	if err != nil {
+	options := media.ServerOptions{Options: o, Allow: allow, State: filepath.Join(w.state, "media")}
+	last := media.LastAddresses(options.State, w.plan.Name)
+	at := media.Addresses{HTTP: deref(m.Listen), HTTPS: deref(m.ListenTLS)}
+	if w.sim == nil {
+		options.URL = deref(m.URL)
+	} else {
+		at = at.Loopback()
+	}
+	if w.dry {
+		planned := at.Again(last)
+		options.DryRun, at, last = &planned, at.Loopback(), media.Addresses{} // its own sockets are for itself
+	}
+	var err error
+	if options.Sockets, err = w.sockets(m, at, last); err != nil {
 		return err
 	}
-	var allow []string
-	for _, h := range w.machine.Hosts() {
-		allow = append(allow, h.BMC.Address.Host())
-	}
-	server, err := media.NewServer(media.ServerOptions{Options: o, Sockets: sockets, URL: url, Allow: allow, State: filepath.Join(w.state, "media")})
+	server, err := media.NewServer(options)
 	if err != nil {
-		return errors.Join(err, sockets.Close())
+		return errors.Join(err, options.Sockets.Close())
 	}
 	w.use(server, server.Library, server.Close)
 	return nil
 }
 
-// sockets listens where the plan says.
-func (w *world) sockets(m *schema.Media) (media.Sockets, error) {
-	address := func(given *string) string {
-		if given != nil && (w.dry || w.sim != nil) {
-			return "127.0.0.1:0"
-		}
-		return deref(given)
-	}
+// sockets listens at addresses. Where a port is open, it is the one under which images were
+// published last, if that is free.
+func (w *world) sockets(m *schema.Media, at, last media.Addresses) (media.Sockets, error) {
 	file := func(given *string) string {
 		if given == nil || filepath.IsAbs(*given) {
 			return deref(given)
@@ -141,7 +147,7 @@ func (w *world) sockets(m *schema.Media) (media.Sockets, error) {
 	if w.dry {
 		folder = "" // a dry run leaves nothing behind
 	}
-	sockets, err := media.Listen(address(m.Listen), address(m.ListenTLS), file(m.Certificate), file(m.Key), folder)
+	sockets, err := at.Listen(last, file(m.Certificate), file(m.Key), folder)
 	if err != nil {
 		return sockets, fmt.Errorf("media block: %w", err)
 	}

@@ -31,9 +31,44 @@ func CheckAllowed(names []string) error {
 	return nil
 }
 
-// allowList judges clients by addresses, networks and names. Names are looked up
-// outside of any lock, at most once a minute: BMCs get new addresses.
+// allowList is a parsed list of those who may read.
 type allowList struct {
+	anybody   bool
+	networks  []netip.Prefix
+	addresses []netip.Addr
+	names     []string // to be looked up
+}
+
+// newAllowList parses what [CheckAllowed] accepts; anything else allows nobody.
+func newAllowList(names ...string) (a allowList) {
+	for _, name := range names {
+		if network, err := netip.ParsePrefix(name); err == nil {
+			a.networks = append(a.networks, network)
+			continue
+		}
+		address, err := netip.ParseAddr(name)
+		switch {
+		case name == Anybody:
+			a.anybody = true
+		case name == "":
+		case err != nil:
+			a.names = append(a.names, name)
+		default:
+			a.addresses = append(a.addresses, plainAddress(address))
+		}
+	}
+	return a
+}
+
+// holds reports whether the list itself names an address.
+func (a allowList) holds(address netip.Addr) bool {
+	return a.anybody || slices.Contains(a.addresses, address) ||
+		slices.ContainsFunc(a.networks, func(n netip.Prefix) bool { return n.Contains(address) })
+}
+
+// doorkeeper judges clients by allow-lists. Names are looked up outside of any lock, at
+// most once a minute: BMCs get new addresses.
+type doorkeeper struct {
 	mu    sync.Mutex
 	known map[string]lookedUp
 }
@@ -48,35 +83,29 @@ const lookupTakes = 2 * time.Second
 
 func plainAddress(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
-// allows lets this machine's own addresses through, and those behind the names.
-func (a *allowList) allows(r *http.Request, names []string) bool {
+// admits lets this machine's own addresses through, and those in the lists.
+func (d *doorkeeper) admits(r *http.Request, lists ...allowList) bool {
 	client, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return false
 	}
 	address := plainAddress(client.Addr())
-	var unknown []string
-	for _, name := range names {
-		if network, err := netip.ParsePrefix(name); name == Anybody || err == nil && network.Contains(address) {
-			return true
-		}
-		if ip, err := netip.ParseAddr(name); err != nil {
-			unknown = append(unknown, name)
-		} else if plainAddress(ip) == address {
-			return true
-		}
+	if slices.ContainsFunc(lists, func(a allowList) bool { return a.holds(address) }) || ownAddress(address) {
+		return true
 	}
-	return ownAddress(address) || slices.ContainsFunc(unknown, func(host string) bool {
-		return slices.Contains(a.lookup(r.Context(), host), address)
+	return slices.ContainsFunc(lists, func(a allowList) bool {
+		return slices.ContainsFunc(a.names, func(host string) bool {
+			return slices.Contains(d.lookup(r.Context(), host), address)
+		})
 	})
 }
 
 // lookup answers from memory for a minute; what was known stays when a name server
 // does not answer.
-func (a *allowList) lookup(ctx context.Context, host string) []netip.Addr {
-	a.mu.Lock()
-	known := a.known[host]
-	a.mu.Unlock()
+func (d *doorkeeper) lookup(ctx context.Context, host string) []netip.Addr {
+	d.mu.Lock()
+	known := d.known[host]
+	d.mu.Unlock()
 	if time.Now().Before(known.until) {
 		return known.addresses
 	}
@@ -89,12 +118,12 @@ func (a *allowList) lookup(ctx context.Context, host string) []netip.Addr {
 		}
 	}
 	known.until = time.Now().Add(time.Minute)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.known == nil {
-		a.known = map[string]lookedUp{}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.known == nil {
+		d.known = map[string]lookedUp{}
 	}
-	a.known[host] = known
+	d.known[host] = known
 	return known.addresses
 }
 

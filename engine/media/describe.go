@@ -257,7 +257,8 @@ func filesOf(b *iso.Base) map[string]iso.Entry {
 	return out
 }
 
-func paths(maps ...map[string]iso.Entry) []string {
+// paths are the keys of maps, sorted.
+func paths[V any](maps ...map[string]V) []string {
 	var out []string
 	for _, m := range maps {
 		for path := range m {

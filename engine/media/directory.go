@@ -49,15 +49,37 @@ func (d *directoryShelf) path(e entry) string {
 // overlayOf is the file with a host's overlay, beside where its image would be.
 func overlayOf(image string) string { return strings.TrimSuffix(image, ".iso") + ".overlay" }
 
-// holds reports whether the image is there. An overlay is nothing without the file over
-// which it was laid.
-func (d *directoryShelf) holds(e entry) bool {
+// missing implements shelf. An overlay is nothing without the file over which it was laid.
+func (d *directoryShelf) missing(e entry) error {
+	path := d.path(e)
 	if d.overlays {
-		s, err := readStored(d.path(e))
-		return err == nil && s.Base == e.Base && s.SHA256 == e.SHA256
+		s, err := readStored(path)
+		switch {
+		case err != nil:
+			return plainFileError(path, err)
+		case s.SHA256 != e.SHA256:
+			return fmt.Errorf("%s holds another image", path)
+		case s.Base != e.Base:
+			return fmt.Errorf("it is laid over %s, which was replaced or is now at %s", s.Base.Path, e.Base.Path)
+		}
+		return nil
 	}
-	info, err := os.Stat(d.path(e))
-	return err == nil && info.Size() == e.Size
+	info, err := os.Stat(path)
+	if err != nil {
+		return plainFileError(path, err)
+	}
+	if info.Size() != e.Size {
+		return fmt.Errorf("%s has %d bytes, the image has %d", path, info.Size(), e.Size)
+	}
+	return nil
+}
+
+// plainFileError says in the fewest words that a file is not there.
+func plainFileError(path string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no file %s", path)
+	}
+	return err
 }
 
 // put writes the image, or its overlay. Folders can be passed through but not

@@ -10,8 +10,14 @@
 //
 // [Store] is the door that steps see. [NewDirectory] keeps images as files for a web
 // server, or, with overlays only, for [DirectoryServer]; [NewServer] serves them from
-// this process. All keep a manifest per host: token, salt, URL, build time, what it was
-// made from, so that the same inputs give the same bytes under the same URL.
+// this process, and a later process of the same state serves them again. All keep a
+// manifest per host: token, salt, URL, build time, what it was made from and what is on
+// it, so that the same inputs give the same bytes under the same URL, and so that what
+// differs from a plan can be said in words ([ErrNotBuilt], [ErrGone]) where not even the
+// installer image is at hand.
+//
+// Where a server of ours serves an image, [Reads] tells what was read of it: how much,
+// when, by whom, and which part, by the clock of the run.
 //
 // The package leaves out how a BMC mounts an image (engine/bmc) and what the
 // installer then does with it.

@@ -1,7 +1,6 @@
 package media
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -10,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	neturl "net/url"
+	"strings"
 	"time"
 
 	"esxiplan/engine/media/iso"
@@ -24,7 +24,7 @@ const userAgent = "esxiplan"
 // fetcher reads images through their URL.
 type fetcher struct{ client *http.Client }
 
-var errRedirect = errors.New("the server redirects, which BMCs do not follow")
+var errRedirect = errors.New("the web server redirects, which BMCs do not follow")
 
 // newFetcher does not check the certificate of a web server: nothing secret is sent,
 // what comes is compared byte by byte, and BMCs do not check it either.
@@ -36,36 +36,35 @@ func newFetcher(dial DialFunc) *fetcher {
 }
 
 // fetch demands what BMCs demand of a web server: a HEAD with the length, and
-// ranges. Where the content is known, what was laid over is compared byte by byte.
-func (f *fetcher) fetch(ctx context.Context, url string, want *iso.Image) error {
+// ranges. Where the manifest has an entry, what was laid over the source is compared.
+func (f *fetcher) fetch(ctx context.Context, url string, want *entry) error {
 	resp, err := f.do(ctx, http.MethodHead, url, "")
 	if err != nil {
 		return err
 	}
-	if want != nil && resp.ContentLength != want.Size() {
-		return &ErrFetch{url, fmt.Sprintf("the server says %d bytes, the image has %d: it serves another folder, or an older file", resp.ContentLength, want.Size()), true}
+	if want != nil && resp.ContentLength != want.Size {
+		return &ErrFetch{url, fmt.Sprintf("the web server reports a size of %d bytes, but the image has %d: it serves another folder or an older file", resp.ContentLength, want.Size), true}
 	}
-	if want == nil {
-		return f.compare(ctx, url, 16*iso.Sector+1, []byte("CD001"))
+	if want == nil || len(want.Own) == 0 {
+		volume := []byte("CD001")
+		return f.compare(ctx, url, ownPart{16*iso.Sector + 1, int64(len(volume)), digestOf(volume)})
 	}
-	for s := range want.Segments() {
-		if s.Kind != iso.FromData {
-			continue
-		}
-		if err := f.compare(ctx, url, s.Off, s.Data); err != nil {
+	for _, part := range want.Own {
+		if err := f.compare(ctx, url, part); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (f *fetcher) compare(ctx context.Context, url string, off int64, want []byte) error {
-	resp, err := f.do(ctx, http.MethodGet, url, fmt.Sprintf("bytes=%d-%d", off, off+int64(len(want))-1))
+func (f *fetcher) compare(ctx context.Context, url string, want ownPart) error {
+	end := want.Offset + want.Length - 1
+	resp, err := f.do(ctx, http.MethodGet, url, fmt.Sprintf("bytes=%d-%d", want.Offset, end))
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(resp.body, want) {
-		return &ErrFetch{url, fmt.Sprintf("bytes %d to %d are not those of the image: it serves another file", off, off+int64(len(want))-1), true}
+	if digestOf(resp.body) != want.SHA256 {
+		return &ErrFetch{url, fmt.Sprintf("bytes %d to %d are not those of the image: the web server serves another file", want.Offset, end), true}
 	}
 	return nil
 }
@@ -98,7 +97,7 @@ func (f *fetcher) do(ctx context.Context, method, url, ranges string) (fetched, 
 		if errors.Is(err, errRedirect) {
 			return fetched{}, &ErrFetch{url, err.Error(), true}
 		}
-		return fetched{}, &ErrFetch{url, err.Error() + "; is the web server there? esxiplan serve is one", false}
+		return fetched{}, &ErrFetch{url, err.Error() + "; check that the web server is running (esxiplan serve is one)", false}
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != want {
@@ -112,12 +111,12 @@ func (f *fetcher) do(ctx context.Context, method, url, ranges string) (fetched, 
 }
 
 func refusal(status int, ranged bool) string {
-	text := fmt.Sprintf("the web server answers %d %s", status, http.StatusText(status))
+	text := strings.TrimSpace(fmt.Sprintf("the web server answers %d %s", status, http.StatusText(status)))
 	switch {
 	case status == http.StatusForbidden:
-		return text + ": it may not read the folder, or does not allow this client"
+		return text + ": it is not permitted to read the folder, or does not allow this client"
 	case status == http.StatusNotFound:
-		return text + ": media.url and media.directory do not name the same folder"
+		return text + ": the file is not there, or media.url and media.directory do not name the same folder"
 	case ranged && status == http.StatusOK:
 		return "the web server ignores Range requests, which BMCs need; use nginx, Apache or esxiplan serve"
 	}

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"esxiplan/engine/media/iso"
@@ -25,16 +24,14 @@ type Library struct {
 	sources  *sources
 	now      func() time.Time
 	client   *fetcher
-
-	mu    sync.Mutex
-	byURL map[string]*iso.Image
 }
 
 // shelf is where images stand: files in a folder, or the memory of a server.
 type shelf interface {
 	// urls are where a token's image is found; the second one, by HTTPS, may be "".
 	urls(token, host, bmc string) (url, https string, err error)
-	holds(e entry) bool
+	// missing says why an entry's image is not there, or cannot be served; nil: it is there.
+	missing(e entry) error
 	put(e entry, image *iso.Image, source *Installer) error
 	remove(e entry) error
 	reads(e entry) (Reads, bool)
@@ -58,7 +55,7 @@ func newLibrary(s shelf, m manifest, o Options) *Library {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Library{shelf: s, manifest: m, now: o.Now, client: newFetcher(o.Dial), byURL: map[string]*iso.Image{},
+	return &Library{shelf: s, manifest: m, now: o.Now, client: newFetcher(o.Dial),
 		sources: &sources{dir: o.Dir, standIns: o.StandIns, cache: o.Cache, open: map[string]*sourceEntry{}}}
 }
 
@@ -173,11 +170,12 @@ func (l *Library) build(r Request, salt string) (built, error) {
 	if err != nil {
 		return built{}, err
 	}
-	sum := sha256.Sum256(script)
+	from := SourceContents{File: r.Source.Path, Version: version, Build: either(r.Source.Build, i.Build), SHA256: source.digest}
 	return built{entry{
 		Schema: manifestSchema, Plan: r.Plan, Host: r.Host, BMC: r.BMC, Inputs: r.inputs(source.digest, url+" "+https), Salt: salt,
-		Disks: r.Disks, FirstBoot: r.firstBoot(), Size: image.Size(), SHA256: image.ETag(), KickstartSHA256: hex.EncodeToString(sum[:]),
-		Version: version, Build: either(r.Source.Build, i.Build), Base: baseOf(i, source.digest),
+		Disks: r.Disks, FirstBoot: r.firstBoot(), Size: image.Size(), SHA256: image.ETag(), KickstartSHA256: digestOf(script),
+		Contents: r.contents(script, from, salt), Own: ownParts(image), Landmarks: i.landmarks(),
+		Version: from.Version, Build: from.Build, Base: baseOf(i, source.digest),
 	}, i, image, append(warnings, bootWarnings(i)...)}, nil
 }
 
@@ -189,33 +187,6 @@ func bootWarnings(i *Installer) (out []string) {
 		}
 	}
 	return out
-}
-
-// same builds the image anew with the salt of the manifest and reports whether
-// the manifest still describes it.
-func (l *Library) same(r Request) (old entry, b built, ok bool, err error) {
-	old, ok = l.manifest.read(r.Host)
-	if !ok {
-		return entry{}, built{}, false, nil
-	}
-	b, err = l.build(r, old.Salt)
-	if err != nil || b.Inputs != old.Inputs || b.SHA256 != old.SHA256 {
-		return old, b, false, err
-	}
-	now := b.Base // of the same content, perhaps elsewhere
-	b.entry = old
-	b.Base = now
-	return old, b, true, nil
-}
-
-// Published implements [Reader].
-func (l *Library) Published(_ context.Context, r Request) (Published, bool, error) {
-	_, b, ok, err := l.same(r)
-	if !ok || err != nil || !l.shelf.holds(b.entry) {
-		return Published{}, false, err
-	}
-	l.remember(b)
-	return b.published(false), true, nil
 }
 
 func (b built) published(changed bool) Published {
@@ -233,12 +204,17 @@ func (l *Library) Latest(host string) (Published, bool) {
 // Publish implements [Store].
 func (l *Library) Publish(ctx context.Context, r Request, record Record) (Published, error) {
 	old, b, ok, err := l.same(r)
+	var gone *errNoSource
+	if errors.As(err, &gone) && old.Token != "" { // an equal one may be there all the same
+		if p, err := l.Published(ctx, r); err == nil {
+			return p, nil
+		}
+	}
 	if err != nil {
 		return Published{}, err
 	}
-	if ok && l.shelf.holds(b.entry) {
-		l.remember(b)
-		return b.published(false), nil
+	if ok && l.shelf.missing(b.entry) == nil {
+		return b.published(false), l.note(old, b)
 	}
 	if !ok {
 		if b, err = l.build(r, kickstart.NewSalt()); err != nil {
@@ -249,13 +225,12 @@ func (l *Library) Publish(ctx context.Context, r Request, record Record) (Publis
 			return Published{}, err
 		}
 	}
-	if err := record(ctx, Write{Action: "publish", Target: "image", Old: old.URL, New: b.URL}); err != nil {
+	if err := record(ctx, Write{Action: "publish", Target: "image", Old: old.URL, New: b.URL, Digest: b.SHA256}); err != nil {
 		return Published{}, err
 	}
 	if err := l.replace(old, b); err != nil {
 		return Published{}, err
 	}
-	l.remember(b)
 	return b.published(true), nil
 }
 
@@ -274,13 +249,16 @@ func (l *Library) replace(old entry, b built) error {
 	return nil
 }
 
-// remember keeps an image for the comparison when it is fetched back.
-func (l *Library) remember(b built) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, url := range []string{b.URL, b.HTTPSURL} {
-		l.byURL[url] = b.image
+// note adds to the manifest what an earlier version of esxiplan did not write there. It
+// changes nothing that a BMC reads.
+func (l *Library) note(old entry, b built) error {
+	if old.Contents.known() {
+		return nil
 	}
+	if err := l.manifest.write(b.entry); err != nil {
+		return fmt.Errorf("write the manifest of %s: %w", b.Host, err)
+	}
+	return nil
 }
 
 // Remove implements [Store].
@@ -299,14 +277,6 @@ func (l *Library) Reads(host string) (Reads, bool) {
 		return Reads{}, false
 	}
 	return l.shelf.reads(e)
-}
-
-// Fetch implements [Reader].
-func (l *Library) Fetch(ctx context.Context, url string) error {
-	l.mu.Lock()
-	image := l.byURL[url]
-	l.mu.Unlock()
-	return l.client.fetch(ctx, url, image)
 }
 
 // Prune takes away the images of a plan's hosts that keep refuses, with their

@@ -1,6 +1,7 @@
 package media
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,8 +28,11 @@ type entry struct {
 	URL             string    `json:"url"`
 	HTTPSURL        string    `json:"https_url,omitempty"`
 	Size            int64     `json:"size"`
-	SHA256          string    `json:"sha256"`
+	SHA256          string    `json:"sha256"` // digest of all that is on the medium: see [Published]
 	KickstartSHA256 string    `json:"kickstart_sha256"`
+	Contents        Contents  `json:"contents,omitzero"`
+	Own             []ownPart `json:"own,omitempty"`
+	Landmarks       landmarks `json:"landmarks,omitzero"`
 	Version         string    `json:"version"`
 	Build           string    `json:"build"`
 	Disks           []string  `json:"disks,omitempty"`
@@ -64,8 +68,12 @@ func (b base) is(info os.FileInfo) bool {
 }
 
 func (e entry) published() Published {
-	return Published{URL: e.URL, HTTPSURL: e.HTTPSURL, Size: e.Size, SHA256: e.SHA256, KickstartSHA256: e.KickstartSHA256, Version: e.Version, Build: e.Build, Disks: e.Disks, FirstBoot: e.FirstBoot, Built: e.Built}
+	return Published{URL: e.URL, HTTPSURL: e.HTTPSURL, Size: e.Size, Digest: e.SHA256, SHA256: e.SHA256, KickstartSHA256: e.KickstartSHA256, Contents: e.Contents,
+		Version: e.Version, Build: e.Build, Disks: e.Disks, FirstBoot: e.FirstBoot, Built: e.Built}
 }
+
+// at reports whether a URL is that of the entry's image.
+func (e entry) at(url string) bool { return url != "" && (url == e.URL || url == e.HTTPSURL) }
 
 // file is the place of the image below the shelf's root.
 func (e entry) file() string { return e.Token + "/" + fileName(e.Host) + ".iso" }
@@ -152,13 +160,27 @@ type noted struct {
 	Reads
 }
 
+// reads are those noted of an entry's image. They are known only while a server of ours
+// is there. A fetch that no longer moves bytes is no longer noted.
 func (m manifest) reads(e entry) (Reads, bool) {
+	r, err := m.readNotes(e)
+	return r, err == nil && m.served()
+}
+
+func (m manifest) readNotes(e entry) (Reads, error) {
 	var n noted
-	b, err := os.ReadFile(m.readsPath(e.Host))
-	if err != nil || json.Unmarshal(b, &n) != nil || n.Token != e.Token || !m.served() {
-		return Reads{}, false
+	path := m.readsPath(e.Host)
+	b, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(b, &n)
 	}
-	return n.Reads, true
+	if err != nil || n.Token != e.Token {
+		return Reads{}, cmp.Or(err, fs.ErrNotExist)
+	}
+	if info, err := os.Stat(path); err != nil || time.Since(info.ModTime()) > stalled {
+		n.Fetching = false
+	}
+	return n.Reads, nil
 }
 
 // A server that runs on its own shows every few seconds that it is there. When it does

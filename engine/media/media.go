@@ -2,9 +2,6 @@ package media
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"strings"
 	"time"
 
 	"esxiplan/engine/media/kickstart"
@@ -40,8 +37,10 @@ type Published struct {
 	URL             string
 	HTTPSURL        string // "" where it is not served by HTTPS beside HTTP
 	Size            int64
-	SHA256          string // identifies the content: digest over the source's SHA-256 and all that lies over it
+	Digest          string // of all that is on the medium: the source's SHA-256 and everything that is laid over it, the kickstart with the password's hash and both boot.cfg included
+	SHA256          string // the same, under its former name
 	KickstartSHA256 string
+	Contents        Contents // what is on the medium, to be shown and compared
 	Version, Build  string   // of the source
 	Disks           []string // as in [Request]
 	FirstBoot       bool     // the kickstart that we wrote has parts that Secure Boot would skip
@@ -50,17 +49,10 @@ type Published struct {
 	Warnings        []string // about image and kickstart
 }
 
-// Reads is what was fetched of an image.
-type Reads struct {
-	Bytes int64     `json:"bytes"`
-	Count int64     `json:"requests"`
-	Last  time.Time `json:"last,omitzero"`
-	By    string    `json:"by,omitempty"` // address of the last reader
-}
-
 // Write is a change that a store is about to make.
 type Write struct {
 	Action, Target, Old, New string
+	Digest                   string // of the medium that is published, as in [Published]
 	Detail                   string // in a dry run: the kickstart, without its secrets
 }
 
@@ -74,13 +66,19 @@ type Reader interface {
 	// Preview renders and judges the kickstart that a request would give, its
 	// secrets hidden.
 	Preview(ctx context.Context, r Request) (script string, warnings []string, err error)
-	// Published returns what an earlier build left for the same inputs.
-	Published(ctx context.Context, r Request) (Published, bool, error)
+	// Published returns what an earlier build left for the same inputs, and [ErrNotBuilt]
+	// where there is no such image, or none any more. It needs the source image only where
+	// the manifest does not say enough.
+	Published(ctx context.Context, r Request) (Published, error)
 	// Latest returns what was last published for a host, whatever its inputs.
 	Latest(host string) (Published, bool)
 	// Fetch reads an image through its URL as a BMC would, and compares what comes
 	// with what was published there.
 	Fetch(ctx context.Context, url string) error
+	// Check does what Fetch does after it made sure that what url names is still what was
+	// published for the host, and is still there: else [ErrGone]. Of a URL that is not
+	// ours it knows nothing, and only fetches.
+	Check(ctx context.Context, host, url string) error
 	// Reads tells what was read of a host's image; known is false where no server
 	// of ours serves it.
 	Reads(host string) (r Reads, known bool)
@@ -92,35 +90,7 @@ type Store interface {
 	// Publish makes the host's image reachable. It writes nothing when an equal
 	// one is there.
 	Publish(ctx context.Context, r Request, record Record) (Published, error)
-	// Remove takes the host's image away.
+	// Remove takes the host's image away. Its entry in the manifest stays, so that the same
+	// inputs give the same URL again.
 	Remove(ctx context.Context, host string) error
-}
-
-// ErrFetch is an answer of the web server that no retry will change.
-type ErrFetch struct {
-	URL    string
-	Reason string
-	Final  bool // false: it could not be reached from here, which says little about the BMC
-}
-
-func (e *ErrFetch) Error() string { return fmt.Sprintf("GET %s: %s", e.URL, e.Reason) }
-
-// Retryable makes the engine try again when the server could not be reached.
-func (e *ErrFetch) Retryable() bool { return !e.Final }
-
-// ErrNotBuilt is the answer for a host whose image nobody has built from the
-// present inputs.
-var ErrNotBuilt = errors.New("no image has been built for this host from the plan as it now is: run the step build_iso first")
-
-// ErrKickstart is a kickstart with which the installation would fail or do what
-// was not wanted.
-type ErrKickstart struct{ Findings []kickstart.Finding }
-
-func (e *ErrKickstart) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "the kickstart cannot be used")
-	for _, f := range e.Findings {
-		fmt.Fprintf(&b, "\nline %d, column %d: %s [%s]. %s %s", f.Line, f.Column, f.Text, f.Rule, f.Reason, f.Remedy)
-	}
-	return b.String()
 }

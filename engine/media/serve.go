@@ -1,6 +1,7 @@
 package media
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -18,54 +19,6 @@ type content struct {
 	digest   string
 	modified time.Time
 	count    *counter
-}
-
-// counter is what was read of one image.
-type counter struct {
-	mu    sync.Mutex
-	reads Reads
-	dirty bool
-}
-
-func (c *counter) add(bytes, requests int64, by string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.reads.Bytes += bytes
-	c.reads.Count += requests
-	c.reads.Last, c.reads.By = time.Now(), by
-	c.dirty = true
-}
-
-// mark makes the count known although nothing was read yet.
-func (c *counter) mark() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.dirty = true
-}
-
-// resume goes on from what was noted before, by an earlier server.
-func (c *counter) resume(earlier Reads) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.reads.Bytes += earlier.Bytes
-	c.reads.Count += earlier.Count
-	if c.reads.By == "" {
-		c.reads.By, c.reads.Last = earlier.By, earlier.Last
-	}
-}
-
-// take returns the count, and whether it changed since it was taken last.
-func (c *counter) take() (r Reads, changed bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	changed, c.dirty = c.dirty, false
-	return c.reads, changed
-}
-
-func (c *counter) get() Reads {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.reads
 }
 
 // serve answers one request: HEAD, ranges, several ranges and conditions are
@@ -93,12 +46,15 @@ func (c content) serve(w http.ResponseWriter, r *http.Request) {
 	out := &bodyWriter{ResponseWriter: w, host: clientOf(r)}
 	if r.UserAgent() != userAgent { // our own reads prove nothing
 		out.count = c.count
-		c.count.add(0, 1, out.host)
+		c.count.request(out.host)
 	}
 	var body io.ReadSeeker = f
+	out.size = info.Size()
 	if c.image != nil {
-		body = &imageBody{image: c.image, file: f}
+		body, out.size = &imageBody{image: c.image, file: f}, c.image.Size()
 	}
+	out.body = r.Method == http.MethodGet
+	defer out.end()
 	http.ServeContent(out, r, "", c.modified, body)
 }
 
@@ -129,8 +85,9 @@ func (b *imageBody) Seek(offset int64, whence int) (int64, error) {
 	return offset, nil
 }
 
-// piece is how much goes out between two counts: a BMC may read for minutes.
-const piece = 8 << 20
+// piece is how much goes out between two counts: a BMC may read for minutes, and
+// whether bytes still move is asked for.
+const piece = 1 << 20
 
 var zeros [64 << 10]byte
 
@@ -139,25 +96,69 @@ var zeros [64 << 10]byte
 type bodyWriter struct {
 	http.ResponseWriter
 	host  string
+	size  int64    // of the image
+	body  bool     // the answer has one
 	count *counter // nil: not counted
 	wrong bool     // the answer is an error, whose text is no byte of the image
+
+	start  int64 // where in the image the answer begins; -1: it has several parts
+	length int64 // of the answer
+	sent   int64
+	fetch  bool // the answer is the whole image
 }
 
+// WriteHeader learns which part of the image the answer is.
 func (w *bodyWriter) WriteHeader(status int) {
 	w.wrong = status >= 300
+	w.start, w.length = 0, w.size
+	if status == http.StatusPartialContent {
+		var end int64
+		if n, _ := fmt.Sscanf(w.Header().Get("Content-Range"), "bytes %d-%d/", &w.start, &end); n == 2 {
+			w.length = end + 1 - w.start
+		} else {
+			w.start, w.length = -1, 0
+		}
+	}
+	w.fetch = w.count != nil && w.body && !w.wrong && w.start == 0 && w.length == w.size
+	if w.fetch {
+		w.count.fetchBegan()
+	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
-func (w *bodyWriter) counted(n int64, err error) (int64, error) {
-	if w.count != nil && n > 0 && !w.wrong {
-		w.count.add(n, 0, w.host)
+// tail reports whether the answer goes from somewhere in the image to its end.
+func (w *bodyWriter) tail() bool { return !w.fetch && w.start > 0 && w.start+w.length == w.size }
+
+// end tells how a fetch of the image ended.
+func (w *bodyWriter) end() {
+	switch {
+	case w.fetch:
+		w.count.fetchEnded(w.host, w.sent, w.size)
+	case w.count != nil && w.tail() && !w.wrong && w.body:
+		w.count.tailEnded(w.host, w.start, w.sent, w.size)
 	}
-	return n, err
+}
+
+// counted counts what one write sent that began at a time by the clock of the counter.
+func (w *bodyWriter) counted(began time.Time, n int64) {
+	if w.count == nil || n <= 0 || w.wrong {
+		return
+	}
+	w.count.sent(span{by: w.host, began: began, start: w.start, from: w.start + w.sent, bytes: n, fetch: w.fetch, tail: w.tail()})
+	w.sent += n
+}
+
+func (w *bodyWriter) clock() (now time.Time) {
+	if w.count != nil {
+		now = w.count.now()
+	}
+	return now
 }
 
 func (w *bodyWriter) Write(p []byte) (int, error) {
+	began := w.clock()
 	n, err := w.ResponseWriter.Write(p)
-	w.counted(int64(n), nil)
+	w.counted(began, int64(n))
 	return n, err
 }
 
@@ -186,7 +187,9 @@ func (w *bodyWriter) fromFile(f *os.File, n int64) (sent int64, err error) {
 		return io.CopyN(struct{ io.Writer }{w}, f, n)
 	}
 	for sent < n {
-		part, err := w.counted(to.ReadFrom(&io.LimitedReader{R: f, N: min(piece, n-sent)}))
+		began := w.clock()
+		part, err := to.ReadFrom(&io.LimitedReader{R: f, N: min(piece, n-sent)})
+		w.counted(began, part)
 		sent += part
 		if err == nil && part == 0 {
 			err = io.ErrUnexpectedEOF

@@ -28,7 +28,7 @@ import (
 )
 
 func request(path, host string) media.Request {
-	return media.Request{Plan: "p", Host: host, BMC: "127.0.0.1", Password: "Some-password-1x", Source: media.Source{Name: "esxi", Path: path},
+	return media.Request{Plan: "p", Host: host, BMC: "127.0.0.1", Password: "Some-password-1x", Source: media.Source{Name: "esxi", Path: path}, Disks: []string{"name naa.5000cca291e10521"},
 		Script: kickstart.Script{Disk: kickstart.Disk{Kind: "name", Text: "naa.5000cca291e10521"}, Network: kickstart.Network{Address: "192.0.2.11", Netmask: "255.255.255.0", Gateway: "192.0.2.1", Hostname: "h"}}}
 }
 
@@ -166,7 +166,8 @@ func TestSameInputs(t *testing.T) {
 	}
 	changed := request(path, "h")
 	changed.Password = "Another-password-1x"
-	if _, ok, err := again.Published(t.Context(), changed); ok || err != nil {
+	var none *media.ErrNotBuilt
+	if _, err := again.Published(t.Context(), changed); !errors.As(err, &none) || !slices.Equal(none.Differs, []string{"root password"}) {
 		t.Errorf("another password counts as the same image (%v)", err)
 	}
 	third, err := again.Publish(t.Context(), changed, recorded)
@@ -217,7 +218,7 @@ func TestWrongServers(t *testing.T) {
 		handler http.HandlerFunc
 		want    string
 	}{
-		"403": {func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(403) }, "may not read the folder"},
+		"403": {func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(403) }, "not permitted to read the folder"},
 		"404": {http.NotFound, "do not name the same folder"},
 		"no range": {func(w http.ResponseWriter, r *http.Request) {
 			f, _ := filepath.Glob(dir + "/*/*.iso")
@@ -226,7 +227,7 @@ func TestWrongServers(t *testing.T) {
 			w.Write(b)
 		}, "ignores Range requests"},
 		"redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }, "redirects, which BMCs do not follow"},
-		"other":    {func(w http.ResponseWriter, r *http.Request) { w.Write([]byte("hello")) }, "the server says 5 bytes"},
+		"other":    {func(w http.ResponseWriter, r *http.Request) { w.Write([]byte("hello")) }, "the web server reports a size of 5 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			web := httptest.NewServer(c.handler)

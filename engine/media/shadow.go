@@ -2,6 +2,7 @@ package media
 
 import (
 	"context"
+	"errors"
 	"sync"
 )
 
@@ -9,48 +10,97 @@ import (
 // token does not exist yet.
 const NewURL = "(new image)"
 
+// NewDigest stands for the digest of such an image: it depends on a salt that is made
+// when it is built.
+const NewDigest = "(new medium)"
+
 // Shadow is the store of a dry run: it answers from r until a publication of
 // its own covers the answer, and writes nothing.
-func Shadow(r Reader) Store { return &shadow{Reader: r, published: map[string]Published{}} }
+func Shadow(r Reader) Store {
+	return &shadow{Reader: r, published: map[string]Published{}, removed: map[string]bool{}}
+}
 
 type shadow struct {
 	Reader
 	mu        sync.Mutex
 	published map[string]Published // by host
+	removed   map[string]bool
 }
 
 func (s *shadow) Publish(ctx context.Context, r Request, record Record) (Published, error) {
-	if p, ok, err := s.Reader.Published(ctx, r); ok || err != nil {
-		return p, err
+	p, err := s.Reader.Published(ctx, r)
+	var none *ErrNotBuilt
+	switch {
+	case errors.As(err, &none):
+		p, err = s.preview(ctx, r)
+	case err == nil && !s.isRemoved(r.Host):
+		return p, nil
 	}
-	version, build, err := s.Reader.Source(ctx, r.Source)
 	if err != nil {
 		return Published{}, err
 	}
 	old, _ := s.Reader.Latest(r.Host)
-	p := Published{URL: NewURL, Version: version, Build: build, Disks: r.Disks, FirstBoot: r.firstBoot(), Changed: true}
-	script, warnings, err := s.Reader.Preview(ctx, r)
+	script, _, err := s.Reader.Preview(ctx, r)
 	if err != nil {
 		return Published{}, err
 	}
-	p.Warnings = warnings
-	if err := record(ctx, Write{"publish", "image", old.URL, p.URL, script}); err != nil {
+	p.Changed = true
+	if err := record(ctx, Write{Action: "publish", Target: "image", Old: old.URL, New: p.URL, Digest: p.Digest, Detail: script}); err != nil {
 		return Published{}, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.published[r.Host] = p
+	delete(s.removed, r.Host)
 	return p, nil
 }
 
+// preview is the image that a build would make.
+func (s *shadow) preview(ctx context.Context, r Request) (Published, error) {
+	version, build, err := s.Reader.Source(ctx, r.Source)
+	if err != nil {
+		return Published{}, err
+	}
+	script, warnings, err := s.Reader.Preview(ctx, r)
+	if err != nil {
+		return Published{}, err
+	}
+	source := SourceContents{File: r.Source.Path, Version: version, Build: build, SHA256: checksum(r.Source.SHA256)}
+	return Published{URL: NewURL, Digest: NewDigest, SHA256: NewDigest, Contents: Contents{Kickstart: script, Options: r.Options, Source: source},
+		Version: version, Build: build, Disks: r.Disks, FirstBoot: r.firstBoot(), Warnings: warnings}, nil
+}
+
+// Published is what this dry run published, where it did.
+func (s *shadow) Published(ctx context.Context, r Request) (Published, error) {
+	p, ours := s.own(r.Host)
+	switch {
+	case s.isRemoved(r.Host):
+		return Published{}, &ErrNotBuilt{Host: r.Host, Reason: "this run removes the published image of " + r.Host + " before"}
+	case ours:
+		p.Changed = false
+		return p, nil
+	}
+	return s.Reader.Published(ctx, r)
+}
+
 func (s *shadow) Latest(host string) (Published, bool) {
-	s.mu.Lock()
-	p, ok := s.published[host]
-	s.mu.Unlock()
-	if ok {
+	if p, ok := s.own(host); ok {
 		return p, true
 	}
 	return s.Reader.Latest(host)
+}
+
+func (s *shadow) own(host string) (Published, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, ok := s.published[host]
+	return p, ok
+}
+
+func (s *shadow) isRemoved(host string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.removed[host]
 }
 
 // Fetch takes an image that only this dry run published for granted.
@@ -61,15 +111,33 @@ func (s *shadow) Fetch(ctx context.Context, url string) error {
 	return s.Reader.Fetch(ctx, url)
 }
 
+// Check knows what this dry run would have replaced or removed.
+func (s *shadow) Check(ctx context.Context, host, url string) error {
+	p, ours := s.own(host)
+	latest, _ := s.Reader.Latest(host)
+	known := url == NewURL || url != "" && (url == latest.URL || url == latest.HTTPSURL)
+	switch {
+	case known && s.isRemoved(host):
+		return &ErrGone{url, "this run removes it before"}
+	case known && ours && p.URL != url:
+		return &ErrGone{url, "this run replaces it before"}
+	case url == NewURL, known && ours: // published by this run
+		return nil
+	}
+	return s.Reader.Check(ctx, host, url)
+}
+
 // Reads of an image that only this dry run published are none yet.
 func (s *shadow) Reads(host string) (Reads, bool) {
-	s.mu.Lock()
-	_, ours := s.published[host]
-	s.mu.Unlock()
-	if ours {
+	if _, ours := s.own(host); ours {
 		return Reads{}, true
 	}
 	return s.Reader.Reads(host)
 }
 
-func (s *shadow) Remove(context.Context, string) error { return nil }
+func (s *shadow) Remove(_ context.Context, host string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.removed[host] = true
+	return nil
+}

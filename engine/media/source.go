@@ -63,13 +63,13 @@ func (s *sources) located(src Source) Source {
 }
 
 func (s *sources) read(src Source) (*Installer, string, error) {
-	want := strings.ToLower(strings.TrimPrefix(src.SHA256, "sha256:"))
+	want := checksum(src.SHA256)
 	if b, err := hex.DecodeString(want); want != "" && (err != nil || len(b) != sha256.Size) {
 		return nil, "", fmt.Errorf("image.%s.sha256 %q is no SHA-256 checksum, which has 64 hexadecimal digits", src.Name, src.SHA256)
 	}
 	file, err := openRegular(src.Path)
 	if err != nil {
-		return nil, "", fmt.Errorf("cannot read the installer image: %w", err)
+		return nil, "", &errNoSource{err}
 	}
 	digest, err := s.digest(file, src.Path)
 	if err == nil && want != "" && want != digest {
@@ -85,6 +85,16 @@ func (s *sources) read(src Source) (*Installer, string, error) {
 	}
 	return i, digest, nil
 }
+
+// checksum is a checksum as a plan gives it, in hexadecimal.
+func checksum(text string) string { return strings.ToLower(strings.TrimPrefix(text, "sha256:")) }
+
+// errNoSource is an installer image that cannot be opened here. What was made from it
+// may still be judged by the manifest.
+type errNoSource struct{ err error }
+
+func (e *errNoSource) Error() string { return "cannot read the installer image: " + e.err.Error() }
+func (e *errNoSource) Unwrap() error { return e.err }
 
 // known is a checksum as it is kept: it holds for the file as long as device,
 // inode, size and time of change are the same.

@@ -108,14 +108,11 @@ func (d *BMC) Insert(ctx context.Context, s bmc.Slot, url string) error {
 
 // digestOf is the digest of what is on one of our own images.
 func (h *Host) digestOf(url string) string {
-	if h.Media == nil {
+	if !h.Holds(url) {
 		return ""
 	}
-	p, ok := h.Media.Latest(h.Name)
-	if !ok || url != p.URL && url != p.HTTPSURL {
-		return ""
-	}
-	return p.SHA256
+	p, _ := h.Media.Latest(h.Name)
+	return p.Digest
 }
 
 // Eject empties a drive. The medium of an installation of ours that is under way stays,

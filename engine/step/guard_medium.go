@@ -15,29 +15,23 @@ import (
 // on it.
 func (d *BMC) checkMedium(ctx context.Context) (digest string, err error) {
 	h := d.host
-	m, planned := h.History().Holds(h.Place().Medium)
-	if err := CheckPlanned(h.History(), h.Place()); err != nil || h.Media == nil {
-		return m.Medium, err
+	if err := CheckPlanned(h.History(), h.Place()); err != nil {
+		return "", err
 	}
-	if !planned {
-		mounts := h.History().Mounted()
-		if len(mounts) == 0 {
-			return "", nil
-		}
+	m, ok := h.History().Holds(h.Place().Medium)
+	if mounts := h.History().Mounted(); !ok && len(mounts) > 0 {
 		m = mounts[0]
 	}
-	if err := h.Media.Fetch(ctx, m.URL); err != nil {
-		var fetch *media.ErrFetch
-		if !errors.As(err, &fetch) || !fetch.Final {
-			h.Warn("the mounted image could not be checked from here: %v", err)
-		} else {
-			return m.Medium, &Refusal{"medium", "the mounted image can no longer be read: " + err.Error(), "Build and mount it again (steps build_iso, eject, insert), then restart"}
-		}
-	}
-	p, ok := h.Media.Latest(h.Name)
-	if !ok || p.URL != m.URL && p.HTTPSURL != m.URL {
+	if m.URL == "" || h.Media == nil {
 		return m.Medium, nil
 	}
+	if err := d.checkServed(ctx, m); err != nil {
+		return m.Medium, err
+	}
+	if !h.Holds(m.URL) {
+		return m.Medium, nil
+	}
+	p, _ := h.Media.Latest(h.Name)
 	if err := CheckBuilt(m, p, DiskNames(h.Declared.ESXi)); err != nil || !p.FirstBoot {
 		return m.Medium, err
 	}
@@ -46,6 +40,46 @@ func (d *BMC) checkMedium(ctx context.Context) (digest string, err error) {
 		return m.Medium, err
 	}
 	return m.Medium, CheckSecureBoot(stock.SecureBoot)
+}
+
+// checkServed demands that the image is still there, for those that can be asked from
+// here, and that the BMC did not stop half-way where it fetched all of it at once.
+func (d *BMC) checkServed(ctx context.Context, m Mount) error {
+	const again = "Build and mount it again (steps build_iso, eject, insert), then restart"
+	h := d.host
+	err := h.Media.Check(ctx, h.Name, m.URL)
+	var fetch *media.ErrFetch
+	switch {
+	case errors.As(err, &fetch) && !fetch.Final:
+		h.Warn("the mounted image could not be checked from here: %v", err)
+	case err != nil && ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return &Refusal{"medium", "the mounted image can no longer be read: " + err.Error(), again}
+	}
+	if reads, known := h.Media.Reads(h.Name); known && h.Holds(m.URL) {
+		return CheckWhole(reads)
+	}
+	return nil
+}
+
+// Holds reports whether an image is the one that was last published for the host.
+func (h *Host) Holds(url string) bool {
+	if h.Media == nil {
+		return false
+	}
+	p, ok := h.Media.Latest(h.Name)
+	return ok && (url == p.URL || url == p.HTTPSURL)
+}
+
+// CheckWhole refuses an image of which the BMC began to fetch all and did not come to the
+// end: the machine would boot a part of it.
+func CheckWhole(r media.Reads) error {
+	if r.Cut == nil {
+		return nil
+	}
+	return &Refusal{"medium", fmt.Sprintf("the BMC fetched only %.1f of %.1f MB of the image (at %s), and nothing after that", float64(r.Cut.Bytes)/1e6, float64(r.Cut.Size)/1e6, clockTime(r.Cut.At)),
+		"Mount it again (steps eject, insert), then restart"}
 }
 
 // CheckPlanned demands that what is mounted is what the plan would mount now.
@@ -72,8 +106,8 @@ func CheckBuilt(m Mount, p media.Published, disks []string) error {
 	if p.Disks != nil && !slices.Equal(p.Disks, disks) {
 		return &Refusal{"medium", fmt.Sprintf("the mounted medium was built for another disk (%s) than the plan names now (%s)", strings.Join(p.Disks, ", "), strings.Join(disks, ", ")), again}
 	}
-	if m.Medium != "" && p.SHA256 != "" && m.Medium != p.SHA256 {
-		return &Refusal{"medium", fmt.Sprintf("what lies at %s was replaced after it was mounted: digest %.12s…, mounted was %.12s…", m.URL, p.SHA256, m.Medium), again}
+	if m.Medium != "" && p.Digest != "" && m.Medium != p.Digest {
+		return &Refusal{"medium", fmt.Sprintf("what lies at %s was replaced after it was mounted: digest %.12s…, mounted was %.12s…", m.URL, p.Digest, m.Medium), again}
 	}
 	return nil
 }

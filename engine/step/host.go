@@ -104,7 +104,7 @@ func (h *Host) Close(ctx context.Context) error {
 func (h *Host) Publish(ctx context.Context, r media.Request) (media.Published, error) {
 	var id string
 	p, err := h.Media.Publish(ctx, r, func(ctx context.Context, w media.Write) (err error) {
-		id, err = h.attempt.Record(ctx, Change{Door: DoorMedia, Verb: Publish, Target: w.Target, Old: w.Old, New: w.New, Detail: w.Detail})
+		id, err = h.attempt.Record(ctx, Change{Door: DoorMedia, Verb: Publish, Target: w.Target, Old: w.Old, New: w.New, Detail: w.Detail, Intent: Intent{Medium: w.Digest}})
 		return err
 	})
 	switch {

@@ -129,15 +129,14 @@ func refuseWhileInstalling(ctx context.Context, h *step.Host, r media.Request) e
 		Next: "Wait for it with the wait step, or build all the same with --again"}
 }
 
+// recall gives the result of an earlier process. It does without the installer image, which
+// may lie on the machine that built: what the arguments mean for it was checked there.
 func recall(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	r, err := prepare(h, c)
 	if err != nil {
 		return Result{}, err
 	}
-	p, ok, err := h.Media.Published(ctx, r)
-	if err == nil && !ok {
-		err = media.ErrNotBuilt
-	}
+	p, err := h.Media.Published(ctx, r)
 	return result(p), c.Attribute(err)
 }
 

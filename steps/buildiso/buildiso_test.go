@@ -119,8 +119,8 @@ func (elsewhere) Source(context.Context, media.Source) (string, string, error) {
 	return "", "", os.ErrNotExist
 }
 
-func (elsewhere) Published(context.Context, media.Request) (media.Published, bool, error) {
-	return media.Published{URL: "http://192.0.2.9/h1.iso"}, true, nil
+func (elsewhere) Published(context.Context, media.Request) (media.Published, error) {
+	return media.Published{URL: "http://192.0.2.9/h1.iso"}, nil
 }
 
 // TestRecallWithoutTheImage: a later stage asks the manifest only, for system_media_size, too.

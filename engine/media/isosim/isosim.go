@@ -193,6 +193,12 @@ func (b *builder) layout() {
 			}
 		}
 	}
+	// The boot image lies apart from the directories, so that a BMC that reads ahead does
+	// not read it when it is asked for those.
+	if i := slices.IndexFunc(b.files, func(n *node) bool { return n.name == "EFIBOOT.IMG" }); i >= 0 {
+		boot := b.files[i]
+		b.files = append(slices.Delete(b.files, i, i+1), boot)
+	}
 	next := 16 + b.descriptors()
 	take := func(bytes int) uint32 {
 		at := next

@@ -8,6 +8,12 @@ import (
 // diskInclude is the file that the %pre script writes and the main section includes.
 const diskInclude = "/tmp/esxiplan-disk.cfg"
 
+// Comments of the script that say which disks it looks for.
+const (
+	resolveMark = "# resolve: "
+	wipeMark    = "# wipe: "
+)
+
 // resolves reports whether a disk must be found by a script.
 func (s Script) resolves() bool {
 	for _, d := range append([]Disk{s.Disk}, s.Wipe...) {
@@ -28,9 +34,9 @@ func (s Script) resolves() bool {
 // opens a section, such as "include".
 func (s Script) resolver() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# resolve: %s = %s\n", s.Disk.Kind, s.Disk.plain())
+	fmt.Fprintf(&b, resolveMark+"%s = %s\n", s.Disk.Kind, s.Disk.plain())
 	for _, d := range s.Wipe {
-		fmt.Fprintf(&b, "# wipe: %s = %s\n", d.Kind, d.plain())
+		fmt.Fprintf(&b, wipeMark+"%s = %s\n", d.Kind, d.plain())
 	}
 	b.WriteString(findDisk)
 	fmt.Fprintf(&b, "find_disk %s %s\ninstall=\"$found\"\n", s.Disk.Kind, quote(s.Disk.plain()))

@@ -1,0 +1,39 @@
+package media
+
+import "context"
+
+// Fetch implements [Reader].
+func (l *Library) Fetch(ctx context.Context, url string) error {
+	if m := publishedPath.FindStringSubmatch(url); m != nil {
+		if e, _, ok := l.manifest.byToken(m[1], m[2]); ok && e.at(url) {
+			return l.client.fetch(ctx, url, &e)
+		}
+	}
+	return l.client.fetch(ctx, url, nil)
+}
+
+// Check implements [Reader].
+func (l *Library) Check(ctx context.Context, host, url string) error {
+	m := publishedPath.FindStringSubmatch(url)
+	if m == nil || m[2] != fileName(host) {
+		return l.Fetch(ctx, url)
+	}
+	e, ok := l.manifest.read(host)
+	switch {
+	case ok && e.at(url):
+		if err := l.shelf.missing(e); err != nil {
+			return &ErrGone{url, err.Error()}
+		}
+	case ok:
+		return &ErrGone{url, "another one was published for " + host + " since"}
+	case l.publishes(m[1], host, url):
+		return &ErrGone{url, "the manifest has no entry for " + host}
+	}
+	return l.Fetch(ctx, url)
+}
+
+// publishes reports whether a URL is one that this library would give.
+func (l *Library) publishes(token, host, url string) bool {
+	a, b, err := l.shelf.urls(token, host, "127.0.0.1")
+	return err == nil && (url == a || url == b)
+}

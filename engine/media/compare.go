@@ -1,0 +1,115 @@
+package media
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"esxiplan/engine/media/kickstart"
+)
+
+// same builds the image anew with the salt of the manifest and reports whether
+// the manifest still describes it.
+func (l *Library) same(r Request) (old entry, b built, ok bool, err error) {
+	old, ok = l.manifest.read(r.Host)
+	if !ok {
+		return entry{}, built{}, false, nil
+	}
+	b, err = l.build(r, old.Salt)
+	if err != nil || b.Inputs != old.Inputs || b.SHA256 != old.SHA256 {
+		return old, b, false, err
+	}
+	return old, b.as(old), true, nil
+}
+
+// as is the image under the entry that the manifest has of it. The source is of the
+// same content, but may be elsewhere now. What earlier versions did not note is added.
+func (b built) as(old entry) built {
+	now := b.entry
+	b.entry = old
+	b.Base, b.Contents, b.Own, b.Landmarks = now.Base, now.Contents, now.Own, now.Landmarks
+	return b
+}
+
+// Published implements [Reader].
+func (l *Library) Published(_ context.Context, r Request) (Published, error) {
+	old, b, ok, err := l.same(r)
+	var gone *errNoSource
+	switch {
+	case errors.As(err, &gone):
+		if b, err = l.recognise(old, r, gone); err != nil {
+			return Published{}, err
+		}
+	case err != nil:
+		return Published{}, err
+	case old.Token == "":
+		return Published{}, &ErrNotBuilt{Host: r.Host}
+	case !ok:
+		return Published{}, &ErrNotBuilt{Host: r.Host, Differs: orUnseen(l.differences(old, r, b.Contents))}
+	}
+	if err := l.shelf.missing(b.entry); err != nil {
+		return Published{}, &ErrNotBuilt{Host: r.Host, Reason: fmt.Sprintf("the published image %s is gone: %v", b.URL, err)}
+	}
+	return b.published(false), nil
+}
+
+// recognise compares a request with what the manifest says, where the source image cannot be
+// read: on another machine than the one that built.
+func (l *Library) recognise(old entry, r Request, gone *errNoSource) (built, error) {
+	if !old.Contents.known() {
+		return built{}, fmt.Errorf("%w; without it the image that was published for %s cannot be compared with the plan, because an earlier version of esxiplan built it: %s, or run where the installer image is", gone, r.Host, remedy)
+	}
+	script, warnings, err := r.script(either(r.Source.Version, old.Version), kickstart.Crypt(r.Password, old.Salt))
+	if err != nil {
+		return built{}, err
+	}
+	from := SourceContents{File: r.Source.Path, Version: r.Source.Version, Build: r.Source.Build, SHA256: checksum(r.Source.SHA256)}
+	differs := l.differences(old, r, r.contents(script, from, old.Salt))
+	url, https, err := l.shelf.urls("", r.Host, r.BMC)
+	if err != nil {
+		return built{}, err
+	}
+	if len(differs) > 0 || r.inputs(old.Base.SHA256, url+" "+https) != old.Inputs {
+		return built{}, &ErrNotBuilt{Host: r.Host, Differs: orUnseen(differs)}
+	}
+	return built{entry: old, warnings: warnings}, nil
+}
+
+// orUnseen names what differs although nobody sees it.
+func orUnseen(differs []string) []string {
+	if len(differs) == 0 {
+		return []string{"inputs that do not show in the kickstart, such as version or build of the image block; or another version of esxiplan built it"}
+	}
+	return differs
+}
+
+// differences says in words what differs between what was built and what a request gives
+// now.
+func (l *Library) differences(old entry, r Request, now Contents) []string {
+	var out []string
+	if url, https, err := l.shelf.urls(old.Token, r.Host, r.BMC); err == nil && (url != old.URL || https != old.HTTPSURL) {
+		out = append(out, fmt.Sprintf("address under which it is served: %s before, %s now", withoutFile(old.URL), withoutFile(url)))
+	}
+	if old.BMC != r.BMC {
+		out = append(out, fmt.Sprintf("BMC that may read it: %s before, %s in the plan", old.BMC, r.BMC))
+	}
+	if !old.Contents.known() {
+		return append(out, "what else differs is not known, because an earlier version of esxiplan built it")
+	}
+	rest := old.Contents.differences(now)
+	if old.Disks != nil && r.Disks != nil && !slices.Equal(old.Disks, r.Disks) {
+		out = append(out, fmt.Sprintf("disk: %s on the medium, %s in the plan", strings.Join(old.Disks, ", "), strings.Join(r.Disks, ", ")))
+		rest = slices.DeleteFunc(rest, kickstart.NamesDisks)
+	}
+	return append(out, rest...)
+}
+
+// withoutFile is a URL without token and file name.
+func withoutFile(url string) string {
+	if m := publishedPath.FindStringSubmatchIndex(url); m != nil {
+		return url[:m[2]]
+	}
+	return url
+}

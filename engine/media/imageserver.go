@@ -1,0 +1,304 @@
+package media
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"sync"
+	"time"
+
+	"esxiplan/engine/media/iso"
+)
+
+// imageServer serves what a folder and its manifest hold, whole files and overlays:
+// images only, by their whole path, whatever prefix stands before it; no index, no
+// manifest. An image is for its host's BMC, this machine, and whom the allow-list adds.
+// What was read of each is noted beside the manifest, where every process finds it.
+type imageServer struct {
+	dir      string
+	manifest manifest
+	allowed  allowList // beside a host's own BMC
+	widen    string    // what widens the allow-list, for messages
+	door     doorkeeper
+	now      func() time.Time
+	every    time.Duration // how often counts are written down
+	readOnly bool          // nothing is written down
+	log      func(Served)
+
+	mu     sync.Mutex
+	items  map[string]*item      // by path below dir
+	bases  map[string]*Installer // by path
+	silent bool                  // what was read could not be noted, and that was told
+	early  chan struct{}         // counts are to be written down at once
+	quit   chan struct{}
+	ended  sync.WaitGroup
+}
+
+// Served is what one client read of an image within a second, or a request that
+// was refused.
+type Served struct {
+	Client, Path    string
+	Requests, Bytes int64
+	Refused         string // why, "" for what was served
+}
+
+// item is a served image with what it was made from.
+type item struct {
+	content
+	host  string // "" as long as no entry of the manifest is known
+	bmc   string
+	allow allowList // the BMC
+	notes manifest  // of the host's plan
+	token string
+	stamp time.Time // of the overlay's file
+	path  string    // below the folder
+	told  Reads     // what the log knows
+}
+
+// flushEvery is how often counts are written down.
+const flushEvery = time.Second
+
+// begin starts to note what is read.
+func (s *imageServer) begin() {
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.every <= 0 {
+		s.every = flushEvery
+	}
+	s.items, s.bases, s.quit = map[string]*item{}, map[string]*Installer{}, make(chan struct{})
+	s.early = make(chan struct{}, 1)
+	if s.readOnly {
+		return
+	}
+	if err := s.manifest.pulse(); err != nil {
+		s.complain(err)
+	}
+	s.ended.Go(s.flushAlways)
+}
+
+// end writes down what was read last and closes the source images.
+func (s *imageServer) end() {
+	close(s.quit)
+	s.ended.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, i := range s.bases {
+		i.Close()
+	}
+}
+
+func (s *imageServer) flushAlways() {
+	tick := time.NewTicker(s.every)
+	defer tick.Stop()
+	for pulsed := time.Now(); ; {
+		select {
+		case <-tick.C:
+		case <-s.early:
+		case <-s.quit:
+			s.flush()
+			return
+		}
+		s.flush()
+		if time.Since(pulsed) >= pulseEvery {
+			pulsed = time.Now()
+			if err := s.manifest.pulse(); err != nil {
+				s.complain(err)
+			}
+		}
+	}
+}
+
+// hurry has counts written down at once: whoever mounts an image asks whether a BMC
+// fetched all of it as soon as the BMC says that it is mounted.
+func (s *imageServer) hurry() {
+	select {
+	case s.early <- struct{}{}:
+	default:
+	}
+}
+
+// flush writes down and logs the counts that changed.
+func (s *imageServer) flush() {
+	s.mu.Lock()
+	items := slices.Collect(maps.Values(s.items))
+	s.mu.Unlock()
+	for _, i := range items {
+		reads, changed := i.count.take()
+		if !changed {
+			continue
+		}
+		s.mu.Lock()
+		told, host, notes := i.told, i.host, i.notes
+		i.told = reads
+		s.mu.Unlock()
+		if n := reads.Count - told.Count; n > 0 || reads.Bytes > told.Bytes {
+			s.tell(Served{Client: reads.By, Path: i.path, Requests: n, Bytes: reads.Bytes - told.Bytes})
+		}
+		if host == "" || s.readOnly {
+			continue
+		}
+		if err := notes.note(host, noted{i.token, reads}); err != nil {
+			i.count.mark() // once more
+			s.complain(err)
+		}
+	}
+}
+
+// complain tells once that nobody learns what is read.
+func (s *imageServer) complain(err error) {
+	s.mu.Lock()
+	told := s.silent
+	s.silent = true
+	s.mu.Unlock()
+	if !told {
+		s.tell(Served{Refused: fmt.Sprintf("what is read cannot be noted, so runs will not know it: %v", err)})
+	}
+}
+
+func (s *imageServer) tell(e Served) {
+	if s.log != nil {
+		s.log(e)
+	}
+}
+
+var publishedPath = regexp.MustCompile(`^(?:.*)/([0-9a-f]{32})/([A-Za-z0-9._-]+)\.iso$`)
+
+// ServeHTTP serves one image.
+func (s *imageServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	err := errNoImage
+	var i *item
+	if m := publishedPath.FindStringSubmatch(r.URL.Path); m != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		i, err = s.item(m[1], m[2])
+	}
+	if err != nil {
+		s.tell(Served{Client: clientOf(r), Path: r.URL.Path, Refused: err.Error()})
+		http.NotFound(w, r)
+		return
+	}
+	s.mu.Lock()
+	bmc, allow, image := i.bmc, i.allow, i.content // as they are now: the manifest may come later
+	s.mu.Unlock()
+	if !s.door.admits(r, s.allowed, allow) {
+		s.tell(Served{Client: clientOf(r), Path: r.URL.Path, Refused: "the client is not the BMC of this host (" + bmc + "); " + s.widen + " adds others"})
+		http.Error(w, "not allowed", http.StatusForbidden)
+		return
+	}
+	if r.UserAgent() == userAgent { // a build fetches its image back: so it comes through this server
+		image.count.mark()
+	}
+	image.serve(w, r)
+}
+
+var errNoImage = errors.New("there is no such image")
+
+// item finds an image: a whole file, or an overlay that is laid over its base. What was
+// read of it is counted on when its file was written anew.
+func (s *imageServer) item(token, name string) (*item, error) {
+	file := filepath.Join(s.dir, token, name+".iso")
+	overlay := overlayOf(file)
+	info, err := os.Stat(overlay)
+	if err != nil {
+		overlay = ""
+		info, err = os.Stat(file)
+	}
+	if err != nil {
+		return nil, errNoImage
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i, ok := s.items[file]
+	if ok && i.stamp.Equal(info.ModTime()) && (overlay == "") == (i.image == nil) && !i.outdated() {
+		if i.host == "" {
+			s.introduce(i, name)
+		}
+		return i, nil
+	}
+	next := &item{token: token, path: token + "/" + name + ".iso", stamp: info.ModTime(), content: content{file: file, digest: token, modified: info.ModTime()}}
+	if overlay != "" {
+		if err := s.restore(next, overlay); err != nil {
+			return nil, err
+		}
+	}
+	if next.count = newCounter(s.now, s.hurry); ok {
+		next.count, next.host, next.told = i.count, i.host, i.told
+	}
+	s.introduce(next, name)
+	s.items[file] = next
+	return next, nil
+}
+
+// outdated reports whether the file over which an image was laid is no longer what it was.
+func (i *item) outdated() bool {
+	if i.image == nil {
+		return false
+	}
+	now, err := os.Stat(i.file)
+	return err != nil || !sameFile(now, i.stat)
+}
+
+// introduce looks up whose image it is: an image may be asked for before its build
+// has written the manifest.
+func (s *imageServer) introduce(i *item, name string) {
+	e, notes, ok := s.manifest.byToken(i.token, name)
+	if !ok {
+		return
+	}
+	known := i.host != ""
+	i.host, i.bmc, i.allow, i.notes, i.digest = e.Host, e.BMC, newAllowList(e.BMC), notes, e.SHA256
+	i.count.know(e.Landmarks)
+	if known {
+		return
+	}
+	if reads, err := notes.readNotes(e); err == nil {
+		i.count.resume(reads)
+		i.told = reads
+	}
+}
+
+func (s *imageServer) restore(i *item, overlay string) error {
+	image, source, err := restore(overlay, s.base)
+	if err != nil {
+		return err
+	}
+	i.image, i.file, i.stat = image, source.path, source.stat
+	return nil
+}
+
+// base opens the image over which an overlay was laid, once for all. One that was
+// replaced meanwhile is closed: whoever still reads it is told.
+func (s *imageServer) base(b base) (*Installer, error) {
+	if i, ok := s.bases[b.Path]; ok {
+		if !i.Changed() && b.is(i.stat) {
+			return i, nil
+		}
+		i.Close()
+		delete(s.bases, b.Path)
+	}
+	i, err := OpenInstaller(b.Path, iso.Identity(b.SHA256))
+	if err != nil {
+		return nil, err
+	}
+	if !b.is(i.stat) {
+		i.Close()
+		return nil, fmt.Errorf("%s is no longer the file over which this image was laid: run build_iso again", b.Path)
+	}
+	s.bases[b.Path] = i
+	return i, nil
+}
+
+// live is what was read of an image that this server serves.
+func (s *imageServer) live(e entry) (Reads, bool) {
+	s.mu.Lock()
+	i, ok := s.items[filepath.Join(s.dir, filepath.FromSlash(e.file()))]
+	s.mu.Unlock()
+	if !ok {
+		return Reads{}, false
+	}
+	return i.count.get(), true
+}

@@ -1,0 +1,259 @@
+package step_test
+
+import (
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+
+	"esxiplan/engine/step"
+)
+
+// log folds records one after the other, with IDs of its own.
+type log struct {
+	step.History
+	n int
+}
+
+func (l *log) change(run string, c step.Change) string {
+	l.n++
+	c.ID = fmt.Sprintf("%s.%d", run, l.n)
+	l.Fold(step.Record{Run: run, Step: "s", Time: began.Add(time.Duration(l.n) * time.Minute), Change: &c})
+	return c.ID
+}
+
+func (l *log) settle(id string, f step.Fate) {
+	l.Fold(step.Record{Settled: &step.Settled{Change: id, Fate: f}})
+}
+
+func eject(image string) step.Change {
+	return step.Change{Verb: step.Eject, Target: "slot CD1", Old: image}
+}
+
+// TestMounts: what is known of the drives after changes and what came of them.
+func TestMounts(t *testing.T) {
+	const a = "http://x/a.iso"
+	for name, c := range map[string]struct {
+		do   func(*log)
+		want []string
+	}{
+		"inserted":                {func(l *log) { l.settle(l.change("r", inserted), step.Done) }, []string{a}},
+		"nobody knows":            {func(l *log) { l.settle(l.change("r", inserted), step.Unknown) }, []string{a}},
+		"crashed before the fate": {func(l *log) { l.change("r", inserted) }, []string{a}},
+		"refused":                 {func(l *log) { l.settle(l.change("r", inserted), step.Refused) }, nil},
+		"undone":                  {func(l *log) { id := l.change("r", inserted); l.settle(id, step.Done); l.settle(id, step.Undone) }, nil},
+		"ejected": {func(l *log) {
+			l.settle(l.change("r", inserted), step.Done)
+			l.settle(l.change("r", eject(a)), step.Done)
+		}, nil},
+		"eject refused": {func(l *log) {
+			l.settle(l.change("r", inserted), step.Done)
+			l.settle(l.change("r", eject(a)), step.Refused)
+		}, []string{a}},
+		"eject of unknown fate": {func(l *log) {
+			l.settle(l.change("r", inserted), step.Done)
+			l.settle(l.change("r", eject(a)), step.Unknown)
+		}, []string{a}},
+		"ejected, not told which": {func(l *log) {
+			l.settle(l.change("r", inserted), step.Done)
+			l.settle(l.change("r", eject("unknown image")), step.Done)
+		}, nil},
+		"ejected elsewhere": {func(l *log) {
+			l.settle(l.change("r", inserted), step.Done)
+			l.settle(l.change("r", step.Change{Verb: step.Eject, Target: "slot CD2", Old: "http://y/b.iso"}), step.Done)
+		}, []string{a}},
+		"in two drives": {func(l *log) {
+			l.settle(l.change("r", inserted), step.Done)
+			l.settle(l.change("r", step.Change{Verb: step.Insert, Target: "slot CD2", New: "http://x/b.iso"}), step.Done)
+		}, []string{a, "http://x/b.iso"}},
+		"refused over another": {func(l *log) {
+			l.settle(l.change("r", inserted), step.Done)
+			l.settle(l.change("r", step.Change{Verb: step.Insert, Target: "slot CD1", New: "http://x/b.iso"}), step.Refused)
+		}, []string{a}},
+		"settled long after": {func(l *log) {
+			id := l.change("r", inserted)
+			for range 40 {
+				l.change("r", step.Change{Verb: step.Prepare})
+			}
+			l.settle(id, step.Undone)
+		}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var l log
+			c.do(&l)
+			var got []string
+			for _, m := range l.Mounted() {
+				got = append(got, m.URL)
+				if held, ok := l.Holds(m.URL); !ok || held != m {
+					t.Errorf("Holds(%s) = %v", m.URL, held)
+				}
+			}
+			if !reflect.DeepEqual(got, c.want) {
+				t.Errorf("mounted %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+// TestOverrides: what is known of the boot source.
+func TestOverrides(t *testing.T) {
+	none := step.Change{Verb: step.SetBoot, New: "none"}
+	stays := func(l *log, id string) {
+		l.Fold(step.Record{Settled: &step.Settled{Change: id, Fate: step.Done, Stays: true}})
+	}
+	for name, c := range map[string]struct {
+		do   func(*log)
+		want string
+		debt bool
+	}{
+		"set":           {func(l *log) { l.settle(l.change("r", setCD), step.Done) }, "cd", false},
+		"refused":       {func(l *log) { l.settle(l.change("r", setCD), step.Refused) }, "", false},
+		"taken back":    {func(l *log) { l.settle(l.change("r", setCD), step.Done); l.settle(l.change("r", none), step.Done) }, "", false},
+		"not taken":     {func(l *log) { l.settle(l.change("r", setCD), step.Done); l.settle(l.change("r", none), step.Refused) }, "cd", false},
+		"undone":        {func(l *log) { id := l.change("r", setCD); l.settle(id, step.Undone) }, "", false},
+		"used up":       {func(l *log) { l.settle(l.change("r", setCD), step.Done); l.settle(l.change("r", wiped), step.Done) }, "", false},
+		"boot refused":  {func(l *log) { l.settle(l.change("r", setCD), step.Done); l.settle(l.change("r", wiped), step.Refused) }, "cd", false},
+		"stays":         {func(l *log) { stays(l, l.change("r", setCD)) }, "cd", true},
+		"stays, booted": {func(l *log) { stays(l, l.change("r", setCD)); l.settle(l.change("r", wiped), step.Done) }, "cd", true},
+		"paid":          {func(l *log) { stays(l, l.change("r", setCD)); l.settle(l.change("r", none), step.Done) }, "", false},
+		"not paid":      {func(l *log) { stays(l, l.change("r", setCD)); l.settle(l.change("r", none), step.Refused) }, "cd", true},
+		"disk stays":    {func(l *log) { stays(l, l.change("r", step.Change{Verb: step.SetBoot, New: "disk"})) }, "disk", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var l log
+			c.do(&l)
+			got, ok := l.BootSet()
+			if ok != (c.want != "") || ok && got.Target != c.want || l.Debt() != c.debt {
+				t.Errorf("%+v, debt %v", got, l.Debt())
+			}
+		})
+	}
+}
+
+// TestResets: off and on are one reset, which keeps what answered before it.
+func TestResets(t *testing.T) {
+	off := step.Change{Verb: step.Reset, New: "ForceOff", Intent: step.Intent{Boots: true, Installs: true, Before: &step.Snapshot{Fingerprint: "aa"}}}
+	on := wiped
+	on.Before = &step.Snapshot{Fingerprint: "aa"}
+	var l log
+	l.settle(l.change("r", off), step.Done)
+	if _, ok := l.LastReset(); ok || !l.Left().Off {
+		t.Errorf("half a restart is no reset, and leaves the machine off: %+v", l.Left())
+	}
+	first := l.change("r", on)
+	l.settle(first, step.Refused)
+	if _, ok := l.LastReset(); ok || !l.Left().Off {
+		t.Error("a start that was refused counts")
+	}
+	l.settle(first, step.Done) // done late, all the same
+	last, open := l.Installing()
+	if !open || last.Change != first || last.Before.Fingerprint != "aa" || l.Left().Off || l.Left().Installing != last.Time {
+		t.Errorf("%+v", last)
+	}
+	l.change("r", on)
+	if again, _ := l.LastReset(); again != last {
+		t.Errorf("asked for again by the same step it is another reset: %+v", again)
+	}
+	l.change("r2", wiped)
+	if next, _ := l.LastReset(); next.Run != "r2" || !next.Time.After(last.Time) {
+		t.Errorf("%+v", next)
+	}
+	silent := off
+	silent.Boots = false
+	l.change("r3", silent)
+	if l.Left().Off {
+		t.Error("a machine that was to be powered off is not left off")
+	}
+	l.change("r3", step.Change{Verb: step.Reset, New: "On", Intent: step.Intent{Boots: true, Before: &step.Snapshot{State: "silent"}}})
+	if next, open := l.Installing(); open || next.Before.Fingerprint != "aa" {
+		t.Errorf("what answered before it was powered off is forgotten: %+v", next)
+	}
+}
+
+// TestVerdicts: what ends an installation.
+func TestVerdicts(t *testing.T) {
+	for name, c := range map[string]struct {
+		verdict step.Verdict
+		failed  bool
+		open    bool
+	}{
+		"proven":       {step.Verdict{Proven: true, Seeks: true}, false, false},
+		"ended":        {step.Verdict{Ended: true, Seeks: true}, true, false},
+		"gave up":      {step.Verdict{Seeks: true}, true, false},
+		"not yet":      {step.Verdict{Seeks: true}, false, true},
+		"of something": {step.Verdict{}, true, true},
+	} {
+		var l log
+		l.change("r", wiped)
+		l.Fold(step.Record{Verdict: &c.verdict, Failed: c.failed})
+		if _, open := l.Installing(); open != c.open {
+			t.Errorf("%s: open %v", name, open)
+		}
+	}
+	var none log
+	none.Fold(step.Record{Verdict: &step.Verdict{Proven: true}})
+	if _, ok := none.LastReset(); ok {
+		t.Error("a verdict makes a reset")
+	}
+}
+
+// TestMade: the changes of a step in the run under way, each with its fate.
+func TestMade(t *testing.T) {
+	var l log
+	l.change("before", inserted)
+	l.Follow("r")
+	refused, repeat, found := l.change("r", inserted), inserted, inserted
+	l.settle(refused, step.Refused)
+	repeat.Repeat, found.Found = true, true
+	done := l.change("r", repeat)
+	l.settle(done, step.Done)
+	again := l.change("r", repeat)
+	l.change("r", found)
+	lost := l.change("r", setCD)
+	undone := l.change("r", setCD)
+	l.settle(undone, step.Undone)
+	before := l.Copy()
+	l.settle(lost, step.Done)
+	if before.Made("s")[4].Fate != step.Unknown || l.Made("s")[4].Fate != step.Done {
+		t.Error("a copy changes with the history")
+	}
+	var took, effective []string
+	for _, m := range l.Made("s") {
+		if m.Took() {
+			took = append(took, m.ID)
+		}
+	}
+	for _, m := range step.Effective(l.Made("s")) {
+		effective = append(effective, m.ID)
+	}
+	if !reflect.DeepEqual(took, []string{done, again, lost}) || !reflect.DeepEqual(effective, []string{done, lost}) {
+		t.Errorf("took place %v, effective %v", took, effective)
+	}
+	if len(l.Made("other")) != 0 {
+		t.Error("changes of another step")
+	}
+	l.Follow("next")
+	if len(l.Made("s")) != 0 {
+		t.Error("changes of another run")
+	}
+}
+
+func TestLeft(t *testing.T) {
+	var l log
+	l.settle(l.change("r", inserted), step.Done)
+	l.settle(l.change("r", setCD), step.Done)
+	left := l.Left()
+	if !reflect.DeepEqual(left.Mounted, []string{"http://x/a.iso"}) || left.Boots != "cd" || left.Off || !left.Installing.IsZero() {
+		t.Errorf("%+v", left)
+	}
+}
+
+// TestChangeInWords: as people read it.
+func TestChangeInWords(t *testing.T) {
+	if got := (step.Change{Verb: step.Insert, Target: "slot 1", New: "u"}).String(); got != "insert slot 1: empty → u" {
+		t.Error(got)
+	}
+	if got := (step.Change{Verb: step.Eject, Target: "slot 1", Old: "u"}).String(); got != "eject slot 1: u → empty" {
+		t.Error(got)
+	}
+}
