@@ -69,7 +69,13 @@ func TestServedAgain(t *testing.T) {
 		t.Errorf("a stage does not find what an earlier one published: %v", err)
 	}
 	counted(t, second, "h", 3*p.Size+100, 4)
-	if r, _ := second.Reads("h"); r.Since(p.Built).Bytes != 3*p.Size+100 {
+	files, _ := filepath.Glob(filepath.Join(state, "[0-9a-f]*", "*"))
+	ask(t, "GET", p.URL, "bytes=0-4")
+	counted(t, second, "h", 3*p.Size+105, 5)
+	os.Chtimes(files[0], time.Now(), time.Now().Add(time.Minute)) // written anew
+	ask(t, "GET", p.URL, "bytes=0-4")
+	counted(t, second, "h", 3*p.Size+110, 6)
+	if r, _ := second.Reads("h"); r.Since(p.Built).Bytes != 3*p.Size+110 {
 		t.Errorf("when it was read is forgotten: %+v", r)
 	}
 	if err := second.Remove(t.Context(), "h"); err != nil {
