@@ -302,9 +302,10 @@ type shelf struct {
 	published media.Published
 }
 
-func (s shelf) Latest(string) (media.Published, bool) { return s.published, true }
-func (s shelf) Reads(string) (media.Reads, bool)      { return media.Reads{}, false }
-func (s shelf) Fetch(context.Context, string) error   { return nil }
+func (s shelf) Latest(string) (media.Published, bool)       { return s.published, true }
+func (s shelf) Reads(string) (media.Reads, bool)            { return media.Reads{}, false }
+func (s shelf) Fetch(context.Context, string) error         { return nil }
+func (s shelf) Check(context.Context, string, string) error { return nil }
 
 // TestSecureBootTurnedOn: a medium whose kickstart Secure Boot would skip in part is not
 // booted, although Secure Boot was off when it was built and mounted.
