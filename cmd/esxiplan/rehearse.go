@@ -93,7 +93,7 @@ type stageOptions struct {
 // setStage makes what the plan lacks, and twins of its hosts.
 func setStage(p *schema.Plan, hosts []*schema.Host, o stageOptions) (*stage, error) {
 	s := &stage{simulation: simulation{Addresses: map[string]string{}, StandIns: map[string]string{}}, dir: o.dir}
-	if err := s.images(p); err != nil {
+	if err := s.images(p, moduleSize(o.faults)); err != nil {
 		return nil, err
 	}
 	web := map[string]string{}
@@ -133,8 +133,19 @@ func (s *stage) close() {
 	}
 }
 
+// moduleSize is that of generated images; 0 is the usual one. Of a small image, a web
+// server cannot tell whether a BMC read half of it: the sockets hold the rest.
+func moduleSize(faults []string) int {
+	for _, spec := range faults {
+		if strings.HasSuffix(spec, "half-image") {
+			return 1 << 20
+		}
+	}
+	return 0
+}
+
 // images puts generated images in the place of those that cannot be read.
-func (s *stage) images(p *schema.Plan) error {
+func (s *stage) images(p *schema.Plan, moduleSize int) error {
 	for _, i := range p.Images {
 		path := i.Source
 		if !filepath.IsAbs(path) {
@@ -150,7 +161,7 @@ func (s *stage) images(p *schema.Plan) error {
 		if err != nil {
 			return err
 		}
-		err = isosim.Write(f, isosim.Options{Version: version, Build: build})
+		err = isosim.Write(f, isosim.Options{Version: version, Build: build, Size: moduleSize})
 		if closeErr := f.Close(); err == nil {
 			err = closeErr
 		}

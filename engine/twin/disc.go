@@ -17,29 +17,21 @@ const (
 	readAhead = 64 << 10
 )
 
-// disc is a mounted image, read over HTTP as a BMC does: by ranges, with a
-// little reading ahead.
+// disc is a mounted image, read with a little reading ahead.
 type disc struct {
-	ctx    context.Context
-	client *http.Client
-	url    string
-	size   int64
-	at     int64
-	block  []byte
+	size  int64
+	fetch func(off int64) ([]byte, error) // some bytes from there on
+	at    int64
+	block []byte
 }
 
-// insertDisc is what a BMC does when it mounts an image: HEAD, then the first
-// blocks by a range. The server must give the length and keep to ranges.
-func insertDisc(ctx context.Context, client *http.Client, url string) (*disc, error) {
+// webDisc reads an image over HTTP by ranges, as a BMC does that keeps nothing. The
+// server must give the length and keep to ranges.
+func webDisc(ctx context.Context, client *http.Client, url string) (*disc, error) {
 	if !strings.HasSuffix(url, ".iso") || strings.ContainsAny(url, "?&=") {
 		return nil, fmt.Errorf("the URL must end in .iso and hold no ? & =")
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodHead, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("User-Agent", "BMC virtual media")
-	resp, err := client.Do(req)
+	resp, err := request(ctx, client, http.MethodHead, url, "")
 	if err != nil {
 		return nil, err
 	}
@@ -47,30 +39,32 @@ func insertDisc(ctx context.Context, client *http.Client, url string) (*disc, er
 	if resp.StatusCode != http.StatusOK || resp.ContentLength <= 0 {
 		return nil, fmt.Errorf("HEAD %s: %s, length %d", url, resp.Status, resp.ContentLength)
 	}
-	d := &disc{ctx: ctx, client: client, url: url, size: resp.ContentLength, at: -1}
-	_, err = d.sector(16)
-	return d, err
+	d := &disc{size: resp.ContentLength}
+	d.fetch = func(off int64) ([]byte, error) {
+		resp, err := request(ctx, client, http.MethodGet, url, fmt.Sprintf("bytes=%d-%d", off, min(off+readAhead, d.size)-1))
+		if err != nil {
+			return nil, err
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusPartialContent {
+			return nil, fmt.Errorf("GET %s by range: %s", url, resp.Status)
+		}
+		return io.ReadAll(io.LimitReader(resp.Body, readAhead))
+	}
+	return d, nil
 }
 
-func (d *disc) load(off int64) error {
-	end := min(off+readAhead, d.size) - 1
-	req, err := http.NewRequestWithContext(d.ctx, http.MethodGet, d.url, nil)
+// request is one of a BMC.
+func request(ctx context.Context, client *http.Client, method, url, byRange string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	req.Header.Set("User-Agent", "BMC virtual media")
-	req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", off, end))
-	resp, err := d.client.Do(req)
-	if err != nil {
-		return err
+	if byRange != "" {
+		req.Header.Set("Range", byRange)
 	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusPartialContent {
-		return fmt.Errorf("GET %s by range: %s", d.url, resp.Status)
-	}
-	d.block, err = io.ReadAll(io.LimitReader(resp.Body, readAhead))
-	d.at = off
-	return err
+	return client.Do(req)
 }
 
 func (d *disc) read(off int64, n int64) ([]byte, error) {
@@ -80,13 +74,15 @@ func (d *disc) read(off int64, n int64) ([]byte, error) {
 	out := make([]byte, 0, n)
 	for int64(len(out)) < n {
 		want := off + int64(len(out))
-		if d.at < 0 || want < d.at || want >= d.at+int64(len(d.block)) {
-			if err := d.load(want); err != nil {
+		if want < d.at || want >= d.at+int64(len(d.block)) {
+			block, err := d.fetch(want)
+			if err != nil {
 				return nil, err
 			}
-			if len(d.block) == 0 {
+			if len(block) == 0 {
 				return nil, io.ErrUnexpectedEOF
 			}
+			d.at, d.block = want, block
 		}
 		from := d.block[want-d.at:]
 		out = append(out, from[:min(int64(len(from)), n-int64(len(out)))]...)
@@ -96,9 +92,12 @@ func (d *disc) read(off int64, n int64) ([]byte, error) {
 
 func (d *disc) sector(lba int64) ([]byte, error) { return d.read(lba*sector, sector) }
 
-// bootable reads the El Torito catalog and demands an entry for UEFI whose image
-// lies on the disc.
+// bootable is what firmware reads: the place of a partition table, the boot record, the
+// El Torito catalog, and of its entry for UEFI the beginning of the boot image.
 func (d *disc) bootable() error {
+	if _, err := d.sector(0); err != nil {
+		return err
+	}
 	s, err := d.sector(17)
 	if err != nil {
 		return err
@@ -188,11 +187,17 @@ func (d *disc) find(directory []byte, name string) ([]byte, error) {
 	return nil, errors.New("no such file")
 }
 
-// bootOptions reads what the loader reads: kernel options and modules.
-func (d *disc) bootOptions() (options []string, modules []string, build string, err error) {
+// loaded is what the boot loader hands on.
+type loaded struct {
+	options []string // of the kernel
+	build   string
+}
+
+// load is the boot loader: it reads boot.cfg, the modules and the kernel.
+func (d *disc) load() (loaded, error) {
 	data, err := d.file("/EFI/BOOT/BOOT.CFG")
 	if err != nil {
-		return nil, nil, "", err
+		return loaded{}, err
 	}
 	values := map[string]string{}
 	for line := range strings.SplitSeq(string(data), "\n") {
@@ -200,10 +205,13 @@ func (d *disc) bootOptions() (options []string, modules []string, build string, 
 			values[strings.ToLower(strings.TrimSpace(key))] = strings.TrimSpace(value)
 		}
 	}
-	for module := range strings.SplitSeq(values["modules"], "---") {
-		modules = append(modules, strings.TrimSpace(module))
+	modules := append(strings.Split(values["modules"], "---"), values["kernel"])
+	for _, name := range modules {
+		if err := d.present(strings.TrimSpace(name)); err != nil {
+			return loaded{}, err
+		}
 	}
-	return strings.Fields(values["kernelopt"]), append(modules, values["kernel"]), values["build"], nil
+	return loaded{strings.Fields(values["kernelopt"]), values["build"]}, nil
 }
 
 // discClient does not check certificates: BMCs do not, unless told to.

@@ -5,18 +5,15 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
 
 	"esxiplan/engine/bmc/bmcsim"
 	"esxiplan/engine/esxi/esxisim"
-	"esxiplan/engine/media/kickstart"
 	"esxiplan/schema"
 )
 
@@ -24,7 +21,7 @@ import (
 // they take on a real one.
 const (
 	postTakes    = 100 * time.Second
-	loadTakes    = 40 * time.Second
+	loadTakes    = 40 * time.Second // of a boot loader, until the system runs
 	installTakes = 4 * time.Minute
 	hostdTakes   = 20 * time.Second
 	oldInstalled = 200 * 24 * time.Hour
@@ -38,6 +35,7 @@ type Machine struct {
 
 	fleet   *Fleet
 	devices []device
+	profile bmcsim.Profile
 	faults  faults
 	client  *http.Client
 	ctx     context.Context
@@ -46,6 +44,9 @@ type Machine struct {
 	mu         sync.Mutex
 	generation int
 	system     *system // what is on the disk
+	medium     *medium // what the BMC fetched whole; nil: nothing
+	installs   []int   // that were completed, by reset
+	ownRestart bool    // the installer restarts the machine: no reset
 	console    []string
 	work       sync.WaitGroup
 }
@@ -65,6 +66,7 @@ func newMachine(f *Fleet, h *schema.Host, faulty faults) (*Machine, error) {
 		return nil, err
 	}
 	faulty.change(&profile)
+	m.profile = profile
 	disks := m.disks(profile)
 	serial := h.Serial
 	if serial == "" {
@@ -75,7 +77,7 @@ func newMachine(f *Fleet, h *schema.Host, faulty faults) (*Machine, error) {
 	}
 	m.BMC = bmcsim.New(bmcsim.Config{
 		Profile: profile, Clock: f.o.Clock, Username: h.BMC.Username, Password: m.password(), Serial: serial, UUID: uuid(h.Name),
-		Disks: disks, MACs: m.macs(), On: m.startsOn(), POST: postTakes, Faults: faulty.bmc(), Check: m.check, Booted: m.booted, Lost: m.lost, SAN: faulty["san"], SecureBoot: faulty["secure-boot"], Latency: f.o.Latency,
+		Disks: disks, MACs: m.macs(), On: m.startsOn(), POST: postTakes, Faults: faulty.bmc(), Check: m.check, Fetch: m.fetch, Booted: m.booted, Lost: m.lost, SAN: faulty["san"], SecureBoot: faulty["secure-boot"], Latency: f.o.Latency,
 		Log: f.bmcLog(h.Name),
 	})
 	if err := m.BMC.Serve("127.0.0.1:0"); err != nil {
@@ -136,10 +138,11 @@ func (m *Machine) password() string {
 	return m.Host.BMC.Password.Reveal()
 }
 
+func (m *Machine) startsOn() bool { return m.faults.startsOn(m.Host) }
+
 // startsOn: a machine of which the plan knows the running ESXi, runs one.
-func (m *Machine) startsOn() bool {
-	x := m.Host.ESXi
-	return x != nil && x.Current != nil || m.faults["busy"] || m.faults["unknown-use"]
+func (f faults) startsOn(h *schema.Host) bool {
+	return h.ESXi != nil && h.ESXi.Current != nil || f["busy"] || f["unknown-use"]
 }
 
 func (m *Machine) macs() []string {
@@ -266,18 +269,11 @@ func (m *Machine) say(format string, values ...any) {
 	m.console = append(m.console, fmt.Sprintf(format, values...))
 }
 
-// check mounts an image as the BMC does.
-func (m *Machine) check(url string) error {
-	ctx, cancel := context.WithTimeout(m.ctx, 20*time.Second)
-	defer cancel()
-	_, err := insertDisc(ctx, m.client, url)
-	return err
-}
-
 // lost takes the running system away.
 func (m *Machine) lost() {
 	m.mu.Lock()
 	m.generation++
+	m.ownRestart = false
 	m.mu.Unlock()
 	m.ESXi.Down()
 }
@@ -285,10 +281,7 @@ func (m *Machine) lost() {
 // booted is called by the BMC when POST is over.
 func (m *Machine) booted(source, image string) {
 	m.ESXi.Down()
-	m.mu.Lock()
-	m.generation++
-	generation := m.generation
-	m.mu.Unlock()
+	generation := m.begins()
 	if m.ctx.Err() != nil {
 		return
 	}
@@ -299,6 +292,37 @@ func (m *Machine) booted(source, image string) {
 		}
 		m.bootDisk(generation)
 	})
+}
+
+// begins counts a boot: after a reset, the installations are counted anew.
+func (m *Machine) begins() (generation int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.ownRestart {
+		m.installs = append(m.installs, 0)
+	}
+	m.generation, m.ownRestart = m.generation+1, false
+	return m.generation
+}
+
+// Installs counts the installations that were completed: all of them, and those after
+// each reset. The restart by which an installer ends is no reset.
+func (m *Machine) Installs() (all int, perReset []int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, n := range m.installs {
+		all += n
+	}
+	return all, append([]int{}, m.installs...)
+}
+
+// reaches tells the BMC how far the boot has come.
+func (m *Machine) reaches(generation int, state string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.generation == generation {
+		m.BMC.Progress(state)
+	}
 }
 
 // pass lets simulated time go by; false means that the machine was reset or
@@ -324,9 +348,11 @@ func (m *Machine) bootDisk(generation int) {
 		m.say("no bootable device")
 		return
 	}
+	m.reaches(generation, bmcsim.OSBootStarted)
 	if !m.pass(generation, loadTakes) {
 		return
 	}
+	m.reaches(generation, bmcsim.OSRunning)
 	if s.address != m.Host.ESXi.Address {
 		m.say("ESXi is up on %s", s.address)
 		return
@@ -349,147 +375,6 @@ func (m *Machine) bootDisk(generation int) {
 		m.say("%v", err)
 	}
 	m.say("ESXi %s build %s is up on %s", c.Version, c.Build, s.address)
-}
-
-// install is the installer. What it cannot do it says on the console, and then
-// waits for somebody to press Enter, as the real one does.
-func (m *Machine) install(generation int, image string) {
-	s, err := m.readDisc(image)
-	if err != nil {
-		m.say("installation aborted: %v", err)
-		return
-	}
-	m.say("installing from %s", image)
-	if !m.pass(generation, loadTakes+installTakes) {
-		return
-	}
-	m.mu.Lock()
-	s.config.Installed = m.fleet.o.Clock.Now()
-	m.system = s
-	m.mu.Unlock()
-	m.say("installed; restarting")
-	m.BMC.Reboot()
-}
-
-// readDisc goes from the boot entry to the kickstart and makes the system that
-// it describes.
-func (m *Machine) readDisc(image string) (*system, error) {
-	d, err := insertDisc(m.ctx, m.client, image)
-	if err != nil {
-		return nil, err
-	}
-	if err := d.bootable(); err != nil {
-		return nil, err
-	}
-	options, modules, build, err := d.bootOptions()
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range modules {
-		if err := d.present(name); err != nil {
-			return nil, fmt.Errorf("loader: %w", err)
-		}
-	}
-	s, err := kickstartOf(d, options)
-	if err != nil {
-		return nil, err
-	}
-	if err := m.prepare(s); err != nil {
-		return nil, err
-	}
-	version, number := identify(d, build)
-	hash := s.rootHash()
-	salt := strings.Split(hash, "$")[2]
-	address := s.address()
-	if address == "" { // a DHCP server that knows the machine
-		address = m.Host.ESXi.Address
-	}
-	return &system{address: address, config: esxisim.Config{
-		Version: version, Build: number, UUID: uuid(m.Host.Name), Serial: m.serial(), Now: m.fleet.o.Clock.Now,
-		Accepts: func(p string) bool { return kickstart.Crypt(p, salt) == hash },
-	}}, nil
-}
-
-// prepare does with disks and network what the script says, as far as something can
-// go wrong with it.
-func (m *Machine) prepare(s *script) error {
-	disk, err := s.choose(m.devices)
-	if err != nil {
-		return err
-	}
-	if err := m.hasNIC(s.commands["network"].options["device"]); err != nil {
-		return err
-	}
-	cleared, err := s.clears(m.devices)
-	if err != nil {
-		return err
-	}
-	for _, d := range cleared {
-		if d == disk {
-			return fmt.Errorf("%s is to be cleared and to be installed on", d.name)
-		}
-		m.say("clears %s", d.name)
-	}
-	if _, rehearsal := s.commands["dryrun"]; rehearsal {
-		return errors.New("dryrun: all was checked, nothing is installed")
-	}
-	m.say("installs on %s", disk.name)
-	return nil
-}
-
-func (m *Machine) serial() string {
-	if m.Host.Serial != "" {
-		return m.Host.Serial
-	}
-	return strings.ToUpper(digest(m.Host.Name, "serial")[:7])
-}
-
-func kickstartOf(d *disc, options []string) (*script, error) {
-	path, runs := "", false
-	for _, option := range options {
-		if p, ok := strings.CutPrefix(option, "ks=cdrom:"); ok {
-			path = p
-		}
-		runs = runs || option == "runweasel"
-	}
-	switch {
-	case !runs:
-		return nil, fmt.Errorf("the kernel options start no installer (no runweasel)")
-	case path == "":
-		return nil, fmt.Errorf("no kickstart: the interactive installer waits for somebody at the console")
-	case path != strings.ToUpper(path):
-		return nil, fmt.Errorf("ks=cdrom:%s: the path must be upper case", path)
-	}
-	data, err := d.file(path)
-	if err != nil {
-		return nil, err
-	}
-	return parseKickstart(data)
-}
-
-func (m *Machine) hasNIC(device string) error {
-	if device == "" || strings.HasPrefix(device, "vmnic") {
-		return nil
-	}
-	for _, mac := range m.macs() {
-		if mac == device {
-			return nil
-		}
-	}
-	return fmt.Errorf("network --device=%s: no such network adapter", device)
-}
-
-var (
-	versionPattern = regexp.MustCompile(`\d+\.\d+\.\d+`)
-	buildPattern   = regexp.MustCompile(`\d{7,9}`)
-)
-
-func identify(d *disc, build string) (version, number string) {
-	text := build
-	if info, err := d.file("/.DISCINFO"); err == nil {
-		text = string(info)
-	}
-	return versionPattern.FindString(text), buildPattern.FindString(text)
 }
 
 func (m *Machine) close() {

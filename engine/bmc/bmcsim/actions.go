@@ -2,6 +2,8 @@ package bmcsim
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -9,8 +11,10 @@ import (
 )
 
 const (
-	offTakes = 3 * time.Second
-	onTakes  = 2 * time.Second
+	offTakes   = 3 * time.Second
+	onTakes    = 2 * time.Second
+	lateTakes  = 6 * time.Second // until an On that was refused is done nevertheless
+	rivalTakes = 3 * time.Second // until someone else powers the machine on
 )
 
 func (s *Sim) post(w http.ResponseWriter, r *http.Request, path string, body []byte) {
@@ -55,17 +59,37 @@ func (s *Sim) reset(w http.ResponseWriter, arguments map[string]any) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.beforeOurs()
 	off := s.power == "Off" || s.power == "PoweringOff"
+	on := kind == "On" || kind == "ForceOn"
 	switch {
-	case off && kind != "On" && kind != "ForceOn" && kind != "PushPowerButton":
+	case off && !on && kind != "PushPowerButton" && s.p.LaxReset, !off && on && s.p.LaxReset:
+		s.succeed(w)
+	case off && !on && kind != "PushPowerButton":
 		s.wrongState(w, "Power is off")
-	case !off && (kind == "On" || kind == "ForceOn"):
+	case !off && on:
 		s.wrongState(w, "Power is on")
 	case s.power == "PoweringOff" || off && s.p.BusyAfterOff > 0 && s.c.Clock.Now().Sub(s.offAt) < s.p.BusyAfterOff:
+		s.fail(w, 409, "Base.1.12.ActionParameterValueConflict", kind)
+	case on && s.fails("deferred", ""):
+		s.after(lateTakes, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.change(kind)
+		})
 		s.fail(w, 409, "Base.1.12.ActionParameterValueConflict", kind)
 	default:
 		s.change(kind)
 		s.succeed(w)
+	}
+}
+
+// beforeOurs lets someone else's request to power on, which is under way, be done before
+// the one that just came.
+func (s *Sim) beforeOurs() {
+	if s.rival && s.power == "Off" {
+		s.rival = false
+		s.change("On")
 	}
 }
 
@@ -78,7 +102,8 @@ func (s *Sim) wrongState(w http.ResponseWriter, why string) {
 }
 
 func (s *Sim) change(kind string) {
-	if s.ignores("reset") {
+	on := kind == "On" || kind == "ForceOn"
+	if s.ignores("reset") || on && s.ignores("on") {
 		return
 	}
 	s.generation++
@@ -88,6 +113,7 @@ func (s *Sim) change(kind string) {
 	case "On", "ForceOn", "PushPowerButton":
 		s.powerOn()
 	case "ForceOff", "GracefulShutdown":
+		s.rival = kind == "ForceOff" && s.fails("early", "")
 		s.powerOff(nil)
 	default:
 		s.powerOff(s.powerOn)
@@ -107,6 +133,13 @@ func (s *Sim) powerOff(then func()) {
 		if then != nil {
 			then()
 		}
+		if s.rival {
+			s.after(rivalTakes, func() {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				s.beforeOurs()
+			})
+		}
 	})
 }
 
@@ -116,9 +149,15 @@ func (s *Sim) powerOn() {
 	s.after(onTakes, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.power, s.posted = "On", s.c.Clock.Now().Add(s.c.POST)
-		s.after(s.c.POST, s.boot)
+		s.power = "On"
+		s.enterPOST()
 	})
+}
+
+// enterPOST starts what every boot begins with.
+func (s *Sim) enterPOST() {
+	s.posted, s.progress = s.c.Clock.Now().Add(s.c.POST), hardwareComplete
+	s.after(s.c.POST, s.boot)
 }
 
 // Reboot is a restart by the machine itself, as an installer ends: through POST
@@ -126,9 +165,11 @@ func (s *Sim) powerOn() {
 func (s *Sim) Reboot() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.power != "On" {
+		return // it lost power just now
+	}
 	s.generation++
-	s.posted = s.c.Clock.Now().Add(s.c.POST)
-	s.after(s.c.POST, s.boot)
+	s.enterPOST()
 }
 
 // SetSecureBoot turns Secure Boot on or off, as somebody in the BIOS setup does.
@@ -150,7 +191,14 @@ func (s *Sim) boot() {
 	if source == "Cd" && image == "" || s.ignores("override") {
 		source = "Hdd"
 	}
+	if image != "" && s.fails("cd-first", "") {
+		source = "Cd"
+	}
 	s.boots = append(s.boots, source)
+	s.posted = time.Time{} // the timer and the clock may differ by a moment
+	if s.c.Booted == nil {
+		s.progress = OSBootStarted // nobody else tells
+	}
 	s.mu.Unlock()
 	if s.c.Booted != nil {
 		s.c.Booted(source, image)
@@ -202,7 +250,7 @@ func (s *Sim) insert(w http.ResponseWriter, uri string, arguments map[string]any
 	}
 	s.mu.Lock()
 	v, _, _ := s.slotAt(uri)
-	full := v != nil && (v.image != "" || s.p.OneImage && s.anyImage())
+	full := v != nil && !s.p.Replaces && (v.image != "" || s.p.OneImage && s.anyImage())
 	refused := s.refusesImage(url)
 	s.mu.Unlock()
 	switch {
@@ -271,9 +319,14 @@ func (s *Sim) mount(w http.ResponseWriter, v *slot, url string) {
 		})
 		return
 	}
+	var refusal FetchStatus
 	switch {
 	case err != nil && s.p.LaxMount:
 		s.succeed(w)
+	case errors.As(err, &refusal) && s.p.PlainErrors:
+		s.failPlainly(w, refusal.answer(), fmt.Sprintf("Cannot download virtual media: got error %d from the server", refusal))
+	case err != nil && s.p.PlainErrors:
+		s.failPlainly(w, 500, fmt.Sprintf("Failed fetching image from URL %s: %v", url, err))
 	case err != nil:
 		s.fail(w, 500, s.p.in().unreadable, err.Error())
 	default:
@@ -289,13 +342,6 @@ func (s *Sim) load(v *slot, url string) {
 	v.image, v.last, v.ejected = url, url, time.Time{}
 	s.serial++
 	s.inserts++
-}
-
-func (s *Sim) readable(url string) error {
-	if s.c.Check == nil {
-		return nil
-	}
-	return s.c.Check(url)
 }
 
 func (s *Sim) eject(w http.ResponseWriter, uri string) {
@@ -402,7 +448,8 @@ func (s *Sim) patchBoot(w http.ResponseWriter, path string, changes map[string]a
 		s.fail(w, status, message, args...)
 		return
 	}
-	if !s.ignores("boot") {
+	clears := enabled == "Disabled" || target == "None" || s.p.OnlyContinuous && target == "Hdd"
+	if !s.ignores("boot") && !(clears && s.ignores("clear")) {
 		s.enabled, s.target, s.mode = enabled, target, mode
 		if enabled == "Disabled" {
 			s.target, s.mode = "None", "UEFI"

@@ -3,6 +3,7 @@ package bmcsim
 import (
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -13,7 +14,7 @@ type Fault struct {
 	Kind    string // see [FaultKinds]
 	Method  string
 	Path    string  // part of the path
-	Action  string  // of Kind "ignore": insert, eject, boot, reset, override
+	Action  string  // of Kind "ignore": insert, eject, boot, clear, reset, on, override
 	Count   int     // how many times; 0 is always
 	After   int     // how many matching requests pass before
 	Rate    float64 // share of the matching requests; 0 is all
@@ -35,10 +36,17 @@ var FaultKinds = map[string]string{
 	"idle":   "idle connections are dropped after a moment",
 	"forget": "the BMC forgets all sessions",
 	"full":   "the session table is full",
+
+	"half":     "the transfer of an image is cut half-way at the insert, and success is answered",
+	"deferred": "a request to power on is answered 409, and done a few seconds later",
+	"early":    "someone else powers the machine on right after it was forced off",
+	"cd-first": "the machine boots what is mounted, whatever its boot source override says",
 }
 
-// silent are the kinds that do not answer in the place of the BMC.
-func (f *Fault) silent() bool { return f.Kind == "ignore" || f.Kind == "idle" || f.Kind == "full" }
+// silent reports a kind that does not answer in the place of the BMC.
+func (f *Fault) silent() bool {
+	return slices.Contains([]string{"ignore", "idle", "full", "half", "deferred", "early", "cd-first"}, f.Kind)
+}
 
 func (f *Fault) matches(r *http.Request) bool {
 	if f.Method != "" && f.Method != r.Method || !strings.Contains(r.URL.Path, f.Path) {
@@ -104,7 +112,7 @@ func (s *Sim) trouble(w http.ResponseWriter, r *http.Request) (after func(http.R
 		if message == "" {
 			message = "Base.1.8.ServiceTemporarilyUnavailable"
 		}
-		s.fail(w, f.Status, message, "30")
+		s.write(w, f.Status, extended(message, "30")) // the message is the fault's, not the firmware's
 	}
 	return nil, true
 }

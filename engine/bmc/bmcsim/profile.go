@@ -49,6 +49,8 @@ type Profile struct {
 	RemoteMedia  bool     // remote media must be enabled first
 	RemoteMounts bool     // mounts must be allowed first, in a document of the system
 	Tasks        bool     // an insert is a task
+	Prefetches   bool     // an insert fetches the whole image by one request, and the machine reads that copy
+	Replaces     bool     // an insert takes the place of what is mounted
 
 	// Boot and power.
 	Targets         []string
@@ -64,6 +66,8 @@ type Profile struct {
 	OnlyContinuous  bool   // takes Once for Continuous, and clears only by a target
 	NoMode          bool   // reports no boot mode, and takes none
 	IdlesSet        bool   // idles with Enabled "Continuous", target "Hdd"
+	BootProgress    bool   // says how far a boot has come
+	LaxReset        bool   // a reset that the power state does not allow is answered with success
 	Resets          []string
 	ActionInfo      bool // resets stand in an ActionInfo
 	BusyAfterOff    time.Duration
@@ -76,10 +80,12 @@ type Profile struct {
 	// Protocol.
 	Success       int           // status of a write that worked
 	SuccessBody   bool          // with "Success" inside an error object
+	PlainErrors   bool          // what is wrong stands in error.message; ExtendedInfo has no text
 	ETags         string        // "", "weak" or "strong" (checked)
 	NeedsMatch    int           // status of a PATCH without If-Match; 0: it needs none
 	NoMatchOnPost bool          // If-Match on an action answers 412
 	SessionLimit  int           //
+	BasicOnly     bool          // has no session service
 	Idle          time.Duration // idle connections are closed after that long, in real time
 
 	// Hardware.
@@ -184,6 +190,7 @@ func idrac8() Profile {
 
 func idrac9() Profile {
 	p := dell("dell/idrac9", "recordings R750 6.00 and 7.10; BOSS from facts", "15G Monolithic", "7.10.30.00")
+	p.BootProgress = true // recorded with 7.10, not with 6.00
 	p.SystemSlots = []slotProfile{{ID: "1", Types: all, Takes: true}, {ID: "2", Types: all, Takes: true}}
 	p.ManagerSlots = []slotProfile{{ID: "RemovableDisk", Types: usb}, {ID: "CD", Types: cd, Takes: true}}
 	return p
@@ -200,7 +207,7 @@ func idrac10() Profile {
 	p := dell("dell/idrac10", "recorded insert of an R670; else bmc-facts §3, §6, §7", "17G Monolithic", "1.20.25.00")
 	p.Model, p.FactsOnly = "PowerEdge R670", true
 	p.SystemSlots = []slotProfile{{ID: "2", Types: all}, {ID: "1", Types: all, Takes: true}}
-	p.Forgets, p.BootInSetting, p.NoMatchOnPost, p.ImportList = true, true, true, true
+	p.Forgets, p.BootInSetting, p.NoMatchOnPost, p.ImportList, p.BootProgress = true, true, true, true, true
 	p.BusyAfterOff = 20 * time.Second
 	return p
 }
@@ -255,9 +262,9 @@ func xcc() Profile {
 
 func xcc2() Profile {
 	p := xcc()
-	p.Name, p.Source, p.FactsOnly = "lenovo/xcc2", "bmc-facts §3, §4", true
+	p.Name, p.Source, p.FactsOnly = "lenovo/xcc2", "bmc-facts §3, §4, §7", true
 	p.Model, p.Generation, p.Firmware = "ThinkSystem SR650 V3", "Lenovo XClarity Controller 2", "ESX328K 4.10"
-	p.ManagerSlots, p.Verifies = nil, true
+	p.ManagerSlots, p.Verifies, p.BootProgress = nil, true, true
 	return p
 }
 
@@ -351,7 +358,7 @@ func bmcweb() Profile {
 		ManagerSlots: []slotProfile{{ID: "Slot_0", Types: []string{"CD", "USBStick"}, Proxy: true}, {ID: "Slot_2", Types: []string{"CD", "USBStick"}, Takes: true}},
 		Schemes:      []string{"https"}, Dialect: plain.with(func(d *dialect) { d.wrongScheme = "Base.1.13.ResourceAtUriInUnknownFormat" }),
 		Success: 204, ETags: "strong", Targets: []string{"None", "Pxe", "Hdd", "Cd", "Diags", "BiosSetup", "Usb"}, Continuous: true, IdlesSet: true,
-		Resets: []string{"On", "ForceOff", "ForceOn", "ForceRestart", "GracefulRestart", "GracefulShutdown", "PowerCycle", "Nmi"}, ActionInfo: true, SessionLimit: 64,
+		Resets: []string{"On", "ForceOff", "ForceOn", "ForceRestart", "GracefulRestart", "GracefulShutdown", "PowerCycle", "Nmi"}, ActionInfo: true, SessionLimit: 64, BootProgress: true,
 	}
 }
 
@@ -386,7 +393,7 @@ func standard() Profile {
 	return Profile{
 		Name: "redfish/standard", Source: "the standard", FactsOnly: true, Manufacturer: "Contoso", Model: "3500RX", System: "437XR1138R2", Manager: "BMC",
 		Generation: "BMC", Firmware: "1.0", SystemSlots: []slotProfile{{ID: "CD1", Types: cd, Takes: true}}, Success: 204, ETags: "strong", NoExpand: true,
-		Resets: []string{"On", "ForceOff", "ForceRestart"}, Targets: []string{"None", "Pxe", "Cd", "Hdd"}, SessionLimit: 4,
+		Resets: []string{"On", "ForceOff", "ForceRestart"}, Targets: []string{"None", "Pxe", "Cd", "Hdd"}, SessionLimit: 4, BootProgress: true,
 	}
 }
 
@@ -397,12 +404,35 @@ func impatient() Profile {
 	return p
 }
 
-// emulator knows only a continuous override, as emulators of virtual machines do.
-func emulator() Profile {
+// continuous knows only a continuous override, and says nothing of a boot's progress.
+func continuous() Profile {
 	p := standard()
 	p.Name, p.Source, p.OnlyContinuous, p.Continuous = "redfish/continuous", "bmc-facts §6 (services and emulators without Once)", true, true
+	p.BootProgress = false
 	return p
 }
+
+// emulator stands before virtual machines: it takes every insert and every reset, reads
+// an image once and whole, and knows neither sessions nor tags. Storage and network are
+// those of the standard, for a plan to confirm its disk by.
+func emulator() Profile {
+	p := continuous()
+	p.Name, p.Source, p.Manufacturer, p.Model = "redfish/emulator", "bmc-facts, corrections: sushy-tools; its source (vmedia, virtual_media, main)", "Sushy Emulator", "Virtual machine"
+	slots := []slotProfile{{ID: "Cd", Types: cd, Takes: true}, {ID: "Floppy", Types: []string{"Floppy", "USBStick"}}}
+	p.SystemSlots, p.ManagerSlots = slots, slots
+	p.Prefetches, p.Replaces, p.BasicOnly, p.PlainErrors, p.LaxReset, p.IdlesSet, p.ETags = true, true, true, true, true, true, ""
+	p.Targets, p.Resets = []string{"Pxe", "Cd", "Hdd"}, []string{"On", "ForceOff", "GracefulShutdown", "GracefulRestart", "ForceRestart", "Nmi", "ForceOn"}
+	return p
+}
+
+// ShowsLicence reports whether the firmware tells its license.
+func (p Profile) ShowsLicence() bool {
+	return p.Licence != "" && (p.SuccessBody || p.TagInSKU && !p.FixedAttributes)
+}
+
+// TellsReady reports whether the firmware tells that its controller for the host is
+// still starting.
+func (p Profile) TellsReady() bool { return p.TagInSKU && p.Attributes != nil && !p.FixedAttributes }
 
 // Profiles lists all profiles; the first of a vendor is its usual one.
 func Profiles() []Profile {
@@ -414,7 +444,7 @@ func Profiles() []Profile {
 		xcc(), xcc2(), xcc3(), xccOld(), tsm(),
 		x13(), ars(), x11(), x10(),
 		megarac(), inspur(), bmcweb(), irmc(), ibmc(), imc(),
-		standard(), impatient(), emulator(),
+		standard(), impatient(), continuous(), emulator(),
 	}
 }
 

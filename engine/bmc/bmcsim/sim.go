@@ -45,6 +45,10 @@ type Config struct {
 	// Check reads an image as the BMC does when it mounts it; an error is what the
 	// BMC could not do.
 	Check func(url string) error
+	// Fetch reads a whole image, as a BMC does that gives the machine a copy of its own;
+	// half ends the transfer half-way. An error, such as a [FetchStatus], is that
+	// nothing came: what came in part is kept, for such a BMC does not notice.
+	Fetch func(url string, half bool) error
 	// Booted is told that the machine boots: source is Redfish's name of the boot
 	// source, image the URL in the virtual drive.
 	Booted func(source, image string)
@@ -80,6 +84,8 @@ type Sim struct {
 	power      string
 	generation int // of the power state: a pending change of an older one is void
 	posted     time.Time
+	progress   string // of the boot, once POST is over
+	rival      bool   // someone else is about to power the machine on
 	offAt      time.Time
 	target     string
 	enabled    string
@@ -125,7 +131,7 @@ func New(c Config) *Sim {
 	s := &Sim{c: c, p: c.Profile, power: "Off", mode: "UEFI", device: "None", slots: map[string]*slot{}, sessions: map[string]string{}, attributes: map[string]any{}, tasks: map[string]*task{}}
 	s.idleBoot()
 	if c.On {
-		s.power = "On"
+		s.power, s.progress = "On", OSRunning
 	}
 	for k, v := range s.p.Attributes {
 		s.attributes[k] = v
@@ -255,6 +261,39 @@ func (s *Sim) Boots() []string {
 	return slices.Clone(s.boots)
 }
 
+// PowerState is Redfish's name of the machine's power state.
+func (s *Sim) PowerState() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.power
+}
+
+// Override is the boot source override of the standard, in Redfish's names.
+func (s *Sim) Override() (target, enabled string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.target, s.enabled
+}
+
+// Mounted is the URL of the image in the machine's virtual drive, "" where it is empty.
+func (s *Sim) Mounted() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mounted()
+}
+
+// Holds reports whether an image is in any of the BMC's drives.
+func (s *Sim) Holds(url string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, v := range s.slots {
+		if v.image == url {
+			return true
+		}
+	}
+	return false
+}
+
 // mounted is the image that the machine sees in its virtual drive.
 func (s *Sim) mounted() string {
 	for _, path := range s.slotPaths() {
@@ -356,7 +395,7 @@ func (s *Sim) note(r *http.Request, status int, body []byte) {
 func (s *Sim) authenticated(r *http.Request) bool {
 	path := strings.TrimSuffix(r.URL.Path, "/")
 	if path == "/redfish" || path == "/redfish/v1" || r.Method == http.MethodPost && strings.HasSuffix(path, "/Sessions") {
-		return true
+		return true // where there is no session service, that is found out without a login
 	}
 	if user, password, ok := r.BasicAuth(); ok {
 		return user == s.c.Username && password == s.c.Password
@@ -435,7 +474,21 @@ func (s *Sim) succeed(w http.ResponseWriter) {
 
 // fail answers with an error.
 func (s *Sim) fail(w http.ResponseWriter, status int, id string, args ...string) {
+	if s.p.PlainErrors {
+		text := strings.Join(append([]string{id[strings.LastIndexByte(id, '.')+1:]}, args...), " ")
+		s.failPlainly(w, status, text)
+		return
+	}
 	s.write(w, status, extended(id, args...))
+}
+
+// failPlainly answers with an error whose text stands beside the extended information,
+// which only says that there was one.
+func (s *Sim) failPlainly(w http.ResponseWriter, status int, text string) {
+	const general = "Base.1.0.GeneralError"
+	s.write(w, status, map[string]any{"error": map[string]any{
+		"code": general, "message": text, "@Message.ExtendedInfo": []any{map[string]any{"MessageId": general}},
+	}})
 }
 
 func extended(id string, args ...string) any {

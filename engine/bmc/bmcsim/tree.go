@@ -27,6 +27,8 @@ func (s *Sim) href(path string) object {
 func (s *Sim) route(w http.ResponseWriter, r *http.Request, body []byte) {
 	path := strings.TrimSuffix(r.URL.Path, "/")
 	switch {
+	case s.p.BasicOnly && strings.HasPrefix(path, root+"/SessionService"):
+		s.fail(w, 404, "Base.1.8.ResourceMissingAtURI", path)
 	case path == root+"/SessionService/Sessions" && r.Method == http.MethodPost:
 		s.login(w, body)
 	case strings.HasPrefix(path, root+"/SessionService/Sessions/") && r.Method == http.MethodDelete:
@@ -149,6 +151,10 @@ func (s *Sim) rootDocument() object {
 		"Links":                     object{"Sessions": s.href(root + "/SessionService/Sessions")},
 		"ProtocolFeaturesSupported": object{"ExpandQuery": object{"NoLinks": !s.p.NoExpand, "Levels": true, "MaxLevels": 1}},
 	}
+	if s.p.BasicOnly {
+		delete(d, "SessionService")
+		delete(d, "Links")
+	}
 	if s.p.Vendor != "" {
 		d["Vendor"] = s.p.Vendor
 	}
@@ -181,6 +187,9 @@ func (s *Sim) systemDocument() object {
 	}
 	if len(s.p.SystemSlots) > 0 {
 		d["VirtualMedia"] = s.href(sys + "/VirtualMedia")
+	}
+	if s.p.BootProgress {
+		d["BootProgress"] = object{"LastState": s.bootProgress()}
 	}
 	if o := s.systemOem(); len(o) > 0 {
 		d["Oem"] = object{s.p.Oem: o}
