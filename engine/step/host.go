@@ -233,15 +233,6 @@ func (h *Host) Until(ctx context.Context, limit time.Duration, what string, ok f
 // Sleep waits by the run's clock, and lets other hosts work meanwhile.
 func (h *Host) Sleep(ctx context.Context, d time.Duration) error { return h.attempt.Sleep(ctx, d) }
 
-// Emptied waits until a virtual media slot reads empty: some BMCs go on showing an
-// image for a while after they ejected it.
-func (h *Host) Emptied(ctx context.Context, s bmc.Slot) error {
-	return h.Until(ctx, 45*time.Second, s.Name()+" reads empty", func(ctx context.Context) (bool, error) {
-		now, err := h.BMC.Slot(ctx, s)
-		return !now.Loaded, err
-	})
-}
-
 // Unsettled is a wait that ended without what it waited for. It may be retried.
 type Unsettled struct {
 	What  string

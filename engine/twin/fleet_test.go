@@ -415,8 +415,8 @@ func TestPrefetchRefused(t *testing.T) {
 	}
 }
 
-// TestHalfImage: the insert succeeds, the server can see that it was cut, and the loader
-// does not come to the end.
+// TestHalfImage: the insert succeeds, the server can see that it was cut, and the machine
+// does not boot what is missing (the UEFI boot image lies near the end).
 func TestHalfImage(t *testing.T) {
 	_, m := start(t, "redfish/emulator", "half-image")
 	w := serve(t, imageOf(t, m, "", 4<<20), nil)
@@ -424,7 +424,7 @@ func TestHalfImage(t *testing.T) {
 	if m.BMC.Mounted() != w.url() {
 		t.Errorf("mounted %q", m.BMC.Mounted())
 	}
-	until(t, m, "the end of the loader", says(m, "installation aborted: loader"))
+	until(t, m, "a failure to boot", says(m, "the virtual CD does not boot: read of"))
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if size := int64(len(w.image)); w.sent >= size || w.sent < size/4 {

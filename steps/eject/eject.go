@@ -31,44 +31,9 @@ var Type = step.Define(step.Spec[Arguments, Result]{
 })
 
 func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
-	r := Result{Ejected: []string{}}
-	emptied := map[string]bool{}
-	for {
-		slots, err := h.BMC.Slots(ctx)
-		if err != nil {
-			return r, err
-		}
-		s, ok := firstLoaded(slots)
-		if !ok {
-			forget(h)
-			return r, nil
-		}
-		if emptied[s.URI] { // the list lags behind, or somebody mounts again
-			return r, &step.Unsettled{What: s.Name() + " reads empty in the list of slots, too"}
-		}
-		emptied[s.URI] = true
-		if err := h.BMC.Eject(ctx, s, step.Intent{Force: c.Force}); err != nil {
-			return r, err
-		}
-		if err := h.Emptied(ctx, s); err != nil {
-			return r, err
-		}
-		r.Ejected = append(r.Ejected, s.ID)
+	ejected, err := h.Empty(ctx, func(bmc.Slot) bool { return true }, step.Intent{Force: c.Force})
+	if err == nil {
+		h.ForgetMounts() // a restart need not find what somebody else took out
 	}
-}
-
-// forget ends the demand that a restart finds our image, when no drive holds one.
-func forget(h *step.Host) {
-	for _, m := range h.History().Mounted() {
-		h.Undone(m.Change)
-	}
-}
-
-func firstLoaded(slots []bmc.Slot) (bmc.Slot, bool) {
-	for _, s := range slots {
-		if s.Loaded {
-			return s, true
-		}
-	}
-	return bmc.Slot{}, false
+	return Result{ejected}, err
 }

@@ -191,24 +191,12 @@ func eject(ctx context.Context, h *step.Host) error {
 	if len(mounts) == 0 {
 		return nil
 	}
-	slots, err := h.BMC.Slots(ctx)
-	if err != nil {
+	ours := func(s bmc.Slot) bool {
+		return slices.ContainsFunc(mounts, func(m step.Mount) bool { return s.Image == m.URL || s.Image == "" && s.Name() == m.Drive })
+	}
+	if _, err := h.Empty(ctx, ours, step.Intent{Force: true}); err != nil {
 		return err
 	}
-	for _, s := range slots {
-		ours := slices.ContainsFunc(mounts, func(m step.Mount) bool { return s.Image == m.URL || s.Image == "" && s.Name() == m.Drive })
-		if !s.Loaded || !ours {
-			continue
-		}
-		if err := h.BMC.Eject(ctx, s, step.Intent{Force: true}); err != nil {
-			return err
-		}
-		if err := h.Emptied(ctx, s); err != nil {
-			return err
-		}
-	}
-	for _, m := range h.History().Mounted() { // in no drive any more
-		h.Undone(m.Change)
-	}
+	h.ForgetMounts()
 	return nil
 }
