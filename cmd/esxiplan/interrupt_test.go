@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -17,8 +18,9 @@ import (
 
 // simulated is esxiplan sim in a folder of its own.
 type simulated struct {
-	t   *testing.T
-	dir string
+	t    *testing.T
+	dir  string
+	stop func()
 }
 
 func simulate(t *testing.T, hosts int, flags ...string) *simulated {
@@ -28,7 +30,7 @@ func simulate(t *testing.T, hosts int, flags ...string) *simulated {
 
 func simulatePlan(t *testing.T, plan string, flags ...string) *simulated {
 	t.Helper()
-	s := &simulated{t, t.TempDir()}
+	s := &simulated{t: t, dir: t.TempDir()}
 	if err := os.WriteFile(filepath.Join(s.dir, "fleet.hcl"), []byte(plan), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -36,10 +38,11 @@ func simulatePlan(t *testing.T, plan string, flags ...string) *simulated {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	s.stop = sync.OnceFunc(func() {
 		c.Process.Signal(syscall.SIGTERM)
 		c.Wait()
 	})
+	t.Cleanup(s.stop)
 	for range 200 {
 		if _, err := os.Stat(filepath.Join(s.dir, "sim.json")); err == nil {
 			return s
