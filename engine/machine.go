@@ -303,7 +303,7 @@ func (m *Machine) place(l *lane, at *schema.Step) (p step.Place) {
 		}
 	}
 	p.BootsMedium = p.BootsMedium && m.starts(l.host, at)
-	if p.Medium == "" && p.BootsMedium {
+	if p.Medium == "" {
 		p.Stale = l.stale
 	}
 	return p
@@ -313,7 +313,7 @@ func (m *Machine) place(l *lane, at *schema.Step) (p step.Place) {
 func (m *Machine) layReady(p *step.Place, l *lane, s *schema.Step, most step.Effects) {
 	switch {
 	case m.waits(l.host, s):
-		p.BootsMedium, p.Medium = false, ""
+		p.BootsMedium = false // Medium stays: what is in the drive all the same must be it
 	case most.Mounts:
 		p.BootsMedium, p.Medium = true, m.effects(l.host, s, l.results).Medium
 	case m.sets(l.host, s):

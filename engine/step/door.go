@@ -71,6 +71,15 @@ func (d *BMC) SetBoot(ctx context.Context, t bmc.Target, way string) error {
 	if err := CheckKept(t, d.host.History(), d.host.Place()); err != nil {
 		return err
 	}
+	if t == bmc.BootCD && len(d.host.History().Mounted()) == 0 {
+		drives, err := d.Slots(ctx)
+		if err != nil {
+			return err
+		}
+		if err := CheckLoaded(drives); err != nil {
+			return err
+		}
+	}
 	return d.client.SetBoot(ctx, t, way, d.recorder(Intent{}))
 }
 

@@ -16,7 +16,7 @@ import (
 // here fails the test below.
 var writes = map[string]func(context.Context, *step.BMC) error{
 	"Reset":   func(ctx context.Context, d *step.BMC) error { return d.Reset(ctx, bmc.ResetOn, step.Intent{}) },
-	"SetBoot": func(ctx context.Context, d *step.BMC) error { return d.SetBoot(ctx, bmc.BootCD, "standard") },
+	"SetBoot": func(ctx context.Context, d *step.BMC) error { return d.SetBoot(ctx, bmc.BootPXE, "standard") },
 	"Insert": func(ctx context.Context, d *step.BMC) error {
 		return d.Insert(ctx, bmc.Slot{ID: "CD1"}, "http://x/a.iso")
 	},
@@ -208,6 +208,24 @@ func TestReadErrors(t *testing.T) {
 	}
 }
 
+// TestBootOfAnEmptyDrive: a machine is not set to boot a CD that is not there.
+func TestBootOfAnEmptyDrive(t *testing.T) {
+	b := newBench(t, step.Settings{})
+	b.refused(t, b.BMC.SetBoot(t.Context(), bmc.BootCD, "standard"), "medium")
+	b.m.slots[0].Loaded = true
+	b.refused(t, b.BMC.SetBoot(t.Context(), bmc.BootCD, "standard"), "")
+	if err := newEmpty(t).SetBoot(t.Context(), bmc.BootCD, "standard"); err == nil || !strings.Contains(err.Error(), "no answer") {
+		t.Errorf("drives that cannot be read: %v", err)
+	}
+}
+
+// newEmpty is a door whose drives cannot be read.
+func newEmpty(t *testing.T) *step.BMC {
+	b := newBench(t, step.Settings{})
+	b.m.slotsErr = errors.New("no answer")
+	return b.BMC
+}
+
 // TestPowerOff: what stops a machine passes guards of its own.
 func TestPowerOff(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -279,6 +297,7 @@ func TestEject(t *testing.T) {
 // the machine's records, and is paid by whoever closes the host.
 func TestDebts(t *testing.T) {
 	b := newBench(t, step.Settings{})
+	b.m.slots[0].Loaded = true
 	b.a.place = step.Place{Restarts: true, Waits: true}
 	b.m.set = func(target bmc.Target) { b.m.boot = bmc.Boot{Target: target} }
 	if err := b.BMC.SetBoot(t.Context(), bmc.BootCD, "standard"); err != nil {
@@ -303,6 +322,7 @@ func TestDebts(t *testing.T) {
 
 func TestDebtThatStays(t *testing.T) {
 	b := newBench(t, step.Settings{})
+	b.m.slots[0].Loaded = true
 	b.a.place = step.Place{Restarts: true, Waits: true}
 	b.m.set = func(target bmc.Target) { b.m.boot = bmc.Boot{Target: bmc.BootCD} } // whatever it is told
 	if err := b.BMC.SetBoot(t.Context(), bmc.BootCD, "standard"); err != nil {

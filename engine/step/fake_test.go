@@ -25,6 +25,7 @@ type machine struct {
 	network  bmc.Network
 	license  bmc.Licence
 	err      error // of every read
+	slotsErr error
 	writeErr error
 	fate     bmc.Fate // "" is done
 	wrote    []bmc.Write
@@ -35,7 +36,9 @@ type machine struct {
 func (m *machine) Identity(context.Context) (bmc.Identity, error) { return m.identity, m.err }
 func (m *machine) Power(context.Context) (bmc.Power, error)       { return m.power, m.err }
 func (m *machine) Boot(context.Context) (bmc.Boot, error)         { return m.boot, m.err }
-func (m *machine) Slots(context.Context) ([]bmc.Slot, error)      { return m.slots, m.err }
+func (m *machine) Slots(context.Context) ([]bmc.Slot, error) {
+	return m.slots, errors.Join(m.err, m.slotsErr)
+}
 func (m *machine) Inventory(context.Context) (bmc.Inventory, error) {
 	return m.stock, m.err
 }

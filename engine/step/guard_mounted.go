@@ -10,10 +10,8 @@ import (
 // set to boot a virtual CD has one.
 func CheckMounted(h History, drives []bmc.Slot, boot bmc.Boot) error {
 	mounts := h.Mounted()
-	loaded := slices.ContainsFunc(drives, func(s bmc.Slot) bool { return s.Loaded })
-	if len(mounts) == 0 && boot.Target == bmc.BootCD && !loaded {
-		return &Refusal{"medium", "the machine is set to boot a virtual CD, but no drive holds one: it would wait at its console",
-			"Mount the image (step insert), or take the override away (one_time_boot with target none)"}
+	if len(mounts) == 0 && boot.Target == bmc.BootCD {
+		return CheckLoaded(drives)
 	}
 	for _, m := range mounts {
 		if !inDrive(drives, m.URL) {
@@ -22,6 +20,15 @@ func CheckMounted(h History, drives []bmc.Slot, boot bmc.Boot) error {
 		}
 	}
 	return nil
+}
+
+// CheckLoaded demands that a machine that boots a virtual CD has one in a drive.
+func CheckLoaded(drives []bmc.Slot) error {
+	if slices.ContainsFunc(drives, func(s bmc.Slot) bool { return s.Loaded }) {
+		return nil
+	}
+	return &Refusal{"medium", "the machine would boot a virtual CD, but no drive holds one: it would wait at its console",
+		"Mount the image (steps build_iso, insert), or take the override away (one_time_boot with target none)"}
 }
 
 // inDrive reports whether our image is in a drive. Some BMCs do not tell which image is
