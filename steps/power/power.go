@@ -107,14 +107,21 @@ func send(ctx, waits context.Context, h *step.Host, want bmc.PowerState, by bmc.
 		h.Confirm(made.New)
 		return nil
 	}
-	unsettled := settled(waits, h, want)
+	return effect(waits, h, made, want)
+}
+
+// effect waits until a request shows its effect. One that shows none is noted as undone:
+// its answer was lost, or a success that was none. What runs on a machine may take its
+// time to shut down.
+func effect(ctx context.Context, h *step.Host, made step.Made, want bmc.PowerState) error {
+	err := settled(ctx, h, want)
 	switch {
-	case unsettled == nil && made.Fate != step.Done:
+	case err == nil && made.Fate != step.Done:
 		h.Confirm(made.New)
-	case unsettled != nil && readsOther(waits, h, want):
-		h.Undone(made.ID) // the answer was lost, or a success that was none
+	case err != nil && bmc.ResetType(made.New) != bmc.ResetGracefulShutdown && readsOther(ctx, h, want):
+		h.Undone(made.ID)
 	}
-	return unsettled
+	return err
 }
 
 // readsOther reports that the power state is known, and another.

@@ -259,6 +259,9 @@ func startOnce(ctx context.Context, h *step.Host, i, admitted step.Intent) error
 	}
 	whole, cancel := uncancelled(ctx)
 	defer cancel()
+	if last, took := asked(h, isOn); took { // the BMC could not be read since
+		return effect(whole, h, last, bmc.On)
+	}
 	return send(ctx, whole, h, bmc.On, bmc.ResetOn, admitted)
 }
 
@@ -282,19 +285,10 @@ func afterStart(ctx context.Context, h *step.Host, was step.Made) error {
 	if !isOn(bmc.ResetType(was.New)) { // one request, which the power state need not show
 		return restarted(ctx, h, bmc.Power{})
 	}
-	err := settled(ctx, h, bmc.On)
-	var unsettled *step.Unsettled
-	if !errors.As(err, &unsettled) {
+	err := effect(ctx, h, was, bmc.On)
+	if _, took := asked(h, isOn); err == nil || took {
 		return err
 	}
-	p, err := h.BMC.Power(ctx)
-	if err != nil {
-		return err
-	}
-	if p.State != bmc.Off {
-		return unsettled
-	}
-	h.Undone(was.ID)
 	return powerUp(ctx, h)
 }
 
