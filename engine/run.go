@@ -44,6 +44,7 @@ func (d *Driver) Run(ctx, hard context.Context) (Summary, error) {
 			interrupted = nil
 			r.handle(d.Machine.Interrupt())
 		case <-hard.Done():
+			r.note(d.Machine.Abandon())
 			return r.end(nil)
 		}
 	}
@@ -71,8 +72,22 @@ type localRun struct {
 	err       error // of the journal
 }
 
-// handle journals and shows events, and starts actions.
+// handle journals and shows events, closes hosts that are done, and starts actions.
 func (r *localRun) handle(events []Event, actions []Action) {
+	r.note(events)
+	for _, e := range events {
+		if e.Kind == HostDone {
+			r.close(e.Host)
+		}
+	}
+	for _, a := range actions {
+		r.busy++
+		go r.act(a)
+	}
+}
+
+// note journals and shows events.
+func (r *localRun) note(events []Event) {
 	for _, e := range events {
 		e.Time = r.Worker.Clock.Now()
 		if e.Kind == Progressed { // shown, not kept
@@ -86,13 +101,6 @@ func (r *localRun) handle(events []Event, actions []Action) {
 		if err := r.Worker.Journal.Note(e); err != nil {
 			r.err = err
 		}
-		if e.Kind == HostDone {
-			r.close(e.Host)
-		}
-	}
-	for _, a := range actions {
-		r.busy++
-		go r.act(a)
 	}
 }
 

@@ -140,7 +140,7 @@ func folded(rows []*row) []*row {
 	var out []*row
 	for _, r := range rows {
 		same := slices.IndexFunc(out, func(o *row) bool {
-			return o.counts == r.counts && o.status == r.status && (o.proof == nil) == (r.proof == nil) && o.remark == r.remark
+			return o.counts == r.counts && o.status == r.status && (o.proof == nil) == (r.proof == nil) && o.remark == r.remark && o.installing() == r.installing()
 		})
 		if same < 0 {
 			copied := *r
@@ -176,6 +176,8 @@ func (b *board) print(s *Streams, t theme, r *row) {
 	switch {
 	case r.proof != nil:
 		end += "  " + t.ok.Render("proven "+r.proof.Version)
+	case r.status == engine.NotRun && r.installing():
+		end += "  " + t.warn.Render("installing now ("+r.remark+")")
 	case r.remark != "":
 		end += "  " + t.warn.Render(string(r.status)+": "+r.remark)
 	}
@@ -219,17 +221,27 @@ func hosts(n int) string {
 }
 
 func (b *board) totals(t theme) string {
-	proven := 0
+	proven, installing := 0, 0
 	for _, r := range b.hosts {
-		if r.proof != nil {
+		switch {
+		case r.proof != nil:
 			proven++
+		case r.status == engine.NotRun && r.installing():
+			installing++
 		}
 	}
 	parts := []string{}
 	for _, status := range []engine.Status{engine.OK, engine.Changed, engine.Skipped, engine.NotRun, engine.Failed, engine.Unreachable} {
-		if n := b.summary.Hosts[status]; n > 0 {
+		n := b.summary.Hosts[status]
+		if status == engine.NotRun {
+			n -= installing
+		}
+		if n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, t.status(status)))
 		}
+	}
+	if installing > 0 {
+		parts = append(parts, t.warn.Render(fmt.Sprintf("%d installing now", installing)))
 	}
 	if proven > 0 {
 		parts = append(parts, t.ok.Render(fmt.Sprintf("%d proven installed", proven)))
