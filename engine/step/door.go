@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"esxiplan/engine/bmc"
 )
@@ -37,7 +38,11 @@ func (d *BMC) admitWrite(ctx context.Context) error {
 		return err
 	}
 	d.identified = true
-	return nil
+	others, err := d.OtherSessions(ctx)
+	if len(others) > 0 {
+		d.host.Warn("user %q is also logged in to this BMC elsewhere (%s): is another run, or a person, at work on this machine?", d.host.Declared.BMC.Username, strings.Join(others, ", "))
+	}
+	return err
 }
 
 // recorder records the requests of one write, with what they are part of.

@@ -226,6 +226,20 @@ func newEmpty(t *testing.T) *step.BMC {
 	return b.BMC
 }
 
+// TestOtherSessions: that our user is logged in elsewhere is said, once.
+func TestOtherSessions(t *testing.T) {
+	b := newBench(t, step.Settings{})
+	b.m.others = []string{"session 7 from 192.0.2.99"}
+	for range 2 {
+		if err := b.BMC.SetBoot(t.Context(), bmc.BootPXE, "standard"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(b.a.warned) != 1 || !strings.Contains(b.a.warned[0], "session 7 from 192.0.2.99") {
+		t.Error(b.a.warned)
+	}
+}
+
 // TestPowerOff: what stops a machine passes guards of its own.
 func TestPowerOff(t *testing.T) {
 	for name, c := range map[string]struct {

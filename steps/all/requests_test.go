@@ -24,7 +24,7 @@ var (
 
 // mostRequests of a whole installation up to the restart, without polls and without
 // the members that $expand cannot bring.
-const mostRequests = 24
+const mostRequests = 25
 
 // memberPath are drives, volumes, slots and ports, one by one; MountImages is what
 // one old firmware has instead of slots.
