@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -442,5 +443,16 @@ func TestHistory(t *testing.T) {
 	later.Append(engine.Event{Kind: engine.StepDone, Host: "one", Status: engine.OK, Verdict: &step.Verdict{Proven: true}})
 	if last, _ := later.History("one").LastReset(); last.Open {
 		t.Error("a proven installation leaves the reset open")
+	}
+}
+
+// TestFactsThatCannotBeUnderstood: they end the host with a reason, and are not taken for
+// nothing.
+func TestFactsThatCannotBeUnderstood(t *testing.T) {
+	h := &schema.Host{Name: "one"}
+	for _, facts := range []string{`{"vendor":{}}`, `[]`, `{`, ``} {
+		if _, _, diags := engine.Resolve(&schema.Plan{}, h, json.RawMessage(facts)); !diags.HasErrors() || !strings.Contains(diags[0].Detail, `host "one" reported cannot be decoded`) {
+			t.Errorf("%s: %v", facts, diags)
+		}
 	}
 }

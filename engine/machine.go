@@ -215,7 +215,7 @@ func (m *Machine) hosts(is func(*lane) bool) (out []*schema.Host) {
 
 // Settings are what the guards of a host need to know of the plan and the run.
 func (m *Machine) Settings(h *schema.Host) step.Settings {
-	s := step.Settings{DryRun: m.o.DryRun, Serves: m.serves()}
+	s := step.Settings{DryRun: m.o.DryRun}
 	for _, st := range m.plan.Steps {
 		most := m.types[st.Type].Most
 		if !st.Applies(h) {

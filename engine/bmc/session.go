@@ -94,7 +94,8 @@ func (r *Redfish) refused(reason string) error {
 }
 
 // login opens a session. Where the BMC refuses sessions, but not the password,
-// Basic is used. A dry run starts with Basic, because a session is a POST.
+// Basic is used. A dry run starts with Basic, because a session is a POST, and so does a
+// service that shows no sessions.
 func (r *Redfish) login(ctx context.Context) error {
 	if r.loginErr != nil {
 		return r.loginErr
@@ -117,7 +118,7 @@ func (r *Redfish) login(ctx context.Context) error {
 }
 
 func (r *Redfish) tryLogin(ctx context.Context) (verdict, error) {
-	if r.o.ReadOnly {
+	if noSessions := r.root.Links.Sessions.ID == "" && !r.hidden; r.o.ReadOnly || noSessions {
 		v, err := r.tryBasic(ctx)
 		if v != noVerdict || err != nil {
 			return v, err

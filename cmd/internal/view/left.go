@@ -42,12 +42,17 @@ func (b *board) tellInstalling(s *Streams, t theme) {
 	}
 	image := "Their images stay where they are."
 	if b.plan.Serves {
-		image = "Their images were served by this run and end with it: an installer that still reads its image stops. The command below serves them again."
+		image = "Their images were served by this run and end with it: an installer that still reads its image stops."
+	}
+	if b.plan.Continue == "" {
+		say(s, "", image)
+		return
+	}
+	if b.plan.Serves {
+		image += " The command below serves them again."
 	}
 	say(s, "", image)
-	if b.plan.Continue != "" {
-		say(s, "", "Continue with: "+b.plan.Continue+limit(names, len(b.hosts)))
-	}
+	say(s, "", "Continue with: "+b.plan.Continue+limit(names, len(b.hosts)))
 }
 
 // limit is the flag that names some of the hosts.
