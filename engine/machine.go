@@ -287,6 +287,9 @@ func (m *Machine) starts(h *schema.Host, s *schema.Step) bool {
 // place is what a step must know of the plan around it: what the steps before it, since
 // the last proof, lay ready to be booted, and what this run does after it.
 func (m *Machine) place(l *lane, at *schema.Step) (p step.Place) {
+	if t := m.types[at.Type]; !t.Most.Writes && !t.Most.Waits {
+		return p // it reads
+	}
 	before := true
 	for _, s := range m.plan.Steps {
 		most := m.types[s.Type].Most
@@ -303,6 +306,7 @@ func (m *Machine) place(l *lane, at *schema.Step) (p step.Place) {
 		}
 	}
 	p.BootsMedium = p.BootsMedium && m.starts(l.host, at)
+	p.Waits = p.Waits || m.waits(l.host, at)
 	if p.Medium == "" {
 		p.Stale = l.stale
 	}
