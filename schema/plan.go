@@ -135,7 +135,7 @@ func (h *Host) Machine() string {
 
 // BMC is how to reach a host's management controller.
 type BMC struct {
-	Address  Address `json:"address" default:"-" doc:"Host name or IP address of the BMC, with a port or as an URL where it is not https on 443. Default: the name of the host block."`
+	Address  Address `json:"address" default:"-" doc:"Host name or IP address of the BMC, with a port or as a URL where it is not https on 443. Default: the name of the host block."`
 	Username string  `json:"username" doc:"User of the BMC."`
 	Password Secret  `json:"password" doc:"Password of that user."`
 	System   *string `json:"system" doc:"Id of the computer system, for a BMC that manages several."`

@@ -306,7 +306,7 @@ func (l *Library) Prune(plan string, keep func(host string) bool, trial bool) (g
 	return append(gone, left...), err
 }
 
-// fileName makes a name fit for a path and an URL: BMCs reject ? & = and more. Two
+// fileName makes a name fit for a path and a URL: BMCs reject ? & = and more. Two
 // names never become one.
 func fileName(name string) string {
 	fit := strings.Map(func(r rune) rune {
