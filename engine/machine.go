@@ -1020,6 +1020,20 @@ func (m *Machine) Interrupt() ([]Event, []Action) {
 	return m.flush()
 }
 
+// Abandon ends all hosts where they are: nothing is waited for any more.
+func (m *Machine) Abandon() []Event {
+	m.interrupted = true
+	for _, l := range m.lanes {
+		if !l.done {
+			l.stopped = true
+			m.finish(l)
+		}
+	}
+	events := m.events
+	m.events = nil
+	return events
+}
+
 // Done reports whether all hosts are at their end, and how the run ended.
 func (m *Machine) Done() (Summary, bool) {
 	s := Summary{Hosts: map[Status]int{}, Interrupted: m.interrupted, Budget: m.overBudget, Internal: m.internal}

@@ -44,6 +44,9 @@ func (d *Driver) Run(ctx, hard context.Context) (Summary, error) {
 			interrupted = nil
 			r.handle(d.Machine.Interrupt())
 		case <-hard.Done():
+			for _, e := range d.Machine.Abandon() { // sessions are left to the next run
+				r.note(e)
+			}
 			return r.end(nil)
 		}
 	}
@@ -79,13 +82,7 @@ func (r *localRun) handle(events []Event, actions []Action) {
 			r.Worker.Journal.Show(e)
 			continue
 		}
-		if e.Kind == HostDone {
-			left := r.Worker.Journal.History(e.Host).Left()
-			e.Left = &left
-		}
-		if err := r.Worker.Journal.Note(e); err != nil {
-			r.err = err
-		}
+		r.note(e)
 		if e.Kind == HostDone {
 			r.close(e.Host)
 		}
@@ -93,6 +90,18 @@ func (r *localRun) handle(events []Event, actions []Action) {
 	for _, a := range actions {
 		r.busy++
 		go r.act(a)
+	}
+}
+
+// note journals and shows an event; the end of a host with what stays behind.
+func (r *localRun) note(e Event) {
+	e.Time = r.Worker.Clock.Now()
+	if e.Kind == HostDone {
+		left := r.Worker.Journal.History(e.Host).Left()
+		e.Left = &left
+	}
+	if err := r.Worker.Journal.Note(e); err != nil {
+		r.err = err
 	}
 }
 

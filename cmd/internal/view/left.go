@@ -13,7 +13,7 @@ func (b *board) leftBehind(s *Streams, t theme) {
 	if b.dryRun {
 		return
 	}
-	b.tellInstalling(s, t)
+	b.tellInstalling(s)
 	for _, r := range b.hosts {
 		if r.left.Off {
 			say(s, "", t.bad.Render(r.name)+" was powered off for its restart and is not on again: power it on (esxiplan do power … action=on), or restart it")
@@ -27,22 +27,19 @@ func (b *board) leftBehind(s *Streams, t theme) {
 }
 
 // tellInstalling names the hosts whose installation goes on after the run.
-func (b *board) tellInstalling(s *Streams, t theme) {
+func (b *board) tellInstalling(s *Streams) {
 	var names []string
 	for _, r := range b.hosts {
-		if r.left.Installing.IsZero() {
-			continue
+		if r.installing() {
+			names = append(names, r.name)
 		}
-		names = append(names, r.name)
-		since := b.ended.Sub(r.left.Installing)
-		say(s, "", fmt.Sprintf("%s is being installed since %s (%s)", t.warn.Render(r.name), r.left.Installing.Local().Format("15:04:05"), short(since)))
 	}
 	if len(names) == 0 {
 		return
 	}
-	image := "Their images stay where they are."
+	image := fmt.Sprintf("%s being installed. The images stay where they are.", are(len(names)))
 	if b.plan.Serves {
-		image = "Their images were served by this run and end with it: an installer that still reads its image stops."
+		image = fmt.Sprintf("%s being installed from images that this run served and that end with it: an installer that still reads its image stops.", are(len(names)))
 	}
 	if b.plan.Continue == "" {
 		say(s, "", image)
@@ -53,6 +50,14 @@ func (b *board) tellInstalling(s *Streams, t theme) {
 	}
 	say(s, "", image)
 	say(s, "", "Continue with: "+b.plan.Continue+limit(names, len(b.hosts)))
+}
+
+// are begins a sentence about some hosts.
+func are(n int) string {
+	if n == 1 {
+		return "1 host is"
+	}
+	return fmt.Sprintf("%d hosts are", n)
 }
 
 // limit is the flag that names some of the hosts.
