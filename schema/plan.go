@@ -2,6 +2,7 @@ package schema
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
@@ -79,6 +80,11 @@ type Media struct {
 	Key         *string   `json:"key" doc:"Key of that certificate, PEM."`
 	Allow       []string  `json:"allow" doc:"Who may read what this run serves, next to the plan's BMCs and this machine: addresses, networks such as \"10.0.0.0/8\", host names, or \"any\"."`
 	Range       hcl.Range `json:"-"`
+}
+
+// Sensitive reports whether the plan has a variable of that name that must not be shown.
+func (p *Plan) Sensitive(variable string) bool {
+	return slices.ContainsFunc(p.Variables, func(v *Variable) bool { return v.Name == variable && v.Sensitive })
 }
 
 // Serves reports whether the run serves its images itself.

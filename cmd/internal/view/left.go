@@ -49,7 +49,7 @@ func (b *board) tellInstalling(s *Streams) {
 		image += " The command below serves them again."
 	}
 	say(s, "", image)
-	say(s, "", "Continue with: "+b.plan.Continue+limit(names, len(b.hosts)))
+	say(s, "", "Continue with: "+b.plan.Continue+limit(names, b.plan.Of))
 }
 
 // are begins a sentence about some hosts.
