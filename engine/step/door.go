@@ -139,7 +139,7 @@ func (d *BMC) Eject(ctx context.Context, s bmc.Slot, i Intent) error {
 		if err := CheckEject(s, d.host.History()); err != nil {
 			return err
 		}
-		if err := d.checkForeign(ctx, []bmc.Slot{s}); err != nil {
+		if err := d.checkForeign(ctx); err != nil {
 			return err
 		}
 	}
@@ -171,6 +171,9 @@ func (d *BMC) Reset(ctx context.Context, t bmc.ResetType, i Intent) error {
 func (d *BMC) admitStop(ctx context.Context) (Intent, error) {
 	h := d.host
 	if err := CheckLastReset(h.History(), h.attempt.Run(), h.Settings); err != nil {
+		return Intent{}, err
+	}
+	if err := d.checkForeign(ctx); err != nil {
 		return Intent{}, err
 	}
 	use, err := LookInto(ctx, h, d)
@@ -215,6 +218,9 @@ func (d *BMC) admitStart(ctx context.Context, look func(context.Context, *Host, 
 	if err := d.admitWrite(ctx); err != nil {
 		return Intent{}, err
 	}
+	if err := d.checkForeign(ctx); err != nil {
+		return Intent{}, err
+	}
 	i, err := d.admitMedium(ctx)
 	if err != nil {
 		return Intent{}, err
@@ -248,9 +254,6 @@ func (d *BMC) admitMedium(ctx context.Context) (Intent, error) {
 		return Intent{}, err
 	}
 	history := h.History()
-	if err := d.checkForeign(ctx, drives); err != nil {
-		return Intent{}, err
-	}
 	if err := CheckMounted(history, drives, boot); err != nil {
 		return Intent{}, err
 	}

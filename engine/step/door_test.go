@@ -168,6 +168,7 @@ func TestAdmitRefuses(t *testing.T) {
 		"on, unknown use":     {step.Settings{Consent: true}, func(b *bench) { b.m.power.State = bmc.On }, "in use"},
 		"allowed":             {step.Settings{Consent: true}, func(b *bench) { b.m.power.State = bmc.On; b.Declared.AllowRunning = true }, ""},
 		"nothing to boot":     {step.Settings{Consent: true, Installs: true}, func(b *bench) { b.a.place.BootsMedium = true }, "medium"},
+		"somebody's, booted":  {step.Settings{Consent: true}, func(b *bench) { b.foreignMedium(); b.m.boot.Target = bmc.BootNone; b.Declared.AllowRunning = true }, "medium"},
 		"somebody's medium":   {step.Settings{Consent: true}, func(b *bench) { b.foreignMedium() }, "medium"},
 		"address taken":       {step.Settings{Consent: true}, func(b *bench) { b.x.probe = esxi.Probe{State: esxi.Up, Product: "ESXi"} }, "address"},
 		"not the plan's":      {step.Settings{Consent: true, Installs: true}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.a.place.Medium = "http://x/b.iso" }, "medium"},
@@ -253,6 +254,9 @@ func TestPowerOff(t *testing.T) {
 		"on, agreed":       {step.Settings{Consent: true}, func(b *bench) { b.m.power.State = bmc.On }, ""},
 		"in use":           {step.Settings{Consent: true, Installs: true}, func(b *bench) { b.m.power.State = bmc.On }, "in use"},
 		"being installed":  {step.Settings{Consent: true}, func(b *bench) { b.m.power.State = bmc.On; b.open() }, "last reset"},
+		"another esxiplan": {step.Settings{Consent: true}, func(b *bench) { b.foreignMedium() }, "medium"},
+		"its boot is over": {step.Settings{Consent: true}, func(b *bench) { b.foreignMedium(); b.m.boot.Target = bmc.BootNone }, "medium"},
+		"its ESXi is up":   {step.Settings{Consent: true}, func(b *bench) { b.foreignMedium(); b.x.probe.State = esxi.Up }, ""},
 		"installed, again": {step.Settings{Consent: true, Again: true}, func(b *bench) { b.m.power.State = bmc.On; b.open() }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
