@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"esxiplan/engine"
+	"esxiplan/engine/bmc"
 	"esxiplan/engine/media"
 	"esxiplan/engine/step"
 	"esxiplan/schema"
@@ -36,6 +38,30 @@ type shelf struct{ media.Store }
 
 func (shelf) Publish(ctx context.Context, _ media.Request, record media.Record) (media.Published, error) {
 	return media.Published{}, record(ctx, media.Write{Action: "publish", Target: "image", New: "x"})
+}
+
+func (shelf) Latest(string) (media.Published, bool) { return media.Published{}, false }
+
+// drive is a BMC of which each insert comes to what the image is called: "refused", "lost",
+// or, after a refusal in one form, done in another ("twice").
+type drive struct{ bmc.Client }
+
+func (drive) Identity(context.Context) (bmc.Identity, error)  { return bmc.Identity{}, nil }
+func (drive) Licence(context.Context) (bmc.Licence, error)    { return bmc.Licence{}, nil }
+func (drive) OtherSessions(context.Context) ([]string, error) { return nil, nil }
+func (drive) Close(context.Context) error                     { return nil }
+func (drive) Refresh()                                        {}
+func (drive) Insert(ctx context.Context, s bmc.Slot, url string, r bmc.Record) error {
+	w := bmc.InsertWrite(s, url, r)
+	for _, fate := range map[string][]bmc.Fate{"refused": {bmc.Refused}, "lost": {bmc.Unknown}, "twice": {bmc.Refused, bmc.Done}}[url] {
+		settle, err := r(ctx, w)
+		if err != nil {
+			return err
+		}
+		settle(fate)
+		w.Repeat = true
+	}
+	return nil
 }
 
 type flaky struct{ retryable, unreachable bool }
@@ -86,6 +112,8 @@ func (l *lab) do(ctx context.Context, h *step.Host, what string, n int) (fakeRes
 	case "write":
 		_, err := h.Publish(ctx, media.Request{})
 		return fakeResult{Value: n}, err
+	case "refused", "lost", "twice":
+		return fakeResult{Value: n}, h.BMC.Insert(ctx, bmc.Slot{ID: "1"}, what)
 	case "retry":
 		return fakeResult{}, flaky{retryable: true}
 	case "gone":
@@ -173,6 +201,7 @@ func perform(t *testing.T, text string, o engine.Options, forks int, interrupt t
 		w := &engine.Worker{Plan: p, Types: types, Clock: engine.NewClock(1), Journal: j, Open: func(h *schema.Host) (*step.Host, error) {
 			host := step.NewHost(p.Name, h, m.Settings(h))
 			host.Media = shelf{}
+			host.SetBMC(drive{})
 			return host, nil
 		}}
 		ctx, cancel := context.WithCancel(context.Background())
@@ -199,6 +228,9 @@ func TestPolicies(t *testing.T) {
 	}{
 		"success":            {`step "fake" "x" { do = ["ok"] }`, map[string]engine.Status{"one x": "ok", "one ": "ok"}, 0, time.Second},
 		"write is changed":   {`step "fake_write" "x" { do = ["write"] }`, map[string]engine.Status{"one x": "changed", "one ": "changed"}, 0, 0},
+		"refused is not":     {`step "fake_write" "x" { do = ["refused"] }`, map[string]engine.Status{"one x": "ok", "one ": "ok"}, 0, 0},
+		"lost may be":        {`step "fake_write" "x" { do = ["lost"] }`, map[string]engine.Status{"one x": "changed"}, 0, 0},
+		"in the second form": {`step "fake_write" "x" { do = ["twice"] }`, map[string]engine.Status{"one x": "changed"}, 0, 0},
 		"retried":            {`step "fake" "x" { do = ["retry", "retry", "ok"] }`, map[string]engine.Status{"one x": "ok"}, 0, 5 * time.Second},
 		"retries used up":    {`step "fake" "x" { do = ["retry"] }`, map[string]engine.Status{"one x": "failed"}, 2, 0},
 		"final at once":      {`step "fake" "x" { do = ["final", "ok"] }`, map[string]engine.Status{"one x": "failed"}, 2, 0},
@@ -442,5 +474,16 @@ func TestHistory(t *testing.T) {
 	later.Append(engine.Event{Kind: engine.StepDone, Host: "one", Status: engine.OK, Verdict: &step.Verdict{Proven: true}})
 	if last, _ := later.History("one").LastReset(); last.Open {
 		t.Error("a proven installation leaves the reset open")
+	}
+}
+
+// TestFactsThatCannotBeUnderstood: they end the host with a reason, and are not taken for
+// nothing.
+func TestFactsThatCannotBeUnderstood(t *testing.T) {
+	h := &schema.Host{Name: "one"}
+	for _, facts := range []string{`{"vendor":{}}`, `[]`, `{`, ``} {
+		if _, _, diags := engine.Resolve(&schema.Plan{}, h, json.RawMessage(facts)); !diags.HasErrors() || !strings.Contains(diags[0].Detail, `host "one" reported cannot be decoded`) {
+			t.Errorf("%s: %v", facts, diags)
+		}
 	}
 }

@@ -116,6 +116,7 @@ type PlanInfo struct {
 	// Continue is the command that waits for installations which this run began; Serves
 	// tells that their images end with it.
 	Continue string `json:"continue,omitempty"`
+	Of       int    `json:"of,omitempty"` // hosts in the plan, of which the run has some
 	Serves   bool   `json:"serves,omitempty"`
 }
 

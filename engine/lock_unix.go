@@ -12,11 +12,11 @@ import (
 	"esxiplan/schema"
 )
 
-// ErrLocked is a host that another run of ours has in hand.
+// ErrLocked is a host that another run of ours works on.
 type ErrLocked struct{ Host, Holder string }
 
 func (e *ErrLocked) Error() string {
-	return fmt.Sprintf("host %s is in the hands of another run (%s). Wait for its end, or stop it", e.Host, e.Holder)
+	return fmt.Sprintf("host %s is locked by %s. Wait for its end, or stop it", e.Host, e.Holder)
 }
 
 // Lock takes the lock of every host, in the state folder, all or none. The locks

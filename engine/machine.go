@@ -216,7 +216,7 @@ func (m *Machine) hosts(is func(*lane) bool) (out []*schema.Host) {
 
 // Settings are what the guards of a host need to know of the plan and the run.
 func (m *Machine) Settings(h *schema.Host) step.Settings {
-	s := step.Settings{DryRun: m.o.DryRun, Serves: m.serves()}
+	s := step.Settings{DryRun: m.o.DryRun}
 	for _, st := range m.plan.Steps {
 		most := m.types[st.Type].Most
 		if !st.Applies(h) {
@@ -288,6 +288,9 @@ func (m *Machine) starts(h *schema.Host, s *schema.Step) bool {
 // place is what a step must know of the plan around it: what the steps before it, since
 // the last proof, lay ready to be booted, and what this run does after it.
 func (m *Machine) place(l *lane, at *schema.Step) (p step.Place) {
+	if t := m.types[at.Type]; !t.Most.Writes && !t.Most.Waits {
+		return p // it reads
+	}
 	before := true
 	for _, s := range m.plan.Steps {
 		most := m.types[s.Type].Most
@@ -304,6 +307,7 @@ func (m *Machine) place(l *lane, at *schema.Step) (p step.Place) {
 		}
 	}
 	p.BootsMedium = p.BootsMedium && m.starts(l.host, at)
+	p.Waits = p.Waits || m.waits(l.host, at)
 	if p.Medium == "" {
 		p.Stale = l.stale
 	}
@@ -1029,7 +1033,7 @@ func (m *Machine) warnServed(hosts []*schema.Host) {
 	m.events = append(m.events, Event{Kind: Warned, Text: fmt.Sprintf("this run serves the images of installations that are under way (%s): it continues until they are done. Press Ctrl-C again to stop now; that breaks these installations", names(hosts))})
 }
 
-// Abandon ends the run at once, whatever is under way: each host is as it is.
+// Abandon ends all hosts where they are: nothing is waited for any more.
 func (m *Machine) Abandon() []Event {
 	m.interrupted = true
 	for _, l := range m.lanes {
@@ -1039,7 +1043,7 @@ func (m *Machine) Abandon() []Event {
 		}
 	}
 	events := m.events
-	m.events, m.actions = nil, nil
+	m.events = nil
 	return events
 }
 

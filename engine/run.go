@@ -44,7 +44,9 @@ func (d *Driver) Run(ctx, hard context.Context) (Summary, error) {
 			interrupted = nil
 			r.handle(d.Machine.Interrupt())
 		case <-hard.Done():
-			r.note(d.Machine.Abandon())
+			for _, e := range d.Machine.Abandon() { // sessions are left to the next run
+				r.note(e)
+			}
 			return r.end(nil)
 		}
 	}
@@ -72,10 +74,15 @@ type localRun struct {
 	err       error // of the journal
 }
 
-// handle journals and shows events, closes hosts that are done, and starts actions.
+// handle journals and shows events, and starts actions.
 func (r *localRun) handle(events []Event, actions []Action) {
-	r.note(events)
 	for _, e := range events {
+		e.Time = r.Worker.Clock.Now()
+		if e.Kind == Progressed { // shown, not kept
+			r.Worker.Journal.Show(e)
+			continue
+		}
+		r.note(e)
 		if e.Kind == HostDone {
 			r.close(e.Host)
 		}
@@ -86,21 +93,15 @@ func (r *localRun) handle(events []Event, actions []Action) {
 	}
 }
 
-// note journals and shows events.
-func (r *localRun) note(events []Event) {
-	for _, e := range events {
-		e.Time = r.Worker.Clock.Now()
-		if e.Kind == Progressed { // shown, not kept
-			r.Worker.Journal.Show(e)
-			continue
-		}
-		if e.Kind == HostDone {
-			left := r.Worker.Journal.History(e.Host).Left()
-			e.Left = &left
-		}
-		if err := r.Worker.Journal.Note(e); err != nil {
-			r.err = err
-		}
+// note journals and shows an event; the end of a host with what stays behind.
+func (r *localRun) note(e Event) {
+	e.Time = r.Worker.Clock.Now()
+	if e.Kind == HostDone {
+		left := r.Worker.Journal.History(e.Host).Left()
+		e.Left = &left
+	}
+	if err := r.Worker.Journal.Note(e); err != nil {
+		r.err = err
 	}
 }
 

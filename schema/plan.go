@@ -2,6 +2,7 @@ package schema
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
@@ -81,6 +82,11 @@ type Media struct {
 	Range       hcl.Range `json:"-"`
 }
 
+// Sensitive reports whether the plan has a variable of that name that must not be shown.
+func (p *Plan) Sensitive(variable string) bool {
+	return slices.ContainsFunc(p.Variables, func(v *Variable) bool { return v.Name == variable && v.Sensitive })
+}
+
 // Serves reports whether the run serves its images itself.
 func (m *Media) Serves() bool { return m.Listen != nil || m.ListenTLS != nil }
 
@@ -135,7 +141,7 @@ func (h *Host) Machine() string {
 
 // BMC is how to reach a host's management controller.
 type BMC struct {
-	Address  Address `json:"address" default:"-" doc:"Host name or IP address of the BMC, with a port or as an URL where it is not https on 443. Default: the name of the host block."`
+	Address  Address `json:"address" default:"-" doc:"Host name or IP address of the BMC, with a port or as a URL where it is not https on 443. Default: the name of the host block."`
 	Username string  `json:"username" doc:"User of the BMC."`
 	Password Secret  `json:"password" doc:"Password of that user."`
 	System   *string `json:"system" doc:"Id of the computer system, for a BMC that manages several."`

@@ -199,6 +199,16 @@ func (e *execution) continuation() string {
 		return ""
 	}
 	command := append([]string{"esxiplan run"}, e.paths...)
+	for _, file := range e.flags.files {
+		command = append(command, "--var-file", file)
+	}
+	for _, set := range e.flags.set {
+		name, _, _ := strings.Cut(set, "=")
+		if e.plan.Sensitive(name) {
+			set = name + "=…"
+		}
+		command = append(command, "-e", set)
+	}
 	for _, flag := range []struct{ name, value string }{{"--state", e.flags.state}, {"--sim", e.flags.sim}} {
 		if flag.value != "" {
 			command = append(command, flag.name, flag.value)
@@ -287,7 +297,7 @@ func (e *execution) loop(w *world, journal *engine.Journal) engine.Summary {
 	}
 	journal.Note(engine.Event{Kind: engine.RunStarted, Time: e.clock.Now(), Plan: &engine.PlanInfo{
 		Name: e.plan.Name, Files: files, Hosts: hosts, Steps: steps, DryRun: e.flags.dry, Note: e.note,
-		Continue: e.continuation(), Serves: e.plan.Media != nil && e.plan.Media.Serves()}})
+		Continue: e.continuation(), Of: len(e.plan.Hosts()), Serves: e.plan.Media != nil && e.plan.Media.Serves()}})
 	soft, hard, stop := interrupts(func(text string) { fmt.Fprintln(e.streams.Err, text) })
 	defer stop()
 	worker := &engine.Worker{Plan: e.plan, Types: all.Types(), Open: w.open, Clock: e.clock, Journal: journal}

@@ -41,6 +41,7 @@ func TestMain(m *testing.M) {
 //	sessions              demand that every session opened was closed
 //	clearlog              forget the log so far
 //	iso FILE              write an installer image
+//	exits CODE ARG…       run esxiplan and demand an exit code
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -54,7 +55,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"plan": writePlan, "sim": startSim, "endsim": endSim, "writes": printWrites, "nowrites": noWrites, "logins": countLogins, "onlyreads": onlyReads, "sessions": sessions, "clearlog": clearLog, "iso": writeISO,
-			"secret": secretIn,
+			"secret": secretIn, "exits": exits,
 		},
 	})
 }
@@ -115,6 +116,17 @@ step "power" "restart" {
 step "wait" "installed" { tags = ["post-check"] }
 `)
 	return b.String()
+}
+
+// exits runs the command and demands an exit code.
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	path, err := lookIn(ts.Getenv("PATH"), "esxiplan")
+	ts.Check(err)
+	c := exec.Command(path, args[1:]...)
+	c.Dir, c.Env, c.Stdout, c.Stderr = ts.MkAbs("."), append(os.Environ(), "COLUMNS="), ts.Stdout(), ts.Stderr()
+	if c.Run(); fmt.Sprint(c.ProcessState.ExitCode()) != args[0] {
+		ts.Fatalf("exit code %d, not %s", c.ProcessState.ExitCode(), args[0])
+	}
 }
 
 // simulators are the commands that scripts, which run at the same time, have started.

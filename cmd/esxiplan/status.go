@@ -13,6 +13,7 @@ import (
 
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/esxi"
+	"esxiplan/engine/step"
 	"esxiplan/schema"
 )
 
@@ -155,7 +156,9 @@ func (h *hostStatus) read(ctx context.Context, c bmc.Reader) error {
 	if err != nil {
 		return err
 	}
-	h.Boot = boot.String()
+	if h.Boot = boot.String(); step.Loops(boot) {
+		h.Problem = fmt.Sprintf("the machine starts from %s at every boot, and would be installed again and again: take the override away (esxiplan do one_time_boot … target=none)", boot.Target)
+	}
 	slots, err := c.Slots(ctx)
 	if err != nil {
 		return err

@@ -178,6 +178,9 @@ func (w *world) open(declared *schema.Host) (*step.Host, error) {
 		if w.dry {
 			shadow = esxi.Shadow(h.ESXi)
 			h.ESXi = shadow
+			if _, open := w.journal.History(h.Name).Installing(); open { // what a wait is to find
+				w.install(h, shadow)
+			}
 		}
 	}
 	if w.dry {
@@ -200,17 +203,21 @@ func (d dryBMC) Close(ctx context.Context) error { return d.real.Close(ctx) }
 // from our image installs.
 func (w *world) shadowBoot(h *step.Host, shadow *esxi.ShadowClient) func(bmc.Target, string) {
 	return func(target bmc.Target, image string) {
-		if shadow == nil || target != bmc.BootCD || image == "" {
-			return
+		if shadow != nil && target == bmc.BootCD && image != "" {
+			w.install(h, shadow)
 		}
-		version, build := "", ""
-		if h.Media != nil {
-			if p, ok := h.Media.Latest(h.Name); ok {
-				version, build = p.Version, p.Build
-			}
-		}
-		shadow.Install(version, build)
 	}
+}
+
+// install lets the shadow of an ESXi show what an installation from our image brings.
+func (w *world) install(h *step.Host, shadow *esxi.ShadowClient) {
+	version, build := "", ""
+	if h.Media != nil {
+		if p, ok := h.Media.Latest(h.Name); ok {
+			version, build = p.Version, p.Build
+		}
+	}
+	shadow.Install(version, build)
 }
 
 // bmcOptions are those of a host in a run: its writes are recorded, and its waits

@@ -214,6 +214,9 @@ type Reader interface {
 	Inventory(context.Context) (Inventory, error)
 	Network(context.Context) (Network, error)
 	Licence(context.Context) (Licence, error)
+	// OtherSessions describes the sessions of our user on the BMC that are not this
+	// client's; none where the BMC does not show them.
+	OtherSessions(context.Context) ([]string, error)
 	// Ready tells what the BMC is still busy with, "" where it is ready or does not say.
 	Ready(context.Context) (busy string, err error)
 	Refresh()

@@ -207,11 +207,14 @@ func (r *Redfish) standardWay(name, uri, mode string, allowed []string) Way {
 	}
 }
 
-// patchBoot tries bodies until the BMC takes one; what is refused for another reason
-// than its contents ends it.
+// patchBoot tries bodies until the BMC takes one, which is the first to be tried the next
+// time; what is refused for another reason than its contents ends it.
 func (r *Redfish) patchBoot(ctx context.Context, w Write, uri string, bodies []map[string]any) (err error) {
-	for _, body := range bodies {
-		err = r.Patch(ctx, w, uri, map[string]any{"Boot": body})
+	for i := min(r.takes[uri], len(bodies)-1); i < len(bodies); i++ {
+		err = r.Patch(ctx, w, uri, map[string]any{"Boot": bodies[i]})
+		if err == nil && len(bodies) > 1 {
+			r.takes[uri] = i
+		}
 		var e *Error
 		if !errors.As(err, &e) || e.Status != http.StatusBadRequest && e.Status != http.StatusInternalServerError || e.Advice.Retry && !e.vague {
 			return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -164,9 +165,15 @@ func extendedInfo(body []byte) []Message {
 		return nil
 	}
 	messages := append(messageList(doc.Error.Info), messageList(doc.Info)...)
-	if text, ok := doc.Error.Message.(string); ok && len(messages) == 0 {
+	text, _ := doc.Error.Message.(string)
+	told := slices.ContainsFunc(messages, func(m Message) bool { return m.Text != "" || m.ID != "" && m.ID != "GeneralError" })
+	switch {
+	case text == "" || told:
+	case len(messages) == 0:
 		code, _ := doc.Error.Code.(string)
 		messages = []Message{{ID: lastPart(code), Text: text}}
+	default: // entries that say nothing, beside a text that does
+		messages[0].Text = text
 	}
 	return messages
 }

@@ -28,6 +28,19 @@ func TestExtendedInfo(t *testing.T) {
 	}
 }
 
+// TestTextBesideEmptyEntries: some emulators say what is wrong in error.message, beside an
+// entry that says nothing.
+func TestTextBesideEmptyEntries(t *testing.T) {
+	got := extendedInfo([]byte(`{"error":{"code":"Base.1.0.GeneralError","message":"Failed fetching image","@Message.ExtendedInfo":[{"MessageId":"Base.1.0.GeneralError"}]}}`))
+	if len(got) != 1 || got[0].Text != "Failed fetching image" {
+		t.Errorf("%+v", got)
+	}
+	got = extendedInfo([]byte(`{"error":{"message":"See @Message.ExtendedInfo","@Message.ExtendedInfo":[{"MessageId":"Base.1.8.PropertyUnknown"}]}}`))
+	if len(got) != 1 || got[0].Text != "" {
+		t.Errorf("%+v", got)
+	}
+}
+
 func FuzzExtendedInfo(f *testing.F) {
 	f.Add([]byte(`{"error":{"@Message.ExtendedInfo":[{"MessageId":"a.b","MessageArgs":["x"]}]}}`))
 	f.Fuzz(func(_ *testing.T, body []byte) { extendedInfo(body) })

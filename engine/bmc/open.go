@@ -130,6 +130,10 @@ func (o *opened) Licence(ctx context.Context) (Licence, error) {
 	return ask(ctx, o, func(c Client) (Licence, error) { return c.Licence(ctx) })
 }
 
+func (o *opened) OtherSessions(ctx context.Context) ([]string, error) {
+	return ask(ctx, o, func(c Client) ([]string, error) { return c.OtherSessions(ctx) })
+}
+
 func (o *opened) Ready(ctx context.Context) (string, error) {
 	return ask(ctx, o, func(c Client) (string, error) { return c.Ready(ctx) })
 }

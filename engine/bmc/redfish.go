@@ -70,6 +70,7 @@ type Redfish struct {
 	idle     map[string]bool         // ways that held no boot source when they were last read
 	settings bootDocument            // as last read
 	climbing Target                  // for which a way was tried, and none has held yet
+	takes    map[string]int          // which form of taking an override away a resource took, by URI
 	slots    map[string]slotDocument // as last read, by URI
 	stock    *Inventory
 	network  *Network
@@ -163,7 +164,7 @@ func newRedfish(o Options) (*Redfish, error) {
 	}
 	t.trace = o.Trace
 	r := &Redfish{o: o, base: base, transport: t, etags: map[string]string{}, messages: map[string]Advice{},
-		documents: map[string]reading{}, idle: map[string]bool{}, denied: map[string]bool{}, slots: map[string]slotDocument{}}
+		documents: map[string]reading{}, idle: map[string]bool{}, denied: map[string]bool{}, slots: map[string]slotDocument{}, takes: map[string]int{}}
 	ctx := context.WithValue(context.Background(), metaKey{}, &meta{local: true})
 	r.client, err = gofish.ConnectContext(ctx, gofish.ClientConfig{
 		Endpoint: base, ReuseConnections: true, NoModifyTransport: true,

@@ -94,7 +94,8 @@ func (r *Redfish) refused(reason string) error {
 }
 
 // login opens a session. Where the BMC refuses sessions, but not the password,
-// Basic is used. A dry run starts with Basic, because a session is a POST.
+// Basic is used. A dry run starts with Basic, because a session is a POST, and so does a
+// service that shows no sessions.
 func (r *Redfish) login(ctx context.Context) error {
 	if r.loginErr != nil {
 		return r.loginErr
@@ -117,7 +118,7 @@ func (r *Redfish) login(ctx context.Context) error {
 }
 
 func (r *Redfish) tryLogin(ctx context.Context) (verdict, error) {
-	if r.o.ReadOnly {
+	if noSessions := r.root.Links.Sessions.ID == "" && !r.hidden; r.o.ReadOnly || noSessions {
 		v, err := r.tryBasic(ctx)
 		if v != noVerdict || err != nil {
 			return v, err
@@ -252,10 +253,72 @@ func (r *Redfish) closeLeftovers(ctx context.Context) {
 	}
 }
 
+// sessionDocument is a session of somebody.
+type sessionDocument struct {
+	URI      string `json:"@odata.id"`
+	ID       string `json:"Id"`
+	UserName string
+	Origin   string `json:"ClientOriginIPAddress"`
+	Created  string `json:"CreatedTime"`
+}
+
+func (d sessionDocument) String() string {
+	text := "session " + lastSegment(d.URI)
+	if d.Origin != "" {
+		text += " from " + d.Origin
+	}
+	if d.Created != "" {
+		text += " since " + d.Created
+	}
+	return text
+}
+
+// OtherSessions implements [Reader]. Our own is not read: where it is the only one, this is
+// one request.
+func (r *Redfish) OtherSessions(ctx context.Context) (out []string, err error) {
+	uri := r.root.Links.Sessions.ID
+	if uri == "" {
+		return nil, nil
+	}
+	c, err := r.page(ctx, uri, true)
+	if err != nil {
+		return nil, notShown(err)
+	}
+	for _, raw := range c.Members {
+		var d sessionDocument
+		if lenient(raw, &d) != nil || d.URI == "" || r.isThis(d.URI) {
+			continue
+		}
+		if bare(raw) {
+			if err := r.Get(ctx, d.URI, &d); err != nil {
+				continue // it ended meanwhile, or is not for us to see
+			}
+		}
+		if d.UserName == r.o.Username {
+			out = append(out, d.String())
+		}
+	}
+	return out, nil
+}
+
+// isThis reports whether a URI is that of this client's session.
+func (r *Redfish) isThis(uri string) bool {
+	return strings.TrimSuffix(uri, "/") == strings.TrimSuffix(r.session, "/")
+}
+
+// notShown is for what a BMC need not show: only that it does not answer is an error.
+func notShown(err error) error {
+	var e *Error
+	if errors.As(err, &e) && e.Status != 0 {
+		return nil
+	}
+	return err
+}
+
 // isOurs reports whether a session of that name is one that we left open: BMCs count
 // anew when they restart, so it may be the present one, or somebody else's.
 func (r *Redfish) isOurs(ctx context.Context, uri string) (bool, error) {
-	if strings.TrimSuffix(uri, "/") == strings.TrimSuffix(r.session, "/") {
+	if r.isThis(uri) {
 		return false, nil
 	}
 	a, err := r.request(ctx, http.MethodGet, uri, nil, nil)

@@ -176,7 +176,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	reads := req.Method == http.MethodGet || req.Method == http.MethodHead
 	if t.readOnly && !reads && !m.login {
-		return nil, fmt.Errorf("a dry run tried to send %s %s; this is a mistake in esxiplan, and the request was not sent", req.Method, req.URL.Path)
+		return nil, fmt.Errorf("a dry run tried to send %s %s; this is a bug in esxiplan, and the request was not sent", req.Method, req.URL.Path)
 	}
 	if !reads && !t.fresh() {
 		t.base.CloseIdleConnections()

@@ -153,7 +153,7 @@ func (r readingMethods) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if name := soapMethod(body); !slices.Contains(allowed, name) {
-		return nil, fmt.Errorf("esxiplan tried to call %q of an ESXi, which is not among the methods that only read; this is a mistake in esxiplan, and nothing was sent", name)
+		return nil, fmt.Errorf("esxiplan tried to call %q of an ESXi, which is not among the methods that only read; this is a bug in esxiplan, and nothing was sent", name)
 	}
 	req.Body = io.NopCloser(bytes.NewReader(body))
 	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }

@@ -173,7 +173,7 @@ func (l *Library) build(r Request, salt string) (built, error) {
 	from := SourceContents{File: r.Source.Path, Version: version, Build: either(r.Source.Build, i.Build), SHA256: source.digest}
 	return built{entry{
 		Schema: manifestSchema, Plan: r.Plan, Host: r.Host, BMC: r.BMC, Inputs: r.inputs(source.digest, url+" "+https), Salt: salt,
-		Disks: r.Disks, FirstBoot: r.firstBoot(), Size: image.Size(), SHA256: image.ETag(), KickstartSHA256: digestOf(script),
+		Disks: r.Disks, FirstBoot: r.firstBoot(), DryRun: !r.Installs(), Size: image.Size(), SHA256: image.ETag(), KickstartSHA256: digestOf(script),
 		Contents: r.contents(script, from, salt), Own: ownParts(image), Landmarks: i.landmarks(),
 		Version: from.Version, Build: from.Build, Base: baseOf(i, source.digest),
 	}, i, image, append(warnings, bootWarnings(i)...)}, nil
@@ -306,7 +306,7 @@ func (l *Library) Prune(plan string, keep func(host string) bool, trial bool) (g
 	return append(gone, left...), err
 }
 
-// fileName makes a name fit for a path and an URL: BMCs reject ? & = and more. Two
+// fileName makes a name fit for a path and a URL: BMCs reject ? & = and more. Two
 // names never become one.
 func fileName(name string) string {
 	fit := strings.Map(func(r rune) rune {

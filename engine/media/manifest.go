@@ -37,6 +37,7 @@ type entry struct {
 	Build           string    `json:"build"`
 	Disks           []string  `json:"disks,omitempty"`
 	FirstBoot       bool      `json:"first_boot,omitempty"`
+	DryRun          bool      `json:"dry_run,omitempty"`
 	Built           time.Time `json:"built"`
 	Base            base      `json:"base"`
 }
@@ -69,7 +70,7 @@ func (b base) is(info os.FileInfo) bool {
 
 func (e entry) published() Published {
 	return Published{URL: e.URL, HTTPSURL: e.HTTPSURL, Size: e.Size, Digest: e.SHA256, SHA256: e.SHA256, KickstartSHA256: e.KickstartSHA256, Contents: e.Contents,
-		Version: e.Version, Build: e.Build, Disks: e.Disks, FirstBoot: e.FirstBoot, Built: e.Built}
+		Version: e.Version, Build: e.Build, Disks: e.Disks, FirstBoot: e.FirstBoot, DryRun: e.DryRun, Built: e.Built}
 }
 
 // at reports whether a URL is that of the entry's image.

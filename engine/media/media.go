@@ -44,6 +44,7 @@ type Published struct {
 	Version, Build  string   // of the source
 	Disks           []string // as in [Request]
 	FirstBoot       bool     // the kickstart that we wrote has parts that Secure Boot would skip
+	DryRun          bool     // the installer checks everything and installs nothing
 	Built           time.Time
 	Changed         bool     // false: an equal one was there already
 	Warnings        []string // about image and kickstart

@@ -67,7 +67,7 @@ func (s *shadow) preview(ctx context.Context, r Request) (Published, error) {
 	}
 	source := SourceContents{File: r.Source.Path, Version: version, Build: build, SHA256: checksum(r.Source.SHA256)}
 	return Published{URL: NewURL, Digest: NewDigest, SHA256: NewDigest, Contents: Contents{Kickstart: script, Options: r.Options, Source: source},
-		Version: version, Build: build, Disks: r.Disks, FirstBoot: r.firstBoot(), Warnings: warnings}, nil
+		Version: version, Build: build, Disks: r.Disks, FirstBoot: r.firstBoot(), DryRun: !r.Installs(), Warnings: warnings}, nil
 }
 
 // Published is what this dry run published, where it did.

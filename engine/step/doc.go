@@ -10,7 +10,14 @@
 // nothing; honour the context; wait only with [Host.Until]; blame an argument with
 // schema.AtArgument; never name a vendor; never ask whether it is a dry run.
 //
-// Guards live here, too, because no step and no tag may get past them: the BMC
-// door of every host is wrapped so that the first write and every reset pass
-// them ([Refusal]).
+// Guards live here, too, because no step and no tag may get past them. The [BMC]
+// door of a host offers reading as it is, and each write as a method of its own that
+// passes its guards first; a write that no guard knows does not exist for steps. Each
+// guard is a file (guard_*.go): a function of what was read, what is planned and what is
+// on record, which passes or gives a [Refusal].
+//
+// A write is a value: a [Change], recorded before it is made, with the [Intent] that it is
+// part of; what came of it is a second record, [Settled]. [History] folds the records of a
+// machine and alone says what they mean: what is mounted, what it is set to boot, whether
+// an installation of ours is under way, what we owe it.
 package step

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"esxiplan/engine/bmc"
 )
@@ -37,7 +38,11 @@ func (d *BMC) admitWrite(ctx context.Context) error {
 		return err
 	}
 	d.identified = true
-	return nil
+	others, err := d.OtherSessions(ctx)
+	if len(others) > 0 {
+		d.host.Warn("user %q is also logged in to this BMC elsewhere (%s): is another run, or a person, at work on this machine?", d.host.Declared.BMC.Username, strings.Join(others, ", "))
+	}
+	return err
 }
 
 // recorder records the requests of one write, with what they are part of. An interrupt is
@@ -138,7 +143,7 @@ func (d *BMC) Eject(ctx context.Context, s bmc.Slot, i Intent) error {
 		if err := CheckEject(s, d.host.History()); err != nil {
 			return err
 		}
-		if err := d.checkForeign(ctx, []bmc.Slot{s}); err != nil {
+		if err := d.checkForeign(ctx); err != nil {
 			return err
 		}
 	}
@@ -170,6 +175,9 @@ func (d *BMC) Reset(ctx context.Context, t bmc.ResetType, i Intent) error {
 func (d *BMC) admitStop(ctx context.Context) (Intent, error) {
 	h := d.host
 	if err := CheckLastReset(h.History(), h.attempt.Run(), h.Settings); err != nil {
+		return Intent{}, err
+	}
+	if err := d.checkForeign(ctx); err != nil {
 		return Intent{}, err
 	}
 	use, err := LookInto(ctx, h, d)
@@ -212,6 +220,9 @@ func (d *BMC) admitStart(ctx context.Context, same *LastReset) (Intent, error) {
 	if err := d.admitWrite(ctx); err != nil {
 		return Intent{}, err
 	}
+	if err := d.checkForeign(ctx); err != nil {
+		return Intent{}, err
+	}
 	i, err := d.admitMedium(ctx)
 	if err != nil {
 		return Intent{}, err
@@ -250,9 +261,6 @@ func (d *BMC) admitMedium(ctx context.Context) (Intent, error) {
 		return Intent{}, err
 	}
 	history := h.History()
-	if err := d.checkForeign(ctx, drives); err != nil {
-		return Intent{}, err
-	}
 	if err := CheckMounted(history, drives, boot); err != nil {
 		return Intent{}, err
 	}

@@ -168,6 +168,7 @@ func TestAdmitRefuses(t *testing.T) {
 		"on, unknown use":     {step.Settings{Consent: true}, func(b *bench) { b.m.power.State = bmc.On }, "in use"},
 		"allowed":             {step.Settings{Consent: true}, func(b *bench) { b.m.power.State = bmc.On; b.Declared.AllowRunning = true }, ""},
 		"nothing to boot":     {step.Settings{Consent: true, Installs: true}, func(b *bench) { b.a.place.BootsMedium = true }, "medium"},
+		"somebody's, booted":  {step.Settings{Consent: true}, func(b *bench) { b.foreignMedium(); b.m.boot.Target = bmc.BootNone; b.Declared.AllowRunning = true }, "medium"},
 		"somebody's medium":   {step.Settings{Consent: true}, func(b *bench) { b.foreignMedium() }, "medium"},
 		"address taken":       {step.Settings{Consent: true}, func(b *bench) { b.x.probe = esxi.Probe{State: esxi.Up, Product: "ESXi"} }, "address"},
 		"not the plan's":      {step.Settings{Consent: true, Installs: true}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.a.place.Medium = "http://x/b.iso" }, "medium"},
@@ -226,6 +227,20 @@ func newEmpty(t *testing.T) *step.BMC {
 	return b.BMC
 }
 
+// TestOtherSessions: that our user is logged in elsewhere is said, once.
+func TestOtherSessions(t *testing.T) {
+	b := newBench(t, step.Settings{})
+	b.m.others = []string{"session 7 from 192.0.2.99"}
+	for range 2 {
+		if err := b.BMC.SetBoot(t.Context(), bmc.BootPXE, "standard"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(b.a.warned) != 1 || !strings.Contains(b.a.warned[0], "session 7 from 192.0.2.99") {
+		t.Error(b.a.warned)
+	}
+}
+
 // TestPowerOff: what stops a machine passes guards of its own.
 func TestPowerOff(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -239,6 +254,9 @@ func TestPowerOff(t *testing.T) {
 		"on, agreed":       {step.Settings{Consent: true}, func(b *bench) { b.m.power.State = bmc.On }, ""},
 		"in use":           {step.Settings{Consent: true, Installs: true}, func(b *bench) { b.m.power.State = bmc.On }, "in use"},
 		"being installed":  {step.Settings{Consent: true}, func(b *bench) { b.m.power.State = bmc.On; b.open() }, "last reset"},
+		"another esxiplan": {step.Settings{Consent: true}, func(b *bench) { b.foreignMedium() }, "medium"},
+		"its boot is over": {step.Settings{Consent: true}, func(b *bench) { b.foreignMedium(); b.m.boot.Target = bmc.BootNone }, "medium"},
+		"its ESXi is up":   {step.Settings{Consent: true}, func(b *bench) { b.foreignMedium(); b.x.probe.State = esxi.Up }, ""},
 		"installed, again": {step.Settings{Consent: true, Again: true}, func(b *bench) { b.m.power.State = bmc.On; b.open() }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -26,6 +26,7 @@ type machine struct {
 	license  bmc.Licence
 	err      error // of every read
 	slotsErr error
+	others   []string // sessions
 	writeErr error
 	fate     bmc.Fate // "" is done
 	wrote    []bmc.Write
@@ -45,8 +46,11 @@ func (m *machine) Inventory(context.Context) (bmc.Inventory, error) {
 func (m *machine) Network(context.Context) (bmc.Network, error) { return m.network, m.err }
 func (m *machine) Licence(context.Context) (bmc.Licence, error) { return m.license, m.err }
 func (m *machine) Ready(context.Context) (string, error)        { return "", m.err }
-func (m *machine) Refresh()                                     {}
-func (m *machine) Close(context.Context) error                  { m.closed = true; return nil }
+func (m *machine) OtherSessions(context.Context) ([]string, error) {
+	return m.others, m.err
+}
+func (m *machine) Refresh()                    {}
+func (m *machine) Close(context.Context) error { m.closed = true; return nil }
 func (m *machine) Preparations(context.Context, bmc.Slot, string) ([]bmc.Preparation, error) {
 	return nil, m.err
 }

@@ -14,15 +14,14 @@ var published = regexp.MustCompile(`/[0-9a-f]{32}/[A-Za-z0-9._-]+\.iso$`)
 
 // checkForeign refuses to touch a machine that another esxiplan, with records of its own,
 // may be installing: a drive holds an image of that kind which is not ours, the machine is
-// on, and no ESXi is up on it.
-func (d *BMC) checkForeign(ctx context.Context, drives []bmc.Slot) error {
+// on, and no ESXi is up on it. Once our own image is in the drive there is no such.
+func (d *BMC) checkForeign(ctx context.Context) error {
 	h := d.host
-	image := foreign(drives, h.History())
-	if image == "" || h.Settings.Again {
+	if d.inserted != nil || h.Settings.Again {
 		return nil
 	}
 	power, err := d.Power(ctx)
-	if err != nil {
+	if err != nil || power.State == bmc.Off {
 		return err
 	}
 	up := false
@@ -33,7 +32,14 @@ func (d *BMC) checkForeign(ctx context.Context, drives []bmc.Slot) error {
 		}
 		up = p.State == esxi.Up
 	}
-	return CheckForeign(image, power.State, up)
+	if up {
+		return nil
+	}
+	drives, err := d.Slots(ctx)
+	if err != nil {
+		return err
+	}
+	return CheckForeign(foreign(drives, h.History()), power.State, up)
 }
 
 // foreign finds an image that an esxiplan published and that is not on our record.
@@ -49,7 +55,7 @@ func foreign(drives []bmc.Slot, h History) string {
 // CheckForeign judges an image of another esxiplan in a drive by whether the machine may
 // be installing from it.
 func CheckForeign(image string, power bmc.PowerState, up bool) error {
-	if power == bmc.Off || up {
+	if image == "" || power == bmc.Off || up {
 		return nil
 	}
 	return &Refusal{"medium", fmt.Sprintf("a drive holds %s, which another esxiplan run mounted (it is not on record here), the machine is on, and no ESXi answers: that run may be installing it", image),

@@ -306,6 +306,7 @@ func TestCheckBuilt(t *testing.T) {
 }
 
 func TestCheckForeign(t *testing.T) {
+	judge(t, step.CheckForeign("", bmc.On, false), "", "")
 	judge(t, step.CheckForeign("u", bmc.Off, false), "", "")
 	judge(t, step.CheckForeign("u", bmc.On, true), "", "")
 	judge(t, step.CheckForeign("u", bmc.On, false), "another esxiplan run mounted", "--state")

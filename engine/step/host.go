@@ -58,7 +58,6 @@ type Settings struct {
 	Consent  bool
 	Installs bool   // the plan mounts media for this host: a reset can start an installer
 	WaitStep string // name of the plan's step that waits for the end of an installation, "" where there is none
-	Serves   bool   // images end with this process
 }
 
 // Host is what a step may touch.
@@ -240,7 +239,7 @@ type Unsettled struct {
 }
 
 func (e *Unsettled) Error() string {
-	return fmt.Sprintf("waited %s in vain until %s", e.After, e.What)
+	return fmt.Sprintf("timed out after %s waiting until %s", e.After, e.What)
 }
 
 // Retryable makes the engine try again.

@@ -72,7 +72,9 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 		if err != nil {
 			return Result{}, err
 		}
-		err = loaded(ctx, h, s, c.Image)
+		if err = loaded(ctx, h, s, c.Image); err == nil {
+			err = fetched(ctx, h, c.Image)
+		}
 		return Result{s.ID, true, readSince(h, before)}, err
 	}
 	return Result{}, fmt.Errorf("no slot takes the image: %w", errors.Join(refused...))
@@ -131,10 +133,45 @@ func candidates(ctx context.Context, h *step.Host, c Arguments) ([]bmc.Slot, err
 	return nil, &step.Refusal{Guard: "medium", Reason: "the BMC offers no virtual CD drive", Next: "Check its licence and that virtual media is enabled"}
 }
 
+// fetchTakes is how long a BMC may take that fetches the whole image at once.
+const fetchTakes = 12 * time.Minute
+
+// fetched waits for a BMC that fetches the whole image when it mounts it, and demands that
+// it came to the end: it calls a part of the image inserted, too. It can be told where we
+// serve the image.
+func fetched(ctx context.Context, h *step.Host, url string) error {
+	err := h.Until(ctx, fetchTakes, "the BMC has fetched the image", func(context.Context) (bool, error) {
+		reads, known := h.Reads()
+		return !known || !reads.Fetching, nil
+	})
+	return errors.Join(err, cut(h, url))
+}
+
+// partial is an image of which the BMC has a part only. To mount it again may help.
+type partial struct{ media.Cut }
+
+func (e *partial) Error() string {
+	return fmt.Sprintf("the BMC says that the image is inserted, but it fetched only %.1f of %.1f MB of it", float64(e.Bytes)/1e6, float64(e.Size)/1e6)
+}
+
+// Retryable makes the engine try again.
+func (e *partial) Retryable() bool { return true }
+
+// cut is the error of an image of ours that the BMC began to fetch whole and did not.
+func cut(h *step.Host, url string) error {
+	if !h.Holds(url) {
+		return nil
+	}
+	if reads, known := h.Reads(); known && reads.Cut != nil {
+		return &partial{*reads.Cut}
+	}
+	return nil
+}
+
 // mounted finds the image where we put it ourselves. An image that we did not
 // insert, or ejected since, may be a stale reading and does not count.
 func mounted(h *step.Host, slots []bmc.Slot, url string) (bmc.Slot, bool) {
-	if _, ours := h.History().Holds(url); !ours {
+	if _, ours := h.History().Holds(url); !ours || cut(h, url) != nil {
 		return bmc.Slot{}, false
 	}
 	for _, s := range slots {

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// leftBehind tells what the run leaves at the machines: those that it left off,
-// installations that are under way, with the command that waits for them, and images that
-// stay mounted. What is the same for several hosts is said once.
+// leftBehind tells what the run leaves at the machines: installations that are under way,
+// with the command that waits for them, machines that it left off, and images that stay
+// mounted. What is the same for several hosts is said once.
 func (b *board) leftBehind(s *Streams, t theme) {
 	if b.dryRun {
 		return
@@ -18,7 +18,7 @@ func (b *board) leftBehind(s *Streams, t theme) {
 			say(s, "", t.bad.Render(r.name)+" was powered off for its restart and is not on again; "+r.waysOn())
 		}
 	}
-	b.tellInstalling(s, t)
+	b.tellInstalling(s)
 	for _, r := range b.hosts {
 		if len(r.left.Mounted) > 0 && r.left.Installing.IsZero() {
 			say(s, "", r.name+": still mounted: "+strings.Join(r.left.Mounted, ", "))
@@ -31,35 +31,47 @@ func (r *row) waysOn() string {
 	if r.left.Installing.IsZero() {
 		return "run the same command again to start it, or power it on (esxiplan do power … action=on --limit " + r.name + ")"
 	}
-	return "the BMC was asked to start it, and the command below does so once more"
+	return "the BMC was asked to start it; wait for it (the command below), which starts it once more if need be"
 }
 
-// installing reports that an installation goes on after the run.
-func (r *row) installing() bool { return !r.left.Installing.IsZero() && !r.left.Off }
-
 // tellInstalling names the hosts whose installation goes on after the run.
-func (b *board) tellInstalling(s *Streams, t theme) {
+func (b *board) tellInstalling(s *Streams) {
 	var names []string
+	n := 0
 	for _, r := range b.hosts {
-		if r.left.Installing.IsZero() {
+		if !r.open() {
 			continue
 		}
 		names = append(names, r.name)
-		if since := b.ended.Sub(r.left.Installing); r.installing() {
-			say(s, "", fmt.Sprintf("%s: installing now, since %s (%s ago)", t.warn.Render(r.name), r.left.Installing.Local().Format("15:04:05"), short(since)))
+		if r.installing() {
+			n++
 		}
 	}
-	if len(names) == 0 {
-		return
+	if n > 0 {
+		say(s, "", b.images(n))
 	}
-	image := "Their images do not depend on this run."
-	if b.plan.Serves {
-		image = "Their images were served by this run and are no longer available: an installer that has not read all of its image stops. The command below serves them again."
+	if len(names) > 0 && b.plan.Continue != "" {
+		say(s, "", "Continue with: "+b.plan.Continue+limit(names, b.plan.Of))
 	}
-	say(s, "", image)
-	if b.plan.Continue != "" {
-		say(s, "", "Continue with: "+b.plan.Continue+limit(names, len(b.hosts)))
+}
+
+// images tells what becomes of the images from which n hosts are being installed.
+func (b *board) images(n int) string {
+	switch {
+	case !b.plan.Serves:
+		return fmt.Sprintf("%s being installed. The images stay where they are.", are(n))
+	case b.plan.Continue == "":
+		return fmt.Sprintf("%s being installed from images that this run served and that end with it: an installer that still reads its image stops.", are(n))
 	}
+	return fmt.Sprintf("%s being installed from images that this run served and that end with it: an installer that still reads its image stops. The command below serves them again.", are(n))
+}
+
+// are begins a sentence about some hosts.
+func are(n int) string {
+	if n == 1 {
+		return "1 host is"
+	}
+	return fmt.Sprintf("%d hosts are", n)
 }
 
 // limit is the flag that names some of the hosts.

@@ -49,6 +49,12 @@ func proof(e engine.Event) *engine.Verdict {
 	return e.Verdict
 }
 
+// open reports that our last reset of the machine is neither proven nor timed out.
+func (r *row) open() bool { return !r.left.Installing.IsZero() && r.proof == nil }
+
+// installing reports that the machine is being installed, and goes on after the run.
+func (r *row) installing() bool { return r.open() && !r.left.Off }
+
 func newBoard() *board { return &board{byName: map[string]*row{}} }
 
 func (b *board) row(name string) *row {
@@ -87,7 +93,7 @@ func (b *board) fold(e engine.Event) {
 	case engine.HostDone:
 		r := b.row(e.Host)
 		r.counts, r.status, r.remark = *e.Counts, e.Status, e.Text
-		if e.Left != nil {
+		if e.Left != nil && !b.dryRun {
 			r.left = *e.Left
 		}
 		if !r.began.IsZero() {
@@ -140,7 +146,7 @@ func folded(rows []*row) []*row {
 	var out []*row
 	for _, r := range rows {
 		same := slices.IndexFunc(out, func(o *row) bool {
-			return o.counts == r.counts && o.status == r.status && (o.proof == nil) == (r.proof == nil) && o.remark == r.remark && o.installing() == r.installing()
+			return o.counts == r.counts && o.status == r.status && (o.proof == nil) == (r.proof == nil) && o.installing() == r.installing() && o.remark == r.remark
 		})
 		if same < 0 {
 			copied := *r
@@ -176,8 +182,10 @@ func (b *board) print(s *Streams, t theme, r *row) {
 	switch {
 	case r.proof != nil:
 		end += "  " + t.ok.Render("proven "+r.proof.Version)
-	case r.status == engine.NotRun && r.installing():
-		end += "  " + t.warn.Render("installing now ("+r.remark+")")
+	case r.left.Off:
+		end += "  " + t.bad.Render("left off")
+	case r.installing():
+		end += "  " + t.warn.Render("being installed since "+r.left.Installing.Local().Format("15:04:05")) + t.dim.Render(" ("+short(b.ended.Sub(r.left.Installing))+")")
 	case r.remark != "":
 		end += "  " + t.warn.Render(string(r.status)+": "+r.remark)
 	}
@@ -221,27 +229,30 @@ func hosts(n int) string {
 }
 
 func (b *board) totals(t theme) string {
-	proven, installing := 0, 0
+	proven, installing, stopped := 0, 0, 0
 	for _, r := range b.hosts {
 		switch {
 		case r.proof != nil:
 			proven++
-		case r.status == engine.NotRun && r.installing():
+		case r.installing():
 			installing++
+			if r.status == engine.NotRun {
+				stopped++ // its machine goes on
+			}
 		}
 	}
 	parts := []string{}
 	for _, status := range []engine.Status{engine.OK, engine.Changed, engine.Skipped, engine.NotRun, engine.Failed, engine.Unreachable} {
 		n := b.summary.Hosts[status]
 		if status == engine.NotRun {
-			n -= installing
+			n -= stopped
 		}
 		if n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, t.status(status)))
 		}
 	}
 	if installing > 0 {
-		parts = append(parts, t.warn.Render(fmt.Sprintf("%d installing now", installing)))
+		parts = append(parts, t.warn.Render(fmt.Sprintf("%d being installed", installing)))
 	}
 	if proven > 0 {
 		parts = append(parts, t.ok.Render(fmt.Sprintf("%d proven installed", proven)))

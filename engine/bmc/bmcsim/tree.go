@@ -2,7 +2,9 @@ package bmcsim
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -42,6 +44,14 @@ func (s *Sim) route(w http.ResponseWriter, r *http.Request, body []byte) {
 	default:
 		s.fail(w, 405, "Base.1.8.ActionNotSupported", r.Method)
 	}
+}
+
+// sessionURIs are the sessions that are open.
+func (s *Sim) sessionURIs() (uris []string) {
+	for _, id := range slices.Sorted(maps.Keys(s.sessions)) {
+		uris = append(uris, root+"/SessionService/Sessions/"+id)
+	}
+	return uris
 }
 
 func (s *Sim) get(w http.ResponseWriter, r *http.Request, path string) {
@@ -88,6 +98,8 @@ func (s *Sim) document(path string) (object, bool) {
 		d = s.collection(mgr)
 	case path == root+"/SessionService":
 		d = object{"Id": "SessionService", "Sessions": s.href(root + "/SessionService/Sessions")}
+	case path == root+"/SessionService/Sessions":
+		d = s.collection(s.sessionURIs()...)
 	case strings.HasPrefix(path, root+"/SessionService/Sessions/"):
 		if id := path[strings.LastIndexByte(path, '/')+1:]; s.sessions[id] != "" {
 			d = object{"Id": id, "UserName": s.c.Username}

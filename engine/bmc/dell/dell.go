@@ -24,7 +24,7 @@ var Vendor = bmc.Vendor{
 		"RAC0218": {Text: "the iDRAC's session table is full", Next: "end sessions that nobody uses; they also end after 30 idle minutes", Retry: true},
 		"SYS518":  {Text: "the iDRAC is reloading its data", Retry: true},
 		"SYS446":  {Text: "the iDRAC failed internally, mostly because it could not read the image", Next: "check that the iDRAC reaches the image's URL; else reset the iDRAC", Retry: true},
-		"SYS424":  {Text: "the iDRAC wants a value of another type", Next: "this is a mistake in esxiplan; please report it with --trace"},
+		"SYS424":  {Text: "the iDRAC wants a value of another type", Next: "this is a bug in esxiplan; please report it with --trace"},
 		"RAC0904": {Text: "the iDRAC cannot read the image", Next: "check route, firewall and name resolution from the iDRAC to the image's URL"},
 		"VRM0012": {Text: "another virtual device of the iDRAC is in use", Next: "eject both CD and RemovableDisk (step eject), and close open consoles", Retry: true},
 		"VRM0021": {Text: "another virtual device of the iDRAC is in use", Next: "eject both CD and RemovableDisk (step eject), and close open consoles", Retry: true},
