@@ -80,7 +80,15 @@ func (d *BMC) SetBoot(ctx context.Context, t bmc.Target, way string) error {
 	if err := CheckKept(t, d.host.History(), d.host.Place()); err != nil {
 		return err
 	}
-	if t == bmc.BootCD && len(d.host.History().Mounted()) == 0 {
+	history := d.host.History()
+	_, ours := history.BootSet()
+	mounted := len(history.Mounted()) > 0
+	if !ours && !mounted { // it would change what another installation boots
+		if err := d.checkForeign(ctx); err != nil {
+			return err
+		}
+	}
+	if t == bmc.BootCD && !mounted {
 		drives, err := d.Slots(ctx)
 		if err != nil {
 			return err
