@@ -73,19 +73,39 @@ func (d *BMC) SetBoot(ctx context.Context, t bmc.Target, way string) error {
 	if err := d.admitWrite(ctx); err != nil {
 		return err
 	}
-	if err := CheckKept(t, d.host.History(), d.host.Place()); err != nil {
-		return err
-	}
-	if t == bmc.BootCD && len(d.host.History().Mounted()) == 0 {
-		drives, err := d.Slots(ctx)
-		if err != nil {
-			return err
-		}
-		if err := CheckLoaded(drives); err != nil {
+	if boots := t != bmc.BootNone && t != bmc.BootDisk; boots {
+		if err := d.admitBoot(ctx, t); err != nil {
 			return err
 		}
 	}
 	return d.client.SetBoot(ctx, t, way, d.recorder(Intent{}))
+}
+
+// admitBoot runs the guards of an override that boots something else than the disk.
+func (d *BMC) admitBoot(ctx context.Context, t bmc.Target) error {
+	if err := d.admitPreparation(ctx); err != nil {
+		return err
+	}
+	if err := CheckKept(d.host.History(), d.host.Place()); err != nil {
+		return err
+	}
+	if t != bmc.BootCD || len(d.host.History().Mounted()) > 0 {
+		return nil
+	}
+	drives, err := d.Slots(ctx)
+	if err != nil {
+		return err
+	}
+	return CheckLoaded(drives)
+}
+
+// admitPreparation runs the guards of what prepares an installation: none is under way,
+// neither of ours nor of another esxiplan run.
+func (d *BMC) admitPreparation(ctx context.Context) error {
+	if err := CheckInstalling(d.host.History(), d.host.Settings); err != nil {
+		return err
+	}
+	return d.checkForeign(ctx)
 }
 
 // Boot reads the boot source override. It notes when one of ours is such that no boot
@@ -95,7 +115,12 @@ func (d *BMC) Boot(ctx context.Context) (bmc.Boot, error) {
 	if err != nil || boot.Once {
 		return boot, err
 	}
-	if ours, set := d.host.History().BootSet(); set && !ours.Stays && ours.Target == string(boot.Target) {
+	h := d.host.History()
+	ours, set := h.BootSet()
+	if !set {
+		ours, set = h.Taken() // and there all the same
+	}
+	if set && ours.Target == string(boot.Target) && !h.Debt() {
 		d.host.attempt.Settle(Settled{Change: ours.Change, Fate: Done, Stays: true})
 	}
 	return boot, nil
@@ -104,6 +129,9 @@ func (d *BMC) Boot(ctx context.Context) (bmc.Boot, error) {
 // Insert mounts an image.
 func (d *BMC) Insert(ctx context.Context, s bmc.Slot, url string) error {
 	if err := d.admitWrite(ctx); err != nil {
+		return err
+	}
+	if err := d.admitPreparation(ctx); err != nil {
 		return err
 	}
 	license, err := d.Licence(ctx)

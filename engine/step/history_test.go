@@ -117,7 +117,15 @@ func TestOverrides(t *testing.T) {
 		"stays, booted": {func(l *log) { stays(l, l.change("r", setCD)); l.settle(l.change("r", wiped), step.Done) }, "cd", true},
 		"paid":          {func(l *log) { stays(l, l.change("r", setCD)); l.settle(l.change("r", none), step.Done) }, "", false},
 		"not paid":      {func(l *log) { stays(l, l.change("r", setCD)); l.settle(l.change("r", none), step.Refused) }, "cd", true},
-		"disk stays":    {func(l *log) { stays(l, l.change("r", step.Change{Verb: step.SetBoot, New: "disk"})) }, "disk", false},
+		"clear lost":    {func(l *log) { stays(l, l.change("r", setCD)); l.settle(l.change("r", none), step.Unknown) }, "cd", true},
+		"clear crashed": {func(l *log) { stays(l, l.change("r", setCD)); l.change("r", none) }, "cd", true},
+		"reads back": {func(l *log) {
+			id := l.change("r", setCD)
+			stays(l, id)
+			l.settle(l.change("r", none), step.Done)
+			stays(l, id)
+		}, "cd", true},
+		"disk stays": {func(l *log) { stays(l, l.change("r", step.Change{Verb: step.SetBoot, New: "disk"})) }, "disk", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var l log

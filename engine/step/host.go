@@ -53,11 +53,15 @@ type Settings struct {
 	Again     bool // reset although the last reset is still open
 	DryRun    bool
 	KeepMedia bool // leave the image where it is after the proof
-	// Consent: somebody agreed to the power of this host being changed and its disks
-	// being wiped, or nothing real can be.
-	Consent  bool
-	Installs bool   // the plan mounts media for this host: a reset can start an installer
-	WaitStep string // name of the plan's step that waits for the end of an installation, "" where there is none
+	Consent   Consent
+	Installs  bool   // the plan mounts media for this host: a reset can start an installer
+	WaitStep  string // name of the plan's step that waits for the end of an installation, "" where there is none
+}
+
+// Consent is what somebody agreed to for a host, or what cannot harm: nothing real is there.
+type Consent struct {
+	Stop bool // what runs on the machine may be stopped
+	Wipe bool // it may be restarted into an installer
 }
 
 // Host is what a step may touch.

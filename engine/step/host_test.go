@@ -123,7 +123,7 @@ func TestMedium(t *testing.T) {
 		"not ours":         {func(s *shelf) { s.latest.URL = "http://x/other.iso" }, "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, step.Settings{Consent: true, Installs: true})
+			b := newBench(t, step.Settings{Consent: all, Installs: true})
 			b.mounted(url, "digest of a.iso")
 			b.m.stock.SecureBoot = ptr(true)
 			b.Media, b.s.has = b.s, true
@@ -139,7 +139,7 @@ func TestMedium(t *testing.T) {
 }
 
 func TestConfirm(t *testing.T) {
-	b := newBench(t, step.Settings{Consent: true})
+	b := newBench(t, step.Settings{Consent: all})
 	b.m.fate, b.m.writeErr = bmc.Refused, errors.New("409")
 	if b.BMC.Reset(t.Context(), bmc.ResetOn, step.Intent{}); len(b.Made()) != 0 {
 		t.Error("a refused change took place")

@@ -63,15 +63,15 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 		return Result{}, err
 	}
 	if boot, err = h.BMC.Boot(ctx); err == nil && !boot.Once {
-		err = continuous(ctx, h, target)
+		err = continuous(ctx, h)
 	}
 	return Result{string(boot.Target), way}, err
 }
 
 // continuous is for a service that was just seen to know only overrides that no boot uses
 // up: one that this run cannot take away in time is taken away at once.
-func continuous(ctx context.Context, h *step.Host, target bmc.Target) error {
-	refusal := step.CheckKept(target, h.History(), h.Place())
+func continuous(ctx context.Context, h *step.Host) error {
+	refusal := step.CheckKept(h.History(), h.Place())
 	if refusal == nil {
 		h.Warn("this BMC knows only a continuous boot source override; the wait step takes it away as soon as the installer is loaded")
 		return nil
