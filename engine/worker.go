@@ -204,8 +204,8 @@ func (a *attempt) Settle(s step.Settled) {
 
 // took counts the changes of this attempt that took place, as far as is known.
 func (a *attempt) took(h step.History) (n int) {
-	for _, m := range h.Made(a.task.ID.Step) {
-		if m.Took() && slices.Contains(a.changes, m.ID) {
+	for _, m := range step.Effective(h.Made(a.task.ID.Step)) {
+		if slices.Contains(a.changes, m.ID) {
 			n++
 		}
 	}
