@@ -111,7 +111,7 @@ func (l *lab) do(ctx context.Context, h *step.Host, what string, n int) (fakeRes
 	}
 	switch what {
 	case "write":
-		_, err := h.Publish(ctx, media.Request{})
+		_, err := h.Media.Publish(ctx, media.Request{})
 		return fakeResult{Value: n}, err
 	case "refused", "lost", "twice":
 		return fakeResult{Value: n}, h.BMC.Insert(ctx, bmc.Slot{ID: "1"}, what)
@@ -201,7 +201,7 @@ func perform(t *testing.T, text string, o engine.Options, forks int, interrupt t
 		}
 		w := &engine.Worker{Plan: p, Types: types, Clock: engine.NewClock(1), Journal: j, Open: func(h *schema.Host) (*step.Host, error) {
 			host := step.NewHost(p.Name, h, m.Settings(h))
-			host.Media = shelf{}
+			host.SetMedia(shelf{})
 			host.SetBMC(drive{})
 			return host, nil
 		}}

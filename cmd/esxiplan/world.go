@@ -167,7 +167,7 @@ func (w *world) open(declared *schema.Host) (*step.Host, error) {
 	settings := w.machine.Settings(declared)
 	settings.Again, settings.KeepMedia, settings.Consent = w.again, w.keep, w.agreed(declared.Name)
 	h := step.NewHost(w.plan.Name, declared, settings)
-	h.Media = w.store
+	h.SetMedia(w.store)
 	client, err := bmc.Open(w.bmcOptions(declared, h))
 	if err != nil {
 		return nil, err

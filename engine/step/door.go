@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"esxiplan/engine/bmc"
 )
@@ -19,6 +20,7 @@ type BMC struct {
 	host       *Host
 	identified bool      // the machine is the one that the plan means
 	inserted   *bmc.Slot // that we put our image into in this process
+	alone      time.Time // when no medium of another esxiplan run was seen
 }
 
 // admitWrite is what every write needs: this is the machine that the plan means, and it
@@ -334,7 +336,7 @@ func (h *Host) clearDebt(ctx context.Context) error {
 	if h.attempt == nil || h.Settings.DryRun || !h.History().Debt() {
 		return nil
 	}
-	if err := ClearBoot(context.WithoutCancel(ctx), h.BMC); err != nil {
+	if err := h.ClearBoot(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("the continuous boot override stays and would start the installer again; take it away (esxiplan do one_time_boot … target=none): %w", err)
 	}
 	return nil
@@ -345,44 +347,48 @@ func Loops(b bmc.Boot) bool {
 	return !b.Once && b.Target != bmc.BootNone && b.Target != bmc.BootDisk
 }
 
-// overrides are the ways to read and set boot sources.
-type overrides interface {
-	Boot(context.Context) (bmc.Boot, error)
-	Ways(context.Context, bmc.Target) ([]string, error)
-	SetBoot(ctx context.Context, t bmc.Target, way string) error
+// showsLate is how long a BMC may go on showing an override that it took away.
+const showsLate = 20 * time.Second
+
+// ClearBoot takes away what is set for the next boot, by each way that still shows it, and
+// reads back. A service that cannot disable an override is left with one that boots the
+// disk. A way may show what another one has set and refuse to take it away: that is an
+// error only where no other way took it away.
+func (h *Host) ClearBoot(ctx context.Context) error {
+	failed, err := h.BMC.tryClear(ctx)
+	if err != nil {
+		return err
+	}
+	var boot bmc.Boot
+	err = h.Until(ctx, showsLate, "the boot source override is gone", func(ctx context.Context) (bool, error) {
+		boot, err = h.BMC.Boot(ctx)
+		return boot.Target == bmc.BootNone || boot.Target == bmc.BootDisk, err
+	})
+	var unsettled *Unsettled
+	if errors.As(err, &unsettled) {
+		return errors.Join(append(failed, fmt.Errorf("the boot source override still reads %s", boot))...)
+	}
+	return err
 }
 
-// ClearBoot takes away what is set for the next boot, by each way that still shows it,
-// and reads back after each. A service that cannot disable an override is left with one
-// that boots the disk. A way may show what another one has set and refuse to take it away:
-// that is an error only where no other way took it away.
-func ClearBoot(ctx context.Context, c overrides) error {
+// tryClear goes through the ways by which an override is set.
+func (d *BMC) tryClear(ctx context.Context) (failed []error, err error) {
 	var tried []string
-	var failed []error
 	for {
-		ways, err := c.Ways(ctx, bmc.BootNone)
+		ways, err := d.Ways(ctx, bmc.BootNone)
 		if err != nil {
-			return err
+			return failed, err
 		}
 		i := slices.IndexFunc(ways, func(way string) bool { return !slices.Contains(tried, way) })
 		if i < 0 {
-			return leftOver(ctx, c, failed)
+			return failed, nil
 		}
 		tried = append(tried, ways[i])
-		if err := c.SetBoot(ctx, bmc.BootNone, ways[i]); err != nil {
+		if err := d.SetBoot(ctx, bmc.BootNone, ways[i]); err != nil {
 			if !bmc.OtherWay(err) {
-				return err
+				return failed, err
 			}
 			failed = append(failed, err)
 		}
 	}
-}
-
-// leftOver judges, by reading back, what refused to be taken away.
-func leftOver(ctx context.Context, c overrides, failed []error) error {
-	boot, err := c.Boot(ctx)
-	if err != nil || boot.Target == bmc.BootNone || boot.Target == bmc.BootDisk {
-		return err
-	}
-	return errors.Join(append(failed, fmt.Errorf("the boot source override still reads %s", boot))...)
 }

@@ -418,7 +418,7 @@ func TestClearBoot(t *testing.T) {
 			if c.set != nil {
 				b.m.set = func(target bmc.Target) { c.set(b.m, target) }
 			}
-			err := step.ClearBoot(t.Context(), b.BMC)
+			err := b.ClearBoot(t.Context())
 			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) || len(b.m.wrote) != c.tries {
 				t.Errorf("%v after %d tries", err, len(b.m.wrote))
 			}

@@ -388,7 +388,10 @@ func TestSameMachine(t *testing.T) {
 		"nothing in common":  {esxi.System{UUID: uuid}, bmc.Identity{Serial: "SN11"}, false, false},
 		"UUID of zeros":      {esxi.System{UUID: "00000000-0000-0000-0000-000000000000"}, bmc.Identity{UUID: "00000000-0000-0000-0000-000000000000"}, false, false},
 		"UUID of nonsense":   {esxi.System{UUID: uuid}, bmc.Identity{UUID: "zzzz4544-0058-5110-8034-b7c04f543933"}, false, true},
-		"serial of one char": {esxi.System{Serials: []string{"1"}}, bmc.Identity{Serial: "1"}, false, true},
+		"serial of one char": {esxi.System{Serials: []string{"1"}}, bmc.Identity{Serial: "1"}, false, false},
+		"placeholders":       {esxi.System{Serials: []string{"Default string"}}, bmc.Identity{Serial: "Default String"}, false, false},
+		"zeros":              {esxi.System{Serials: []string{"00000000"}}, bmc.Identity{Serial: "00000000"}, false, false},
+		"one placeholder":    {esxi.System{Serials: []string{"N/A", "SN11"}}, bmc.Identity{Serial: "sn11", Board: "To Be Filled By O.E.M."}, true, true},
 	} {
 		if same, known := step.SameMachine(c.system, c.id); same != c.same || known != c.known {
 			t.Errorf("%s: same %v, known %v", name, same, known)

@@ -61,6 +61,8 @@ type LastReset struct {
 	Medium    string // digest of the medium that it was to boot
 	Open      bool   // it can have started an installer, and the installation is neither proven nor timed out
 	Change    string
+	Asked     time.Time // when a start was last asked for
+	Fate      Fate      // done, once the BMC said so of a start
 }
 
 // Made is a change of the run under way, with what came of it. Unknown is also the fate
@@ -124,8 +126,13 @@ func (h *History) apply(r Record) {
 }
 
 // done takes in that a change took place which counts only then.
-func (h *History) done(c Change) {
+func (h *History) done(r Record) {
+	c := *r.Change
 	switch {
+	case c.starts() && h.reset != nil && h.reset.Run == r.Run && h.reset.Step == r.Step:
+		started := *h.reset
+		started.Fate = Done
+		h.reset = &started
 	case c.Verb == Eject:
 		h.dropMounts(func(m Mount) bool { return m.Drive == c.Target || m.URL == c.Old })
 	case c.Verb == SetBoot && c.New == string(bmc.BootNone) && h.boot.Target != "":
@@ -154,8 +161,12 @@ func (h *History) applyReset(r Record, c Change) {
 		h.off = &c
 		return
 	}
-	if again := h.reset != nil && h.reset.Run == r.Run && h.reset.Step == r.Step; !again {
-		h.reset = &LastReset{Run: r.Run, Step: r.Step, Time: r.Time, Open: c.Installs || c.Risk == Wipes, Medium: c.Medium, Before: h.snapshot(c.Before), Change: c.ID}
+	if again := h.reset != nil && h.reset.Run == r.Run && h.reset.Step == r.Step; again {
+		repeated := *h.reset
+		repeated.Asked = r.Time
+		h.reset = &repeated
+	} else {
+		h.reset = &LastReset{Run: r.Run, Step: r.Step, Time: r.Time, Open: c.Installs || c.Risk == Wipes, Medium: c.Medium, Before: h.snapshot(c.Before), Change: c.ID, Asked: r.Time, Fate: Unknown}
 	}
 	if !h.boot.Stays {
 		h.boot = Override{}
@@ -195,8 +206,9 @@ func (h *History) settle(s Settled) {
 		h.takeBack(*e)
 	case was == Refused && s.Fate == Done: // it was answered by a refusal, and done all the same
 		h.apply(e.Record)
-	case s.Fate == Done:
-		h.done(*e.Change)
+	}
+	if s.Fate == Done {
+		h.done(e.Record)
 	}
 	h.forget(s)
 	h.stays(s)

@@ -159,7 +159,11 @@ func TestResets(t *testing.T) {
 		t.Errorf("%+v", last)
 	}
 	l.change("r", on)
-	if again, _ := l.LastReset(); again != last {
+	again, _ := l.LastReset()
+	if !again.Asked.After(last.Asked) || again.Fate != step.Done {
+		t.Errorf("asked for again: %+v", again)
+	}
+	if again.Asked = last.Asked; again != last {
 		t.Errorf("asked for again by the same step it is another reset: %+v", again)
 	}
 	l.change("r2", wiped)

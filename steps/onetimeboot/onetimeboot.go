@@ -76,7 +76,7 @@ func continuous(ctx context.Context, h *step.Host) error {
 		h.Warn("this BMC knows only a continuous boot source override; the wait step takes it away as soon as the installer is loaded")
 		return nil
 	}
-	return errors.Join(refusal, step.ClearBoot(context.WithoutCancel(ctx), h.BMC))
+	return errors.Join(refusal, h.ClearBoot(context.WithoutCancel(ctx)))
 }
 
 // forget ends the demand that a restart finds the boot source that we had set, when
@@ -138,7 +138,7 @@ func reads(ctx context.Context, h *step.Host, what string, is func(bmc.Boot) boo
 // clear takes away what is set. A service that cannot disable an override is left with
 // one that boots the disk, which is what the machine does without any.
 func clear(ctx context.Context, h *step.Host, before bmc.Target) (Result, error) {
-	if err := step.ClearBoot(ctx, h.BMC); err != nil {
+	if err := h.ClearBoot(ctx); err != nil {
 		return Result{}, err
 	}
 	var now bmc.Boot

@@ -51,6 +51,7 @@ func (m *machine) Slots(context.Context) ([]bmc.Slot, error) {
 func (m *machine) Inventory(context.Context) (bmc.Inventory, error) { return m.stock, m.err }
 func (m *machine) Network(context.Context) (bmc.Network, error)     { return bmc.Network{}, m.err }
 func (m *machine) Licence(context.Context) (bmc.Licence, error)     { return bmc.Licence{}, m.err }
+func (m *machine) OtherSessions(context.Context) ([]string, error)  { return nil, nil }
 func (m *machine) Ready(context.Context) (string, error)            { return "", m.err }
 func (m *machine) Refresh()                                         {}
 func (m *machine) Close(context.Context) error                      { return nil }
@@ -172,6 +173,7 @@ type shelf struct {
 func (s *shelf) Latest(string) (media.Published, bool)       { return s.latest, s.has }
 func (s *shelf) Reads(string) (media.Reads, bool)            { return s.reads, s.known }
 func (s *shelf) Check(context.Context, string, string) error { return s.checkErr }
+func (s *shelf) Holds(string) bool                           { return s.has && s.removed == 0 }
 func (s *shelf) Remove(context.Context, string) error        { s.removed++; return s.removeErr }
 
 // attempt is an engine of one attempt under a clock that only moves by waiting.
@@ -255,7 +257,8 @@ func newBench(t *testing.T, settings step.Settings) *bench {
 	b.a = &attempt{run: "run2", name: "installed", now: restarted}
 	b.a.log.Follow("run2")
 	b.SetBMC(b.m)
-	b.ESXi, b.Media = b.x, b.s
+	b.ESXi = b.x
+	b.SetMedia(b.s)
 	b.Begin(b.a)
 	b.did(restarted.Add(-5*time.Minute), step.Change{Verb: step.Insert, Target: "slot CD1", New: ours, Intent: step.Intent{Medium: "d1"}}, step.Done)
 	b.did(restarted.Add(-4*time.Minute), step.Change{Verb: step.SetBoot, Target: "source", New: "cd"}, step.Done)
@@ -407,7 +410,8 @@ func (b *bench) wrote(t *testing.T, want ...string) {
 	if !slices.Equal(b.m.wrote, want) {
 		t.Errorf("wrote %q, want %q", b.m.wrote, want)
 	}
-	if len(b.a.records) != len(b.m.wrote) {
-		t.Errorf("%d records of %d writes", len(b.a.records), len(b.m.wrote))
+	made := len(b.m.wrote) + b.s.removed
+	if len(b.a.records) != made {
+		t.Errorf("%d records of %d writes", len(b.a.records), made)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/step"
@@ -41,7 +40,7 @@ func (l *looking) remove(ctx context.Context) error {
 	if !l.published || l.h.Settings.KeepMedia {
 		return nil
 	}
-	if err := l.h.Media.Remove(ctx, l.h.Name); err != nil {
+	if err := l.h.Media.Unpublish(ctx); err != nil {
 		l.h.Warn("the host is installed, but its image could not be removed: %v", err)
 	}
 	return nil
@@ -93,24 +92,5 @@ func endOverride(ctx context.Context, h *step.Host) error {
 	if err != nil || !step.Loops(boot) && boot.Target != bmc.BootCD {
 		return err
 	}
-	return clearBoot(ctx, h)
-}
-
-// showsLate is how long a BMC may go on showing an override that it took away.
-const showsLate = 20 * time.Second
-
-// clearBoot takes away what is set for the next boot, and waits until it reads so.
-func clearBoot(ctx context.Context, h *step.Host) error {
-	err := step.ClearBoot(ctx, h.BMC)
-	if err == nil || step.Classify(err) != step.Final || ctx.Err() != nil {
-		return err
-	}
-	gone := h.Until(ctx, showsLate, "the boot source override is gone", func(ctx context.Context) (bool, error) {
-		boot, err := h.BMC.Boot(ctx)
-		return boot.Target == bmc.BootNone || boot.Target == bmc.BootDisk, err
-	})
-	if gone == nil {
-		return nil
-	}
-	return err
+	return h.ClearBoot(ctx)
 }

@@ -159,7 +159,7 @@ func (w *watch) endDebt(ctx context.Context) error {
 	if w.inPost() {
 		bound *= 2
 	}
-	if sign == "" && w.elapsed() < bound {
+	if sign == "" && w.h.Now().Sub(w.last.Asked) < bound {
 		return nil
 	}
 	return w.clearOverride(ctx, sign)
@@ -175,10 +175,10 @@ func (w *watch) inPost() bool {
 // clearOverride takes a continuous override away. A BMC that stumbles is asked again at
 // the next look. With one that keeps it, the wait goes on only where a loop would be seen.
 func (w *watch) clearOverride(ctx context.Context, sign string) error {
-	if !w.debt() {
+	if !w.debt() || w.cleared() {
 		return nil
 	}
-	err := clearBoot(ctx, w.h)
+	err := w.h.ClearBoot(ctx)
 	const stays = "the continuous boot source override could not be taken away, and would start the installer again"
 	switch {
 	case err == nil:
@@ -280,8 +280,6 @@ func (w *watch) lost(ctx context.Context) (bool, error) {
 func (w *watch) neverStarted() bool {
 	history := w.h.History()
 	set := w.sight.Boot.Target != bmc.BootNone && w.sight.Boot.Target != bmc.BootDisk && !step.Loops(w.sight.Boot)
-	started := w.last.Step == w.h.StepName() || slices.ContainsFunc(history.Made(w.last.Step), func(m step.Made) bool {
-		return m.Verb == step.Reset && bmc.ResetType(m.New).Starts() && m.Fate == step.Done
-	})
+	started := w.last.Step == w.h.StepName() || w.last.Fate == step.Done
 	return w.last.Open && set && !started && !history.Debt() && w.since.Bytes == 0
 }

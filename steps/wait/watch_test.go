@@ -82,7 +82,7 @@ func TestOverride(t *testing.T) {
 		"kept, and nobody sees a loop": {change: func(b *bench) { bootedSign(b); b.m.clear = func() {} }, wrote: true, class: step.Final,
 			err: "could not be taken away, and would start the installer again: the boot source override still reads cd (continuous)"},
 		"kept, and the BMC has a copy": {change: func(b *bench) { bootedSign(b); b.read(bout(-4, -1, 400e6)).m.clear = func() {} }, wrote: true, class: step.Final, err: "still reads cd (continuous)"},
-		"kept, and a loop would be seen": {change: func(b *bench) { b.read(loaded(1, 2)).m.clear = func() {} }, wrote: true, settled: true, twice: []string{"boot none"},
+		"kept, and a loop would be seen": {change: func(b *bench) { b.read(loaded(1, 2)).m.clear = func() {} }, wrote: true, twice: []string{"boot none"},
 			warns: "could not be taken away, and would start the installer again; the medium is ejected when the machine boots it again: the boot source override still reads"},
 	} {
 		t.Run(name, func(t *testing.T) { c.look(t) })
@@ -243,7 +243,7 @@ func TestLoopEndedByTheProof(t *testing.T) {
 // lost is a machine that our reset left off: the request to start it was recorded, and
 // nothing was heard of it.
 func lost(t *testing.T) *bench {
-	b := newBench(t, step.Settings{Consent: true, Installs: true}).silent()
+	b := newBench(t, step.Settings{Consent: step.Consent{Stop: true, Wipe: true}, Installs: true}).silent()
 	b.fresh().mounted()
 	b.did(restarted.Add(-time.Minute), step.Change{Verb: step.SetBoot, Target: "source", New: "cd"}, step.Done)
 	b.restart(step.Snapshot{State: esxi.Up, Fingerprint: oldCertificate, Installed: restarted.Add(-time.Hour)}, "")
@@ -337,7 +337,7 @@ func TestNotStarted(t *testing.T) {
 		"our image is no longer in the drive":           {change: func(b *bench) { b.m.slots[0].Loaded, b.m.slots[0].Image = false, "" }, guard: "medium"},
 		"its file is gone":                              {change: func(b *bench) { b.s.checkErr = &media.ErrGone{URL: ours, Reason: "its file is gone"} }, guard: "medium"},
 		"something answers on its address":              {change: func(b *bench) { b.x.probe = esxi.Probe{State: esxi.Starting, Product: "a web server"} }, guard: "address"},
-		"nobody was asked":                              {change: func(b *bench) { b.Settings.Consent = false }, guard: "consent"},
+		"nobody was asked":                              {change: func(b *bench) { b.Settings.Consent = step.Consent{} }, guard: "consent"},
 		"protected":                                     {change: func(b *bench) { b.Declared.Protected = true }, guard: "protected"},
 	} {
 		t.Run(name, func(t *testing.T) {
