@@ -50,6 +50,10 @@ func (l *looking) mayProve() error {
 		return &step.Refusal{Guard: "proof", Reason: "no reset of this machine by us is on record, and no image was built for it, so no installation could be told from the old one",
 			Next: "Run the whole plan, or use the state folder (--state) of the run that reset it"}
 	}
+	if l.published && l.media.DryRun {
+		return &step.Refusal{Guard: "proof", Reason: "the medium only checks the machine and installs nothing (dry_run = true of build_iso), so no new ESXi will come",
+			Next: `Wait for goal = "installer", then read on the machine's console what it found; or build the medium without dry_run`}
+	}
 	if !l.reset {
 		return nil
 	}

@@ -158,6 +158,7 @@ var proofs = []proof{
 	{name: "record: no reset, and installed before the image was built", change: all(unrecorded, installed(40*time.Minute)), logins: 1,
 		reason: "the ESXi there was installed 40m0s ago, before the image was built 30m0s ago: it is the old one"},
 	{name: "record: no reset, and booted before the image was built", change: all(unrecorded, booted(40*time.Minute)), logins: 1, reason: "was booted 40m0s ago, before the image was built 30m0s ago"},
+	{name: "record: a medium that installs nothing", change: func(b *bench) { b.s.latest.DryRun = true }, refused: true, reason: "only checks the machine and installs nothing", next: `goal = "installer"`},
 	{name: "record: neither reset nor image", change: all(unrecorded, func(b *bench) { b.s.has = false }), refused: true,
 		reason: "no reset of this machine by us is on record, and no image was built for it", next: "the state folder (--state) of the run that reset it"},
 	{name: "record: neither reset nor media block", change: all(unrecorded, func(b *bench) { b.Media = nil }), refused: true, reason: "no reset of this machine by us is on record", next: "Run the whole plan"},
