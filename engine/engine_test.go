@@ -50,6 +50,7 @@ func (drive) Identity(context.Context) (bmc.Identity, error)  { return bmc.Ident
 func (drive) Licence(context.Context) (bmc.Licence, error)    { return bmc.Licence{}, nil }
 func (drive) OtherSessions(context.Context) ([]string, error) { return nil, nil }
 func (drive) Close(context.Context) error                     { return nil }
+func (drive) Power(context.Context) (bmc.Power, error)        { return bmc.Power{State: bmc.Off}, nil }
 func (drive) Refresh()                                        {}
 func (drive) Insert(ctx context.Context, s bmc.Slot, url string, r bmc.Record) error {
 	w := bmc.InsertWrite(s, url, r)
@@ -110,7 +111,7 @@ func (l *lab) do(ctx context.Context, h *step.Host, what string, n int) (fakeRes
 	}
 	switch what {
 	case "write":
-		_, err := h.Publish(ctx, media.Request{})
+		_, err := h.Media.Publish(ctx, media.Request{})
 		return fakeResult{Value: n}, err
 	case "refused", "lost", "twice":
 		return fakeResult{Value: n}, h.BMC.Insert(ctx, bmc.Slot{ID: "1"}, what)
@@ -200,7 +201,7 @@ func perform(t *testing.T, text string, o engine.Options, forks int, interrupt t
 		}
 		w := &engine.Worker{Plan: p, Types: types, Clock: engine.NewClock(1), Journal: j, Open: func(h *schema.Host) (*step.Host, error) {
 			host := step.NewHost(p.Name, h, m.Settings(h))
-			host.Media = shelf{}
+			host.SetMedia(shelf{})
 			host.SetBMC(drive{})
 			return host, nil
 		}}
@@ -485,5 +486,45 @@ func TestFactsThatCannotBeUnderstood(t *testing.T) {
 		if _, _, diags := engine.Resolve(&schema.Plan{}, h, json.RawMessage(facts)); !diags.HasErrors() || !strings.Contains(diags[0].Detail, `host "one" reported cannot be decoded`) {
 			t.Errorf("%s: %v", facts, diags)
 		}
+	}
+}
+
+// TestOldJournals: what version 0.1 wrote is understood: a proven installation is over, an
+// open one is open, a refused write is not trusted, an eject has taken place.
+func TestOldJournals(t *testing.T) {
+	write := func(n int, write string) string {
+		return fmt.Sprintf(`{"schema":1,"seq":%d,"run":"old","host":"one","machine":"one","step":"s","kind":"write","write":%s}`, n, write)
+	}
+	insert := write(1, `{"door":"bmc","action":"insert","target":"slot 1","old":"","new":"http://x/a.iso"}`)
+	reset := write(2, `{"door":"bmc","action":"reset","target":"power","old":"Off","new":"On","risk":"wipes","boots":true}`)
+	done := func(result string) string {
+		return `{"schema":1,"seq":3,"run":"old","host":"one","machine":"one","step":"w","kind":"step_done","status":"ok","result":` + result + `}`
+	}
+	for name, c := range map[string]struct {
+		lines   []string
+		mounted int
+		open    bool
+	}{
+		"under way":     {[]string{insert, reset}, 1, true},
+		"proven":        {[]string{insert, reset, done(`{"proven":true,"goal":"esxi"}`)}, 1, false},
+		"not proven":    {[]string{insert, reset, done(`{"proven":false,"goal":"esxi"}`)}, 1, true},
+		"ejected":       {[]string{insert, write(4, `{"door":"bmc","action":"eject","target":"slot 1","old":"http://x/a.iso","new":""}`)}, 0, false},
+		"reset refused": {[]string{insert, reset, write(5, `{"door":"bmc","action":"reset","target":"power","new":"On","boots":true,"refused":true}`)}, 1, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			os.MkdirAll(filepath.Join(dir, "runs"), 0o700)
+			if err := os.WriteFile(filepath.Join(dir, "runs", "old.jsonl"), []byte(strings.Join(c.lines, "\n")+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			j, err := engine.DryJournal(dir, "new", engine.JournalOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			h := j.History("one")
+			if _, open := h.Installing(); open != c.open || len(h.Mounted()) != c.mounted {
+				t.Errorf("open %v, mounted %v", open, h.Mounted())
+			}
+		})
 	}
 }

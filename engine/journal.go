@@ -126,6 +126,10 @@ func (j *Journal) readJournal(b []byte) error {
 		if err := json.Unmarshal(line, &e); err != nil {
 			return fmt.Errorf("line %d: %w", number, err)
 		}
+		if e.Kind == WriteMade && e.Write != nil && e.Write.ID == "" {
+			j.foldOld(e, line)
+			continue
+		}
 		if e.Kind == sessionOpen {
 			bmc := bmcOf(e.Host)
 			j.left[bmc] = append(j.left[bmc], e.Session)
@@ -156,7 +160,9 @@ func (j *Journal) fold(e Event) {
 	case e.Kind == WriteDone:
 		r.Settled = e.Settled
 	case e.Kind == StepDone:
-		r.Verdict = e.Verdict
+		if r.Verdict = e.Verdict; r.Verdict == nil {
+			r.Verdict = oldVerdict(e)
+		}
 	case e.Kind == sessionEnd:
 		bmc := bmcOf(e.Host)
 		j.left[bmc] = slices.DeleteFunc(j.left[bmc], func(s string) bool { return s == e.Session })
@@ -165,6 +171,33 @@ func (j *Journal) fold(e Event) {
 	if r.Change != nil || r.Settled != nil || r.Verdict != nil {
 		j.of(e.Machine).Fold(r)
 	}
+}
+
+// foldOld takes in a write from a journal of version 0.1, where a write had no ID: it counts
+// as done, and a second line with the same write said that it was refused or only found so.
+// Such a line is left out: then more counts as done, which is the safe side.
+func (j *Journal) foldOld(e Event, line []byte) {
+	var old struct {
+		Write struct{ Refused, Found bool } `json:"write"`
+	}
+	if json.Unmarshal(line, &old) != nil || old.Write.Refused || old.Write.Found && e.Write.Verb == step.Reset {
+		return
+	}
+	e.Write.ID = fmt.Sprintf("%s.%d", e.Run, e.Seq)
+	j.fold(e)
+	j.fold(Event{Kind: WriteDone, Run: e.Run, Machine: e.Machine, Settled: &step.Settled{Change: e.Write.ID, Fate: step.Done}})
+}
+
+// oldVerdict is the verdict in a journal of version 0.1: it stood in the result.
+func oldVerdict(e Event) *step.Verdict {
+	var old struct {
+		Proven *bool
+		Goal   string
+	}
+	if len(e.Result) == 0 || json.Unmarshal(e.Result, &old) != nil || old.Proven == nil {
+		return nil
+	}
+	return &step.Verdict{Proven: *old.Proven, Seeks: old.Goal == "esxi"}
 }
 
 // bmcOf is the BMC of a session, which events name by its address: its URL, or what the

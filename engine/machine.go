@@ -192,12 +192,12 @@ func (m *Machine) Steps() []*schema.Step {
 	return steps
 }
 
-// changes reports whether the run changes something for a host: its machine, or the
-// medium that is made for it.
+// changes reports whether the run changes something for a host: its machine, the medium
+// that is made for it, or what an installation leaves behind.
 func (m *Machine) changes(h *schema.Host) bool {
 	return slices.ContainsFunc(m.Steps(), func(s *schema.Step) bool {
 		most := m.types[s.Type].Most
-		return s.Applies(h) && (most.Writes || most.Builds)
+		return s.Applies(h) && (most.Writes || most.Builds || most.Waits)
 	})
 }
 
@@ -303,16 +303,22 @@ func (m *Machine) place(l *lane, at *schema.Step) (p step.Place) {
 			m.layReady(&p, l, s, most)
 		case m.chosen[s.Name] && m.starts(l.host, s):
 			p.Restarts, p.Waits = true, false
-		case m.chosen[s.Name] && m.waits(l.host, s):
+		case m.chosen[s.Name] && m.waits(l.host, s) && unconditional(s):
 			p.Waits = true
 		}
 	}
-	p.BootsMedium = p.BootsMedium && m.starts(l.host, at)
+	p.BootsMedium = p.BootsMedium && m.starts(l.host, at) && m.o.Only == "" // by hand, a start is but a start
 	p.Waits = p.Waits || m.waits(l.host, at)
 	if p.Medium == "" {
 		p.Stale = l.stale
 	}
 	return p
+}
+
+// unconditional reports that a step surely runs on a host that has come so far.
+func unconditional(s *schema.Step) bool {
+	_, when := s.Conditions["when"]
+	return !when && s.Policy.RunOn != "failure"
 }
 
 // layReady takes in a step before the one whose place is asked for.
@@ -947,8 +953,8 @@ func (m *Machine) end(l *lane, s *schema.Step, status Status, p *Problem, result
 	l.counts.add(status)
 }
 
-// verdict is what a step that ended says of the installation. A wait that failed without
-// a result has given up all the same; one in a dry run counts as met.
+// verdict is what a step that ended says of the installation. A wait in a dry run counts
+// as met; one that failed without a result says nothing: the installation may go on.
 func (m *Machine) verdict(s *schema.Step, status Status, result json.RawMessage) *step.Verdict {
 	t := m.types[s.Type]
 	v := t.Verdict(result)

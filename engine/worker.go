@@ -27,10 +27,16 @@ type Worker struct {
 	Journal *Journal
 
 	mu    sync.Mutex
-	hosts map[string]*step.Host
+	hosts map[string]*opened
 }
 
-func (w *Worker) host(name string) (*step.Host, error) {
+// opened is a host with its doors, and the task that it last had.
+type opened struct {
+	*step.Host
+	last Task
+}
+
+func (w *Worker) host(name string) (*opened, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if h, ok := w.hosts[name]; ok {
@@ -45,13 +51,14 @@ func (w *Worker) host(name string) (*step.Host, error) {
 		return nil, err
 	}
 	if w.hosts == nil {
-		w.hosts = map[string]*step.Host{}
+		w.hosts = map[string]*opened{}
 	}
-	w.hosts[name] = h
-	return h, nil
+	w.hosts[name] = &opened{Host: h}
+	return w.hosts[name], nil
 }
 
-// Close ends the sessions of a host.
+// Close ends the sessions of a host, after what we owe its machine. That is recorded as of
+// the host's last task, and its waits hold up nothing.
 func (w *Worker) Close(ctx context.Context, name string) error {
 	w.mu.Lock()
 	h := w.hosts[name]
@@ -59,6 +66,9 @@ func (w *Worker) Close(ctx context.Context, name string) error {
 	w.mu.Unlock()
 	if h == nil {
 		return nil
+	}
+	if h.last.ID.Host != "" {
+		h.Begin(&attempt{worker: w, task: h.last, sleep: w.Clock.Sleep})
 	}
 	return h.Close(ctx)
 }
@@ -113,8 +123,9 @@ func (w *Worker) run(ctx context.Context, t Task, a *attempt) (json.RawMessage, 
 		return nil, err
 	}
 	h.Begin(a)
+	h.last = t
 	if t.Mode == ModeFacts {
-		return w.facts(ctx, h)
+		return w.facts(ctx, h.Host)
 	}
 	if len(t.Facts) > 0 && h.Declared.Late() {
 		resolved, _, diags := Resolve(w.Plan, h.Declared, t.Facts)
@@ -126,9 +137,9 @@ func (w *Worker) run(ctx context.Context, t Task, a *attempt) (json.RawMessage, 
 	for _, typ := range w.Types {
 		if typ.Name == t.Type {
 			if t.Mode == ModeRecall {
-				return typ.Recall(ctx, h, t.Arguments)
+				return typ.Recall(ctx, h.Host, t.Arguments)
 			}
-			return typ.Run(ctx, h, t.Arguments)
+			return typ.Run(ctx, h.Host, t.Arguments)
 		}
 	}
 	return nil, fmt.Errorf("there is no step type %q", t.Type)
@@ -204,8 +215,8 @@ func (a *attempt) Settle(s step.Settled) {
 
 // took counts the changes of this attempt that took place, as far as is known.
 func (a *attempt) took(h step.History) (n int) {
-	for _, m := range h.Made(a.task.ID.Step) {
-		if m.Took() && slices.Contains(a.changes, m.ID) {
+	for _, m := range step.Effective(h.Made(a.task.ID.Step)) {
+		if slices.Contains(a.changes, m.ID) {
 			n++
 		}
 	}

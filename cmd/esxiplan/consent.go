@@ -12,6 +12,7 @@ import (
 	"esxiplan/engine"
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/esxi"
+	"esxiplan/engine/step"
 	"esxiplan/schema"
 )
 
@@ -22,8 +23,9 @@ const everyHost = "*"
 // hosts and disks, and hosts with what runs there. What was agreed to is what the guards
 // let pass.
 func (e *execution) consent() error {
-	e.agreed = map[string]bool{everyHost: e.flags.yes || e.rehearsal}
-	if e.agreed[everyHost] {
+	e.agreed = map[string]step.Consent{}
+	if e.flags.yes || e.rehearsal {
+		e.agreed[everyHost] = step.Consent{Stop: true, Wipe: true}
 		return nil
 	}
 	wipes := e.machine.Wipes()
@@ -39,8 +41,11 @@ func (e *execution) consent() error {
 	if len(lines) == 0 {
 		return nil
 	}
-	for _, h := range append(wipes, running...) {
-		e.agreed[h.Name] = true
+	for _, h := range running {
+		e.agreed[h.Name] = step.Consent{Stop: true}
+	}
+	for _, h := range wipes {
+		e.agreed[h.Name] = step.Consent{Stop: true, Wipe: true}
 	}
 	fmt.Fprintln(e.streams.Err, strings.Join(lines, "\n"))
 	return e.askYes()

@@ -15,6 +15,7 @@ import (
 	"esxiplan/cmd/internal/view"
 	"esxiplan/engine"
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/step"
 	"esxiplan/schema"
 	"esxiplan/steps/all"
 )
@@ -130,7 +131,7 @@ type execution struct {
 	rehearsal bool
 
 	machine *engine.Machine
-	agreed  map[string]bool // hosts that may be wiped
+	agreed  map[string]step.Consent // by host, or everyHost
 }
 
 func (e *execution) execute() error {

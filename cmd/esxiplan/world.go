@@ -31,8 +31,8 @@ type world struct {
 	dry     bool
 	again   bool
 	keep    bool
-	consent map[string]bool // hosts that may be wiped, or everyHost
-	sim     *simulation     // nil on real machines
+	consent map[string]step.Consent // by host, or everyHost
+	sim     *simulation             // nil on real machines
 	trace   *tracer
 
 	logins  *bmc.Logins
@@ -165,9 +165,9 @@ func deref[T any](p *T) T {
 // open gives a host its doors.
 func (w *world) open(declared *schema.Host) (*step.Host, error) {
 	settings := w.machine.Settings(declared)
-	settings.Again, settings.KeepMedia, settings.Consent = w.again, w.keep, w.dry || w.consent[declared.Name] || w.consent[everyHost]
+	settings.Again, settings.KeepMedia, settings.Consent = w.again, w.keep, w.agreed(declared.Name)
 	h := step.NewHost(w.plan.Name, declared, settings)
-	h.Media = w.store
+	h.SetMedia(w.store)
 	client, err := bmc.Open(w.bmcOptions(declared, h))
 	if err != nil {
 		return nil, err
@@ -185,10 +185,18 @@ func (w *world) open(declared *schema.Host) (*step.Host, error) {
 	}
 	if w.dry {
 		reader := client
-		client = dryBMC{bmc.Shadow(reader, w.shadowBoot(h, shadow)), reader}
+		client = dryBMC{bmc.Shadow(reader, w.journal.History(h.Name).OnlyContinuous(), w.shadowBoot(h, shadow)), reader}
 	}
 	h.SetBMC(client)
 	return h, nil
+}
+
+// agreed is what a host's writes may do. A dry run makes none.
+func (w *world) agreed(host string) step.Consent {
+	if all, ok := w.consent[everyHost]; ok || w.dry {
+		return step.Consent{Stop: all.Stop || w.dry, Wipe: all.Wipe || w.dry}
+	}
+	return w.consent[host]
 }
 
 // dryBMC closes the real connection under a shadow.

@@ -5,13 +5,15 @@ import "context"
 // Shadow is the door of a dry run: it answers from the real BMC until a write
 // has covered the answer, and remembers its own writes, so that a step that
 // reads back what it wrote finds it. booted is told when the shadow machine
-// boots, with the boot source and the image in the drive.
-func Shadow(r Reader, booted func(target Target, image string)) Client {
-	return &shadow{Reader: r, booted: booted, ready: map[string]bool{}}
+// boots, with the boot source and the image in the drive. continuous: the service is known
+// to have only overrides that no boot uses up.
+func Shadow(r Reader, continuous bool, booted func(target Target, image string)) Client {
+	return &shadow{Reader: r, once: !continuous, booted: booted, ready: map[string]bool{}}
 }
 
 type shadow struct {
 	Reader
+	once   bool // what overrides are set for
 	booted func(Target, string)
 	power  *PowerState
 	boot   *Boot
@@ -116,7 +118,7 @@ func (s *shadow) SetBoot(ctx context.Context, t Target, _ string, record Record)
 	if err := plan(ctx, Write{Verb: VerbBoot, Target: "source", Old: old.String(), New: string(t), Record: record}); err != nil {
 		return err
 	}
-	s.boot = &Boot{Target: t, Once: true, Mode: old.Mode, Allowed: old.Allowed}
+	s.boot = &Boot{Target: t, Once: s.once || t == BootNone, Mode: old.Mode, Allowed: old.Allowed}
 	return nil
 }
 

@@ -282,7 +282,9 @@ func (c *client) inspectRoot(ctx context.Context, fingerprint string) (System, e
 	if err != nil {
 		return System{}, fmt.Errorf("ESXi %s: %s", c.o.Address, plain(err))
 	}
-	c.root = &seen{fingerprint, system, c.o.Now()}
+	if !system.Now.IsZero() && !system.Installed.IsZero() { // else it may tell more when it has come up
+		c.root = &seen{fingerprint, system, c.o.Now()}
+	}
 	return system, nil
 }
 

@@ -12,6 +12,12 @@ func (l *Library) Fetch(ctx context.Context, url string) error {
 	return l.client.fetch(ctx, url, nil)
 }
 
+// Holds implements [Reader].
+func (l *Library) Holds(host string) bool {
+	e, ok := l.manifest.read(host)
+	return ok && l.shelf.missing(e) == nil
+}
+
 // Check implements [Reader].
 func (l *Library) Check(ctx context.Context, host, url string) error {
 	m := publishedPath.FindStringSubmatch(url)

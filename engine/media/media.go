@@ -80,6 +80,8 @@ type Reader interface {
 	// published for the host, and is still there: else [ErrGone]. Of a URL that is not
 	// ours it knows nothing, and only fetches.
 	Check(ctx context.Context, host, url string) error
+	// Holds reports whether the image that was last published for a host is still there.
+	Holds(host string) bool
 	// Reads tells what was read of a host's image; known is false where no server
 	// of ours serves it.
 	Reads(host string) (r Reads, known bool)

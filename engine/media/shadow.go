@@ -103,6 +103,14 @@ func (s *shadow) isRemoved(host string) bool {
 	return s.removed[host]
 }
 
+// Holds counts what this dry run published and removed.
+func (s *shadow) Holds(host string) bool {
+	if _, ours := s.own(host); ours || s.isRemoved(host) {
+		return !s.isRemoved(host)
+	}
+	return s.Reader.Holds(host)
+}
+
 // Fetch takes an image that only this dry run published for granted.
 func (s *shadow) Fetch(ctx context.Context, url string) error {
 	if url == NewURL {

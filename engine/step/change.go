@@ -18,7 +18,7 @@ const (
 	Wipes   Risk = "wipes"
 )
 
-// Verb is what a change does: one of the BMC door's, or [Publish].
+// Verb is what a change does: one of the BMC door's, or of the media door's.
 type Verb string
 
 // The verbs of changes.
@@ -28,7 +28,8 @@ const (
 	SetBoot = Verb(bmc.VerbBoot)
 	Reset   = Verb(bmc.VerbReset)
 	Prepare = Verb(bmc.VerbPrepare)
-	Publish = Verb("publish") // of the media door
+	Publish = Verb("publish") // of the media door, as is
+	Remove  = Verb("remove")
 )
 
 // The doors that changes go through.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"esxiplan/engine/bmc"
 )
@@ -19,6 +20,7 @@ type BMC struct {
 	host       *Host
 	identified bool      // the machine is the one that the plan means
 	inserted   *bmc.Slot // that we put our image into in this process
+	alone      time.Time // when no medium of another esxiplan run was seen
 }
 
 // admitWrite is what every write needs: this is the machine that the plan means, and it
@@ -77,27 +79,45 @@ func (d *BMC) SetBoot(ctx context.Context, t bmc.Target, way string) error {
 	if err := d.admitWrite(ctx); err != nil {
 		return err
 	}
-	if err := CheckKept(t, d.host.History(), d.host.Place()); err != nil {
-		return err
-	}
-	history := d.host.History()
-	_, ours := history.BootSet()
-	mounted := len(history.Mounted()) > 0
-	if !ours && !mounted { // it would change what another installation boots
+	_, ours := d.host.History().BootSet()
+	switch boots := t != bmc.BootNone && t != bmc.BootDisk; {
+	case boots:
+		if err := d.admitBoot(ctx, t); err != nil {
+			return err
+		}
+	case !ours: // it may be what another installation is to boot
 		if err := d.checkForeign(ctx); err != nil {
 			return err
 		}
 	}
-	if t == bmc.BootCD && !mounted {
-		drives, err := d.Slots(ctx)
-		if err != nil {
-			return err
-		}
-		if err := CheckLoaded(drives); err != nil {
-			return err
-		}
-	}
 	return d.client.SetBoot(ctx, t, way, d.recorder(Intent{}))
+}
+
+// admitBoot runs the guards of an override that boots something else than the disk.
+func (d *BMC) admitBoot(ctx context.Context, t bmc.Target) error {
+	if err := d.admitPreparation(ctx); err != nil {
+		return err
+	}
+	if err := CheckKept(d.host.History(), d.host.Place()); err != nil {
+		return err
+	}
+	if t != bmc.BootCD || len(d.host.History().Mounted()) > 0 {
+		return nil
+	}
+	drives, err := d.Slots(ctx)
+	if err != nil {
+		return err
+	}
+	return CheckLoaded(drives)
+}
+
+// admitPreparation runs the guards of what prepares an installation: none is under way,
+// neither of ours nor of another esxiplan run.
+func (d *BMC) admitPreparation(ctx context.Context) error {
+	if err := CheckInstalling(d.host.History(), d.host.Settings); err != nil {
+		return err
+	}
+	return d.checkForeign(ctx)
 }
 
 // Boot reads the boot source override. It notes when one of ours is such that no boot
@@ -107,7 +127,12 @@ func (d *BMC) Boot(ctx context.Context) (bmc.Boot, error) {
 	if err != nil || boot.Once {
 		return boot, err
 	}
-	if ours, set := d.host.History().BootSet(); set && !ours.Stays && ours.Target == string(boot.Target) {
+	h := d.host.History()
+	ours, set := h.BootSet()
+	if !set {
+		ours, set = h.Taken() // and there all the same
+	}
+	if set && ours.Target == string(boot.Target) && !h.Debt() {
 		d.host.attempt.Settle(Settled{Change: ours.Change, Fate: Done, Stays: true})
 	}
 	return boot, nil
@@ -116,6 +141,9 @@ func (d *BMC) Boot(ctx context.Context) (bmc.Boot, error) {
 // Insert mounts an image.
 func (d *BMC) Insert(ctx context.Context, s bmc.Slot, url string) error {
 	if err := d.admitWrite(ctx); err != nil {
+		return err
+	}
+	if err := d.admitPreparation(ctx); err != nil {
 		return err
 	}
 	license, err := d.Licence(ctx)
@@ -242,7 +270,7 @@ func (d *BMC) admitStart(ctx context.Context, same *LastReset) (Intent, error) {
 	settings := h.Settings
 	if same != nil {
 		use.Installing, use.Before = nil, same.Before
-		settings.Consent = settings.Consent || same.Open && same.Medium == i.Medium
+		settings.Consent.Wipe = settings.Consent.Wipe || same.Open && same.Medium != "" && same.Medium == i.Medium
 	}
 	if err := errors.Join(CheckConsent(settings, use.Power, i.Installs), CheckUse(use, h.Declared.AllowRunning)); err != nil {
 		return Intent{}, firstRefusal(err)
@@ -321,7 +349,7 @@ func (h *Host) clearDebt(ctx context.Context) error {
 	if h.attempt == nil || h.Settings.DryRun || !h.History().Debt() {
 		return nil
 	}
-	if err := ClearBoot(context.WithoutCancel(ctx), h.BMC); err != nil {
+	if err := h.ClearBoot(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("the continuous boot override stays and would start the installer again; take it away (esxiplan do one_time_boot … target=none): %w", err)
 	}
 	return nil
@@ -332,44 +360,48 @@ func Loops(b bmc.Boot) bool {
 	return !b.Once && b.Target != bmc.BootNone && b.Target != bmc.BootDisk
 }
 
-// overrides are the ways to read and set boot sources.
-type overrides interface {
-	Boot(context.Context) (bmc.Boot, error)
-	Ways(context.Context, bmc.Target) ([]string, error)
-	SetBoot(ctx context.Context, t bmc.Target, way string) error
+// showsLate is how long a BMC may go on showing an override that it took away.
+const showsLate = 20 * time.Second
+
+// ClearBoot takes away what is set for the next boot, by each way that still shows it, and
+// reads back. A service that cannot disable an override is left with one that boots the
+// disk. A way may show what another one has set and refuse to take it away: that is an
+// error only where no other way took it away.
+func (h *Host) ClearBoot(ctx context.Context) error {
+	failed, err := h.BMC.tryClear(ctx)
+	if err != nil {
+		return err
+	}
+	var boot bmc.Boot
+	err = h.Until(ctx, showsLate, "the boot source override is gone", func(ctx context.Context) (bool, error) {
+		boot, err = h.BMC.Boot(ctx)
+		return boot.Target == bmc.BootNone || boot.Target == bmc.BootDisk, err
+	})
+	var unsettled *Unsettled
+	if errors.As(err, &unsettled) {
+		return errors.Join(append(failed, fmt.Errorf("the boot source override still reads %s", boot))...)
+	}
+	return err
 }
 
-// ClearBoot takes away what is set for the next boot, by each way that still shows it,
-// and reads back after each. A service that cannot disable an override is left with one
-// that boots the disk. A way may show what another one has set and refuse to take it away:
-// that is an error only where no other way took it away.
-func ClearBoot(ctx context.Context, c overrides) error {
+// tryClear goes through the ways by which an override is set.
+func (d *BMC) tryClear(ctx context.Context) (failed []error, err error) {
 	var tried []string
-	var failed []error
 	for {
-		ways, err := c.Ways(ctx, bmc.BootNone)
+		ways, err := d.Ways(ctx, bmc.BootNone)
 		if err != nil {
-			return err
+			return failed, err
 		}
 		i := slices.IndexFunc(ways, func(way string) bool { return !slices.Contains(tried, way) })
 		if i < 0 {
-			return leftOver(ctx, c, failed)
+			return failed, nil
 		}
 		tried = append(tried, ways[i])
-		if err := c.SetBoot(ctx, bmc.BootNone, ways[i]); err != nil {
+		if err := d.SetBoot(ctx, bmc.BootNone, ways[i]); err != nil {
 			if !bmc.OtherWay(err) {
-				return err
+				return failed, err
 			}
 			failed = append(failed, err)
 		}
 	}
-}
-
-// leftOver judges, by reading back, what refused to be taken away.
-func leftOver(ctx context.Context, c overrides, failed []error) error {
-	boot, err := c.Boot(ctx)
-	if err != nil || boot.Target == bmc.BootNone || boot.Target == bmc.BootDisk {
-		return err
-	}
-	return errors.Join(append(failed, fmt.Errorf("the boot source override still reads %s", boot))...)
 }

@@ -69,7 +69,7 @@ func TestEveryWrite(t *testing.T) {
 		})
 		t.Run(name+"/shadowed", func(t *testing.T) {
 			b := newBench(t, step.Settings{DryRun: true})
-			b.SetBMC(bmc.Shadow(b.m, func(bmc.Target, string) {}))
+			b.SetBMC(bmc.Shadow(b.m, false, func(bmc.Target, string) {}))
 			if err := write(t.Context(), b.BMC); err != nil {
 				t.Fatal(err)
 			}
@@ -91,7 +91,7 @@ func TestReadersCannotWrite(t *testing.T) {
 }
 
 func TestRisk(t *testing.T) {
-	b := newBench(t, step.Settings{Consent: true, Installs: true})
+	b := newBench(t, step.Settings{Consent: all, Installs: true})
 	ctx := t.Context()
 	for _, err := range []error{
 		b.BMC.Insert(ctx, b.m.slots[0], "http://x/a.iso"), b.BMC.SetBoot(ctx, bmc.BootCD, "standard"), b.BMC.Reset(ctx, bmc.ResetOn, step.Intent{}),
@@ -115,7 +115,7 @@ func TestRisk(t *testing.T) {
 // TestAdmit: one admission lets all requests of a restart pass, and says what they are
 // part of; without one the guards are run again.
 func TestAdmit(t *testing.T) {
-	b := newBench(t, step.Settings{Consent: true, Installs: true})
+	b := newBench(t, step.Settings{Consent: all, Installs: true})
 	b.mounted("http://x/a.iso", "d1")
 	b.m.power.State = bmc.On
 	b.x.probe = esxi.Probe{State: esxi.Up, Fingerprint: "aa", Product: "ESXi"}
@@ -152,28 +152,28 @@ func TestAdmitRefuses(t *testing.T) {
 		change   func(*bench)
 		guard    string
 	}{
-		"all in order":        {step.Settings{Consent: true}, func(b *bench) {}, ""},
-		"protected":           {step.Settings{Consent: true}, func(b *bench) { b.Declared.Protected = true }, "protected"},
-		"wrong machine":       {step.Settings{Consent: true}, func(b *bench) { b.m.identity.Serial = "X" }, "identity"},
-		"installation open":   {step.Settings{Consent: true}, func(b *bench) { b.open() }, "last reset"},
-		"again":               {step.Settings{Consent: true, Again: true}, func(b *bench) { b.open() }, ""},
-		"medium gone":         {step.Settings{Consent: true}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.m.slots[0].Loaded = false }, "medium"},
-		"override gone":       {step.Settings{Consent: true}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.m.boot.Target = bmc.BootNone }, "boot source"},
-		"continuous":          {step.Settings{Consent: true}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.m.boot.Once = false }, "boot source"},
-		"continuous, waits":   {step.Settings{Consent: true}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.m.boot.Once, b.a.place.Waits = false, true }, ""},
-		"no disk":             {step.Settings{Consent: true, Installs: true}, func(b *bench) { b.m.stock.Disks = []bmc.Disk{} }, "disk"},
-		"no nic":              {step.Settings{Consent: true, Installs: true}, func(b *bench) { b.Declared.ESXi.NIC = ptr("AA:BB:CC:DD:EE:FF"); b.m.network.NICs = []bmc.NIC{} }, "nic"},
+		"all in order":        {step.Settings{Consent: all}, func(b *bench) {}, ""},
+		"protected":           {step.Settings{Consent: all}, func(b *bench) { b.Declared.Protected = true }, "protected"},
+		"wrong machine":       {step.Settings{Consent: all}, func(b *bench) { b.m.identity.Serial = "X" }, "identity"},
+		"installation open":   {step.Settings{Consent: all}, func(b *bench) { b.open() }, "last reset"},
+		"again":               {step.Settings{Consent: all, Again: true}, func(b *bench) { b.open() }, ""},
+		"medium gone":         {step.Settings{Consent: all}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.m.slots[0].Loaded = false }, "medium"},
+		"override gone":       {step.Settings{Consent: all}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.m.boot.Target = bmc.BootNone }, "boot source"},
+		"continuous":          {step.Settings{Consent: all}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.m.boot.Once = false }, "boot source"},
+		"continuous, waits":   {step.Settings{Consent: all}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.m.boot.Once, b.a.place.Waits = false, true }, ""},
+		"no disk":             {step.Settings{Consent: all, Installs: true}, func(b *bench) { b.m.stock.Disks = []bmc.Disk{} }, "disk"},
+		"no nic":              {step.Settings{Consent: all, Installs: true}, func(b *bench) { b.Declared.ESXi.NIC = ptr("AA:BB:CC:DD:EE:FF"); b.m.network.NICs = []bmc.NIC{} }, "nic"},
 		"nobody asked":        {step.Settings{}, func(b *bench) { b.mounted("http://x/a.iso", "") }, "consent"},
 		"on, nobody asked":    {step.Settings{}, func(b *bench) { b.m.power.State = bmc.On }, "consent"},
-		"on, unknown use":     {step.Settings{Consent: true}, func(b *bench) { b.m.power.State = bmc.On }, "in use"},
-		"allowed":             {step.Settings{Consent: true}, func(b *bench) { b.m.power.State = bmc.On; b.Declared.AllowRunning = true }, ""},
-		"nothing to boot":     {step.Settings{Consent: true, Installs: true}, func(b *bench) { b.a.place.BootsMedium = true }, "medium"},
-		"somebody's, booted":  {step.Settings{Consent: true}, func(b *bench) { b.foreignMedium(); b.m.boot.Target = bmc.BootNone; b.Declared.AllowRunning = true }, "medium"},
-		"somebody's medium":   {step.Settings{Consent: true}, func(b *bench) { b.foreignMedium() }, "medium"},
-		"address taken":       {step.Settings{Consent: true}, func(b *bench) { b.x.probe = esxi.Probe{State: esxi.Up, Product: "ESXi"} }, "address"},
-		"not the plan's":      {step.Settings{Consent: true, Installs: true}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.a.place.Medium = "http://x/b.iso" }, "medium"},
-		"plan changed":        {step.Settings{Consent: true, Installs: true}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.a.place.Stale = "gateway differs" }, "medium"},
-		"stale, none mounted": {step.Settings{Consent: true, Installs: true}, func(b *bench) { b.a.place.Stale = "gateway differs" }, ""},
+		"on, unknown use":     {step.Settings{Consent: all}, func(b *bench) { b.m.power.State = bmc.On }, "in use"},
+		"allowed":             {step.Settings{Consent: all}, func(b *bench) { b.m.power.State = bmc.On; b.Declared.AllowRunning = true }, ""},
+		"nothing to boot":     {step.Settings{Consent: all, Installs: true}, func(b *bench) { b.a.place.BootsMedium = true }, "medium"},
+		"somebody's, booted":  {step.Settings{Consent: all}, func(b *bench) { b.foreignMedium(); b.m.boot.Target = bmc.BootNone; b.Declared.AllowRunning = true }, "medium"},
+		"somebody's medium":   {step.Settings{Consent: all}, func(b *bench) { b.foreignMedium() }, "medium"},
+		"address taken":       {step.Settings{Consent: all}, func(b *bench) { b.x.probe = esxi.Probe{State: esxi.Up, Product: "ESXi"} }, "address"},
+		"not the plan's":      {step.Settings{Consent: all, Installs: true}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.a.place.Medium = "http://x/b.iso" }, "medium"},
+		"plan changed":        {step.Settings{Consent: all, Installs: true}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.a.place.Stale = "gateway differs" }, "medium"},
+		"stale, none mounted": {step.Settings{Consent: all, Installs: true}, func(b *bench) { b.a.place.Stale = "gateway differs" }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, c.settings)
@@ -201,7 +201,7 @@ func ptr[T any](v T) *T { return &v }
 func TestReadErrors(t *testing.T) {
 	broken := errors.New("no answer")
 	for name, write := range writes {
-		b := newBench(t, step.Settings{Consent: true, Installs: true})
+		b := newBench(t, step.Settings{Consent: all, Installs: true})
 		b.m.err = broken
 		if err := write(t.Context(), b.BMC); !errors.Is(err, broken) || len(b.m.wrote) > 0 {
 			t.Errorf("%s: %v, written %v", name, err, b.m.wrote)
@@ -251,13 +251,13 @@ func TestPowerOff(t *testing.T) {
 		"off already":      {step.Settings{}, func(b *bench) {}, ""},
 		"on, not asked":    {step.Settings{}, func(b *bench) { b.m.power.State = bmc.On }, "consent"},
 		"unknown":          {step.Settings{}, func(b *bench) { b.m.power.State = bmc.PowerUnknown }, "consent"},
-		"on, agreed":       {step.Settings{Consent: true}, func(b *bench) { b.m.power.State = bmc.On }, ""},
-		"in use":           {step.Settings{Consent: true, Installs: true}, func(b *bench) { b.m.power.State = bmc.On }, "in use"},
-		"being installed":  {step.Settings{Consent: true}, func(b *bench) { b.m.power.State = bmc.On; b.open() }, "last reset"},
-		"another esxiplan": {step.Settings{Consent: true}, func(b *bench) { b.foreignMedium() }, "medium"},
-		"its boot is over": {step.Settings{Consent: true}, func(b *bench) { b.foreignMedium(); b.m.boot.Target = bmc.BootNone }, "medium"},
-		"its ESXi is up":   {step.Settings{Consent: true}, func(b *bench) { b.foreignMedium(); b.x.probe.State = esxi.Up }, ""},
-		"installed, again": {step.Settings{Consent: true, Again: true}, func(b *bench) { b.m.power.State = bmc.On; b.open() }, ""},
+		"on, agreed":       {step.Settings{Consent: all}, func(b *bench) { b.m.power.State = bmc.On }, ""},
+		"in use":           {step.Settings{Consent: all, Installs: true}, func(b *bench) { b.m.power.State = bmc.On }, "in use"},
+		"being installed":  {step.Settings{Consent: all}, func(b *bench) { b.m.power.State = bmc.On; b.open() }, "last reset"},
+		"another esxiplan": {step.Settings{Consent: all}, func(b *bench) { b.foreignMedium() }, "medium"},
+		"its boot is over": {step.Settings{Consent: all}, func(b *bench) { b.foreignMedium(); b.m.boot.Target = bmc.BootNone }, "medium"},
+		"its ESXi is up":   {step.Settings{Consent: all}, func(b *bench) { b.foreignMedium(); b.x.probe.State = esxi.Up }, ""},
+		"installed, again": {step.Settings{Consent: all, Again: true}, func(b *bench) { b.m.power.State = bmc.On; b.open() }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, c.settings)
@@ -273,7 +273,7 @@ func TestPowerOff(t *testing.T) {
 
 // TestAdmitAgain: a start that got lost is asked for again as part of the same reset.
 func TestAdmitAgain(t *testing.T) {
-	b := newBench(t, step.Settings{Consent: true, Installs: true})
+	b := newBench(t, step.Settings{Consent: all, Installs: true})
 	b.mounted("http://x/a.iso", "d1")
 	b.open()
 	last, _ := b.a.log.LastReset()
@@ -352,6 +352,47 @@ func TestDebtThatStays(t *testing.T) {
 	}
 }
 
+// TestPreparing: nothing is mounted or set to be booted while an installation is under way.
+func TestPreparing(t *testing.T) {
+	for name, write := range map[string]func(*bench) error{
+		"boot":   func(b *bench) error { return b.BMC.SetBoot(t.Context(), bmc.BootPXE, "standard") },
+		"insert": func(b *bench) error { return b.BMC.Insert(t.Context(), b.m.slots[0], "http://x/a.iso") },
+	} {
+		b := newBench(t, step.Settings{})
+		b.open()
+		b.refused(t, write(b), "last reset")
+		b = newBench(t, step.Settings{})
+		b.foreignMedium()
+		b.refused(t, write(b), "medium")
+		b = newBench(t, step.Settings{Again: true})
+		b.open()
+		if err := write(b); err != nil {
+			t.Errorf("%s, again: %v", name, err)
+		}
+	}
+	b := newBench(t, step.Settings{})
+	b.open()
+	if err := b.BMC.SetBoot(t.Context(), bmc.BootNone, "standard"); err != nil {
+		t.Errorf("an override cannot be taken away: %v", err)
+	}
+}
+
+// TestDebtThatComesBack: an override that was taken away with success, and is there all the
+// same, is a debt again as soon as it is seen.
+func TestDebtThatComesBack(t *testing.T) {
+	b := newBench(t, step.Settings{})
+	b.m.slots[0].Loaded, b.a.place = true, step.Place{Restarts: true, Waits: true}
+	b.m.set = func(bmc.Target) { b.m.boot = bmc.Boot{Target: bmc.BootCD} }
+	for _, target := range []bmc.Target{bmc.BootCD, bmc.BootNone} {
+		if err := b.BMC.SetBoot(t.Context(), target, "standard"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.BMC.Boot(t.Context()); err != nil || !b.a.log.Debt() {
+			t.Errorf("after %s: %v, debt %v", target, err, b.a.log.Debt())
+		}
+	}
+}
+
 func TestClearBoot(t *testing.T) {
 	unsupported := &bmc.ErrUnsupported{What: "no"}
 	for name, c := range map[string]struct {
@@ -377,7 +418,7 @@ func TestClearBoot(t *testing.T) {
 			if c.set != nil {
 				b.m.set = func(target bmc.Target) { c.set(b.m, target) }
 			}
-			err := step.ClearBoot(t.Context(), b.BMC)
+			err := b.ClearBoot(t.Context())
 			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) || len(b.m.wrote) != c.tries {
 				t.Errorf("%v after %d tries", err, len(b.m.wrote))
 			}

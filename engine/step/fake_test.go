@@ -180,6 +180,9 @@ type attempt struct {
 	onSleep   func()
 }
 
+// all is consent to everything.
+var all = step.Consent{Stop: true, Wipe: true}
+
 var began = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 func (a *attempt) Run() string       { return a.run }

@@ -6,7 +6,7 @@ import "esxiplan/engine/bmc"
 // installer, or before the power of one is changed that is on, or might be.
 func CheckConsent(s Settings, power bmc.PowerState, installs bool) error {
 	switch {
-	case s.Consent:
+	case installs && s.Consent.Wipe, !installs && s.Consent.Stop:
 		return nil
 	case installs:
 		return &Refusal{"consent", "this restart would boot what is mounted or set for it, and nobody was asked whether that may wipe the machine", "Run it again with --yes"}

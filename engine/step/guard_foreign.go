@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"time"
 
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/esxi"
@@ -12,12 +13,15 @@ import (
 // published is the form of the URLs of images that esxiplan publishes.
 var published = regexp.MustCompile(`/[0-9a-f]{32}/[A-Za-z0-9._-]+\.iso$`)
 
+// stillAlone is how long a look at the drives holds: a step may try several.
+const stillAlone = 30 * time.Second
+
 // checkForeign refuses to touch a machine that another esxiplan, with records of its own,
 // may be installing: a drive holds an image of that kind which is not ours, the machine is
 // on, and no ESXi is up on it. Once our own image is in the drive there is no such.
 func (d *BMC) checkForeign(ctx context.Context) error {
 	h := d.host
-	if d.inserted != nil || h.Settings.Again {
+	if d.inserted != nil || h.Settings.Again || !d.alone.IsZero() && h.Now().Sub(d.alone) < stillAlone {
 		return nil
 	}
 	power, err := d.Power(ctx)
@@ -39,7 +43,11 @@ func (d *BMC) checkForeign(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return CheckForeign(image, power.State, up)
+	if err := CheckForeign(image, power.State, up); err != nil {
+		return err
+	}
+	d.alone = h.Now()
+	return nil
 }
 
 // foreignTo looks for an image of another esxiplan in the drives.

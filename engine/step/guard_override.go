@@ -19,6 +19,9 @@ func CheckOverride(h History, boot bmc.Boot, p Place) error {
 	case mounted && !set && (boot.Target == bmc.BootNone || boot.Target == bmc.BootDisk):
 		return &Refusal{"boot source", "our image is mounted, but no boot source override is set: the machine would boot its disk",
 			"Set it (step one_time_boot), then restart; or take the image out (step eject)"}
+	case Loops(boot) && !p.Waits && !set:
+		return &Refusal{"boot source", fmt.Sprintf("the boot source override is %s, and no boot uses it up: the machine would boot that again and again", boot),
+			"Take it away first (one_time_boot with target none)"}
 	case Loops(boot) && !p.Waits:
 		return continuous("Run the restart together with a wait step, which takes the override away in time")
 	}
@@ -28,9 +31,8 @@ func CheckOverride(h History, boot bmc.Boot, p Place) error {
 // CheckKept refuses to set an override on a service that knows only continuous ones, in a
 // run that does not also restart the machine and wait: it would have to be taken away at
 // the end of this run, or start the installer at every boot.
-func CheckKept(t bmc.Target, h History, p Place) error {
-	boots := t != bmc.BootNone && t != bmc.BootDisk
-	if !boots || !h.OnlyContinuous() || p.Restarts && p.Waits {
+func CheckKept(h History, p Place) error {
+	if !h.OnlyContinuous() || p.Restarts && p.Waits {
 		return nil
 	}
 	return continuous("Run this step, the restart and the wait in one run (leave out --tags, or name all of their tags)")

@@ -58,22 +58,31 @@ func TestCheckLicense(t *testing.T) {
 
 func TestCheckConsent(t *testing.T) {
 	for name, c := range map[string]struct {
-		consent  bool
+		consent  step.Consent
 		power    bmc.PowerState
 		installs bool
 		reason   string
 	}{
-		"agreed":           {true, bmc.On, true, ""},
-		"off, boots disk":  {false, bmc.Off, false, ""},
-		"off, installs":    {false, bmc.Off, true, "may wipe the machine"},
-		"on, boots disk":   {false, bmc.On, false, "the machine is on"},
-		"unknown is on":    {false, bmc.PowerUnknown, false, "power state Unknown"},
-		"on, and installs": {false, bmc.On, true, "may wipe the machine"},
+		"agreed":           {all, bmc.On, true, ""},
+		"off, boots disk":  {step.Consent{}, bmc.Off, false, ""},
+		"off, installs":    {step.Consent{}, bmc.Off, true, "may wipe the machine"},
+		"on, boots disk":   {step.Consent{}, bmc.On, false, "the machine is on"},
+		"unknown is on":    {step.Consent{}, bmc.PowerUnknown, false, "power state Unknown"},
+		"on, and installs": {step.Consent{}, bmc.On, true, "may wipe the machine"},
+		"only to stop it":  {step.Consent{Stop: true}, bmc.On, true, "may wipe the machine"},
+		"to stop it":       {step.Consent{Stop: true}, bmc.On, false, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			judge(t, step.CheckConsent(step.Settings{Consent: c.consent}, c.power, c.installs), c.reason, "--yes")
 		})
 	}
+}
+
+func TestCheckInstalling(t *testing.T) {
+	open := history(inserted, setCD, wiped)
+	judge(t, step.CheckInstalling(step.History{}, step.Settings{}), "", "")
+	judge(t, step.CheckInstalling(open, step.Settings{Again: true}), "", "")
+	judge(t, step.CheckInstalling(open, step.Settings{WaitStep: "w"}), "an installation of ours is under way on this machine since", "--start-at w")
 }
 
 // history folds changes that were done by run1, one a minute.
@@ -165,9 +174,6 @@ func TestCheckOverride(t *testing.T) {
 
 func TestCheckKept(t *testing.T) {
 	once := history(setCD)
-	continuous := once.Copy()
-	continuous.Fold(step.Record{Change: &step.Change{ID: "z", Verb: step.SetBoot, New: "cd"}})
-	continuous.Fold(step.Record{Settled: &step.Settled{Change: "z", Fate: step.Done, Stays: true}})
 	var settled step.History
 	c := setCD
 	c.ID = "c"
@@ -175,19 +181,16 @@ func TestCheckKept(t *testing.T) {
 	settled.Fold(step.Record{Settled: &step.Settled{Change: "c", Fate: step.Done, Stays: true}})
 	both := step.Place{Restarts: true, Waits: true}
 	for name, c := range map[string]struct {
-		target bmc.Target
 		h      step.History
 		place  step.Place
 		reason string
 	}{
-		"knows Once":            {bmc.BootCD, once, step.Place{}, ""},
-		"in one run":            {bmc.BootCD, settled, both, ""},
-		"no wait":               {bmc.BootCD, settled, step.Place{Restarts: true}, "only a continuous"},
-		"alone":                 {bmc.BootPXE, settled, step.Place{}, "only a continuous"},
-		"taken back":            {bmc.BootNone, settled, step.Place{}, ""},
-		"the disk may stay set": {bmc.BootDisk, settled, step.Place{}, ""},
+		"knows Once": {once, step.Place{}, ""},
+		"in one run": {settled, both, ""},
+		"no wait":    {settled, step.Place{Restarts: true}, "only a continuous"},
+		"alone":      {settled, step.Place{}, "only a continuous"},
 	} {
-		t.Run(name, func(t *testing.T) { judge(t, step.CheckKept(c.target, c.h, c.place), c.reason, "in one run") })
+		t.Run(name, func(t *testing.T) { judge(t, step.CheckKept(c.h, c.place), c.reason, "in one run") })
 	}
 }
 
@@ -385,7 +388,10 @@ func TestSameMachine(t *testing.T) {
 		"nothing in common":  {esxi.System{UUID: uuid}, bmc.Identity{Serial: "SN11"}, false, false},
 		"UUID of zeros":      {esxi.System{UUID: "00000000-0000-0000-0000-000000000000"}, bmc.Identity{UUID: "00000000-0000-0000-0000-000000000000"}, false, false},
 		"UUID of nonsense":   {esxi.System{UUID: uuid}, bmc.Identity{UUID: "zzzz4544-0058-5110-8034-b7c04f543933"}, false, true},
-		"serial of one char": {esxi.System{Serials: []string{"1"}}, bmc.Identity{Serial: "1"}, false, true},
+		"serial of one char": {esxi.System{Serials: []string{"1"}}, bmc.Identity{Serial: "1"}, false, false},
+		"placeholders":       {esxi.System{Serials: []string{"Default string"}}, bmc.Identity{Serial: "Default String"}, false, false},
+		"zeros":              {esxi.System{Serials: []string{"00000000"}}, bmc.Identity{Serial: "00000000"}, false, false},
+		"one placeholder":    {esxi.System{Serials: []string{"N/A", "SN11"}}, bmc.Identity{Serial: "sn11", Board: "To Be Filled By O.E.M."}, true, true},
 	} {
 		if same, known := step.SameMachine(c.system, c.id); same != c.same || known != c.known {
 			t.Errorf("%s: same %v, known %v", name, same, known)

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"esxiplan/engine/bmc"
 )
 
 // History is what is known of one machine: a fold over the records of this run and of
@@ -22,6 +24,7 @@ type History struct {
 type state struct {
 	media map[string]Mount // by drive, in the words of changes: "slot CD1"
 	boot  Override
+	taken Override // that we took away last, and that was to be gone with that
 	reset *LastReset
 	off   *Change // our ForceOff, until the start that follows
 }
@@ -58,6 +61,8 @@ type LastReset struct {
 	Medium    string // digest of the medium that it was to boot
 	Open      bool   // it can have started an installer, and the installation is neither proven nor timed out
 	Change    string
+	Asked     time.Time // when a start was last asked for
+	Fate      Fate      // done, once the BMC said so of a start
 }
 
 // Made is a change of the run under way, with what came of it. Unknown is also the fate
@@ -112,9 +117,26 @@ func (h *History) apply(r Record) {
 	case Insert:
 		h.setMount(c.Target, Mount{c.Target, c.New, c.Medium, c.ID})
 	case SetBoot:
-		h.boot = Override{Target: c.New, Change: c.ID}
+		if c.New != string(bmc.BootNone) { // what is to be taken away is there until that is done
+			h.boot = Override{Target: c.New, Change: c.ID}
+		}
 	case Reset:
 		h.applyReset(r, c)
+	}
+}
+
+// done takes in that a change took place which counts only then.
+func (h *History) done(r Record) {
+	c := *r.Change
+	switch {
+	case c.starts() && h.reset != nil && h.reset.Run == r.Run && h.reset.Step == r.Step:
+		started := *h.reset
+		started.Fate = Done
+		h.reset = &started
+	case c.Verb == Eject:
+		h.dropMounts(func(m Mount) bool { return m.Drive == c.Target || m.URL == c.Old })
+	case c.Verb == SetBoot && c.New == string(bmc.BootNone) && h.boot.Target != "":
+		h.boot, h.taken = Override{}, h.boot
 	}
 }
 
@@ -139,8 +161,12 @@ func (h *History) applyReset(r Record, c Change) {
 		h.off = &c
 		return
 	}
-	if again := h.reset != nil && h.reset.Run == r.Run && h.reset.Step == r.Step; !again {
-		h.reset = &LastReset{Run: r.Run, Step: r.Step, Time: r.Time, Open: c.Installs || c.Risk == Wipes, Medium: c.Medium, Before: h.snapshot(c.Before), Change: c.ID}
+	if again := h.reset != nil && h.reset.Run == r.Run && h.reset.Step == r.Step; again {
+		repeated := *h.reset
+		repeated.Asked = r.Time
+		h.reset = &repeated
+	} else {
+		h.reset = &LastReset{Run: r.Run, Step: r.Step, Time: r.Time, Open: c.Installs || c.Risk == Wipes, Medium: c.Medium, Before: h.snapshot(c.Before), Change: c.ID, Asked: r.Time, Fate: Unknown}
 	}
 	if !h.boot.Stays {
 		h.boot = Override{}
@@ -169,6 +195,7 @@ func (h *History) settle(s Settled) {
 	i := slices.IndexFunc(h.recent, func(e entry) bool { return e.Change.ID == s.Change })
 	if i < 0 {
 		h.forget(s)
+		h.stays(s)
 		return
 	}
 	e := &h.recent[i]
@@ -179,15 +206,28 @@ func (h *History) settle(s Settled) {
 		h.takeBack(*e)
 	case (was == Refused || was == Undone) && s.Fate == Done: // it was answered by a refusal, or showed no effect, and was done all the same
 		h.apply(e.Record)
-	case s.Fate == Undone && e.Change.Verb == Reset: // it showed no effect; that it may have one later keeps the reset open
-		h.off, h.boot = e.before.off, e.before.boot
-	case s.Fate == Done && e.Change.Verb == Eject:
-		h.dropMounts(func(m Mount) bool { return m.Drive == e.Change.Target || m.URL == e.Change.Old })
+	case s.Fate == Undone && e.Change.Verb == Reset:
+		h.withoutEffect(*e)
+	}
+	if s.Fate == Done {
+		h.done(e.Record)
 	}
 	h.forget(s)
-	if s.Stays && h.boot.Change == s.Change {
-		h.boot.Stays, h.continuous = true, true
+	h.stays(s)
+}
+
+// stays takes in that an override was read back as one that no boot uses up: the one that
+// is set, or one that was taken away and is there all the same.
+func (h *History) stays(s Settled) {
+	switch {
+	case !s.Stays:
+		return
+	case h.boot.Target == "" && h.taken.Change == s.Change:
+		h.boot = h.taken
+	case h.boot.Change != s.Change:
+		return
 	}
+	h.boot.Stays, h.continuous = true, true
 }
 
 // takeBack restores what a change that was refused would have changed.
@@ -203,6 +243,17 @@ func (h *History) takeBack(e entry) {
 		h.boot = e.before.boot
 	case Reset:
 		h.reset, h.off, h.boot = e.before.reset, e.before.off, e.before.boot
+	}
+}
+
+// withoutEffect takes in that a reset showed no effect. A start may have one late, which
+// keeps its reset open.
+func (h *History) withoutEffect(e entry) {
+	h.off, h.boot = e.before.off, e.before.boot
+	if e.Change.starts() && h.reset != nil {
+		late := *h.reset
+		late.Fate = Unknown
+		h.reset = &late
 	}
 }
 
@@ -249,14 +300,17 @@ func (h History) Holds(url string) (Mount, bool) {
 
 // BootSet is the boot source that we set and no boot has used up.
 func (h History) BootSet() (Override, bool) {
-	return h.boot, h.boot.Target != "" && h.boot.Target != "none"
+	return h.boot, h.boot.Target != ""
 }
+
+// Taken is the boot source override of ours that was taken away last.
+func (h History) Taken() (Override, bool) { return h.taken, h.taken.Target != "" }
 
 // Debt is an override of ours that no boot uses up and that would start an installer
 // again and again: it has to be taken away.
 func (h History) Debt() bool {
 	o, set := h.BootSet()
-	return set && o.Stays && o.Target != "disk"
+	return set && o.Stays && o.Target != string(bmc.BootDisk)
 }
 
 // OnlyContinuous reports that the machine's service was seen to know only overrides

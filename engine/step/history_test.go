@@ -117,7 +117,15 @@ func TestOverrides(t *testing.T) {
 		"stays, booted": {func(l *log) { stays(l, l.change("r", setCD)); l.settle(l.change("r", wiped), step.Done) }, "cd", true},
 		"paid":          {func(l *log) { stays(l, l.change("r", setCD)); l.settle(l.change("r", none), step.Done) }, "", false},
 		"not paid":      {func(l *log) { stays(l, l.change("r", setCD)); l.settle(l.change("r", none), step.Refused) }, "cd", true},
-		"disk stays":    {func(l *log) { stays(l, l.change("r", step.Change{Verb: step.SetBoot, New: "disk"})) }, "disk", false},
+		"clear lost":    {func(l *log) { stays(l, l.change("r", setCD)); l.settle(l.change("r", none), step.Unknown) }, "cd", true},
+		"clear crashed": {func(l *log) { stays(l, l.change("r", setCD)); l.change("r", none) }, "cd", true},
+		"reads back": {func(l *log) {
+			id := l.change("r", setCD)
+			stays(l, id)
+			l.settle(l.change("r", none), step.Done)
+			stays(l, id)
+		}, "cd", true},
+		"disk stays": {func(l *log) { stays(l, l.change("r", step.Change{Verb: step.SetBoot, New: "disk"})) }, "disk", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var l log
@@ -151,7 +159,11 @@ func TestResets(t *testing.T) {
 		t.Errorf("%+v", last)
 	}
 	l.change("r", on)
-	if again, _ := l.LastReset(); again != last {
+	again, _ := l.LastReset()
+	if !again.Asked.After(last.Asked) || again.Fate != step.Done {
+		t.Errorf("asked for again: %+v", again)
+	}
+	if again.Asked = last.Asked; again != last {
 		t.Errorf("asked for again by the same step it is another reset: %+v", again)
 	}
 	l.change("r2", wiped)

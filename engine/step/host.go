@@ -53,11 +53,15 @@ type Settings struct {
 	Again     bool // reset although the last reset is still open
 	DryRun    bool
 	KeepMedia bool // leave the image where it is after the proof
-	// Consent: somebody agreed to the power of this host being changed and its disks
-	// being wiped, or nothing real can be.
-	Consent  bool
-	Installs bool   // the plan mounts media for this host: a reset can start an installer
-	WaitStep string // name of the plan's step that waits for the end of an installation, "" where there is none
+	Consent   Consent
+	Installs  bool   // the plan mounts media for this host: a reset can start an installer
+	WaitStep  string // name of the plan's step that waits for the end of an installation, "" where there is none
+}
+
+// Consent is what somebody agreed to for a host, or what cannot harm: nothing real is there.
+type Consent struct {
+	Stop bool // what runs on the machine may be stopped
+	Wipe bool // it may be restarted into an installer
 }
 
 // Host is what a step may touch.
@@ -67,12 +71,13 @@ type Host struct {
 	Declared *schema.Host
 	BMC      *BMC        // behind the guards
 	ESXi     esxi.Client // nil where the plan declares no ESXi
-	Media    media.Store // nil where the plan has no media block
+	Media    *Media      // behind its guard; nil where the plan has no media block
 	Settings Settings
 
 	attempt Attempt
 	told    progress
 	seen    Sight
+	unseen  error // of that look
 }
 
 // NewHost makes a host without doors.
@@ -97,22 +102,6 @@ func (h *Host) Close(ctx context.Context) error {
 		h.ESXi.Close()
 	}
 	return err
-}
-
-// Publish makes the host's image reachable. What that changes is recorded.
-func (h *Host) Publish(ctx context.Context, r media.Request) (media.Published, error) {
-	var id string
-	p, err := h.Media.Publish(ctx, r, func(ctx context.Context, w media.Write) (err error) {
-		id, err = h.attempt.Record(ctx, Change{Door: DoorMedia, Verb: Publish, Target: w.Target, Old: w.Old, New: w.New, Detail: w.Detail, Intent: Intent{Medium: w.Digest}})
-		return err
-	})
-	switch {
-	case id != "" && err == nil:
-		h.attempt.Settle(Settled{Change: id, Fate: Done})
-	case id != "":
-		h.attempt.Settle(Settled{Change: id, Fate: Unknown})
-	}
-	return p, err
 }
 
 // Undone notes that what a change of ours set is not so any more, though we did not

@@ -71,8 +71,9 @@ func TestPublish(t *testing.T) {
 		fate        step.Fate
 	}{"done": {nil, nil, step.Done}, "failed": {errors.New("disk full"), nil, step.Unknown}, "not recorded": {nil, errors.New("no journal"), ""}} {
 		b := newBench(t, step.Settings{})
-		b.Media, b.s.err, b.a.refuse = b.s, c.err, c.refuse
-		_, err := b.Publish(t.Context(), media.Request{})
+		b.SetMedia(b.s)
+		b.s.err, b.a.refuse = c.err, c.refuse
+		_, err := b.Media.Publish(t.Context(), media.Request{})
 		if (err == nil) != (c.err == nil && c.refuse == nil) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -90,7 +91,8 @@ func TestReads(t *testing.T) {
 	if _, known := b.Reads(); known {
 		t.Error("without a media door somebody knows")
 	}
-	b.Media, b.s.known, b.s.has, b.s.reads.Bytes, b.s.latest.Size = b.s, true, true, 5, 10
+	b.SetMedia(b.s)
+	b.s.known, b.s.has, b.s.reads.Bytes, b.s.latest.Size = true, true, 5, 10
 	for range 2 {
 		if r, known := b.Reads(); !known || r.Bytes != 5 {
 			t.Error(r)
@@ -123,10 +125,11 @@ func TestMedium(t *testing.T) {
 		"not ours":         {func(s *shelf) { s.latest.URL = "http://x/other.iso" }, "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, step.Settings{Consent: true, Installs: true})
+			b := newBench(t, step.Settings{Consent: all, Installs: true})
 			b.mounted(url, "digest of a.iso")
 			b.m.stock.SecureBoot = ptr(true)
-			b.Media, b.s.has = b.s, true
+			b.SetMedia(b.s)
+			b.s.has = true
 			b.s.latest = media.Published{URL: url, Digest: "digest of a.iso", Disks: []string{"serial S1"}}
 			c.change(b.s)
 			_, err := b.BMC.Admit(t.Context())
@@ -139,7 +142,7 @@ func TestMedium(t *testing.T) {
 }
 
 func TestConfirm(t *testing.T) {
-	b := newBench(t, step.Settings{Consent: true})
+	b := newBench(t, step.Settings{Consent: all})
 	b.m.fate, b.m.writeErr = bmc.Refused, errors.New("409")
 	if b.BMC.Reset(t.Context(), bmc.ResetOn, step.Intent{}); len(b.Made()) != 0 {
 		t.Error("a refused change took place")

@@ -12,7 +12,7 @@ import (
 // TestInterruptedBeforeTheRecord: an interrupt is heard until a write is on record, though
 // its guards had passed; then nothing is written.
 func TestInterruptedBeforeTheRecord(t *testing.T) {
-	b := newBench(t, step.Settings{Consent: true})
+	b := newBench(t, step.Settings{Consent: step.Consent{Stop: true, Wipe: true}})
 	ctx, cancel := context.WithCancel(t.Context())
 	intent, err := b.BMC.Admit(ctx)
 	if err != nil {
@@ -28,7 +28,7 @@ func TestInterruptedBeforeTheRecord(t *testing.T) {
 // TestUndoneReset: a request that showed no effect leaves the machine as it was before it,
 // but a start that may come about late keeps its reset open; done all the same, it counts.
 func TestUndoneReset(t *testing.T) {
-	b := newBench(t, step.Settings{Consent: true})
+	b := newBench(t, step.Settings{Consent: step.Consent{Stop: true, Wipe: true}})
 	b.mounted("http://x/h.iso", "d1")
 	record := func(t bmc.ResetType) string {
 		id, _ := b.a.Record(context.Background(), step.Change{Verb: step.Reset, New: string(t), Intent: step.Intent{Boots: true, Installs: true}})

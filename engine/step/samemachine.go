@@ -17,14 +17,27 @@ func SameMachine(s esxi.System, id bmc.Identity) (same, known bool) {
 	if validUUID(s.UUID) && validUUID(id.UUID) {
 		return s.UUID == id.UUID || s.UUID == swapped(id.UUID), true
 	}
-	for _, serial := range s.Serials {
-		for _, other := range []string{id.Serial, id.Board} {
-			if len(serial) >= 4 && strings.EqualFold(serial, other) {
-				return true, true
-			}
+	theirs, ours := telling(s.Serials), telling([]string{id.Serial, id.Board})
+	for _, serial := range theirs {
+		if slices.Contains(ours, serial) {
+			return true, true
 		}
 	}
-	return false, len(s.Serials) > 0 && id.Serial != ""
+	return false, len(theirs) > 0 && len(ours) > 0
+}
+
+// placeholders are serial numbers that firmware writes where nobody gave one.
+var placeholders = []string{"to be filled by o.e.m.", "to be filled by oem", "default string", "none", "n/a", "unknown", "not specified", "not applicable", "system serial number", "chassis serial number", "0123456789", "123456789", "1234567890"}
+
+// telling are the serial numbers that tell one machine from another, lower case.
+func telling(serials []string) (out []string) {
+	for _, s := range serials {
+		s = strings.ToLower(strings.TrimSpace(s))
+		if len(s) >= 4 && strings.Trim(s, s[:1]) != "" && !slices.Contains(placeholders, s) {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // validUUID tells a UUID from what firmware writes when it has none.

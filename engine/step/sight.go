@@ -32,23 +32,24 @@ func (s Sight) String() string {
 	return text
 }
 
-// Look looks at the machine through its BMC, unless it did so less than an age ago: BMCs
-// are slow, and what waits looks often.
+// Look looks at the machine through its BMC, unless it did so, or tried to, less than an
+// age ago: BMCs are slow, and what waits looks often.
 func (h *Host) Look(ctx context.Context, age time.Duration) (Sight, error) {
 	if !h.seen.Time.IsZero() && h.Now().Sub(h.seen.Time) < age {
-		return h.seen, nil
+		return h.seen, h.unseen
 	}
-	s := Sight{Time: h.Now()}
-	var err error
+	h.seen, h.unseen = h.look(ctx)
+	return h.seen, h.unseen
+}
+
+func (h *Host) look(ctx context.Context) (s Sight, err error) {
+	s.Time = h.Now()
 	if s.Power, err = h.BMC.Power(ctx); err != nil {
 		return s, err
 	}
 	if s.Boot, err = h.BMC.Boot(ctx); err != nil {
 		return s, err
 	}
-	if s.Drives, err = h.BMC.drives(ctx, s.Boot); err != nil {
-		return s, err
-	}
-	h.seen = s
-	return s, nil
+	s.Drives, err = h.BMC.drives(ctx, s.Boot)
+	return s, err
 }

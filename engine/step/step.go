@@ -23,7 +23,7 @@ type Policy struct {
 // Effects is what a step does to the world around it, as far as others must know: the
 // engine, the guards and the question that a run asks before it starts.
 type Effects struct {
-	Writes bool // changes the machine, so that the host counts as in flight
+	Writes bool // changes the machine, so that the host counts as in flight; what ends an installation does not count
 	Starts bool // starts the machine
 	Stops  bool // stops what runs on it; a restart does both
 	Builds bool // makes the host's installer medium

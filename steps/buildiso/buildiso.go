@@ -69,10 +69,7 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 			return Result{}, err
 		}
 	}
-	if err := refuseWhileInstalling(ctx, h, r); err != nil {
-		return Result{}, c.Attribute(err)
-	}
-	p, err := h.Publish(ctx, r)
+	p, err := h.Media.Publish(ctx, r)
 	if err != nil {
 		return Result{}, c.Attribute(err)
 	}
@@ -98,35 +95,6 @@ func secureBoot(ctx context.Context, h *step.Host) *bool {
 		return nil
 	}
 	return stock.SecureBoot
-}
-
-// errLooked ends a publication that was only to say what it would do.
-var errLooked = errors.New("only looked")
-
-// refuseWhileInstalling keeps the image from which a machine is being installed: another
-// one in its place would take it away.
-func refuseWhileInstalling(ctx context.Context, h *step.Host, r media.Request) error {
-	last, open := h.History().Installing()
-	latest, ok := h.Media.Latest(h.Name)
-	if !open || !ok || h.Settings.Again {
-		return nil
-	}
-	if _, mounted := h.History().Holds(latest.URL); !mounted {
-		return nil
-	}
-	next := latest.URL
-	_, err := h.Media.Publish(ctx, r, func(_ context.Context, w media.Write) error { // no record, no publication
-		next = w.New
-		return errLooked
-	})
-	if err != nil && !errors.Is(err, errLooked) {
-		return err
-	}
-	if next == latest.URL { // nothing to do, or the same image once more
-		return nil
-	}
-	return &step.Refusal{Guard: "medium", Reason: fmt.Sprintf("the machine was reset by us at %s and may be installing from the image that is published, which a new one would take away", last.Time.Local().Format("2006-01-02 15:04:05")),
-		Next: "Wait for it with the wait step, or build all the same with --again"}
 }
 
 // recall gives the result of an earlier process. It does without the installer image, which

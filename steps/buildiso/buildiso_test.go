@@ -129,7 +129,8 @@ func TestRecallWithoutTheImage(t *testing.T) {
 	if err := json.Unmarshal([]byte(`{"address":"192.0.2.11","dhcp":true,"root_password":"Some-password-1x","disk":{"name":"naa.50"}}`), &x); err != nil {
 		t.Fatal(err)
 	}
-	h := &step.Host{Name: "h1", Plan: "lab", Declared: &schema.Host{Name: "h1", ESXi: &x}, Media: elsewhere{}}
+	h := &step.Host{Name: "h1", Plan: "lab", Declared: &schema.Host{Name: "h1", ESXi: &x}}
+	h.SetMedia(elsewhere{})
 	got, err := buildiso.Type.Recall(t.Context(), h, json.RawMessage(`{"system_media_size":"small"}`))
 	if err != nil || !strings.Contains(string(got), "http://192.0.2.9/h1.iso") {
 		t.Errorf("%s %v", got, err)

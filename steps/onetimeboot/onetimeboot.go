@@ -63,20 +63,20 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 		return Result{}, err
 	}
 	if boot, err = h.BMC.Boot(ctx); err == nil && !boot.Once {
-		err = continuous(ctx, h, target)
+		err = continuous(ctx, h)
 	}
 	return Result{string(boot.Target), way}, err
 }
 
 // continuous is for a service that was just seen to know only overrides that no boot uses
 // up: one that this run cannot take away in time is taken away at once.
-func continuous(ctx context.Context, h *step.Host, target bmc.Target) error {
-	refusal := step.CheckKept(target, h.History(), h.Place())
+func continuous(ctx context.Context, h *step.Host) error {
+	refusal := step.CheckKept(h.History(), h.Place())
 	if refusal == nil {
 		h.Warn("this BMC knows only a continuous boot source override; the wait step takes it away as soon as the installer is loaded")
 		return nil
 	}
-	return errors.Join(refusal, step.ClearBoot(context.WithoutCancel(ctx), h.BMC))
+	return errors.Join(refusal, h.ClearBoot(context.WithoutCancel(ctx)))
 }
 
 // forget ends the demand that a restart finds the boot source that we had set, when
@@ -138,7 +138,7 @@ func reads(ctx context.Context, h *step.Host, what string, is func(bmc.Boot) boo
 // clear takes away what is set. A service that cannot disable an override is left with
 // one that boots the disk, which is what the machine does without any.
 func clear(ctx context.Context, h *step.Host, before bmc.Target) (Result, error) {
-	if err := step.ClearBoot(ctx, h.BMC); err != nil {
+	if err := h.ClearBoot(ctx); err != nil {
 		return Result{}, err
 	}
 	var now bmc.Boot

@@ -228,7 +228,7 @@ func newBench(t *testing.T, state bmc.PowerState, answers ...answer) *bench {
 	t.Helper()
 	serial := "S1"
 	declared := &schema.Host{Name: "h", Vendor: "acme", Serial: "SN1", AllowRunning: true, ESXi: &schema.ESXi{Address: "192.0.2.11", Disk: &schema.Disk{Serial: &serial}}}
-	b := &bench{Host: step.NewHost("plan", declared, step.Settings{Consent: true, Installs: true}), now: began, place: step.Place{Medium: imageURL, BootsMedium: true, Waits: true}}
+	b := &bench{Host: step.NewHost("plan", declared, step.Settings{Consent: step.Consent{Stop: true, Wipe: true}, Installs: true}), now: began, place: step.Place{Medium: imageURL, BootsMedium: true, Waits: true}}
 	b.m = &machine{b: b, power: bmc.Power{State: state}, boot: bmc.Boot{Target: bmc.BootCD, Once: true}, slot: bmc.Slot{ID: "CD1", CD: true, Loaded: true, Image: imageURL}, answers: answers}
 	b.change("run1", step.Change{Verb: step.Insert, Target: "slot CD1", New: imageURL})
 	b.change("run1", step.Change{Verb: step.SetBoot, Target: "source", New: "cd"})

@@ -62,10 +62,10 @@ func NewFaultyBench(t *testing.T, p bmcsim.Profile, on bool, faults ...bmcsim.Fa
 func (b *Bench) host(t *testing.T, vendors []bmc.Vendor, dry bool) *step.Host {
 	t.Helper()
 	declared := &schema.Host{Name: "h", Group: "g", Vendor: "auto", AllowRunning: true, ESXi: b.ESXi}
-	h := step.NewHost("test", declared, step.Settings{DryRun: dry, Consent: true})
-	h.Media = b.Media
+	h := step.NewHost("test", declared, step.Settings{DryRun: dry, Consent: step.Consent{Stop: true, Wipe: true}})
+	h.SetMedia(b.Media)
 	if dry && b.Media != nil {
-		h.Media = media.Shadow(b.Media)
+		h.SetMedia(media.Shadow(b.Media))
 	}
 	c, err := bmc.Open(bmc.Options{Address: "https://" + b.Sim.Address(), Username: "root", Password: "calvin", Trust: bmc.Trust{Off: true}, Vendors: vendors, ReadOnly: dry, Timeout: timeout,
 		Now: b.age, Sleep: b.sleep})
@@ -74,7 +74,7 @@ func (b *Bench) host(t *testing.T, vendors []bmc.Vendor, dry bool) *step.Host {
 	}
 	t.Cleanup(func() { c.Close(context.Background()) })
 	if dry {
-		c = bmc.Shadow(c, func(bmc.Target, string) {})
+		c = bmc.Shadow(c, false, func(bmc.Target, string) {})
 	}
 	h.SetBMC(c)
 	return h

@@ -5,17 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/esxi"
 	"esxiplan/engine/media"
 	"esxiplan/engine/step"
 )
-
-// clockSlack is how far the install date may lie before the reset by a clock
-// that is read twice, in whole seconds.
-const clockSlack = 2 * time.Minute
 
 // installed looks once whether the new ESXi is there. That an API answers is no
 // proof: it may be the old one, before or after the reset.
@@ -25,12 +20,9 @@ func installed(ctx context.Context, h *step.Host, c Arguments, r *Result) error 
 	}
 	l := &looking{watch: watch{h: h, c: c}, r: r}
 	l.last, l.reset = h.History().LastReset()
-	if h.Media != nil {
-		l.media, l.published = h.Media.Latest(h.Name)
-	}
-	if !l.reset && !l.published {
-		return &step.Refusal{Guard: "proof", Reason: "no reset of this machine by us is on record, and no image was built for it, so no installation could be told from the old one",
-			Next: "Run the whole plan, or use the state folder (--state) of the run that reset it"}
+	l.media, l.published = image(h)
+	if err := l.mayProve(); err != nil {
+		return err
 	}
 	probe, err := h.ESXi.Probe(ctx)
 	if err != nil {
@@ -52,11 +44,35 @@ type looking struct {
 	published bool
 }
 
+// mayProve refuses where no look could tell a new installation from the old one.
+func (l *looking) mayProve() error {
+	if !l.reset && !l.published {
+		return &step.Refusal{Guard: "proof", Reason: "no reset of this machine by us is on record, and no image was built for it, so no installation could be told from the old one",
+			Next: "Run the whole plan, or use the state folder (--state) of the run that reset it"}
+	}
+	if l.published && l.media.DryRun {
+		return &step.Refusal{Guard: "proof", Reason: "the medium only checks the machine and installs nothing (dry_run = true of build_iso), so no new ESXi will come",
+			Next: `Wait for goal = "installer", then read on the machine's console what it found; or build the medium without dry_run`}
+	}
+	if !l.reset {
+		return nil
+	}
+	return bootable(l.h, l.last)
+}
+
 // notYet is a look that proves nothing: it says why, and does what cannot wait.
 func (l *looking) notYet(ctx context.Context, reason string) error {
 	l.r.Reason = reason + l.told()
 	return l.act(ctx, l.r)
 }
+
+// unproven ends a wait in which no further look could prove more.
+func unproven(reason, next string) error {
+	return &step.Refusal{Guard: "proof", Reason: "unproven: " + reason, Next: next}
+}
+
+// certified reports that the certificate of what answered before the reset is known.
+func (l *looking) certified() bool { return l.reset && l.last.Before.Fingerprint != "" }
 
 // notNew says why what answers cannot be the new system, without any login.
 func (l *looking) notNew(p esxi.Probe) string {
@@ -68,131 +84,131 @@ func (l *looking) notNew(p esxi.Probe) string {
 		return "the ESXi on " + address + " is starting: " + p.Reason
 	case p.State == esxi.Other:
 		return "something else answers on " + address + ": " + p.Reason
-	case l.reset && l.last.Before.Fingerprint != "" && p.Fingerprint == l.last.Before.Fingerprint:
+	case p.Fingerprint == "": // the login could not be bound to it
+		return "the ESXi on " + address + " shows no certificate, so it cannot be told from the old one"
+	case l.certified() && p.Fingerprint == l.last.Before.Fingerprint:
 		return "the old ESXi still answers on " + address + ": it shows the same certificate as before the reset"
-	case l.published && l.media.Build != "" && p.Build != l.media.Build:
-		return fmt.Sprintf("the ESXi on %s has build %s, the image has %s: the machine did not boot the image", address, p.Build, l.media.Build)
 	}
-	return ""
+	return l.otherBuild(p.Build)
+}
+
+// otherBuild says why a build is not the image's.
+func (l *looking) otherBuild(build string) string {
+	address := l.h.Declared.ESXi.Address
+	switch {
+	case !l.published || l.media.Build == "" || build == l.media.Build:
+		return ""
+	case build == "":
+		return fmt.Sprintf("the ESXi on %s does not tell its build, the image has %s", address, l.media.Build)
+	}
+	return fmt.Sprintf("the ESXi on %s has build %s, the image has %s: the machine did not boot the image", address, build, l.media.Build)
 }
 
 // prove logs in to the system that shows a new certificate and compares all that
 // tells a new installation on this machine from anything else.
 func (l *looking) prove(ctx context.Context, p esxi.Probe) error {
 	system, err := l.h.ESXi.Inspect(ctx, esxi.Root, p.Fingerprint)
-	var login *esxi.ErrLogin
-	switch {
-	case errors.Is(err, esxi.ErrShadow): // a dry run: what follows the proof is planned, too
-		l.r.Reason = err.Error()
-		return l.tidy(ctx)
-	case errors.As(err, &login) && login.Final:
-		return &step.Refusal{Guard: "proof", Reason: "unproven: " + err.Error(), Next: "The system on that address does not have the password of the plan's kickstart"}
-	case err != nil:
-		return l.notYet(ctx, "the new ESXi does not let us in yet: "+err.Error())
+	if err != nil {
+		return l.noLogin(ctx, err)
 	}
 	id, err := l.h.BMC.Identity(ctx)
 	if err != nil {
 		return err
 	}
-	if same, known := step.SameMachine(system, id); !same {
-		if known {
-			return &step.Refusal{Guard: "proof", Reason: fmt.Sprintf("the ESXi on %s runs on another machine (UUID %s, serial %s), not on this one (%s, %s)", l.h.Declared.ESXi.Address, system.UUID, strings.Join(system.Serials, " "), id.UUID, id.Serial),
-				Next: "Two machines have this address, or esxi.nic names the wrong port"}
-		}
-		return l.notYet(ctx, "neither UUID nor serial number tell whether the ESXi runs on this machine")
+	reason, err := l.otherMachine(system, id)
+	if err != nil {
+		return err
 	}
-	if reason := l.tooOld(system); reason != "" {
+	if reason == "" {
+		reason = l.otherBuild(system.Build)
+	}
+	for _, doubt := range []func(esxi.System) string{l.undated, l.wrongClock, l.tooOld} {
+		if reason == "" {
+			reason = doubt(system)
+		}
+	}
+	if reason != "" {
 		return l.notYet(ctx, reason)
 	}
 	l.accept(p, system, id)
 	return l.tidy(ctx)
 }
 
-// tooOld says why the system is not one that was installed and booted after our
-// reset (or, where none is on record, after the image was built), by the host's own
-// clock, which must make sense.
-func (l *looking) tooOld(s esxi.System) string {
-	certificate := l.reset && l.last.Before.Fingerprint != ""
-	since, what := l.media.Built, "the image was built"
-	if l.reset {
-		since, what = l.last.Time, "our reset"
-	}
-	elapsed := l.h.Now().Sub(since)
+// noLogin is what becomes of a login that was not accepted.
+func (l *looking) noLogin(ctx context.Context, err error) error {
+	var login *esxi.ErrLogin
 	switch {
-	case l.published && l.reset && l.media.Built.After(l.last.Time):
-		return "the image was built after the last reset, so nothing can have installed it: restart the machine"
-	case s.Now.IsZero() || s.Installed.IsZero() && !certificate:
-		return "this ESXi does not tell when it was installed, and no certificate is known from before the reset"
-	case s.Booted.IsZero() && !certificate:
-		return "this ESXi does not tell when it was booted, and no certificate is known from before the reset"
-	case s.Installed.After(s.Now.Add(clockSlack)), s.Booted.After(s.Now.Add(clockSlack)):
-		return fmt.Sprintf("the clock of the ESXi there (%s) lies before its own installation: nothing can be concluded from it", s.Now.UTC().Format("2006-01-02 15:04"))
-	case l.reset && !l.last.Before.Installed.IsZero() && s.Installed.Equal(l.last.Before.Installed):
-		return "the ESXi there was installed at the same moment as the one before the reset: it is the old one"
-	case !s.Installed.IsZero() && s.Now.Sub(s.Installed) > elapsed+clockSlack:
-		return fmt.Sprintf("the ESXi there was installed %s ago, before %s %s ago: it is the old one", s.Now.Sub(s.Installed).Round(time.Second), what, elapsed.Round(time.Second))
-	case !s.Booted.IsZero() && s.Now.Sub(s.Booted) > elapsed+clockSlack:
-		return fmt.Sprintf("the ESXi there was booted %s ago, before %s %s ago", s.Now.Sub(s.Booted).Round(time.Second), what, elapsed.Round(time.Second))
+	case errors.Is(err, esxi.ErrShadow): // a dry run: what follows the proof is planned, too
+		l.r.Reason = err.Error()
+		return l.tidy(ctx)
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.As(err, &login) && login.Final:
+		return unproven(err.Error(), "If root has another password than the plan's kickstart, correct esxi.root_password; if somebody else's system answers there, install the machine again")
+	case errors.Is(err, esxi.ErrNoLogin):
+		return unproven(err.Error()+", so it cannot be compared with the plan", "Set esxi.root_password to the password of the kickstart")
 	}
-	return ""
+	return l.notYet(ctx, "the new ESXi does not accept the login yet: "+err.Error())
 }
 
+// otherMachine says why the system is not shown to run on this machine; that it runs on
+// another one is an error.
+func (l *looking) otherMachine(s esxi.System, id bmc.Identity) (reason string, err error) {
+	address := l.h.Declared.ESXi.Address
+	there, here := hardware(s.UUID, s.Serials...), hardware(id.UUID, id.Serial)
+	same, known := step.SameMachine(s, id)
+	switch {
+	case same:
+		return "", nil
+	case known:
+		return "", &step.Refusal{Guard: "proof", Reason: fmt.Sprintf("the ESXi on %s runs on another machine (%s), not on this one (%s)", address, there, here),
+			Next: "Two machines have this address, or esxi.nic names the wrong port"}
+	}
+	l.r.Next = "Compare them by hand; where hardware tells neither, no installation can be proven"
+	return fmt.Sprintf("cannot determine whether the ESXi on %s runs on this machine: it reports %s, and the BMC %s", address, there, here), nil
+}
+
+// hardware is UUID and serial numbers for people.
+func hardware(uuid string, serials ...string) string {
+	serial := strings.TrimSpace(strings.Join(serials, " "))
+	for _, text := range []*string{&uuid, &serial} {
+		if *text == "" {
+			*text = "unknown"
+		}
+	}
+	return "UUID " + uuid + ", serial " + serial
+}
+
+// accept notes that the host is proven, and by what.
 func (l *looking) accept(p esxi.Probe, s esxi.System, id bmc.Identity) {
 	say := func(format string, values ...any) {
 		l.r.Evidence = append(l.r.Evidence, fmt.Sprintf(format, values...))
 	}
 	l.r.Version, l.r.Build, l.r.Proven, l.r.Reached = s.Version, s.Build, true, true
-	if l.reset && l.last.Before.Fingerprint != "" {
-		say("certificate %s… is new; before the reset it was %s…", p.Fingerprint[:12], l.last.Before.Fingerprint[:12])
+	if l.certified() {
+		say("certificate %.12s… is new; before the reset it was %.12s…", p.Fingerprint, l.last.Before.Fingerprint)
 	}
-	if !s.Installed.IsZero() {
-		what := "after the image was built"
-		if l.reset {
-			what = "after our reset"
-		}
-		say("installed %s by its own clock, %s", s.Installed.UTC().Format("2006-01-02 15:04:05"), what)
-	}
-	say("UUID or serial number agree with the BMC: %s", id.Serial)
+	say("%s", l.dated(s))
+	say("%s is the one that the BMC reports", agrees(s, id))
 	say("root has the password of the kickstart")
 	if l.published && l.media.Build != "" {
 		say("build %s is the image's", s.Build)
 	}
 	if l.reset && l.known && l.since.Bytes > 0 {
-		say("%s read %.1f MB of the image after the reset, from %s to %s", l.h.Reader(l.since.By), float64(l.since.Bytes)/1e6, l.since.First.Local().Format("15:04:05"), l.since.Last.Local().Format("15:04:05"))
+		say("%s read %.1f MB of the image after the reset, from %s to %s", l.h.Reader(l.since.By), megabytes(l.since.Bytes), clock(l.since.First), clock(l.since.Last))
+	}
+	if l.bootedElse() {
+		l.h.Warn("the image was never read in the %s since the reset, so this installation may come from somewhere else", period(l.elapsed()))
 	}
 }
 
-// tidy ends what the installation needed: an override that no boot uses up, our image
-// in the drive, and the published image.
-func (l *looking) tidy(ctx context.Context) error {
-	boot, err := l.h.BMC.Boot(ctx)
-	if err != nil {
-		return err
+// agrees is the number by which the system is known to run on this machine.
+func agrees(s esxi.System, id bmc.Identity) string {
+	if _, known := step.SameMachine(esxi.System{UUID: s.UUID}, bmc.Identity{UUID: id.UUID}); known {
+		return "UUID " + s.UUID
 	}
-	if step.Loops(boot) {
-		if err := step.ClearBoot(ctx, l.h.BMC); err != nil {
-			return fmt.Errorf("the host is installed, but its boot source override stays: %w", err)
-		}
+	if same, _ := step.SameMachine(esxi.System{Serials: s.Serials}, bmc.Identity{Serial: id.Serial}); same {
+		return "serial number " + id.Serial
 	}
-	if !l.c.Eject {
-		return nil
-	}
-	if err := l.empty(ctx); err != nil {
-		return err
-	}
-	if l.h.Media == nil || l.h.Settings.KeepMedia {
-		return nil
-	}
-	return l.h.Media.Remove(ctx, l.h.Name)
-}
-
-// empty takes our image out of the drive. What may pass is tried again at the next look;
-// a BMC that will not is no failure of a host that is installed.
-func (l *looking) empty(ctx context.Context) error {
-	err := eject(ctx, l.h)
-	if err == nil || step.Classify(err) != step.Final || ctx.Err() != nil {
-		return err
-	}
-	l.h.Warn("the host is installed, but its medium stays in the drive; eject it (esxiplan do eject): %v", err)
-	return nil
+	return "serial number " + id.Board
 }

@@ -20,8 +20,8 @@ var doc string
 // Arguments of the step.
 type Arguments struct {
 	Goal        string          `json:"goal" enum:"esxi off on media_read installer look" default:"esxi" doc:"What to wait for. \"installer\" is that the installer was loaded from our medium, for one that only checks (build_iso with dry_run); \"look\" only looks, for a plan whose until says the rest."`
-	Eject       bool            `json:"eject" default:"true" doc:"Take our image out of the drive once the host is proven. false keeps image and drive as they are."`
-	OverrideFor schema.Duration `json:"override_for" default:"3m" doc:"On a BMC that knows only a continuous boot source override: how long after the reset it is taken away although nothing shows that the installer was loaded. Longer than the machine's POST, shorter than the shortest installation."`
+	Eject       bool            `json:"eject" default:"true" doc:"Take our image out of the drive once the host is proven, and remove it from where it is published. false keeps both as they are."`
+	OverrideFor schema.Duration `json:"override_for" default:"3m" doc:"On a BMC that knows only a continuous boot source override: how long after the reset it is taken away although nothing shows that the installer was loaded; twice as long while the BMC reports that the machine is in POST. Longer than the machine's POST, shorter than the shortest installation."`
 }
 
 // Result of the step.
@@ -35,7 +35,7 @@ type Result struct {
 	Version     string   `json:"version" doc:"Version of the ESXi that answers."`
 	Build       string   `json:"build" doc:"Build of the ESXi that answers."`
 	Fingerprint string   `json:"fingerprint" doc:"SHA-256 of its certificate."`
-	Evidence    []string `json:"evidence" doc:"What the proof rests on."`
+	Evidence    []string `json:"evidence" doc:"What the proof, or the goal, rests on."`
 	Power       string   `json:"power" doc:"Power state, where it was read."`
 	Elapsed     float64  `json:"elapsed" doc:"Seconds since our reset, 0 where none is recorded."`
 }
@@ -90,20 +90,47 @@ func power(ctx context.Context, h *step.Host, r *Result) error {
 	return nil
 }
 
+// mediaRead looks whether the image was read since our reset: mounting alone reads a
+// little, before it.
 func mediaRead(h *step.Host, r *Result) error {
 	if h.Media == nil {
 		return fmt.Errorf("the plan has no media block, so it is not known whether the medium is read")
 	}
-	reads, known := h.Reads()
+	reads, known := reads(h)
 	if !known {
 		return fmt.Errorf("only an image that this run or esxiplan serve serves can be seen to be read; wait for goal = \"esxi\" instead")
 	}
-	last, _ := h.History().LastReset()
-	r.Reached = reads.Since(last.Time).Bytes > 0 // mounting alone reads a little, before the reset
-	if !r.Reached {
-		r.Reason = "the image was not read since the reset"
+	last, err := restart(h)
+	if err != nil {
+		return err
 	}
+	since := reads.Since(last.Time)
+	if r.Reached = since.Bytes > 0; !r.Reached {
+		r.Reason = "the image was not read since the reset"
+		return nil
+	}
+	r.Evidence = []string{fmt.Sprintf("%s read %.1f MB of the image after the reset, last at %s", h.Reader(since.By), megabytes(since.Bytes), clock(since.Last))}
 	return nil
+}
+
+// restart is our last reset of the machine, which can have booted the image.
+func restart(h *step.Host) (step.LastReset, error) {
+	last, ok := h.History().LastReset()
+	if !ok {
+		return last, &step.Refusal{Guard: "proof", Reason: "no reset of this machine by us is on record, so what was read and loaded since cannot be told from what was before", Next: "Restart it first (step power)"}
+	}
+	return last, bootable(h, last)
+}
+
+// bootable refuses a reset that is older than the image: nothing that it booted can be of it.
+func bootable(h *step.Host, last step.LastReset) error {
+	p, published := image(h)
+	if !published || !p.Built.After(last.Time) {
+		return nil
+	}
+	const moment = "2006-01-02 15:04:05"
+	return &step.Refusal{Guard: "proof", Reason: fmt.Sprintf("the image was built at %s, after our last reset of this machine at %s, so the machine has not booted it yet", p.Built.Local().Format(moment), last.Time.Local().Format(moment)),
+		Next: "Mount it and restart the machine (steps insert, one_time_boot, power), then wait again"}
 }
 
 // look tells what can be seen without a login, and is content with it: the plan's until
@@ -127,9 +154,9 @@ func look(ctx context.Context, h *step.Host, r *Result) error {
 // loaded looks whether the installer was loaded from our medium since our reset. What it
 // found, it says on the machine's console.
 func loaded(ctx context.Context, h *step.Host, c Arguments, r *Result) error {
-	last, ok := h.History().LastReset()
-	if !ok {
-		return &step.Refusal{Guard: "proof", Reason: "no reset of this machine by us is on record, so it cannot be told what was loaded since", Next: "Restart it first (step power)"}
+	last, err := restart(h)
+	if err != nil {
+		return err
 	}
 	w := &watch{h: h, c: c, last: last, reset: true}
 	w.see(ctx)

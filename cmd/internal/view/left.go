@@ -19,10 +19,34 @@ func (b *board) leftBehind(s *Streams, t theme) {
 		}
 	}
 	b.tellInstalling(s)
+	b.tellMounted(s)
+}
+
+// mostLines is how many hosts are told of one by one; of more, only their names are said.
+const mostLines = 3
+
+// tellMounted names the hosts that our media stay in, and what they boot next.
+func (b *board) tellMounted(s *Streams) {
+	var kept []*row
+	var names []string
 	for _, r := range b.hosts {
-		if len(r.left.Mounted) > 0 && r.left.Installing.IsZero() {
-			say(s, "", r.name+": still mounted: "+strings.Join(r.left.Mounted, ", "))
+		if r.left.Installing.IsZero() && (len(r.left.Mounted) > 0 || r.left.Boots != "") {
+			kept, names = append(kept, r), append(names, r.name)
 		}
+	}
+	if len(kept) > mostLines {
+		say(s, "", fmt.Sprintf("Media of ours stay mounted, or the boot source stays set, on %d hosts: %s", len(kept), strings.Join(names, ", ")))
+		return
+	}
+	for _, r := range kept {
+		var parts []string
+		if len(r.left.Mounted) > 0 {
+			parts = append(parts, "still mounted: "+strings.Join(r.left.Mounted, ", "))
+		}
+		if r.left.Boots != "" {
+			parts = append(parts, "set to boot "+r.left.Boots+" at its next start")
+		}
+		say(s, "", r.name+": "+strings.Join(parts, "; "))
 	}
 }
 

@@ -73,7 +73,7 @@ func (p *plain) line(e engine.Event) string {
 	case engine.RunStarted:
 		return p.intro(e)
 	case engine.WriteMade:
-		if e.Write.Repeat {
+		if e.Write.Repeat || e.Write.Found { // what was found, a warning tells
 			return ""
 		}
 		return t.dim.Render("  ") + p.write(e)

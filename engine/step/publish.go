@@ -1,0 +1,77 @@
+package step
+
+import (
+	"context"
+
+	"esxiplan/engine/media"
+)
+
+// Media is the media door as steps see it: reading is as it is, each write is a method of
+// its own, behind its guard and recorded.
+type Media struct {
+	media.Reader
+	store media.Store
+	host  *Host
+}
+
+// SetMedia gives the host its media door, behind the guards. nil: the plan has none.
+func (h *Host) SetMedia(s media.Store) {
+	h.Media = nil
+	if s != nil {
+		h.Media = &Media{Reader: s, store: s, host: h}
+	}
+}
+
+// Publish makes the host's image reachable. An image from which a machine is being
+// installed is not replaced by another: the guard stands before the record.
+func (m *Media) Publish(ctx context.Context, r media.Request) (media.Published, error) {
+	var id string
+	p, err := m.store.Publish(ctx, r, func(ctx context.Context, w media.Write) (err error) {
+		if err := m.admitPublish(w); err != nil {
+			return err
+		}
+		id, err = m.record(ctx, Publish, w)
+		return err
+	})
+	m.settle(id, err)
+	return p, err
+}
+
+// Unpublish takes the host's image away, where there is one.
+func (m *Media) Unpublish(ctx context.Context) error {
+	p, ok := m.Latest(m.host.Name)
+	if !ok || !m.Holds(m.host.Name) {
+		return nil
+	}
+	id, err := m.record(ctx, Remove, media.Write{Target: "image", Old: p.URL, Digest: p.Digest})
+	if err != nil {
+		return err
+	}
+	err = m.store.Remove(ctx, m.host.Name)
+	m.settle(id, err)
+	return err
+}
+
+func (m *Media) record(ctx context.Context, v Verb, w media.Write) (id string, err error) {
+	return m.host.attempt.Record(ctx, Change{Door: DoorMedia, Verb: v, Target: w.Target, Old: w.Old, New: w.New, Detail: w.Detail, Intent: Intent{Medium: w.Digest}})
+}
+
+func (m *Media) settle(id string, err error) {
+	switch {
+	case id == "":
+	case err == nil:
+		m.host.attempt.Settle(Settled{Change: id, Fate: Done})
+	default:
+		m.host.attempt.Settle(Settled{Change: id, Fate: Unknown})
+	}
+}
+
+// admitPublish runs the guard of an image that is about to take the place of another.
+func (m *Media) admitPublish(w media.Write) error {
+	h := m.host
+	latest, ok := m.Latest(h.Name)
+	if !ok || w.New == latest.URL || h.Settings.Again {
+		return nil
+	}
+	return CheckReplace(h.History(), latest, h.Settings)
+}
