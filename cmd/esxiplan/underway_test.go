@@ -184,7 +184,7 @@ func TestKilledBeforeTheStart(t *testing.T) {
 				t.Errorf("both ways are not named:\n%s", out)
 			}
 			again, err := s.run("--tags", "post-check").CombinedOutput()
-			if err != nil || !strings.Contains(string(again), "our request to start it got lost; it is started now") || !strings.Contains(string(again), "1 proven installed") {
+			if err != nil || !strings.Contains(string(again), "our request to start it was lost; it is started now") || !strings.Contains(string(again), "1 proven installed") {
 				t.Errorf("%v\n%s", err, again)
 			}
 			if on := s.resets("h000", `"On"`); on != 2 || len(s.resetsOnRecord(simulatedState)) != 3 {
