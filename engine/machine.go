@@ -72,6 +72,7 @@ type lane struct {
 
 	protected  bool // left out, because the run writes
 	installing bool // by the last outcome: an installation of ours is under way
+	served     bool // it was said that an interrupt does not end it
 }
 
 // running is the task that a lane is busy with.
@@ -492,6 +493,9 @@ func (m *Machine) due(l *lane, s *schema.Step) bool {
 		l.stopped = true
 	}
 	if l.stopped && m.servedOn(l, s) {
+		if !l.served {
+			m.warnServed([]*schema.Host{l.host})
+		}
 		return true
 	}
 	if l.stopped {
@@ -1014,9 +1018,7 @@ func (l *lane) remark() string {
 // folded when it ends; steps with run_on = "always" still run.
 func (m *Machine) Interrupt() ([]Event, []Action) {
 	m.interrupted = true
-	if held := m.hosts(func(l *lane) bool { return !l.done && l.installing && m.serves() }); len(held) > 0 {
-		m.events = append(m.events, Event{Kind: Warned, Text: fmt.Sprintf("machines are being installed from images that this run serves (%s): it goes on until they are done. Ctrl-C again ends it now, and breaks these installations", names(held))})
-	}
+	m.warnServed(m.hosts(func(l *lane) bool { return !l.done && l.installing && m.serves() }))
 	for _, l := range m.lanes {
 		if !l.done && l.task == nil {
 			l.stopped = true
@@ -1024,6 +1026,17 @@ func (m *Machine) Interrupt() ([]Event, []Action) {
 		}
 	}
 	return m.flush()
+}
+
+// warnServed says why an interrupt does not end the run for these hosts.
+func (m *Machine) warnServed(hosts []*schema.Host) {
+	if len(hosts) == 0 {
+		return
+	}
+	for _, h := range hosts {
+		m.byHost[h.Name].served = true
+	}
+	m.events = append(m.events, Event{Kind: Warned, Text: fmt.Sprintf("this run serves the images of installations that are under way (%s): it continues until they are done. Press Ctrl-C again to stop now; that breaks these installations", names(hosts))})
 }
 
 // Abandon ends all hosts where they are: nothing is waited for any more.

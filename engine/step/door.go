@@ -47,9 +47,13 @@ func (d *BMC) admitWrite(ctx context.Context) error {
 	return err
 }
 
-// recorder records the requests of one write, with what they are part of.
+// recorder records the requests of one write, with what they are part of. An interrupt is
+// heard until then.
 func (d *BMC) recorder(i Intent) bmc.Record {
 	return func(ctx context.Context, w bmc.Write) (func(bmc.Fate), error) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		c := Change{Door: DoorBMC, Verb: Verb(w.Verb), Target: w.Target, Old: w.Old, New: w.New, Request: w.Request, Repeat: w.Repeat, Intent: i}
 		c.Risk = c.risk()
 		id, err := d.host.attempt.Record(ctx, c)
@@ -227,23 +231,21 @@ func (d *BMC) Admit(ctx context.Context) (Intent, error) {
 	if err := CheckLastReset(d.host.History(), d.host.attempt.Run(), d.host.Settings); err != nil {
 		return Intent{}, err
 	}
-	return d.admitStart(ctx, LookInto)
+	return d.admitStart(ctx, nil)
 }
 
 // AdmitAgain runs the guards of a start that was asked for before and did not come about:
-// the machine is off. It is the same reset: what answered before it stays what it was.
+// the machine is off. It is the same reset: what answered before it stays what it was, and
+// who agreed to it need not be asked again about the same medium.
 func (d *BMC) AdmitAgain(ctx context.Context, last LastReset) (Intent, error) {
-	i, err := d.admitStart(ctx, func(ctx context.Context, h *Host, c bmc.Reader) (Use, error) {
-		use, err := LookInto(ctx, h, c)
-		use.Installing, use.Before = nil, last.Before
-		return use, err
-	})
+	i, err := d.admitStart(ctx, &last)
 	i.Installs = i.Installs || last.Open
 	return i, err
 }
 
-// admitStart runs the guards of a start of the machine but that about the last reset.
-func (d *BMC) admitStart(ctx context.Context, look func(context.Context, *Host, bmc.Reader) (Use, error)) (Intent, error) {
+// admitStart runs the guards of a start of the machine but that about the last reset,
+// which is given where it is the same one.
+func (d *BMC) admitStart(ctx context.Context, same *LastReset) (Intent, error) {
 	h := d.host
 	if err := d.admitWrite(ctx); err != nil {
 		return Intent{}, err
@@ -255,11 +257,18 @@ func (d *BMC) admitStart(ctx context.Context, look func(context.Context, *Host, 
 	if err != nil {
 		return Intent{}, err
 	}
-	use, err := look(ctx, h, d)
+	use, err := LookInto(ctx, h, d)
 	if err != nil {
 		return Intent{}, err
 	}
-	if err := errors.Join(CheckConsent(h.Settings, use.Power, i.Installs), CheckUse(use, h.Declared.AllowRunning)); err != nil {
+	settings := h.Settings
+	if same != nil {
+		use.Installing, use.Before = nil, same.Before
+		if same.Open && same.Medium == i.Medium {
+			settings.Consent = Consent{Stop: true, Wipe: true}
+		}
+	}
+	if err := errors.Join(CheckConsent(settings, use.Power, i.Installs), CheckUse(use, h.Declared.AllowRunning)); err != nil {
 		return Intent{}, firstRefusal(err)
 	}
 	if h.Place().BootsMedium && !i.Installs {

@@ -39,15 +39,24 @@ func (d *BMC) checkForeign(ctx context.Context) error {
 	if up {
 		return nil
 	}
-	drives, err := d.Slots(ctx)
+	image, err := foreignTo(ctx, h, d)
 	if err != nil {
 		return err
 	}
-	if err := CheckForeign(foreign(drives, h.History()), power.State, up); err != nil {
+	if err := CheckForeign(image, power.State, up); err != nil {
 		return err
 	}
 	d.alone = h.Now()
 	return nil
+}
+
+// foreignTo looks for an image of another esxiplan in the drives.
+func foreignTo(ctx context.Context, h *Host, c bmc.Reader) (string, error) {
+	if h.Settings.Again || h.BMC.inserted != nil {
+		return "", nil
+	}
+	drives, err := c.Slots(ctx)
+	return foreign(drives, h.History()), err
 }
 
 // foreign finds an image that an esxiplan published and that is not on our record.
@@ -66,6 +75,6 @@ func CheckForeign(image string, power bmc.PowerState, up bool) error {
 	if image == "" || power == bmc.Off || up {
 		return nil
 	}
-	return &Refusal{"medium", fmt.Sprintf("a drive holds %s, which another esxiplan run mounted (it is not on record here), the machine is on, and no ESXi answers: that run may be installing it", image),
+	return &Refusal{"medium", fmt.Sprintf("another esxiplan run may be installing this machine: a drive holds %s, which is not on record here, the machine is on, and no ESXi answers", image),
 		"Wait for that run, or use its state folder (--state); if it is over, eject the image with force = true, or use --again"}
 }

@@ -312,7 +312,7 @@ func TestCheckForeign(t *testing.T) {
 	judge(t, step.CheckForeign("", bmc.On, false), "", "")
 	judge(t, step.CheckForeign("u", bmc.Off, false), "", "")
 	judge(t, step.CheckForeign("u", bmc.On, true), "", "")
-	judge(t, step.CheckForeign("u", bmc.On, false), "another esxiplan run mounted", "--state")
+	judge(t, step.CheckForeign("u", bmc.On, false), "another esxiplan run may be installing", "--state")
 }
 
 func TestUse(t *testing.T) {

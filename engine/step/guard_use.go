@@ -17,6 +17,7 @@ type Use struct {
 	Reason     string
 	Before     Snapshot
 	Other      string     // another machine answers on the ESXi address
+	Foreign    string     // an image in a drive from which another esxiplan may be installing
 	Installing *LastReset // an installation of ours is under way
 	Wait       string     // how to wait for it
 }
@@ -59,7 +60,8 @@ func LookInto(ctx context.Context, h *Host, c bmc.Reader) (Use, error) {
 	}
 	if probe.State != esxi.Up {
 		use.Reason = fmt.Sprintf("it is on, and no ESXi answers on %s (%s)", h.Declared.ESXi.Address, probe.Reason)
-		return use, nil
+		use.Foreign, err = foreignTo(ctx, h, c)
+		return use, err
 	}
 	return use.inspect(ctx, h, c, probe)
 }
@@ -106,6 +108,9 @@ func (u Use) inspect(ctx context.Context, h *Host, c bmc.Reader, probe esxi.Prob
 func CheckUse(u Use, allowRunning bool) error {
 	if u.Installing != nil {
 		return &Refusal{"in use", fmt.Sprintf("an installation of ours is under way on this machine since %s (run %s)", clockTime(u.Installing.Time), u.Installing.Run), u.Wait}
+	}
+	if err := CheckForeign(u.Foreign, u.Power, false); err != nil {
+		return err
 	}
 	if u.Other != "" {
 		return &Refusal{"address", u.Other, "Free the address, or correct esxi.address"}

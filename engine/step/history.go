@@ -204,8 +204,10 @@ func (h *History) settle(s Settled) {
 	switch {
 	case s.Fate == Refused:
 		h.takeBack(*e)
-	case was == Refused && s.Fate == Done: // it was answered by a refusal, and done all the same
+	case (was == Refused || was == Undone) && s.Fate == Done: // it was answered by a refusal, or showed no effect, and was done all the same
 		h.apply(e.Record)
+	case s.Fate == Undone && e.Change.Verb == Reset: // it showed no effect; that it may have one later keeps the reset open
+		h.off, h.boot = e.before.off, e.before.boot
 	}
 	if s.Fate == Done {
 		h.done(e.Record)

@@ -23,8 +23,9 @@ var (
 )
 
 // mostRequests of a whole installation up to the restart, without polls and without
-// the members that $expand cannot bring.
-const mostRequests = 25
+// the members that $expand cannot bring. One firmware refuses On for a while after an off;
+// the guards before it is asked for again are two of them.
+const mostRequests = 26
 
 // memberPath are drives, volumes, slots and ports, one by one; MountImages is what
 // one old firmware has instead of slots.

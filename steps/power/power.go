@@ -61,7 +61,7 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if p, err = h.BMC.Power(ctx); err != nil {
+	if p, err = h.BMC.Power(context.WithoutCancel(ctx)); err != nil { // what was done is told, also after an interrupt
 		return Result{}, err
 	}
 	_, booted := asked(h, bmc.ResetType.Starts)
@@ -78,37 +78,92 @@ func reach(ctx context.Context, h *step.Host, want bmc.PowerState, by bmc.ResetT
 	if !p.Allows(by) {
 		return fmt.Errorf("the BMC does not offer the reset %s; it offers %v", by, p.Allowed)
 	}
-	return send(ctx, h, want, by, step.Intent{})
+	return send(ctx, ctx, h, want, by, step.Intent{})
 }
 
-// send asks for the reset and waits for the state. A refusal is none when the machine
-// got where it should be meanwhile: the BMC did it late, or somebody else was quicker.
-// A state that was there before proves nothing.
-func send(ctx context.Context, h *step.Host, want bmc.PowerState, by bmc.ResetType, i step.Intent) error {
-	before, err := h.BMC.Power(ctx)
-	if err != nil {
+// request asks for a reset. It returns the record, with what is known of its fate; none
+// where the request was not made.
+func request(ctx context.Context, h *step.Host, t bmc.ResetType, i step.Intent) (step.Made, error) {
+	before := len(h.History().Made(h.StepName()))
+	err := h.BMC.Reset(ctx, t, i)
+	if made := h.History().Made(h.StepName()); len(made) > before {
+		return made[len(made)-1], err
+	}
+	return step.Made{}, err
+}
+
+// send asks for a reset to a state in which the machine is not, and waits for that state,
+// by a context of its own. A refusal is none when the machine got there meanwhile: the BMC
+// did it all the same, or somebody else was quicker.
+func send(ctx, waits context.Context, h *step.Host, want bmc.PowerState, by bmc.ResetType, i step.Intent) error {
+	made, err := request(ctx, h, by, i)
+	if made.ID == "" {
 		return err
 	}
-	err = h.BMC.Reset(ctx, by, i)
-	var answered *bmc.Error
-	if err != nil && (!errors.As(err, &answered) || before.State == want) {
-		return err
-	}
-	if err == nil {
-		return settled(ctx, h, want)
-	}
-	if p, readErr := h.BMC.Power(ctx); readErr == nil && p.State == want {
-		h.Confirm(string(by))
+	if made.Fate == step.Refused {
+		if p, readErr := steady(waits, h); readErr != nil || p.State != want {
+			return err
+		}
+		h.Confirm(made.New)
 		return nil
+	}
+	return effect(waits, h, made, want)
+}
+
+// effect waits until a request shows its effect. One that shows none is noted as undone:
+// its answer was lost, or a success that was none. What runs on a machine may take its
+// time to shut down.
+func effect(ctx context.Context, h *step.Host, made step.Made, want bmc.PowerState) error {
+	err := settled(ctx, h, want)
+	switch {
+	case err == nil && made.Fate != step.Done:
+		h.Confirm(made.New)
+	case err != nil && bmc.ResetType(made.New) != bmc.ResetGracefulShutdown && readsOther(ctx, h, want):
+		h.Undone(made.ID)
 	}
 	return err
 }
 
+// readsOther reports that the power state is known, and another.
+func readsOther(ctx context.Context, h *step.Host, than bmc.PowerState) bool {
+	p, err := h.BMC.Power(ctx)
+	return err == nil && p.State != than && (p.State == bmc.On || p.State == bmc.Off)
+}
+
+// settled waits for a power state.
 func settled(ctx context.Context, h *step.Host, want bmc.PowerState) error {
-	return h.Until(ctx, settle, "the power state reads "+string(want), func(ctx context.Context) (bool, error) {
-		p, err := h.BMC.Power(ctx)
-		return p.State == want, err
+	return watch(ctx, h, want, func(p bmc.Power) bool { return p.State == want })
+}
+
+// steady waits until the power state is no change of power that is under way.
+func steady(ctx context.Context, h *step.Host) (p bmc.Power, err error) {
+	err = watch(ctx, h, "On or Off", func(now bmc.Power) bool {
+		p = now
+		return p.State == bmc.On || p.State == bmc.Off
 	})
+	var unsettled *step.Unsettled
+	if errors.As(err, &unsettled) {
+		unsettled.What += "; it reads " + string(p.State)
+	}
+	return p, err
+}
+
+// watch reads the power state until ok says true. A BMC that stumbles meanwhile is asked
+// again: that says nothing of the machine.
+func watch(ctx context.Context, h *step.Host, want bmc.PowerState, ok func(bmc.Power) bool) error {
+	var failed error
+	err := h.Until(ctx, settle, "the power state reads "+string(want), func(ctx context.Context) (bool, error) {
+		var p bmc.Power
+		if p, failed = h.BMC.Power(ctx); failed != nil && (step.Classify(failed) == step.Final || ctx.Err() != nil) {
+			return false, failed
+		}
+		return failed == nil && ok(p), nil
+	})
+	var unsettled *step.Unsettled
+	if failed != nil && (err == nil || errors.As(err, &unsettled)) {
+		return failed
+	}
+	return err
 }
 
 func gracefulOff(ctx context.Context, h *step.Host, p bmc.Power) error {

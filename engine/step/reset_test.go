@@ -1,0 +1,56 @@
+package step_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"esxiplan/engine/bmc"
+	"esxiplan/engine/step"
+)
+
+// TestInterruptedBeforeTheRecord: an interrupt is heard until a write is on record, though
+// its guards had passed; then nothing is written.
+func TestInterruptedBeforeTheRecord(t *testing.T) {
+	b := newBench(t, step.Settings{Consent: step.Consent{Stop: true, Wipe: true}})
+	ctx, cancel := context.WithCancel(t.Context())
+	intent, err := b.BMC.Admit(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	err = b.BMC.Reset(ctx, bmc.ResetOn, intent)
+	if !errors.Is(err, context.Canceled) || len(b.m.wrote) > 0 || len(b.a.records) > 0 {
+		t.Errorf("%v, written %v, recorded %v", err, b.m.wrote, b.a.records)
+	}
+}
+
+// TestUndoneReset: a request that showed no effect leaves the machine as it was before it,
+// but a start that may come about late keeps its reset open; done all the same, it counts.
+func TestUndoneReset(t *testing.T) {
+	b := newBench(t, step.Settings{Consent: step.Consent{Stop: true, Wipe: true}})
+	b.mounted("http://x/h.iso", "d1")
+	record := func(t bmc.ResetType) string {
+		id, _ := b.a.Record(context.Background(), step.Change{Verb: step.Reset, New: string(t), Intent: step.Intent{Boots: true, Installs: true}})
+		return id
+	}
+	settle := func(id string, f step.Fate) { b.a.Settle(step.Settled{Change: id, Fate: f}) }
+	expect := func(when string, off, open bool, boots string) {
+		t.Helper()
+		left := b.History().Left()
+		if left.Off != off || left.Installing.IsZero() == open || left.Boots != boots {
+			t.Errorf("%s: %+v", when, left)
+		}
+	}
+	ineffective := record(bmc.ResetForceOff)
+	expect("ForceOff", true, false, "cd")
+	settle(ineffective, step.Undone)
+	expect("ForceOff that showed no effect", false, false, "cd")
+	settle(record(bmc.ResetForceOff), step.Done)
+	start := record(bmc.ResetOn)
+	expect("On", false, true, "")
+	settle(start, step.Undone)
+	expect("On that showed no effect", true, true, "cd")
+	settle(start, step.Done)
+	expect("On that was done late", false, true, "")
+}
