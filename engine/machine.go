@@ -68,6 +68,7 @@ type lane struct {
 	held    bool   // by the failure budget
 	broken  Status // "", or how a step ended that stopped the host
 	stopped bool   // by an interrupt
+	missed  bool   // a step, or the end of one, because of that
 	task    *running
 
 	protected  bool // left out, because the run writes
@@ -498,12 +499,16 @@ func (m *Machine) due(l *lane, s *schema.Step) bool {
 		}
 		return true
 	}
-	if l.stopped {
-		return s.Policy.RunOn == "always" && l.began
+	if l.stopped || l.held {
+		always := s.Policy.RunOn == "always" && l.began
+		l.missed = l.missed || l.wants(s) && !always
+		return always
 	}
-	if l.held {
-		return s.Policy.RunOn == "always" && l.began
-	}
+	return l.wants(s)
+}
+
+// wants reports whether the step is for a lane that came so far as this one.
+func (l *lane) wants(s *schema.Step) bool {
 	switch s.Policy.RunOn {
 	case "always":
 		return true
@@ -719,7 +724,7 @@ func (m *Machine) Fold(id TaskID, o Outcome) ([]Event, []Action) {
 		m.internal = o.Internal
 		m.close(l, Failed, &Problem{Summary: "Internal error", Detail: o.Internal}, nil)
 	case o.Interrupted:
-		m.interrupted, l.stopped = true, true
+		m.interrupted, l.stopped, l.missed = true, true, true
 		m.close(l, NotRun, nil, nil)
 	case o.Problem != nil:
 		m.foldError(l, r, o)
@@ -988,7 +993,7 @@ func (l *lane) status() Status {
 		return l.broken
 	case l.protected:
 		return Skipped
-	case l.stopped, l.held:
+	case l.missed, l.held:
 		return NotRun
 	case !l.began:
 		return Skipped
@@ -1006,7 +1011,7 @@ func (l *lane) remark() string {
 		return "protected"
 	case l.held:
 		return "held back by the failure budget"
-	case l.stopped:
+	case l.missed:
 		return "interrupted"
 	case !l.began:
 		return "no step applies"
@@ -1044,7 +1049,7 @@ func (m *Machine) Abandon() []Event {
 	m.interrupted = true
 	for _, l := range m.lanes {
 		if !l.done {
-			l.stopped = true
+			l.stopped, l.missed = true, true
 			m.finish(l)
 		}
 	}

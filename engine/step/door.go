@@ -79,8 +79,14 @@ func (d *BMC) SetBoot(ctx context.Context, t bmc.Target, way string) error {
 	if err := d.admitWrite(ctx); err != nil {
 		return err
 	}
-	if boots := t != bmc.BootNone && t != bmc.BootDisk; boots {
+	_, ours := d.host.History().BootSet()
+	switch boots := t != bmc.BootNone && t != bmc.BootDisk; {
+	case boots:
 		if err := d.admitBoot(ctx, t); err != nil {
+			return err
+		}
+	case !ours: // it may be what another installation is to boot
+		if err := d.checkForeign(ctx); err != nil {
 			return err
 		}
 	}
@@ -264,9 +270,7 @@ func (d *BMC) admitStart(ctx context.Context, same *LastReset) (Intent, error) {
 	settings := h.Settings
 	if same != nil {
 		use.Installing, use.Before = nil, same.Before
-		if same.Open && same.Medium == i.Medium {
-			settings.Consent = Consent{Stop: true, Wipe: true}
-		}
+		settings.Consent.Wipe = settings.Consent.Wipe || same.Open && same.Medium != "" && same.Medium == i.Medium
 	}
 	if err := errors.Join(CheckConsent(settings, use.Power, i.Installs), CheckUse(use, h.Declared.AllowRunning)); err != nil {
 		return Intent{}, firstRefusal(err)

@@ -206,8 +206,8 @@ func (h *History) settle(s Settled) {
 		h.takeBack(*e)
 	case (was == Refused || was == Undone) && s.Fate == Done: // it was answered by a refusal, or showed no effect, and was done all the same
 		h.apply(e.Record)
-	case s.Fate == Undone && e.Change.Verb == Reset: // it showed no effect; that it may have one later keeps the reset open
-		h.off, h.boot = e.before.off, e.before.boot
+	case s.Fate == Undone && e.Change.Verb == Reset:
+		h.withoutEffect(*e)
 	}
 	if s.Fate == Done {
 		h.done(e.Record)
@@ -243,6 +243,17 @@ func (h *History) takeBack(e entry) {
 		h.boot = e.before.boot
 	case Reset:
 		h.reset, h.off, h.boot = e.before.reset, e.before.off, e.before.boot
+	}
+}
+
+// withoutEffect takes in that a reset showed no effect. A start may have one late, which
+// keeps its reset open.
+func (h *History) withoutEffect(e entry) {
+	h.off, h.boot = e.before.off, e.before.boot
+	if e.Change.starts() && h.reset != nil {
+		late := *h.reset
+		late.Fate = Unknown
+		h.reset = &late
 	}
 }
 

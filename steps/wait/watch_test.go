@@ -338,7 +338,12 @@ func TestNotStarted(t *testing.T) {
 		"our image is no longer in the drive":           {change: func(b *bench) { b.m.slots[0].Loaded, b.m.slots[0].Image = false, "" }, guard: "medium"},
 		"its file is gone":                              {change: func(b *bench) { b.s.checkErr = &media.ErrGone{URL: ours, Reason: "its file is gone"} }, guard: "medium"},
 		"something answers on its address":              {change: func(b *bench) { b.x.probe = esxi.Probe{State: esxi.Starting, Product: "a web server"} }, guard: "address"},
-		"protected":                                     {change: func(b *bench) { b.Declared.Protected = true }, guard: "protected"},
+		"nobody was asked about this medium": {change: func(b *bench) {
+			b.Settings.Consent = step.Consent{}
+			b.did(restarted.Add(-5*time.Minute), step.Change{Verb: step.Insert, Target: "slot CD1", New: ours, Intent: step.Intent{Medium: "d2"}}, step.Done)
+			b.s.latest.Digest = "d2"
+		}, guard: "consent"},
+		"protected": {change: func(b *bench) { b.Declared.Protected = true }, guard: "protected"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := lost(t)

@@ -1,0 +1,282 @@
+package main
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"esxiplan/engine"
+	"esxiplan/engine/bmc"
+	"esxiplan/engine/twin"
+)
+
+const (
+	toDirectory = "directory = \"media\"\n  url = \"http://203.0.113.1/iso\""
+	fromRun     = `listen = "127.0.0.1:0"`
+)
+
+var continuation = regexp.MustCompile(`(?m)^Continue with: esxiplan (.+)$`)
+
+// goesOn runs the very command that an output names, and demands that it ends well.
+func (s *simulated) goesOn(out string, want string) {
+	s.t.Helper()
+	found := continuation.FindStringSubmatch(out)
+	if found == nil {
+		s.t.Fatalf("no command to go on with:\n%s", out)
+	}
+	said, err := s.command(strings.Fields(found[1])...).CombinedOutput()
+	if err != nil || !strings.Contains(string(said), want) {
+		s.t.Fatalf("%s: %v, want %q\n%s", found[1], err, want, said)
+	}
+}
+
+// refuses demands that a command ends with a refusal.
+func (s *simulated) refuses(exit int, want string, args ...string) string {
+	s.t.Helper()
+	c := s.command(args...)
+	out, _ := c.CombinedOutput()
+	if c.ProcessState.ExitCode() != exit || !strings.Contains(string(out), want) {
+		s.t.Errorf("%s: exit %d, want %d and %q\n%s", strings.Join(args, " "), c.ProcessState.ExitCode(), exit, want, out)
+	}
+	return string(out)
+}
+
+// started waits until the machines have been asked to start, which the journal tells
+// before it is done, and their BMCs have answered.
+func (s *simulated) started(hosts ...string) {
+	s.t.Helper()
+	s.until("the machines are started", func() bool {
+		for _, h := range hosts {
+			if s.resets(h, `"On"`) == 0 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// onceEach demands one installation, and so many changes of power, of each machine.
+func (s *simulated) onceEach(tallies []twin.Tally) {
+	s.t.Helper()
+	for _, tally := range tallies {
+		if tally.Installs != 1 || len(tally.PerReset) != 1 || tally.PowerChanges != 2 || tally.Inserts != 1 {
+			s.t.Errorf("%+v", tally)
+		}
+	}
+}
+
+// TestCtrlCWhileInstalling: the recap says which machines are being installed, since when,
+// and what becomes of their images; the command that it names ends proven.
+func TestCtrlCWhileInstalling(t *testing.T) {
+	t.Parallel()
+	s := simulatePlan(t, fleetPlan(3, toDirectory), "--speed", "60", "--tally", "tally.json")
+	r := s.begin(s.run("--limit", "h000,h001"))
+	s.started("h000", "h001")
+	r.interrupt()
+	if code := r.wait(); code != engine.ExitInterrupted {
+		t.Errorf("exit %d", code)
+	}
+	for _, want := range []string{
+		`h000 .* being installed since [0-9:]+ \([0-9a-z.]+\)\n`, `h001 .* being installed since`, `2 hosts are being installed\. The images stay where they are\.\n`,
+		`Continue with: .* --limit h000,h001\n`, `2 hosts: 2 being installed .* interrupted\n`,
+	} {
+		if !regexp.MustCompile(want).MatchString(r.out.String()) {
+			t.Errorf("want %s:\n%s", want, r.out.String())
+		}
+	}
+	s.goesOn(r.out.String(), "2 hosts: 2 changed, 2 proven installed")
+	s.onceEach(s.end()[:2])
+}
+
+// TestCtrlCServesOn: a run that serves the images goes on until the machines that read
+// them are proven, and starts no other one.
+func TestCtrlCServesOn(t *testing.T) {
+	t.Parallel()
+	s := simulatePlan(t, fleetPlan(3, fromRun), "--speed", "60", "--tally", "tally.json")
+	r := s.begin(s.run("--in-flight", "1"))
+	first, others := "", 0
+	s.until("a machine is started", func() bool {
+		for _, h := range []string{"h000", "h001", "h002"} {
+			if s.resets(h, `"On"`) > 0 {
+				first = h
+			}
+		}
+		return first != ""
+	})
+	r.interrupt()
+	if code := r.wait(); code != engine.ExitInterrupted {
+		t.Errorf("exit %d", code)
+	}
+	wants := []string{
+		`this run serves the images of installations that are under way \(` + first + `\): it continues until they are done\. Press Ctrl-C again to stop now; that breaks these installations`,
+		first + ` .* proven 8\.0\.3`, `3 hosts: 1 changed, 2 not_run, 1 proven installed .* interrupted`,
+	}
+	for _, tally := range s.end() {
+		if tally.Host == first {
+			s.onceEach([]twin.Tally{tally})
+			continue
+		}
+		others++
+		wants = append(wants, tally.Host+` .* not_run: interrupted`)
+		if tally.PowerChanges != 0 || tally.Inserts != 0 {
+			t.Errorf("%+v", tally)
+		}
+	}
+	for _, want := range wants {
+		if !regexp.MustCompile(want).MatchString(r.said()) {
+			t.Errorf("want %s:\n%s", want, r.said())
+		}
+	}
+	if others != 2 {
+		t.Errorf("%d other machines", others)
+	}
+}
+
+// TestCtrlCTwiceWhileServing: the second Ctrl-C ends it at once; the recap says that the
+// images end with the run, and the command that it names serves them again.
+func TestCtrlCTwiceWhileServing(t *testing.T) {
+	t.Parallel()
+	s := simulatePlan(t, fleetPlan(2, fromRun), "--speed", "20", "--tally", "tally.json")
+	r := s.begin(s.run())
+	s.started("h000", "h001")
+	r.interrupt()
+	<-r.heard
+	r.interrupt()
+	began := time.Now()
+	if code := r.wait(); code != engine.ExitInterrupted || time.Since(began) > 10*time.Second {
+		t.Errorf("exit %d after %s", code, time.Since(began))
+	}
+	if !strings.Contains(r.out.String(), "2 hosts are being installed from images that this run served and that end with it: an installer that still reads its image stops. The command below serves them again.") {
+		t.Errorf("the recap:\n%s", r.out.String())
+	}
+	s.goesOn(r.out.String(), "2 hosts: 2 changed, 2 proven installed")
+	s.onceEach(s.end())
+}
+
+// TestKilledWhileServing: after a crash, a later run tells how to go on, and that serves
+// the images again.
+func TestKilledWhileServing(t *testing.T) {
+	t.Parallel()
+	s := simulatePlan(t, fleetPlan(1, fromRun), "--speed", "20", "--tally", "tally.json")
+	r := s.begin(s.run())
+	s.started("h000")
+	r.c.Process.Kill()
+	r.wait()
+	out := s.refuses(engine.ExitFailed, "an installation of ours is under way on this machine since", "run", "fleet.hcl", "--sim", "sim.json", "--yes")
+	s.goesOn(out, "1 host: 1 changed, 1 proven installed")
+	s.onceEach(s.end())
+}
+
+// TestKilledBeforeTheStart: a request to start the machine is on record and was never
+// done. The next restart refuses and names both ways; the wait starts the machine, once.
+func TestKilledBeforeTheStart(t *testing.T) {
+	for name, media := range map[string]string{"published": toDirectory, "served": fromRun} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := simulatePlan(t, fleetPlan(1, media), "--speed", "60", "--tally", "tally.json", "--fault", "stays-off")
+			r := s.begin(s.run())
+			s.started("h000")
+			r.c.Process.Kill()
+			r.wait()
+			out := s.refuses(engine.ExitFailed, "reset this machine at", "run", "fleet.hcl", "--sim", "sim.json", "--yes", "--tags", "reboot")
+			if !strings.Contains(out, "Wait for its end (esxiplan run … --start-at installed), or reset all the same with --again") {
+				t.Errorf("both ways are not named:\n%s", out)
+			}
+			again, err := s.run("--tags", "post-check").CombinedOutput()
+			if err != nil || !strings.Contains(string(again), "our request to start it got lost; it is started now") || !strings.Contains(string(again), "1 proven installed") {
+				t.Errorf("%v\n%s", err, again)
+			}
+			if on := s.resets("h000", `"On"`); on != 2 || len(s.resetsOnRecord(simulatedState)) != 3 {
+				t.Errorf("%d requests to start, on record: %v", on, s.resetsOnRecord(simulatedState))
+			}
+			s.onceEach(s.end())
+		})
+	}
+}
+
+// TestLeftOff: a second Ctrl-C between ForceOff and On leaves the machine off; the recap
+// says so, and the same command again goes on from there.
+func TestLeftOff(t *testing.T) {
+	t.Parallel()
+	s := simulatePlan(t, fleetPlan(1, toDirectory), "--speed", "40", "--tally", "tally.json", "--profile", "h000=dell/idrac10") // refuses On for a while
+	r := s.begin(s.run())
+	s.until("On was refused", func() bool { return s.resets("h000", `"On"`) > 0 })
+	r.interrupt()
+	<-r.heard
+	r.interrupt()
+	if code := r.wait(); code != engine.ExitInterrupted {
+		t.Errorf("exit %d", code)
+	}
+	for _, want := range []string{"  left off\n", "h000 was powered off for its restart and is not on again; run the same command again to start it, or power it on (esxiplan do power … action=on --limit h000)\n"} {
+		if !strings.Contains(r.out.String(), want) {
+			t.Errorf("want %q:\n%s", want, r.out.String())
+		}
+	}
+	out, err := s.run().CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "1 proven installed") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if tally := s.end()[0]; tally.Installs != 1 || tally.PowerChanges != 2 {
+		t.Errorf("%+v", tally)
+	}
+}
+
+// TestTwoStates: a run with a state folder of its own does not know what another one does
+// to the same machine. While that installs, it is refused before any write, whatever it
+// would do; after the proof it goes on.
+func TestTwoStates(t *testing.T) {
+	t.Parallel()
+	s := simulatePlan(t, fleetPlan(1, toDirectory), "--speed", "30", "--tally", "tally.json")
+	r := s.begin(s.run("--state", "one"))
+	s.started("h000")
+	before := s.writes()
+	for _, phase := range []string{"in POST", "installing"} {
+		if phase == "installing" { // the boot source override is used up by then
+			s.until("the machine boots the medium", func() bool { return s.booted("h000") })
+		}
+		for _, args := range [][]string{
+			{"run", "fleet.hcl"}, {"run", "fleet.hcl", "--tags", "mount-iso"}, {"run", "fleet.hcl", "--tags", "reboot"}, {"do", "eject", "fleet.hcl"}, {"do", "power", "fleet.hcl", "action=off"},
+			{"do", "power", "fleet.hcl", "action=restart"}, {"do", "power", "fleet.hcl", "action=graceful_off"}, {"do", "one_time_boot", "fleet.hcl", "target=pxe"},
+		} {
+			s.refuses(engine.ExitFailed, "another esxiplan run may be installing this machine", append(args, "--sim", "sim.json", "--state", "two", "--yes")...)
+		}
+		if now := s.writes(); now != before {
+			t.Errorf("%s: %d writes, before %d", phase, now, before)
+		}
+	}
+	if code := r.wait(); code != 0 || !strings.Contains(r.out.String(), "1 proven installed") {
+		t.Errorf("the first run: exit %d\n%s", code, r.said())
+	}
+	out, err := s.run("--state", "two", "--tags", "pre-check,build-iso,mount-iso").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "1 host: 1 changed") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if tally := s.end()[0]; tally.Installs != 1 || tally.Inserts != 2 || tally.PowerChanges != 2 {
+		t.Errorf("%+v", tally)
+	}
+}
+
+// writes counts what was written to the machines.
+func (s *simulated) writes() (n int) {
+	for _, e := range s.log() {
+		if isWrite(e) {
+			n++
+		}
+	}
+	return n
+}
+
+// booted reports that a machine is on, and that what was set for its next boot is used up.
+func (s *simulated) booted(host string) bool {
+	out, err := s.command("status", "fleet.hcl", "--sim", "sim.json", "--state", "three", "--limit", host).Output()
+	if err != nil {
+		s.t.Fatalf("%v\n%s", err, out)
+	}
+	for line := range strings.Lines(string(out)) {
+		if fields := strings.Fields(line); len(fields) > 2 && fields[0] == host {
+			return fields[1] == string(bmc.On) && fields[2] != string(bmc.BootCD)
+		}
+	}
+	return false
+}
