@@ -62,13 +62,13 @@ func parseKickstart(data []byte) (*script, error) {
 }
 
 // marks reads what a %pre script of ours says of itself; the simulated installer
-// runs no shell.
+// runs no shell. Ours is the last of them: what another one says before it does not count.
 func (s *script) marks(section, line string) {
 	if !strings.HasPrefix(section, "%pre") {
 		return
 	}
 	if text, ok := strings.CutPrefix(line, "# resolve: "); ok {
-		s.resolve = text
+		s.resolve, s.wipes = text, nil
 	}
 	if text, ok := strings.CutPrefix(line, "# wipe: "); ok {
 		s.wipes = append(s.wipes, text)

@@ -29,6 +29,16 @@ func TestInstallerRefuses(t *testing.T) {
 	}
 }
 
+// TestMarks: the last %pre script that says which disks it looks for is the one that decides;
+// what a script of the plan says before it does not count.
+func TestMarks(t *testing.T) {
+	text := good + "%pre\n# resolve: serial = S3\n# wipe: wwn = 5001\ntrue\n%pre --interpreter=busybox\n# resolve: model = M1\n# wipe: serial = S2\nfind_disk\n%post\n# resolve: model = M2\n"
+	s, err := parseKickstart([]byte(text))
+	if err != nil || s.resolve != "model = M1" || len(s.wipes) != 1 || s.wipes[0] != "serial = S2" {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
 func TestChoose(t *testing.T) {
 	disks := []device{{"naa.5000", "M1", "S1"}, {"naa.5001", "M2", "S2"}, {"naa.5002", "M2", "S3"}}
 	for resolve, want := range map[string]string{"model = m1": "naa.5000", "model = M2": "", "serial = S3": "naa.5002", "wwn = 0x5001": "naa.5001", "model = M9": "", "colour = red": ""} {

@@ -185,16 +185,46 @@ func wholeDisk(name string) string {
 	return name
 }
 
-// scriptDevice is a device that a line of a script names.
-type scriptDevice struct {
-	name   string
+// unquoted takes quotes and backslashes off a line of a script, as its shell does, and
+// says in which column of the line each byte stood.
+func unquoted(line string) (text string, columns []int) {
+	var b strings.Builder
+	for i := range len(line) {
+		if strings.IndexByte("'\"\\`", line[i]) < 0 {
+			b.WriteByte(line[i])
+			columns = append(columns, i+1)
+		}
+	}
+	return b.String(), columns
+}
+
+// scriptWord is a device, or a word for the installer, in a line of a script.
+type scriptWord struct {
+	text   string
 	column int
+	any    bool // takes disks whatever they are
+}
+
+// installerWords are those by which a kickstart chooses disks.
+var installerWords = regexp.MustCompile(`%include\b|\bclearpart\b|--(?:(?:on)?firstdisk(?:=[^\s;|&<>(),]+)?|alldrives\b|ignoredrives\b)`)
+
+// scriptWords are the words of a line with which a script writes a kickstart of its own.
+func scriptWords(line string) (out []scriptWord) {
+	if scriptComment.MatchString(line) {
+		return nil
+	}
+	text, columns := unquoted(line)
+	for _, m := range installerWords.FindAllStringIndex(text, -1) {
+		w := text[m[0]:m[1]]
+		out = append(out, scriptWord{w, columns[m[0]], strings.HasPrefix(w, "--") && !strings.Contains(w, "=")})
+	}
+	return out
 }
 
 // scriptDevices are the devices that a line of a script names literally where it can
 // write to them: by path, as a word for a tool that writes to disks, or in a command that
 // the script writes for the installer. What stands in variables and patterns is not known.
-func scriptDevices(line string) (out []scriptDevice) {
+func scriptDevices(line string) (out []scriptWord) {
 	if scriptComment.MatchString(line) {
 		return nil
 	}
@@ -206,7 +236,7 @@ func scriptDevices(line string) (out []scriptDevice) {
 		for _, m := range pattern.FindAllStringSubmatchIndex(line, -1) {
 			name := wholeDisk(strings.TrimRight(line[m[2]:m[3]], "/.:\\"))
 			if devicePattern.MatchString(name) && !strings.ContainsAny(name, notLiteral) {
-				out = append(out, scriptDevice{name, m[2] + 1})
+				out = append(out, scriptWord{text: name, column: m[2] + 1})
 			}
 		}
 	}

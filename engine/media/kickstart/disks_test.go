@@ -117,7 +117,10 @@ func TestPlanned(t *testing.T) {
 		"a script on the plan's":        {Planned{Disk: named}, "install --disk=naa.50\n%pre\npartedUtil mklabel /dev/disks/naa.50 gpt", ""},
 		"a script that is silenced":     {Planned{Disk: named}, "install --disk=naa.50\n%pre\nls -l /dev/disks/naa.51 # esxiplan:ignore script-disk", ""},
 		"commands cannot be silenced":   {Planned{Disk: named}, "install --disk=naa.99 # esxiplan:ignore disk-not-planned", "disk-not-planned"},
-		"a script writes a command":     {Planned{Disk: named}, "install --disk=naa.50\n%pre\ncat >/tmp/x <<EOF\nclearpart --drives=naa.50,naa.51\nEOF", "script-disk"},
+		"a script writes a command":     {Planned{Disk: named}, "install --disk=naa.50\n%pre\ncat >/tmp/x <<EOF\nclearpart --drives=naa.50,naa.51\nEOF", "script-kickstart script-disk"},
+		"a script writes a planned one": {Planned{Disk: named}, "install --disk=naa.50\n%pre\necho clearpart --drives=naa.50 >/tmp/x", "script-kickstart"},
+		"one that is silenced":          {Planned{Disk: named}, "install --disk=naa.50\n%pre\necho clearpart --drives=naa.50 >/tmp/x # esxiplan:ignore script-kickstart", ""},
+		"a script that takes all":       {Planned{Disk: named, Accepted: true}, "install --disk=naa.50\n%pre\necho clearpart --alldrives >/tmp/x # esxiplan:ignore script-kickstart, script-any-disk", "script-any-disk"},
 		"behind the end of a script":    {Planned{Disk: named}, "install --disk=naa.50\n%pre\n%include /tmp/x\nclearpart --drives=naa.51", "disk-not-single disk-not-planned"},
 		"no plan, nothing to say of it": {Planned{}, "", ""},
 	} {
@@ -128,7 +131,7 @@ func TestPlanned(t *testing.T) {
 			}
 			var rules []string
 			for _, f := range Lint([]byte(c.text), conditions) {
-				if slices.Contains([]string{"disk-not-planned", "disk-not-single", "wipe-not-cleared", "script-disk"}, f.Rule) {
+				if slices.Contains([]string{"disk-not-planned", "disk-not-single", "wipe-not-cleared", "script-disk", "script-kickstart", "script-any-disk"}, f.Rule) {
 					rules = append(rules, f.Rule)
 				}
 			}
@@ -203,5 +206,35 @@ func TestCheckSection(t *testing.T) {
 	}
 	if got := (Planned{Disk: Disk{"model", "X"}, Accepted: true}).CheckSection("dd of=/dev/disks/naa.99"); len(got) != 0 {
 		t.Errorf("one that is accepted: %v", got)
+	}
+}
+
+// TestCheckSectionWords: a script that writes commands for the installer decides which disks are
+// overwritten, so that the words are reported in which it would.
+func TestCheckSectionWords(t *testing.T) {
+	for line, want := range map[string]string{
+		"echo 'clearpart --alldrives --overwritevmfs' >> /tmp/x":       "script-kickstart script-any-disk",
+		"echo 'clearpart --ignoredrives=naa.50' >> /tmp/x":             "script-kickstart script-any-disk",
+		"echo 'install --firstdisk --overwritevmfs' > /tmp/x":          "script-any-disk",
+		"echo \"install --firstdisk= --overwritevmfs\" > /tmp/x":       "script-any-disk",
+		"echo 'install --firstdisk=local' > /tmp/x":                    "script-kickstart",
+		"echo 'part data --onfirstdisk' >> /tmp/x":                     "script-any-disk",
+		"echo part data --on'firstdisk'=local >> /tmp/x":               "script-kickstart",
+		"echo \"%include /tmp/y\" > /tmp/x":                            "script-kickstart",
+		"# clearpart --alldrives":                                      "",
+		"echo clearparts":                                              "",
+		"esxcli storage core device list":                              "",
+		"echo 'install --firstdisk' # esxiplan:ignore script-any-disk": "script-any-disk",
+		"echo clearpart # esxiplan:ignore script-kickstart":            "",
+	} {
+		var rules []string
+		for _, f := range (Planned{Disk: Disk{"name", "naa.50"}}).CheckSection("true\n" + line) {
+			if rules = append(rules, f.Rule); f.Line != 2 || f.Severity != Error {
+				t.Errorf("%s: %+v", line, f)
+			}
+		}
+		if got := strings.Join(rules, " "); got != want {
+			t.Errorf("%s: found %q, want %q", line, got, want)
+		}
 	}
 }

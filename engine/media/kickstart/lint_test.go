@@ -82,15 +82,16 @@ func TestRules(t *testing.T) {
 		"too-long": fine + strings.Repeat("#", 1<<20), "byte-order-mark": "\uFEFF" + fine, "missing-here": "%include /tmp/ks.cfg\n" + strings.Replace(fine, "reboot\n", "", 1), "include-last": section("true\n%include /tmp/x\n"),
 		"part-twice": fine + "part two --ondisk=naa.50\npart three --ondrive=/vmfs/devices/disks/naa.50\n", "ip-reserved": replace("--ip=192.0.2.86", "--ip=192.0.2.255"),
 		"disk-not-single": fine + "%include /tmp/more.cfg\n", "disk-not-planned": replace("naa.5000cca291e10521", "naa.5000cca291e10522"), "wipe-not-cleared": fine,
-		"script-disk": section("dd if=/dev/zero of=/vmfs/devices/disks/naa.5000cca291e10599:1 count=1\n"),
-		"dryrun":      fine + "dryrun\n", "unknown-rule": fine + "# esxiplan:ignore nonsense\n",
+		"script-disk":      section("dd if=/dev/zero of=/vmfs/devices/disks/naa.5000cca291e10599:1 count=1\n"),
+		"script-kickstart": section("echo clearpart >/tmp/x\n"), "script-any-disk": section("echo --alldrives >/tmp/x\n"),
+		"dryrun": fine + "dryrun\n", "unknown-rule": fine + "# esxiplan:ignore nonsense\n",
 	}
 	if all := Lint([]byte(fine), Conditions{}); len(all) > 0 {
 		t.Fatalf("a fine script is not found fine: %v", all)
 	}
 	disk := Disk{"name", "naa.5000cca291e10521"}
 	planned := map[string]*Planned{
-		"disk-not-single": {Disk: disk}, "disk-not-planned": {Disk: disk}, "script-disk": {Disk: disk}, "wipe-not-cleared": {Disk: disk, Wipe: []Disk{{"wwn", "5000cca291e10522"}}},
+		"disk-not-single": {Disk: disk}, "disk-not-planned": {Disk: disk}, "script-disk": {Disk: disk}, "script-kickstart": {Disk: disk}, "script-any-disk": {Disk: disk}, "wipe-not-cleared": {Disk: disk, Wipe: []Disk{{"wwn", "5000cca291e10522"}}},
 	}
 	for _, r := range Rules() {
 		t.Run(r.ID, func(t *testing.T) {
@@ -117,7 +118,7 @@ func TestRules(t *testing.T) {
 				return // about bytes, comments and the end, not about a command
 			}
 			left := slices.ContainsFunc(Lint([]byte(silenced), conditions), func(f Finding) bool { return f.Rule == r.ID })
-			inScript := r.ID == "end-section" || r.ID == "script-cut" || r.ID == "command-in-script" || r.ID == "ssh-closed" || r.ID == "script-disk"
+			inScript := r.ID == "end-section" || r.ID == "script-cut" || r.ID == "command-in-script" || r.ID == "ssh-closed" || r.ID == "script-disk" || r.ID == "script-kickstart"
 			if left != r.always && !inScript {
 				t.Errorf("silenced it is found: %v", left)
 			}

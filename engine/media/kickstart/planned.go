@@ -163,10 +163,18 @@ func (l *linter) scriptDisks(n int, line string) {
 	if l.conditions.Planned == nil {
 		return
 	}
+	for _, w := range scriptWords(line) {
+		switch {
+		case w.any:
+			l.add("script-any-disk", n, w.column, "the script says %s", w.text)
+		case !l.conditions.Planned.Accepted:
+			l.add("script-kickstart", n, w.column, "the script says %s", w.text)
+		}
+	}
 	for _, device := range scriptDevices(line) {
 		all := append([]Disk{l.conditions.Planned.Disk}, l.conditions.Planned.Wipe...)
-		if like := closest(all, device.name); like == Different || like == Unknown && !l.conditions.Planned.Accepted {
-			l.add("script-disk", n, device.column, "the script names %s, which the plan does not name", device.name)
+		if like := closest(all, device.text); like == Different || like == Unknown && !l.conditions.Planned.Accepted {
+			l.add("script-disk", n, device.column, "the script names %s, which the plan does not name", device.text)
 		}
 	}
 }

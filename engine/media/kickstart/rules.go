@@ -99,6 +99,8 @@ var rules = []Rule{
 	{ID: "firstboot-secure-boot", Severity: Warning, Reason: "Under UEFI Secure Boot %firstboot scripts are skipped without an error; the host looks installed and is not configured.", Remedy: "Configure through the API after the installation, or turn Secure Boot off."},
 	{ID: "ssh-closed", Severity: Error, Reason: "--enabled=false closes the firewall for SSH.", Remedy: "Write --enabled=true."},
 	{ID: "script-disk", Severity: Error, Reason: "A script that writes to this disk does so without a question and a guard.", Remedy: "Add the disk to esxi.wipe, by name or wwn; where the script only reads it, silence this rule on the line."},
+	{ID: "script-kickstart", Severity: Error, Reason: "A script that writes a command for the installer decides which disks are overwritten, without a question and a guard.", Remedy: "Write the command outside of the script, with device names, or leave the choice of the disk to esxi.disk and esxi.wipe; where the script only mentions the word, silence this rule on the line."},
+	{ID: "script-any-disk", Severity: Error, always: true, Reason: "It takes every disk, or the first that the kernel found: shared LUNs included.", Remedy: "Name the disks, in esxi.disk and esxi.wipe."},
 	{ID: "dryrun", Severity: Warning, Reason: "The installer checks everything and installs nothing.", Remedy: "Delete it when the script is ready."},
 	{ID: "unknown-rule", Severity: Warning, Reason: "A misspelt rule silences nothing.", Remedy: "Correct it: esxiplan kickstart rules lists them."},
 }

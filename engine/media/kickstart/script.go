@@ -3,6 +3,7 @@ package kickstart
 import (
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 )
@@ -135,10 +136,10 @@ func (s Script) sections() []string {
 			out = append(out, header+" --interpreter="+interpreter(text), strings.TrimRight(text, "\n"))
 		}
 	}
-	if s.resolves() {
+	add("%pre", s.Pre)
+	if s.resolves() { // the last one: it overwrites what another script left in the file
 		add("%pre", s.resolver())
 	}
-	add("%pre", s.Pre)
 	add("%post", s.Post)
 	if s.SSH {
 		add("%firstboot", openSSH)
@@ -229,8 +230,8 @@ func (s Script) texts() []string {
 	return texts
 }
 
-// CheckSection refuses a script that would lose characters, or end before its end. Its
-// name is for messages.
+// CheckSection refuses a script that would lose characters, end before its end, or have a
+// hand in which disks are overwritten. Its name is for messages.
 func CheckSection(name, text string) error {
 	for i, line := range strings.Split(text, "\n") {
 		if strings.ContainsFunc(line, func(r rune) bool { return r > '~' || r < ' ' && r != '\t' && r != '\r' }) {
@@ -238,6 +239,9 @@ func CheckSection(name, text string) error {
 		}
 		if word := opens(line); word != "" {
 			return fmt.Errorf("line %d of the %s script starts with %q, where the installer would end the script: indent it", i+1, name, word)
+		}
+		if text, _ := unquoted(line); strings.Contains(text, path.Base(diskInclude)) {
+			return fmt.Errorf("line %d of the %s script names %s, in which the kickstart keeps the disks that it found: use another file", i+1, name, diskInclude)
 		}
 	}
 	return nil
