@@ -169,11 +169,11 @@ func turned(hex string) string {
 var (
 	partitionSuffix = regexp.MustCompile(`^((?:naa|eui|t10|vml)\.[^:]+|(?:mpx\.)?vmhba\d+:C\d+:T\d+:L\d+):\d+$`)
 
-	devicePath    = regexp.MustCompile(`/(?:vmfs/devices|dev)/disks/([^\s'"` + "`" + `;|&<>(),]+)`)
-	deviceWord    = regexp.MustCompile(`(?:^|[\s'"=,(])((?:naa|eui|t10|vml)\.[A-Za-z0-9][^\s'"` + "`" + `;|&<>(),]*|mpx\.vmhba[^\s'"` + "`" + `;|&<>(),]+)`)
-	diskTools     = regexp.MustCompile(`(?:^|[\s;|&('"/])(?:partedUtil|dd|vmkfstools|voma|fdisk|sgdisk|mkfs\S*)(?:\s|['"]|$)`)
-	diskCommand   = regexp.MustCompile(`--(?:disk|drive|drives|systemdisk|ondisk|ondrive)=`)
-	notLiteral    = "$*?[{%"
+	// deviceWord is a device's name in a line without quotes, perhaps with a partition, and what
+	// comes next: behind a name that goes on in a variable or a pattern.
+	deviceWord = regexp.MustCompile(`((?:naa|eui|vml|\bt10|(?:^|\s)-[a-z]t10)\.[A-Za-z0-9][A-Za-z0-9_.:-]*|(?:mpx\.)?vmhba\d+:C\d+:T\d+:L\d+(?::\d*)?)([$*?[{%]?)`)
+	attached   = regexp.MustCompile(`^\s?-[a-z]`)
+
 	scriptComment = regexp.MustCompile(`^\s*#`)
 )
 
@@ -221,23 +221,19 @@ func scriptWords(line string) (out []scriptWord) {
 	return out
 }
 
-// scriptDevices are the devices that a line of a script names literally where it can
-// write to them: by path, as a word for a tool that writes to disks, or in a command that
-// the script writes for the installer. What stands in variables and patterns is not known.
+// scriptDevices are the devices that a line of a script names literally, whatever it does
+// with them. What stands in variables and patterns is not known.
 func scriptDevices(line string) (out []scriptWord) {
 	if scriptComment.MatchString(line) {
 		return nil
 	}
-	patterns := []*regexp.Regexp{devicePath}
-	if diskTools.MatchString(line) || diskCommand.MatchString(line) {
-		patterns = append(patterns, deviceWord)
-	}
-	for _, pattern := range patterns {
-		for _, m := range pattern.FindAllStringSubmatchIndex(line, -1) {
-			name := wholeDisk(strings.TrimRight(line[m[2]:m[3]], "/.:\\"))
-			if devicePattern.MatchString(name) && !strings.ContainsAny(name, notLiteral) {
-				out = append(out, scriptWord{text: name, column: m[2] + 1})
-			}
+	text, columns := unquoted(line)
+	for _, m := range deviceWord.FindAllStringSubmatchIndex(text, -1) {
+		from, to := m[2], m[3]
+		from += len(attached.FindString(text[from:to]))
+		goesOn := m[4] < m[5] && text[to-1] != ':' // as a name; a partition may
+		if name := wholeDisk(strings.TrimRight(text[from:to], ".:-")); !goesOn {
+			out = append(out, scriptWord{text: name, column: columns[from]})
 		}
 	}
 	return out
