@@ -231,6 +231,9 @@ func TestCheckSection(t *testing.T) {
 			t.Errorf("%s: found %q, want %q", line, got, want)
 		}
 	}
+	if got := (Planned{Disk: Disk{"name", "t10.X+Y"}}).CheckSection("dd of=/dev/disks/t10.X+Y\ndd of=t10.X+Z\nx=${d:-t10.X+Y}"); len(got) != 1 || got[0].Line != 2 {
+		t.Errorf("a name with other characters: %v", got)
+	}
 	if got := plan.CheckSection("dd of=/dev/disks/'naa.99'"); len(got) != 1 || got[0].Column != 19 {
 		t.Errorf("a column: %v", got)
 	}
