@@ -43,6 +43,7 @@ func parseKickstart(data []byte) (*script, error) {
 	s := &script{commands: map[string]command{}}
 	section := ""
 	for i, line := range strings.Split(string(data), "\n") {
+		line = strings.TrimSuffix(line, "\r")
 		if strings.ContainsFunc(line, func(r rune) bool { return r > '~' || r < ' ' && r != '\t' }) {
 			return nil, fmt.Errorf("line %d: only printable ASCII is allowed", i+1)
 		}

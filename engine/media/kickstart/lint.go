@@ -146,7 +146,7 @@ func (l *linter) read(text string) {
 	goesOn := false
 	var ignored []string // by comment lines that wait for their command
 	for i, line := range lines {
-		l.bytes(i+1, line)
+		l.bytes(i+1, line, i+1 < len(lines) || strings.HasSuffix(text, "\n"))
 		header := opens(line)
 		if goesOn && in == nil && header == "" {
 			goesOn = l.continued(i+1, line)
@@ -277,7 +277,11 @@ func (l *linter) ignoredAnywhere(id string) bool {
 	return false
 }
 
-func (l *linter) bytes(n int, line string) {
+// bytes looks at the characters of a line; ended: an LF follows.
+func (l *linter) bytes(n int, line string, ended bool) {
+	if column, what := control(line, ended); column > 0 {
+		l.add("syntax", n, column, "the line holds %s", what)
+	}
 	for i, b := range []byte(line) {
 		if b > '~' || b < ' ' && b != '\t' && b != '\r' {
 			l.add("non-ascii", n, i+1, "byte 0x%02x is no printable ASCII", b)

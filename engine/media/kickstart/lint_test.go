@@ -126,6 +126,39 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// TestLineEnds: what may end a line for the installer and does not for the linter, or the other
+// way round, is refused: a command behind it would be seen by one of them only.
+func TestLineEnds(t *testing.T) {
+	const hidden = "clearpart --alldrives --overwritevmfs"
+	for name, c := range map[string]struct {
+		between string
+		refused bool
+	}{
+		"LF": {"\n", false}, "CR LF": {"\r\n", false}, "tab": {"\t", false}, "umlaut": {"\u00e4", false},
+		"CR": {"\r", true}, "CR CR LF": {"\r\r\n", true}, "VT": {"\v", true}, "FF": {"\f", true}, "NUL": {"\x00", true}, "escape": {"\x1b", true}, "file separator": {"\x1c", true},
+		"DEL": {"\x7f", true}, "next line": {"\u0085", true}, "next line, one byte": {"\x85", true}, "line separator": {"\u2028", true}, "paragraph separator": {"\u2029", true},
+	} {
+		line := "# hi" + c.between + "# " + hidden
+		for where, text := range map[string]string{"commands": line + "\n" + fine, "a script": fine + "%post --interpreter=busybox\n" + line + "\n", "silenced": "# esxiplan:ignore syntax\n" + line + "\n" + fine} {
+			found := slices.ContainsFunc(Lint([]byte(text), Conditions{}), func(f Finding) bool { return f.Rule == "syntax" && f.Column >= 5 })
+			if found != c.refused {
+				t.Errorf("%s in %s: refused %v", name, where, found)
+			}
+		}
+		if err := CheckSection("pre", line+"\n"); (err != nil) != (c.refused || c.between == "\u00e4") {
+			t.Errorf("%s in a section: %v", name, err)
+		}
+		if err := CheckCommand("part data" + c.between + "--ondisk=naa.50"); (err != nil) != (c.between != "\t" && c.between != "\u00e4") {
+			t.Errorf("%s in a command: %v", name, err)
+		}
+	}
+	for text, want := range map[string]bool{fine + "# x\r": true, strings.ReplaceAll(fine, "\n", "\r\n"): false} {
+		if got := len(Lint([]byte(text), Conditions{})) > 0; got != want {
+			t.Errorf("%q: refused %v", text, got)
+		}
+	}
+}
+
 // TestLintKeepsSecrets: no message shows a password or what is left of it.
 func TestLintKeepsSecrets(t *testing.T) {
 	for _, line := range []string{"rootpw s3cret#rest", "rootpw 's3cret' more3", "rootpw --iscrypted s3cret", "rootpw --iscrypted=s3cret", "serialnum --esx=s3cret", "rootpw --s3cret",

@@ -29,7 +29,7 @@ func ruleOf(id string) (Rule, bool) {
 }
 
 var rules = []Rule{
-	{ID: "syntax", Severity: Error, always: true, Reason: "The installer cannot read the line, stops and waits at its console for a key.", Remedy: "Close the quotation; write an apostrophe as '\"'\"' inside single quotes."},
+	{ID: "syntax", Severity: Error, always: true, Reason: "The installer cannot read the line, stops and waits at its console for a key.", Remedy: "Close the quotation; write an apostrophe as '\"'\"' inside single quotes. End lines with LF or CR LF, and delete other control characters than tabs."},
 	{ID: "continuation", Severity: Error, always: true, Reason: "The installer does not join lines, whatever public examples show: it stops, or takes the line for all and leaves the rest out.", Remedy: "Write the whole command on one line."},
 	{ID: "hash-in-word", Severity: Error, Reason: "In the installer's parser a # starts a comment even inside of a word, so what follows is lost: a password is cut without a word.", Remedy: "Put the value in single quotes."},
 	{ID: "too-long", Severity: Error, always: true, Reason: "No kickstart is that long: this is another file.", Remedy: "Give the kickstart."},

@@ -208,9 +208,12 @@ var further = []string{"part", "partition", "paranoid"}
 // CheckCommand judges the form of a command that is to be added to the generated script.
 func CheckCommand(line string) error {
 	x := lex(line)
+	column, what := control(line, false)
 	switch {
 	case strings.ContainsAny(line, "\r\n"):
 		return fmt.Errorf("the command %q must be one line", line)
+	case column > 0:
+		return fmt.Errorf("the command %q holds %s", line, what)
 	case x.problem != "":
 		return fmt.Errorf("the command %q has %s", line, x.problem)
 	case x.end < len(line):
@@ -233,8 +236,12 @@ func (s Script) texts() []string {
 // CheckSection refuses a script that would lose characters, end before its end, or have a
 // hand in which disks are overwritten. Its name is for messages.
 func CheckSection(name, text string) error {
-	for i, line := range strings.Split(text, "\n") {
-		if strings.ContainsFunc(line, func(r rune) bool { return r > '~' || r < ' ' && r != '\t' && r != '\r' }) {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		if column, what := control(line, i+1 < len(lines)); column > 0 {
+			return fmt.Errorf("line %d, column %d of the %s script: the line holds %s, where the installer may end the line", i+1, column, name, what)
+		}
+		if strings.ContainsFunc(line, func(r rune) bool { return r > '~' }) {
 			return fmt.Errorf("line %d of the %s script is not plain ASCII, which the installer would drop", i+1, name)
 		}
 		if word := opens(line); word != "" {
