@@ -53,11 +53,11 @@ func Disks(script string) []NamedDisk {
 }
 
 // HasDryRun reports whether a script makes the installer check everything and write
-// nothing.
+// nothing. It does so surely where dryrun stands before all sections only.
 func HasDryRun(script string) bool {
 	l := &linter{commands: map[string][]*parsed{}}
 	l.read(script)
-	return len(l.commands["dryrun"]) > 0
+	return l.dryRun
 }
 
 func (l *linter) disks() (out []NamedDisk) {

@@ -73,6 +73,19 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+// TestHasDryRun: only where it is certain that the installer reads the command; a medium is
+// said to install nothing by it.
+func TestHasDryRun(t *testing.T) {
+	for text, want := range map[string]bool{
+		"dryrun\nreboot": true, "reboot\n dryrun # x\n%pre\ntrue": true, "reboot": false, "# dryrun": false, "%pre\ndryrun": false,
+		"%packages\ndryrun": false, "%vmlicense_text\ndryrun": false, "%include /tmp/x\ndryrun": true, "%pre\ntrue\n%include /tmp/x\ndryrun": false,
+	} {
+		if got := HasDryRun(text); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}
+
 // TestPlanned: a kickstart of somebody's own writes to the plan's disks, or is refused.
 func TestPlanned(t *testing.T) {
 	named, model := Disk{"name", "naa.50"}, Disk{"model", "DELLBOSS VD"}
@@ -121,6 +134,9 @@ func TestPlanned(t *testing.T) {
 		"a script writes a planned one": {Planned{Disk: named}, "install --disk=naa.50\n%pre\necho clearpart --drives=naa.50 >/tmp/x", "script-kickstart"},
 		"one that is silenced":          {Planned{Disk: named}, "install --disk=naa.50\n%pre\necho clearpart --drives=naa.50 >/tmp/x # esxiplan:ignore script-kickstart", ""},
 		"a script that takes all":       {Planned{Disk: named, Accepted: true}, "install --disk=naa.50\n%pre\necho clearpart --alldrives >/tmp/x # esxiplan:ignore script-kickstart, script-any-disk", "script-any-disk"},
+		"included by a cut script":      {Planned{Disk: named}, "install --disk=naa.50\n%pre\ntrue\ninclude /tmp/x # esxiplan:ignore script-cut\ntrue", "disk-not-single"},
+		"behind an indented header":     {Planned{Disk: named}, "install --disk=naa.50\n %pre\nclearpart --drives=naa.51 # esxiplan:ignore command-in-script", "disk-not-planned"},
+		"behind a quoted header":        {Planned{Disk: named}, "install --disk=naa.50\n'%post'\nclearpart --drives=naa.51 # esxiplan:ignore command-in-script", "disk-not-planned"},
 		"behind the end of a script":    {Planned{Disk: named}, "install --disk=naa.50\n%pre\n%include /tmp/x\nclearpart --drives=naa.51", "disk-not-single disk-not-planned"},
 		"no plan, nothing to say of it": {Planned{}, "", ""},
 	} {

@@ -87,6 +87,8 @@ type linter struct {
 	lines      int
 	commands   map[string][]*parsed // by alias
 	count      int
+	scripts    bool // a section has begun
+	dryRun     bool // dryrun is given before all sections
 	sections   []*section
 	ignored    map[int][]string // rules by line
 	inScripts  map[int][]string // the same inside of scripts, for the rules about them
@@ -155,13 +157,15 @@ func (l *linter) read(text string) {
 		if in != nil {
 			l.readScriptIgnored(i+1, line)
 		}
-		if in != nil && (header == "" || l.cuts(in, i+1, line, header)) {
-			if header == "" {
-				l.scriptLine(in, i+1, line)
-			} else {
-				in = nil
-			}
+		if in != nil && header == "" {
+			l.scriptLine(in, i+1, line)
 			continue
+		}
+		if in != nil && l.cuts(in, i+1, line, header) {
+			in = nil
+			if strings.Fields(line)[0] != header {
+				continue
+			}
 		}
 		rules, alone := l.readIgnored(i+1, line)
 		if alone {
@@ -181,10 +185,16 @@ func (l *linter) read(text string) {
 	l.ended(lines)
 }
 
-// enter begins a section at its header.
+// enter begins a section at its header. One that does not stand at the start of its line
+// begins none: what follows are commands.
 func (l *linter) enter(in *section, p *parsed, header string) *section {
-	switch {
-	case p != nil && slices.Contains([]string{"%pre", "%post", "%firstboot"}, p.name):
+	if header != "" && !strings.HasSuffix(header, "include") {
+		l.scripts = true
+	}
+	switch script := p != nil && slices.Contains([]string{"%pre", "%post", "%firstboot"}, p.name); {
+	case script && header == "":
+		l.add("syntax", p.line, p.column, "%s must stand at the start of the line, without quotes", p.name)
+	case script:
 		in = &section{parsed: p}
 		l.sections = append(l.sections, in)
 	case header != "":
@@ -381,6 +391,7 @@ func (l *linter) register(p *parsed, known command) {
 	if earlier := l.commands[key]; len(earlier) > 0 && !repeatable {
 		l.add("duplicate-command", p.line, p.column, "%s stands already on line %d", p.name, earlier[0].line)
 	}
+	l.dryRun = l.dryRun || key == "dryrun" && !l.scripts
 	l.commands[key] = append(l.commands[key], p)
 }
 
