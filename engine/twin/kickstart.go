@@ -163,7 +163,7 @@ func lex(line string) ([]string, error) {
 func (s *script) check() error {
 	if _, ok := s.commands["vmaccepteula"]; !ok {
 		if _, ok := s.commands["accepteula"]; !ok {
-			return errors.New("the licence is not accepted (vmaccepteula)")
+			return errors.New("the license is not accepted (vmaccepteula)")
 		}
 	}
 	password, ok := s.commands["rootpw"]

@@ -22,7 +22,7 @@ func TestInstallerRefuses(t *testing.T) {
 	}
 	for _, c := range []struct{ old, new, want string }{
 		{"reboot", "reboot\r#", "ASCII"},
-		{"vmaccepteula\n", "", "licence"}, {"reboot\n", "", "no reboot"}, {"$6$salt", "$5$salt", "crypted password"}, {"--iscrypted ", "", "crypted password"},
+		{"vmaccepteula\n", "", "license"}, {"reboot\n", "", "no reboot"}, {"$6$salt", "$5$salt", "crypted password"}, {"--iscrypted ", "", "crypted password"},
 		{"--netmask='255.255.255.0'", "--netmask=''", "netmask"}, {"reboot", "reboot\nreboot", "given twice"}, {"install", "instal", "unknown command"}, {"--overwritevmfs", "--overwritevmf", "does not know"},
 		{"reboot", "reboot\n%end", "unknown command"}, {"'naa.5000'", "'naa.5000", "closing quotation"}, {"192.0.2.11", "192.0.2.ä", "ASCII"},
 	} {

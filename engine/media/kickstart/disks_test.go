@@ -97,22 +97,29 @@ func TestPlanned(t *testing.T) {
 	}{
 		"the plan's disk":               {Planned{Disk: named}, "install --disk=naa.50", ""},
 		"another disk":                  {Planned{Disk: named}, "install --disk=naa.99", "disk-not-planned"},
-		"another disk, accepted":        {Planned{Disk: named, Accepted: true}, "install --disk=naa.99", "disk-not-planned"},
+		"another disk, accepted":        {Planned{Disk: named, Unchecked: true}, "install --disk=naa.99", "disk-not-planned"},
 		"upgrade of another":            {Planned{Disk: named}, "upgrade --disk=naa.99", "disk-not-planned"},
 		"twice":                         {Planned{Disk: named}, "install --disk=naa.50 --disk=naa.99", "disk-not-planned"},
 		"a model against a name":        {Planned{Disk: model}, "install --disk=naa.50", "disk-not-single"},
-		"accepted":                      {Planned{Disk: model, Accepted: true}, "install --disk=naa.50", ""},
+		"accepted":                      {Planned{Disk: model, Unchecked: true}, "install --disk=naa.50", ""},
 		"first of the model":            {Planned{Disk: model}, "install --firstdisk='dellboss vd'", ""},
 		"first of another model":        {Planned{Disk: model}, "install --firstdisk='ThinkSystem M.2'", "disk-not-single"},
 		"first of two models":           {Planned{Disk: model}, "install --firstdisk='DELLBOSS VD,local'", "disk-not-single"},
 		"first of all":                  {Planned{Disk: model}, "install --firstdisk", "disk-not-single"},
 		"first against a name":          {Planned{Disk: named}, "install --firstdisk='DELLBOSS VD'", "disk-not-single"},
 		"included":                      {Planned{Disk: named}, "%include /tmp/disk.cfg", "disk-not-single"},
-		"included, accepted":            {Planned{Disk: named, Accepted: true}, "%include /tmp/disk.cfg", ""},
+		"included, accepted":            {Planned{Disk: named, Unchecked: true}, "%include /tmp/disk.cfg", ""},
+		"clears all, accepted":          {Planned{Disk: named, Unchecked: true}, "clearpart --alldrives # esxiplan:ignore clearpart-alldrives\ninstall --disk=naa.50", "disk-not-single"},
+		"clears the rest, accepted":     {Planned{Disk: named, Unchecked: true}, "clearpart --ignoredrives=naa.50\ninstall --disk=naa.50", "disk-not-single"},
+		"clears the first, accepted":    {Planned{Disk: named, Unchecked: true}, "clearpart --firstdisk\ninstall --disk=naa.50", "disk-not-single"},
+		"first of all, accepted":        {Planned{Disk: model, Unchecked: true}, "install --firstdisk # esxiplan:ignore firstdisk-bare", "disk-not-single"},
+		"first, empty, accepted":        {Planned{Disk: model, Unchecked: true}, "install --firstdisk=", "disk-not-single"},
+		"part on the first, accepted":   {Planned{Disk: model, Unchecked: true}, "part a --onfirstdisk", "disk-not-single"},
+		"first of a model, accepted":    {Planned{Disk: named, Unchecked: true}, "install --firstdisk='X,Y'", ""},
 		"clears the installed":          {Planned{Disk: named}, "clearpart --drives=naa.50\ninstall --disk=naa.50", ""},
-		"clears what is accepted":       {Planned{Disk: model, Accepted: true}, "clearpart --drives=naa.50\ninstall --disk=naa.50", ""},
+		"clears what is accepted":       {Planned{Disk: model, Unchecked: true}, "clearpart --drives=naa.50\ninstall --disk=naa.50", ""},
 		"clears another":                {Planned{Disk: named}, "clearpart --drives=naa.50,naa.51\ninstall --disk=naa.50", "disk-not-planned"},
-		"clears another, accepted":      {Planned{Disk: model, Accepted: true}, "clearpart --drives=naa.51\ninstall --disk=naa.50", "disk-not-planned"},
+		"clears another, accepted":      {Planned{Disk: model, Unchecked: true}, "clearpart --drives=naa.51\ninstall --disk=naa.50", "disk-not-planned"},
 		"clears all":                    {Planned{Disk: named}, "clearpart --alldrives\ninstall --disk=naa.50", "disk-not-single"},
 		"clears the rest":               {Planned{Disk: named}, "clearpart --ignoredrives=naa.51\ninstall --disk=naa.50", "disk-not-single"},
 		"wipe":                          {Planned{Disk: named, Wipe: []Disk{data}}, "clearpart --drives=naa.51\ninstall --disk=naa.50", ""},
@@ -123,7 +130,7 @@ func TestPlanned(t *testing.T) {
 		"not cleared":                   {Planned{Disk: named, Wipe: []Disk{data}}, "install --disk=naa.50", "wipe-not-cleared"},
 		"one of two not cleared":        {Planned{Disk: named, Wipe: []Disk{data, {"name", "naa.52"}}}, "install --disk=naa.50\nclearpart --drives=naa.51", "wipe-not-cleared"},
 		"perhaps cleared":               {Planned{Disk: named, Wipe: []Disk{{"model", "X"}}}, "clearpart --drives=naa.51\ninstall --disk=naa.50", "disk-not-single wipe-not-cleared"},
-		"perhaps cleared, accepted":     {Planned{Disk: named, Wipe: []Disk{{"model", "X"}}, Accepted: true}, "clearpart --drives=naa.51\ninstall --disk=naa.50", ""},
+		"perhaps cleared, accepted":     {Planned{Disk: named, Wipe: []Disk{{"model", "X"}}, Unchecked: true}, "clearpart --drives=naa.51\ninstall --disk=naa.50", ""},
 		"system disk":                   {Planned{Disk: named, Wipe: []Disk{data}}, "clearpart --drives=naa.51\ninstall --disk=naa.50 --systemdisk=naa.50", ""},
 		"another system disk":           {Planned{Disk: named}, "install --disk=naa.50 --systemdisk=naa.51", "disk-not-planned"},
 		"a script":                      {Planned{Disk: named}, "install --disk=naa.50\n%pre\npartedUtil mklabel /vmfs/devices/disks/naa.51 gpt", "script-disk"},
@@ -133,7 +140,7 @@ func TestPlanned(t *testing.T) {
 		"a script writes a command":     {Planned{Disk: named}, "install --disk=naa.50\n%pre\ncat >/tmp/x <<EOF\nclearpart --drives=naa.50,naa.51\nEOF", "script-kickstart script-disk"},
 		"a script writes a planned one": {Planned{Disk: named}, "install --disk=naa.50\n%pre\necho clearpart --drives=naa.50 >/tmp/x", "script-kickstart"},
 		"one that is silenced":          {Planned{Disk: named}, "install --disk=naa.50\n%pre\necho clearpart --drives=naa.50 >/tmp/x # esxiplan:ignore script-kickstart", ""},
-		"a script that takes all":       {Planned{Disk: named, Accepted: true}, "install --disk=naa.50\n%pre\necho clearpart --alldrives >/tmp/x # esxiplan:ignore script-kickstart, script-any-disk", "script-any-disk"},
+		"a script that takes all":       {Planned{Disk: named, Unchecked: true}, "install --disk=naa.50\n%pre\necho clearpart --alldrives >/tmp/x # esxiplan:ignore script-kickstart, script-any-disk", "script-any-disk"},
 		"included by a cut script":      {Planned{Disk: named}, "install --disk=naa.50\n%pre\ntrue\ninclude /tmp/x # esxiplan:ignore script-cut\ntrue", "disk-not-single"},
 		"behind an indented header":     {Planned{Disk: named}, "install --disk=naa.50\n %pre\nclearpart --drives=naa.51 # esxiplan:ignore command-in-script", "disk-not-planned"},
 		"behind a quoted header":        {Planned{Disk: named}, "install --disk=naa.50\n'%post'\nclearpart --drives=naa.51 # esxiplan:ignore command-in-script", "disk-not-planned"},
@@ -159,7 +166,7 @@ func TestPlanned(t *testing.T) {
 }
 
 func TestCheckCommands(t *testing.T) {
-	plan := Planned{Disk: Disk{"name", "naa.50"}, Wipe: []Disk{{"wwn", "51"}, {"model", "X"}}, Accepted: true}
+	plan := Planned{Disk: Disk{"name", "naa.50"}, Wipe: []Disk{{"wwn", "51"}, {"model", "X"}}, Unchecked: true}
 	for line, want := range map[string]string{
 		"part data --ondisk=naa.51":           "",
 		"part data --ondrive=/dev/naa.51":     "disk-not-planned",
@@ -256,7 +263,7 @@ func TestCheckSection(t *testing.T) {
 	if got := (Planned{Disk: Disk{"model", "X"}}).CheckSection("dd of=/dev/disks/naa.99"); len(got) != 1 {
 		t.Errorf("a disk that cannot be compared: %v", got)
 	}
-	if got := (Planned{Disk: Disk{"model", "X"}, Accepted: true}).CheckSection("dd of=/dev/disks/naa.99"); len(got) != 0 {
+	if got := (Planned{Disk: Disk{"model", "X"}, Unchecked: true}).CheckSection("dd of=/dev/disks/naa.99"); len(got) != 0 {
 		t.Errorf("one that is accepted: %v", got)
 	}
 }

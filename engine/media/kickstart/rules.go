@@ -69,7 +69,7 @@ var rules = []Rule{
 	{ID: "clearpart-alone", Severity: Error, Reason: "It needs an install command.", Remedy: "Add install, or delete clearpart."},
 	{ID: "part-same-disk", Severity: Error, Reason: "A further datastore cannot be on the disk of the installation.", Remedy: "Name another disk."},
 	{ID: "part-twice", Severity: Error, Reason: "A disk takes one datastore: the installer stops at the second.", Remedy: "Keep one part line for the disk."},
-	{ID: "disk-not-single", Severity: Error, always: true, Reason: "Nobody can compare it with esxi.disk and esxi.wipe, so the disk would be overwritten without a question and a guard.", Remedy: "Name the disk by its device name, and by name or wwn in the plan. In your own kickstart --firstdisk=MODEL alone is accepted where the plan names that model, and anything with esxi.disk = { …, confirm = false }."},
+	{ID: "disk-not-single", Severity: Error, always: true, Reason: "It cannot be compared with esxi.disk and esxi.wipe, so the disk would be overwritten without a question and a guard.", Remedy: "Name the disk by its device name, and by name or wwn in the plan. In your own kickstart --firstdisk=MODEL alone is accepted where the plan names that model. What cannot be compared is accepted with unchecked_disks = true of build_iso; --alldrives, --ignoredrives and --firstdisk without a value never are."},
 	{ID: "disk-not-planned", Severity: Error, always: true, Reason: "The question before the run and the guards know the plan's disks only.", Remedy: "Add the disk to esxi.wipe, by name or wwn, so that it is confirmed, asked about and guarded; or correct the name."},
 	{ID: "wipe-not-cleared", Severity: Error, always: true, Reason: "The plan says that this disk loses everything, and asks for consent to it.", Remedy: "Add clearpart --drives=… --overwritevmfs with its device name, or take it out of esxi.wipe."},
 	{ID: "include-last", Severity: Error, Reason: "Behind a script, the installer takes a last line that includes for the end of that script only, and does not include.", Remedy: "Put it before the scripts."},
@@ -90,7 +90,7 @@ var rules = []Rule{
 	{ID: "rootpw-value", Severity: Error, Reason: "rootpw takes exactly one value.", Remedy: "Quote it."},
 	{ID: "crypt-format", Severity: Error, Reason: "The installer accepts $6$salt$… without a rounds field, $1$… and 13 characters of DES; others end with \"crypted password is not valid\".", Remedy: "Make a hash by: openssl passwd -6"},
 	{ID: "crypt-weak", Severity: Warning, Reason: "MD5 and DES hashes are guessed within hours.", Remedy: "Make a hash by: openssl passwd -6"},
-	{ID: "serialnum-9", Severity: Warning, Reason: "From 9.0 on hosts get their licence from vCenter.", Remedy: "Delete it."},
+	{ID: "serialnum-9", Severity: Warning, Reason: "From 9.0 on hosts get their license from vCenter.", Remedy: "Delete it."},
 	{ID: "interpreter", Severity: Warning, Reason: "The installer takes busybox and warns.", Remedy: "Add --interpreter=busybox or --interpreter=python."},
 	{ID: "pre-ignorefailure", Severity: Warning, Reason: "A %pre script that fails always ends the installation.", Remedy: "Delete it, and end the script with true where its failure does not matter."},
 	{ID: "end-section", Severity: Error, Reason: "ESXi knows no %end: inside of a script the line becomes part of the script, which then fails.", Remedy: "Delete it; a section ends where the next one begins."},
@@ -124,7 +124,7 @@ func (l *linter) presence() {
 	last := max(1, l.lines)
 	included := len(l.commands["%include"]) > 0
 	for _, c := range []struct{ key, rule, text string }{
-		{"accepteula", "missing-eula", "the licence is not accepted"}, {"rootpw", "missing-rootpw", "there is no rootpw"},
+		{"accepteula", "missing-eula", "the license is not accepted"}, {"rootpw", "missing-rootpw", "there is no rootpw"},
 		{"network", "missing-network", "there is no network command"}, {"reboot", "missing-reboot", "there is no reboot"},
 	} {
 		given := len(l.commands[c.key]) > 0 || c.key == "rootpw" && l.conditions.RootPassword || l.upgrades() && (c.key == "rootpw" || c.key == "network")
