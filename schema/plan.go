@@ -181,7 +181,7 @@ type Disk struct {
 	Serial  *string `json:"serial" doc:"Serial number of the drive. ESXi shows it for SATA and NVMe drives; name SAS drives and RAID volumes by wwn or model."`
 	WWN     *string `json:"wwn" doc:"World wide name of the drive, in hexadecimal."`
 	Name    *string `json:"name" doc:"ESXi device name: naa.… eui.… t10.… mpx.… vml.…"`
-	Confirm *bool   `json:"confirm" doc:"false: go on although the BMC cannot confirm that the disk exists. Default true."`
+	Confirm *bool   `json:"confirm" doc:"false: continue although the BMC cannot confirm that the disk exists. It says nothing of a kickstart of your own: see unchecked_disks of build_iso. Default true."`
 
 	late string // where it is said how the disk is chosen, once the machine's facts are known
 }

@@ -20,6 +20,7 @@ import (
 	"esxiplan/engine/media/kickstart"
 	"esxiplan/schema"
 	"esxiplan/steps/buildiso"
+	"esxiplan/steps/wait"
 )
 
 func (a *app) kickstartCommand() *cobra.Command {
@@ -133,6 +134,55 @@ func judgeMedium(p *schema.Plan, h *schema.Host, arguments buildiso.Arguments) e
 		return arguments.Attribute(err)
 	}
 	return arguments.CheckMediaSize(version)
+}
+
+// judgeWaits finds steps that wait for a new ESXi although the medium that is made before
+// them only checks. What depends on conditions is left to the run.
+func judgeWaits(p *schema.Plan) (diags hcl.Diagnostics) {
+	told := map[*schema.Step]bool{}
+	for _, h := range p.Hosts() {
+		var checks *schema.Step // makes the medium, which installs nothing
+		for _, s := range p.Steps {
+			switch {
+			case !s.Applies(h):
+			case s.Type == buildiso.Type.Name:
+				checks = nil
+				if onlyChecks(p, h, s) {
+					checks = s
+				}
+			case checks != nil && !told[s] && waitsForESXi(p, h, s):
+				told[s] = true
+				diags = append(diags, waitProblem(h, s, checks))
+			}
+		}
+	}
+	return diags
+}
+
+// onlyChecks reports a step that surely makes a medium with which the installer writes nothing.
+func onlyChecks(p *schema.Plan, h *schema.Host, s *schema.Step) bool {
+	var arguments buildiso.Arguments
+	if len(s.Conditions) > 0 || p.Decode(s, h, &arguments).HasErrors() {
+		return false
+	}
+	r, err := buildiso.Request(p.Name, h, arguments)
+	return err == nil && !r.Installs()
+}
+
+// waitsForESXi reports a step that surely waits for a new ESXi.
+func waitsForESXi(p *schema.Plan, h *schema.Host, s *schema.Step) bool {
+	var arguments wait.Arguments
+	return s.Type == wait.Type.Name && len(s.Conditions) == 0 && !p.Decode(s, h, &arguments).HasErrors() && arguments.Goal == "esxi"
+}
+
+func waitProblem(h *schema.Host, s, build *schema.Step) *hcl.Diagnostic {
+	at := s.Range
+	if goal := s.Arguments["goal"]; goal != nil {
+		at = goal.Expr.Range()
+	}
+	return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Wait that cannot succeed", Subject: &at,
+		Detail: fmt.Sprintf("Step %q waits for a new ESXi on host %q, but the medium of step %q installs nothing (dryrun; %s at %s:%d:%d). Write goal = \"installer\" here, or build a medium that installs.",
+			s.Name, h.Name, build.Name, build.Type, filepath.Base(build.Range.Filename), build.Range.Start.Line, build.Range.Start.Column)}
 }
 
 // mediumProblem is the diagnostic about a host's medium.

@@ -271,17 +271,22 @@ func TestPowerOff(t *testing.T) {
 	}
 }
 
-// TestAdmitAgain: a start that got lost is asked for again as part of the same reset.
+// TestAdmitAgain: a start that got lost is asked for again as part of the same reset. Who
+// agreed to that is not asked again, unless it would boot another medium.
 func TestAdmitAgain(t *testing.T) {
-	b := newBench(t, step.Settings{Consent: all, Installs: true})
+	b := newBench(t, step.Settings{Installs: true})
 	b.mounted("http://x/a.iso", "d1")
 	b.open()
 	last, _ := b.a.log.LastReset()
-	last.Before = step.Snapshot{Fingerprint: "aa"}
+	last.Before, last.Medium = step.Snapshot{Fingerprint: "aa"}, "d1"
 	i, err := b.BMC.AdmitAgain(t.Context(), last)
 	if err != nil || i.Before.Fingerprint != "aa" || !i.Installs {
 		t.Errorf("%+v, %v", i, err)
 	}
+	other := last
+	other.Medium = "d2"
+	_, err = b.BMC.AdmitAgain(t.Context(), other)
+	b.refused(t, err, "consent")
 	b.Declared.Protected = true
 	if _, err := b.BMC.AdmitAgain(t.Context(), last); err == nil {
 		t.Error("a protected host passes")

@@ -198,18 +198,23 @@ func (h *Host) Made() (out []Made) {
 // time. Other hosts may work while it sleeps. In a dry run nothing settles with
 // time, so one look is enough.
 func (h *Host) Until(ctx context.Context, limit time.Duration, what string, ok func(context.Context) (bool, error)) error {
-	end := h.Now().Add(limit)
+	began, looked := h.Now(), false
 	for pause := 500 * time.Millisecond; ; pause = min(pause*3/2, 5*time.Second) {
 		done, err := ok(ctx)
-		if err == nil && !done && h.Now().After(end) {
+		if err == nil && !done && h.Now().After(began.Add(limit)) {
 			return &Unsettled{What: what, After: limit}
 		}
-		if done || err != nil || h.Settings.DryRun {
-			return err
+		if err == nil && (done || h.Settings.DryRun) {
+			return nil
 		}
-		if err := h.attempt.Sleep(ctx, pause); errors.Is(err, context.DeadlineExceeded) { // the step's own time
-			return &Unsettled{What: what, After: h.Now().Sub(end.Add(-limit)).Round(time.Second)}
-		} else if err != nil {
+		looked = looked || err == nil
+		if err == nil {
+			err = h.attempt.Sleep(ctx, pause)
+		}
+		if looked && errors.Is(ctx.Err(), context.DeadlineExceeded) && Interrupted(err) { // the step's own time
+			return &Unsettled{What: what, After: h.Now().Sub(began).Round(time.Second)}
+		}
+		if err != nil {
 			return err
 		}
 		if h.BMC != nil {

@@ -54,6 +54,24 @@ func TestUntilTheStepsTimeout(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "until the BMC is ready") {
 		t.Error(err)
 	}
+	// Within a request it is the same, once the BMC answered at all.
+	ctx, cancel = context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	looks := 0
+	asking := func(ctx context.Context) (bool, error) {
+		if looks++; looks == 1 {
+			return false, nil
+		}
+		<-ctx.Done()
+		return false, ctx.Err()
+	}
+	if err := b.Until(ctx, 10*time.Minute, "the BMC is ready", asking); err == nil || !strings.Contains(err.Error(), "until the BMC is ready") {
+		t.Error(err)
+	}
+	never := func(context.Context) (bool, error) { return false, ctx.Err() }
+	if err := b.Until(ctx, 10*time.Minute, "the BMC is ready", never); err != context.DeadlineExceeded {
+		t.Errorf("a BMC that never answered: %v", err)
+	}
 }
 
 func TestEmptied(t *testing.T) {

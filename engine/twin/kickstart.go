@@ -43,6 +43,7 @@ func parseKickstart(data []byte) (*script, error) {
 	s := &script{commands: map[string]command{}}
 	section := ""
 	for i, line := range strings.Split(string(data), "\n") {
+		line = strings.TrimSuffix(line, "\r")
 		if strings.ContainsFunc(line, func(r rune) bool { return r > '~' || r < ' ' && r != '\t' }) {
 			return nil, fmt.Errorf("line %d: only printable ASCII is allowed", i+1)
 		}
@@ -62,13 +63,13 @@ func parseKickstart(data []byte) (*script, error) {
 }
 
 // marks reads what a %pre script of ours says of itself; the simulated installer
-// runs no shell.
+// runs no shell. Ours is the last of them: what another one says before it does not count.
 func (s *script) marks(section, line string) {
 	if !strings.HasPrefix(section, "%pre") {
 		return
 	}
 	if text, ok := strings.CutPrefix(line, "# resolve: "); ok {
-		s.resolve = text
+		s.resolve, s.wipes = text, nil
 	}
 	if text, ok := strings.CutPrefix(line, "# wipe: "); ok {
 		s.wipes = append(s.wipes, text)
@@ -162,7 +163,7 @@ func lex(line string) ([]string, error) {
 func (s *script) check() error {
 	if _, ok := s.commands["vmaccepteula"]; !ok {
 		if _, ok := s.commands["accepteula"]; !ok {
-			return errors.New("the licence is not accepted (vmaccepteula)")
+			return errors.New("the license is not accepted (vmaccepteula)")
 		}
 	}
 	password, ok := s.commands["rootpw"]

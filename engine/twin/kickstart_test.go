@@ -17,8 +17,12 @@ func TestInstallerRefuses(t *testing.T) {
 	if _, err := parseKickstart([]byte(good)); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := parseKickstart([]byte(strings.ReplaceAll(good, "\n", "\r\n"))); err != nil {
+		t.Errorf("lines that end with CR LF: %v", err)
+	}
 	for _, c := range []struct{ old, new, want string }{
-		{"vmaccepteula\n", "", "licence"}, {"reboot\n", "", "no reboot"}, {"$6$salt", "$5$salt", "crypted password"}, {"--iscrypted ", "", "crypted password"},
+		{"reboot", "reboot\r#", "ASCII"},
+		{"vmaccepteula\n", "", "license"}, {"reboot\n", "", "no reboot"}, {"$6$salt", "$5$salt", "crypted password"}, {"--iscrypted ", "", "crypted password"},
 		{"--netmask='255.255.255.0'", "--netmask=''", "netmask"}, {"reboot", "reboot\nreboot", "given twice"}, {"install", "instal", "unknown command"}, {"--overwritevmfs", "--overwritevmf", "does not know"},
 		{"reboot", "reboot\n%end", "unknown command"}, {"'naa.5000'", "'naa.5000", "closing quotation"}, {"192.0.2.11", "192.0.2.ä", "ASCII"},
 	} {
@@ -26,6 +30,16 @@ func TestInstallerRefuses(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q for %q: %v", c.new, c.old, err)
 		}
+	}
+}
+
+// TestMarks: the last %pre script that says which disks it looks for is the one that decides;
+// what a script of the plan says before it does not count.
+func TestMarks(t *testing.T) {
+	text := good + "%pre\n# resolve: serial = S3\n# wipe: wwn = 5001\ntrue\n%pre --interpreter=busybox\n# resolve: model = M1\n# wipe: serial = S2\nfind_disk\n%post\n# resolve: model = M2\n"
+	s, err := parseKickstart([]byte(text))
+	if err != nil || s.resolve != "model = M1" || len(s.wipes) != 1 || s.wipes[0] != "serial = S2" {
+		t.Errorf("%+v, %v", s, err)
 	}
 }
 

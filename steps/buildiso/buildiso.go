@@ -21,6 +21,7 @@ var doc string
 type Arguments struct {
 	Image           schema.Image `json:"image" doc:"The installer image, such as image.esxi."`
 	Kickstart       *string      `json:"kickstart" doc:"A kickstart of your own, such as file(\"ks.cfg\") or templatefile(…), in the place of the generated one. It is linted, and writes to the disks of esxi.disk and esxi.wipe only; without a rootpw line it gets esxi.root_password as a hash."`
+	UncheckedDisks  bool         `json:"unchecked_disks" default:"false" doc:"true: I checked which disks this kickstart of my own writes to. Accepts what cannot be compared with esxi.disk and esxi.wipe, such as %include; never --alldrives, --ignoredrives and a bare --firstdisk."`
 	SystemMediaSize *string      `json:"system_media_size" enum:"min small default max" doc:"Size of the system partitions on the boot disk (ESXi 7.0U1c and later)."`
 	Keyboard        *string      `json:"keyboard" doc:"Keyboard layout, such as \"US Default\" or \"Swiss German\"."`
 	Commands        []string     `json:"commands" doc:"Further kickstart commands, a line each, such as \"part data --ondisk=naa.5000…\" with a disk of esxi.wipe."`

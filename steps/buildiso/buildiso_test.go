@@ -67,29 +67,34 @@ func quoted(text string) string {
 // the installer elsewhere, is refused at its own place; else the medium says which disks
 // it overwrites.
 func TestRequest(t *testing.T) {
-	const esxi = `{"address":"192.0.2.11","netmask":"255.255.255.0","gateway":"192.0.2.1","root_password":"Some-password-1x","disk":{"name":"naa.50"},"wipe":[{"wwn":"51"}]}`
+	const esxi = `{"address":"192.0.2.11","netmask":"255.255.255.0","gateway":"192.0.2.1","root_password":"Some-password-1x","disk":{"name":"naa.50","confirm":false},"wipe":[{"wwn":"51"}]}`
 	own := func(lines string) string {
 		return `{"kickstart":` + quoted("vmaccepteula\n"+lines+"\nnetwork --bootproto=dhcp --device=vmnic0\nreboot\n") + `}`
 	}
 	for name, c := range map[string]struct{ arguments, at, text string }{
-		"nothing further":  {`{}`, "", ""},
-		"part on wiped":    {`{"commands":["part data --ondisk=naa.51"]}`, "", ""},
-		"part on another":  {`{"commands":["paranoid","part data --ondisk=naa.52"]}`, "commands", "naa.52 is none of the disks"},
-		"part on the disk": {`{"commands":["part data --ondisk=naa.50"]}`, "commands", "is the disk of the installation"},
-		"part on any":      {`{"commands":["part data --onfirstdisk"]}`, "commands", "takes disks that the plan does not name"},
-		"a second install": {`{"commands":["install --disk=naa.50"]}`, "commands", "cannot be added"},
-		"pre":              {`{"pre":"true\ndd of=/dev/disks/naa.52"}`, "pre", "line 2, column 18"},
-		"post":             {`{"post":"partedUtil mklabel naa.52 gpt"}`, "post", "names naa.52"},
-		"firstboot":        {`{"firstboot":"vmkfstools -C vmfs6 naa.52:1"}`, "firstboot", "names naa.52"},
-		"a planned script": {`{"firstboot":"vmkfstools -C vmfs6 /vmfs/devices/disks/naa.51:1"}`, "", ""},
-		"a cut script":     {`{"post":"included=1"}`, "post", "where the installer would end the script"},
-		"kernel option":    {`{"kernel_options":["nofb","ip=192.0.2.9"]}`, "kernel_options", "over the network"},
-		"media size":       {`{"kernel_options":["systemmediasize=max"]}`, "kernel_options", "system_media_size"},
-		"own":              {own("clearpart --drives=naa.51 --overwritevmfs\ninstall --disk=naa.50 --overwritevmfs"), "", ""},
-		"own, elsewhere":   {own("clearpart --drives=naa.51 --overwritevmfs\ninstall --disk=naa.52 --overwritevmfs"), "kickstart", "installs on naa.52, esxi.disk is name naa.50"},
-		"own, not cleared": {own("install --disk=naa.50 --overwritevmfs"), "kickstart", "does not clear"},
-		"own and dry_run":  {`{"kickstart":"x","dry_run":true}`, "dry_run", "write it there"},
-		"own, empty":       {`{"kickstart":""}`, "kickstart", "is empty"},
+		"nothing further":         {`{}`, "", ""},
+		"part on wiped":           {`{"commands":["part data --ondisk=naa.51"]}`, "", ""},
+		"part on another":         {`{"commands":["paranoid","part data --ondisk=naa.52"]}`, "commands", "part --ondisk=naa.52: the plan does not name this disk"},
+		"part on the disk":        {`{"commands":["part data --ondisk=naa.50"]}`, "commands", "is the disk of the installation"},
+		"part on any":             {`{"commands":["part data --onfirstdisk"]}`, "commands", "the plan does not say which disk this is"},
+		"a second install":        {`{"commands":["install --disk=naa.50"]}`, "commands", "cannot be added"},
+		"pre":                     {`{"pre":"true\ndd of=/dev/disks/naa.52"}`, "pre", "line 2, column 18"},
+		"post":                    {`{"post":"partedUtil mklabel naa.52 gpt"}`, "post", "names naa.52"},
+		"firstboot":               {`{"firstboot":"vmkfstools -C vmfs6 naa.52:1"}`, "firstboot", "names naa.52"},
+		"a planned script":        {`{"firstboot":"vmkfstools -C vmfs6 /vmfs/devices/disks/naa.51:1"}`, "", ""},
+		"a cut script":            {`{"post":"included=1"}`, "post", "where the installer would end the script"},
+		"kernel option":           {`{"kernel_options":["nofb","ip=192.0.2.9"]}`, "kernel_options", "over the network"},
+		"media size":              {`{"kernel_options":["systemmediasize=max"]}`, "kernel_options", "system_media_size"},
+		"own":                     {own("clearpart --drives=naa.51 --overwritevmfs\ninstall --disk=naa.50 --overwritevmfs"), "", ""},
+		"own, elsewhere":          {own("clearpart --drives=naa.51 --overwritevmfs\ninstall --disk=naa.52 --overwritevmfs"), "kickstart", "installs on naa.52, esxi.disk is name naa.50"},
+		"own, not cleared":        {own("install --disk=naa.50 --overwritevmfs"), "kickstart", "does not clear"},
+		"own, unchecked, confirm": {own("%include /tmp/disk.cfg\nclearpart --drives=naa.51 --overwritevmfs"), "kickstart", "cannot be compared with the plan"},
+		"own, unchecked":          {strings.TrimSuffix(own("%include /tmp/disk.cfg\nclearpart --drives=naa.51 --overwritevmfs"), "}") + `,"unchecked_disks":true}`, "", ""},
+		"own, unchecked, all":     {strings.TrimSuffix(own("clearpart --alldrives --overwritevmfs # esxiplan:ignore clearpart-alldrives\ninstall --disk=naa.50 --overwritevmfs"), "}") + `,"unchecked_disks":true}`, "kickstart", "clearpart --alldrives takes disks whatever they hold"},
+		"own, unchecked, first":   {strings.TrimSuffix(own("clearpart --drives=naa.51 --overwritevmfs\ninstall --firstdisk --overwritevmfs # esxiplan:ignore firstdisk-bare"), "}") + `,"unchecked_disks":true}`, "kickstart", "install --firstdisk takes disks whatever they hold"},
+		"unchecked, generated":    {`{"unchecked_disks":true}`, "unchecked_disks", "a kickstart of your own"},
+		"own and dry_run":         {`{"kickstart":"x","dry_run":true}`, "dry_run", "write it there"},
+		"own, empty":              {`{"kickstart":""}`, "kickstart", "is empty"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var a buildiso.Arguments

@@ -14,9 +14,12 @@ func (c Arguments) check(x *schema.ESXi) error {
 		return err
 	}
 	if c.Kickstart != nil {
-		return c.checkOwn(planned(x))
+		return c.checkOwn(c.planned(x))
 	}
-	return c.checkGenerated(planned(x))
+	if c.UncheckedDisks {
+		return schema.AtArgument("unchecked_disks", "unchecked_disks belongs to a kickstart of your own; the generated one writes to the plan's disks only. Where a script only reads a disk, write # esxiplan:ignore script-disk on its line")
+	}
+	return c.checkGenerated(c.planned(x))
 }
 
 func (c Arguments) checkKernelOptions() error {
@@ -31,10 +34,10 @@ func (c Arguments) checkKernelOptions() error {
 	return nil
 }
 
-// planned are the disks that the question and the guards know. With confirm = false
-// somebody answers for what cannot be compared with them.
-func planned(x *schema.ESXi) kickstart.Planned {
-	p := kickstart.Planned{Disk: disk(x.Disk), Accepted: x.Disk != nil && x.Disk.Confirm != nil && !*x.Disk.Confirm}
+// planned are the disks that the question and the guards know. With unchecked_disks the
+// user has checked what cannot be compared with them.
+func (c Arguments) planned(x *schema.ESXi) kickstart.Planned {
+	p := kickstart.Planned{Disk: disk(x.Disk), Unchecked: c.UncheckedDisks}
 	for _, d := range x.Wipe {
 		p.Wipe = append(p.Wipe, disk(&d))
 	}

@@ -256,6 +256,7 @@ func lost(t *testing.T) *bench {
 // reset: what answered before it stays known.
 func TestStartedOnce(t *testing.T) {
 	b := lost(t)
+	b.Settings.Consent = step.Consent{} // who asked for that reset agreed to it
 	r, err := b.esxi(t)
 	if err != nil || r.Proven || b.m.power.State != bmc.On {
 		t.Fatal(r, err)

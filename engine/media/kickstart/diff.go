@@ -87,6 +87,11 @@ func outline(text string) (out outlined) {
 			out.commands = append(out.commands, c)
 		}
 	}
+	for i := range out.sections { // whatever stands before it
+		if s := &out.sections[i]; s.wanted() != nil {
+			s.key = "%pre that finds the disks"
+		}
+	}
 	return out
 }
 

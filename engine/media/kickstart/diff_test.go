@@ -52,6 +52,11 @@ func TestDifferentDisks(t *testing.T) {
 	if have := Differences(render(t, a), render(t, b)); !slices.Equal(have, want) {
 		t.Errorf("got %q", have)
 	}
+	b = a
+	b.Pre = "true"
+	if have := Differences(render(t, a), render(t, b)); !slices.Equal(have, []string{"%pre script: only in the plan"}) {
+		t.Errorf("a script before it: got %q", have)
+	}
 }
 
 // TestSecretDigests: another password shows, without being kept.

@@ -53,11 +53,11 @@ func Disks(script string) []NamedDisk {
 }
 
 // HasDryRun reports whether a script makes the installer check everything and write
-// nothing.
+// nothing. It does so surely where dryrun stands before all sections only.
 func HasDryRun(script string) bool {
 	l := &linter{commands: map[string][]*parsed{}}
 	l.read(script)
-	return len(l.commands["dryrun"]) > 0
+	return l.dryRun
 }
 
 func (l *linter) disks() (out []NamedDisk) {
@@ -169,11 +169,11 @@ func turned(hex string) string {
 var (
 	partitionSuffix = regexp.MustCompile(`^((?:naa|eui|t10|vml)\.[^:]+|(?:mpx\.)?vmhba\d+:C\d+:T\d+:L\d+):\d+$`)
 
-	devicePath    = regexp.MustCompile(`/(?:vmfs/devices|dev)/disks/([^\s'"` + "`" + `;|&<>(),]+)`)
-	deviceWord    = regexp.MustCompile(`(?:^|[\s'"=,(])((?:naa|eui|t10|vml)\.[A-Za-z0-9][^\s'"` + "`" + `;|&<>(),]*|mpx\.vmhba[^\s'"` + "`" + `;|&<>(),]+)`)
-	diskTools     = regexp.MustCompile(`(?:^|[\s;|&('"/])(?:partedUtil|dd|vmkfstools|voma|fdisk|sgdisk|mkfs\S*)(?:\s|['"]|$)`)
-	diskCommand   = regexp.MustCompile(`--(?:disk|drive|drives|systemdisk|ondisk|ondrive)=`)
-	notLiteral    = "$*?[{%"
+	// deviceWord is a device's name in a line without quotes, perhaps with a partition, and what
+	// comes next: behind a name that goes on in a variable or a pattern.
+	deviceWord = regexp.MustCompile(`((?:naa|eui|vml|\bt10|(?:^|\s)-[a-z]t10)\.[A-Za-z0-9][^\s;|&<>(),{}\[\]$*?%/]*|(?:mpx\.)?vmhba\d+:C\d+:T\d+:L\d+(?::\d*)?)([$*?[{%]?)`)
+	attached   = regexp.MustCompile(`^\s?-[a-z]`)
+
 	scriptComment = regexp.MustCompile(`^\s*#`)
 )
 
@@ -185,29 +185,55 @@ func wholeDisk(name string) string {
 	return name
 }
 
-// scriptDevice is a device that a line of a script names.
-type scriptDevice struct {
-	name   string
-	column int
+// unquoted takes quotes and backslashes off a line of a script, as its shell does, and
+// says in which column of the line each byte stood.
+func unquoted(line string) (text string, columns []int) {
+	var b strings.Builder
+	for i := range len(line) {
+		if strings.IndexByte("'\"\\`", line[i]) < 0 {
+			b.WriteByte(line[i])
+			columns = append(columns, i+1)
+		}
+	}
+	return b.String(), columns
 }
 
-// scriptDevices are the devices that a line of a script names literally where it can
-// write to them: by path, as a word for a tool that writes to disks, or in a command that
-// the script writes for the installer. What stands in variables and patterns is not known.
-func scriptDevices(line string) (out []scriptDevice) {
+// scriptWord is a device, or a word for the installer, in a line of a script.
+type scriptWord struct {
+	text   string
+	column int
+	any    bool // takes disks whatever they are
+}
+
+// installerWords are those by which a kickstart chooses disks.
+var installerWords = regexp.MustCompile(`%include\b|\bclearpart\b|--(?:(?:on)?firstdisk(?:=[^\s;|&<>(),]+)?|alldrives\b|ignoredrives\b)`)
+
+// scriptWords are the words of a line with which a script writes a kickstart of its own.
+func scriptWords(line string) (out []scriptWord) {
 	if scriptComment.MatchString(line) {
 		return nil
 	}
-	patterns := []*regexp.Regexp{devicePath}
-	if diskTools.MatchString(line) || diskCommand.MatchString(line) {
-		patterns = append(patterns, deviceWord)
+	text, columns := unquoted(line)
+	for _, m := range installerWords.FindAllStringIndex(text, -1) {
+		w := text[m[0]:m[1]]
+		out = append(out, scriptWord{w, columns[m[0]], strings.HasPrefix(w, "--") && !strings.Contains(w, "=")})
 	}
-	for _, pattern := range patterns {
-		for _, m := range pattern.FindAllStringSubmatchIndex(line, -1) {
-			name := wholeDisk(strings.TrimRight(line[m[2]:m[3]], "/.:\\"))
-			if devicePattern.MatchString(name) && !strings.ContainsAny(name, notLiteral) {
-				out = append(out, scriptDevice{name, m[2] + 1})
-			}
+	return out
+}
+
+// scriptDevices are the devices that a line of a script names literally, whatever it does
+// with them. What stands in variables and patterns is not known.
+func scriptDevices(line string) (out []scriptWord) {
+	if scriptComment.MatchString(line) {
+		return nil
+	}
+	text, columns := unquoted(line)
+	for _, m := range deviceWord.FindAllStringSubmatchIndex(text, -1) {
+		from, to := m[2], m[3]
+		from += len(attached.FindString(text[from:to]))
+		goesOn := m[4] < m[5] && text[to-1] != ':' // as a name; a partition may
+		if name := wholeDisk(strings.TrimRight(text[from:to], ".:-")); !goesOn {
+			out = append(out, scriptWord{text: name, column: columns[from]})
 		}
 	}
 	return out

@@ -1,6 +1,10 @@
 package kickstart
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
 
 // word is a part of a line, as the installer's lexer cuts it.
 type word struct {
@@ -73,6 +77,28 @@ func lex(line string) lexed {
 	}
 	end()
 	return out
+}
+
+// control finds the first control character of a line other than a tab, and a CR that no
+// LF follows: what of it ends a line depends on who reads it. ended says that an LF follows
+// the line. The column is 0 without one.
+func control(line string, ended bool) (column int, what string) {
+	if ended {
+		line = strings.TrimSuffix(line, "\r")
+	}
+	for i, r := range line {
+		if r == utf8.RuneError && line[i] == 0x85 { // a line's end in Latin-1
+			r = 0x85
+		}
+		switch {
+		case r == '\t':
+		case r == '\r':
+			return i + 1, "a carriage return without a line feed"
+		case r < ' ', r >= 0x7f && r < 0xa0, r == '\u2028', r == '\u2029':
+			return i + 1, fmt.Sprintf("the control character %U", r)
+		}
+	}
+	return 0, ""
 }
 
 // closing reads up to the closing quote and returns how many bytes that took, -1

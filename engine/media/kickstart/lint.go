@@ -87,6 +87,8 @@ type linter struct {
 	lines      int
 	commands   map[string][]*parsed // by alias
 	count      int
+	scripts    bool // a section has begun
+	dryRun     bool // dryrun is given before all sections
 	sections   []*section
 	ignored    map[int][]string // rules by line
 	inScripts  map[int][]string // the same inside of scripts, for the rules about them
@@ -146,7 +148,7 @@ func (l *linter) read(text string) {
 	goesOn := false
 	var ignored []string // by comment lines that wait for their command
 	for i, line := range lines {
-		l.bytes(i+1, line)
+		l.bytes(i+1, line, i+1 < len(lines) || strings.HasSuffix(text, "\n"))
 		header := opens(line)
 		if goesOn && in == nil && header == "" {
 			goesOn = l.continued(i+1, line)
@@ -155,13 +157,15 @@ func (l *linter) read(text string) {
 		if in != nil {
 			l.readScriptIgnored(i+1, line)
 		}
-		if in != nil && (header == "" || l.cuts(in, i+1, line, header)) {
-			if header == "" {
-				l.scriptLine(in, i+1, line)
-			} else {
-				in = nil
-			}
+		if in != nil && header == "" {
+			l.scriptLine(in, i+1, line)
 			continue
+		}
+		if in != nil && l.cuts(in, i+1, line, header) {
+			in = nil
+			if strings.Fields(line)[0] != header {
+				continue
+			}
 		}
 		rules, alone := l.readIgnored(i+1, line)
 		if alone {
@@ -181,10 +185,16 @@ func (l *linter) read(text string) {
 	l.ended(lines)
 }
 
-// enter begins a section at its header.
+// enter begins a section at its header. One that does not stand at the start of its line
+// begins none: what follows are commands.
 func (l *linter) enter(in *section, p *parsed, header string) *section {
-	switch {
-	case p != nil && slices.Contains([]string{"%pre", "%post", "%firstboot"}, p.name):
+	if header != "" && !strings.HasSuffix(header, "include") {
+		l.scripts = true
+	}
+	switch script := p != nil && slices.Contains([]string{"%pre", "%post", "%firstboot"}, p.name); {
+	case script && header == "":
+		l.add("syntax", p.line, p.column, "%s must stand at the start of the line, without quotes", p.name)
+	case script:
 		in = &section{parsed: p}
 		l.sections = append(l.sections, in)
 	case header != "":
@@ -277,7 +287,11 @@ func (l *linter) ignoredAnywhere(id string) bool {
 	return false
 }
 
-func (l *linter) bytes(n int, line string) {
+// bytes looks at the characters of a line; ended: an LF follows.
+func (l *linter) bytes(n int, line string, ended bool) {
+	if column, what := control(line, ended); column > 0 {
+		l.add("syntax", n, column, "the line holds %s", what)
+	}
 	for i, b := range []byte(line) {
 		if b > '~' || b < ' ' && b != '\t' && b != '\r' {
 			l.add("non-ascii", n, i+1, "byte 0x%02x is no printable ASCII", b)
@@ -377,6 +391,7 @@ func (l *linter) register(p *parsed, known command) {
 	if earlier := l.commands[key]; len(earlier) > 0 && !repeatable {
 		l.add("duplicate-command", p.line, p.column, "%s stands already on line %d", p.name, earlier[0].line)
 	}
+	l.dryRun = l.dryRun || key == "dryrun" && !l.scripts
 	l.commands[key] = append(l.commands[key], p)
 }
 

@@ -82,15 +82,16 @@ func TestRules(t *testing.T) {
 		"too-long": fine + strings.Repeat("#", 1<<20), "byte-order-mark": "\uFEFF" + fine, "missing-here": "%include /tmp/ks.cfg\n" + strings.Replace(fine, "reboot\n", "", 1), "include-last": section("true\n%include /tmp/x\n"),
 		"part-twice": fine + "part two --ondisk=naa.50\npart three --ondrive=/vmfs/devices/disks/naa.50\n", "ip-reserved": replace("--ip=192.0.2.86", "--ip=192.0.2.255"),
 		"disk-not-single": fine + "%include /tmp/more.cfg\n", "disk-not-planned": replace("naa.5000cca291e10521", "naa.5000cca291e10522"), "wipe-not-cleared": fine,
-		"script-disk": section("dd if=/dev/zero of=/vmfs/devices/disks/naa.5000cca291e10599:1 count=1\n"),
-		"dryrun":      fine + "dryrun\n", "unknown-rule": fine + "# esxiplan:ignore nonsense\n",
+		"script-disk":      section("dd if=/dev/zero of=/vmfs/devices/disks/naa.5000cca291e10599:1 count=1\n"),
+		"script-kickstart": section("echo clearpart >/tmp/x\n"), "script-any-disk": section("echo --alldrives >/tmp/x\n"),
+		"dryrun": fine + "dryrun\n", "unknown-rule": fine + "# esxiplan:ignore nonsense\n",
 	}
 	if all := Lint([]byte(fine), Conditions{}); len(all) > 0 {
 		t.Fatalf("a fine script is not found fine: %v", all)
 	}
 	disk := Disk{"name", "naa.5000cca291e10521"}
 	planned := map[string]*Planned{
-		"disk-not-single": {Disk: disk}, "disk-not-planned": {Disk: disk}, "script-disk": {Disk: disk}, "wipe-not-cleared": {Disk: disk, Wipe: []Disk{{"wwn", "5000cca291e10522"}}},
+		"disk-not-single": {Disk: disk}, "disk-not-planned": {Disk: disk}, "script-disk": {Disk: disk}, "script-kickstart": {Disk: disk}, "script-any-disk": {Disk: disk}, "wipe-not-cleared": {Disk: disk, Wipe: []Disk{{"wwn", "5000cca291e10522"}}},
 	}
 	for _, r := range Rules() {
 		t.Run(r.ID, func(t *testing.T) {
@@ -117,11 +118,44 @@ func TestRules(t *testing.T) {
 				return // about bytes, comments and the end, not about a command
 			}
 			left := slices.ContainsFunc(Lint([]byte(silenced), conditions), func(f Finding) bool { return f.Rule == r.ID })
-			inScript := r.ID == "end-section" || r.ID == "script-cut" || r.ID == "command-in-script" || r.ID == "ssh-closed" || r.ID == "script-disk"
+			inScript := r.ID == "end-section" || r.ID == "script-cut" || r.ID == "command-in-script" || r.ID == "ssh-closed" || r.ID == "script-disk" || r.ID == "script-kickstart"
 			if left != r.always && !inScript {
 				t.Errorf("silenced it is found: %v", left)
 			}
 		})
+	}
+}
+
+// TestLineEnds: what may end a line for the installer and does not for the linter, or the other
+// way round, is refused: a command behind it would be seen by one of them only.
+func TestLineEnds(t *testing.T) {
+	const hidden = "clearpart --alldrives --overwritevmfs"
+	for name, c := range map[string]struct {
+		between string
+		refused bool
+	}{
+		"LF": {"\n", false}, "CR LF": {"\r\n", false}, "tab": {"\t", false}, "umlaut": {"\u00e4", false},
+		"CR": {"\r", true}, "CR CR LF": {"\r\r\n", true}, "VT": {"\v", true}, "FF": {"\f", true}, "NUL": {"\x00", true}, "escape": {"\x1b", true}, "file separator": {"\x1c", true},
+		"DEL": {"\x7f", true}, "next line": {"\u0085", true}, "next line, one byte": {"\x85", true}, "line separator": {"\u2028", true}, "paragraph separator": {"\u2029", true},
+	} {
+		line := "# hi" + c.between + "# " + hidden
+		for where, text := range map[string]string{"commands": line + "\n" + fine, "a script": fine + "%post --interpreter=busybox\n" + line + "\n", "silenced": "# esxiplan:ignore syntax\n" + line + "\n" + fine} {
+			found := slices.ContainsFunc(Lint([]byte(text), Conditions{}), func(f Finding) bool { return f.Rule == "syntax" && f.Column >= 5 })
+			if found != c.refused {
+				t.Errorf("%s in %s: refused %v", name, where, found)
+			}
+		}
+		if err := CheckSection("pre", line+"\n"); (err != nil) != (c.refused || c.between == "\u00e4") {
+			t.Errorf("%s in a section: %v", name, err)
+		}
+		if err := CheckCommand("part data" + c.between + "--ondisk=naa.50"); (err != nil) != (c.between != "\t" && c.between != "\u00e4") {
+			t.Errorf("%s in a command: %v", name, err)
+		}
+	}
+	for text, want := range map[string]bool{fine + "# x\r": true, strings.ReplaceAll(fine, "\n", "\r\n"): false} {
+		if got := len(Lint([]byte(text), Conditions{})) > 0; got != want {
+			t.Errorf("%q: refused %v", text, got)
+		}
 	}
 }
 

@@ -11,8 +11,8 @@ import (
 type Planned struct {
 	Disk Disk
 	Wipe []Disk
-	// Accepted: somebody answers for what cannot be compared with the plan.
-	Accepted bool
+	// Unchecked: the user has checked what cannot be compared with the plan.
+	Unchecked bool
 }
 
 // CheckCommands judges commands that are added to a generated script, a line each: they
@@ -31,11 +31,11 @@ func (p Planned) CheckCommands(lines []string) []Finding {
 func (l *linter) checkAdded(p Planned, d NamedDisk) {
 	switch {
 	case !d.Single():
-		l.disk(d, "disk-not-single", "%s takes disks that the plan does not name", d)
+		l.disk(d, "disk-not-single", "%s: the plan does not say which disk this is", d)
 	case p.Disk.Compare(d.Text) == Same:
 		l.disk(d, "part-same-disk", "%s is the disk of the installation", d.Text)
 	case closest(p.Wipe, d.Text) != Same:
-		l.disk(d, "disk-not-planned", "%s is none of the disks that the plan names", d.Text)
+		l.disk(d, "disk-not-planned", "%s: the plan does not name this disk", d)
 	}
 }
 
@@ -94,10 +94,22 @@ func (l *linter) checkGeneral(d NamedDisk) {
 	if d.Installs() {
 		disks = []Disk{l.conditions.Planned.Disk}
 	}
-	if l.conditions.Planned.Accepted || slices.ContainsFunc(disks, d.means) {
-		return
+	switch {
+	case slices.ContainsFunc(disks, d.means):
+	case d.takesAny():
+		l.disk(d, "disk-not-single", "%s takes disks whatever they hold", d)
+	case !l.conditions.Planned.Unchecked:
+		l.disk(d, "disk-not-single", "%s cannot be compared with the plan", d)
 	}
-	l.disk(d, "disk-not-single", "%s cannot be compared with the plan", d)
+}
+
+// takesAny reports a command that takes every disk, every other one, or the first.
+func (d NamedDisk) takesAny() bool {
+	switch d.Option {
+	case "alldrives", "ignoredrives":
+		return true
+	}
+	return d.Option != "" && !d.Single() && d.Text == ""
 }
 
 // means reports a --firstdisk that takes the disk's model and nothing else.
@@ -112,7 +124,7 @@ func (l *linter) checkInstalled(d NamedDisk) {
 	case Different:
 		l.disk(d, "disk-not-planned", "the kickstart installs on %s, esxi.disk is %s %s", d.Text, plan.Kind, plan.Text)
 	case Unknown:
-		if !l.conditions.Planned.Accepted {
+		if !l.conditions.Planned.Unchecked {
 			l.disk(d, "disk-not-single", "the kickstart installs on %s, which cannot be compared with esxi.disk, %s %s", d.Text, plan.Kind, plan.Text)
 		}
 	}
@@ -132,7 +144,7 @@ func (l *linter) checkWritten(d NamedDisk, all []NamedDisk) {
 	case Different:
 		l.disk(d, "disk-not-planned", "%s: esxi.wipe does not name this disk", d)
 	case Unknown:
-		if !l.conditions.Planned.Accepted {
+		if !l.conditions.Planned.Unchecked {
 			l.disk(d, "disk-not-single", "%s cannot be compared with esxi.wipe", d)
 		}
 	}
@@ -152,7 +164,7 @@ func (l *linter) checkCleared(all []NamedDisk) {
 				best = Unknown
 			}
 		}
-		if best == Different || best == Unknown && !l.conditions.Planned.Accepted {
+		if best == Different || best == Unknown && !l.conditions.Planned.Unchecked {
 			l.add("wipe-not-cleared", cmp.Or(l.lines, 1), 1, "esxi.wipe names %s %s, which the kickstart does not clear", w.Kind, w.Text)
 		}
 	}
@@ -163,10 +175,18 @@ func (l *linter) scriptDisks(n int, line string) {
 	if l.conditions.Planned == nil {
 		return
 	}
+	for _, w := range scriptWords(line) {
+		switch {
+		case w.any:
+			l.add("script-any-disk", n, w.column, "the script says %s", w.text)
+		case !l.conditions.Planned.Unchecked:
+			l.add("script-kickstart", n, w.column, "the script says %s", w.text)
+		}
+	}
 	for _, device := range scriptDevices(line) {
 		all := append([]Disk{l.conditions.Planned.Disk}, l.conditions.Planned.Wipe...)
-		if like := closest(all, device.name); like == Different || like == Unknown && !l.conditions.Planned.Accepted {
-			l.add("script-disk", n, device.column, "the script names %s, which the plan does not name", device.name)
+		if like := closest(all, device.text); like == Different || like == Unknown && !l.conditions.Planned.Unchecked {
+			l.add("script-disk", n, device.column, "the script names %s, which the plan does not name", device.text)
 		}
 	}
 }

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// diskInclude is the file that the %pre script writes and the main section includes.
+// diskInclude is the file that the %pre script writes and the main section includes. No
+// other script may name it.
 const diskInclude = "/tmp/esxiplan-disk.cfg"
 
 // Comments of the script that say which disks it looks for.

@@ -29,7 +29,7 @@ func ruleOf(id string) (Rule, bool) {
 }
 
 var rules = []Rule{
-	{ID: "syntax", Severity: Error, always: true, Reason: "The installer cannot read the line, stops and waits at its console for a key.", Remedy: "Close the quotation; write an apostrophe as '\"'\"' inside single quotes."},
+	{ID: "syntax", Severity: Error, always: true, Reason: "The installer cannot read the line, stops and waits at its console for a key.", Remedy: "Close the quotation; write an apostrophe as '\"'\"' inside single quotes. End lines with LF or CR LF, and delete other control characters than tabs."},
 	{ID: "continuation", Severity: Error, always: true, Reason: "The installer does not join lines, whatever public examples show: it stops, or takes the line for all and leaves the rest out.", Remedy: "Write the whole command on one line."},
 	{ID: "hash-in-word", Severity: Error, Reason: "In the installer's parser a # starts a comment even inside of a word, so what follows is lost: a password is cut without a word.", Remedy: "Put the value in single quotes."},
 	{ID: "too-long", Severity: Error, always: true, Reason: "No kickstart is that long: this is another file.", Remedy: "Give the kickstart."},
@@ -69,7 +69,7 @@ var rules = []Rule{
 	{ID: "clearpart-alone", Severity: Error, Reason: "It needs an install command.", Remedy: "Add install, or delete clearpart."},
 	{ID: "part-same-disk", Severity: Error, Reason: "A further datastore cannot be on the disk of the installation.", Remedy: "Name another disk."},
 	{ID: "part-twice", Severity: Error, Reason: "A disk takes one datastore: the installer stops at the second.", Remedy: "Keep one part line for the disk."},
-	{ID: "disk-not-single", Severity: Error, always: true, Reason: "Nobody can compare it with esxi.disk and esxi.wipe, so the disk would be overwritten without a question and a guard.", Remedy: "Name the disk by its device name, and by name or wwn in the plan. In your own kickstart --firstdisk=MODEL alone is accepted where the plan names that model, and anything with esxi.disk = { …, confirm = false }."},
+	{ID: "disk-not-single", Severity: Error, always: true, Reason: "It cannot be compared with esxi.disk and esxi.wipe, so the disk would be overwritten without a question and a guard.", Remedy: "Name the disk by its device name, and by name or wwn in the plan. In your own kickstart --firstdisk=MODEL alone is accepted where the plan names that model. What cannot be compared is accepted with unchecked_disks = true of build_iso; --alldrives, --ignoredrives and --firstdisk without a value never are."},
 	{ID: "disk-not-planned", Severity: Error, always: true, Reason: "The question before the run and the guards know the plan's disks only.", Remedy: "Add the disk to esxi.wipe, by name or wwn, so that it is confirmed, asked about and guarded; or correct the name."},
 	{ID: "wipe-not-cleared", Severity: Error, always: true, Reason: "The plan says that this disk loses everything, and asks for consent to it.", Remedy: "Add clearpart --drives=… --overwritevmfs with its device name, or take it out of esxi.wipe."},
 	{ID: "include-last", Severity: Error, Reason: "Behind a script, the installer takes a last line that includes for the end of that script only, and does not include.", Remedy: "Put it before the scripts."},
@@ -90,7 +90,7 @@ var rules = []Rule{
 	{ID: "rootpw-value", Severity: Error, Reason: "rootpw takes exactly one value.", Remedy: "Quote it."},
 	{ID: "crypt-format", Severity: Error, Reason: "The installer accepts $6$salt$… without a rounds field, $1$… and 13 characters of DES; others end with \"crypted password is not valid\".", Remedy: "Make a hash by: openssl passwd -6"},
 	{ID: "crypt-weak", Severity: Warning, Reason: "MD5 and DES hashes are guessed within hours.", Remedy: "Make a hash by: openssl passwd -6"},
-	{ID: "serialnum-9", Severity: Warning, Reason: "From 9.0 on hosts get their licence from vCenter.", Remedy: "Delete it."},
+	{ID: "serialnum-9", Severity: Warning, Reason: "From 9.0 on hosts get their license from vCenter.", Remedy: "Delete it."},
 	{ID: "interpreter", Severity: Warning, Reason: "The installer takes busybox and warns.", Remedy: "Add --interpreter=busybox or --interpreter=python."},
 	{ID: "pre-ignorefailure", Severity: Warning, Reason: "A %pre script that fails always ends the installation.", Remedy: "Delete it, and end the script with true where its failure does not matter."},
 	{ID: "end-section", Severity: Error, Reason: "ESXi knows no %end: inside of a script the line becomes part of the script, which then fails.", Remedy: "Delete it; a section ends where the next one begins."},
@@ -99,6 +99,8 @@ var rules = []Rule{
 	{ID: "firstboot-secure-boot", Severity: Warning, Reason: "Under UEFI Secure Boot %firstboot scripts are skipped without an error; the host looks installed and is not configured.", Remedy: "Configure through the API after the installation, or turn Secure Boot off."},
 	{ID: "ssh-closed", Severity: Error, Reason: "--enabled=false closes the firewall for SSH.", Remedy: "Write --enabled=true."},
 	{ID: "script-disk", Severity: Error, Reason: "A script that writes to this disk does so without a question and a guard.", Remedy: "Add the disk to esxi.wipe, by name or wwn; where the script only reads it, silence this rule on the line."},
+	{ID: "script-kickstart", Severity: Error, Reason: "A script that writes a command for the installer decides which disks are overwritten, without a question and a guard.", Remedy: "Write the command outside of the script, with device names, or leave the choice of the disk to esxi.disk and esxi.wipe; where the script only mentions the word, silence this rule on the line."},
+	{ID: "script-any-disk", Severity: Error, always: true, Reason: "It takes every disk, or the first that the kernel found: shared LUNs included.", Remedy: "Name the disks, in esxi.disk and esxi.wipe."},
 	{ID: "dryrun", Severity: Warning, Reason: "The installer checks everything and installs nothing.", Remedy: "Delete it when the script is ready."},
 	{ID: "unknown-rule", Severity: Warning, Reason: "A misspelt rule silences nothing.", Remedy: "Correct it: esxiplan kickstart rules lists them."},
 }
@@ -122,7 +124,7 @@ func (l *linter) presence() {
 	last := max(1, l.lines)
 	included := len(l.commands["%include"]) > 0
 	for _, c := range []struct{ key, rule, text string }{
-		{"accepteula", "missing-eula", "the licence is not accepted"}, {"rootpw", "missing-rootpw", "there is no rootpw"},
+		{"accepteula", "missing-eula", "the license is not accepted"}, {"rootpw", "missing-rootpw", "there is no rootpw"},
 		{"network", "missing-network", "there is no network command"}, {"reboot", "missing-reboot", "there is no reboot"},
 	} {
 		given := len(l.commands[c.key]) > 0 || c.key == "rootpw" && l.conditions.RootPassword || l.upgrades() && (c.key == "rootpw" || c.key == "network")

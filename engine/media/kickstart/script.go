@@ -3,6 +3,7 @@ package kickstart
 import (
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 )
@@ -135,10 +136,10 @@ func (s Script) sections() []string {
 			out = append(out, header+" --interpreter="+interpreter(text), strings.TrimRight(text, "\n"))
 		}
 	}
-	if s.resolves() {
+	add("%pre", s.Pre)
+	if s.resolves() { // the last one: it overwrites what another script left in the file
 		add("%pre", s.resolver())
 	}
-	add("%pre", s.Pre)
 	add("%post", s.Post)
 	if s.SSH {
 		add("%firstboot", openSSH)
@@ -207,9 +208,12 @@ var further = []string{"part", "partition", "paranoid"}
 // CheckCommand judges the form of a command that is to be added to the generated script.
 func CheckCommand(line string) error {
 	x := lex(line)
+	column, what := control(line, false)
 	switch {
 	case strings.ContainsAny(line, "\r\n"):
 		return fmt.Errorf("the command %q must be one line", line)
+	case column > 0:
+		return fmt.Errorf("the command %q holds %s", line, what)
 	case x.problem != "":
 		return fmt.Errorf("the command %q has %s", line, x.problem)
 	case x.end < len(line):
@@ -229,15 +233,22 @@ func (s Script) texts() []string {
 	return texts
 }
 
-// CheckSection refuses a script that would lose characters, or end before its end. Its
-// name is for messages.
+// CheckSection refuses a script that would lose characters, end before its end, or have a
+// hand in which disks are overwritten. Its name is for messages.
 func CheckSection(name, text string) error {
-	for i, line := range strings.Split(text, "\n") {
-		if strings.ContainsFunc(line, func(r rune) bool { return r > '~' || r < ' ' && r != '\t' && r != '\r' }) {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		if column, what := control(line, i+1 < len(lines)); column > 0 {
+			return fmt.Errorf("line %d, column %d of the %s script: the line holds %s, where the installer may end the line", i+1, column, name, what)
+		}
+		if strings.ContainsFunc(line, func(r rune) bool { return r > '~' }) {
 			return fmt.Errorf("line %d of the %s script is not plain ASCII, which the installer would drop", i+1, name)
 		}
 		if word := opens(line); word != "" {
 			return fmt.Errorf("line %d of the %s script starts with %q, where the installer would end the script: indent it", i+1, name, word)
+		}
+		if text, _ := unquoted(line); strings.Contains(text, path.Base(diskInclude)) {
+			return fmt.Errorf("line %d of the %s script names %s, in which the kickstart keeps the disks that it found: use another file", i+1, name, diskInclude)
 		}
 	}
 	return nil

@@ -109,6 +109,7 @@ func TestRenderRefusesWhatQuotingCannotCarry(t *testing.T) {
 		"another install": {Disk: Disk{"name", "naa.1"}, Commands: []string{"install --disk=naa.2 --overwritevmfs"}}, "clears": {Disk: Disk{"name", "naa.1"}, Commands: []string{"clearpart --alldrives --overwritevmfs"}},
 		"silences": {Disk: Disk{"name", "naa.1"}, Commands: []string{"part x --ondisk=naa.2 # esxiplan:ignore option-value"}},
 		"no disk":  {}, "two lines": {Disk: Disk{"name", "naa.1"}, Commands: []string{"a\nb"}}, "comma": {Disk: Disk{"name", "naa.1"}, Wipe: []Disk{{"name", "a,b"}}},
+		"includes": {Disk: Disk{"name", "naa.1"}, Pre: "echo x >> /tmp/esxiplan-disk.cfg"}, "includes, in quotes": {Disk: Disk{"model", "X"}, Pre: "cd /tmp; echo x >> esxiplan-'disk'.cfg"},
 		"section": {Disk: Disk{"name", "naa.1"}, Pre: "echo\nincluded=1\n"}, "umlaut": {Disk: Disk{"name", "naa.1"}, First: "echo ä"},
 	} {
 		if _, err := s.Render(); err == nil {
@@ -181,6 +182,53 @@ func TestResolver(t *testing.T) {
 			}
 			if got != want || (err == nil) != (want != "") {
 				t.Errorf("got %q, want %q (%v)", got, want, err)
+			}
+		})
+	}
+}
+
+// runPre runs all %pre scripts of a rendered kickstart in their order, up to the first that
+// fails, as the installer does, and returns the file that is included then.
+func runPre(t *testing.T, s Script) (included string, failed bool) {
+	t.Helper()
+	disks := t.TempDir()
+	if err := os.WriteFile(filepath.Join(disks, "naa.7000"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(t.TempDir(), "disk.cfg")
+	for _, part := range strings.Split(render(t, s), "\n%")[1:] {
+		header, text, _ := strings.Cut(part, "\n")
+		if !strings.HasPrefix(header, "pre ") {
+			continue
+		}
+		text = strings.NewReplacer("/vmfs/devices/disks", disks, diskInclude, out, "$RESULT", out).Replace(text)
+		if err := exec.Command(shell(t), "-c", text).Run(); err != nil {
+			failed = true
+			break
+		}
+	}
+	written, _ := os.ReadFile(out)
+	return string(written), failed
+}
+
+// TestPreCannotDecideTheDisks: what a script of the plan leaves in the file that is included is
+// gone when the installer reads it, however the script came by the file's name; and a script
+// that fails ends the installation before a disk is decided upon.
+func TestPreCannotDecideTheDisks(t *testing.T) {
+	const want = "install --disk='naa.7000' --overwritevmfs\n"
+	for name, c := range map[string]struct {
+		pre, want string
+		failed    bool
+	}{
+		"none":        {"", want, false},
+		"overwritten": {"echo 'part data --ondisk=x' > \"$RESULT\"", want, false},
+		"appended":    {"echo 'part data --ondisk=x' >> \"$RESULT\"", want, false},
+		"failing":     {"exit 1", "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, failed := runPre(t, Script{RootHash: Sample, Disk: Disk{"wwn", "7000"}, Pre: c.pre})
+			if got != c.want || failed != c.failed {
+				t.Errorf("the installer includes %q, want %q; failed %v", got, c.want, failed)
 			}
 		})
 	}
