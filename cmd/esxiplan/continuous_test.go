@@ -70,7 +70,7 @@ step "wait" "installed" {
 func TestContinuous(t *testing.T) {
 	for name, c := range map[string]struct{ media, profile, says string }{
 		"streams from us": {served, "redfish/continuous", "takes it away as soon as the installer is loaded"},
-		"fetched at once": {served, "redfish/emulator", "is taken away 3m"},
+		"fetched at once": {served, "redfish/emulator", "was taken away 3m"},
 		"from a folder":   {published, "redfish/continuous", "takes it away as soon as the installer is loaded"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -197,7 +197,7 @@ func TestLoop(t *testing.T) {
 	t.Parallel()
 	s := simulatePlan(t, oneHost(served, installs), "--speed", "200", "--profile", "h=redfish/standard", "--fault", "loop", "--tally", "tally.json")
 	out, err := s.run().CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "the machine booted our medium 2 times since the reset at") || !strings.Contains(string(out), "the medium ejected") {
+	if err == nil || !strings.Contains(string(out), "the machine booted our medium 2 times since the reset at") || !strings.Contains(string(out), "The medium was ejected") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if tally := s.end()[0]; tally.Installs > 2 {
