@@ -99,7 +99,7 @@ func newToken() string {
 // inputs digests all that goes into an image; the password only together with
 // the salt, through its slow hash.
 func (r Request) inputs(sourceDigest, url string) string {
-	b, _ := json.Marshal([]any{2, r.Plan, r.Host, r.BMC, sourceDigest, r.Source.Version, r.Source.Build, r.Script, r.Own, r.Options, url})
+	b, _ := json.Marshal([]any{3, r.Plan, r.Host, r.BMC, sourceDigest, r.Source.Version, r.Source.Build, r.Script, r.Own, r.Options, r.Disks, url})
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
 }
