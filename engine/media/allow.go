@@ -39,7 +39,7 @@ type allowList struct {
 	names     []string // to be looked up
 }
 
-// newAllowList parses what [CheckAllowed] accepts; anything else allows nobody.
+// newAllowList parses what [CheckAllowed] accepts; anything else allows no client.
 func newAllowList(names ...string) (a allowList) {
 	for _, name := range names {
 		if network, err := netip.ParsePrefix(name); err == nil {

@@ -13,7 +13,7 @@ import (
 const maxCommandLine = 4096
 
 // installerOption makes the kernel start the installer. All versions have it in
-// their boot.cfg, 5.x and 6.0 without cdromBoot beside it.
+// their boot.cfg, 5.x and 6.0 without cdromBoot next to it.
 const installerOption = "runweasel"
 
 // BootConfig is a boot.cfg: lines of key=value, of which all but kernelopt are
@@ -27,14 +27,14 @@ type BootConfig struct {
 // empty value takes an earlier one away.
 func ParseBootConfig(data []byte) (*BootConfig, error) {
 	if bytes.IndexByte(data, 0) >= 0 {
-		return nil, errors.New("this is no boot.cfg: it holds zero bytes")
+		return nil, errors.New("this is not a boot.cfg: it holds zero bytes")
 	}
 	c := &BootConfig{lines: slices.Collect(strings.Lines(string(data)))}
 	if _, ok := c.Get("kernel"); !ok {
-		return nil, errors.New("this is no boot.cfg of an installer: it names no kernel")
+		return nil, errors.New("this is not the boot.cfg of an installer: it names no kernel")
 	}
 	if _, ok := c.Get("kernelopt"); !ok {
-		return nil, errors.New("boot.cfg has no kernel options, so the installer cannot be told of a kickstart; this is not an ESXi installer image")
+		return nil, errors.New("boot.cfg has no kernel options, so the installer cannot be given a kickstart; this is not an ESXi installer image")
 	}
 	return c, nil
 }
@@ -140,7 +140,7 @@ func (c *BootConfig) Check(path string) error {
 	options := c.Options()
 	kernel, _ := c.Get("kernel")
 	if !slices.Contains(options, installerOption) {
-		return fmt.Errorf("its kernel options do not start the installer (no %s among %q), so it is no installer image, or one that was changed", installerOption, strings.Join(options, " "))
+		return fmt.Errorf("its kernel options do not start the installer (no %s among %q), so it is not an installer image, or it was changed", installerOption, strings.Join(options, " "))
 	}
 	i := slices.IndexFunc(options, func(o string) bool { return strings.HasPrefix(o, "ks=") })
 	if i < 0 || options[i] != "ks=cdrom:"+path || slices.ContainsFunc(options[i+1:], func(o string) bool { return strings.HasPrefix(o, "ks=") }) {

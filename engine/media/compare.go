@@ -61,11 +61,14 @@ func (l *Library) recognise(old entry, r Request, gone *errNoSource) (built, err
 	if !old.Contents.known() {
 		return built{}, fmt.Errorf("%w; without it the image that was published for %s cannot be compared with the plan, because an earlier version of esxiplan built it: %s, or run where the installer image is", gone, r.Host, remedy)
 	}
+	from := SourceContents{File: r.Source.Path, Version: r.Source.Version, Build: r.Source.Build, SHA256: checksum(r.Source.SHA256)}
+	if before := old.Contents.Source; from.SHA256 == "" && !before.is(SourceContents{File: from.File}) {
+		return built{}, fmt.Errorf("%w; the image that was published for %s was made from %s: correct the path, or give the image's sha256", gone, r.Host, before.File)
+	}
 	script, warnings, err := r.script(either(r.Source.Version, old.Version), kickstart.Crypt(r.Password, old.Salt))
 	if err != nil {
 		return built{}, err
 	}
-	from := SourceContents{File: r.Source.Path, Version: r.Source.Version, Build: r.Source.Build, SHA256: checksum(r.Source.SHA256)}
 	differs := l.differences(old, r, r.contents(script, from, old.Salt))
 	url, https, err := l.shelf.urls("", r.Host, r.BMC)
 	if err != nil {
@@ -77,7 +80,7 @@ func (l *Library) recognise(old entry, r Request, gone *errNoSource) (built, err
 	return built{entry: old, warnings: warnings}, nil
 }
 
-// orUnseen names what differs although nobody sees it.
+// orUnseen names what differs where no difference can be shown.
 func orUnseen(differs []string) []string {
 	if len(differs) == 0 {
 		return []string{"inputs that do not show in the kickstart, such as version or build of the image block; or another version of esxiplan built it"}

@@ -73,12 +73,12 @@ func (c Contents) differences(now Contents) (out []string) {
 
 func optionsText(options []string) string { return cmp.Or(strings.Join(options, " "), "none") }
 
-// is compares two sources by what is known of both: by content, else by name; version
-// and build are those that go into a kickstart's judgement and the proof.
+// is compares two sources by what is known of both: by content, else by the path that the
+// plan gives; version and build are those that go into a kickstart's judgement and the proof.
 func (s SourceContents) is(other SourceContents) bool {
 	same := s.SHA256 == other.SHA256
 	if s.SHA256 == "" || other.SHA256 == "" {
-		same = filepath.Base(s.File) == filepath.Base(other.File)
+		same = filepath.Clean(s.File) == filepath.Clean(other.File)
 	}
 	given := func(a, b string) bool { return a == "" || b == "" || a == b }
 	return same && given(s.Version, other.Version) && given(s.Build, other.Build)

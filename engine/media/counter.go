@@ -1,11 +1,16 @@
 package media
 
 import (
+	"net/netip"
+	"slices"
 	"sync"
 	"time"
+
+	"esxiplan/engine/media/iso"
 )
 
-// counter is what was read of one image.
+// counter is what was read of one image. It notes every client for itself; which of them
+// is the host's BMC is for the reader to judge, see [readers].
 type counter struct {
 	now   func() time.Time // the clock of the run
 	news  func()           // a fetch of the whole image began or ended
@@ -14,24 +19,44 @@ type counter struct {
 	mu      sync.Mutex
 	reads   Reads
 	dirty   bool
-	fetches int       // of the whole image, under way
-	moved   time.Time // by the real clock: when bytes of such a fetch went out last
 	clients map[string]*client
 }
 
 // client is what one reader of an image is at.
 type client struct {
-	last   time.Time // end of its last read
+	own    bool      // an address of this machine
+	last   time.Time // end of its last read by ranges
 	opened bool      // since the last long pause it read a boot image from its start
-	boots  bool      // and that was not counted yet
+	loads  bool      // and that is not counted as a boot yet
 	beyond int64     // bytes read since
+	copied int64     // how far its ranges go without a gap from the start of the image
+
+	copies    []*transfer // under way
+	elsewhere int64       // bytes that it read by ranges while none of them moved
+	fetch     *Fetch      // how its last fetch of the whole image ended
+	reach     int64       // how far that one came at most: the end of it may have been lost
 }
 
-// stalled is for how long a fetch may move no byte until it is not taken for one that
-// is under way.
+// transfer is an answer that is the whole image, or the rest of it after a fetch that
+// broke off.
+type transfer struct {
+	by           string
+	start, size  int64
+	sent         int64                // handed to the system
+	acknowledged int64                // of that, what has surely arrived
+	opened       time.Time            // by the real clock
+	moved        time.Time            // by the real clock, too
+	began, at    time.Time            // by that of the run: when the last bytes were handed over
+	unsent       func() (int64, bool) // what the system holds for the client; false: not known
+	left         int64                // when that was known last
+	settled      bool                 // its end means nothing: its client has the image, or reads by ranges instead
+}
+
+// stalled is for how long a transfer may move no byte until its client, when it reads by
+// ranges, counts as one that does not want the rest.
 const stalled = 15 * time.Second
 
-// fetchMatters is how much of a fetch of the whole image must have gone out before its
+// fetchMatters is how much of a fetch of the whole image must have arrived before its
 // end means something: clients also ask for the whole and read its head only.
 const fetchMatters = 1 << 20
 
@@ -50,6 +75,31 @@ func (c *counter) know(marks landmarks) {
 	c.marks = marks
 }
 
+// client is the state of a reader. Their number is bounded: the one that read least
+// recently, and left nothing to tell, is forgotten.
+func (c *counter) client(by string) *client {
+	if p := c.clients[by]; p != nil {
+		return p
+	}
+	if len(c.clients) >= maxBouts {
+		c.forgetClient()
+	}
+	address, err := netip.ParseAddr(by)
+	p := &client{own: err == nil && ownAddress(plainAddress(address))}
+	c.clients[by] = p
+	return p
+}
+
+func (c *counter) forgetClient() {
+	oldest := ""
+	for by, p := range c.clients {
+		if q := c.clients[oldest]; len(p.copies) == 0 && (q == nil || p.fetch == nil && q.fetch != nil || (p.fetch == nil) == (q.fetch == nil) && p.last.Before(q.last)) {
+			oldest = by
+		}
+	}
+	delete(c.clients, oldest)
+}
+
 // request counts a request, whatever it reads.
 func (c *counter) request(by string) {
 	now := c.now()
@@ -59,6 +109,40 @@ func (c *counter) request(by string) {
 	c.reads.Last, c.reads.By, c.dirty = now, by, true
 }
 
+// began returns the transfer that an answer is, nil for one that is neither the whole
+// image nor the rest of it.
+func (c *counter) began(by string, start, length, size int64, unsent func() (int64, bool)) *transfer {
+	if start < 0 || start+length != size {
+		return nil
+	}
+	now := c.now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.client(by)
+	if start > 0 && !p.takesUp(start) {
+		return nil
+	}
+	t := &transfer{by: by, start: start, size: size, opened: time.Now(), moved: time.Now(), began: now, at: now, unsent: unsent}
+	p.copies = append(p.copies, t)
+	c.dirty = true
+	c.news()
+	return t
+}
+
+// takesUp reports whether a read up to the end of the image goes on where a fetch broke
+// off. One that begins near the image's head rather streams.
+func (p *client) takesUp(from int64) bool {
+	follows := func(arrived, reach int64) bool {
+		return from <= reach && from >= max(fetchMatters, arrived-resumes)
+	}
+	if p.fetch != nil && !p.fetch.complete() && follows(p.fetch.Bytes, p.reach) {
+		return true
+	}
+	return slices.ContainsFunc(p.copies, func(t *transfer) bool {
+		return follows(t.start+t.acknowledged, t.start+t.sent)
+	})
+}
+
 // span is a run of bytes of an image that went to a client.
 type span struct {
 	by    string
@@ -66,8 +150,8 @@ type span struct {
 	start int64     // where the answer begins that it belongs to; -1: the place is not known
 	from  int64     // where it begins itself
 	bytes int64
-	fetch bool // the answer is the whole image: that is a copy and no boot
-	tail  bool // the answer goes up to the end of the image
+	size  int64     // of the image
+	copy  *transfer // that it is part of: that is a copy and no boot
 }
 
 // sent counts bytes that went out.
@@ -75,98 +159,145 @@ func (c *counter) sent(s span) {
 	now := c.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.reads.Bytes += s.bytes
-	c.reads.Last, c.reads.By, c.dirty = now, s.by, true
-	b := c.reads.bout(s.by, s.began, now)
-	b.Bytes += s.bytes
-	if cut := c.reads.Cut; cut != nil && cut.By == s.by && !s.fetch {
-		if s.tail && cut.takenUp(s.start) {
-			return // the rest of the copy
-		}
-		c.reads.Cut = nil // it reads what it needs
-	}
-	if s.fetch {
-		c.moved = time.Now()
+	p := c.client(s.by)
+	if t := s.copy; t != nil {
+		t.sent += s.bytes
+		t.moved, t.began, t.at = time.Now(), s.began, now
+		p.elsewhere = 0
+		c.arrived(t, p, now)
 		return
 	}
-	c.pass(s, b, now)
+	b := c.add(s.by, p, s.began, now, s.bytes)
+	boots := c.boots(s, p)
+	p.streams(s, boots)
+	p.pass(s, boots, b, now, c.marks)
 }
 
-// takenUp reports whether a read up to the end of the image goes on where the fetch
-// broke off. One that begins near the image's head rather streams.
-func (c *Cut) takenUp(from int64) bool {
-	return from <= c.Bytes && from >= max(fetchMatters, c.Bytes-resumes)
+// add adds bytes to the totals and to the bout that they belong to.
+func (c *counter) add(by string, p *client, began, now time.Time, bytes int64) *Bout {
+	c.reads.Bytes += bytes
+	c.dirty = true
+	if !now.Before(c.reads.Last) {
+		c.reads.Last, c.reads.By = now, by
+	}
+	b := c.reads.bout(by, began, now)
+	b.Bytes += bytes
+	b.Own = p.own
+	return b
+}
+
+// arrived counts what arrived of a transfer since that was looked at last.
+func (c *counter) arrived(t *transfer, p *client, now time.Time) {
+	if before := t.acknowledged; t.arrived() > before {
+		c.add(t.by, p, t.began, now, t.acknowledged-before)
+	}
+}
+
+// arrived is how much of a transfer the client's machine has acknowledged.
+func (t *transfer) arrived() int64 {
+	if left, ok := t.unsent(); ok {
+		t.left = left
+	}
+	t.acknowledged = max(t.acknowledged, t.sent-t.left)
+	return t.acknowledged
+}
+
+// boots reports whether a read is firmware's: of the boot catalog or a boot image, from
+// its start. One that goes on where a copy by ranges stands is part of that copy.
+func (c *counter) boots(s span, p *client) bool {
+	return s.start == s.from && slices.Contains(c.marks.Boot, s.start) && s.start != p.copied
+}
+
+// streams looks what a read by ranges says of the fetches of the same client: one that
+// boots from the image has no need of the copy that it did not get. The same holds for
+// one that reads more than a glimpse while its fetch stands still.
+func (p *client) streams(s span, boots bool) {
+	if len(p.copies) == 0 {
+		if boots && p.fetch != nil && !p.fetch.complete() {
+			p.fetch = nil
+		}
+		return
+	}
+	if slices.ContainsFunc(p.copies, func(t *transfer) bool { return time.Since(t.moved) < stalled }) {
+		return
+	}
+	if p.elsewhere += s.bytes; !boots && p.elsewhere < iso.Sector {
+		return
+	}
+	p.settle(time.Now())
+	p.fetch = nil
 }
 
 // pass follows a machine through the image: from its boot image to the last module.
-func (c *counter) pass(s span, b *Bout, now time.Time) {
-	p := c.clients[s.by]
-	if p == nil {
-		if len(c.clients) >= maxBouts {
-			clear(c.clients)
-		}
-		p = &client{}
-		c.clients[s.by] = p
-	}
+func (p *client) pass(s span, boots bool, b *Bout, now time.Time, marks landmarks) {
 	if s.began.Sub(p.last) >= restartTakes {
-		p.opened = false
+		p.opened, p.loads, p.beyond = false, false, 0
 	}
 	p.last = now
+	p.follow(s, now)
 	p.beyond += s.bytes
-	for _, at := range c.marks.Boot {
-		if s.start == at && s.from == at && !p.opened {
-			p.opened, p.boots, p.beyond = true, true, 0
+	if boots && !p.opened {
+		p.opened, p.loads, p.beyond = true, true, 0
+	}
+	done := len(marks.Loaded) == 0 && p.beyond >= bootIsReal
+	for _, end := range marks.Loaded {
+		if p.opened && s.start >= 0 && s.from < end && end <= s.from+s.bytes {
+			b.Loaded, done = true, true
 		}
 	}
-	for _, end := range c.marks.Loaded {
-		if s.start >= 0 && s.from < end && end <= s.from+s.bytes {
-			b.Loaded = true
-		}
-	}
-	if p.boots && (p.beyond >= bootIsReal || b.Loaded) {
+	if p.loads && done {
 		b.Boots++
-		p.boots = false
+		p.loads = false
 	}
 }
 
-// fetchBegan counts a fetch of the whole image that is under way.
-func (c *counter) fetchBegan() {
-	defer c.news()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.fetches++
-	c.moved, c.dirty = time.Now(), true
+// follow follows a copy by ranges; one that comes to the end is worth a fetch.
+func (p *client) follow(s span, now time.Time) {
+	switch {
+	case s.start < 0 || s.from > p.copied && s.from > 0:
+		return
+	case s.from == 0:
+		p.copied = s.bytes
+	default:
+		p.copied = max(p.copied, s.from+s.bytes)
+	}
+	if p.copied >= s.size {
+		p.completed(s.by, s.size, now, time.Now())
+	}
 }
 
-// fetchEnded judges a fetch of the whole image by how much of it went out.
-func (c *counter) fetchEnded(by string, sent, size int64) {
+// ended judges a transfer by how much of it arrived.
+func (c *counter) ended(t *transfer) {
 	now := c.now()
 	defer c.news()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.fetches--
+	p := c.client(t.by)
+	p.copies = slices.DeleteFunc(p.copies, func(other *transfer) bool { return other == t })
 	c.dirty = true
-	c.ended(by, sent, size, now)
-}
-
-// tailEnded judges a read from a byte on to the end, which may complete a broken fetch.
-func (c *counter) tailEnded(by string, from, sent, size int64) {
-	now := c.now()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if cut := c.reads.Cut; cut != nil && cut.By == by && cut.takenUp(from) {
-		c.dirty = true
-		c.ended(by, from+sent, size, now)
+	c.arrived(t, p, now)
+	switch reached := t.start + t.acknowledged; {
+	case reached >= t.size:
+		p.completed(t.by, t.size, now, t.moved)
+	case reached > fetchMatters && !t.settled:
+		p.fetch, p.reach = &Fetch{Bytes: reached, Size: t.size, At: now, By: t.by, Own: p.own}, t.start+t.sent
 	}
 }
 
-func (c *counter) ended(by string, reached, size int64, now time.Time) {
-	switch cut := c.reads.Cut; {
-	case reached < size && reached > fetchMatters:
-		c.reads.Cut = &Cut{Bytes: reached, Size: size, At: now, By: by}
-	case reached >= size && cut != nil && cut.By == by:
-		c.reads.Cut = nil
-	}
+// completed notes that a client has the whole image; what it began to fetch before the
+// last of it went out is of no concern.
+func (p *client) completed(by string, size int64, now, last time.Time) {
+	p.settle(last)
+	p.fetch = &Fetch{Bytes: size, Size: size, At: now, By: by, Own: p.own}
+}
+
+// settle makes the end of all transfers mean nothing that began before.
+func (p *client) settle(before time.Time) {
+	p.elsewhere = 0
+	p.copies = slices.DeleteFunc(p.copies, func(t *transfer) bool {
+		t.settled = !t.opened.After(before)
+		return t.settled
+	})
 }
 
 // mark makes the count known although nothing was read yet.
@@ -176,7 +307,8 @@ func (c *counter) mark() {
 	c.dirty = true
 }
 
-// resume goes on from what was noted before, by an earlier server.
+// resume goes on from what was noted before, by an earlier server at the same address.
+// What was being fetched from that one is broken off.
 func (c *counter) resume(earlier Reads) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -187,12 +319,21 @@ func (c *counter) resume(earlier Reads) {
 		r.By, r.Last = earlier.By, earlier.Last
 	}
 	r.Bouts = append(earlier.clone().Bouts, r.Bouts...)
-	if r.Cut == nil && len(r.Bouts) == len(earlier.Bouts) { // nobody read meanwhile
-		r.Cut = earlier.clone().Cut
-	}
 	for len(r.Bouts) > maxBouts {
 		r.merge()
 	}
+	for _, f := range earlier.Fetches {
+		if c.clients[f.By] != nil {
+			continue // it reads from this server
+		}
+		p := c.client(f.By)
+		if p.reach = f.Bytes; f.Open {
+			p.reach = f.Bytes + resumes // that was noted some time before
+		}
+		f.Open = false
+		p.fetch = &f
+	}
+	c.dirty = true
 }
 
 // take returns the count, and whether it changed since it was taken last.
@@ -210,7 +351,34 @@ func (c *counter) get() Reads {
 }
 
 func (c *counter) snapshot() Reads {
+	for _, p := range c.clients {
+		for _, t := range p.copies {
+			c.arrived(t, p, t.at)
+		}
+	}
 	r := c.reads.clone()
-	r.Fetching = c.fetches > 0 && time.Since(c.moved) < stalled
+	r.Fetches = nil
+	for by, p := range c.clients {
+		if f := p.lastFetch(by); f != nil {
+			r.Fetches = append(r.Fetches, *f)
+		}
+	}
+	sortFetches(r.Fetches)
 	return r
+}
+
+// lastFetch is the fetch of the whole image that is under way, or else the last one.
+func (p *client) lastFetch(by string) *Fetch {
+	if len(p.copies) == 0 {
+		return p.fetch
+	}
+	f := &Fetch{By: by, Own: p.own, Open: true}
+	for _, t := range p.copies {
+		f.Size = t.size
+		f.Bytes = max(f.Bytes, t.start+t.acknowledged)
+		if t.at.After(f.At) {
+			f.At = t.at
+		}
+	}
+	return f
 }

@@ -21,7 +21,7 @@ type Description struct {
 	Label     string         `json:"label"`
 	Version   string         `json:"version"`
 	Build     string         `json:"build"`
-	Installer string         `json:"installer"` // "" for an installer image, else why it is none
+	Installer string         `json:"installer"` // "" for an installer image, else why it is not one
 	Trees     []iso.TreeInfo `json:"trees"`
 	Boot      []BootEntry    `json:"boot"`
 	Configs   []BootFile     `json:"boot_configs"`
@@ -196,7 +196,7 @@ type Difference struct {
 // Comparison is how one image differs from another.
 type Comparison struct {
 	Files []Difference `json:"files"`
-	Notes []string     `json:"notes"` // about what is no file: boot entries, size, names of trees
+	Notes []string     `json:"notes"` // about what is not a file: boot entries, size, names of trees
 }
 
 // textLimit is up to which size a file is compared line by line.
@@ -338,7 +338,7 @@ func textOf(b *iso.Base, path string, there bool) (string, error) {
 		return "", err
 	}
 	if bytes.ContainsFunc(data, func(r rune) bool { return r == 0 || r == '\uFFFD' }) {
-		return "", errors.New("this is no text")
+		return "", errors.New("this is not text")
 	}
 	return kickstart.Hide(string(data)), nil
 }

@@ -46,7 +46,7 @@ func (d *directoryShelf) path(e entry) string {
 	return path
 }
 
-// overlayOf is the file with a host's overlay, beside where its image would be.
+// overlayOf is the file with a host's overlay, next to where its image would be.
 func overlayOf(image string) string { return strings.TrimSuffix(image, ".iso") + ".overlay" }
 
 // missing implements shelf. An overlay is nothing without the file over which it was laid.
@@ -140,7 +140,7 @@ func (d *directoryShelf) remove(e entry) error {
 	return nil
 }
 
-// sweepAfter is how old something must be that nobody knows: younger, a build that
+// sweepAfter is how old something unknown must be: younger, a build that
 // is under way may have it.
 const sweepAfter = time.Hour
 
@@ -171,7 +171,7 @@ func (d *directoryShelf) sweep(known map[string]bool, trial bool) (gone []string
 	return gone, nil
 }
 
-// sweepFolder takes away what an interrupted build left beside an image.
+// sweepFolder takes away what an interrupted build left next to an image.
 func (d *directoryShelf) sweepFolder(token string, trial bool) (gone []string) {
 	left, _ := filepath.Glob(filepath.Join(d.dir, token, ".esxiplan-*"))
 	for _, file := range left {
@@ -186,7 +186,9 @@ func (d *directoryShelf) sweepFolder(token string, trial bool) (gone []string) {
 	return gone
 }
 
-func (d *directoryShelf) reads(e entry) (Reads, bool) { return d.manifest.reads(e) }
+func (d *directoryShelf) reads(e entry, clock func() time.Time) (Reads, bool) {
+	return d.manifest.reads(e, clock)
+}
 
 // stored is an overlay as a file. It holds the hash of the root password: 0600.
 type stored struct {
@@ -218,7 +220,7 @@ func readStored(path string) (s stored, err error) {
 		return s, err
 	}
 	if err := json.Unmarshal(b, &s); err != nil || s.Schema != manifestSchema {
-		return s, fmt.Errorf("%s is no overlay of this esxiplan", path)
+		return s, fmt.Errorf("%s is not an overlay that this version of esxiplan can read", path)
 	}
 	return s, nil
 }

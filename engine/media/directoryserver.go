@@ -22,7 +22,7 @@ type DirectoryServer struct {
 type DirectoryServerOptions struct {
 	Sockets
 	Dir   string
-	Allow []string         // who may read beside a host's own BMC; see [CheckAllowed]
+	Allow []string         // who may read besides a host's own BMC; see [CheckAllowed]
 	Now   func() time.Time // the clock of the runs that ask what was read; nil: the real one
 	Every time.Duration    // how often counts are written down; 0: every second
 	Log   func(Served)
@@ -30,7 +30,7 @@ type DirectoryServerOptions struct {
 
 // ServeDirectory starts serving.
 func ServeDirectory(o DirectoryServerOptions) *DirectoryServer {
-	s := &imageServer{dir: o.Dir, manifest: manifest{dir: manifestFolder(o.Dir)}, allowed: newAllowList(o.Allow...), widen: "--allow", now: o.Now, every: o.Every, log: o.Log}
+	s := &imageServer{dir: o.Dir, manifest: manifest{dir: manifestFolder(o.Dir)}, name: serverName(o.Sockets), allowed: newAllowList(o.Allow...), widen: "--allow", now: o.Now, every: o.Every, log: o.Log}
 	s.begin()
 	return &DirectoryServer{s, o.start(s, troubles{o.Log})}
 }

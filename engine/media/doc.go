@@ -3,10 +3,10 @@
 //
 // A per-host image is the vendor's, with a kickstart and both boot.cfg files laid
 // over it (package engine/media/iso); BIOS reads the boot.cfg in the root, UEFI the one
-// beside its loader ([BootConfig]). What the kickstart says, and how somebody's own is
+// next to its loader ([BootConfig]). What the kickstart says, and how a user's own is
 // judged, is the affair of engine/media/kickstart. What was built is read back by a
-// checker that knows nothing of the builder (engine/media/isocheck) before anybody
-// sees its URL.
+// checker that knows nothing of the builder (engine/media/isocheck) before any
+// step sees its URL.
 //
 // [Store] is the door that steps see. [NewDirectory] keeps images as files for a web
 // server, or, with overlays only, for [DirectoryServer]; [NewServer] serves them from
@@ -17,7 +17,9 @@
 // installer image is at hand.
 //
 // Where a server of ours serves an image, [Reads] tells what was read of it: how much,
-// when, by whom, and which part, by the clock of the run.
+// when, by whom, and which part, by the clock of the run. Servers note it for every client;
+// what counts as evidence is what the host's BMC read. Several servers may serve one folder:
+// what they noted is added up when it is read.
 //
 // The package leaves out how a BMC mounts an image (engine/bmc) and what the
 // installer then does with it.

@@ -18,7 +18,7 @@ import (
 // DialFunc opens a connection; it lets plan addresses be reached elsewhere.
 type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-// userAgent marks our own reads, which are no proof that a BMC reads.
+// userAgent marks our own reads, which do not prove that a BMC reads.
 const userAgent = "esxiplan"
 
 // fetcher reads images through their URL.

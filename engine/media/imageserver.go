@@ -18,11 +18,13 @@ import (
 // imageServer serves what a folder and its manifest hold, whole files and overlays:
 // images only, by their whole path, whatever prefix stands before it; no index, no
 // manifest. An image is for its host's BMC, this machine, and whom the allow-list adds.
-// What was read of each is noted beside the manifest, where every process finds it.
+// What was read of each is noted next to the manifest, where every process finds it.
 type imageServer struct {
 	dir      string
 	manifest manifest
-	allowed  allowList // beside a host's own BMC
+	name     string    // under which it notes what is read, "" in a folder that only one server has
+	process  string    // made anew for each process
+	allowed  allowList // besides a host's own BMC
 	widen    string    // what widens the allow-list, for messages
 	door     doorkeeper
 	now      func() time.Time
@@ -33,31 +35,38 @@ type imageServer struct {
 	mu     sync.Mutex
 	items  map[string]*item      // by path below dir
 	bases  map[string]*Installer // by path
-	silent bool                  // what was read could not be noted, and that was told
+	silent bool                  // what was read could not be noted, and that was logged
 	early  chan struct{}         // counts are to be written down at once
 	quit   chan struct{}
 	ended  sync.WaitGroup
+	closed bool           // no further request is served
+	busy   sync.WaitGroup // requests under way
 }
 
 // Served is what one client read of an image within a second, or a request that
 // was refused.
 type Served struct {
 	Client, Path    string
-	Requests, Bytes int64
+	Requests, Bytes int64  // requests that began or went on
 	Refused         string // why, "" for what was served
 }
 
 // item is a served image with what it was made from.
 type item struct {
 	content
-	host  string // "" as long as no entry of the manifest is known
-	bmc   string
-	allow allowList // the BMC
-	notes manifest  // of the host's plan
+	owner
 	token string
 	stamp time.Time // of the overlay's file
 	path  string    // below the folder
 	told  Reads     // what the log knows
+}
+
+// owner is whose image it is.
+type owner struct {
+	host  string // "" as long as no entry of the manifest is known
+	bmc   string
+	allow allowList // the BMC
+	notes manifest  // of the host's plan
 }
 
 // flushEvery is how often counts are written down.
@@ -73,17 +82,36 @@ func (s *imageServer) begin() {
 	}
 	s.items, s.bases, s.quit = map[string]*item{}, map[string]*Installer{}, make(chan struct{})
 	s.early = make(chan struct{}, 1)
+	s.process = newToken()
 	if s.readOnly {
 		return
 	}
-	if err := s.manifest.pulse(); err != nil {
-		s.complain(err)
-	}
+	s.pulse()
 	s.ended.Go(s.flushAlways)
 }
 
-// end writes down what was read last and closes the source images.
+// pulse shows that the server is there.
+func (s *imageServer) pulse() {
+	if err := s.manifest.pulse(s.name, pulse{s.process, time.Now().UTC(), s.now().UTC()}); err != nil {
+		s.complain(err)
+	}
+}
+
+// endTakes is how long requests may take to end after their connections are closed.
+const endTakes = 5 * time.Second
+
+// end writes down what was read last and closes the source images. A fetch that breaks off
+// because the server ends is told by its request, which is waited for.
 func (s *imageServer) end() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	idle := make(chan struct{})
+	go func() { s.busy.Wait(); close(idle) }()
+	select {
+	case <-idle:
+	case <-time.After(endTakes):
+	}
 	close(s.quit)
 	s.ended.Wait()
 	s.mu.Lock()
@@ -107,9 +135,7 @@ func (s *imageServer) flushAlways() {
 		s.flush()
 		if time.Since(pulsed) >= pulseEvery {
 			pulsed = time.Now()
-			if err := s.manifest.pulse(); err != nil {
-				s.complain(err)
-			}
+			s.pulse()
 		}
 	}
 }
@@ -138,19 +164,19 @@ func (s *imageServer) flush() {
 		i.told = reads
 		s.mu.Unlock()
 		if n := reads.Count - told.Count; n > 0 || reads.Bytes > told.Bytes {
-			s.tell(Served{Client: reads.By, Path: i.path, Requests: n, Bytes: reads.Bytes - told.Bytes})
+			s.tell(Served{Client: reads.By, Path: i.path, Requests: max(n, 1), Bytes: reads.Bytes - told.Bytes})
 		}
 		if host == "" || s.readOnly {
 			continue
 		}
-		if err := notes.note(host, noted{i.token, reads}); err != nil {
+		if err := notes.note(host, s.name, noted{i.token, s.process, reads}); err != nil {
 			i.count.mark() // once more
 			s.complain(err)
 		}
 	}
 }
 
-// complain tells once that nobody learns what is read.
+// complain tells once that runs do not learn what is read.
 func (s *imageServer) complain(err error) {
 	s.mu.Lock()
 	told := s.silent
@@ -171,6 +197,11 @@ var publishedPath = regexp.MustCompile(`^(?:.*)/([0-9a-f]{32})/([A-Za-z0-9._-]+)
 
 // ServeHTTP serves one image.
 func (s *imageServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !s.enter() {
+		http.Error(w, "the server is ending", http.StatusServiceUnavailable)
+		return
+	}
+	defer s.busy.Done()
 	err := errNoImage
 	var i *item
 	if m := publishedPath.FindStringSubmatch(r.URL.Path); m != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
@@ -193,6 +224,16 @@ func (s *imageServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		image.count.mark()
 	}
 	image.serve(w, r)
+}
+
+// enter admits a request as long as the server does not end.
+func (s *imageServer) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.busy.Add(1)
+	}
+	return !s.closed
 }
 
 var errNoImage = errors.New("there is no such image")
@@ -226,7 +267,7 @@ func (s *imageServer) item(token, name string) (*item, error) {
 		}
 	}
 	if next.count = newCounter(s.now, s.hurry); ok {
-		next.count, next.host, next.told = i.count, i.host, i.told
+		next.count, next.owner, next.told = i.count, i.owner, i.told
 	}
 	s.introduce(next, name)
 	s.items[file] = next
@@ -250,14 +291,14 @@ func (s *imageServer) introduce(i *item, name string) {
 		return
 	}
 	known := i.host != ""
-	i.host, i.bmc, i.allow, i.notes, i.digest = e.Host, e.BMC, newAllowList(e.BMC), notes, e.SHA256
+	i.owner, i.digest = owner{e.Host, e.BMC, newAllowList(e.BMC), notes}, e.SHA256
 	i.count.know(e.Landmarks)
 	if known {
 		return
 	}
-	if reads, err := notes.readNotes(e); err == nil {
-		i.count.resume(reads)
-		i.told = reads
+	if n, ok := readNote(notes.readsPath(e.Host, s.name), e); ok {
+		i.count.resume(n.Reads)
+		i.told = n.Reads
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 // The paths in an installer image that matter: BIOS boots read the first
-// boot.cfg, UEFI boots the one beside the loader.
+// boot.cfg, UEFI boots the one next to the loader.
 const (
 	bootConfigBIOS = "/BOOT.CFG"
 	bootConfigUEFI = "/EFI/BOOT/BOOT.CFG"
@@ -129,7 +129,7 @@ func (i *Installer) identify() {
 }
 
 // Personalise lays a kickstart over the image and makes both boot.cfg files call
-// it. Where the root directory is full, the kickstart goes beside the UEFI loader,
+// it. Where the root directory is full, the kickstart goes next to the UEFI loader,
 // whose directory has room; where that is full, too, directories move.
 func (i *Installer) Personalise(kickstart []byte, options []string) (*iso.Image, error) {
 	var full *iso.DirectoryFull

@@ -24,6 +24,8 @@ type Library struct {
 	sources  *sources
 	now      func() time.Time
 	client   *fetcher
+	// simulated: addresses of the plan are reached elsewhere, and time may run scaled.
+	simulated bool
 }
 
 // shelf is where images stand: files in a folder, or the memory of a server.
@@ -34,7 +36,8 @@ type shelf interface {
 	missing(e entry) error
 	put(e entry, image *iso.Image, source *Installer) error
 	remove(e entry) error
-	reads(e entry) (Reads, bool)
+	// reads are raw; clock is the run's, nil where it is not to be compared.
+	reads(e entry, clock func() time.Time) (Reads, bool)
 	// sweep takes away what no entry of the manifest knows, and says what.
 	sweep(known map[string]bool, trial bool) ([]string, error)
 }
@@ -43,7 +46,7 @@ type shelf interface {
 type Options struct {
 	Plan  string           // whose images these are
 	Now   func() time.Time // the clock of the run; nil: the real one
-	Dial  DialFunc         // how Fetch reaches web servers; nil: as usual
+	Dial  DialFunc         // how the plan's addresses are reached; nil: as usual. Other than nil is a simulation: see [Reads]
 	Dir   string           // where relative paths of sources start
 	Cache string           // folder that remembers checksums of sources; "" forgets them
 	// StandIns are images to use in the place of others, by path: a rehearsal has
@@ -55,7 +58,7 @@ func newLibrary(s shelf, m manifest, o Options) *Library {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Library{shelf: s, manifest: m, now: o.Now, client: newFetcher(o.Dial),
+	return &Library{shelf: s, manifest: m, now: o.Now, client: newFetcher(o.Dial), simulated: o.Dial != nil,
 		sources: &sources{dir: o.Dir, standIns: o.StandIns, cache: o.Cache, open: map[string]*sourceEntry{}}}
 }
 
@@ -96,7 +99,7 @@ func newToken() string {
 // inputs digests all that goes into an image; the password only together with
 // the salt, through its slow hash.
 func (r Request) inputs(sourceDigest, url string) string {
-	b, _ := json.Marshal([]any{2, r.Plan, r.Host, r.BMC, sourceDigest, r.Source.Version, r.Source.Build, r.Script, r.Own, r.Options, url})
+	b, _ := json.Marshal([]any{3, r.Plan, r.Host, r.BMC, sourceDigest, r.Source.Version, r.Source.Build, r.Script, r.Own, r.Options, r.Disks, url})
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
 }
@@ -276,7 +279,12 @@ func (l *Library) Reads(host string) (Reads, bool) {
 	if !ok {
 		return Reads{}, false
 	}
-	return l.shelf.reads(e)
+	clock := l.now
+	if l.simulated {
+		clock = nil
+	}
+	r, known := l.shelf.reads(e, clock)
+	return r.judge(readersOf(e.BMC, l.simulated)), known
 }
 
 // Prune takes away the images of a plan's hosts that keep refuses, with their

@@ -1,7 +1,6 @@
 package media
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -139,82 +138,14 @@ func (m manifest) write(e entry) error {
 	return writeJSON(m.path(e.Host), e)
 }
 
-// forget removes an entry and what is noted beside it.
+// forget removes an entry and what is noted next to it.
 func (m manifest) forget(e entry) error {
-	for _, path := range []string{m.readsPath(e.Host), m.path(e.Host)} {
+	for _, path := range append(m.notesOf(e.Host), m.path(e.Host)) {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	return nil
-}
-
-// readsPath is where a server that runs on its own notes what was read of a
-// host's image.
-func (m manifest) readsPath(host string) string {
-	return filepath.Join(m.dir, "reads", filepath.Base(m.path(host)))
-}
-
-// noted is what was read of the image with one token.
-type noted struct {
-	Token string `json:"token"`
-	Reads
-}
-
-// reads are those noted of an entry's image. They are known only while a server of ours
-// is there. A fetch that no longer moves bytes is no longer noted.
-func (m manifest) reads(e entry) (Reads, bool) {
-	r, err := m.readNotes(e)
-	return r, err == nil && m.served()
-}
-
-func (m manifest) readNotes(e entry) (Reads, error) {
-	var n noted
-	path := m.readsPath(e.Host)
-	b, err := os.ReadFile(path)
-	if err == nil {
-		err = json.Unmarshal(b, &n)
-	}
-	if err != nil || n.Token != e.Token {
-		return Reads{}, cmp.Or(err, fs.ErrNotExist)
-	}
-	if info, err := os.Stat(path); err != nil || time.Since(info.ModTime()) > stalled {
-		n.Fetching = false
-	}
-	return n.Reads, nil
-}
-
-// A server that runs on its own shows every few seconds that it is there. When it does
-// not, nobody knows what is read.
-const (
-	pulseEvery = 5 * time.Second
-	pulseHolds = time.Minute
-)
-
-func (m manifest) pulsePath() string { return filepath.Join(m.dir, "reads", ".served") }
-
-func (m manifest) pulse() error {
-	if err := os.MkdirAll(filepath.Dir(m.pulsePath()), 0o700); err != nil {
-		return err
-	}
-	return os.WriteFile(m.pulsePath(), []byte(time.Now().UTC().Format(time.RFC3339)+"\n"), 0o600)
-}
-
-// served reports whether a server of ours was there within the last minute.
-func (m manifest) served() bool {
-	b, err := os.ReadFile(m.pulsePath())
-	if err != nil {
-		return false
-	}
-	at, err := time.Parse(time.RFC3339, strings.TrimSpace(string(b)))
-	return err == nil && time.Since(at).Abs() < pulseHolds
-}
-
-func (m manifest) note(host string, n noted) error {
-	if err := os.MkdirAll(filepath.Dir(m.readsPath(host)), 0o700); err != nil {
-		return err
-	}
-	return writeJSON(m.readsPath(host), n)
 }
 
 func writeJSON(path string, v any) error {

@@ -22,11 +22,11 @@ type Request struct {
 	BMC        string // name or IP address, on the way to which this machine's own address is found
 	Source     Source
 	Script     kickstart.Script // RootHash empty: made from Password with the salt of the manifest
-	Own        string           // somebody's own kickstart, which stands in the place of Script
+	Own        string           // a user's own kickstart, used in place of Script
 	Password   string
 	Options    []string // further kernel options
 	SecureBoot *bool    // of the machine, nil unknown
-	Disks      []string // what the kickstart installs on and clears, as the plan names it; nil: somebody's own decides
+	Disks      []string // what the kickstart installs on and clears, as the plan names it; nil: a user's own kickstart decides
 }
 
 // firstBoot reports whether the kickstart is ours and has parts that Secure Boot would skip.
@@ -35,7 +35,7 @@ func (r Request) firstBoot() bool { return r.Own == "" && r.Script.FirstBoot() }
 // Published is a per-host image that BMCs can fetch.
 type Published struct {
 	URL             string
-	HTTPSURL        string // "" where it is not served by HTTPS beside HTTP
+	HTTPSURL        string // "" where it is not served by HTTPS as well as HTTP
 	Size            int64
 	Digest          string // of all that is on the medium: the source's SHA-256 and everything that is laid over it, the kickstart with the password's hash and both boot.cfg included
 	SHA256          string // the same, under its former name
@@ -68,7 +68,7 @@ type Reader interface {
 	// secrets hidden.
 	Preview(ctx context.Context, r Request) (script string, warnings []string, err error)
 	// Published returns what an earlier build left for the same inputs, and [ErrNotBuilt]
-	// where there is no such image, or none any more. It needs the source image only where
+	// where there is no such image, or it is gone. It needs the source image only where
 	// the manifest does not say enough.
 	Published(ctx context.Context, r Request) (Published, error)
 	// Latest returns what was last published for a host, whatever its inputs.

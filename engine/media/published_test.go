@@ -2,8 +2,10 @@ package media_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,7 +26,13 @@ type shop struct {
 
 func open(t *testing.T, dir, url string, overlays bool) *media.Library {
 	t.Helper()
-	l, err := media.NewDirectory(dir, url, overlays, media.Options{Plan: "p"})
+	return openIn(t, "", dir, url, overlays)
+}
+
+// openIn opens the store for a plan in a folder: its paths of images start there.
+func openIn(t *testing.T, plan, dir, url string, overlays bool) *media.Library {
+	t.Helper()
+	l, err := media.NewDirectory(dir, url, overlays, media.Options{Plan: "p", Dir: plan})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,10 +141,12 @@ func TestDigestIsRecorded(t *testing.T) {
 func TestWithoutSource(t *testing.T) {
 	for _, overlays := range []bool{false, true} {
 		s := newShop(t, overlays)
-		p := s.publish(t)
-		r := request(s.source, "h")
-		r.Source.Path = filepath.Join(t.TempDir(), "installer.iso") // not there
-		elsewhere := open(t, s.dir, s.url, overlays)
+		r := request("installer.iso", "h")
+		p, err := openIn(t, filepath.Dir(s.source), s.dir, s.url, overlays).Publish(t.Context(), r, recorded)
+		if err != nil {
+			t.Fatal(err)
+		}
+		elsewhere := openIn(t, t.TempDir(), s.dir, s.url, overlays)
 		if q, err := elsewhere.Published(t.Context(), r); err != nil || q.URL != p.URL || q.Digest != p.Digest {
 			t.Errorf("overlays %v: %v", overlays, err)
 		}
@@ -153,15 +163,21 @@ func TestWithoutSource(t *testing.T) {
 // names it.
 func TestWithoutSourceDiffers(t *testing.T) {
 	s := newShop(t, false)
-	s.publish(t)
-	missing := filepath.Join(t.TempDir(), "installer.iso")
+	here, elsewhere := filepath.Dir(s.source), t.TempDir()
+	publish := func() {
+		if _, err := openIn(t, here, s.dir, s.url, false).Publish(t.Context(), request("installer.iso", "h"), recorded); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish()
+	s.Library = openIn(t, elsewhere, s.dir, s.url, false)
+	const missing = "installer.iso"
 	for name, c := range map[string]struct {
 		change func(*media.Request)
 		want   string
 	}{
 		"gateway":  {func(r *media.Request) { r.Script.Network.Gateway = "192.0.2.254" }, "network --gateway: 192.0.2.1 on the medium, 192.0.2.254 in the plan"},
 		"password": {func(r *media.Request) { r.Password = "Another-password-1x" }, "root password"},
-		"file":     {func(r *media.Request) { r.Source.Path = filepath.Join(filepath.Dir(missing), "another.iso") }, "source image: installer.iso 7.0.3 build 19482537"},
 		"sha256":   {func(r *media.Request) { r.Source.SHA256 = "sha256:" + strings.Repeat("AB", 32) }, "→ installer.iso (sha256 abababababab…)"},
 		"build":    {func(r *media.Request) { r.Source.Build = "1234567" }, "→ installer.iso build 1234567"},
 	} {
@@ -179,12 +195,56 @@ func TestWithoutSourceDiffers(t *testing.T) {
 	if _, err := s.Published(t.Context(), request(missing, "h")); err == nil || !strings.Contains(err.Error(), "without it the image that was published for h cannot be compared with the plan") {
 		t.Errorf("nothing to compare by: %v", err)
 	}
-	if p, err := s.Published(t.Context(), request(s.source, "h")); err != nil || p.Contents.Kickstart == "" {
+	if p, err := openIn(t, here, s.dir, s.url, false).Published(t.Context(), request("installer.iso", "h")); err != nil || p.Contents.Kickstart == "" {
 		t.Errorf("an entry of an earlier version, with the image at hand: %v", err)
 	}
-	s.publish(t)
+	publish()
 	if _, err := s.Published(t.Context(), request(missing, "h")); err != nil {
 		t.Errorf("build_iso does not complete an entry of an earlier version: %v", err)
+	}
+}
+
+// TestAnotherImageUnseen: without the installer image at hand, one of another path is not
+// the plan's, whatever its name, unless its checksum says so.
+func TestAnotherImageUnseen(t *testing.T) {
+	s := newShop(t, false)
+	p := s.publish(t)
+	data, err := os.ReadFile(s.source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := request(filepath.Join(t.TempDir(), "8.0", "installer.iso"), "h")
+	for what, call := range map[string]func() error{
+		"Published": func() error { _, err := s.Published(t.Context(), r); return err },
+		"Publish":   func() error { _, err := s.Publish(t.Context(), r, recorded); return err },
+	} {
+		if err := call(); err == nil || !strings.Contains(err.Error(), "cannot read the installer image: stat "+r.Source.Path) {
+			t.Errorf("%s: got %v", what, err)
+		}
+	}
+	r.Source.SHA256 = fmt.Sprintf("%x", sha256.Sum256(data))
+	if q, err := s.Published(t.Context(), r); err != nil || q.URL != p.URL {
+		t.Errorf("the same image by its checksum: %v", err)
+	}
+}
+
+// TestDiskInOtherWords: a plan that names the disk in other words is built anew: what is
+// mounted says by which words it was confirmed.
+func TestDiskInOtherWords(t *testing.T) {
+	s := newShop(t, false)
+	r := request(s.source, "h")
+	r.Script, r.Own = kickstart.Script{}, "vmaccepteula\ninstall --disk=naa.50 --overwritevmfs\nnetwork --bootproto=dhcp --device=vmnic0\nreboot\n"
+	r.Disks = []string{"wwn 50"}
+	if _, err := s.Publish(t.Context(), r, recorded); err != nil {
+		t.Fatal(err)
+	}
+	r.Disks = []string{"name naa.50"}
+	var none *media.ErrNotBuilt
+	if _, err := s.Published(t.Context(), r); !errors.As(err, &none) || !strings.Contains(err.Error(), "disk: wwn 50 on the medium, name naa.50 in the plan") {
+		t.Errorf("got %v", err)
+	}
+	if p, err := s.Publish(t.Context(), r, recorded); err != nil || !p.Changed || p.Disks[0] != "name naa.50" {
+		t.Errorf("%+v %v", p, err)
 	}
 }
 

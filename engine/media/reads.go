@@ -1,6 +1,8 @@
 package media
 
 import (
+	"cmp"
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -8,13 +10,15 @@ import (
 // Reads is what was fetched of an image, by the clock of the run. It holds totals and,
 // so that evidence can be told from what happened before, bouts.
 type Reads struct {
-	Bytes    int64     `json:"bytes"`
-	Count    int64     `json:"requests"`
-	Last     time.Time `json:"last,omitzero"`
-	By       string    `json:"by,omitempty"`       // address of the last reader
-	Bouts    []Bout    `json:"bouts,omitempty"`    // oldest first; at most [maxBouts]
-	Fetching bool      `json:"fetching,omitempty"` // the whole image is being fetched, and bytes are moving
-	Cut      *Cut      `json:"cut,omitempty"`      // a fetch of the whole image that broke off and was not made good
+	Bytes   int64     `json:"bytes"`
+	Count   int64     `json:"requests"`
+	Last    time.Time `json:"last,omitzero"`
+	By      string    `json:"by,omitempty"`      // address of the last reader
+	Bouts   []Bout    `json:"bouts,omitempty"`   // oldest first; at most [maxBouts] of a server
+	Fetches []Fetch   `json:"fetches,omitempty"` // of the whole image: the last one of each client
+
+	Fetching *Fetch `json:"-"` // by the host's BMC: under way, whether bytes move or not
+	Cut      *Fetch `json:"-"` // by the host's BMC: broken off, and not completed since
 }
 
 // Bout is reading by one client without a long pause.
@@ -23,25 +27,32 @@ type Bout struct {
 	To     time.Time `json:"to"`
 	Bytes  int64     `json:"bytes"`
 	By     string    `json:"by"`
+	Own    bool      `json:"own,omitempty"`    // by the machine that serves the image: that shows nothing
 	Boots  int       `json:"boots,omitempty"`  // how many times a machine booted from the image: see [landmarks]
 	Loaded bool      `json:"loaded,omitempty"` // the loader read its last module: from then on the installer is running
+
+	other bool // by a client that is not the host's BMC
 }
 
-// Cut is a fetch of the whole image that broke off.
-type Cut struct {
-	Bytes int64     `json:"bytes"` // sent; the client may have received less
+// Fetch is a fetch of the whole image by one client, or how far it came.
+type Fetch struct {
+	Bytes int64     `json:"bytes"` // that the client's machine has acknowledged
 	Size  int64     `json:"size"`
-	At    time.Time `json:"at"`
+	At    time.Time `json:"at"` // when it ended; while it is under way, when bytes moved last
 	By    string    `json:"by,omitempty"`
+	Own   bool      `json:"own,omitempty"`  // as in [Bout]
+	Open  bool      `json:"open,omitempty"` // under way
 }
+
+func (f Fetch) complete() bool { return !f.Open && f.Bytes >= f.Size }
 
 // Reading sums up bouts.
 type Reading struct {
 	Bytes       int64
 	By          string // the last reader
 	First, Last time.Time
-	Boots       int
-	Loaded      bool
+	Boots       int  // how many times the machine booted the medium and loaded what is on it
+	Loaded      bool // it did so to the last module
 }
 
 // A bout ends with a pause, or when it becomes old: a bout that straddles a moment of
@@ -52,11 +63,20 @@ const (
 	maxBouts  = 64
 )
 
-// Since sums up the bouts that began at t or later. A bout that straddles t counts for
-// nothing, because some or all of its bytes may have been read before.
-func (r Reads) Since(t time.Time) (out Reading) {
+// Since sums up the bouts of the host's BMC that began at t or later. A bout that
+// straddles t counts for nothing, because some or all of its bytes may have been read
+// before. Where the BMC read nothing, it is what other clients read: who they are is
+// said, and that a machine booted is not concluded from it.
+func (r Reads) Since(t time.Time) Reading {
+	if out := r.since(t, false); out.Bytes > 0 {
+		return out
+	}
+	return r.since(t, true)
+}
+
+func (r Reads) since(t time.Time, other bool) (out Reading) {
 	for _, b := range r.Bouts {
-		if b.From.Before(t) {
+		if b.From.Before(t) || b.Own || b.other != other {
 			continue
 		}
 		if out.First.IsZero() || b.From.Before(out.First) {
@@ -66,13 +86,15 @@ func (r Reads) Since(t time.Time) (out Reading) {
 			out.Last, out.By = b.To, b.By
 		}
 		out.Bytes += b.Bytes
-		out.Boots += b.Boots
-		out.Loaded = out.Loaded || b.Loaded
+		if !other {
+			out.Boots += b.Boots
+			out.Loaded = out.Loaded || b.Loaded
+		}
 	}
 	return out
 }
 
-// WholeBefore reports whether one client had read as many bytes before t as the image
+// WholeBefore reports whether the host's BMC had read as many bytes before t as the image
 // has: it may hold a copy, so that silence after t does not show that it boots something else.
 func (r Reads) WholeBefore(t time.Time, size int64) bool {
 	if size <= 0 {
@@ -83,7 +105,7 @@ func (r Reads) WholeBefore(t time.Time, size int64) bool {
 	}
 	read := map[string]int64{}
 	for _, b := range r.Bouts {
-		if b.From.Before(t) {
+		if b.From.Before(t) && !b.Own && !b.other {
 			read[b.By] += b.Bytes
 		}
 		if read[b.By] >= size {
@@ -93,21 +115,102 @@ func (r Reads) WholeBefore(t time.Time, size int64) bool {
 	return false
 }
 
-// clone is a copy that later reads do not change.
-func (r Reads) clone() Reads {
-	r.Bouts = slices.Clone(r.Bouts)
-	if r.Cut != nil {
-		cut := *r.Cut
-		r.Cut = &cut
+// readers says whose reading counts for a host.
+type readers struct {
+	bmc netip.Addr // invalid: not known
+	own bool       // this machine's own addresses may be the BMC's
+}
+
+// readersOf are those of the host with this BMC. In a simulation the BMCs of the plan are
+// elsewhere: any client may be one.
+func readersOf(bmc string, simulated bool) readers {
+	address, err := netip.ParseAddr(bmc)
+	if err != nil || simulated {
+		return readers{own: simulated}
+	}
+	address = plainAddress(address)
+	return readers{address, ownAddress(address)}
+}
+
+// counts reports whether a client may be the host's BMC.
+func (w readers) counts(by string, own bool) bool {
+	switch address, err := netip.ParseAddr(by); {
+	case own:
+		return w.own
+	case !w.bmc.IsValid():
+		return true
+	default:
+		return err == nil && plainAddress(address) == w.bmc
+	}
+}
+
+// judge ties what was read to the host's BMC.
+func (r Reads) judge(w readers) Reads {
+	r = r.clone()
+	for i := range r.Bouts {
+		b := &r.Bouts[i]
+		b.other = !w.counts(b.By, b.Own)
+		b.Own = b.Own && b.other
+	}
+	r.Fetching, r.Cut = nil, nil
+	for _, f := range r.Fetches {
+		switch {
+		case !w.counts(f.By, f.Own):
+		case f.Open:
+			r.Fetching = &f
+		case f.complete():
+			if !w.bmc.IsValid() { // the BMC may have several addresses
+				r.Cut = nil
+			}
+		default:
+			r.Cut = &f
+		}
 	}
 	return r
+}
+
+// clone is a copy that later reads do not change.
+func (r Reads) clone() Reads {
+	r.Bouts, r.Fetches = slices.Clone(r.Bouts), slices.Clone(r.Fetches)
+	return r
+}
+
+// and adds what another server noted of the same image.
+func (r Reads) and(other Reads) Reads {
+	r = r.clone()
+	r.Bytes += other.Bytes
+	r.Count += other.Count
+	if other.Last.After(r.Last) {
+		r.Last, r.By = other.Last, other.By
+	}
+	r.Bouts = append(r.Bouts, other.Bouts...)
+	slices.SortStableFunc(r.Bouts, func(a, b Bout) int { return a.From.Compare(b.From) })
+	for _, f := range other.Fetches {
+		i := slices.IndexFunc(r.Fetches, func(g Fetch) bool { return g.By == f.By })
+		switch {
+		case i < 0:
+			r.Fetches = append(r.Fetches, f)
+		case f.At.After(r.Fetches[i].At):
+			r.Fetches[i] = f
+		}
+	}
+	sortFetches(r.Fetches)
+	return r
+}
+
+// sortFetches puts the oldest first, at the same time those that were not completed.
+func sortFetches(all []Fetch) {
+	rank := func(f Fetch) int { return map[bool]int{true: 1}[f.complete()] }
+	slices.SortFunc(all, func(a, b Fetch) int {
+		return cmp.Or(a.At.Compare(b.At), rank(a)-rank(b), cmp.Compare(a.By, b.By))
+	})
 }
 
 // bout is the bout that a read belongs to which began at began and has just ended.
 func (r *Reads) bout(by string, began, ended time.Time) *Bout {
 	for i := len(r.Bouts) - 1; i >= 0; i-- {
 		b := &r.Bouts[i]
-		if b.By != by {
+		if b.By != by || b.From.Sub(began) >= boutGap { // what comes late must not make later reads older
 			continue
 		}
 		if began.Sub(b.To) >= boutGap || began.Sub(b.From) >= boutLasts {
@@ -116,7 +219,9 @@ func (r *Reads) bout(by string, began, ended time.Time) *Bout {
 		if began.Before(b.From) { // requests side by side
 			b.From = began
 		}
-		b.To = ended
+		if b.To.Before(ended) {
+			b.To = ended
+		}
 		return b
 	}
 	if len(r.Bouts) >= maxBouts {
@@ -126,28 +231,47 @@ func (r *Reads) bout(by string, began, ended time.Time) *Bout {
 	return &r.Bouts[len(r.Bouts)-1]
 }
 
-// merge makes one bout of the two neighbours with the shortest pause between them, the
-// oldest of those, so that pauses, such as that of a restart, stay visible for longest.
+// merge makes one bout of two of the same client. A merged bout counts as old as its
+// first half, so two between which the machine may have been restarted are merged last:
+// first the oldest two without such a pause; then those with the shortest pause whose
+// later half shows no boot, so that no evidence is lost.
 func (r *Reads) merge() {
-	at, least := 0, time.Duration(1<<62)
-	for i := range len(r.Bouts) - 1 {
-		a, b := r.Bouts[i], r.Bouts[i+1]
-		pause := b.From.Sub(a.To)
-		if a.By != b.By {
-			pause += 24 * time.Hour
+	type pair struct {
+		a, b, rank int
+		pause      time.Duration
+	}
+	var best *pair
+	last := map[string]int{}
+	for i, b := range r.Bouts {
+		at, ok := last[b.By]
+		last[b.By] = i
+		if !ok {
+			continue
 		}
-		if pause < least {
-			at, least = i, pause
+		p := pair{a: at, b: i, pause: b.From.Sub(r.Bouts[at].To)}
+		switch {
+		case p.pause < restartTakes:
+			p.pause = 0
+		case b.Boots == 0 && !b.Loaded:
+			p.rank = 1
+		default:
+			p.rank = 2
+		}
+		if best == nil || cmp.Or(cmp.Compare(p.rank, best.rank), cmp.Compare(p.pause, best.pause)) < 0 {
+			best = &p
 		}
 	}
-	a, b := r.Bouts[at], r.Bouts[at+1]
+	if best == nil { // each is another client's
+		r.Bouts = slices.Delete(r.Bouts, 0, 1)
+		return
+	}
+	a, b := &r.Bouts[best.a], r.Bouts[best.b]
 	if b.From.Before(a.From) {
 		a.From = b.From
 	}
 	if a.To.Before(b.To) {
-		a.To, a.By = b.To, b.By
+		a.To = b.To
 	}
 	a.Bytes, a.Boots, a.Loaded = a.Bytes+b.Bytes, a.Boots+b.Boots, a.Loaded || b.Loaded
-	r.Bouts[at] = a
-	r.Bouts = slices.Delete(r.Bouts, at+1, at+2)
+	r.Bouts = slices.Delete(r.Bouts, best.b, best.b+1)
 }

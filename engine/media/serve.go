@@ -1,11 +1,14 @@
 package media
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"esxiplan/engine/media/iso"
@@ -43,7 +46,7 @@ func (c content) serve(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("Cache-Control", "no-store")
 	h.Set("ETag", `"`+c.digest[:min(32, len(c.digest))]+`"`)
-	out := &bodyWriter{ResponseWriter: w, host: clientOf(r)}
+	out := &bodyWriter{ResponseWriter: w, host: clientOf(r), request: r}
 	if r.UserAgent() != userAgent { // our own reads prove nothing
 		out.count = c.count
 		c.count.request(out.host)
@@ -53,12 +56,11 @@ func (c content) serve(w http.ResponseWriter, r *http.Request) {
 	if c.image != nil {
 		body, out.size = &imageBody{image: c.image, file: f}, c.image.Size()
 	}
-	out.body = r.Method == http.MethodGet
 	defer out.end()
 	http.ServeContent(out, r, "", c.modified, body)
 }
 
-// imageBody reads an image from a file of its own, whose position nobody else moves.
+// imageBody reads an image from a file of its own, whose position nothing else moves.
 type imageBody struct {
 	image *iso.Image
 	file  *os.File
@@ -87,7 +89,7 @@ func (b *imageBody) Seek(offset int64, whence int) (int64, error) {
 
 // piece is how much goes out between two counts: a BMC may read for minutes, and
 // whether bytes still move is asked for.
-const piece = 1 << 20
+const piece = 256 << 10
 
 var zeros [64 << 10]byte
 
@@ -95,16 +97,16 @@ var zeros [64 << 10]byte
 // file without a copy in this process (sendfile), it does.
 type bodyWriter struct {
 	http.ResponseWriter
-	host  string
-	size  int64    // of the image
-	body  bool     // the answer has one
-	count *counter // nil: not counted
-	wrong bool     // the answer is an error, whose text is no byte of the image
+	request *http.Request
+	host    string
+	size    int64    // of the image
+	count   *counter // nil: not counted
+	wrong   bool     // the answer is an error, whose text is not part of the image
 
 	start  int64 // where in the image the answer begins; -1: it has several parts
 	length int64 // of the answer
 	sent   int64
-	fetch  bool // the answer is the whole image
+	copy   *transfer // the answer is the whole image, or the rest of it
 }
 
 // WriteHeader learns which part of the image the answer is.
@@ -119,24 +121,55 @@ func (w *bodyWriter) WriteHeader(status int) {
 			w.start, w.length = -1, 0
 		}
 	}
-	w.fetch = w.count != nil && w.body && !w.wrong && w.start == 0 && w.length == w.size
-	if w.fetch {
-		w.count.fetchBegan()
+	if w.count != nil && !w.wrong && w.request.Method == http.MethodGet {
+		w.copy = w.count.began(w.host, w.start, w.length, w.size, func() (int64, bool) { return unsent(w.request) })
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// tail reports whether the answer goes from somewhere in the image to its end.
-func (w *bodyWriter) tail() bool { return !w.fetch && w.start > 0 && w.start+w.length == w.size }
-
 // end tells how a fetch of the image ended.
 func (w *bodyWriter) end() {
-	switch {
-	case w.fetch:
-		w.count.fetchEnded(w.host, w.sent, w.size)
-	case w.count != nil && w.tail() && !w.wrong && w.body:
-		w.count.tailEnded(w.host, w.start, w.sent, w.size)
+	if w.copy != nil {
+		w.drain()
+		w.count.ended(w.copy)
 	}
+}
+
+// drain waits until what was handed to the system has arrived, as long as it moves and the
+// client is there: a system holds megabytes for a client that may not take them.
+func (w *bodyWriter) drain() {
+	last, moved := int64(-1), time.Now()
+	for w.sent == w.length && w.request.Context().Err() == nil && time.Since(moved) < stalled {
+		left, known := unsent(w.request)
+		if left == 0 || !known {
+			return
+		}
+		if left != last {
+			last, moved = left, time.Now()
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// connection is the key of the connection among the values of a request's context.
+type connection struct{}
+
+// unsent is how many bytes the system holds for the client of a request.
+func unsent(r *http.Request) (n int64, known bool) {
+	conn, _ := r.Context().Value(connection{}).(net.Conn)
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	socket, ok := conn.(syscall.Conn)
+	if !ok {
+		return 0, false
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return 0, false
+	}
+	err = raw.Control(func(fd uintptr) { n, known = queued(fd) })
+	return n, known && err == nil
 }
 
 // counted counts what one write sent that began at a time by the clock of the counter.
@@ -144,7 +177,7 @@ func (w *bodyWriter) counted(began time.Time, n int64) {
 	if w.count == nil || n <= 0 || w.wrong {
 		return
 	}
-	w.count.sent(span{by: w.host, began: began, start: w.start, from: w.start + w.sent, bytes: n, fetch: w.fetch, tail: w.tail()})
+	w.count.sent(span{by: w.host, began: began, start: w.start, from: w.start + w.sent, bytes: n, size: w.size, copy: w.copy})
 	w.sent += n
 }
 

@@ -26,7 +26,7 @@ type ServerOptions struct {
 	Options
 	Sockets
 	URL   string   // how BMCs reach it; "": http, our address on the way to each BMC
-	Allow []string // who may read, beside this machine's own addresses; see [CheckAllowed]; empty: everybody
+	Allow []string // who may read, besides this machine's own addresses; see [CheckAllowed]; empty: every client
 	State string   // folder for manifest, overlays and what was read
 	Probe DialFunc // how our address on the way to a BMC is found; nil: by a UDP socket
 	// DryRun names the addresses at which a real run would listen. URLs are then made
@@ -35,7 +35,7 @@ type ServerOptions struct {
 }
 
 // NewServer starts serving on the listeners, also what earlier processes published and
-// nobody removed.
+// no process removed.
 func NewServer(o ServerOptions) (*Server, error) {
 	if o.URL != "" {
 		if err := checkBaseURL(o.URL); err != nil {
@@ -48,21 +48,12 @@ func NewServer(o ServerOptions) (*Server, error) {
 	m := manifest{o.State, o.Plan}
 	images := &imageServer{dir: o.State, manifest: m, allowed: newAllowList(o.Allow...), widen: "media.allow", now: o.Now, readOnly: o.DryRun != nil}
 	shelf := &serverShelf{directoryShelf: directoryShelf{dir: o.State, overlays: true, manifest: m}, images: images, url0: strings.TrimSuffix(o.URL, "/"), sockets: o.Sockets, announced: o.DryRun, probe: o.Probe}
+	library := newLibrary(shelf, m, o.Options)
 	if o.DryRun != nil {
-		o.Dial = shelf.dial(o.Dial)
+		library.client = newFetcher(shelf.dial(o.Dial))
 	}
 	images.begin()
-	return &Server{newLibrary(shelf, m, o.Options), images, o.start(images, io.Discard)}, nil
-}
-
-// Resumed returns what was published for a host, by whichever process, and is served by
-// this one at the URL that it was published under.
-func (s *Server) Resumed(host string) (Published, bool) {
-	e, ok := s.manifest.read(host)
-	if !ok || s.shelf.missing(e) != nil {
-		return Published{}, false
-	}
-	return e.published(), true
+	return &Server{library, images, o.start(images, io.Discard)}, nil
 }
 
 // ServeHTTP serves one image; there is no index and no other path.
@@ -223,12 +214,11 @@ func (s *serverShelf) missing(e entry) error {
 	return err
 }
 
-// reads are known where this process serves the image, also when nobody read it yet.
+// reads are known where this process serves the image, also before it is read.
 // In a dry run another process may be serving it.
-func (s *serverShelf) reads(e entry) (Reads, bool) {
+func (s *serverShelf) reads(e entry, clock func() time.Time) (Reads, bool) {
 	if s.images.readOnly {
-		r, err := s.manifest.readNotes(e)
-		return r, err == nil
+		return s.manifest.notes(e)
 	}
 	if r, ok := s.images.live(e); ok {
 		return r, true
@@ -236,5 +226,5 @@ func (s *serverShelf) reads(e entry) (Reads, bool) {
 	if s.missing(e) == nil {
 		return s.images.live(e)
 	}
-	return s.manifest.reads(e)
+	return s.manifest.reads(e, clock)
 }

@@ -543,10 +543,35 @@ func TestPulse(t *testing.T) {
 	if _, known := l.Reads("h"); !known {
 		t.Error("nothing is known of what was just served")
 	}
-	old := time.Now().Add(-2 * time.Minute).UTC().Format(time.RFC3339)
-	os.WriteFile(filepath.Join(dir, ".esxiplan", "reads", ".served"), []byte(old), 0o600)
-	if reads, known := l.Reads("h"); known {
-		t.Errorf("nobody serves, and it is known that %d bytes were read", reads.Bytes)
+	for what, by := range map[string]time.Duration{"it is gone": -2 * time.Minute, "its clock is ahead": 20 * time.Second} {
+		beat(t, dir, by, by)
+		if reads, known := l.Reads("h"); known {
+			t.Errorf("%s, and it is known that %d bytes were read", what, reads.Bytes)
+		}
+	}
+	beat(t, dir, 0, 0)
+	if _, known := l.Reads("h"); !known {
+		t.Error("nothing is known of what was just served")
+	}
+	for _, skew := range []time.Duration{-20 * time.Second, 20 * time.Second} {
+		beat(t, dir, 0, skew)
+		if _, known := l.Reads("h"); known {
+			t.Errorf("it notes by a clock that differs by %s", skew)
+		}
+	}
+}
+
+// beat writes the sign of life of a folder's server anew.
+func beat(t *testing.T, dir string, machine, clock time.Duration) {
+	t.Helper()
+	files, _ := filepath.Glob(filepath.Join(dir, ".esxiplan", "reads", ".served*"))
+	if len(files) != 1 {
+		t.Fatalf("signs of life: %v", files)
+	}
+	now := time.Now().UTC()
+	b, _ := json.Marshal(map[string]any{"process": "x", "time": now.Add(machine), "clock": now.Add(clock)})
+	if err := os.WriteFile(files[0], b, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -125,7 +125,7 @@ func (s Sockets) Addr() net.Addr {
 	return s.HTTPS.Addr()
 }
 
-// Close closes sockets that nobody serves.
+// Close closes sockets that are not served.
 func (s Sockets) Close() error {
 	var err error
 	for _, l := range []net.Listener{s.HTTP, s.HTTPS} {
@@ -151,7 +151,8 @@ func (s Sockets) start(handler http.Handler, trouble io.Writer) *endpoints {
 		if l == nil {
 			continue
 		}
-		server := &http.Server{Handler: handler, ReadHeaderTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: log.New(trouble, "", 0)}
+		server := &http.Server{Handler: handler, ReadHeaderTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: log.New(trouble, "", 0),
+			ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connection{}, c) }}
 		e.servers = append(e.servers, server)
 		serve := func() error { return server.Serve(l) }
 		if l == s.HTTPS {

@@ -65,7 +65,7 @@ func (s *sources) located(src Source) Source {
 func (s *sources) read(src Source) (*Installer, string, error) {
 	want := checksum(src.SHA256)
 	if b, err := hex.DecodeString(want); want != "" && (err != nil || len(b) != sha256.Size) {
-		return nil, "", fmt.Errorf("image.%s.sha256 %q is no SHA-256 checksum, which has 64 hexadecimal digits", src.Name, src.SHA256)
+		return nil, "", fmt.Errorf("image.%s.sha256 %q is not a SHA-256 checksum, which has 64 hexadecimal digits", src.Name, src.SHA256)
 	}
 	file, err := openRegular(src.Path)
 	if err != nil {
@@ -143,7 +143,7 @@ func (s *sources) cacheFile(path string) string {
 	return filepath.Join(s.cache, "sources", hex.EncodeToString(sum[:8])+".json")
 }
 
-// keep writes a checksum down; that it could not be is no failure. A file that
+// keep writes a checksum down; that it could not be is not a failure. A file that
 // changed a moment ago may change again without its time showing it.
 func (s *sources) keep(file string, k known) {
 	if file == "" || k.Inode == 0 || time.Since(k.Modified) < 2*time.Second {

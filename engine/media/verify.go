@@ -55,7 +55,7 @@ func openSized(path string) (*os.File, int64, error) {
 	return f, info.Size(), nil
 }
 
-// baseProblem says why a file is no image from which a host's can be built.
+// baseProblem says why a file is not an image from which a host's can be built.
 func baseProblem(f *os.File, size int64, path string) (string, error) {
 	problem, err := isocheck.CheckBase(f, size)
 	if err != nil || problem != "" {

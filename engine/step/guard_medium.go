@@ -73,13 +73,20 @@ func (h *Host) Holds(url string) bool {
 }
 
 // CheckWhole refuses an image of which the BMC began to fetch all and did not come to the
-// end: the machine would boot a part of it.
+// end, or not yet: the machine would boot a part of it.
 func CheckWhole(r media.Reads) error {
-	if r.Cut == nil {
-		return nil
+	part := func(f *media.Fetch) string {
+		return fmt.Sprintf("%.1f of %.1f MB", float64(f.Bytes)/1e6, float64(f.Size)/1e6)
 	}
-	return &Refusal{"medium", fmt.Sprintf("the BMC fetched only %.1f of %.1f MB of the image (at %s), and nothing after that", float64(r.Cut.Bytes)/1e6, float64(r.Cut.Size)/1e6, clockTime(r.Cut.At)),
-		"Mount it again (steps eject, insert), then restart"}
+	switch {
+	case r.Fetching != nil:
+		return &Refusal{"medium", fmt.Sprintf("the BMC is still fetching the image: %s, the last of it at %s", part(r.Fetching), clockTime(r.Fetching.At)),
+			"Run it again when it is done; where it makes no progress, mount the image again (steps eject, insert)"}
+	case r.Cut != nil:
+		return &Refusal{"medium", fmt.Sprintf("the BMC fetched only %s of the image (at %s), and nothing after that", part(r.Cut), clockTime(r.Cut.At)),
+			"Mount it again (steps eject, insert), then restart"}
+	}
+	return nil
 }
 
 // CheckPlanned demands that what is mounted is what the plan would mount now.

@@ -2,8 +2,8 @@ package twin
 
 import "syscall"
 
-// narrow lets a connection hold little that was sent and not read, about a megabyte. Over
-// loopback that is several times as much, and a server counts as sent what nobody read.
+// narrow lets a connection hold little that arrived and was not read. Over loopback that is
+// megabytes, and to the server all of it has arrived.
 func narrow(_, _ string, c syscall.RawConn) error {
 	var failed error
 	err := c.Control(func(fd uintptr) {

@@ -53,7 +53,8 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 		return Result{}, err
 	}
 	if s, ok := mounted(h, slots, c.Image); ok {
-		return Result{Slot: s.ID, Read: readSince(h, time.Time{})}, nil
+		err := fetched(ctx, h, c.Image)
+		return Result{Slot: s.ID, Read: readSince(h, time.Time{})}, err
 	}
 	var refused []error
 	for _, s := range slots {
@@ -97,7 +98,7 @@ func check(ctx context.Context, h *step.Host, url string) error {
 		return schema.AtArgument("image", "%q does not end in .iso, which several BMCs demand", url)
 	}
 	if u, err := neturl.Parse(url); err != nil || u.User != nil {
-		return schema.AtArgument("image", "the image's URL must be one, without user and password: it stands in journals and in the BMC; serve the image without a login")
+		return schema.AtArgument("image", "the image's URL must be valid and without user and password: it is written to journals and to the BMC; serve the image without a login")
 	}
 	if h.Media == nil {
 		return nil
@@ -140,22 +141,44 @@ const fetchTakes = 12 * time.Minute
 // it came to the end: it calls a part of the image inserted, too. It can be told where we
 // serve the image.
 func fetched(ctx context.Context, h *step.Host, url string) error {
+	if !h.Holds(url) {
+		return nil
+	}
+	var open *media.Fetch
 	err := h.Until(ctx, fetchTakes, "the BMC has fetched the image", func(context.Context) (bool, error) {
 		reads, known := h.Reads()
-		return !known || !reads.Fetching, nil
+		if known {
+			open = reads.Fetching
+		}
+		return !known || open == nil, nil
 	})
+	if h.Settings.DryRun {
+		return nil // nothing comes to an end while it looks
+	}
+	var late *step.Unsettled
+	switch {
+	case err != nil && !errors.As(err, &late):
+		return err
+	case open != nil: // also when its server is there no longer
+		return &partial{*open}
+	}
 	return errors.Join(err, cut(h, url))
 }
 
-// partial is an image of which the BMC has a part only. To mount it again may help.
-type partial struct{ media.Cut }
+// partial is an image of which the BMC has a part only.
+type partial struct{ media.Fetch }
 
 func (e *partial) Error() string {
-	return fmt.Sprintf("the BMC says that the image is inserted, but it fetched only %.1f of %.1f MB of it", float64(e.Bytes)/1e6, float64(e.Size)/1e6)
+	part := fmt.Sprintf("%.1f of %.1f MB", float64(e.Bytes)/1e6, float64(e.Size)/1e6)
+	if e.Open {
+		return fmt.Sprintf("the BMC says that the image is inserted, but it has not finished fetching it: %s, the last of it at %s", part, e.At.Local().Format("15:04:05"))
+	}
+	return "the BMC says that the image is inserted, but it fetched only " + part + " of it"
 }
 
-// Retryable makes the engine try again.
-func (e *partial) Retryable() bool { return true }
+// Retryable makes the engine mount the image again. One that is still being fetched was
+// waited for long enough.
+func (e *partial) Retryable() bool { return !e.Open }
 
 // cut is the error of an image of ours that the BMC began to fetch whole and did not.
 func cut(h *step.Host, url string) error {
@@ -182,8 +205,8 @@ func mounted(h *step.Host, slots []bmc.Slot, url string) (bmc.Slot, bool) {
 	return bmc.Slot{}, false
 }
 
-// makeRoom ejects a stale mount of the very image; anything else in the slot is
-// somebody's, and the eject step is there for it.
+// makeRoom ejects a stale mount of the very image; anything else in the slot belongs
+// to someone else, and the eject step is there for it.
 func makeRoom(ctx context.Context, h *step.Host, s bmc.Slot, url string) error {
 	if s.Image != url {
 		return &step.Refusal{Guard: "medium", Reason: fmt.Sprintf("%s already holds %s", s.Name(), orUnknown(s.Image)), Next: "Run the step eject before insert"}

@@ -1,13 +1,79 @@
 package insert_test
 
 import (
+	"context"
+	"strings"
+	"sync"
 	"testing"
 
+	"esxiplan/engine/bmc/bmcsim"
 	"esxiplan/engine/bmc/vendors"
+	"esxiplan/engine/media"
 	"esxiplan/steps/insert"
 	"esxiplan/steps/steptest"
 )
 
+const arguments = `{"image":"http://192.0.2.1/x.iso","slot":null}`
+
 func TestInsert(t *testing.T) {
-	steptest.Run(t, insert.Type, vendors.All(), steptest.Case{Arguments: `{"image":"http://192.0.2.1/x.iso","slot":null}`})
+	steptest.Run(t, insert.Type, vendors.All(), steptest.Case{Arguments: arguments})
+}
+
+// shelf is a media door with one image, of which a BMC reads what a test says.
+type shelf struct {
+	media.Store
+	mu    sync.Mutex
+	reads func(call int) (media.Reads, bool)
+	calls int
+}
+
+func (s *shelf) Latest(string) (media.Published, bool) {
+	return media.Published{URL: "http://192.0.2.1/x.iso"}, true
+}
+func (s *shelf) Fetch(context.Context, string) error { return nil }
+func (s *shelf) Reads(string) (media.Reads, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls++
+	return s.reads(s.calls)
+}
+
+// TestFetchedWhole: an image that a BMC fetches whole is inserted when all of it arrived,
+// also where an earlier run mounted it.
+func TestFetchedWhole(t *testing.T) {
+	open := media.Reads{Fetching: &media.Fetch{Bytes: 3e6, Size: 66e6, Open: true}}
+	cut := media.Reads{Cut: &media.Fetch{Bytes: 33e6, Size: 66e6}}
+	for name, c := range map[string]struct {
+		reads   func(call int) (media.Reads, bool)
+		mounted bool // by an earlier run
+		fails   string
+	}{
+		"comes to its end":   {func(call int) (media.Reads, bool) { return map[bool]media.Reads{true: open}[call < 4], true }, false, ""},
+		"never comes to it":  {func(int) (media.Reads, bool) { return open, true }, false, "has not finished fetching it: 3.0 of 66.0 MB"},
+		"its server is gone": {func(call int) (media.Reads, bool) { return open, call < 4 }, false, "has not finished fetching it: 3.0 of 66.0 MB"},
+		"breaks off": {func(call int) (media.Reads, bool) {
+			return map[bool]media.Reads{true: open, false: cut}[call < 4], true
+		}, false, "fetched only 33.0 of 66.0 MB"},
+		"mounted before": {func(call int) (media.Reads, bool) { return open, call < 4 }, true, "has not finished fetching it: 3.0 of 66.0 MB"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			profile, err := bmcsim.Find("dell/idrac9")
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := steptest.NewBench(t, profile)
+			stage := steptest.Stage{Type: insert.Type, Arguments: arguments}
+			if c.mounted {
+				if _, err := b.Flow(t, vendors.All(), stage); err != nil {
+					t.Fatal(err)
+				}
+			}
+			b.Media = &shelf{reads: c.reads}
+			_, err = b.Flow(t, vendors.All(), stage)
+			if (err == nil) != (c.fails == "") || err != nil && !strings.Contains(err.Error(), c.fails) {
+				t.Errorf("got %v, want %q", err, c.fails)
+			}
+		})
+	}
 }

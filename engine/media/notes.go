@@ -1,0 +1,181 @@
+package media
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Servers note next to the manifest what was read. Each writes files of its own, so that
+// several may serve one folder; whoever asks adds them up.
+
+// noted is what was read of the image with one token, from one server.
+type noted struct {
+	Token   string `json:"token"`
+	Process string `json:"process,omitempty"` // that wrote it, as in [pulse]
+	Reads
+}
+
+// notesFolder is where servers note what was read.
+func (m manifest) notesFolder() string { return filepath.Join(m.dir, "reads") }
+
+// notesMark stands before the name of a server in that of a file; a host has no such name.
+const notesMark = "~"
+
+// readsPath is where a server notes what was read of a host's image.
+func (m manifest) readsPath(host, server string) string {
+	name := filepath.Base(m.path(host))
+	if server != "" {
+		name = strings.TrimSuffix(name, ".json") + notesMark + server + ".json"
+	}
+	return filepath.Join(m.notesFolder(), name)
+}
+
+// serverName is that of the server which listens here at these addresses: it is the same
+// after a restart, and no two servers have it at once.
+func serverName(s Sockets) string {
+	host, _ := os.Hostname()
+	text := host
+	if s.HTTP != nil {
+		text += " http " + s.HTTP.Addr().String()
+	}
+	if s.HTTPS != nil {
+		text += " https " + s.HTTPS.Addr().String()
+	}
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:6])
+}
+
+// notesOf are the files with what any server noted of a host's image.
+func (m manifest) notesOf(host string) (out []string) {
+	files, _ := os.ReadDir(m.notesFolder())
+	whole := filepath.Base(m.path(host))
+	for _, f := range files {
+		if f.Name() == whole || strings.HasPrefix(f.Name(), strings.TrimSuffix(whole, ".json")+notesMark) {
+			out = append(out, filepath.Join(m.notesFolder(), f.Name()))
+		}
+	}
+	return out
+}
+
+// serverOf is the server that writes a file.
+func serverOf(path string) string {
+	_, server, _ := strings.Cut(strings.TrimSuffix(filepath.Base(path), ".json"), notesMark)
+	return server
+}
+
+func readNote(path string, e entry) (n noted, ok bool) {
+	b, err := os.ReadFile(path)
+	return n, err == nil && json.Unmarshal(b, &n) == nil && n.Token == e.Token
+}
+
+func (m manifest) note(host, server string, n noted) error {
+	if m.dir == "" {
+		return errors.New("no folder is known to note it in")
+	}
+	if err := os.MkdirAll(m.notesFolder(), 0o700); err != nil {
+		return err
+	}
+	return writeJSON(m.readsPath(host, server), n)
+}
+
+// reads are those that all servers noted of an entry's image. They are known only while
+// one of them is there, and while their clocks are that of the run (nil: not compared).
+func (m manifest) reads(e entry, clock func() time.Time) (r Reads, known bool) {
+	r, noted := m.notes(e)
+	return r, noted && m.served(clock)
+}
+
+// notes are what all servers noted. What was being fetched from a process that is no
+// longer there is broken off.
+func (m manifest) notes(e entry) (r Reads, ok bool) {
+	for _, path := range m.notesOf(e.Host) {
+		n, is := readNote(path, e)
+		if !is {
+			continue
+		}
+		if p, there := m.pulseOf(serverOf(path)); !there || p.Process != n.Process || time.Since(p.Time).Abs() > pulseHolds {
+			for i := range n.Fetches {
+				n.Fetches[i].Open = false
+			}
+		}
+		r, ok = r.and(n.Reads), true
+	}
+	return r, ok
+}
+
+// A server shows every few seconds that it is there. When it does not, it is not known
+// what is read.
+const (
+	pulseEvery = 5 * time.Second
+	pulseHolds = 20 * time.Second
+)
+
+// clocksDiffer is by how much two clocks may differ: by more, what was read before a reset
+// seems to have been read after it, or the other way round.
+const clocksDiffer = 3 * time.Second
+
+// pulse is a sign of life of a server.
+type pulse struct {
+	Process string    `json:"process"`
+	Time    time.Time `json:"time"`  // by its machine's clock
+	Clock   time.Time `json:"clock"` // by the one by which it notes reads
+}
+
+func (m manifest) pulsePath(server string) string {
+	if server == "" {
+		return filepath.Join(m.notesFolder(), ".served")
+	}
+	return filepath.Join(m.notesFolder(), ".served"+notesMark+server)
+}
+
+func (m manifest) pulse(server string, p pulse) error {
+	if err := os.MkdirAll(m.notesFolder(), 0o700); err != nil {
+		return err
+	}
+	b, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(m.pulsePath(server), append(b, '\n'), 0o600)
+}
+
+func (m manifest) pulseOf(server string) (p pulse, ok bool) {
+	b, err := os.ReadFile(m.pulsePath(server))
+	return p, err == nil && json.Unmarshal(b, &p) == nil
+}
+
+// served reports whether a server of ours is there, and that by all that are there the
+// time is the same as here.
+func (m manifest) served(clock func() time.Time) (there bool) {
+	files, _ := os.ReadDir(m.notesFolder())
+	for _, f := range files {
+		if f.Name() != ".served" && !strings.HasPrefix(f.Name(), ".served"+notesMark) {
+			continue
+		}
+		p, ok := m.pulseOf(strings.TrimPrefix(strings.TrimPrefix(f.Name(), ".served"), notesMark))
+		if !ok {
+			continue
+		}
+		age := time.Since(p.Time)
+		if age < -clocksDiffer || age < pulseHolds && p.skewed(clock) {
+			return false
+		}
+		there = there || age < pulseHolds
+	}
+	return there
+}
+
+// skewed reports whether the clock by which a server notes reads is not that of the run.
+func (p pulse) skewed(clock func() time.Time) bool {
+	if clock == nil {
+		return false
+	}
+	server, run := p.Clock.Sub(p.Time), clock().Sub(time.Now())
+	return (server - run).Abs() > clocksDiffer
+}
