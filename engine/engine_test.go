@@ -126,6 +126,9 @@ func (l *lab) do(ctx context.Context, h *step.Host, what string, n int) (fakeRes
 	case "slow":
 		err := h.Until(ctx, time.Hour, "never", func(context.Context) (bool, error) { return false, nil })
 		return fakeResult{}, err
+	case "stuck":
+		<-ctx.Done()
+		return fakeResult{}, ctx.Err()
 	case "panic":
 		panic("oh")
 	}
@@ -279,6 +282,19 @@ func TestForksAreGivenBack(t *testing.T) {
 	e := perform(t, "step \"fake\" \"x\" {\n do = [\"slow\"]\n timeout = \"10s\"\n}", engine.Options{}, 1, 0)
 	if e.took > 20*time.Second {
 		t.Errorf("three hosts that only wait took %s one after another", e.took)
+	}
+}
+
+// TestOvertime: a step that its own timeout ends says what it waited for, where it knows.
+func TestOvertime(t *testing.T) {
+	for do, says := range map[string]string{
+		"slow":  "The step's timeout ended it after 10s: Timed out after 9s waiting until never",
+		"stuck": "The step's timeout ended it after 10s, before it was done",
+	} {
+		e := perform(t, fmt.Sprintf("step \"fake\" \"x\" {\n do = [%q]\n timeout = \"10s\"\n}", do), engine.Options{}, 10, 0)
+		if p := e.find(engine.StepDone, "one")[0].Problem; p.Summary != says {
+			t.Errorf("%s: %q", do, p.Summary)
+		}
 	}
 }
 

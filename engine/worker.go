@@ -102,11 +102,21 @@ func (w *Worker) Do(ctx context.Context, t Task, sleep func(context.Context, tim
 		return Outcome{Interrupted: true}
 	case bounded.Err() != nil:
 		s, _ := w.Plan.Step(t.ID.Step)
-		p := problemOf(s, err)
-		p.Summary = fmt.Sprintf("The step's timeout ended it after %s: %s", t.Limit.Round(time.Second), p.Summary)
-		return Outcome{Problem: p, Class: step.Classify(err), TimedOut: true}
+		return Outcome{Problem: overtime(s, t.Limit, err), Class: step.Classify(err), TimedOut: true}
 	}
 	return w.failure(t, err)
+}
+
+// overtime is what is said of a step that its own timeout ended.
+func overtime(s *schema.Step, limit time.Duration, err error) *Problem {
+	p := problemOf(s, err)
+	ended := fmt.Sprintf("The step's timeout ended it after %s", limit.Round(time.Second))
+	if err == context.DeadlineExceeded { // it tells nothing that this does not
+		p.Summary, p.Next = ended+", before it was done", "Give it more time (timeout, or retries and delay), or find out what answers so slowly."
+		return p
+	}
+	p.Summary = ended + ": " + p.Summary
+	return p
 }
 
 func (w *Worker) failure(t Task, err error) Outcome {

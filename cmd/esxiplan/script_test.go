@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,11 +25,13 @@ import (
 )
 
 // TestMain lets the test binary be the command, for scripts and for tests that
-// start it themselves.
+// start it themselves. These wait for simulated machines most of the time, so more of them
+// run at once than there are processors.
 func TestMain(m *testing.M) {
 	if os.Getenv("ESXIPLAN_AS_COMMAND") != "" {
 		main()
 	}
+	flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
 	testscript.Main(m, map[string]func(){"esxiplan": main})
 }
 
