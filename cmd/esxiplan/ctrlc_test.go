@@ -173,7 +173,7 @@ func interruptedRestarts(t *testing.T, after int, firmware string) {
 		flags = append(flags, "--profile", fmt.Sprintf("h%03d=%s", i, firmware))
 	}
 	s := simulate(t, hosts, flags...)
-	r := s.begin(s.run("--tags", "build-iso,mount-iso,reboot"))
+	r := s.begin(s.run("--tags", "build-iso,mount-iso,reboot,post-check")) // goes on for long after the last reset
 	s.until("enough resets are on record", func() bool { return len(s.resetsOnRecord(simulatedState)) >= after })
 	r.interrupt()
 	if code := r.wait(); code != engine.ExitInterrupted {

@@ -176,6 +176,6 @@ func (p pulse) skewed(clock func() time.Time) bool {
 	if clock == nil {
 		return false
 	}
-	server, run := p.Clock.Sub(p.Time), clock().Sub(time.Now())
+	server, run := p.Clock.Sub(p.Time), time.Until(clock())
 	return (server - run).Abs() > clocksDiffer
 }
