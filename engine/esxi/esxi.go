@@ -107,5 +107,8 @@ type Client interface {
 	// Inspect logs in to the system whose certificate has the given fingerprint,
 	// and to no other.
 	Inspect(ctx context.Context, who Who, fingerprint string) (System, error)
+	// Gone notes that the machine was restarted: the session with what ran on it died, and
+	// no other takes its place.
+	Gone()
 	Close()
 }

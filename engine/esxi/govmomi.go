@@ -431,11 +431,19 @@ func (s *System) addHost(host mo.HostSystem) {
 	}
 }
 
+// Gone implements [Client].
+func (c *client) Gone() {
+	if c.current != nil {
+		c.current.close()
+		c.current, c.currentErr = nil, &ErrLogin{Address: c.o.Address, Username: c.o.Current.Username, Reason: "the login of the running system was used already, and is used only once per run"}
+	}
+}
+
 // Close implements [Client]: it ends the session with the running system, which
-// may be gone.
+// may be off by now.
 func (c *client) Close() {
 	if c.current != nil {
 		c.current.logout(context.Background())
-		c.current, c.currentErr = nil, &ErrLogin{Address: c.o.Address, Username: c.o.Current.Username, Reason: "the login of the running system was used already, and is used only once per run"}
+		c.Gone()
 	}
 }

@@ -204,7 +204,11 @@ func (d *BMC) Reset(ctx context.Context, t bmc.ResetType, i Intent) error {
 	if err != nil {
 		return err
 	}
-	return d.client.Reset(ctx, t, d.recorder(i))
+	err = d.client.Reset(ctx, t, d.recorder(i))
+	if h := d.host; err == nil && t.Starts() && h.ESXi != nil {
+		h.ESXi.Gone() // not before: a request that is refused is tried again, by the guards
+	}
+	return err
 }
 
 // admitStop runs the guards of a machine's being powered off.
@@ -279,9 +283,6 @@ func (d *BMC) admitStart(ctx context.Context, same *LastReset) (Intent, error) {
 		return Intent{}, &Refusal{"medium", "nothing of ours is mounted for this host and no boot source is set, so it would only boot its disk again", "Run the steps before this one (insert, one_time_boot), then restart"}
 	}
 	i.Boots, i.Before, i.admitted = true, &use.Before, true
-	if h.ESXi != nil {
-		h.ESXi.Close() // its session would die with the machine
-	}
 	return i, nil
 }
 

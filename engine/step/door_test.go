@@ -127,13 +127,13 @@ func TestAdmit(t *testing.T) {
 	if !i.Boots || !i.Installs || i.Medium != "d1" || i.Before == nil || i.Before.Fingerprint != "aa" {
 		t.Errorf("intent %+v", i)
 	}
-	if b.x.closed != 1 {
-		t.Error("the session with the running system stays open")
-	}
 	b.x.probe = esxi.Probe{State: esxi.Silent, Reason: "off"} // as it is after our ForceOff
 	for _, reset := range []bmc.ResetType{bmc.ResetForceOff, bmc.ResetOn} {
 		if err := b.BMC.Reset(t.Context(), reset, i); err != nil {
 			t.Fatal(err)
+		}
+		if started := b.x.gone > 0; started != (reset == bmc.ResetOn) { // until then the guards may look into it anew
+			t.Errorf("after %s the session with what ran there is gone: %v", reset, started)
 		}
 	}
 	last, _ := b.a.log.LastReset()
@@ -268,6 +268,22 @@ func TestPowerOff(t *testing.T) {
 				t.Errorf("what ran there is not on record: %+v", b.a.records)
 			}
 		})
+	}
+}
+
+// TestRefusedReset: what runs there can be looked into again after a reset that the BMC
+// refused: its login is used only once per run.
+func TestRefusedReset(t *testing.T) {
+	b := newBench(t, step.Settings{Consent: all})
+	b.m.power.State, b.m.fate, b.m.writeErr = bmc.On, bmc.Refused, errors.New("busy")
+	b.x.probe = esxi.Probe{State: esxi.Up, Fingerprint: "aa", Product: "ESXi"}
+	for _, reset := range []bmc.ResetType{bmc.ResetForceOff, bmc.ResetForceRestart} {
+		if err := b.BMC.Reset(t.Context(), reset, step.Intent{}); err == nil || err.Error() != "busy" {
+			t.Errorf("%s: %v", reset, err)
+		}
+	}
+	if b.x.gone+b.x.closed > 0 {
+		t.Error("the session with what runs there is gone")
 	}
 }
 

@@ -131,6 +131,7 @@ type system struct {
 	system esxi.System
 	err    error // of the login
 	closed int
+	gone   int
 	logins int
 }
 
@@ -140,6 +141,8 @@ func (s *system) Inspect(context.Context, esxi.Who, string) (esxi.System, error)
 	return s.system, s.err
 }
 func (s *system) Close() { s.closed++ }
+
+func (s *system) Gone() { s.gone++ }
 
 // shelf is a media door with one image.
 type shelf struct {

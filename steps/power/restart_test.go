@@ -173,6 +173,8 @@ func (s system) Inspect(context.Context, esxi.Who, string) (esxi.System, error) 
 }
 func (s system) Close() {}
 
+func (s system) Gone() {}
+
 // bench is a host whose plan restarts it into our medium, under a clock of its own. It is
 // the engine of its attempts, too.
 type bench struct {

@@ -158,6 +158,8 @@ func (s *system) Inspect(_ context.Context, who esxi.Who, fingerprint string) (e
 }
 func (s *system) Close() {}
 
+func (s *system) Gone() {}
+
 // shelf is a media door with one image.
 type shelf struct {
 	media.Store
