@@ -20,6 +20,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"esxiplan/engine/esxi/esxisim"
 	"esxiplan/engine/media/isosim"
 	"esxiplan/engine/twin"
 )
@@ -281,7 +282,7 @@ func sessions(ts *testscript.TestScript, _ bool, _ []string) {
 		switch {
 		case e.Door == "bmc" && e.Method == "POST" && strings.HasSuffix(strings.TrimSuffix(e.Path, "/"), "/Sessions") && e.Status == 201, e.Door == "esxi" && e.Path == "Login":
 			open[e.Door+" of "+e.Host]++
-		case e.Door == "bmc" && e.Method == "DELETE" && e.Status < 300, e.Door == "esxi" && e.Path == "Logout":
+		case e.Door == "bmc" && e.Method == "DELETE" && e.Status < 300, e.Door == "esxi" && (e.Path == "Logout" || e.Path == esxisim.SessionLost):
 			open[e.Door+" of "+e.Host]--
 		}
 	}

@@ -139,11 +139,20 @@ func (s *Sim) serve(w http.ResponseWriter, r *http.Request) {
 	handler.ServeHTTP(w, r)
 }
 
-// Down takes the system away: open connections end, new ones are refused.
+// SessionLost is told in the place of a method for each session that ends with its system.
+const SessionLost = "SessionLost"
+
+// Down takes the system away: open connections and sessions end, new ones are refused.
 func (s *Sim) Down() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.handler, s.certificate = nil, nil
+	lost := s.sessions
+	s.handler, s.certificate, s.sessions = nil, nil, 0
+	s.mu.Unlock()
+	for range lost {
+		if s.called != nil {
+			s.called(SessionLost)
+		}
+	}
 }
 
 // Starting shows the certificate but no API yet.
@@ -268,7 +277,7 @@ func newHost(c Config, images types.ManagedObjectReference) *mo.HostSystem {
 func (s *Sim) observe(ctx *simulator.Context, m *simulator.Method) (mo.Reference, types.BaseMethodFault) {
 	s.mu.Lock()
 	s.calls = append(s.calls, m.Name)
-	if m.Name == "Logout" {
+	if m.Name == "Logout" && ctx.Session != nil {
 		s.sessions--
 	}
 	s.mu.Unlock()
