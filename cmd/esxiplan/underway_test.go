@@ -199,9 +199,10 @@ func TestKilledBeforeTheStart(t *testing.T) {
 // says so, and the same command again goes on from there.
 func TestLeftOff(t *testing.T) {
 	t.Parallel()
-	s := simulatePlan(t, fleetPlan(1, toDirectory), "--speed", "40", "--tally", "tally.json", "--profile", "h000=dell/idrac10") // refuses On for a while
+	s := simulatePlan(t, fleetPlan(1, toDirectory), "--speed", "30", "--tally", "tally.json", "--profile", "h000=dell/idrac10") // refuses On for a while
 	r := s.begin(s.run())
 	s.until("On was refused", func() bool { return s.resets("h000", `"On"`) > 0 })
+	<-time.After(200 * time.Millisecond) // within the pause of 20 s, by the simulated clock, before it is asked for again
 	r.interrupt()
 	<-r.heard
 	r.interrupt()
