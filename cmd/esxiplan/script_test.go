@@ -196,13 +196,19 @@ func readLog(ts *testscript.TestScript) []twin.Entry {
 			out = append(out, e)
 		}
 	}
-	return out[min(len(out), logStart[ts]):]
+	return out[min(len(out), forgotten(ts)):]
 }
 
-var logStart = map[*testscript.TestScript]int{}
+// logStarts holds how many lines of a script's log are forgotten; scripts run side by side.
+var logStarts sync.Map
+
+func forgotten(ts *testscript.TestScript) int {
+	n, _ := logStarts.LoadOrStore(ts, 0)
+	return n.(int)
+}
 
 func clearLog(ts *testscript.TestScript, _ bool, _ []string) {
-	logStart[ts] += len(readLog(ts))
+	logStarts.Store(ts, forgotten(ts)+len(readLog(ts)))
 }
 
 // isWrite tells requests that change something. The action that asks for the state of
