@@ -111,11 +111,16 @@ func (w *Worker) Do(ctx context.Context, t Task, sleep func(context.Context, tim
 func overtime(s *schema.Step, limit time.Duration, err error) *Problem {
 	p := problemOf(s, err)
 	ended := fmt.Sprintf("The step's timeout ended it after %s", limit.Round(time.Second))
-	if err == context.DeadlineExceeded { // it tells nothing that this does not
-		p.Summary, p.Next = ended+", before it was done", "Give it more time (timeout, or retries and delay), or find out what answers so slowly."
-		return p
+	const next = "Find out what keeps the machine or its BMC so long, or give the step more time (timeout, or retries and delay)."
+	var waited *step.Unsettled
+	switch {
+	case errors.As(err, &waited):
+		p.Summary, p.Next = ended+", still waiting until "+waited.What, next
+	case err == context.DeadlineExceeded: // it tells nothing that this does not
+		p.Summary, p.Next = ended+", before it was done", next
+	default:
+		p.Summary = ended + ": " + p.Summary
 	}
-	p.Summary = ended + ": " + p.Summary
 	return p
 }
 

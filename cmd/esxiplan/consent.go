@@ -175,7 +175,7 @@ func (w *world) runsOn(ctx context.Context, h *schema.Host) string {
 	case err != nil:
 		return text + ", " + err.Error()
 	case probe.State == esxi.Up:
-		return text + ", " + probe.Product + " build " + probe.Build + " answers on " + h.ESXi.Address
+		return text + ", " + probe.Product + " answers on " + h.ESXi.Address
 	}
 	return text + ", nothing that is known answers on " + h.ESXi.Address + " (" + probe.Reason + ")"
 }

@@ -43,7 +43,7 @@ func TestLintReadsPipes(t *testing.T) {
 	t.Run("silent", func(t *testing.T) {
 		fifo := filepath.Join(t.TempDir(), "ks.cfg")
 		if err := syscall.Mkfifo(fifo, 0o600); err != nil {
-			t.Skip(err)
+			t.Fatal(err)
 		}
 		c, out := lint(fifo)
 		if err := c.Start(); err != nil {

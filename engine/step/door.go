@@ -298,7 +298,7 @@ func (d *BMC) admitMedium(ctx context.Context) (Intent, error) {
 		return Intent{}, err
 	}
 	history := h.History()
-	if err := CheckMounted(history, drives, boot); err != nil {
+	if err := CheckMounted(history, h.Place(), drives, boot); err != nil {
 		return Intent{}, err
 	}
 	if err := CheckOverride(history, boot, h.Place()); err != nil {
@@ -323,13 +323,13 @@ func (d *BMC) admitHardware(ctx context.Context) error {
 }
 
 // drives reads what the guards must know of the drives: the one that holds our image;
-// where that is not known, all; none where neither an image nor an override is there.
+// where that is not known, or there may be more than one, all; none where neither an image nor an override is there.
 func (d *BMC) drives(ctx context.Context, boot bmc.Boot) ([]bmc.Slot, error) {
-	mounted := len(d.host.History().Mounted()) > 0
+	mounted := len(d.host.History().Mounted())
 	switch {
-	case !mounted && boot.Target != bmc.BootCD:
+	case mounted == 0 && boot.Target != bmc.BootCD:
 		return nil, nil
-	case d.inserted == nil:
+	case d.inserted == nil || mounted > 1:
 		return d.Slots(ctx)
 	}
 	s, err := d.Slot(ctx, *d.inserted)

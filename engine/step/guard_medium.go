@@ -18,10 +18,7 @@ func (d *BMC) checkMedium(ctx context.Context) (digest string, err error) {
 	if err := CheckPlanned(h.History(), h.Place()); err != nil {
 		return "", err
 	}
-	m, ok := h.History().Holds(h.Place().Medium)
-	if mounts := h.History().Mounted(); !ok && len(mounts) > 0 {
-		m = mounts[0]
-	}
+	m, _ := h.History().Meant(h.Place())
 	if m.URL == "" || h.Media == nil {
 		return m.Medium, nil
 	}
@@ -93,7 +90,7 @@ func CheckWhole(r media.Reads) error {
 func CheckPlanned(h History, p Place) error {
 	mounts := h.Mounted()
 	if p.Stale != "" && len(mounts) > 0 {
-		return &Refusal{"medium", "what is mounted is not what this plan would install now: " + p.Stale, "Build and mount it again (steps build_iso, eject, insert), then restart"}
+		return &Refusal{"medium", "what is mounted is not what this plan would install now. " + p.Stale, "Build and mount it again (steps build_iso, eject, insert), then restart"}
 	}
 	if p.Medium == "" || len(mounts) == 0 {
 		return nil

@@ -1,22 +1,29 @@
 package step
 
 import (
+	"fmt"
 	"slices"
 
 	"esxiplan/engine/bmc"
 )
 
-// CheckMounted demands that what we mounted is still there, and that a machine that is
-// set to boot a virtual CD has one.
-func CheckMounted(h History, drives []bmc.Slot, boot bmc.Boot) error {
-	mounts := h.Mounted()
-	if len(mounts) == 0 && boot.Target == bmc.BootCD {
+// CheckMounted demands that what we mounted is still there and the only image of ours
+// there, and that a machine that is set to boot a virtual CD has one.
+func CheckMounted(h History, p Place, drives []bmc.Slot, boot bmc.Boot) error {
+	m, ok := h.Meant(p)
+	switch {
+	case !ok && boot.Target == bmc.BootCD:
 		return CheckLoaded(drives)
+	case !ok:
+		return nil
+	case !inDrive(drives, m.URL):
+		return &Refusal{"medium", "our image " + m.URL + " is no longer in a drive: somebody ejected it, or the BMC lost it",
+			"Mount it again (step insert), then restart; or run the step eject, and restart without it"}
 	}
-	for _, m := range mounts {
-		if !inDrive(drives, m.URL) {
-			return &Refusal{"medium", "our image " + m.URL + " is no longer in a drive: somebody ejected it, or the BMC lost it",
-				"Mount it again (step insert), then restart; or run the step eject, and restart without it"}
+	for _, s := range drives {
+		if _, ours := h.Holds(s.Image); ours && s.Loaded && s.Image != m.URL {
+			return &Refusal{"medium", fmt.Sprintf("two images of ours are mounted: %s, and %s in %s; which of them the machine would boot is not known", m.URL, s.Image, s.Name()),
+				"Take out the one that it is not to boot (step eject), then restart"}
 		}
 	}
 	return nil

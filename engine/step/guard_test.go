@@ -128,12 +128,18 @@ func TestCheckLastReset(t *testing.T) {
 func TestCheckMounted(t *testing.T) {
 	ours := history(inserted, setCD)
 	full := []bmc.Slot{{ID: "CD1", CD: true, Loaded: true, Image: "http://x/a.iso"}}
+	second := step.Change{ID: "r.9", Verb: step.Insert, Target: "slot CD2", New: "http://x/b.iso"}
+	two := history(inserted, setCD, second)
+	other := bmc.Slot{ID: "CD2", CD: true, Loaded: true, Image: "http://x/b.iso"}
 	for name, c := range map[string]struct {
 		h      step.History
 		drives []bmc.Slot
 		boot   bmc.Target
 		reason string
 	}{
+		"two of ours":             {two, append(full, other), bmc.BootCD, "two images of ours are mounted: http://x/a.iso, and http://x/b.iso in slot CD2"},
+		"the planned one is gone": {two, []bmc.Slot{{ID: "CD1", CD: true}, other}, bmc.BootCD, "http://x/a.iso is no longer in a drive"},
+		"another one is gone":     {two, append(full, bmc.Slot{ID: "CD2", CD: true}), bmc.BootCD, ""},
 		"nothing of ours":         {step.History{}, nil, bmc.BootNone, ""},
 		"in place":                {ours, full, bmc.BootCD, ""},
 		"not told which":          {ours, []bmc.Slot{{CD: true, Loaded: true}}, bmc.BootCD, ""},
@@ -144,7 +150,7 @@ func TestCheckMounted(t *testing.T) {
 		"set to boot somebody's":  {step.History{}, full, bmc.BootCD, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			judge(t, step.CheckMounted(c.h, c.drives, bmc.Boot{Target: c.boot, Once: true}), c.reason, "")
+			judge(t, step.CheckMounted(c.h, step.Place{Medium: "http://x/a.iso"}, c.drives, bmc.Boot{Target: c.boot, Once: true}), c.reason, "")
 		})
 	}
 }

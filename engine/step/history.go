@@ -298,6 +298,19 @@ func (h History) Holds(url string) (Mount, bool) {
 	return Mount{}, false
 }
 
+// Meant is the image that a boot is meant to read: of those that we mounted the one that
+// the plan would mount now, else the first.
+func (h History) Meant(p Place) (Mount, bool) {
+	if m, ok := h.Holds(p.Medium); ok {
+		return m, true
+	}
+	mounts := h.Mounted()
+	if len(mounts) == 0 {
+		return Mount{}, false
+	}
+	return mounts[0], true
+}
+
 // BootSet is the boot source that we set and no boot has used up.
 func (h History) BootSet() (Override, bool) {
 	return h.boot, h.boot.Target != ""

@@ -173,7 +173,7 @@ func (e *partial) Error() string {
 	if e.Open {
 		return fmt.Sprintf("the BMC says that the image is inserted, but it has not finished fetching it: %s, the last of it at %s", part, e.At.Local().Format("15:04:05"))
 	}
-	return "the BMC says that the image is inserted, but it fetched only " + part + " of it"
+	return "the BMC says that the image is inserted, but it fetched only " + part + " of it. Find out what cuts the transfer between the BMC and the server of the image, then run this again"
 }
 
 // Retryable makes the engine mount the image again. One that is still being fetched was
