@@ -129,6 +129,9 @@ func (l *lab) do(ctx context.Context, h *step.Host, what string, n int) (fakeRes
 	case "stuck":
 		<-ctx.Done()
 		return fakeResult{}, ctx.Err()
+	case "late":
+		<-ctx.Done()
+		return fakeResult{}, errors.New("it is broken")
 	case "panic":
 		panic("oh")
 	}
@@ -351,6 +354,43 @@ step "fake" "z" {
 	}
 	if e.took > 40*time.Second {
 		t.Errorf("took %s", e.took)
+	}
+}
+
+// An error that comes after a Ctrl-C and is not one of it is told as it is, and is no timeout.
+func TestErrorAfterInterrupt(t *testing.T) {
+	e := perform(t, "step \"fake\" \"x\" {\n do = [\"late\"]\n timeout = \"1h\"\n}", engine.Options{}, 10, 30*time.Second)
+	if p := e.find(engine.StepDone, "one")[0].Problem; p == nil || p.Summary != "It is broken" {
+		t.Errorf("%+v", p)
+	}
+}
+
+// Secrets are masked by value in all texts of an event.
+func TestMasked(t *testing.T) {
+	var shown engine.Event
+	j, err := engine.OpenJournal(t.TempDir(), "run", engine.JournalOptions{Show: func(e engine.Event) { shown = e },
+		Mask: func(s string) string { return strings.ReplaceAll(s, "Secret", "***") }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	evidence := []string{"Secret"}
+	for name, e := range map[string]engine.Event{
+		"text":    {Kind: engine.Warned, Text: "Secret"},
+		"problem": {Kind: engine.StepDone, Problem: &engine.Problem{Summary: "Secret", Detail: "Secret", Next: "Secret"}},
+		"verdict": {Kind: engine.StepDone, Verdict: &step.Verdict{Reason: "Secret", Next: "Secret", Evidence: evidence}},
+		"command": {Kind: engine.RunStarted, Plan: &engine.PlanInfo{Continue: "run -e x=Secret", Note: "Secret"}},
+		"result":  {Kind: engine.StepDone, Result: json.RawMessage(`{"a":["Secret"]}`)},
+	} {
+		if err := j.Note(e); err != nil {
+			t.Fatal(err)
+		}
+		if b, _ := json.Marshal(shown); strings.Contains(string(b), "Secret") || !strings.Contains(string(b), "***") {
+			t.Errorf("%s: %s", name, b)
+		}
+	}
+	if evidence[0] != "Secret" {
+		t.Error("what the step holds was changed")
 	}
 }
 

@@ -378,6 +378,19 @@ func (j *Journal) masked(e Event) Event {
 		p.Summary, p.Detail, p.Next = j.o.Mask(p.Summary), j.o.Mask(p.Detail), j.o.Mask(p.Next)
 		e.Problem = &p
 	}
+	if e.Verdict != nil {
+		v := *e.Verdict
+		v.Reason, v.Next, v.Evidence = j.o.Mask(v.Reason), j.o.Mask(v.Next), slices.Clone(v.Evidence)
+		for i, sign := range v.Evidence {
+			v.Evidence[i] = j.o.Mask(sign)
+		}
+		e.Verdict = &v
+	}
+	if e.Plan != nil {
+		p := *e.Plan
+		p.Continue, p.Note = j.o.Mask(p.Continue), j.o.Mask(p.Note)
+		e.Plan = &p
+	}
 	if len(e.Result) > 0 && j.o.Mask(string(e.Result)) != string(e.Result) {
 		e.Result = maskedJSON(e.Result, j.o.Mask)
 	}

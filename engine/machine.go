@@ -72,7 +72,7 @@ type lane struct {
 	task    *running
 
 	protected  bool // left out, because the run writes
-	installing bool // by the last outcome: an installation of ours is under way
+	installing bool // by the records, or the last outcome: an installation of ours is under way
 	served     bool // it was said that an interrupt does not end it
 }
 
@@ -136,8 +136,9 @@ func (m *Machine) setLimits() hcl.Diagnostics {
 	if inFlight == "" {
 		inFlight = m.plan.InFlight
 	}
-	m.inFlight = read("in_flight", inFlight, len(m.lanes), 1)
-	m.budget = read("--max-failures", m.o.MaxFailures, len(m.lanes), 0)
+	working := len(m.Working())
+	m.inFlight = read("in_flight", inFlight, working, 1)
+	m.budget = read("--max-failures", m.o.MaxFailures, working, 0)
 	if m.budget >= 0 && m.inFlight < 0 {
 		m.inFlight = max(1, m.budget)
 	}
@@ -156,7 +157,7 @@ func (m *Machine) checkSense() hcl.Diagnostics {
 		for _, l := range m.lanes {
 			busy = busy || s.Applies(l.host)
 		}
-		bound := m.inFlight >= 0 && m.inFlight < len(m.lanes)
+		bound := m.inFlight >= 0 && m.inFlight < len(m.Working())
 		for _, g := range m.plan.Groups {
 			bound = bound || m.groupInFlight[g.Name] >= 0 && m.groupInFlight[g.Name] < len(g.Hosts)
 		}
@@ -206,6 +207,11 @@ func (m *Machine) Protected() []*schema.Host {
 	return m.hosts(func(l *lane) bool { return l.protected })
 }
 
+// Working lists the other hosts of the run.
+func (m *Machine) Working() []*schema.Host {
+	return m.hosts(func(l *lane) bool { return !l.protected })
+}
+
 func (m *Machine) hosts(is func(*lane) bool) (out []*schema.Host) {
 	for _, l := range m.lanes {
 		if is(l) {
@@ -217,40 +223,44 @@ func (m *Machine) hosts(is func(*lane) bool) (out []*schema.Host) {
 
 // Settings are what the guards of a host need to know of the plan and the run.
 func (m *Machine) Settings(h *schema.Host) step.Settings {
-	s := step.Settings{DryRun: m.o.DryRun}
+	s := step.Settings{DryRun: m.o.DryRun, StopsServing: m.stopsServing(h)}
 	for _, st := range m.plan.Steps {
 		most := m.types[st.Type].Most
 		if !st.Applies(h) {
 			continue
 		}
 		s.Installs = s.Installs || most.Mounts || m.sets(h, st)
-		if m.waits(h, st) {
+		if m.goesOnAt(h, st) {
 			s.WaitStep = st.Name
 		}
 	}
 	return s
 }
 
-// WaitStep is the name of the plan's last step that waits for the end of an installation,
-// "" where there is none.
+// WaitStep is the name of the plan's last step that waits for the end of an installation
+// of a host, "" where there is none.
 func (m *Machine) WaitStep() (name string) {
 	for _, s := range m.plan.Steps {
-		if m.types[s.Type].Most.Waits {
+		if slices.ContainsFunc(m.lanes, func(l *lane) bool { return m.goesOnAt(l.host, s) }) {
 			name = s.Name
 		}
 	}
 	return name
 }
 
+// goesOnAt reports a step of the plan at which a later run can wait for the end of an
+// installation.
+func (m *Machine) goesOnAt(h *schema.Host, s *schema.Step) bool {
+	return s.Name != m.o.Only && s.Applies(h) && m.waits(h, s)
+}
+
 // sets reports whether a step sets a boot source other than the disk.
 func (m *Machine) sets(h *schema.Host, s *schema.Step) bool {
-	return m.types[s.Type].Most.Sets && m.effects(h, s, nil).Sets
+	return m.may(h, s, func(e step.Effects) bool { return e.Sets })
 }
 
 // serves reports that the images of this run end with it.
-func (m *Machine) serves() bool {
-	return m.plan.Media != nil && m.plan.Media.Serves() && !m.o.DryRun
-}
+func (m *Machine) serves() bool { return m.plan.Media != nil && m.plan.Media.Serves() }
 
 // effects are what a step does on a host, as far as its arguments are known from these
 // results; where they are not, the most that it may do.
@@ -276,14 +286,20 @@ func (m *Machine) effects(h *schema.Host, s *schema.Step, results map[string]cty
 	return t.Effects(b)
 }
 
+// may reports whether a step has an effect on a host, as far as that is known before the
+// run.
+func (m *Machine) may(h *schema.Host, s *schema.Step, has func(step.Effects) bool) bool {
+	return has(m.types[s.Type].Most) && has(m.effects(h, s, nil))
+}
+
 // waits reports whether a step waits for the end of an installation.
 func (m *Machine) waits(h *schema.Host, s *schema.Step) bool {
-	return m.types[s.Type].Most.Waits && m.effects(h, s, nil).Waits
+	return m.may(h, s, func(e step.Effects) bool { return e.Waits })
 }
 
 // starts reports whether a step may start the machine.
 func (m *Machine) starts(h *schema.Host, s *schema.Step) bool {
-	return m.types[s.Type].Most.Starts && m.effects(h, s, nil).Starts
+	return m.may(h, s, func(e step.Effects) bool { return e.Starts })
 }
 
 // place is what a step must know of the plan around it: what the steps before it, since
@@ -292,27 +308,37 @@ func (m *Machine) place(l *lane, at *schema.Step) (p step.Place) {
 	if t := m.types[at.Type]; !t.Most.Writes && !t.Most.Waits {
 		return p // it reads
 	}
-	before := true
-	for _, s := range m.plan.Steps {
-		most := m.types[s.Type].Most
-		switch {
-		case s == at:
-			before = false
-		case !s.Applies(l.host):
-		case before:
-			m.layReady(&p, l, s, most)
-		case m.chosen[s.Name] && m.starts(l.host, s):
-			p.Restarts, p.Waits = true, false
-		case m.chosen[s.Name] && m.waits(l.host, s) && unconditional(s):
-			p.Waits = true
+	i := slices.Index(m.plan.Steps, at)
+	for _, s := range m.plan.Steps[:i] {
+		if s.Applies(l.host) {
+			m.layReady(&p, l, s, m.types[s.Type].Most)
 		}
 	}
-	p.BootsMedium = p.BootsMedium && m.starts(l.host, at) && m.o.Only == "" // by hand, a start is but a start
+	starts := m.starts(l.host, at)
+	p.Restarts, p.Waits = m.after(l, m.plan.Steps[i+1:], starts)
+	p.BootsMedium = p.BootsMedium && starts && m.o.Only == "" // by hand, a start is but a start
 	p.Waits = p.Waits || m.waits(l.host, at)
 	if p.Medium == "" {
 		p.Stale = l.stale
 	}
 	return p
+}
+
+// after tells whether these steps restart the machine, and whether a wait follows the next
+// start, before a further one; started is that the step before them starts it.
+func (m *Machine) after(l *lane, steps []*schema.Step, started bool) (restarts, waits bool) {
+	for _, s := range steps {
+		switch {
+		case !s.Applies(l.host) || !m.chosen[s.Name]:
+		case m.starts(l.host, s) && started:
+			return true, false
+		case m.starts(l.host, s):
+			restarts, started = true, true
+		case started && m.waits(l.host, s) && unconditional(s):
+			return restarts, true
+		}
+	}
+	return restarts, false
 }
 
 // unconditional reports that a step surely runs on a host that has come so far.
@@ -356,28 +382,32 @@ func (m *Machine) Stops() []*schema.Host {
 // any reports whether a chosen step has an effect on a host.
 func (m *Machine) any(h *schema.Host, has func(step.Effects) bool) bool {
 	return slices.ContainsFunc(m.Steps(), func(s *schema.Step) bool {
-		return s.Applies(h) && has(m.types[s.Type].Most) && has(m.effects(h, s, nil))
+		return s.Applies(h) && m.may(h, s, has)
 	})
 }
 
 // Serving refuses a run that mounts images which it stops serving before anybody could
 // have booted them: "" when it does not.
 func (m *Machine) Serving() string {
-	if !m.serves() {
-		return ""
-	}
-	mounts, waits := false, false
-	for _, s := range m.Steps() {
-		most := m.types[s.Type].Most
-		waits = waits || most.Waits
-		mounts = mounts || most.Mounts && slices.ContainsFunc(m.plan.Steps, func(build *schema.Step) bool {
-			return m.types[build.Type].Most.Builds && s.RefersTo("step", build.Name)
-		})
-	}
-	if !mounts || waits {
+	if !m.mountsOurs() || !slices.ContainsFunc(m.Working(), m.stopsServing) {
 		return ""
 	}
 	return "this run would mount images that it serves itself (media.listen) and end before they are read. Run the wait step, too, or publish to a directory (media.directory and url)"
+}
+
+// stopsServing reports that the images of this run end with it, and that it waits for no
+// installation of the host.
+func (m *Machine) stopsServing(h *schema.Host) bool {
+	return m.serves() && !m.any(h, func(e step.Effects) bool { return e.Waits })
+}
+
+// mountsOurs reports a chosen step that mounts what a step of the plan builds.
+func (m *Machine) mountsOurs() bool {
+	return slices.ContainsFunc(m.Steps(), func(s *schema.Step) bool {
+		return m.types[s.Type].Most.Mounts && slices.ContainsFunc(m.plan.Steps, func(build *schema.Step) bool {
+			return m.types[build.Type].Most.Builds && s.RefersTo("step", build.Name)
+		})
+	})
 }
 
 // selection says what the run does with a step on a host: it runs it, leaves it
@@ -429,9 +459,11 @@ func (m *Machine) needsFacts(l *lane) bool {
 	})
 }
 
-// Start begins the run: each host as far as the gates let it.
-func (m *Machine) Start() ([]Event, []Action) {
+// Start begins the run: each host as far as the gates let it. history is what is on record
+// of a host: an installation that an earlier run began may be under way.
+func (m *Machine) Start(history func(host string) step.History) ([]Event, []Action) {
 	for _, l := range m.lanes {
+		_, l.installing = history(l.host.Name).Installing()
 		m.advance(l)
 	}
 	return m.flush()
@@ -521,7 +553,14 @@ func (l *lane) wants(s *schema.Step) bool {
 // servedOn reports a wait for the end of an installation that would break when this run
 // stopped serving its image: an interrupt does not end it.
 func (m *Machine) servedOn(l *lane, s *schema.Step) bool {
-	return l.installing && l.broken == "" && m.serves() && m.waits(l.host, s)
+	return l.installing && l.broken == "" && !m.o.DryRun && m.serves() && m.waits(l.host, s)
+}
+
+// goesOn reports a lane that an interrupt leaves at a wait, or before one.
+func (m *Machine) goesOn(l *lane) bool {
+	return !l.done && slices.ContainsFunc(m.plan.Steps[l.next:], func(s *schema.Step) bool {
+		return m.selection(l.host, s) == schema.Runs && m.servedOn(l, s)
+	})
 }
 
 func (m *Machine) skipSilently(l *lane, s *schema.Step) {
@@ -957,14 +996,10 @@ func (m *Machine) end(l *lane, s *schema.Step, status Status, p *Problem, result
 // as met; one that failed without a result says nothing: the installation may go on.
 func (m *Machine) verdict(s *schema.Step, status Status, result json.RawMessage) *step.Verdict {
 	t := m.types[s.Type]
-	v := t.Verdict(result)
-	if v != nil || !t.Most.Waits {
+	if v := t.Verdict(result); v != nil || !t.Most.Waits || !m.o.DryRun || status != OK {
 		return v
 	}
-	if m.o.DryRun && status == OK {
-		return &step.Verdict{Ended: true}
-	}
-	return nil
+	return &step.Verdict{Ended: true}
 }
 
 func (m *Machine) fail(l *lane, status Status) {
@@ -1023,7 +1058,7 @@ func (l *lane) remark() string {
 // folded when it ends; steps with run_on = "always" still run.
 func (m *Machine) Interrupt() ([]Event, []Action) {
 	m.interrupted = true
-	m.warnServed(m.hosts(func(l *lane) bool { return !l.done && l.installing && m.serves() }))
+	m.warnServed(m.hosts(m.goesOn))
 	for _, l := range m.lanes {
 		if !l.done && l.task == nil {
 			l.stopped = true

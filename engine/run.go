@@ -25,7 +25,7 @@ type folded struct {
 // when hard ends, too, nothing is waited for any more.
 func (d *Driver) Run(ctx, hard context.Context) (Summary, error) {
 	r := &localRun{Driver: d, ctx: ctx, hard: hard, slots: make(chan struct{}, max(1, d.Forks)), done: make(chan folded, len(d.Machine.lanes))}
-	events, actions := d.Machine.Start()
+	events, actions := d.Machine.Start(d.Worker.Journal.History)
 	r.handle(events, actions)
 	interrupted := ctx.Done()
 	for {

@@ -100,7 +100,7 @@ func (w *Worker) Do(ctx context.Context, t Task, sleep func(context.Context, tim
 		return Outcome{Result: result}
 	case ctx.Err() != nil && step.Interrupted(err):
 		return Outcome{Interrupted: true}
-	case bounded.Err() != nil:
+	case ctx.Err() == nil && bounded.Err() != nil:
 		s, _ := w.Plan.Step(t.ID.Step)
 		return Outcome{Problem: overtime(s, t.Limit, err), Class: step.Classify(err), TimedOut: true}
 	}

@@ -87,6 +87,21 @@ func TestContinuous(t *testing.T) {
 	}
 }
 
+// TestContinuousRestartedAgain: a further restart, after the wait, has nothing to do with
+// the override of the first one.
+func TestContinuousRestartedAgain(t *testing.T) {
+	t.Parallel()
+	again := "step \"power\" \"again\" {\n  action = \"restart\"\n}\n"
+	s := simulatePlan(t, oneHost(published, installs+again), "--speed", "200", "--profile", "h=redfish/continuous", "--tally", "tally.json")
+	out, _ := s.run().CombinedOutput() // the guards of the second have their say: it is in use
+	if !strings.Contains(string(out), "1 proven installed") || !strings.Contains(string(out), "again: Refused: cannot determine whether the machine is in use") {
+		t.Errorf("%s", out)
+	}
+	if tally := s.end()[0]; tally.Installs != 1 {
+		t.Errorf("%+v", tally)
+	}
+}
+
 // TestContinuousFromSomebodysServer: nobody tells what is read of the image, and the BMC
 // does not tell how far the machine is: the override is taken away in time all the same.
 func TestContinuousFromSomebodysServer(t *testing.T) {

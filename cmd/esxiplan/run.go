@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -155,7 +156,7 @@ func (e *execution) execute() error {
 	}
 	run := engine.NewRunID(e.clock.Now())
 	if !e.flags.dry {
-		release, err := engine.Lock(e.state, e.machine.Hosts(), run)
+		release, err := engine.Lock(e.state, e.machine.Working(), run)
 		if err != nil {
 			return e.refuse(err)
 		}
@@ -199,7 +200,10 @@ func (e *execution) continuation() string {
 	if wait == "" || e.rehearsal {
 		return ""
 	}
-	command := append([]string{"esxiplan run"}, e.paths...)
+	command := append([]string{"esxiplan", "run"}, e.paths...)
+	for _, folder := range e.flags.allowRead {
+		command = append(command, "--allow-read", folder)
+	}
 	for _, file := range e.flags.files {
 		command = append(command, "--var-file", file)
 	}
@@ -215,7 +219,22 @@ func (e *execution) continuation() string {
 			command = append(command, flag.name, flag.value)
 		}
 	}
-	return strings.Join(append(command, "--start-at", wait), " ")
+	command = append(command, "--start-at", wait)
+	for i, word := range command {
+		command[i] = shellWord(word)
+	}
+	return strings.Join(command, " ")
+}
+
+// plainWord is what a shell takes as it stands.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:=,@%+…-]+$`)
+
+// shellWord writes a word so that a POSIX shell reads it as one.
+func shellWord(word string) string {
+	if plainWord.MatchString(word) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 func (e *execution) drive(run string) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -21,14 +22,21 @@ var continuation = regexp.MustCompile(`(?m)^Continue with: esxiplan (.+)$`)
 // goesOn runs the very command that an output names, and demands that it ends well.
 func (s *simulated) goesOn(out string, want string) {
 	s.t.Helper()
+	c := s.continued(out)
+	said, err := c.CombinedOutput()
+	if err != nil || !strings.Contains(string(said), want) {
+		s.t.Fatalf("%q: %v, want %q\n%s", c.Args, err, want, said)
+	}
+}
+
+// continued is the command that an output names.
+func (s *simulated) continued(out string) *exec.Cmd {
+	s.t.Helper()
 	found := continuation.FindStringSubmatch(out)
 	if found == nil {
 		s.t.Fatalf("no command to go on with:\n%s", out)
 	}
-	said, err := s.command(strings.Fields(found[1])...).CombinedOutput()
-	if err != nil || !strings.Contains(string(said), want) {
-		s.t.Fatalf("%s: %v, want %q\n%s", found[1], err, want, said)
-	}
+	return s.command(strings.Fields(found[1])...)
 }
 
 // refuses demands that a command ends with a refusal.
@@ -155,7 +163,7 @@ func TestCtrlCTwiceWhileServing(t *testing.T) {
 }
 
 // TestKilledWhileServing: after a crash, a later run tells how to go on, and that serves
-// the images again.
+// the images again; a Ctrl-C then does not break the installations either.
 func TestKilledWhileServing(t *testing.T) {
 	t.Parallel()
 	s := simulatePlan(t, fleetPlan(1, fromRun), "--speed", "20", "--tally", "tally.json")
@@ -164,7 +172,13 @@ func TestKilledWhileServing(t *testing.T) {
 	r.c.Process.Kill()
 	r.wait()
 	out := s.refuses(engine.ExitFailed, "an installation of ours is under way on this machine since", "run", "fleet.hcl", "--sim", "sim.json", "--yes")
-	s.goesOn(out, "1 host: 1 changed, 1 proven installed")
+	before := len(s.log())
+	r = s.begin(s.continued(out))
+	s.until("it looks at the machine", func() bool { return len(s.log()) > before })
+	r.interrupt()
+	if code := r.wait(); code != engine.ExitInterrupted || !strings.Contains(r.out.String(), "1 host: 1 changed, 1 proven installed") {
+		t.Errorf("exit %d\n%s", code, r.said())
+	}
 	s.onceEach(s.end())
 }
 

@@ -28,6 +28,9 @@ func (d *BMC) checkMedium(ctx context.Context) (digest string, err error) {
 	if !h.Holds(m.URL) {
 		return m.Medium, nil
 	}
+	if err := CheckServing(h.Settings); err != nil {
+		return m.Medium, err
+	}
 	p, _ := h.Media.Latest(h.Name)
 	if err := CheckBuilt(m, p, DiskNames(h.Declared.ESXi)); err != nil || !p.FirstBoot {
 		return m.Medium, err
@@ -58,6 +61,15 @@ func (d *BMC) checkServed(ctx context.Context, m Mount) error {
 		return CheckWhole(reads)
 	}
 	return nil
+}
+
+// CheckServing refuses to boot an image that goes before it is read.
+func CheckServing(s Settings) error {
+	if !s.StopsServing {
+		return nil
+	}
+	return &Refusal{"medium", "the machine would boot an image that this run serves itself (media.listen), and the run ends before it is read",
+		"Run the wait step, too (leave out --tags, or name its tag), or publish to a directory (media.directory and url)"}
 }
 
 // Holds reports whether an image is the one that was last published for the host.

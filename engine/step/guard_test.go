@@ -155,6 +155,20 @@ func TestCheckMounted(t *testing.T) {
 	}
 }
 
+// TestServing: an image that ends with the run is not booted by a run that does not wait.
+func TestServing(t *testing.T) {
+	judge(t, step.CheckServing(step.Settings{}), "", "")
+	judge(t, step.CheckServing(step.Settings{StopsServing: true}), "the run ends before it is read", "")
+	for _, ours := range []bool{true, false} {
+		b := newBench(t, step.Settings{Consent: all, Installs: true, StopsServing: true})
+		b.mounted("http://x/a.iso", "d1")
+		b.SetMedia(b.s)
+		b.s.has, b.s.latest = ours, media.Published{URL: "http://x/a.iso", Digest: "d1"}
+		_, err := b.BMC.Admit(t.Context())
+		b.refused(t, err, map[bool]string{true: "medium"}[ours])
+	}
+}
+
 func TestCheckOverride(t *testing.T) {
 	once := func(t bmc.Target) bmc.Boot { return bmc.Boot{Target: t, Once: true} }
 	for name, c := range map[string]struct {

@@ -50,12 +50,13 @@ type Place struct {
 
 // Settings are a run's answers to the guards.
 type Settings struct {
-	Again     bool // reset although the last reset is still open
-	DryRun    bool
-	KeepMedia bool // leave the image where it is after the proof
-	Consent   Consent
-	Installs  bool   // the plan mounts media for this host: a reset can start an installer
-	WaitStep  string // name of the plan's step that waits for the end of an installation, "" where there is none
+	Again        bool // reset although the last reset is still open
+	DryRun       bool
+	KeepMedia    bool // leave the image where it is after the proof
+	Consent      Consent
+	Installs     bool   // the plan mounts media for this host: a reset can start an installer
+	StopsServing bool   // the images of this run end with it, and it waits for no installation
+	WaitStep     string // name of the plan's step that waits for the end of an installation, "" where there is none
 }
 
 // Consent is what somebody agreed to for a host, or what cannot harm: nothing real is there.

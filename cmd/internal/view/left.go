@@ -15,7 +15,7 @@ func (b *board) leftBehind(s *Streams, t theme) {
 	}
 	for _, r := range b.hosts {
 		if r.left.Off {
-			say(s, "", t.bad.Render(r.name)+" was powered off for its restart and is not on again; "+r.waysOn())
+			say(s, "", t.bad.Render(r.name)+" was powered off for its restart and is not on again; "+b.waysOn(r))
 		}
 	}
 	b.tellInstalling(s)
@@ -51,8 +51,11 @@ func (b *board) tellMounted(s *Streams) {
 }
 
 // waysOn is how a machine that was left off gets on again.
-func (r *row) waysOn() string {
-	if r.left.Installing.IsZero() {
+func (b *board) waysOn(r *row) string {
+	switch {
+	case r.open() && b.plan.Continue == "":
+		return "the BMC was asked to start it; a run with a wait step starts it once more if need be"
+	case !r.open():
 		return "run the same command again to start it, or power it on (esxiplan do power … action=on --limit " + r.name + ")"
 	}
 	return "the BMC was asked to start it; wait for it (the command below), which starts it once more if need be"

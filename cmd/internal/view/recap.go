@@ -50,7 +50,7 @@ func proof(e engine.Event) *engine.Verdict {
 }
 
 // open reports that our last reset of the machine is neither proven nor timed out.
-func (r *row) open() bool { return !r.left.Installing.IsZero() && r.proof == nil }
+func (r *row) open() bool { return !r.left.Installing.IsZero() }
 
 // installing reports that the machine is being installed, and goes on after the run.
 func (r *row) installing() bool { return r.open() && !r.left.Off }
@@ -146,7 +146,7 @@ func folded(rows []*row) []*row {
 	var out []*row
 	for _, r := range rows {
 		same := slices.IndexFunc(out, func(o *row) bool {
-			return o.counts == r.counts && o.status == r.status && (o.proof == nil) == (r.proof == nil) && o.installing() == r.installing() && o.remark == r.remark
+			return o.counts == r.counts && o.status == r.status && (o.proof == nil) == (r.proof == nil) && o.installing() == r.installing() && o.left.Off == r.left.Off && o.remark == r.remark
 		})
 		if same < 0 {
 			copied := *r
@@ -180,12 +180,12 @@ func (b *board) print(s *Streams, t theme, r *row) {
 	name := fmt.Sprintf("%-*s", b.hostWidth, r.name)
 	end := short(r.elapsed)
 	switch {
-	case r.proof != nil:
-		end += "  " + t.ok.Render("proven "+r.proof.Version)
 	case r.left.Off:
 		end += "  " + t.bad.Render("left off")
 	case r.installing():
 		end += "  " + t.warn.Render("being installed since "+r.left.Installing.Local().Format("15:04:05")) + t.dim.Render(" ("+short(b.ended.Sub(r.left.Installing))+")")
+	case r.proof != nil:
+		end += "  " + t.ok.Render("proven "+r.proof.Version)
 	case r.remark != "":
 		end += "  " + t.warn.Render(string(r.status)+": "+r.remark)
 	}
@@ -232,13 +232,13 @@ func (b *board) totals(t theme) string {
 	proven, installing, stopped := 0, 0, 0
 	for _, r := range b.hosts {
 		switch {
-		case r.proof != nil:
-			proven++
 		case r.installing():
 			installing++
 			if r.status == engine.NotRun {
 				stopped++ // its machine goes on
 			}
+		case r.proof != nil:
+			proven++
 		}
 	}
 	parts := []string{}

@@ -1,0 +1,37 @@
+package view
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"esxiplan/engine"
+)
+
+// TestRecapInstalling: a machine that is being installed is called so, whatever was proven
+// on it earlier in the run; one that was left off does not fold into others.
+func TestRecapInstalling(t *testing.T) {
+	began := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	b := newBoard()
+	b.fold(engine.Event{Kind: engine.RunStarted, Time: began, Plan: &engine.PlanInfo{Hosts: []string{"a"}, Of: 1, Continue: "esxiplan run p.hcl --start-at installed"}})
+	b.fold(engine.Event{Kind: engine.StepDone, Host: "a", Status: engine.Changed, Verdict: &engine.Verdict{Proven: true, Version: "8.0.3"}})
+	b.fold(engine.Event{Kind: engine.HostDone, Host: "a", Status: engine.NotRun, Counts: &engine.Counts{}, Left: &engine.Left{Installing: began}})
+	b.fold(engine.Event{Kind: engine.RunDone, Time: began.Add(time.Minute), Summary: &engine.Summary{Hosts: map[engine.Status]int{engine.NotRun: 1}}})
+	var out bytes.Buffer
+	s := &Streams{Out: &out, Width: 120}
+	b.recap(s, s.themeOf(false))
+	for _, want := range []string{"being installed since", "Continue with: esxiplan run p.hcl --start-at installed\n", "1 host: 1 being installed"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("want %q:\n%s", want, out.String())
+		}
+	}
+	left := row{left: engine.Left{Off: true}}
+	rows := []*row{&left}
+	for range foldAbove {
+		rows = append(rows, &row{})
+	}
+	if got := folded(rows); len(got) != 2 || got[0].more != 0 {
+		t.Errorf("%d rows, the first stands for %d more", len(got), got[0].more)
+	}
+}
