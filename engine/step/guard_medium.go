@@ -66,7 +66,7 @@ func (h *Host) Holds(url string) bool {
 		return false
 	}
 	p, ok := h.Media.Latest(h.Name)
-	return ok && (url == p.URL || url == p.HTTPSURL)
+	return ok && p.At(url)
 }
 
 // CheckWhole refuses an image of which the BMC began to fetch all and did not come to the

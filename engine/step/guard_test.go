@@ -314,6 +314,29 @@ func TestCheckBuilt(t *testing.T) {
 	}
 }
 
+// TestCheckReplace: the image from which a machine is being installed stays, by whichever
+// of its URLs it was mounted.
+func TestCheckReplace(t *testing.T) {
+	const plain, tls = "http://x/a.iso", "https://x/a.iso"
+	byTLS := inserted
+	byTLS.New = tls
+	latest := media.Published{URL: plain, HTTPSURL: tls}
+	for name, c := range map[string]struct {
+		h      step.History
+		latest media.Published
+		reason string
+	}{
+		"nothing is installed":        {history(inserted, setCD), latest, ""},
+		"nothing is mounted":          {history(setCD, wiped), latest, ""},
+		"installing":                  {history(inserted, setCD, wiped), latest, "may be installing from the image that is published"},
+		"installing, mounted by TLS":  {history(byTLS, setCD, wiped), latest, "may be installing from the image that is published"},
+		"installing from another one": {history(inserted, setCD, wiped), media.Published{URL: "http://x/b.iso"}, ""},
+		"installing, none published":  {history(step.Change{Verb: step.Insert, Target: "slot CD1"}, setCD, wiped), media.Published{URL: plain}, ""},
+	} {
+		t.Run(name, func(t *testing.T) { judge(t, step.CheckReplace(c.h, c.latest, step.Settings{}), c.reason, "--again") })
+	}
+}
+
 func TestCheckForeign(t *testing.T) {
 	judge(t, step.CheckForeign("", bmc.On, false), "", "")
 	judge(t, step.CheckForeign("u", bmc.Off, false), "", "")
