@@ -130,6 +130,7 @@ func TestCheckMounted(t *testing.T) {
 	full := []bmc.Slot{{ID: "CD1", CD: true, Loaded: true, Image: "http://x/a.iso"}}
 	second := step.Change{ID: "r.9", Verb: step.Insert, Target: "slot CD2", New: "http://x/b.iso"}
 	two := history(inserted, setCD, second)
+	again := step.Change{Verb: step.Insert, Target: "slot CD2", New: "http://x/a.iso"}
 	other := bmc.Slot{ID: "CD2", CD: true, Loaded: true, Image: "http://x/b.iso"}
 	for name, c := range map[string]struct {
 		h      step.History
@@ -142,7 +143,12 @@ func TestCheckMounted(t *testing.T) {
 		"another one is gone":     {two, append(full, bmc.Slot{ID: "CD2", CD: true}), bmc.BootCD, ""},
 		"nothing of ours":         {step.History{}, nil, bmc.BootNone, ""},
 		"in place":                {ours, full, bmc.BootCD, ""},
-		"not told which":          {ours, []bmc.Slot{{CD: true, Loaded: true}}, bmc.BootCD, ""},
+		"not told which":          {ours, []bmc.Slot{{ID: "CD1", CD: true, Loaded: true}}, bmc.BootCD, ""},
+		"not told, another drive": {ours, []bmc.Slot{{ID: "CD1", CD: true}, {ID: "CD2", CD: true, Loaded: true}}, bmc.BootCD, "no longer in a drive"},
+		"not told, in two":        {two, []bmc.Slot{{ID: "CD1", CD: true, Loaded: true}, {ID: "CD2", CD: true, Loaded: true}}, bmc.BootCD, "two images of ours are mounted: http://x/a.iso, and http://x/b.iso in slot CD2"},
+		"not told, somebody's":    {ours, []bmc.Slot{{ID: "CD1", CD: true, Loaded: true}, {ID: "CD2", CD: true, Loaded: true}}, bmc.BootCD, ""},
+		"shown in two places":     {ours, []bmc.Slot{{URI: "/s", ID: "CD1", CD: true, Loaded: true}, {URI: "/m", ID: "CD1", CD: true, Loaded: true}}, bmc.BootCD, ""},
+		"asked for in two":        {history(inserted, setCD, again), []bmc.Slot{{ID: "CD1", CD: true}, {ID: "CD2", CD: true, Loaded: true}}, bmc.BootCD, ""},
 		"lost":                    {ours, []bmc.Slot{{CD: true}}, bmc.BootCD, "no longer in a drive"},
 		"another in its place":    {ours, []bmc.Slot{{CD: true, Loaded: true, Image: "http://y/b.iso"}}, bmc.BootCD, "no longer in a drive"},
 		"in a stick's drive":      {ours, []bmc.Slot{{Loaded: true}}, bmc.BootCD, "no longer in a drive"},
@@ -152,6 +158,27 @@ func TestCheckMounted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			judge(t, step.CheckMounted(c.h, step.Place{Medium: "http://x/a.iso"}, c.drives, bmc.Boot{Target: c.boot, Once: true}), c.reason, "")
 		})
+	}
+}
+
+// TestMountIn: a drive holds our mount by its URL, else by the drive's name where the BMC
+// does not tell which image it is.
+func TestMountIn(t *testing.T) {
+	m := step.Mount{Drive: "slot CD1", URL: "http://x/a.iso"}
+	for name, c := range map[string]struct {
+		s    bmc.Slot
+		want bool
+	}{
+		"by its URL":            {bmc.Slot{ID: "CD1", Loaded: true, Image: "http://x/a.iso"}, true},
+		"by its URL, elsewhere": {bmc.Slot{ID: "EXT1", Loaded: true, Image: "http://x/a.iso"}, true},
+		"by the drive":          {bmc.Slot{ID: "CD1", Loaded: true}, true},
+		"another's drive":       {bmc.Slot{ID: "CD2", Loaded: true}, false},
+		"another image":         {bmc.Slot{ID: "CD1", Loaded: true, Image: "http://x/b.iso"}, false},
+		"empty":                 {bmc.Slot{ID: "CD1", Image: "http://x/a.iso"}, false},
+	} {
+		if got := m.In(c.s); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }
 

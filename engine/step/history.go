@@ -46,6 +46,13 @@ type Mount struct {
 	Change string
 }
 
+// In reports whether a drive holds the mount. Some BMCs do not tell which image is mounted;
+// there the drive that we put it into must do. One that a BMC shows in two places has the
+// same name in both.
+func (m Mount) In(s bmc.Slot) bool {
+	return s.Loaded && (s.Image == m.URL || s.Image == "" && s.Name() == m.Drive)
+}
+
 // Override is a boot source that we set and that no boot of ours used up.
 type Override struct {
 	Target string
@@ -292,6 +299,16 @@ func (h History) Mounted() []Mount {
 func (h History) Holds(url string) (Mount, bool) {
 	for _, m := range h.Mounted() {
 		if m.URL == url {
+			return m, true
+		}
+	}
+	return Mount{}, false
+}
+
+// MountIn finds the mount of ours that a drive holds.
+func (h History) MountIn(s bmc.Slot) (Mount, bool) {
+	for _, m := range h.Mounted() {
+		if m.In(s) {
 			return m, true
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	neturl "net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -194,21 +195,23 @@ func cut(h *step.Host, url string) error {
 // mounted finds the image where we put it ourselves. An image that we did not
 // insert, or ejected since, may be a stale reading and does not count.
 func mounted(h *step.Host, slots []bmc.Slot, url string) (bmc.Slot, bool) {
-	if _, ours := h.History().Holds(url); !ours || cut(h, url) != nil {
+	i := slices.IndexFunc(slots, func(s bmc.Slot) bool { return ours(h, s, url) })
+	if i < 0 || cut(h, url) != nil {
 		return bmc.Slot{}, false
 	}
-	for _, s := range slots {
-		if s.Loaded && (s.Image == url || s.Image == "") {
-			return s, true
-		}
-	}
-	return bmc.Slot{}, false
+	return slots[i], true
+}
+
+// ours reports that a slot holds the image by our own hand.
+func ours(h *step.Host, s bmc.Slot, url string) bool {
+	m, ok := h.History().MountIn(s)
+	return ok && m.URL == url
 }
 
 // makeRoom ejects a stale mount of the very image; anything else in the slot belongs
 // to someone else, and the eject step is there for it.
 func makeRoom(ctx context.Context, h *step.Host, s bmc.Slot, url string) error {
-	if s.Image != url {
+	if s.Image != url && !ours(h, s, url) {
 		return &step.Refusal{Guard: "medium", Reason: fmt.Sprintf("%s already holds %s", s.Name(), orUnknown(s.Image)), Next: "Run the step eject before insert"}
 	}
 	if err := h.BMC.Eject(ctx, s, step.Intent{}); err != nil {
