@@ -65,8 +65,9 @@ type LastReset struct {
 	Run, Step string
 	Time      time.Time
 	Before    Snapshot
-	Medium    string // digest of the medium that it was to boot
-	Open      bool   // it can have started an installer, and the installation is neither proven nor timed out
+	Medium    string   // digest of the medium that it was to boot
+	Boot      Override // that we had set for it
+	Open      bool     // it can have started an installer, and the installation is neither proven nor timed out
 	Change    string
 	Asked     time.Time // when a start was last asked for
 	Fate      Fate      // done, once the BMC said so of a start
@@ -173,7 +174,7 @@ func (h *History) applyReset(r Record, c Change) {
 		repeated.Asked = r.Time
 		h.reset = &repeated
 	} else {
-		h.reset = &LastReset{Run: r.Run, Step: r.Step, Time: r.Time, Open: c.Installs || c.Risk == Wipes, Medium: c.Medium, Before: h.snapshot(c.Before), Change: c.ID, Asked: r.Time, Fate: Unknown}
+		h.reset = &LastReset{Run: r.Run, Step: r.Step, Time: r.Time, Open: c.Installs || c.Risk == Wipes, Medium: c.Medium, Boot: h.boot, Before: h.snapshot(c.Before), Change: c.ID, Asked: r.Time, Fate: Unknown}
 	}
 	if !h.boot.Stays {
 		h.boot = Override{}

@@ -292,25 +292,46 @@ func afterStart(ctx context.Context, h *step.Host, was step.Made) error {
 	return powerUp(ctx, h)
 }
 
-// restarted demands a sign that a restart by one request took place: the power state
-// was another, POST has come to another point, or the boot source override is used up.
-// A machine that reads On all the time proves nothing; it is not restarted twice for that.
+// restarted demands a sign that a restart by one request took place: the power state was
+// another, POST has come to another point, or the boot source override that we had set is
+// used up. Where none was set, or one that no boot uses up, that none is set or one still is
+// shows nothing. A machine that reads On all the time proves nothing; it is not restarted
+// twice for that, and where nothing could have shown it, it is no failure.
 func restarted(ctx context.Context, h *step.Host, was bmc.Power) error {
+	last, _ := h.History().LastReset()
+	uses := last.Boot.Target != "" && !last.Boot.Stays
 	err := h.Until(ctx, settle, "a sign of the restart shows", func(ctx context.Context) (bool, error) {
 		p, err := h.BMC.Power(ctx)
 		if err != nil || p.State != bmc.On || was.Post != "" && p.Post != was.Post {
 			return err == nil, err
 		}
+		if !uses {
+			return false, nil
+		}
 		boot, err := h.BMC.Boot(ctx)
 		return boot.Target == bmc.BootNone, err
 	})
 	var unsettled *step.Unsettled
-	if errors.As(err, &unsettled) {
-		return &step.Failure{Reason: "the BMC was asked for a restart, and nothing shows that the machine was restarted: its power state reads On, and its boot source override is still set. It is not asked again, for that could interrupt an installation",
-			Next: "Look at the machine's console; if it was not restarted, power it off, and run this again with --again"}
-	}
-	if err != nil {
+	switch {
+	case errors.As(err, &unsettled) && (uses || was.Post != ""):
+		return noSign(was, uses)
+	case errors.As(err, &unsettled):
+		h.Warn("the BMC was asked for a restart, and nothing can show whether the machine was restarted: its power state reads On all the time, the BMC tells nothing of POST, and no boot source override of ours is used up by a boot")
+	case err != nil:
 		return err
 	}
 	return settled(ctx, h, bmc.On)
+}
+
+// noSign is the end of a restart that should have shown.
+func noSign(was bmc.Power, uses bool) error {
+	still := ""
+	if was.Post != "" {
+		still += ", and its POST state " + was.Post
+	}
+	if uses {
+		still += ", and its boot source override is still set"
+	}
+	return &step.Failure{Reason: "the BMC was asked for a restart, and nothing shows that the machine was restarted: its power state reads On" + still + ". It is not asked again, for that could interrupt an installation",
+		Next: "Look at the machine's console; if it was not restarted, power it off, and run this again with --again"}
 }
