@@ -40,7 +40,7 @@ func (l *looking) remove(ctx context.Context) error {
 	if !l.published || l.h.Settings.KeepMedia {
 		return nil
 	}
-	if err := l.h.Media.Unpublish(ctx); err != nil {
+	if err := l.h.Media.Unpublish(ctx, step.Intent{Force: true}); err != nil {
 		l.h.Warn("the host is installed, but its image could not be removed: %v", err)
 	}
 	return nil
