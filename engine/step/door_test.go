@@ -349,6 +349,7 @@ func TestPowerOff(t *testing.T) {
 		"being installed":  {step.Settings{Consent: all}, func(b *bench) { b.m.power.State = bmc.On; b.open() }, "last reset"},
 		"another esxiplan": {step.Settings{Consent: all}, func(b *bench) { b.foreignMedium() }, "medium"},
 		"its boot is over": {step.Settings{Consent: all}, func(b *bench) { b.foreignMedium(); b.m.boot.Target = bmc.BootNone }, "medium"},
+		"its machine off":  {step.Settings{Consent: all}, func(b *bench) { b.foreignMedium(); b.m.power.State = bmc.Off }, ""},
 		"its ESXi is up":   {step.Settings{Consent: all}, func(b *bench) { b.foreignMedium(); b.x.probe.State = esxi.Up }, ""},
 		"installed, again": {step.Settings{Consent: all, Again: true}, func(b *bench) { b.m.power.State = bmc.On; b.open() }, ""},
 	} {

@@ -365,10 +365,8 @@ func TestCheckReplace(t *testing.T) {
 }
 
 func TestCheckForeign(t *testing.T) {
-	judge(t, step.CheckForeign("", bmc.On, false), "", "")
-	judge(t, step.CheckForeign("u", bmc.Off, false), "", "")
-	judge(t, step.CheckForeign("u", bmc.On, true), "", "")
-	judge(t, step.CheckForeign("u", bmc.On, false), "another esxiplan run may be installing", "--state")
+	judge(t, step.CheckForeign(""), "", "")
+	judge(t, step.CheckForeign("u"), "another esxiplan run may be installing", "--state")
 }
 
 func TestUse(t *testing.T) {
@@ -416,7 +414,7 @@ func TestUse(t *testing.T) {
 			if c.open {
 				b.open()
 			}
-			use, err := step.LookInto(t.Context(), b.Host, b.m)
+			use, err := step.LookInto(t.Context(), b.Host)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -45,12 +45,12 @@ func restart(ctx context.Context, h *step.Host) error {
 	off, _ := asked(h, isOff)
 	switch {
 	case p.State == bmc.On && on.ID != "":
-		h.Confirm(on.New) // refused, or without effect for long: it was done all the same
+		h.Confirm(on.ID) // refused, or without effect for long: it was done all the same
 		return nil
 	case p.State == bmc.On && off.ID != "" && off.Took():
 		return afterOff(ctx, h, off)
 	case p.State == bmc.Off && off.ID != "":
-		h.Confirm(off.New)
+		h.Confirm(off.ID)
 		return powerUp(ctx, h)
 	}
 	return begin(ctx, h)
@@ -144,7 +144,7 @@ func wentOff(ctx context.Context, h *step.Host, off step.Made, was bmc.Power) (b
 	switch {
 	case err == nil && !isOn:
 		if off.Fate != step.Done {
-			h.Confirm(off.New)
+			h.Confirm(off.ID)
 		}
 		return true, nil
 	case err == nil:
@@ -213,7 +213,7 @@ func stillUp(ctx context.Context, h *step.Host, off step.Made) bool {
 // boots what we had set, and is not restarted again.
 func startedElsewhere(ctx context.Context, h *step.Host, i step.Intent) error {
 	if on, _ := asked(h, isOn); on.ID != "" {
-		h.Confirm(on.New)
+		h.Confirm(on.ID)
 		return nil
 	}
 	h.Warn("somebody else powered the machine on before we did; it is left on, and not restarted again")

@@ -181,7 +181,7 @@ func use(ctx context.Context, h *step.Host, c Arguments, r *Result) error {
 		r.ESXi = "not looked into"
 		return nil
 	}
-	u, err := step.LookInto(ctx, h, h.BMC)
+	u, err := step.LookInto(ctx, h)
 	if err != nil {
 		return err
 	}
