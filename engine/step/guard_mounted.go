@@ -55,7 +55,7 @@ func CheckEject(s bmc.Slot, h History) error {
 	}
 	for _, m := range h.Mounted() {
 		if s.Image == m.URL || s.Image == "" {
-			return &Refusal{"medium", s.Name() + " holds the medium of an installation that began at " + clockTime(last.Time) + " and is neither proven nor timed out",
+			return &Refusal{"medium", s.Name() + " holds the medium of an installation that began at " + ClockTime(last.Time) + " and is neither proven nor timed out",
 				"Wait for its end (step wait), or set force = true"}
 		}
 	}

@@ -56,6 +56,12 @@ func TestCheckLicense(t *testing.T) {
 	judge(t, step.CheckLicense(bmc.Licence{Name: "Basic", Media: ptr(false)}), "license (Basic) does not cover", "Install one")
 }
 
+func TestCheckDrive(t *testing.T) {
+	judge(t, step.CheckDrive([]bmc.Slot{{ID: "1"}, {ID: "2", CD: true}}), "", "")
+	judge(t, step.CheckDrive([]bmc.Slot{{ID: "1"}}), "no virtual CD drive", "licence")
+	judge(t, step.CheckDrive(nil), "no virtual CD drive", "licence")
+}
+
 func TestCheckConsent(t *testing.T) {
 	for name, c := range map[string]struct {
 		consent  step.Consent

@@ -107,7 +107,7 @@ func (u Use) inspect(ctx context.Context, h *Host, probe esxi.Probe) (Use, error
 // an installation of ours is under way there is one way out only: to wait for it.
 func CheckUse(u Use, allowRunning bool) error {
 	if u.Installing != nil {
-		return &Refusal{"in use", fmt.Sprintf("an installation of ours is under way on this machine since %s (run %s)", clockTime(u.Installing.Time), u.Installing.Run), u.Wait}
+		return &Refusal{"in use", fmt.Sprintf("an installation of ours is under way on this machine since %s (run %s)", ClockTime(u.Installing.Time), u.Installing.Run), u.Wait}
 	}
 	if err := CheckForeign(u.Foreign); err != nil {
 		return err

@@ -132,7 +132,7 @@ func candidates(ctx context.Context, h *step.Host, c Arguments) ([]bmc.Slot, err
 	case c.Slot != nil:
 		return nil, schema.AtArgument("slot", "the BMC has no slot %q; it has %s", *c.Slot, strings.Join(ids, ", "))
 	}
-	return nil, &step.Refusal{Guard: "medium", Reason: "the BMC offers no virtual CD drive", Next: "Check its licence and that virtual media is enabled"}
+	return nil, step.CheckDrive(slots)
 }
 
 // fetchTakes is how long a BMC may take that fetches the whole image at once.
@@ -170,11 +170,10 @@ func fetched(ctx context.Context, h *step.Host, url string) error {
 type partial struct{ media.Fetch }
 
 func (e *partial) Error() string {
-	part := fmt.Sprintf("%.1f of %.1f MB", float64(e.Bytes)/1e6, float64(e.Size)/1e6)
 	if e.Open {
-		return fmt.Sprintf("the BMC says that the image is inserted, but it has not finished fetching it: %s, the last of it at %s", part, e.At.Local().Format("15:04:05"))
+		return fmt.Sprintf("the BMC says that the image is inserted, but it has not finished fetching it: %s, the last of it at %s", e.Fetch, e.At.Local().Format(time.TimeOnly))
 	}
-	return "the BMC says that the image is inserted, but it fetched only " + part + " of it. Find out what cuts the transfer between the BMC and the server of the image, then run this again"
+	return "the BMC says that the image is inserted, but it fetched only " + e.Fetch.String() + " of it. Find out what cuts the transfer between the BMC and the server of the image, then run this again"
 }
 
 // Retryable makes the engine mount the image again. One that is still being fetched was

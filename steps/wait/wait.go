@@ -128,8 +128,7 @@ func bootable(h *step.Host, last step.LastReset) error {
 	if !published || !p.Built.After(last.Time) {
 		return nil
 	}
-	const moment = "2006-01-02 15:04:05"
-	return &step.Refusal{Guard: "proof", Reason: fmt.Sprintf("the image was built at %s, after our last reset of this machine at %s, so the machine has not booted it yet", p.Built.Local().Format(moment), last.Time.Local().Format(moment)),
+	return &step.Refusal{Guard: "proof", Reason: fmt.Sprintf("the image was built at %s, after our last reset of this machine at %s, so the machine has not booted it yet", step.ClockTime(p.Built), step.ClockTime(last.Time)),
 		Next: "Mount it and restart the machine (steps insert, one_time_boot, power), then wait again"}
 }
 
