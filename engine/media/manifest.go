@@ -73,7 +73,7 @@ func (e entry) published() Published {
 }
 
 // at reports whether a URL is that of the entry's image.
-func (e entry) at(url string) bool { return url != "" && (url == e.URL || url == e.HTTPSURL) }
+func (e entry) at(url string) bool { return e.published().At(url) }
 
 // file is the place of the image below the shelf's root.
 func (e entry) file() string { return e.Token + "/" + fileName(e.Host) + ".iso" }

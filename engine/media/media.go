@@ -50,6 +50,9 @@ type Published struct {
 	Warnings        []string // about image and kickstart
 }
 
+// At reports whether a URL is one of the image's.
+func (p Published) At(url string) bool { return url != "" && (url == p.URL || url == p.HTTPSURL) }
+
 // Write is a change that a store is about to make.
 type Write struct {
 	Action, Target, Old, New string

@@ -372,6 +372,30 @@ func TestShadowChecks(t *testing.T) {
 	}
 }
 
+// TestShadowByBoth: an image that is served by HTTP and HTTPS is one image for a dry run.
+func TestShadowByBoth(t *testing.T) {
+	path := source(t, isosim.Options{})
+	s, err := media.NewServer(media.ServerOptions{Options: media.Options{Plan: "p"}, Sockets: listen(t, true), State: filepath.Join(t.TempDir(), "media")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	p, err := s.Publish(t.Context(), request(path, "h"), recorded)
+	if err != nil || p.HTTPSURL == "" || !p.At(p.URL) || !p.At(p.HTTPSURL) || p.At("") || (media.Published{URL: "u"}).At("") {
+		t.Fatalf("%+v %v", p, err)
+	}
+	shadow := media.Shadow(s)
+	shadow.Remove(t.Context(), "h")
+	if _, err := shadow.Publish(t.Context(), request(path, "h"), recorded); err != nil {
+		t.Fatal(err)
+	}
+	for _, url := range []string{p.URL, p.HTTPSURL} {
+		if err := shadow.Check(t.Context(), "h", url); err != nil {
+			t.Errorf("published again after it was removed: %v", err)
+		}
+	}
+}
+
 // forget takes fields out of a file of the manifest.
 func forget(t *testing.T, path string, fields ...string) {
 	t.Helper()

@@ -2,6 +2,7 @@ package media
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -42,6 +43,11 @@ type Fetch struct {
 	By    string    `json:"by,omitempty"`
 	Own   bool      `json:"own,omitempty"`  // as in [Bout]
 	Open  bool      `json:"open,omitempty"` // under way
+}
+
+// String is how much of the image came.
+func (f Fetch) String() string {
+	return fmt.Sprintf("%.1f of %.1f MB", float64(f.Bytes)/1e6, float64(f.Size)/1e6)
 }
 
 func (f Fetch) complete() bool { return !f.Open && f.Bytes >= f.Size }

@@ -123,11 +123,11 @@ func (s *shadow) Fetch(ctx context.Context, url string) error {
 func (s *shadow) Check(ctx context.Context, host, url string) error {
 	p, ours := s.own(host)
 	latest, _ := s.Reader.Latest(host)
-	known := url == NewURL || url != "" && (url == latest.URL || url == latest.HTTPSURL)
+	known := url == NewURL || latest.At(url)
 	switch {
 	case known && s.isRemoved(host):
 		return &ErrGone{url, "this run removes it before"}
-	case known && ours && p.URL != url:
+	case known && ours && !p.At(url):
 		return &ErrGone{url, "this run replaces it before"}
 	case url == NewURL, known && ours: // published by this run
 		return nil

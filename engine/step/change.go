@@ -61,7 +61,7 @@ type Intent struct {
 	Installs bool      `json:"installs,omitempty"` // that boot can start an installer
 	Medium   string    `json:"medium,omitempty"`   // digest of what is on the medium that is mounted or booted
 	Before   *Snapshot `json:"before,omitempty"`   // what answered on the ESXi address before that boot
-	Force    bool      `json:"force,omitempty"`    // also while an installation of ours may be reading the medium
+	Force    bool      `json:"force,omitempty"`    // also while an installation of ours may be reading the medium, of which the caller knows better
 
 	admitted bool // by the guards of a restart
 }

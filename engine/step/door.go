@@ -220,7 +220,7 @@ func (d *BMC) admitStop(ctx context.Context) (Intent, error) {
 	if err := d.checkForeign(ctx); err != nil {
 		return Intent{}, err
 	}
-	use, err := LookInto(ctx, h, d)
+	use, err := LookInto(ctx, h)
 	if err != nil {
 		return Intent{}, err
 	}
@@ -267,7 +267,7 @@ func (d *BMC) admitStart(ctx context.Context, same *LastReset) (Intent, error) {
 	if err != nil {
 		return Intent{}, err
 	}
-	use, err := LookInto(ctx, h, d)
+	use, err := LookInto(ctx, h)
 	if err != nil {
 		return Intent{}, err
 	}
@@ -276,8 +276,11 @@ func (d *BMC) admitStart(ctx context.Context, same *LastReset) (Intent, error) {
 		use.Installing, use.Before = nil, same.Before
 		settings.Consent.Wipe = settings.Consent.Wipe || same.Open && same.Medium != "" && same.Medium == i.Medium
 	}
-	if err := errors.Join(CheckConsent(settings, use.Power, i.Installs), CheckUse(use, h.Declared.AllowRunning)); err != nil {
-		return Intent{}, firstRefusal(err)
+	if err := CheckConsent(settings, use.Power, i.Installs); err != nil {
+		return Intent{}, err
+	}
+	if err := CheckUse(use, h.Declared.AllowRunning); err != nil {
+		return Intent{}, err
 	}
 	if h.Place().BootsMedium && !i.Installs {
 		return Intent{}, &Refusal{"medium", "nothing of ours is mounted for this host and no boot source is set, so it would only boot its disk again", "Run the steps before this one (insert, one_time_boot), then restart"}
@@ -322,8 +325,9 @@ func (d *BMC) admitHardware(ctx context.Context) error {
 	return CheckNIC(ctx, d.host.Declared.ESXi, d)
 }
 
-// drives reads what the guards must know of the drives: the one that holds our image;
-// where that is not known, or there may be more than one, all; none where neither an image nor an override is there.
+// drives reads what the guards must know of the drives: the one that holds our image; all
+// where that is not known, or there may be more than one; none where neither an image nor
+// an override is there.
 func (d *BMC) drives(ctx context.Context, boot bmc.Boot) ([]bmc.Slot, error) {
 	mounted := len(d.host.History().Mounted())
 	switch {
@@ -334,15 +338,6 @@ func (d *BMC) drives(ctx context.Context, boot bmc.Boot) ([]bmc.Slot, error) {
 	}
 	s, err := d.Slot(ctx, *d.inserted)
 	return []bmc.Slot{s}, err
-}
-
-// firstRefusal is the first of several guards that refuse.
-func firstRefusal(err error) error {
-	var r *Refusal
-	if errors.As(err, &r) {
-		return r
-	}
-	return err
 }
 
 // clearDebt takes away an override that no boot uses up, whoever of us set it.

@@ -9,6 +9,7 @@ import (
 
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/esxi"
+	"esxiplan/engine/media"
 	"esxiplan/engine/step"
 )
 
@@ -77,6 +78,98 @@ func TestEveryWrite(t *testing.T) {
 				t.Errorf("recorded %v, written %v", b.a.records, b.m.wrote)
 			}
 		})
+	}
+}
+
+// mediaWrites are the media door's ways to write, by the name of the store's. A new one that
+// is not here fails the test below.
+var mediaWrites = map[string]struct {
+	offered string
+	write   func(context.Context, *step.Media) error
+}{
+	"Publish": {"Publish", func(ctx context.Context, m *step.Media) error {
+		_, err := m.Publish(ctx, media.Request{})
+		return err
+	}},
+	"Remove": {"Unpublish", func(ctx context.Context, m *step.Media) error { return m.Unpublish(ctx, step.Intent{}) }},
+}
+
+// newShelf is a bench with an image that is published and in the drive.
+func newShelf(t *testing.T, settings step.Settings) *bench {
+	b := newBench(t, settings)
+	b.s.has, b.s.latest = true, media.Published{URL: "http://x/a.iso", Digest: "d1"}
+	b.mounted("http://x/a.iso", "d1")
+	b.SetMedia(b.s)
+	return b
+}
+
+// TestEveryMediaWrite goes through all methods of the media door that write: each is
+// offered behind its guard, is recorded before it is made and settled after, is not made
+// when it cannot be recorded, and has a shadow that changes nothing.
+func TestEveryMediaWrite(t *testing.T) {
+	store, reader := reflect.TypeFor[media.Store](), reflect.TypeFor[media.Reader]()
+	for i := range store.NumMethod() {
+		name := store.Method(i).Name
+		if _, reads := reader.MethodByName(name); reads {
+			continue
+		}
+		w := mediaWrites[name]
+		if _, offered := reflect.TypeFor[*step.Media]().MethodByName(w.offered); !offered {
+			t.Errorf("%s is not offered to steps, or not tested", name)
+			continue
+		}
+		t.Run(name+"/guarded", func(t *testing.T) {
+			b := newShelf(t, step.Settings{})
+			b.open()
+			b.refused(t, w.write(t.Context(), b.Media), "medium")
+			if b.s.wrote() > 0 {
+				t.Error("refused, and written")
+			}
+			b = newShelf(t, step.Settings{Again: true})
+			b.open()
+			b.refused(t, w.write(t.Context(), b.Media), "")
+		})
+		t.Run(name+"/recorded", func(t *testing.T) {
+			for fate, err := range map[step.Fate]error{step.Done: nil, step.Unknown: errors.New("disk full")} {
+				b := newShelf(t, step.Settings{})
+				b.s.err = err
+				if got := w.write(t.Context(), b.Media); !errors.Is(got, err) {
+					t.Fatal(got)
+				}
+				if len(b.a.records) != 1 || len(b.a.settled) != 1 || b.a.settled[0] != (step.Settled{Change: b.a.records[0].ID, Fate: fate}) || b.s.wrote() != 1 {
+					t.Errorf("recorded %v, settled %v", b.a.records, b.a.settled)
+				}
+			}
+		})
+		t.Run(name+"/not recorded", func(t *testing.T) {
+			b := newShelf(t, step.Settings{})
+			b.a.refuse = errors.New("disk full")
+			if err := w.write(t.Context(), b.Media); err == nil || b.s.wrote() > 0 {
+				t.Errorf("%v, and it was written", err)
+			}
+		})
+		t.Run(name+"/shadowed", func(t *testing.T) {
+			b := newShelf(t, step.Settings{DryRun: true})
+			b.SetMedia(media.Shadow(b.s))
+			if err := w.write(t.Context(), b.Media); err != nil {
+				t.Fatal(err)
+			}
+			if len(b.a.records) != 1 || b.s.wrote() > 0 {
+				t.Errorf("recorded %v, written %d", b.a.records, b.s.wrote())
+			}
+		})
+	}
+}
+
+// TestUnpublishProven: the image of an installation that is proven goes.
+func TestUnpublishProven(t *testing.T) {
+	b := newShelf(t, step.Settings{})
+	b.open()
+	if err := b.Media.Unpublish(t.Context(), step.Intent{Force: true}); err != nil || b.s.removed != 1 {
+		t.Errorf("%v, removed %d times", err, b.s.removed)
+	}
+	if c := b.a.records[0]; c.Verb != step.Remove || c.Old != "http://x/a.iso" || c.Medium != "d1" {
+		t.Errorf("recorded %+v", c)
 	}
 }
 
@@ -256,6 +349,7 @@ func TestPowerOff(t *testing.T) {
 		"being installed":  {step.Settings{Consent: all}, func(b *bench) { b.m.power.State = bmc.On; b.open() }, "last reset"},
 		"another esxiplan": {step.Settings{Consent: all}, func(b *bench) { b.foreignMedium() }, "medium"},
 		"its boot is over": {step.Settings{Consent: all}, func(b *bench) { b.foreignMedium(); b.m.boot.Target = bmc.BootNone }, "medium"},
+		"its machine off":  {step.Settings{Consent: all}, func(b *bench) { b.foreignMedium(); b.m.power.State = bmc.Off }, ""},
 		"its ESXi is up":   {step.Settings{Consent: all}, func(b *bench) { b.foreignMedium(); b.x.probe.State = esxi.Up }, ""},
 		"installed, again": {step.Settings{Consent: all, Again: true}, func(b *bench) { b.m.power.State = bmc.On; b.open() }, ""},
 	} {

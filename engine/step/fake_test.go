@@ -153,6 +153,7 @@ type shelf struct {
 	reads     media.Reads
 	known     bool
 	published []media.Write
+	removed   int
 	err       error
 }
 
@@ -168,6 +169,21 @@ func (s *shelf) Publish(ctx context.Context, _ media.Request, record media.Recor
 	s.published = append(s.published, w)
 	return s.latest, s.err
 }
+
+func (s *shelf) Holds(string) bool                    { return s.has && s.removed == 0 }
+func (s *shelf) Remove(context.Context, string) error { s.removed++; return s.err }
+func (s *shelf) Published(context.Context, media.Request) (media.Published, error) {
+	return media.Published{}, &media.ErrNotBuilt{}
+}
+func (s *shelf) Source(context.Context, media.Source) (version, build string, err error) {
+	return "8.0.3", "100", nil
+}
+func (s *shelf) Preview(context.Context, media.Request) (script string, warnings []string, err error) {
+	return "install", nil, nil
+}
+
+// wrote is how many times the shelf was changed.
+func (s *shelf) wrote() int { return len(s.published) + s.removed }
 
 // attempt is an engine of one attempt under a clock that only moves by waiting.
 type attempt struct {

@@ -28,22 +28,17 @@ func (d *BMC) checkForeign(ctx context.Context) error {
 	if err != nil || power.State == bmc.Off {
 		return err
 	}
-	up := false
 	if h.ESXi != nil {
 		p, err := h.ESXi.Probe(ctx)
-		if err != nil {
+		if err != nil || p.State == esxi.Up {
 			return err
 		}
-		up = p.State == esxi.Up
 	}
-	if up {
-		return nil
-	}
-	image, err := foreignTo(ctx, h, d)
+	image, err := foreignTo(ctx, h)
 	if err != nil {
 		return err
 	}
-	if err := CheckForeign(image, power.State, up); err != nil {
+	if err := CheckForeign(image); err != nil {
 		return err
 	}
 	d.alone = h.Now()
@@ -51,11 +46,11 @@ func (d *BMC) checkForeign(ctx context.Context) error {
 }
 
 // foreignTo looks for an image of another esxiplan in the drives.
-func foreignTo(ctx context.Context, h *Host, c bmc.Reader) (string, error) {
+func foreignTo(ctx context.Context, h *Host) (string, error) {
 	if h.Settings.Again || h.BMC.inserted != nil {
 		return "", nil
 	}
-	drives, err := c.Slots(ctx)
+	drives, err := h.BMC.Slots(ctx)
 	return foreign(drives, h.History()), err
 }
 
@@ -69,10 +64,10 @@ func foreign(drives []bmc.Slot, h History) string {
 	return ""
 }
 
-// CheckForeign judges an image of another esxiplan in a drive by whether the machine may
-// be installing from it.
-func CheckForeign(image string, power bmc.PowerState, up bool) error {
-	if image == "" || power == bmc.Off || up {
+// CheckForeign refuses a machine that is on, with no ESXi up, and with an image of another
+// esxiplan in a drive: it may be installing from it. "" is no such image.
+func CheckForeign(image string) error {
+	if image == "" {
 		return nil
 	}
 	return &Refusal{"medium", fmt.Sprintf("another esxiplan run may be installing this machine: a drive holds %s, which is not on record here, the machine is on, and no ESXi answers", image),

@@ -10,6 +10,9 @@ import (
 	"esxiplan/engine/media"
 )
 
+// mountAgain is the way out where the image in the drive is not the one to boot.
+const mountAgain = "Build and mount it again (steps build_iso, eject, insert), then restart"
+
 // checkMedium demands that the medium that would be booted is the one that this plan
 // would put there now, is whole, and is still served. It returns the digest of what is
 // on it.
@@ -45,7 +48,6 @@ func (d *BMC) checkMedium(ctx context.Context) (digest string, err error) {
 // checkServed demands that the image is still there, for those that can be asked from
 // here, and that the BMC did not stop half-way where it fetched all of it at once.
 func (d *BMC) checkServed(ctx context.Context, m Mount) error {
-	const again = "Build and mount it again (steps build_iso, eject, insert), then restart"
 	h := d.host
 	err := h.Media.Check(ctx, h.Name, m.URL)
 	var fetch *media.ErrFetch
@@ -55,7 +57,7 @@ func (d *BMC) checkServed(ctx context.Context, m Mount) error {
 	case err != nil && ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil:
-		return &Refusal{"medium", "the mounted image can no longer be read: " + err.Error(), again}
+		return &Refusal{"medium", "the mounted image can no longer be read: " + err.Error(), mountAgain}
 	}
 	if reads, known := h.Media.Reads(h.Name); known && h.Holds(m.URL) {
 		return CheckWhole(reads)
@@ -78,21 +80,18 @@ func (h *Host) Holds(url string) bool {
 		return false
 	}
 	p, ok := h.Media.Latest(h.Name)
-	return ok && (url == p.URL || url == p.HTTPSURL)
+	return ok && p.At(url)
 }
 
 // CheckWhole refuses an image of which the BMC began to fetch all and did not come to the
 // end, or not yet: the machine would boot a part of it.
 func CheckWhole(r media.Reads) error {
-	part := func(f *media.Fetch) string {
-		return fmt.Sprintf("%.1f of %.1f MB", float64(f.Bytes)/1e6, float64(f.Size)/1e6)
-	}
 	switch {
 	case r.Fetching != nil:
-		return &Refusal{"medium", fmt.Sprintf("the BMC is still fetching the image: %s, the last of it at %s", part(r.Fetching), clockTime(r.Fetching.At)),
+		return &Refusal{"medium", fmt.Sprintf("the BMC is still fetching the image: %s, the last of it at %s", r.Fetching, ClockTime(r.Fetching.At)),
 			"Run it again when it is done; where it makes no progress, mount the image again (steps eject, insert)"}
 	case r.Cut != nil:
-		return &Refusal{"medium", fmt.Sprintf("the BMC fetched only %s of the image (at %s), and nothing after that", part(r.Cut), clockTime(r.Cut.At)),
+		return &Refusal{"medium", fmt.Sprintf("the BMC fetched only %s of the image (at %s), and nothing after that", r.Cut, ClockTime(r.Cut.At)),
 			"Mount it again (steps eject, insert), then restart"}
 	}
 	return nil
@@ -102,7 +101,7 @@ func CheckWhole(r media.Reads) error {
 func CheckPlanned(h History, p Place) error {
 	mounts := h.Mounted()
 	if p.Stale != "" && len(mounts) > 0 {
-		return &Refusal{"medium", "what is mounted is not what this plan would install now. " + p.Stale, "Build and mount it again (steps build_iso, eject, insert), then restart"}
+		return &Refusal{"medium", "what is mounted is not what this plan would install now. " + p.Stale, mountAgain}
 	}
 	if p.Medium == "" || len(mounts) == 0 {
 		return nil
@@ -118,12 +117,11 @@ func CheckPlanned(h History, p Place) error {
 // installs on the disks that the plan names now, which are those that were shown and
 // confirmed.
 func CheckBuilt(m Mount, p media.Published, disks []string) error {
-	const again = "Build and mount it again (steps build_iso, eject, insert), then restart"
 	if p.Disks != nil && !slices.Equal(p.Disks, disks) {
-		return &Refusal{"medium", fmt.Sprintf("the mounted medium was built for another disk (%s) than the plan names now (%s)", strings.Join(p.Disks, ", "), strings.Join(disks, ", ")), again}
+		return &Refusal{"medium", fmt.Sprintf("the mounted medium was built for another disk (%s) than the plan names now (%s)", strings.Join(p.Disks, ", "), strings.Join(disks, ", ")), mountAgain}
 	}
 	if m.Medium != "" && p.Digest != "" && m.Medium != p.Digest {
-		return &Refusal{"medium", fmt.Sprintf("what lies at %s was replaced after it was mounted: digest %.12s…, mounted was %.12s…", m.URL, p.Digest, m.Medium), again}
+		return &Refusal{"medium", fmt.Sprintf("what lies at %s was replaced after it was mounted: digest %.12s…, mounted was %.12s…", m.URL, p.Digest, m.Medium), mountAgain}
 	}
 	return nil
 }

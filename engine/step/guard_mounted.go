@@ -16,13 +16,13 @@ func CheckMounted(h History, p Place, drives []bmc.Slot, boot bmc.Boot) error {
 		return CheckLoaded(drives)
 	case !ok:
 		return nil
-	case !inDrive(drives, m.URL):
+	case !inDrive(h, drives, m.URL):
 		return &Refusal{"medium", "our image " + m.URL + " is no longer in a drive: somebody ejected it, or the BMC lost it",
 			"Mount it again (step insert), then restart; or run the step eject, and restart without it"}
 	}
 	for _, s := range drives {
-		if _, ours := h.Holds(s.Image); ours && s.Loaded && s.Image != m.URL {
-			return &Refusal{"medium", fmt.Sprintf("two images of ours are mounted: %s, and %s in %s; which of them the machine would boot is not known", m.URL, s.Image, s.Name()),
+		if other, ours := h.MountIn(s); ours && other.URL != m.URL {
+			return &Refusal{"medium", fmt.Sprintf("two images of ours are mounted: %s, and %s in %s; which of them the machine would boot is not known", m.URL, other.URL, s.Name()),
 				"Take out the one that it is not to boot (step eject), then restart"}
 		}
 	}
@@ -38,15 +38,16 @@ func CheckLoaded(drives []bmc.Slot) error {
 		"Mount the image (steps build_iso, insert), or take the override away (one_time_boot with target none)"}
 }
 
-// inDrive reports whether our image is in a drive. Some BMCs do not tell which image is
-// mounted; then a loaded CD drive must do.
-func inDrive(drives []bmc.Slot, url string) bool {
+// inDrive reports whether an image that we mounted is in a drive.
+func inDrive(h History, drives []bmc.Slot, url string) bool {
 	return slices.ContainsFunc(drives, func(s bmc.Slot) bool {
-		return s.Loaded && (s.Image == url || s.Image == "" && s.CD)
+		m, ours := h.MountIn(s)
+		return ours && m.URL == url
 	})
 }
 
-// CheckEject protects the medium of an installation of ours that is under way.
+// CheckEject protects the medium of an installation of ours that is under way: any image of
+// which the BMC does not tell what it is may be that.
 func CheckEject(s bmc.Slot, h History) error {
 	last, open := h.Installing()
 	if !open {
@@ -54,7 +55,7 @@ func CheckEject(s bmc.Slot, h History) error {
 	}
 	for _, m := range h.Mounted() {
 		if s.Image == m.URL || s.Image == "" {
-			return &Refusal{"medium", s.Name() + " holds the medium of an installation that began at " + clockTime(last.Time) + " and is neither proven nor timed out",
+			return &Refusal{"medium", s.Name() + " holds the medium of an installation that began at " + ClockTime(last.Time) + " and is neither proven nor timed out",
 				"Wait for its end (step wait), or set force = true"}
 		}
 	}

@@ -56,6 +56,12 @@ func TestCheckLicense(t *testing.T) {
 	judge(t, step.CheckLicense(bmc.Licence{Name: "Basic", Media: ptr(false)}), "license (Basic) does not cover", "Install one")
 }
 
+func TestCheckDrive(t *testing.T) {
+	judge(t, step.CheckDrive([]bmc.Slot{{ID: "1"}, {ID: "2", CD: true}}), "", "")
+	judge(t, step.CheckDrive([]bmc.Slot{{ID: "1"}}), "no virtual CD drive", "licence")
+	judge(t, step.CheckDrive(nil), "no virtual CD drive", "licence")
+}
+
 func TestCheckConsent(t *testing.T) {
 	for name, c := range map[string]struct {
 		consent  step.Consent
@@ -130,6 +136,7 @@ func TestCheckMounted(t *testing.T) {
 	full := []bmc.Slot{{ID: "CD1", CD: true, Loaded: true, Image: "http://x/a.iso"}}
 	second := step.Change{ID: "r.9", Verb: step.Insert, Target: "slot CD2", New: "http://x/b.iso"}
 	two := history(inserted, setCD, second)
+	again := step.Change{Verb: step.Insert, Target: "slot CD2", New: "http://x/a.iso"}
 	other := bmc.Slot{ID: "CD2", CD: true, Loaded: true, Image: "http://x/b.iso"}
 	for name, c := range map[string]struct {
 		h      step.History
@@ -142,7 +149,12 @@ func TestCheckMounted(t *testing.T) {
 		"another one is gone":     {two, append(full, bmc.Slot{ID: "CD2", CD: true}), bmc.BootCD, ""},
 		"nothing of ours":         {step.History{}, nil, bmc.BootNone, ""},
 		"in place":                {ours, full, bmc.BootCD, ""},
-		"not told which":          {ours, []bmc.Slot{{CD: true, Loaded: true}}, bmc.BootCD, ""},
+		"not told which":          {ours, []bmc.Slot{{ID: "CD1", CD: true, Loaded: true}}, bmc.BootCD, ""},
+		"not told, another drive": {ours, []bmc.Slot{{ID: "CD1", CD: true}, {ID: "CD2", CD: true, Loaded: true}}, bmc.BootCD, "no longer in a drive"},
+		"not told, in two":        {two, []bmc.Slot{{ID: "CD1", CD: true, Loaded: true}, {ID: "CD2", CD: true, Loaded: true}}, bmc.BootCD, "two images of ours are mounted: http://x/a.iso, and http://x/b.iso in slot CD2"},
+		"not told, somebody's":    {ours, []bmc.Slot{{ID: "CD1", CD: true, Loaded: true}, {ID: "CD2", CD: true, Loaded: true}}, bmc.BootCD, ""},
+		"shown in two places":     {ours, []bmc.Slot{{URI: "/s", ID: "CD1", CD: true, Loaded: true}, {URI: "/m", ID: "CD1", CD: true, Loaded: true}}, bmc.BootCD, ""},
+		"asked for in two":        {history(inserted, setCD, again), []bmc.Slot{{ID: "CD1", CD: true}, {ID: "CD2", CD: true, Loaded: true}}, bmc.BootCD, ""},
 		"lost":                    {ours, []bmc.Slot{{CD: true}}, bmc.BootCD, "no longer in a drive"},
 		"another in its place":    {ours, []bmc.Slot{{CD: true, Loaded: true, Image: "http://y/b.iso"}}, bmc.BootCD, "no longer in a drive"},
 		"in a stick's drive":      {ours, []bmc.Slot{{Loaded: true}}, bmc.BootCD, "no longer in a drive"},
@@ -166,6 +178,27 @@ func TestServing(t *testing.T) {
 		b.s.has, b.s.latest = ours, media.Published{URL: "http://x/a.iso", Digest: "d1"}
 		_, err := b.BMC.Admit(t.Context())
 		b.refused(t, err, map[bool]string{true: "medium"}[ours])
+	}
+}
+
+// TestMountIn: a drive holds our mount by its URL, else by the drive's name where the BMC
+// does not tell which image it is.
+func TestMountIn(t *testing.T) {
+	m := step.Mount{Drive: "slot CD1", URL: "http://x/a.iso"}
+	for name, c := range map[string]struct {
+		s    bmc.Slot
+		want bool
+	}{
+		"by its URL":            {bmc.Slot{ID: "CD1", Loaded: true, Image: "http://x/a.iso"}, true},
+		"by its URL, elsewhere": {bmc.Slot{ID: "EXT1", Loaded: true, Image: "http://x/a.iso"}, true},
+		"by the drive":          {bmc.Slot{ID: "CD1", Loaded: true}, true},
+		"another's drive":       {bmc.Slot{ID: "CD2", Loaded: true}, false},
+		"another image":         {bmc.Slot{ID: "CD1", Loaded: true, Image: "http://x/b.iso"}, false},
+		"empty":                 {bmc.Slot{ID: "CD1", Image: "http://x/a.iso"}, false},
+	} {
+		if got := m.In(c.s); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }
 
@@ -328,11 +361,32 @@ func TestCheckBuilt(t *testing.T) {
 	}
 }
 
+// TestCheckReplace: the image from which a machine is being installed stays, by whichever
+// of its URLs it was mounted.
+func TestCheckReplace(t *testing.T) {
+	const plain, tls = "http://x/a.iso", "https://x/a.iso"
+	byTLS := inserted
+	byTLS.New = tls
+	latest := media.Published{URL: plain, HTTPSURL: tls}
+	for name, c := range map[string]struct {
+		h      step.History
+		latest media.Published
+		reason string
+	}{
+		"nothing is installed":        {history(inserted, setCD), latest, ""},
+		"nothing is mounted":          {history(setCD, wiped), latest, ""},
+		"installing":                  {history(inserted, setCD, wiped), latest, "may be installing from the image that is published"},
+		"installing, mounted by TLS":  {history(byTLS, setCD, wiped), latest, "may be installing from the image that is published"},
+		"installing from another one": {history(inserted, setCD, wiped), media.Published{URL: "http://x/b.iso"}, ""},
+		"installing, none published":  {history(step.Change{Verb: step.Insert, Target: "slot CD1"}, setCD, wiped), media.Published{URL: plain}, ""},
+	} {
+		t.Run(name, func(t *testing.T) { judge(t, step.CheckReplace(c.h, c.latest, step.Settings{}), c.reason, "--again") })
+	}
+}
+
 func TestCheckForeign(t *testing.T) {
-	judge(t, step.CheckForeign("", bmc.On, false), "", "")
-	judge(t, step.CheckForeign("u", bmc.Off, false), "", "")
-	judge(t, step.CheckForeign("u", bmc.On, true), "", "")
-	judge(t, step.CheckForeign("u", bmc.On, false), "another esxiplan run may be installing", "--state")
+	judge(t, step.CheckForeign(""), "", "")
+	judge(t, step.CheckForeign("u"), "another esxiplan run may be installing", "--state")
 }
 
 func TestUse(t *testing.T) {
@@ -380,7 +434,7 @@ func TestUse(t *testing.T) {
 			if c.open {
 				b.open()
 			}
-			use, err := step.LookInto(t.Context(), b.Host, b.m)
+			use, err := step.LookInto(t.Context(), b.Host)
 			if err != nil {
 				t.Fatal(err)
 			}

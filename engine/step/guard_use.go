@@ -35,8 +35,8 @@ const (
 
 // LookInto finds out whether a machine is in use. It uses the login of the running
 // ESXi at most once per run.
-func LookInto(ctx context.Context, h *Host, c bmc.Reader) (Use, error) {
-	power, err := c.Power(ctx)
+func LookInto(ctx context.Context, h *Host) (Use, error) {
+	power, err := h.BMC.Power(ctx)
 	if err != nil {
 		return Use{}, err
 	}
@@ -60,10 +60,10 @@ func LookInto(ctx context.Context, h *Host, c bmc.Reader) (Use, error) {
 	}
 	if probe.State != esxi.Up {
 		use.Reason = fmt.Sprintf("it is on, and no ESXi answers on %s (%s)", h.Declared.ESXi.Address, probe.Reason)
-		use.Foreign, err = foreignTo(ctx, h, c)
+		use.Foreign, err = foreignTo(ctx, h)
 		return use, err
 	}
-	return use.inspect(ctx, h, c, probe)
+	return use.inspect(ctx, h, probe)
 }
 
 func (u Use) off() Use {
@@ -73,7 +73,7 @@ func (u Use) off() Use {
 	return u
 }
 
-func (u Use) inspect(ctx context.Context, h *Host, c bmc.Reader, probe esxi.Probe) (Use, error) {
+func (u Use) inspect(ctx context.Context, h *Host, probe esxi.Probe) (Use, error) {
 	system, err := h.ESXi.Inspect(ctx, esxi.Current, probe.Fingerprint)
 	switch {
 	case errors.Is(err, esxi.ErrNoLogin):
@@ -86,7 +86,7 @@ func (u Use) inspect(ctx context.Context, h *Host, c bmc.Reader, probe esxi.Prob
 		u.Reason = "it runs " + probe.Product + ", which could not be looked into: " + err.Error()
 		return u, nil
 	}
-	id, err := c.Identity(ctx)
+	id, err := h.BMC.Identity(ctx)
 	if err != nil {
 		return u, err
 	}
@@ -107,9 +107,9 @@ func (u Use) inspect(ctx context.Context, h *Host, c bmc.Reader, probe esxi.Prob
 // an installation of ours is under way there is one way out only: to wait for it.
 func CheckUse(u Use, allowRunning bool) error {
 	if u.Installing != nil {
-		return &Refusal{"in use", fmt.Sprintf("an installation of ours is under way on this machine since %s (run %s)", clockTime(u.Installing.Time), u.Installing.Run), u.Wait}
+		return &Refusal{"in use", fmt.Sprintf("an installation of ours is under way on this machine since %s (run %s)", ClockTime(u.Installing.Time), u.Installing.Run), u.Wait}
 	}
-	if err := CheckForeign(u.Foreign, u.Power, false); err != nil {
+	if err := CheckForeign(u.Foreign); err != nil {
 		return err
 	}
 	if u.Other != "" {

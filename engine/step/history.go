@@ -46,6 +46,13 @@ type Mount struct {
 	Change string
 }
 
+// In reports whether a drive holds the mount. Some BMCs do not tell which image is mounted;
+// there the drive that we put it into must do. One that a BMC shows in two places has the
+// same name in both.
+func (m Mount) In(s bmc.Slot) bool {
+	return s.Loaded && (s.Image == m.URL || s.Image == "" && s.Name() == m.Drive)
+}
+
 // Override is a boot source that we set and that no boot of ours used up.
 type Override struct {
 	Target string
@@ -58,8 +65,9 @@ type LastReset struct {
 	Run, Step string
 	Time      time.Time
 	Before    Snapshot
-	Medium    string // digest of the medium that it was to boot
-	Open      bool   // it can have started an installer, and the installation is neither proven nor timed out
+	Medium    string   // digest of the medium that it was to boot
+	Boot      Override // that we had set for it
+	Open      bool     // it can have started an installer, and the installation is neither proven nor timed out
 	Change    string
 	Asked     time.Time // when a start was last asked for
 	Fate      Fate      // done, once the BMC said so of a start
@@ -166,7 +174,7 @@ func (h *History) applyReset(r Record, c Change) {
 		repeated.Asked = r.Time
 		h.reset = &repeated
 	} else {
-		h.reset = &LastReset{Run: r.Run, Step: r.Step, Time: r.Time, Open: c.Installs || c.Risk == Wipes, Medium: c.Medium, Before: h.snapshot(c.Before), Change: c.ID, Asked: r.Time, Fate: Unknown}
+		h.reset = &LastReset{Run: r.Run, Step: r.Step, Time: r.Time, Open: c.Installs || c.Risk == Wipes, Medium: c.Medium, Boot: h.boot, Before: h.snapshot(c.Before), Change: c.ID, Asked: r.Time, Fate: Unknown}
 	}
 	if !h.boot.Stays {
 		h.boot = Override{}
@@ -292,6 +300,16 @@ func (h History) Mounted() []Mount {
 func (h History) Holds(url string) (Mount, bool) {
 	for _, m := range h.Mounted() {
 		if m.URL == url {
+			return m, true
+		}
+	}
+	return Mount{}, false
+}
+
+// MountIn finds the mount of ours that a drive holds.
+func (h History) MountIn(s bmc.Slot) (Mount, bool) {
+	for _, m := range h.Mounted() {
+		if m.In(s) {
 			return m, true
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"time"
 
 	"esxiplan/engine/bmc"
@@ -109,17 +108,9 @@ func (h *Host) Close(ctx context.Context) error {
 // undo it: somebody else did, or it never came about.
 func (h *Host) Undone(change string) { h.attempt.Settle(Settled{Change: change, Fate: Undone}) }
 
-// Confirm notes that a reset of the present step which was answered by a refusal, or not
-// at all, took place all the same.
-func (h *Host) Confirm(reset string) {
-	made := h.attempt.History().Made(h.attempt.Step())
-	for _, m := range slices.Backward(made) {
-		if m.Verb == Reset && m.New == reset {
-			h.attempt.Settle(Settled{Change: m.ID, Fate: Done})
-			return
-		}
-	}
-}
+// Confirm notes that a change of ours which was answered by a refusal, or not at all, took
+// place all the same.
+func (h *Host) Confirm(change string) { h.attempt.Settle(Settled{Change: change, Fate: Done}) }
 
 // FoundStarted records a start of the machine that somebody else asked for while a restart
 // of ours was under way: it boots what we had set, and counts as our reset.

@@ -166,7 +166,7 @@ func TestConfirm(t *testing.T) {
 	if b.BMC.Reset(t.Context(), bmc.ResetOn, step.Intent{}); len(b.Made()) != 0 {
 		t.Error("a refused change took place")
 	}
-	b.Confirm("On")
+	b.Confirm(b.a.records[0].ID)
 	if made := b.Made(); len(made) != 1 || made[0].Fate != step.Done {
 		t.Error(made)
 	}

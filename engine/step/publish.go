@@ -30,20 +30,26 @@ func (m *Media) Publish(ctx context.Context, r media.Request) (media.Published, 
 		if err := m.admitPublish(w); err != nil {
 			return err
 		}
-		id, err = m.record(ctx, Publish, w)
+		id, err = m.record(ctx, Publish, w, Intent{})
 		return err
 	})
 	m.settle(id, err)
 	return p, err
 }
 
-// Unpublish takes the host's image away, where there is one.
-func (m *Media) Unpublish(ctx context.Context) error {
+// Unpublish takes the host's image away, where there is one. One from which a machine is
+// being installed stays, unless the intent says by force: the caller knows that it is over.
+func (m *Media) Unpublish(ctx context.Context, i Intent) error {
 	p, ok := m.Latest(m.host.Name)
 	if !ok || !m.Holds(m.host.Name) {
 		return nil
 	}
-	id, err := m.record(ctx, Remove, media.Write{Target: "image", Old: p.URL, Digest: p.Digest})
+	if !i.Force {
+		if err := m.admitChange(p); err != nil {
+			return err
+		}
+	}
+	id, err := m.record(ctx, Remove, media.Write{Target: "image", Old: p.URL, Digest: p.Digest}, i)
 	if err != nil {
 		return err
 	}
@@ -52,8 +58,9 @@ func (m *Media) Unpublish(ctx context.Context) error {
 	return err
 }
 
-func (m *Media) record(ctx context.Context, v Verb, w media.Write) (id string, err error) {
-	return m.host.attempt.Record(ctx, Change{Door: DoorMedia, Verb: v, Target: w.Target, Old: w.Old, New: w.New, Detail: w.Detail, Intent: Intent{Medium: w.Digest}})
+func (m *Media) record(ctx context.Context, v Verb, w media.Write, i Intent) (id string, err error) {
+	i.Medium = w.Digest
+	return m.host.attempt.Record(ctx, Change{Door: DoorMedia, Verb: v, Target: w.Target, Old: w.Old, New: w.New, Detail: w.Detail, Intent: i})
 }
 
 func (m *Media) settle(id string, err error) {
@@ -68,10 +75,17 @@ func (m *Media) settle(id string, err error) {
 
 // admitPublish runs the guard of an image that is about to take the place of another.
 func (m *Media) admitPublish(w media.Write) error {
-	h := m.host
-	latest, ok := m.Latest(h.Name)
-	if !ok || w.New == latest.URL || h.Settings.Again {
+	latest, ok := m.Latest(m.host.Name)
+	if !ok || w.New == latest.URL {
 		return nil
 	}
-	return CheckReplace(h.History(), latest, h.Settings)
+	return m.admitChange(latest)
+}
+
+// admitChange runs the guard of an image that is about to go.
+func (m *Media) admitChange(latest media.Published) error {
+	if m.host.Settings.Again {
+		return nil
+	}
+	return CheckReplace(m.host.History(), latest, m.host.Settings)
 }

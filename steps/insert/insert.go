@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	neturl "net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -131,7 +132,7 @@ func candidates(ctx context.Context, h *step.Host, c Arguments) ([]bmc.Slot, err
 	case c.Slot != nil:
 		return nil, schema.AtArgument("slot", "the BMC has no slot %q; it has %s", *c.Slot, strings.Join(ids, ", "))
 	}
-	return nil, &step.Refusal{Guard: "medium", Reason: "the BMC offers no virtual CD drive", Next: "Check its licence and that virtual media is enabled"}
+	return nil, step.CheckDrive(slots)
 }
 
 // fetchTakes is how long a BMC may take that fetches the whole image at once.
@@ -169,11 +170,10 @@ func fetched(ctx context.Context, h *step.Host, url string) error {
 type partial struct{ media.Fetch }
 
 func (e *partial) Error() string {
-	part := fmt.Sprintf("%.1f of %.1f MB", float64(e.Bytes)/1e6, float64(e.Size)/1e6)
 	if e.Open {
-		return fmt.Sprintf("the BMC says that the image is inserted, but it has not finished fetching it: %s, the last of it at %s", part, e.At.Local().Format("15:04:05"))
+		return fmt.Sprintf("the BMC says that the image is inserted, but it has not finished fetching it: %s, the last of it at %s", e.Fetch, e.At.Local().Format(time.TimeOnly))
 	}
-	return "the BMC says that the image is inserted, but it fetched only " + part + " of it. Find out what cuts the transfer between the BMC and the server of the image, then run this again"
+	return "the BMC says that the image is inserted, but it fetched only " + e.Fetch.String() + " of it. Find out what cuts the transfer between the BMC and the server of the image, then run this again"
 }
 
 // Retryable makes the engine mount the image again. One that is still being fetched was
@@ -194,21 +194,23 @@ func cut(h *step.Host, url string) error {
 // mounted finds the image where we put it ourselves. An image that we did not
 // insert, or ejected since, may be a stale reading and does not count.
 func mounted(h *step.Host, slots []bmc.Slot, url string) (bmc.Slot, bool) {
-	if _, ours := h.History().Holds(url); !ours || cut(h, url) != nil {
+	i := slices.IndexFunc(slots, func(s bmc.Slot) bool { return ours(h, s, url) })
+	if i < 0 || cut(h, url) != nil {
 		return bmc.Slot{}, false
 	}
-	for _, s := range slots {
-		if s.Loaded && (s.Image == url || s.Image == "") {
-			return s, true
-		}
-	}
-	return bmc.Slot{}, false
+	return slots[i], true
+}
+
+// ours reports that a slot holds the image by our own hand.
+func ours(h *step.Host, s bmc.Slot, url string) bool {
+	m, ok := h.History().MountIn(s)
+	return ok && m.URL == url
 }
 
 // makeRoom ejects a stale mount of the very image; anything else in the slot belongs
 // to someone else, and the eject step is there for it.
 func makeRoom(ctx context.Context, h *step.Host, s bmc.Slot, url string) error {
-	if s.Image != url {
+	if s.Image != url && !ours(h, s, url) {
 		return &step.Refusal{Guard: "medium", Reason: fmt.Sprintf("%s already holds %s", s.Name(), orUnknown(s.Image)), Next: "Run the step eject before insert"}
 	}
 	if err := h.BMC.Eject(ctx, s, step.Intent{}); err != nil {

@@ -38,6 +38,56 @@ func (s *shelf) Reads(string) (media.Reads, bool) {
 	return s.reads(s.calls)
 }
 
+// TestCutAndHidden: an image of which the BMC fetched a part is mounted again, also where the
+// BMC does not tell which image is in its drive.
+func TestCutAndHidden(t *testing.T) {
+	p, err := bmcsim.Find("dell/idrac9")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Forgets = true
+	b := steptest.NewBench(t, p)
+	cuts := 1
+	b.Media = &shelf{reads: func(int) (media.Reads, bool) {
+		if _, inserts := b.Sim.Effects(); inserts > cuts {
+			return media.Reads{}, true
+		}
+		return media.Reads{Cut: &media.Fetch{Bytes: 33e6, Size: 66e6}}, true
+	}}
+	if _, err := b.Flow(t, vendors.All(), steptest.Stage{Type: insert.Type, Arguments: arguments}); err != nil {
+		t.Error(err)
+	}
+	if _, inserts := b.Sim.Effects(); inserts != 2 {
+		t.Errorf("%d inserts", inserts)
+	}
+}
+
+// TestHiddenElsewhere: an unknown image in another drive than ours is not taken for ours.
+func TestHiddenElsewhere(t *testing.T) {
+	p, err := bmcsim.Find("dell/idrac9")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Forgets = true
+	b := steptest.NewBench(t, p)
+	into := func(slot string) steptest.Stage {
+		return steptest.Stage{Type: insert.Type, Arguments: strings.Replace(arguments, "null", `"`+slot+`"`, 1)}
+	}
+	for range 2 { // found again in its own drive
+		if _, err := b.Flow(t, vendors.All(), into("2")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.Sim.Mount("http://192.0.2.7/somebody-elses.iso")
+	_, err = b.Flow(t, vendors.All(), into("1"))
+	if err == nil || !strings.Contains(err.Error(), "slot 1 already holds an unknown image") {
+		t.Errorf("got %v", err)
+	}
+	if _, inserts := b.Sim.Effects(); inserts != 1 {
+		t.Errorf("%d inserts", inserts)
+	}
+}
+
 // TestFetchedWhole: an image that a BMC fetches whole is inserted when all of it arrived,
 // also where an earlier run mounted it.
 func TestFetchedWhole(t *testing.T) {

@@ -48,7 +48,7 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	ours, set := h.History().BootSet()
 	if boot.Target == target && (boot.Once || set && ours.Target == c.Target) {
 		forget(h, target)
-		return Result{Target: c.Target}, nil
+		return Result{Target: c.Target}, kept(ctx, h, boot)
 	}
 	if c.PowerOff {
 		if err := powerOff(ctx, h); err != nil {
@@ -62,15 +62,19 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if boot, err = h.BMC.Boot(ctx); err == nil && !boot.Once {
-		err = continuous(ctx, h)
+	if boot, err = h.BMC.Boot(ctx); err != nil {
+		return Result{}, err
 	}
-	return Result{string(boot.Target), way}, err
+	return Result{string(boot.Target), way}, kept(ctx, h, boot)
 }
 
-// continuous is for a service that was just seen to know only overrides that no boot uses
-// up: one that this run cannot take away in time is taken away at once.
-func continuous(ctx context.Context, h *step.Host) error {
+// kept judges what is set, by this attempt or before. A service may know only overrides that
+// no boot uses up: one that would start an installer again, and that this run cannot take
+// away in time, is taken away at once.
+func kept(ctx context.Context, h *step.Host, boot bmc.Boot) error {
+	if !step.Loops(boot) {
+		return nil
+	}
 	refusal := step.CheckKept(h.History(), h.Place())
 	if refusal == nil {
 		h.Warn("this BMC knows only a continuous boot source override; the wait step takes it away as soon as the installer is loaded")

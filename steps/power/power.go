@@ -104,7 +104,7 @@ func send(ctx, waits context.Context, h *step.Host, want bmc.PowerState, by bmc.
 		if p, readErr := steady(waits, h); readErr != nil || p.State != want {
 			return err
 		}
-		h.Confirm(made.New)
+		h.Confirm(made.ID)
 		return nil
 	}
 	return effect(waits, h, made, want)
@@ -117,7 +117,7 @@ func effect(ctx context.Context, h *step.Host, made step.Made, want bmc.PowerSta
 	err := settled(ctx, h, want)
 	switch {
 	case err == nil && made.Fate != step.Done:
-		h.Confirm(made.New)
+		h.Confirm(made.ID)
 	case err != nil && bmc.ResetType(made.New) != bmc.ResetGracefulShutdown && readsOther(ctx, h, want):
 		h.Undone(made.ID)
 	}

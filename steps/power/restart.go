@@ -45,12 +45,12 @@ func restart(ctx context.Context, h *step.Host) error {
 	off, _ := asked(h, isOff)
 	switch {
 	case p.State == bmc.On && on.ID != "":
-		h.Confirm(on.New) // refused, or without effect for long: it was done all the same
+		h.Confirm(on.ID) // refused, or without effect for long: it was done all the same
 		return nil
 	case p.State == bmc.On && off.ID != "" && off.Took():
 		return afterOff(ctx, h, off)
 	case p.State == bmc.Off && off.ID != "":
-		h.Confirm(off.New)
+		h.Confirm(off.ID)
 		return powerUp(ctx, h)
 	}
 	return begin(ctx, h)
@@ -144,7 +144,7 @@ func wentOff(ctx context.Context, h *step.Host, off step.Made, was bmc.Power) (b
 	switch {
 	case err == nil && !isOn:
 		if off.Fate != step.Done {
-			h.Confirm(off.New)
+			h.Confirm(off.ID)
 		}
 		return true, nil
 	case err == nil:
@@ -213,7 +213,7 @@ func stillUp(ctx context.Context, h *step.Host, off step.Made) bool {
 // boots what we had set, and is not restarted again.
 func startedElsewhere(ctx context.Context, h *step.Host, i step.Intent) error {
 	if on, _ := asked(h, isOn); on.ID != "" {
-		h.Confirm(on.New)
+		h.Confirm(on.ID)
 		return nil
 	}
 	h.Warn("somebody else powered the machine on before we did; it is left on, and not restarted again")
@@ -292,25 +292,46 @@ func afterStart(ctx context.Context, h *step.Host, was step.Made) error {
 	return powerUp(ctx, h)
 }
 
-// restarted demands a sign that a restart by one request took place: the power state
-// was another, POST has come to another point, or the boot source override is used up.
-// A machine that reads On all the time proves nothing; it is not restarted twice for that.
+// restarted demands a sign that a restart by one request took place: the power state was
+// another, POST has come to another point, or the boot source override that we had set is
+// used up. Where none was set, or one that no boot uses up, that none is set or one still is
+// shows nothing. A machine that reads On all the time proves nothing; it is not restarted
+// twice for that, and where nothing could have shown it, it is no failure.
 func restarted(ctx context.Context, h *step.Host, was bmc.Power) error {
+	last, _ := h.History().LastReset()
+	uses := last.Boot.Target != "" && !last.Boot.Stays
 	err := h.Until(ctx, settle, "a sign of the restart shows", func(ctx context.Context) (bool, error) {
 		p, err := h.BMC.Power(ctx)
 		if err != nil || p.State != bmc.On || was.Post != "" && p.Post != was.Post {
 			return err == nil, err
 		}
+		if !uses {
+			return false, nil
+		}
 		boot, err := h.BMC.Boot(ctx)
 		return boot.Target == bmc.BootNone, err
 	})
 	var unsettled *step.Unsettled
-	if errors.As(err, &unsettled) {
-		return &step.Failure{Reason: "the BMC was asked for a restart, and nothing shows that the machine was restarted: its power state reads On, and its boot source override is still set. It is not asked again, for that could interrupt an installation",
-			Next: "Look at the machine's console; if it was not restarted, power it off, and run this again with --again"}
-	}
-	if err != nil {
+	switch {
+	case errors.As(err, &unsettled) && (uses || was.Post != ""):
+		return noSign(was, uses)
+	case errors.As(err, &unsettled):
+		h.Warn("the BMC was asked for a restart, and nothing can show whether the machine was restarted: its power state reads On all the time, the BMC tells nothing of POST, and no boot source override of ours is used up by a boot")
+	case err != nil:
 		return err
 	}
 	return settled(ctx, h, bmc.On)
+}
+
+// noSign is the end of a restart that should have shown.
+func noSign(was bmc.Power, uses bool) error {
+	still := ""
+	if was.Post != "" {
+		still += ", and its POST state " + was.Post
+	}
+	if uses {
+		still += ", and its boot source override is still set"
+	}
+	return &step.Failure{Reason: "the BMC was asked for a restart, and nothing shows that the machine was restarted: its power state reads On" + still + ". It is not asked again, for that could interrupt an installation",
+		Next: "Look at the machine's console; if it was not restarted, power it off, and run this again with --again"}
 }

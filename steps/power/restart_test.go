@@ -301,6 +301,18 @@ var restarts = map[string]struct {
 		change: func(b *bench) { b.m.power.Allowed = []bmc.ResetType{on, oneShot} }},
 	"only ForceRestart, lost": {answers: []answer{notHeard}, asked: []bmc.ResetType{oneShot}, fails: "nothing shows that the machine was restarted",
 		change: func(b *bench) { b.m.power.Allowed = []bmc.ResetType{on, oneShot} }},
+	"only ForceRestart, POST moves": {answers: []answer{and(done, func(b *bench) { b.m.power.Post = "InPost" })}, asked: []bmc.ResetType{oneShot},
+		change: func(b *bench) { oneRequest(b); continuous("Finished")(b) }},
+	"only ForceRestart, POST stays": {answers: []answer{ignored}, asked: []bmc.ResetType{oneShot}, fails: "nothing shows that the machine was restarted",
+		change: func(b *bench) { oneRequest(b); continuous("Finished")(b) }},
+	"only ForceRestart, a continuous override": {answers: []answer{done}, asked: []bmc.ResetType{oneShot}, warns: "nothing can show whether the machine was restarted",
+		change: func(b *bench) { oneRequest(b); continuous("")(b) }},
+	"only ForceRestart, set by hand": {answers: []answer{done}, asked: []bmc.ResetType{oneShot}, warns: "nothing can show whether the machine was restarted",
+		change: func(b *bench) { oneRequest(b); b.takeBack(); b.m.boot.Target = bmc.BootCD }},
+	"only ForceRestart, set by hand, and the power state shows": {answers: []answer{and(done, goesThroughOff)}, asked: []bmc.ResetType{oneShot},
+		change: func(b *bench) { oneRequest(b); b.takeBack(); b.m.boot.Target = bmc.BootCD }},
+	"only ForceRestart, the BMC stumbles, and nothing is done": {answers: []answer{and(ignored, stumble)}, asked: []bmc.ResetType{oneShot}, fails: "nothing shows that the machine was restarted",
+		change: oneRequest},
 	"neither": {answers: []answer{done}, fails: "offers neither ForceOff nor ForceRestart",
 		change: func(b *bench) { b.m.power.Allowed = []bmc.ResetType{on} }},
 
@@ -359,6 +371,22 @@ var restarts = map[string]struct {
 	"interrupted after the first record":            {answers: []answer{and(done, interrupt)}, asked: []bmc.ResetType{off, on}},
 }
 
+// oneRequest makes the BMC one that restarts by one request only.
+func oneRequest(b *bench) { b.m.power.Allowed = []bmc.ResetType{on, oneShot} }
+
+// goesThroughOff is a restart that the power state shows.
+func goesThroughOff(b *bench) {
+	b.m.power.State = bmc.PoweringOn
+	b.m.in(20*time.Second, func(m *machine) { m.power.State = bmc.On })
+}
+
+// takeBack takes our override away.
+func (b *bench) takeBack() {
+	id := b.change("run1", step.Change{Verb: step.SetBoot, Target: "source", New: "none"})
+	b.fold("run1", step.Record{Settled: &step.Settled{Change: id, Fate: step.Done}})
+	b.m.boot = bmc.Boot{Target: bmc.BootNone, Once: true}
+}
+
 // continuous makes the override one that no boot uses up.
 func continuous(post string) func(*bench) {
 	return func(b *bench) { b.m.boot.Once, b.m.power.Post = false, post }
@@ -403,6 +431,36 @@ func (b *bench) booted(t *testing.T, err error) {
 	last, open := b.log.Installing()
 	if err == nil && (b.m.boots != 1 || !open || last.Run != "run2") || b.m.boots > 1 {
 		t.Errorf("%d boots, on record: %+v", b.m.boots, last)
+	}
+}
+
+// TestNothingSet: where no boot source is set, that none is set shows no restart.
+func TestNothingSet(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer answer
+		post   string
+		warns  string
+		fails  string
+	}{
+		"nothing can show it":        {answer: ignored, warns: "nothing can show whether the machine was restarted"},
+		"the power state does":       {answer: and(done, goesThroughOff)},
+		"POST does":                  {answer: and(done, func(b *bench) { b.m.power.Post = "InPost" }), post: "Finished"},
+		"POST shows that it was not": {answer: ignored, post: "Finished", fails: "nothing shows that the machine was restarted: its power state reads On, and its POST state Finished"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, bmc.On, c.answer)
+			oneRequest(b)
+			b.log, b.place, b.Settings.Installs = step.History{}, step.Place{}, false
+			b.log.Follow("run2")
+			b.m.boot, b.m.slot.Loaded, b.m.power.Post = bmc.Boot{Target: bmc.BootNone, Once: true}, false, c.post
+			err := b.restart()
+			if (err == nil) != (c.fails == "") || err != nil && !strings.Contains(err.Error(), c.fails) || !slices.Equal(b.m.asked, []bmc.ResetType{oneShot}) {
+				t.Errorf("got %v, want %q; asked for %v", err, c.fails, b.m.asked)
+			}
+			if warned := strings.Join(b.warned, "; "); !strings.Contains(warned, c.warns) || c.warns == "" && warned != "" {
+				t.Errorf("warned %q, want %q", warned, c.warns)
+			}
+		})
 	}
 }
 

@@ -131,8 +131,8 @@ func medium(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
 	if !h.Settings.Installs {
 		return nil
 	}
-	if len(r.Slots) == 0 {
-		return &step.Refusal{Guard: "medium", Reason: "the BMC offers no virtual CD drive", Next: "Check its licence and that virtual media is enabled"}
+	if err := step.CheckDrive(slots); err != nil {
+		return err
 	}
 	_, err = h.BMC.Preparations(ctx, slots[0], "")
 	var obstacle *bmc.ErrUnsupported
@@ -181,7 +181,7 @@ func use(ctx context.Context, h *step.Host, c Arguments, r *Result) error {
 		r.ESXi = "not looked into"
 		return nil
 	}
-	u, err := step.LookInto(ctx, h, h.BMC)
+	u, err := step.LookInto(ctx, h)
 	if err != nil {
 		return err
 	}

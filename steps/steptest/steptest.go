@@ -34,6 +34,7 @@ type Bench struct {
 	Sim    *bmcsim.Sim
 	Media  media.Store // may be nil
 	ESXi   *schema.ESXi
+	Place  step.Place // of every step; a restart and a wait follow unless a test says otherwise
 	clock  clock
 	log    step.History // of the machine, over all runs on the bench
 	seq    int
@@ -48,7 +49,7 @@ func NewBench(t *testing.T, p bmcsim.Profile) *Bench { return NewFaultyBench(t, 
 // NewFaultyBench starts a machine with faults.
 func NewFaultyBench(t *testing.T, p bmcsim.Profile, on bool, faults ...bmcsim.Fault) *Bench {
 	t.Helper()
-	b := &Bench{clock: clock{time.Now()}}
+	b := &Bench{clock: clock{time.Now()}, Place: step.Place{Restarts: true, Waits: true}}
 	b.Sim = bmcsim.New(bmcsim.Config{Profile: p, Clock: b.clock, Username: "root", Password: "calvin", Serial: "SN1", UUID: "4c4c4544-0058-5110-8034-b7c04f543933", On: on, Faults: faults,
 		Disks: []bmcsim.Disk{{Model: "MZVL2256HCHQ", Serial: "S1", WWN: "5001000000000001", Bytes: 480e9}}, MACs: []string{"B4:96:91:A7:3F:D6"}, POST: 10 * time.Second})
 	if err := b.Sim.Serve("127.0.0.1:0"); err != nil {
@@ -110,7 +111,7 @@ func (b *Bench) attempt(run, name string) *attempt {
 
 func (a *attempt) Run() string       { return a.run }
 func (a *attempt) Step() string      { return a.name }
-func (a *attempt) Place() step.Place { return step.Place{Restarts: true, Waits: true} }
+func (a *attempt) Place() step.Place { return a.bench.Place }
 
 func (a *attempt) Record(_ context.Context, c step.Change) (string, error) {
 	a.bench.seq++

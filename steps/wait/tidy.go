@@ -40,7 +40,7 @@ func (l *looking) remove(ctx context.Context) error {
 	if !l.published || l.h.Settings.KeepMedia {
 		return nil
 	}
-	if err := l.h.Media.Unpublish(ctx); err != nil {
+	if err := l.h.Media.Unpublish(ctx, step.Intent{Force: true}); err != nil {
 		l.h.Warn("the host is installed, but its image could not be removed: %v", err)
 	}
 	return nil
@@ -62,9 +62,7 @@ func eject(ctx context.Context, h *step.Host) error {
 // ours reports that a drive holds an image of ours: one that we mounted, also where we
 // ejected it and it is still there, or one that we published, whoever mounted it.
 func ours(h *step.Host, s bmc.Slot) bool {
-	mounted := slices.ContainsFunc(h.History().Mounted(), func(m step.Mount) bool {
-		return s.Image == m.URL || s.Image == "" && s.Name() == m.Drive
-	})
+	_, mounted := h.History().MountIn(s)
 	return mounted || s.Image != "" && h.Holds(s.Image) || slices.ContainsFunc(h.Made(), func(m step.Made) bool {
 		return m.Verb == step.Eject && m.Target == s.Name() && m.Old == s.Image
 	})

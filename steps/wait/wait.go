@@ -19,7 +19,7 @@ var doc string
 
 // Arguments of the step.
 type Arguments struct {
-	Goal        string          `json:"goal" enum:"esxi off on media_read installer look" default:"esxi" doc:"What to wait for. \"installer\" is that the installer was loaded from our medium, for one that only checks (build_iso with dry_run); \"look\" only looks, for a plan whose until says the rest."`
+	Goal        string          `json:"goal" enum:"esxi off on media_read installer look" default:"esxi" doc:"What to wait for. \"installer\" is that the installer was loaded from our medium, which is the end of one that only checks (build_iso with dry_run); \"look\" only looks, for a plan whose until says the rest."`
 	Eject       bool            `json:"eject" default:"true" doc:"Take our image out of the drive once the host is proven, and remove it from where it is published. false keeps both as they are."`
 	OverrideFor schema.Duration `json:"override_for" default:"3m" doc:"On a BMC that knows only a continuous boot source override: how long after the reset it is taken away although nothing shows that the installer was loaded; twice as long while the BMC reports that the machine is in POST. Longer than the machine's POST, shorter than the shortest installation."`
 }
@@ -28,7 +28,7 @@ type Arguments struct {
 type Result struct {
 	Goal        string   `json:"goal" doc:"What was waited for."`
 	Reached     bool     `json:"reached" doc:"Whether the goal is reached."`
-	Ended       bool     `json:"ended" doc:"Whether the installation ended without a proof, so that it is useless to wait on."`
+	Ended       bool     `json:"ended" doc:"Whether nothing is being installed any more, though no installation is proven: a medium that only checks was loaded, or an install loop was broken."`
 	Reason      string   `json:"reason" doc:"Why not, in plain words."`
 	Next        string   `json:"next" doc:"What to do about it."`
 	Proven      bool     `json:"proven" doc:"Whether a new installation on this very machine is proven."`
@@ -46,7 +46,7 @@ var Type = step.Define(step.Spec[Arguments, Result]{
 	Most:    step.Effects{Waits: true},
 	Effects: func(c Arguments) step.Effects { return step.Effects{Waits: c.Goal == "esxi" || c.Goal == "installer"} },
 	Verdict: func(r Result) step.Verdict {
-		return step.Verdict{Proven: r.Proven, Ended: r.Ended || r.Reached && r.Goal == "installer", Seeks: r.Goal == "esxi" || r.Goal == "installer",
+		return step.Verdict{Proven: r.Proven, Ended: r.Ended, Seeks: r.Goal == "esxi" || r.Goal == "installer",
 			Reason: r.Reason, Next: r.Next, Version: r.Version, Build: r.Build, Evidence: r.Evidence}
 	},
 	Policy: step.Policy{Delay: 5 * time.Second, MaxDelay: 5 * time.Second, Timeout: 45 * time.Minute},
@@ -128,8 +128,7 @@ func bootable(h *step.Host, last step.LastReset) error {
 	if !published || !p.Built.After(last.Time) {
 		return nil
 	}
-	const moment = "2006-01-02 15:04:05"
-	return &step.Refusal{Guard: "proof", Reason: fmt.Sprintf("the image was built at %s, after our last reset of this machine at %s, so the machine has not booted it yet", p.Built.Local().Format(moment), last.Time.Local().Format(moment)),
+	return &step.Refusal{Guard: "proof", Reason: fmt.Sprintf("the image was built at %s, after our last reset of this machine at %s, so the machine has not booted it yet", step.ClockTime(p.Built), step.ClockTime(last.Time)),
 		Next: "Mount it and restart the machine (steps insert, one_time_boot, power), then wait again"}
 }
 
@@ -151,8 +150,9 @@ func look(ctx context.Context, h *step.Host, r *Result) error {
 	return err
 }
 
-// loaded looks whether the installer was loaded from our medium since our reset. What it
-// found, it says on the machine's console.
+// loaded looks whether the installer was loaded from our medium since our reset. Only a
+// medium that installs nothing has ended with that (what it found, it says on the machine's
+// console); from any other the installation has just begun.
 func loaded(ctx context.Context, h *step.Host, c Arguments, r *Result) error {
 	last, err := restart(h)
 	if err != nil {
@@ -161,7 +161,8 @@ func loaded(ctx context.Context, h *step.Host, c Arguments, r *Result) error {
 	w := &watch{h: h, c: c, last: last, reset: true}
 	w.see(ctx)
 	if sign := w.loaded(); sign != "" {
-		r.Reached, r.Evidence = true, []string{sign}
+		p, _ := image(h)
+		r.Reached, r.Ended, r.Evidence = true, p.DryRun, []string{sign}
 		return w.clearOverride(ctx, sign)
 	}
 	r.Reason = "nothing shows that the installer was loaded" + w.told()

@@ -1,6 +1,7 @@
 package wait_test
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -88,7 +89,8 @@ func TestMediaRead(t *testing.T) {
 	}
 }
 
-// TestInstaller: that the installer was loaded, for one that installs nothing.
+// TestInstaller: that the installer was loaded. Only one that installs nothing has ended
+// with that.
 func TestInstaller(t *testing.T) {
 	for name, c := range map[string]struct {
 		change  func(*bench)
@@ -101,6 +103,9 @@ func TestInstaller(t *testing.T) {
 		"read up to the last module":             {change: func(b *bench) { b.read(loaded(1, 2)) }, reached: "the BMC read the image up to its last module at "},
 		"handed over":                            {change: bootedSign, reached: "the BMC reports that the firmware has handed over (OSRunning)"},
 		"handed over to something else":          {change: all(bootedSign, func(b *bench) { b.read() }), reason: "nothing shows that the installer was loaded; the image was never read in the 20m0s since the reset"},
+		"only checks":                            {change: func(b *bench) { b.s.latest.DryRun = true; b.read(loaded(1, 2)) }, reached: "last module", ended: true},
+		"only checks, not yet":                   {change: func(b *bench) { b.s.latest.DryRun = true; b.read(bout(1, 2, 1e6)) }, reason: "nothing shows that the installer was loaded"},
+		"somebody's, next to one that checks":    {change: func(b *bench) { elsewhere(b); b.s.latest.DryRun = true; bootedSign(b) }, reached: "handed over"},
 		"with a continuous override":             {change: func(b *bench) { b.continuous().read(loaded(1, 2)) }, reached: "last module", wrote: []string{"boot none"}},
 		"not yet":                                {change: func(b *bench) { b.read(bout(1, 2, 1e6)) }, reason: "nothing shows that the installer was loaded; the BMC read 1.0 MB of the image since the reset"},
 		"not yet, and the bound of the override": {change: func(b *bench) { b.continuous() }, reason: "nothing shows that the installer was loaded", wrote: []string{"boot none"}},
@@ -116,7 +121,7 @@ func TestInstaller(t *testing.T) {
 				refused(t, err, c.refused, "estart")
 				return
 			}
-			if err != nil || r.Reached != (c.reached != "") || r.Proven || b.x.logins > 0 {
+			if err != nil || r.Reached != (c.reached != "") || r.Ended != c.ended || r.Proven || b.x.logins > 0 {
 				t.Fatalf("%+v, %v", r, err)
 			}
 			if c.reached != "" {
@@ -127,6 +132,39 @@ func TestInstaller(t *testing.T) {
 			b.wrote(t, c.wrote...)
 		})
 	}
+}
+
+// TestInstallerThenProof: while the installer that was loaded is at work, the medium stays
+// and no other run restarts the machine; the wait for the proof still proves it.
+func TestInstallerThenProof(t *testing.T) {
+	b := newBench(t, step.Settings{Consent: step.Consent{Stop: true, Wipe: true}})
+	up := b.x.probe
+	b.read(loaded(1, 2)).silent()
+	b.conclude(t, goal("installer"))
+	var r *step.Refusal
+	if err := b.BMC.Eject(t.Context(), b.m.slots[0], step.Intent{}); !errors.As(err, &r) || r.Guard != "medium" {
+		t.Errorf("ejected: %v", err)
+	}
+	if _, err := b.BMC.Admit(t.Context()); !errors.As(err, &r) || r.Guard != "last reset" {
+		t.Errorf("restarted: %v", err)
+	}
+	b.x.probe = up
+	b.conclude(t, goal("esxi"))
+	if _, open := b.a.log.Installing(); open {
+		t.Error("proven, and still open")
+	}
+	b.wrote(t, "eject ")
+}
+
+// conclude is one look that reaches its goal, and its verdict in the records.
+func (b *bench) conclude(t *testing.T, arguments string) {
+	t.Helper()
+	r, err := b.look(t, arguments)
+	if err != nil || !r.Reached {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	raw, _ := json.Marshal(r)
+	b.a.log.Fold(step.Record{Run: b.a.run, Step: b.a.name, Time: b.a.now, Verdict: wait.Type.Verdict(raw)})
 }
 
 // TestLook looks, and is content: it needs no reset, and logs in nowhere.
@@ -173,14 +211,16 @@ func TestEffects(t *testing.T) {
 	}
 }
 
-// TestVerdict: the end of a rehearsed installer ends the installation without a proof; a
-// loop does; other goals say nothing of it.
+// TestVerdict: a medium that only checks ends the installation without a proof when it is
+// loaded, and so does a loop; an installer that is loaded does not; other goals say nothing
+// of it.
 func TestVerdict(t *testing.T) {
 	for result, want := range map[string]step.Verdict{
 		`{"goal":"esxi","reached":true,"proven":true,"version":"8","build":"1","evidence":["e"]}`: {Proven: true, Seeks: true, Version: "8", Build: "1", Evidence: []string{"e"}},
 		`{"goal":"esxi","reason":"r","next":"n"}`:                                                 {Seeks: true, Reason: "r", Next: "n"},
 		`{"goal":"esxi","ended":true,"reason":"r","next":"n"}`:                                    {Seeks: true, Ended: true, Reason: "r", Next: "n"},
-		`{"goal":"installer","reached":true}`:                                                     {Seeks: true, Ended: true},
+		`{"goal":"installer","reached":true}`:                                                     {Seeks: true},
+		`{"goal":"installer","reached":true,"ended":true}`:                                        {Seeks: true, Ended: true},
 		`{"goal":"installer","reason":"r"}`:                                                       {Seeks: true, Reason: "r"},
 		`{"goal":"off","reached":true}`:                                                           {},
 		`{"goal":"look","reached":true}`:                                                          {},
