@@ -138,11 +138,7 @@ func (m manifest) pulse(server string, p pulse) error {
 	if err := os.MkdirAll(m.notesFolder(), 0o700); err != nil {
 		return err
 	}
-	b, err := json.Marshal(p)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(m.pulsePath(server), append(b, '\n'), 0o600)
+	return writeJSON(m.pulsePath(server), p)
 }
 
 func (m manifest) pulseOf(server string) (p pulse, ok bool) {
