@@ -19,6 +19,7 @@ type counter struct {
 	mu      sync.Mutex
 	reads   Reads
 	dirty   bool
+	open    int // requests under way
 	clients map[string]*client
 }
 
@@ -100,13 +101,27 @@ func (c *counter) forgetClient() {
 	delete(c.clients, oldest)
 }
 
-// request counts a request, whatever it reads.
+// request counts a request, whatever it reads; answered tells its end.
 func (c *counter) request(by string) {
 	now := c.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.reads.Count++
 	c.reads.Last, c.reads.By, c.dirty = now, by, true
+	c.open++
+}
+
+func (c *counter) answered() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open--
+}
+
+// idle reports that no request is under way, and that nothing changed since the count was taken.
+func (c *counter) idle() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.open == 0 && !c.dirty
 }
 
 // began returns the transfer that an answer is, nil for one that is neither the whole

@@ -50,6 +50,7 @@ func (c content) serve(w http.ResponseWriter, r *http.Request) {
 	if r.UserAgent() != userAgent { // our own reads prove nothing
 		out.count = c.count
 		c.count.request(out.host)
+		defer c.count.answered()
 	}
 	var body io.ReadSeeker = f
 	out.size = info.Size()
