@@ -291,11 +291,12 @@ func (c *counter) ended(t *transfer) {
 	p.copies = slices.DeleteFunc(p.copies, func(other *transfer) bool { return other == t })
 	c.dirty = true
 	c.arrived(t, p, now)
-	switch reached := t.start + t.acknowledged; {
-	case reached >= t.size:
+	f, matters := Fetch{Bytes: t.start + t.acknowledged, Size: t.size, At: now, By: t.by, Own: p.own}.ended()
+	switch {
+	case f.complete():
 		p.completed(t.by, t.size, now, t.moved)
-	case reached > fetchMatters && !t.settled:
-		p.fetch, p.reach = &Fetch{Bytes: reached, Size: t.size, At: now, By: t.by, Own: p.own}, t.start+t.sent
+	case matters && !t.settled:
+		p.fetch, p.reach = &f, t.start+t.sent
 	}
 }
 
@@ -338,15 +339,15 @@ func (c *counter) resume(earlier Reads) {
 		r.merge()
 	}
 	for _, f := range earlier.Fetches {
-		if c.clients[f.By] != nil {
-			continue // it reads from this server
+		ended, matters := f.ended()
+		if !matters || c.clients[f.By] != nil { // it reads from this server
+			continue
 		}
 		p := c.client(f.By)
 		if p.reach = f.Bytes; f.Open {
 			p.reach = f.Bytes + resumes // that was noted some time before
 		}
-		f.Open = false
-		p.fetch = &f
+		p.fetch = &ended
 	}
 	c.dirty = true
 }
@@ -374,20 +375,20 @@ func (c *counter) snapshot() Reads {
 	r := c.reads.clone()
 	r.Fetches = nil
 	for by, p := range c.clients {
-		if f := p.lastFetch(by); f != nil {
-			r.Fetches = append(r.Fetches, *f)
+		if p.fetch != nil {
+			r.Fetches = append(r.Fetches, *p.fetch)
+		}
+		if len(p.copies) > 0 {
+			r.Fetches = append(r.Fetches, p.fetching(by))
 		}
 	}
-	sortFetches(r.Fetches)
+	r.Fetches = lastFetches(r.Fetches)
 	return r
 }
 
-// lastFetch is the fetch of the whole image that is under way, or else the last one.
-func (p *client) lastFetch(by string) *Fetch {
-	if len(p.copies) == 0 {
-		return p.fetch
-	}
-	f := &Fetch{By: by, Own: p.own, Open: true}
+// fetching is the fetch of the whole image that is under way.
+func (p *client) fetching(by string) Fetch {
+	f := Fetch{By: by, Own: p.own, Open: true}
 	for _, t := range p.copies {
 		f.Size = t.size
 		f.Bytes = max(f.Bytes, t.start+t.acknowledged)

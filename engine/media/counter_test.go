@@ -125,3 +125,42 @@ func TestMergeKeepsEvidence(t *testing.T) {
 		t.Errorf("bouts of different clients were mixed up: %v", by)
 	}
 }
+
+// TestPeekIsNoCut: a client that had asked for the whole image and read its head when the
+// server was killed did not break off, and what it fetched before still holds.
+func TestPeekIsNoCut(t *testing.T) {
+	const by = "192.0.2.1"
+	for name, before := range map[string]int64{"nothing": 0, "all": 20 << 20, "a part": 8 << 20} {
+		t.Run(name, func(t *testing.T) {
+			c, none, e := testCounter(), int64(0), entry{Host: "h", Token: "x"}
+			send := func(w *transfer, n int64) {
+				c.sent(span{by: by, began: time.Now(), bytes: n, size: 20 << 20, copy: w})
+			}
+			if before > 0 {
+				w := copyOf(c, by, &none)
+				send(w, before)
+				c.ended(w)
+			}
+			send(copyOf(c, by, &none), 4096)
+			if f := fetching(c); f == nil || f.Bytes != 4096 {
+				t.Errorf("while the server is there: %+v", f)
+			}
+			m := manifest{t.TempDir(), "p"}
+			if err := m.note("h", "s", noted{Token: "x", Process: "killed", Reads: c.get()}); err != nil {
+				t.Fatal(err)
+			}
+			r, _ := m.notes(e)
+			next := testCounter()
+			next.resume(c.get())
+			for who, r := range map[string]Reads{"a run": r, "the next server": next.get(), "both": r.and(next.get())} {
+				cut := r.judge(readers{}).Cut
+				if (cut != nil) != (before == 8<<20) || cut != nil && cut.Bytes != before {
+					t.Errorf("%s: cut %+v", who, cut)
+				}
+				if whole := len(r.Fetches) == 1 && r.Fetches[0].complete(); whole != (before == 20<<20) {
+					t.Errorf("%s: fetches %+v", who, r.Fetches)
+				}
+			}
+		})
+	}
+}

@@ -100,13 +100,21 @@ func (m manifest) notes(e entry) (r Reads, ok bool) {
 			continue
 		}
 		if p, there := m.pulseOf(serverOf(path)); !there || p.Process != n.Process || time.Since(p.Time).Abs() > pulseHolds {
-			for i := range n.Fetches {
-				n.Fetches[i].Open = false
-			}
+			n.Fetches = ended(n.Fetches)
 		}
 		r, ok = r.and(n.Reads), true
 	}
 	return r, ok
+}
+
+// ended are fetches from a server that is no longer there.
+func ended(all []Fetch) (out []Fetch) {
+	for _, f := range all {
+		if f, matters := f.ended(); matters {
+			out = append(out, f)
+		}
+	}
+	return out
 }
 
 // A server shows every few seconds that it is there. When it does not, it is not known

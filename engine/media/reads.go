@@ -15,7 +15,7 @@ type Reads struct {
 	Last    time.Time `json:"last,omitzero"`
 	By      string    `json:"by,omitempty"`      // address of the last reader
 	Bouts   []Bout    `json:"bouts,omitempty"`   // oldest first; at most [maxBouts] of a server
-	Fetches []Fetch   `json:"fetches,omitempty"` // of the whole image: the last one of each client
+	Fetches []Fetch   `json:"fetches,omitempty"` // of the whole image: see [lastFetches]
 
 	Fetching *Fetch `json:"-"` // by the host's BMC: under way, whether bytes move or not
 	Cut      *Fetch `json:"-"` // by the host's BMC: broken off, and not completed since
@@ -45,6 +45,13 @@ type Fetch struct {
 }
 
 func (f Fetch) complete() bool { return !f.Open && f.Bytes >= f.Size }
+
+// ended is what is left of a fetch when it ends, or its server does. It matters unless so
+// little arrived that the client may have wanted no more.
+func (f Fetch) ended() (_ Fetch, matters bool) {
+	f.Open = false
+	return f, f.complete() || f.Bytes > fetchMatters
+}
 
 // Reading sums up bouts.
 type Reading struct {
@@ -185,22 +192,37 @@ func (r Reads) and(other Reads) Reads {
 	}
 	r.Bouts = append(r.Bouts, other.Bouts...)
 	slices.SortStableFunc(r.Bouts, func(a, b Bout) int { return a.From.Compare(b.From) })
-	for _, f := range other.Fetches {
-		i := slices.IndexFunc(r.Fetches, func(g Fetch) bool { return g.By == f.By })
-		switch {
-		case i < 0:
-			r.Fetches = append(r.Fetches, f)
-		case f.At.After(r.Fetches[i].At):
-			r.Fetches[i] = f
-		}
-	}
-	sortFetches(r.Fetches)
+	r.Fetches = lastFetches(append(r.Fetches, other.Fetches...))
 	return r
 }
 
-// sortFetches puts the oldest first, at the same time those that were not completed.
+// lastFetches leaves of each client its last fetch, oldest first. As long as the end of that
+// one would not matter, the one before it still says what the client has.
+func lastFetches(all []Fetch) (out []Fetch) {
+	sortFetches(all)
+	known := map[string]bool{}
+	for _, f := range slices.Backward(all) {
+		if !known[f.By] {
+			_, known[f.By] = f.ended()
+			out = append(out, f)
+		}
+	}
+	slices.Reverse(out)
+	return out
+}
+
+// sortFetches puts the oldest first, at the same time those that broke off, and last those
+// that are under way.
 func sortFetches(all []Fetch) {
-	rank := func(f Fetch) int { return map[bool]int{true: 1}[f.complete()] }
+	rank := func(f Fetch) int {
+		switch {
+		case f.Open:
+			return 2
+		case f.complete():
+			return 1
+		}
+		return 0
+	}
 	slices.SortFunc(all, func(a, b Fetch) int {
 		return cmp.Or(a.At.Compare(b.At), rank(a)-rank(b), cmp.Compare(a.By, b.By))
 	})
