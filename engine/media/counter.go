@@ -26,6 +26,7 @@ type counter struct {
 // client is what one reader of an image is at.
 type client struct {
 	own    bool      // an address of this machine
+	is     relation  // as it was known last
 	last   time.Time // end of its last read by ranges
 	opened bool      // since the last long pause it read a boot image from its start
 	loads  bool      // and that is not counted as a boot yet
@@ -89,6 +90,15 @@ func (c *counter) client(by string) *client {
 	p := &client{own: err == nil && ownAddress(plainAddress(address))}
 	c.clients[by] = p
 	return p
+}
+
+// identify notes whose address a client has.
+func (c *counter) identify(by string, is relation) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if is != notKnown {
+		c.client(by).is = is
+	}
 }
 
 func (c *counter) forgetClient() {
@@ -197,7 +207,7 @@ func (c *counter) add(by string, p *client, began, now time.Time, bytes int64) *
 	}
 	b := c.reads.bout(by, began, now)
 	b.Bytes += bytes
-	b.Own = p.own
+	b.Own, b.Is = p.own, p.is
 	return b
 }
 
@@ -291,7 +301,7 @@ func (c *counter) ended(t *transfer) {
 	p.copies = slices.DeleteFunc(p.copies, func(other *transfer) bool { return other == t })
 	c.dirty = true
 	c.arrived(t, p, now)
-	f, matters := Fetch{Bytes: t.start + t.acknowledged, Size: t.size, At: now, By: t.by, Own: p.own}.ended()
+	f, matters := Fetch{Bytes: t.start + t.acknowledged, Size: t.size, At: now, By: t.by, Own: p.own, Is: p.is}.ended()
 	switch {
 	case f.complete():
 		p.completed(t.by, t.size, now, t.moved)
@@ -304,7 +314,7 @@ func (c *counter) ended(t *transfer) {
 // last of it went out is of no concern.
 func (p *client) completed(by string, size int64, now, last time.Time) {
 	p.settle(last)
-	p.fetch = &Fetch{Bytes: size, Size: size, At: now, By: by, Own: p.own}
+	p.fetch = &Fetch{Bytes: size, Size: size, At: now, By: by, Own: p.own, Is: p.is}
 }
 
 // settle makes the end of all transfers mean nothing that began before.
@@ -388,7 +398,7 @@ func (c *counter) snapshot() Reads {
 
 // fetching is the fetch of the whole image that is under way.
 func (p *client) fetching(by string) Fetch {
-	f := Fetch{By: by, Own: p.own, Open: true}
+	f := Fetch{By: by, Own: p.own, Is: p.is, Open: true}
 	for _, t := range p.copies {
 		f.Size = t.size
 		f.Bytes = max(f.Bytes, t.start+t.acknowledged)

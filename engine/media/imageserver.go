@@ -245,6 +245,8 @@ func (s *imageServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.UserAgent() == userAgent { // a build fetches its image back: so it comes through this server
 		image.count.mark()
+	} else {
+		image.count.identify(clientOf(r), s.door.relation(r, allow))
 	}
 	image.serve(w, r)
 }

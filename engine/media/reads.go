@@ -31,7 +31,9 @@ type Bout struct {
 	Boots  int       `json:"boots,omitempty"`  // how many times a machine booted from the image: see [landmarks]
 	Loaded bool      `json:"loaded,omitempty"` // the loader read its last module: from then on the installer is running
 
-	other bool // by a client that is not the host's BMC
+	Is relation `json:"is,omitempty"` // what the client is, as far as its server knew
+
+	other bool // by a client that is not known to be the host's BMC
 }
 
 // Fetch is a fetch of the whole image by one client, or how far it came.
@@ -41,6 +43,7 @@ type Fetch struct {
 	At    time.Time `json:"at"` // when it ended; while it is under way, when bytes moved last
 	By    string    `json:"by,omitempty"`
 	Own   bool      `json:"own,omitempty"`  // as in [Bout]
+	Is    relation  `json:"is,omitempty"`   // as in [Bout]
 	Open  bool      `json:"open,omitempty"` // under way
 }
 
@@ -124,8 +127,9 @@ func (r Reads) WholeBefore(t time.Time, size int64) bool {
 
 // readers says whose reading counts for a host.
 type readers struct {
-	bmc netip.Addr // invalid: not known
+	bmc netip.Addr // invalid: the plan gives a name, and servers know who that is
 	own bool       // this machine's own addresses may be the BMC's
+	any bool       // every client's does
 }
 
 // readersOf are those of the host with this BMC. In a simulation the BMCs of the plan are
@@ -133,22 +137,26 @@ type readers struct {
 func readersOf(bmc string, simulated bool) readers {
 	address, err := netip.ParseAddr(bmc)
 	if err != nil || simulated {
-		return readers{own: simulated}
+		return readers{any: simulated}
 	}
 	address = plainAddress(address)
-	return readers{address, ownAddress(address)}
+	return readers{bmc: address, own: ownAddress(address)}
 }
 
-// counts reports whether a client may be the host's BMC.
-func (w readers) counts(by string, own bool) bool {
-	switch address, err := netip.ParseAddr(by); {
-	case own:
-		return w.own
+// judge says what a client is, of which a server noted what it knew.
+func (w readers) judge(by string, own bool, noted relation) relation {
+	address, err := netip.ParseAddr(by)
+	switch {
+	case w.any, own && w.own:
+		return theBMC
+	case !w.bmc.IsValid() && own && noted == notKnown:
+		return another
 	case !w.bmc.IsValid():
-		return true
-	default:
-		return err == nil && plainAddress(address) == w.bmc
+		return noted
+	case !own && err == nil && plainAddress(address) == w.bmc:
+		return theBMC
 	}
+	return another
 }
 
 // judge ties what was read to the host's BMC.
@@ -156,24 +164,35 @@ func (r Reads) judge(w readers) Reads {
 	r = r.clone()
 	for i := range r.Bouts {
 		b := &r.Bouts[i]
-		b.other = !w.counts(b.By, b.Own)
+		b.Is = w.judge(b.By, b.Own, b.Is)
+		b.other = b.Is != theBMC
 		b.Own = b.Own && b.other
 	}
-	r.Fetching, r.Cut = nil, nil
+	for i := range r.Fetches {
+		f := &r.Fetches[i]
+		f.Is = w.judge(f.By, f.Own, f.Is)
+	}
+	r.Fetching, r.Cut = r.unfinished(w)
+	return r
+}
+
+// unfinished are the fetches of the host's BMC that were not completed. That an image may not
+// be whole is said too often rather than not at all: where no fetch is known to be the
+// BMC's, any may be its own that is not known to be another's.
+func (r Reads) unfinished(w readers) (open, cut *Fetch) {
+	known := slices.ContainsFunc(r.Fetches, func(f Fetch) bool { return f.Is == theBMC })
 	for _, f := range r.Fetches {
 		switch {
-		case !w.counts(f.By, f.Own):
+		case f.Is == another, known && f.Is != theBMC:
 		case f.Open:
-			r.Fetching = &f
-		case f.complete():
-			if !w.bmc.IsValid() { // the BMC may have several addresses
-				r.Cut = nil
-			}
-		default:
-			r.Cut = &f
+			open = &f
+		case !f.complete():
+			cut = &f
+		case !w.bmc.IsValid(): // the BMC may have several addresses
+			cut = nil
 		}
 	}
-	return r
+	return open, cut
 }
 
 // clone is a copy that later reads do not change.
@@ -253,7 +272,7 @@ func (r *Reads) bout(by string, began, ended time.Time) *Bout {
 	return &r.Bouts[len(r.Bouts)-1]
 }
 
-// merge makes one bout of two of the same client. A merged bout counts as old as its
+// merge makes one bout of two of the same client, as which it was known both times. A merged bout counts as old as its
 // first half, so two between which the machine may have been restarted are merged last:
 // first the oldest two without such a pause; then those with the shortest pause whose
 // later half shows no boot, so that no evidence is lost.
@@ -263,10 +282,14 @@ func (r *Reads) merge() {
 		pause      time.Duration
 	}
 	var best *pair
-	last := map[string]int{}
+	type reader struct {
+		by string
+		is relation
+	}
+	last := map[reader]int{}
 	for i, b := range r.Bouts {
-		at, ok := last[b.By]
-		last[b.By] = i
+		at, ok := last[reader{b.By, b.Is}]
+		last[reader{b.By, b.Is}] = i
 		if !ok {
 			continue
 		}
