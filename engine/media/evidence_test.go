@@ -410,3 +410,20 @@ func named(t *testing.T, bmc string, folder bool) (form, http.Handler) {
 	f.store, f.url, f.size = l, p.URL, p.Size
 	return f, s
 }
+
+// holdsBack is a connection whose last bytes stay in net/http's buffer: its client goes away
+// before they are sent.
+type holdsBack struct{ *httptest.ResponseRecorder }
+
+func (holdsBack) FlushError() error { return errors.New("connection reset by peer") }
+
+// TestTailNotSent: an image whose last bytes never left this process did not arrive.
+func TestTailNotSent(t *testing.T) {
+	f, s := published(t, "192.0.2.1", isosim.Options{Size: 2 << 20})
+	req := httptest.NewRequest("GET", f.url, nil)
+	req.RemoteAddr = "192.0.2.1:1000"
+	s.ServeHTTP(holdsBack{httptest.NewRecorder()}, req)
+	if r, _ := s.Reads("h"); r.Cut == nil || r.Cut.Bytes >= f.size || r.Cut.Bytes < f.size-64<<10 {
+		t.Errorf("%+v", r.Fetches)
+	}
+}
