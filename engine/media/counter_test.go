@@ -164,3 +164,41 @@ func TestPeekIsNoCut(t *testing.T) {
 		})
 	}
 }
+
+// TestWholeBefore: that a client had the whole image is known from its fetches. Bytes add up
+// to no image where it is known that its fetch broke off.
+func TestWholeBefore(t *testing.T) {
+	const by, size = "192.0.2.1", 100
+	noon := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	at := func(s int) time.Time { return noon.Add(time.Duration(s) * time.Second) }
+	fetch := func(s int, bytes int64) Fetch { return Fetch{Bytes: bytes, Size: size, At: at(s), By: by} }
+	bouts := []Bout{{From: at(1), To: at(2), Bytes: 60, By: by}, {From: at(3), To: at(4), Bytes: 60, By: by}}
+	for name, c := range map[string]struct {
+		r          Reads
+		fetched    bool
+		mayBeWhole bool
+	}{
+		"fetched":              {Reads{Bouts: bouts[:1], Fetches: []Fetch{fetch(2, size)}}, true, true},
+		"fetched later":        {Reads{Bouts: bouts[:1], Fetches: []Fetch{fetch(20, size)}}, false, false},
+		"fetched later again":  {Reads{Bouts: bouts, Fetches: []Fetch{fetch(20, size)}}, false, true},
+		"two parts":            {Reads{Bouts: bouts, Fetches: []Fetch{fetch(4, 60)}}, false, false},
+		"broken off later":     {Reads{Bouts: bouts, Fetches: []Fetch{fetch(20, 60)}}, false, true},
+		"by ranges, as many":   {Reads{Bouts: bouts}, false, true},
+		"by an earlier server": {Reads{Bytes: size}, false, true},
+	} {
+		if have := c.r.FetchedBefore(at(10)); have != c.fetched {
+			t.Errorf("%s: fetched %v", name, have)
+		}
+		if have := c.r.WholeBefore(at(10), size); have != c.mayBeWhole {
+			t.Errorf("%s: may be whole %v", name, have)
+		}
+	}
+	r := Reads{Bouts: bouts, Fetches: []Fetch{fetch(2, size)}}.judge(readersOf("192.0.2.9", false))
+	if r.FetchedBefore(at(10)) || r.WholeBefore(at(10), size) {
+		t.Error("what another client fetched, the BMC is said to have")
+	}
+	r = Reads{Bouts: bouts, Fetches: []Fetch{fetch(2, size)}}.judge(readersOf("bmc.example", false))
+	if r.FetchedBefore(at(10)) || !r.WholeBefore(at(10), size) {
+		t.Error("a client that may be the BMC has a copy: that is no more than possible")
+	}
+}

@@ -45,6 +45,8 @@ type Fetch struct {
 	Own   bool      `json:"own,omitempty"`  // as in [Bout]
 	Is    relation  `json:"is,omitempty"`   // as in [Bout]
 	Open  bool      `json:"open,omitempty"` // under way
+
+	other bool // as in [Bout]
 }
 
 func (f Fetch) complete() bool { return !f.Open && f.Bytes >= f.Size }
@@ -104,18 +106,27 @@ func (r Reads) since(t time.Time, other bool) (out Reading) {
 	return out
 }
 
-// WholeBefore reports whether the host's BMC had read as many bytes before t as the image
-// has: it may hold a copy, so that silence after t does not show that it boots something else.
+// FetchedBefore reports whether the host's BMC had fetched the whole image before t.
+func (r Reads) FetchedBefore(t time.Time) bool {
+	return slices.ContainsFunc(r.Fetches, func(f Fetch) bool { return f.complete() && !f.other && f.At.Before(t) })
+}
+
+// WholeBefore reports whether the host's BMC had fetched the whole image before t, or may
+// have: silence after t does not show then that it boots something else. What a client did
+// before its last fetch is not known, nor what it puts together from ranges: where it read as
+// many bytes as the image has, it may have a copy.
 func (r Reads) WholeBefore(t time.Time, size int64) bool {
-	if size <= 0 {
+	switch {
+	case size <= 0:
 		return false
-	}
-	if len(r.Bouts) == 0 { // noted by an earlier version of esxiplan
+	case r.FetchedBefore(t):
+		return true
+	case len(r.Bouts) == 0: // noted by an earlier version of esxiplan
 		return r.Bytes >= size
 	}
 	read := map[string]int64{}
 	for _, b := range r.Bouts {
-		if b.From.Before(t) && !b.Own && !b.other {
+		if b.From.Before(t) && !b.Own && b.Is != another && !r.brokeOff(b.By, t) {
 			read[b.By] += b.Bytes
 		}
 		if read[b.By] >= size {
@@ -123,6 +134,13 @@ func (r Reads) WholeBefore(t time.Time, size int64) bool {
 		}
 	}
 	return false
+}
+
+// brokeOff reports that the last fetch of a client broke off before t.
+func (r Reads) brokeOff(by string, t time.Time) bool {
+	return slices.ContainsFunc(r.Fetches, func(f Fetch) bool {
+		return f.By == by && !f.Open && !f.complete() && f.At.Before(t)
+	})
 }
 
 // readers says whose reading counts for a host.
@@ -171,6 +189,7 @@ func (r Reads) judge(w readers) Reads {
 	for i := range r.Fetches {
 		f := &r.Fetches[i]
 		f.Is = w.judge(f.By, f.Own, f.Is)
+		f.other = f.Is != theBMC
 	}
 	r.Fetching, r.Cut = r.unfinished(w)
 	return r
