@@ -42,8 +42,9 @@ func TestLateFetchOfAnOldImage(t *testing.T) {
 	const bmc = "192.0.2.1"
 	dir := t.TempDir()
 	m := manifest{manifestFolder(dir), "p"}
-	s := &imageServer{dir: dir, manifest: manifest{dir: m.dir}, name: "s", allowed: newAllowList(Anybody), every: time.Hour}
+	s := &imageServer{dir: dir, manifest: manifest{dir: m.dir}, name: "s", allowed: newAllowList(Anybody), readOnly: true}
 	s.begin()
+	s.readOnly = false // the test alone writes down what was read
 	defer s.end()
 	publish := func(token string) (entry, *counter) {
 		e := entry{Schema: manifestSchema, Plan: "p", Host: "h", BMC: bmc, Token: token, Size: 100}
