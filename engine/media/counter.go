@@ -66,6 +66,9 @@ const fetchMatters = 1 << 20
 // what was sent may have been lost on the way.
 const resumes = 16 << 20
 
+// maxClients bounds how many readers of an image are told apart.
+const maxClients = 64
+
 func newCounter(now func() time.Time, news func()) *counter {
 	return &counter{now: now, news: news, clients: map[string]*client{}}
 }
@@ -83,7 +86,7 @@ func (c *counter) client(by string) *client {
 	if p := c.clients[by]; p != nil {
 		return p
 	}
-	if len(c.clients) >= maxBouts {
+	if len(c.clients) >= maxClients {
 		c.forgetClient()
 	}
 	address, err := netip.ParseAddr(by)

@@ -301,8 +301,10 @@ func (s *imageServer) item(token, name string) (*item, error) {
 			return nil, err
 		}
 	}
-	if next.count = newCounter(s.now, s.hurry); ok {
+	if ok {
 		next.count, next.owner, next.told = i.count, i.owner, i.told
+	} else {
+		next.count = newCounter(s.now, s.hurry)
 	}
 	s.introduce(next, name)
 	s.items[file] = next
