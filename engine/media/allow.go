@@ -100,8 +100,38 @@ func (d *doorkeeper) admits(r *http.Request, lists ...allowList) bool {
 	})
 }
 
+// relation is whether a client is the host's BMC, as far as the server can tell that it
+// reads from: the one place where names are resolved.
+type relation string
+
+const (
+	notKnown relation = ""
+	theBMC   relation = "bmc"
+	another  relation = "other"
+)
+
+// relation judges a client by what the list names as the BMC. It is not known as long as
+// the BMC's name has no address.
+func (d *doorkeeper) relation(r *http.Request, bmc allowList) relation {
+	client, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return notKnown
+	}
+	addresses := slices.Clone(bmc.addresses)
+	for _, name := range bmc.names {
+		addresses = append(addresses, d.lookup(r.Context(), name)...)
+	}
+	switch {
+	case len(addresses) == 0:
+		return notKnown
+	case slices.Contains(addresses, plainAddress(client.Addr())):
+		return theBMC
+	}
+	return another
+}
+
 // lookup answers from memory for a minute; what was known stays when a name server
-// does not answer.
+// does not answer. A client that goes away must not end it: the next ones need it, too.
 func (d *doorkeeper) lookup(ctx context.Context, host string) []netip.Addr {
 	d.mu.Lock()
 	known := d.known[host]
@@ -109,7 +139,7 @@ func (d *doorkeeper) lookup(ctx context.Context, host string) []netip.Addr {
 	if time.Now().Before(known.until) {
 		return known.addresses
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookupTakes)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTakes)
 	defer cancel()
 	if found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host); err == nil {
 		known.addresses = nil

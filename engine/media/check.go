@@ -30,16 +30,17 @@ func (l *Library) Check(ctx context.Context, host, url string) error {
 		if err := l.shelf.missing(e); err != nil {
 			return &ErrGone{url, err.Error()}
 		}
+	case !l.publishes(m[1], host, e.BMC, url): // somebody else's, of the same form
 	case ok:
 		return &ErrGone{url, "another one was published for " + host + " since"}
-	case l.publishes(m[1], host, url):
+	default:
 		return &ErrGone{url, "the manifest has no entry for " + host}
 	}
 	return l.Fetch(ctx, url)
 }
 
-// publishes reports whether a URL is one that this library would give.
-func (l *Library) publishes(token, host, url string) bool {
-	a, b, err := l.shelf.urls(token, host, "127.0.0.1")
+// publishes reports whether a URL is one that this library would give to a host's BMC.
+func (l *Library) publishes(token, host, bmc, url string) bool {
+	a, b, err := l.shelf.urls(token, host, bmc)
 	return err == nil && (url == a || url == b)
 }

@@ -19,12 +19,14 @@ type counter struct {
 	mu      sync.Mutex
 	reads   Reads
 	dirty   bool
+	open    int // requests under way
 	clients map[string]*client
 }
 
 // client is what one reader of an image is at.
 type client struct {
 	own    bool      // an address of this machine
+	is     relation  // as it was known last
 	last   time.Time // end of its last read by ranges
 	opened bool      // since the last long pause it read a boot image from its start
 	loads  bool      // and that is not counted as a boot yet
@@ -64,6 +66,9 @@ const fetchMatters = 1 << 20
 // what was sent may have been lost on the way.
 const resumes = 16 << 20
 
+// maxClients bounds how many readers of an image are told apart.
+const maxClients = 64
+
 func newCounter(now func() time.Time, news func()) *counter {
 	return &counter{now: now, news: news, clients: map[string]*client{}}
 }
@@ -81,13 +86,22 @@ func (c *counter) client(by string) *client {
 	if p := c.clients[by]; p != nil {
 		return p
 	}
-	if len(c.clients) >= maxBouts {
+	if len(c.clients) >= maxClients {
 		c.forgetClient()
 	}
 	address, err := netip.ParseAddr(by)
 	p := &client{own: err == nil && ownAddress(plainAddress(address))}
 	c.clients[by] = p
 	return p
+}
+
+// identify notes whose address a client has.
+func (c *counter) identify(by string, is relation) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if is != notKnown {
+		c.client(by).is = is
+	}
 }
 
 func (c *counter) forgetClient() {
@@ -100,13 +114,27 @@ func (c *counter) forgetClient() {
 	delete(c.clients, oldest)
 }
 
-// request counts a request, whatever it reads.
+// request counts a request, whatever it reads; answered tells its end.
 func (c *counter) request(by string) {
 	now := c.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.reads.Count++
 	c.reads.Last, c.reads.By, c.dirty = now, by, true
+	c.open++
+}
+
+func (c *counter) answered() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open--
+}
+
+// idle reports that no request is under way, and that nothing changed since the count was taken.
+func (c *counter) idle() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.open == 0 && !c.dirty
 }
 
 // began returns the transfer that an answer is, nil for one that is neither the whole
@@ -182,7 +210,7 @@ func (c *counter) add(by string, p *client, began, now time.Time, bytes int64) *
 	}
 	b := c.reads.bout(by, began, now)
 	b.Bytes += bytes
-	b.Own = p.own
+	b.Own, b.Is = p.own, p.is
 	return b
 }
 
@@ -276,11 +304,12 @@ func (c *counter) ended(t *transfer) {
 	p.copies = slices.DeleteFunc(p.copies, func(other *transfer) bool { return other == t })
 	c.dirty = true
 	c.arrived(t, p, now)
-	switch reached := t.start + t.acknowledged; {
-	case reached >= t.size:
+	f, matters := Fetch{Bytes: t.start + t.acknowledged, Size: t.size, At: now, By: t.by, Own: p.own, Is: p.is}.ended()
+	switch {
+	case f.complete():
 		p.completed(t.by, t.size, now, t.moved)
-	case reached > fetchMatters && !t.settled:
-		p.fetch, p.reach = &Fetch{Bytes: reached, Size: t.size, At: now, By: t.by, Own: p.own}, t.start+t.sent
+	case matters && !t.settled:
+		p.fetch, p.reach = &f, t.start+t.sent
 	}
 }
 
@@ -288,7 +317,7 @@ func (c *counter) ended(t *transfer) {
 // last of it went out is of no concern.
 func (p *client) completed(by string, size int64, now, last time.Time) {
 	p.settle(last)
-	p.fetch = &Fetch{Bytes: size, Size: size, At: now, By: by, Own: p.own}
+	p.fetch = &Fetch{Bytes: size, Size: size, At: now, By: by, Own: p.own, Is: p.is}
 }
 
 // settle makes the end of all transfers mean nothing that began before.
@@ -323,15 +352,15 @@ func (c *counter) resume(earlier Reads) {
 		r.merge()
 	}
 	for _, f := range earlier.Fetches {
-		if c.clients[f.By] != nil {
-			continue // it reads from this server
+		ended, matters := f.ended()
+		if !matters || c.clients[f.By] != nil { // it reads from this server
+			continue
 		}
 		p := c.client(f.By)
 		if p.reach = f.Bytes; f.Open {
 			p.reach = f.Bytes + resumes // that was noted some time before
 		}
-		f.Open = false
-		p.fetch = &f
+		p.fetch = &ended
 	}
 	c.dirty = true
 }
@@ -359,20 +388,20 @@ func (c *counter) snapshot() Reads {
 	r := c.reads.clone()
 	r.Fetches = nil
 	for by, p := range c.clients {
-		if f := p.lastFetch(by); f != nil {
-			r.Fetches = append(r.Fetches, *f)
+		if p.fetch != nil {
+			r.Fetches = append(r.Fetches, *p.fetch)
+		}
+		if len(p.copies) > 0 {
+			r.Fetches = append(r.Fetches, p.fetching(by))
 		}
 	}
-	sortFetches(r.Fetches)
+	r.Fetches = lastFetches(r.Fetches)
 	return r
 }
 
-// lastFetch is the fetch of the whole image that is under way, or else the last one.
-func (p *client) lastFetch(by string) *Fetch {
-	if len(p.copies) == 0 {
-		return p.fetch
-	}
-	f := &Fetch{By: by, Own: p.own, Open: true}
+// fetching is the fetch of the whole image that is under way.
+func (p *client) fetching(by string) Fetch {
+	f := Fetch{By: by, Own: p.own, Is: p.is, Open: true}
 	for _, t := range p.copies {
 		f.Size = t.size
 		f.Bytes = max(f.Bytes, t.start+t.acknowledged)

@@ -125,3 +125,80 @@ func TestMergeKeepsEvidence(t *testing.T) {
 		t.Errorf("bouts of different clients were mixed up: %v", by)
 	}
 }
+
+// TestPeekIsNoCut: a client that had asked for the whole image and read its head when the
+// server was killed did not break off, and what it fetched before still holds.
+func TestPeekIsNoCut(t *testing.T) {
+	const by = "192.0.2.1"
+	for name, before := range map[string]int64{"nothing": 0, "all": 20 << 20, "a part": 8 << 20} {
+		t.Run(name, func(t *testing.T) {
+			c, none, e := testCounter(), int64(0), entry{Host: "h", Token: "x"}
+			send := func(w *transfer, n int64) {
+				c.sent(span{by: by, began: time.Now(), bytes: n, size: 20 << 20, copy: w})
+			}
+			if before > 0 {
+				w := copyOf(c, by, &none)
+				send(w, before)
+				c.ended(w)
+			}
+			send(copyOf(c, by, &none), 4096)
+			if f := fetching(c); f == nil || f.Bytes != 4096 {
+				t.Errorf("while the server is there: %+v", f)
+			}
+			m := manifest{t.TempDir(), "p"}
+			if err := m.note("h", "s", noted{Token: "x", Process: "killed", Reads: c.get()}); err != nil {
+				t.Fatal(err)
+			}
+			r, _ := m.notes(e)
+			next := testCounter()
+			next.resume(c.get())
+			for who, r := range map[string]Reads{"a run": r, "the next server": next.get(), "both": r.and(next.get())} {
+				cut := r.judge(readers{}).Cut
+				if (cut != nil) != (before == 8<<20) || cut != nil && cut.Bytes != before {
+					t.Errorf("%s: cut %+v", who, cut)
+				}
+				if whole := len(r.Fetches) == 1 && r.Fetches[0].complete(); whole != (before == 20<<20) {
+					t.Errorf("%s: fetches %+v", who, r.Fetches)
+				}
+			}
+		})
+	}
+}
+
+// TestWholeBefore: that a client had the whole image is known from its fetches. Bytes add up
+// to no image where it is known that its fetch broke off.
+func TestWholeBefore(t *testing.T) {
+	const by, size = "192.0.2.1", 100
+	noon := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	at := func(s int) time.Time { return noon.Add(time.Duration(s) * time.Second) }
+	fetch := func(s int, bytes int64) Fetch { return Fetch{Bytes: bytes, Size: size, At: at(s), By: by} }
+	bouts := []Bout{{From: at(1), To: at(2), Bytes: 60, By: by}, {From: at(3), To: at(4), Bytes: 60, By: by}}
+	for name, c := range map[string]struct {
+		r          Reads
+		fetched    bool
+		mayBeWhole bool
+	}{
+		"fetched":              {Reads{Bouts: bouts[:1], Fetches: []Fetch{fetch(2, size)}}, true, true},
+		"fetched later":        {Reads{Bouts: bouts[:1], Fetches: []Fetch{fetch(20, size)}}, false, false},
+		"fetched later again":  {Reads{Bouts: bouts, Fetches: []Fetch{fetch(20, size)}}, false, true},
+		"two parts":            {Reads{Bouts: bouts, Fetches: []Fetch{fetch(4, 60)}}, false, false},
+		"broken off later":     {Reads{Bouts: bouts, Fetches: []Fetch{fetch(20, 60)}}, false, true},
+		"by ranges, as many":   {Reads{Bouts: bouts}, false, true},
+		"by an earlier server": {Reads{Bytes: size}, false, true},
+	} {
+		if have := c.r.FetchedBefore(at(10)); have != c.fetched {
+			t.Errorf("%s: fetched %v", name, have)
+		}
+		if have := c.r.WholeBefore(at(10), size); have != c.mayBeWhole {
+			t.Errorf("%s: may be whole %v", name, have)
+		}
+	}
+	r := Reads{Bouts: bouts, Fetches: []Fetch{fetch(2, size)}}.judge(readersOf("192.0.2.9", false))
+	if r.FetchedBefore(at(10)) || r.WholeBefore(at(10), size) {
+		t.Error("what another client fetched, the BMC is said to have")
+	}
+	r = Reads{Bouts: bouts, Fetches: []Fetch{fetch(2, size)}}.judge(readersOf("bmc.example", false))
+	if r.FetchedBefore(at(10)) || !r.WholeBefore(at(10), size) {
+		t.Error("a client that may be the BMC has a copy: that is no more than possible")
+	}
+}

@@ -18,7 +18,8 @@
 //
 // Where a server of ours serves an image, [Reads] tells what was read of it: how much,
 // when, by whom, and which part, by the clock of the run. Servers note it for every client;
-// what counts as evidence is what the host's BMC read. Several servers may serve one folder:
+// what counts as evidence is what the host's BMC read, which servers tell from others where
+// the plan gives it by name. Several servers may serve one folder:
 // what they noted is added up when it is read.
 //
 // The package leaves out how a BMC mounts an image (engine/bmc) and what the

@@ -52,7 +52,7 @@ func (b *breaking) Write(p []byte) (int, error) {
 }
 
 // from reads as a client at any address.
-func from(s *media.Server, url, client, ranges string, breaks int64) {
+func from(s http.Handler, url, client, ranges string, breaks int64) {
 	req := httptest.NewRequest("GET", url, nil)
 	req.RemoteAddr = client + ":1000"
 	if ranges != "" {
@@ -62,7 +62,7 @@ func from(s *media.Server, url, client, ranges string, breaks int64) {
 }
 
 // bootFrom reads what a machine reads that boots from the image.
-func bootFrom(s *media.Server, b bmc, client string) {
+func bootFrom(s http.Handler, b bmc, client string) {
 	read := func(at, n int64) { from(s, b.url, client, fmt.Sprintf("bytes=%d-%d", at, at+n-1), 0) }
 	read(b.boot, 512)
 	for _, at := range b.files {
@@ -350,5 +350,80 @@ func TestRequestsThatGoOn(t *testing.T) {
 		if e.Requests == 0 {
 			t.Errorf("%+v", e)
 		}
+	}
+}
+
+// TestEvidenceOfNamedBMC: what a machine read is evidence where its address is one that the
+// BMC's name has, and only there; where the name is not known, nothing shows a boot.
+func TestEvidenceOfNamedBMC(t *testing.T) {
+	const here, desk = "127.0.0.1", "192.0.2.9"
+	for name, c := range map[string]struct {
+		bmc, client string
+		boots       int
+		cut         bool
+	}{
+		"the BMC":                {"localhost", here, 1, true},
+		"another client":         {"localhost", desk, 0, false},
+		"a name without address": {"bmc.invalid", desk, 0, true},
+	} {
+		for _, served := range []string{"listen", "directory"} {
+			t.Run(name+", "+served, func(t *testing.T) {
+				f, s := named(t, c.bmc, served == "directory")
+				b := drive(t, f)
+				b.length = 2 << 20
+				bootFrom(s, b, c.client)
+				r := f.until(t, "noted", func(r media.Reads) bool { return r.Count == int64(len(b.files))+1 })
+				if e := r.Since(noon); e.Boots != c.boots || e.Loaded != (c.boots > 0) || e.Bytes == 0 {
+					t.Errorf("%+v", e)
+				}
+				from(s, f.url, c.client, "", 8<<20)
+				r = f.until(t, "noted", func(r media.Reads) bool { return r.Count == int64(len(b.files))+2 && r.Fetching == nil })
+				if (r.Cut != nil) != c.cut {
+					t.Errorf("cut %+v", r.Cut)
+				}
+			})
+		}
+	}
+}
+
+// named is an image for a BMC that the plan gives by name, which any client may read.
+func named(t *testing.T, bmc string, folder bool) (form, http.Handler) {
+	if !folder {
+		f, s := published(t, bmc, isosim.Options{Size: 2 << 20})
+		return f, s
+	}
+	f := form{name: bmc, clock: newClock(), drive: source(t, isosim.Options{Size: 2 << 20})}
+	dir, sockets := t.TempDir(), listen(t, false)
+	s := media.ServeDirectory(media.DirectoryServerOptions{Sockets: sockets, Dir: dir, Allow: []string{media.Anybody}, Now: f.clock.Now, Every: 5 * time.Millisecond})
+	t.Cleanup(func() { s.Close(context.Background()) })
+	l, err := media.NewDirectory(dir, "http://"+sockets.Addr().String(), true, media.Options{Plan: "p", Now: f.clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Close)
+	r := request(f.drive, "h")
+	r.BMC = bmc
+	p, err := l.Publish(t.Context(), r, recorded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.store, f.url, f.size = l, p.URL, p.Size
+	return f, s
+}
+
+// holdsBack is a connection whose last bytes stay in net/http's buffer: its client goes away
+// before they are sent.
+type holdsBack struct{ *httptest.ResponseRecorder }
+
+func (holdsBack) FlushError() error { return errors.New("connection reset by peer") }
+
+// TestTailNotSent: an image whose last bytes never left this process did not arrive.
+func TestTailNotSent(t *testing.T) {
+	f, s := published(t, "192.0.2.1", isosim.Options{Size: 2 << 20})
+	req := httptest.NewRequest("GET", f.url, nil)
+	req.RemoteAddr = "192.0.2.1:1000"
+	s.ServeHTTP(holdsBack{httptest.NewRecorder()}, req)
+	if r, _ := s.Reads("h"); r.Cut == nil || r.Cut.Bytes >= f.size || r.Cut.Bytes < f.size-64<<10 {
+		t.Errorf("%+v", r.Fetches)
 	}
 }

@@ -56,6 +56,7 @@ type item struct {
 	content
 	owner
 	token string
+	name  string    // of its file, without the ending
 	stamp time.Time // of the overlay's file
 	path  string    // below the folder
 	told  Reads     // what the log knows
@@ -136,6 +137,7 @@ func (s *imageServer) flushAlways() {
 		if time.Since(pulsed) >= pulseEvery {
 			pulsed = time.Now()
 			s.pulse()
+			s.forgetRemoved()
 		}
 	}
 }
@@ -166,7 +168,7 @@ func (s *imageServer) flush() {
 		if n := reads.Count - told.Count; n > 0 || reads.Bytes > told.Bytes {
 			s.tell(Served{Client: reads.By, Path: i.path, Requests: max(n, 1), Bytes: reads.Bytes - told.Bytes})
 		}
-		if host == "" || s.readOnly {
+		if host == "" || s.readOnly || s.replaced(i.token, host, notes) {
 			continue
 		}
 		if err := notes.note(host, s.name, noted{i.token, s.process, reads}); err != nil {
@@ -174,6 +176,27 @@ func (s *imageServer) flush() {
 			s.complain(err)
 		}
 	}
+}
+
+// replaced reports whether the host has another image by now, or none at all: what is
+// still read of the old one must not stand in the place of what is read of the new one.
+func (s *imageServer) replaced(token, host string, notes manifest) bool {
+	if e, ok := notes.read(host); ok {
+		return e.Token != token
+	}
+	_, _, err := s.stat(token, fileName(host))
+	return err != nil
+}
+
+// forgetRemoved drops images whose file is gone, unless they are being read, or what was
+// read of them was not noted yet.
+func (s *imageServer) forgetRemoved() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.items, func(_ string, i *item) bool {
+		_, _, err := s.stat(i.token, i.name)
+		return err != nil && i.count.idle()
+	})
 }
 
 // complain tells once that runs do not learn what is read.
@@ -222,6 +245,8 @@ func (s *imageServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.UserAgent() == userAgent { // a build fetches its image back: so it comes through this server
 		image.count.mark()
+	} else {
+		image.count.identify(clientOf(r), s.door.relation(r, allow))
 	}
 	image.serve(w, r)
 }
@@ -238,16 +263,26 @@ func (s *imageServer) enter() bool {
 
 var errNoImage = errors.New("there is no such image")
 
+// file is the place of an image, or next to which its overlay is.
+func (s *imageServer) file(token, name string) string {
+	return filepath.Join(s.dir, token, name+".iso")
+}
+
+// stat finds the file of an image: its overlay, or the whole of it (overlay is "").
+func (s *imageServer) stat(token, name string) (overlay string, info os.FileInfo, err error) {
+	overlay = overlayOf(s.file(token, name))
+	if info, err = os.Stat(overlay); err != nil {
+		overlay = ""
+		info, err = os.Stat(s.file(token, name))
+	}
+	return overlay, info, err
+}
+
 // item finds an image: a whole file, or an overlay that is laid over its base. What was
 // read of it is counted on when its file was written anew.
 func (s *imageServer) item(token, name string) (*item, error) {
-	file := filepath.Join(s.dir, token, name+".iso")
-	overlay := overlayOf(file)
-	info, err := os.Stat(overlay)
-	if err != nil {
-		overlay = ""
-		info, err = os.Stat(file)
-	}
+	file := s.file(token, name)
+	overlay, info, err := s.stat(token, name)
 	if err != nil {
 		return nil, errNoImage
 	}
@@ -260,14 +295,16 @@ func (s *imageServer) item(token, name string) (*item, error) {
 		}
 		return i, nil
 	}
-	next := &item{token: token, path: token + "/" + name + ".iso", stamp: info.ModTime(), content: content{file: file, digest: token, modified: info.ModTime()}}
+	next := &item{token: token, name: name, path: token + "/" + name + ".iso", stamp: info.ModTime(), content: content{file: file, digest: token, modified: info.ModTime()}}
 	if overlay != "" {
 		if err := s.restore(next, overlay); err != nil {
 			return nil, err
 		}
 	}
-	if next.count = newCounter(s.now, s.hurry); ok {
+	if ok {
 		next.count, next.owner, next.told = i.count, i.owner, i.told
+	} else {
+		next.count = newCounter(s.now, s.hurry)
 	}
 	s.introduce(next, name)
 	s.items[file] = next

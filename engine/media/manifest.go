@@ -68,7 +68,7 @@ func (b base) is(info os.FileInfo) bool {
 }
 
 func (e entry) published() Published {
-	return Published{URL: e.URL, HTTPSURL: e.HTTPSURL, Size: e.Size, Digest: e.SHA256, SHA256: e.SHA256, KickstartSHA256: e.KickstartSHA256, Contents: e.Contents,
+	return Published{URL: e.URL, HTTPSURL: e.HTTPSURL, Size: e.Size, Digest: e.SHA256, KickstartSHA256: e.KickstartSHA256, Contents: e.Contents,
 		Version: e.Version, Build: e.Build, Disks: e.Disks, FirstBoot: e.FirstBoot, DryRun: e.DryRun, Built: e.Built}
 }
 

@@ -38,7 +38,6 @@ type Published struct {
 	HTTPSURL        string // "" where it is not served by HTTPS as well as HTTP
 	Size            int64
 	Digest          string // of all that is on the medium: the source's SHA-256 and everything that is laid over it, the kickstart with the password's hash and both boot.cfg included
-	SHA256          string // the same, under its former name
 	KickstartSHA256 string
 	Contents        Contents // what is on the medium, to be shown and compared
 	Version, Build  string   // of the source

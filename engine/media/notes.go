@@ -100,13 +100,21 @@ func (m manifest) notes(e entry) (r Reads, ok bool) {
 			continue
 		}
 		if p, there := m.pulseOf(serverOf(path)); !there || p.Process != n.Process || time.Since(p.Time).Abs() > pulseHolds {
-			for i := range n.Fetches {
-				n.Fetches[i].Open = false
-			}
+			n.Fetches = ended(n.Fetches)
 		}
 		r, ok = r.and(n.Reads), true
 	}
 	return r, ok
+}
+
+// ended are fetches from a server that is no longer there.
+func ended(all []Fetch) (out []Fetch) {
+	for _, f := range all {
+		if f, matters := f.ended(); matters {
+			out = append(out, f)
+		}
+	}
+	return out
 }
 
 // A server shows every few seconds that it is there. When it does not, it is not known
@@ -138,11 +146,7 @@ func (m manifest) pulse(server string, p pulse) error {
 	if err := os.MkdirAll(m.notesFolder(), 0o700); err != nil {
 		return err
 	}
-	b, err := json.Marshal(p)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(m.pulsePath(server), append(b, '\n'), 0o600)
+	return writeJSON(m.pulsePath(server), p)
 }
 
 func (m manifest) pulseOf(server string) (p pulse, ok bool) {

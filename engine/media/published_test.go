@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -100,7 +101,7 @@ func TestNotBuilt(t *testing.T) {
 	if _, err := elsewhere.Published(t.Context(), request(s.source, "h")); !errors.As(err, &none) || !strings.Contains(err.Error(), "address under which it is served: "+s.url+"/ before, "+s.url+"/other/ now") {
 		t.Errorf("another media.url: %v", err)
 	}
-	if again, err := s.Published(t.Context(), request(s.source, "h")); err != nil || again.URL != p.URL || again.Digest != p.Digest || p.Digest != p.SHA256 || len(p.Digest) != 64 {
+	if again, err := s.Published(t.Context(), request(s.source, "h")); err != nil || again.URL != p.URL || again.Digest != p.Digest || len(p.Digest) != 64 {
 		t.Errorf("%+v %v", again, err)
 	}
 	if p.Contents.Kickstart == "" || strings.Contains(p.Contents.Kickstart, "$6$") || p.Contents.Source.Version != "7.0.3" || p.Contents.Source.File != s.source {
@@ -318,6 +319,61 @@ func TestCheckForeign(t *testing.T) {
 		t.Errorf("ours, without an entry: %v", err)
 	}
 }
+
+// TestCheckForeignForm: a URL of somebody else's server has the form of ours. Also a host with
+// an image of ours may boot it, and that one was replaced is said at any address of ours.
+func TestCheckForeignForm(t *testing.T) {
+	s := newShop(t, false)
+	s.publish(t)
+	path := "/" + strings.Repeat("ab", 16) + "/h.iso"
+	if err := s.Check(t.Context(), "h", "http://"+listenAndServe(t, s.source)+path); err != nil {
+		t.Errorf("somebody else's: %v", err)
+	}
+	var gone *media.ErrGone
+	if err := s.Check(t.Context(), "h", s.url+path); !errors.As(err, &gone) {
+		t.Errorf("ours: %v", err)
+	}
+}
+
+// TestCheckOnTheWayToTheBMC: our address, as a BMC elsewhere sees it, is ours.
+func TestCheckOnTheWayToTheBMC(t *testing.T) {
+	sockets, err := media.Listen("0.0.0.0:0", "", "", "", t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	probe := func(_ context.Context, _, address string) (net.Conn, error) {
+		host := map[string]string{"127.0.0.2:443": "127.0.0.3", "127.0.0.1:443": "127.0.0.1"}[address]
+		return probed{from: &net.UDPAddr{IP: net.ParseIP(host)}}, nil
+	}
+	s, err := media.NewServer(media.ServerOptions{Options: media.Options{Plan: "p"}, Sockets: sockets, State: t.TempDir(), Probe: probe})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	r := request(source(t, isosim.Options{}), "h")
+	r.BMC = "127.0.0.2"
+	p, err := s.Publish(t.Context(), r, recorded)
+	if err != nil || !strings.HasPrefix(p.URL, "http://127.0.0.3:") {
+		t.Fatal(p.URL, err)
+	}
+	r.Script.Network.Gateway = "192.0.2.254"
+	if _, err := s.Publish(t.Context(), r, recorded); err != nil {
+		t.Fatal(err)
+	}
+	var gone *media.ErrGone
+	if err := s.Check(t.Context(), "h", p.URL); !errors.As(err, &gone) {
+		t.Errorf("replaced: %v", err)
+	}
+}
+
+// probed is a connection that knows from where it was opened.
+type probed struct {
+	net.Conn
+	from net.Addr
+}
+
+func (p probed) LocalAddr() net.Addr { return p.from }
+func (p probed) Close() error        { return nil }
 
 func listenAndServe(t *testing.T, file string) string {
 	sockets := listen(t, false)

@@ -16,7 +16,7 @@ type Reads struct {
 	Last    time.Time `json:"last,omitzero"`
 	By      string    `json:"by,omitempty"`      // address of the last reader
 	Bouts   []Bout    `json:"bouts,omitempty"`   // oldest first; at most [maxBouts] of a server
-	Fetches []Fetch   `json:"fetches,omitempty"` // of the whole image: the last one of each client
+	Fetches []Fetch   `json:"fetches,omitempty"` // of the whole image: see [lastFetches]
 
 	Fetching *Fetch `json:"-"` // by the host's BMC: under way, whether bytes move or not
 	Cut      *Fetch `json:"-"` // by the host's BMC: broken off, and not completed since
@@ -32,7 +32,9 @@ type Bout struct {
 	Boots  int       `json:"boots,omitempty"`  // how many times a machine booted from the image: see [landmarks]
 	Loaded bool      `json:"loaded,omitempty"` // the loader read its last module: from then on the installer is running
 
-	other bool // by a client that is not the host's BMC
+	Is relation `json:"is,omitempty"` // what the client is, as far as its server knew
+
+	other bool // by a client that is not known to be the host's BMC
 }
 
 // Fetch is a fetch of the whole image by one client, or how far it came.
@@ -42,7 +44,10 @@ type Fetch struct {
 	At    time.Time `json:"at"` // when it ended; while it is under way, when bytes moved last
 	By    string    `json:"by,omitempty"`
 	Own   bool      `json:"own,omitempty"`  // as in [Bout]
+	Is    relation  `json:"is,omitempty"`   // as in [Bout]
 	Open  bool      `json:"open,omitempty"` // under way
+
+	other bool // as in [Bout]
 }
 
 // String is how much of the image came.
@@ -51,6 +56,13 @@ func (f Fetch) String() string {
 }
 
 func (f Fetch) complete() bool { return !f.Open && f.Bytes >= f.Size }
+
+// ended is what is left of a fetch when it ends, or its server does. It matters unless so
+// little arrived that the client may have wanted no more.
+func (f Fetch) ended() (_ Fetch, matters bool) {
+	f.Open = false
+	return f, f.complete() || f.Bytes > fetchMatters
+}
 
 // Reading sums up bouts.
 type Reading struct {
@@ -100,18 +112,27 @@ func (r Reads) since(t time.Time, other bool) (out Reading) {
 	return out
 }
 
-// WholeBefore reports whether the host's BMC had read as many bytes before t as the image
-// has: it may hold a copy, so that silence after t does not show that it boots something else.
+// FetchedBefore reports whether the host's BMC had fetched the whole image before t.
+func (r Reads) FetchedBefore(t time.Time) bool {
+	return slices.ContainsFunc(r.Fetches, func(f Fetch) bool { return f.complete() && !f.other && f.At.Before(t) })
+}
+
+// WholeBefore reports whether the host's BMC had fetched the whole image before t, or may
+// have: silence after t does not show then that it boots something else. What a client did
+// before its last fetch is not known, nor what it puts together from ranges: where it read as
+// many bytes as the image has, it may have a copy.
 func (r Reads) WholeBefore(t time.Time, size int64) bool {
-	if size <= 0 {
+	switch {
+	case size <= 0:
 		return false
-	}
-	if len(r.Bouts) == 0 { // noted by an earlier version of esxiplan
+	case r.FetchedBefore(t):
+		return true
+	case len(r.Bouts) == 0: // noted by an earlier version of esxiplan
 		return r.Bytes >= size
 	}
 	read := map[string]int64{}
 	for _, b := range r.Bouts {
-		if b.From.Before(t) && !b.Own && !b.other {
+		if b.From.Before(t) && !b.Own && b.Is != another && !r.brokeOff(b.By, t) {
 			read[b.By] += b.Bytes
 		}
 		if read[b.By] >= size {
@@ -121,10 +142,18 @@ func (r Reads) WholeBefore(t time.Time, size int64) bool {
 	return false
 }
 
+// brokeOff reports that the last fetch of a client broke off before t.
+func (r Reads) brokeOff(by string, t time.Time) bool {
+	return slices.ContainsFunc(r.Fetches, func(f Fetch) bool {
+		return f.By == by && !f.Open && !f.complete() && f.At.Before(t)
+	})
+}
+
 // readers says whose reading counts for a host.
 type readers struct {
-	bmc netip.Addr // invalid: not known
+	bmc netip.Addr // invalid: the plan gives a name, and servers know who that is
 	own bool       // this machine's own addresses may be the BMC's
+	any bool       // every client's does
 }
 
 // readersOf are those of the host with this BMC. In a simulation the BMCs of the plan are
@@ -132,22 +161,26 @@ type readers struct {
 func readersOf(bmc string, simulated bool) readers {
 	address, err := netip.ParseAddr(bmc)
 	if err != nil || simulated {
-		return readers{own: simulated}
+		return readers{any: simulated}
 	}
 	address = plainAddress(address)
-	return readers{address, ownAddress(address)}
+	return readers{bmc: address, own: ownAddress(address)}
 }
 
-// counts reports whether a client may be the host's BMC.
-func (w readers) counts(by string, own bool) bool {
-	switch address, err := netip.ParseAddr(by); {
-	case own:
-		return w.own
+// judge says what a client is, of which a server noted what it knew.
+func (w readers) judge(by string, own bool, noted relation) relation {
+	address, err := netip.ParseAddr(by)
+	switch {
+	case w.any, own && w.own:
+		return theBMC
+	case !w.bmc.IsValid() && own && noted == notKnown:
+		return another
 	case !w.bmc.IsValid():
-		return true
-	default:
-		return err == nil && plainAddress(address) == w.bmc
+		return noted
+	case !own && err == nil && plainAddress(address) == w.bmc:
+		return theBMC
 	}
+	return another
 }
 
 // judge ties what was read to the host's BMC.
@@ -155,24 +188,36 @@ func (r Reads) judge(w readers) Reads {
 	r = r.clone()
 	for i := range r.Bouts {
 		b := &r.Bouts[i]
-		b.other = !w.counts(b.By, b.Own)
+		b.Is = w.judge(b.By, b.Own, b.Is)
+		b.other = b.Is != theBMC
 		b.Own = b.Own && b.other
 	}
-	r.Fetching, r.Cut = nil, nil
+	for i := range r.Fetches {
+		f := &r.Fetches[i]
+		f.Is = w.judge(f.By, f.Own, f.Is)
+		f.other = f.Is != theBMC
+	}
+	r.Fetching, r.Cut = r.unfinished(w)
+	return r
+}
+
+// unfinished are the fetches of the host's BMC that were not completed. That an image may not
+// be whole is said too often rather than not at all: where no fetch is known to be the
+// BMC's, any may be its own that is not known to be another's.
+func (r Reads) unfinished(w readers) (open, cut *Fetch) {
+	known := slices.ContainsFunc(r.Fetches, func(f Fetch) bool { return f.Is == theBMC })
 	for _, f := range r.Fetches {
 		switch {
-		case !w.counts(f.By, f.Own):
+		case f.Is == another, known && f.Is != theBMC:
 		case f.Open:
-			r.Fetching = &f
-		case f.complete():
-			if !w.bmc.IsValid() { // the BMC may have several addresses
-				r.Cut = nil
-			}
-		default:
-			r.Cut = &f
+			open = &f
+		case !f.complete():
+			cut = &f
+		case !w.bmc.IsValid(): // the BMC may have several addresses
+			cut = nil
 		}
 	}
-	return r
+	return open, cut
 }
 
 // clone is a copy that later reads do not change.
@@ -191,22 +236,37 @@ func (r Reads) and(other Reads) Reads {
 	}
 	r.Bouts = append(r.Bouts, other.Bouts...)
 	slices.SortStableFunc(r.Bouts, func(a, b Bout) int { return a.From.Compare(b.From) })
-	for _, f := range other.Fetches {
-		i := slices.IndexFunc(r.Fetches, func(g Fetch) bool { return g.By == f.By })
-		switch {
-		case i < 0:
-			r.Fetches = append(r.Fetches, f)
-		case f.At.After(r.Fetches[i].At):
-			r.Fetches[i] = f
-		}
-	}
-	sortFetches(r.Fetches)
+	r.Fetches = lastFetches(append(r.Fetches, other.Fetches...))
 	return r
 }
 
-// sortFetches puts the oldest first, at the same time those that were not completed.
+// lastFetches leaves of each client its last fetch, oldest first. As long as the end of that
+// one would not matter, the one before it still says what the client has.
+func lastFetches(all []Fetch) (out []Fetch) {
+	sortFetches(all)
+	known := map[string]bool{}
+	for _, f := range slices.Backward(all) {
+		if !known[f.By] {
+			_, known[f.By] = f.ended()
+			out = append(out, f)
+		}
+	}
+	slices.Reverse(out)
+	return out
+}
+
+// sortFetches puts the oldest first, at the same time those that broke off, and last those
+// that are under way.
 func sortFetches(all []Fetch) {
-	rank := func(f Fetch) int { return map[bool]int{true: 1}[f.complete()] }
+	rank := func(f Fetch) int {
+		switch {
+		case f.Open:
+			return 2
+		case f.complete():
+			return 1
+		}
+		return 0
+	}
 	slices.SortFunc(all, func(a, b Fetch) int {
 		return cmp.Or(a.At.Compare(b.At), rank(a)-rank(b), cmp.Compare(a.By, b.By))
 	})
@@ -237,7 +297,7 @@ func (r *Reads) bout(by string, began, ended time.Time) *Bout {
 	return &r.Bouts[len(r.Bouts)-1]
 }
 
-// merge makes one bout of two of the same client. A merged bout counts as old as its
+// merge makes one bout of two of the same client, as which it was known both times. A merged bout counts as old as its
 // first half, so two between which the machine may have been restarted are merged last:
 // first the oldest two without such a pause; then those with the shortest pause whose
 // later half shows no boot, so that no evidence is lost.
@@ -247,10 +307,14 @@ func (r *Reads) merge() {
 		pause      time.Duration
 	}
 	var best *pair
-	last := map[string]int{}
+	type reader struct {
+		by string
+		is relation
+	}
+	last := map[reader]int{}
 	for i, b := range r.Bouts {
-		at, ok := last[b.By]
-		last[b.By] = i
+		at, ok := last[reader{b.By, b.Is}]
+		last[reader{b.By, b.Is}] = i
 		if !ok {
 			continue
 		}

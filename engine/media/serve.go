@@ -2,6 +2,7 @@ package media
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -50,6 +51,7 @@ func (c content) serve(w http.ResponseWriter, r *http.Request) {
 	if r.UserAgent() != userAgent { // our own reads prove nothing
 		out.count = c.count
 		c.count.request(out.host)
+		defer c.count.answered()
 	}
 	var body io.ReadSeeker = f
 	out.size = info.Size()
@@ -135,6 +137,17 @@ func (w *bodyWriter) end() {
 	}
 }
 
+// heldBack is how much net/http may keep of an answer until it ends: a buffer of the
+// answer (2 KB) and one of the connection (4 KB).
+const heldBack = 6 << 10
+
+// flushed sends what net/http holds back of an answer, and reports that it was sent. A
+// writer that cannot be flushed holds nothing back.
+func (w *bodyWriter) flushed() bool {
+	err := http.NewResponseController(w.ResponseWriter).Flush()
+	return err == nil || errors.Is(err, http.ErrNotSupported)
+}
+
 // drain waits until what was handed to the system has arrived, as long as it moves and the
 // client is there: a system holds megabytes for a client that may not take them.
 func (w *bodyWriter) drain() {
@@ -176,6 +189,9 @@ func unsent(r *http.Request) (n int64, known bool) {
 func (w *bodyWriter) counted(began time.Time, n int64) {
 	if w.count == nil || n <= 0 || w.wrong {
 		return
+	}
+	if w.copy != nil && w.sent+n == w.length && !w.flushed() {
+		n -= min(n, heldBack)
 	}
 	w.count.sent(span{by: w.host, began: began, start: w.start, from: w.start + w.sent, bytes: n, size: w.size, copy: w.copy})
 	w.sent += n

@@ -107,18 +107,9 @@ func (s *serverShelf) addresses() (at Addresses) {
 		at.HTTPS = s.sockets.HTTPS.Addr().String()
 	}
 	if s.announced != nil {
-		at.HTTP, at.HTTPS = announced(s.announced.HTTP, at.HTTP), announced(s.announced.HTTPS, at.HTTPS)
+		at = s.announced.Again(at) // a port that the plan leaves open is the real one
 	}
 	return at
-}
-
-// announced is an address that a plan gives; a port that it leaves open is the real one.
-func announced(address, real string) string {
-	if host, port, err := net.SplitHostPort(address); err == nil && port == "0" {
-		_, port, _ = net.SplitHostPort(real)
-		return net.JoinHostPort(host, port)
-	}
-	return address
 }
 
 // base is the address under which a BMC finds a listener.

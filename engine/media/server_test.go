@@ -158,7 +158,7 @@ func TestSameInputs(t *testing.T) {
 	}
 	again := open() // another process
 	second, err := again.Publish(t.Context(), request(path, "h"), func(context.Context, media.Write) error { t.Error("something is written"); return nil })
-	if err != nil || second.Changed || second.URL != first.URL || second.SHA256 != first.SHA256 || !second.Built.Equal(first.Built) {
+	if err != nil || second.Changed || second.URL != first.URL || second.Digest != first.Digest || !second.Built.Equal(first.Built) {
 		t.Errorf("%+v then %+v, %v", first, second, err)
 	}
 	if err := again.Fetch(t.Context(), second.URL); err != nil {

@@ -30,20 +30,20 @@ type shadow struct {
 func (s *shadow) Publish(ctx context.Context, r Request, record Record) (Published, error) {
 	p, err := s.Reader.Published(ctx, r)
 	var none *ErrNotBuilt
+	var script string
 	switch {
 	case errors.As(err, &none):
 		p, err = s.preview(ctx, r)
+		script = p.Contents.Kickstart
 	case err == nil && !s.isRemoved(r.Host):
 		return p, nil
+	case err == nil:
+		script, _, err = s.Reader.Preview(ctx, r)
 	}
 	if err != nil {
 		return Published{}, err
 	}
 	old, _ := s.Reader.Latest(r.Host)
-	script, _, err := s.Reader.Preview(ctx, r)
-	if err != nil {
-		return Published{}, err
-	}
 	p.Changed = true
 	if err := record(ctx, Write{Action: "publish", Target: "image", Old: old.URL, New: p.URL, Digest: p.Digest, Detail: script}); err != nil {
 		return Published{}, err
@@ -66,7 +66,7 @@ func (s *shadow) preview(ctx context.Context, r Request) (Published, error) {
 		return Published{}, err
 	}
 	source := SourceContents{File: r.Source.Path, Version: version, Build: build, SHA256: checksum(r.Source.SHA256)}
-	return Published{URL: NewURL, Digest: NewDigest, SHA256: NewDigest, Contents: Contents{Kickstart: script, Options: r.Options, Source: source},
+	return Published{URL: NewURL, Digest: NewDigest, Contents: Contents{Kickstart: script, Options: r.Options, Source: source},
 		Version: version, Build: build, Disks: r.Disks, FirstBoot: r.firstBoot(), DryRun: !r.Installs(), Warnings: warnings}, nil
 }
 

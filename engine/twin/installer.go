@@ -124,7 +124,10 @@ func (m *Machine) systemOf(s *script, version, build string) *system {
 }
 
 func (m *Machine) serial() string {
-	if m.Host.Serial != "" {
+	switch {
+	case m.faults["wrong-serial"]:
+		return "OTHER1X"
+	case m.Host.Serial != "":
 		return m.Host.Serial
 	}
 	return strings.ToUpper(digest(m.Host.Name, "serial")[:7])

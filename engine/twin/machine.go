@@ -68,15 +68,8 @@ func newMachine(f *Fleet, h *schema.Host, faulty faults) (*Machine, error) {
 	faulty.change(&profile)
 	m.profile = profile
 	disks := m.disks(profile)
-	serial := h.Serial
-	if serial == "" {
-		serial = strings.ToUpper(digest(h.Name, "serial")[:7])
-	}
-	if faulty["wrong-serial"] {
-		serial = "OTHER1X"
-	}
 	m.BMC = bmcsim.New(bmcsim.Config{
-		Profile: profile, Clock: f.o.Clock, Username: h.BMC.Username, Password: m.password(), Serial: serial, UUID: uuid(h.Name),
+		Profile: profile, Clock: f.o.Clock, Username: h.BMC.Username, Password: m.password(), Serial: m.serial(), UUID: uuid(h.Name),
 		Disks: disks, MACs: m.macs(), On: m.startsOn(), POST: postTakes, Faults: faulty.bmc(), Check: m.check, Fetch: m.fetch, Booted: m.booted, Lost: m.lost, SAN: faulty["san"], SecureBoot: faulty["secure-boot"], Latency: f.o.Latency,
 		Log: f.bmcLog(h.Name),
 	})
@@ -88,7 +81,7 @@ func newMachine(f *Fleet, h *schema.Host, faulty faults) (*Machine, error) {
 		return nil, err
 	}
 	if m.startsOn() {
-		err = m.oldSystem(serial)
+		err = m.oldSystem()
 	}
 	if faulty["leftover"] {
 		m.BMC.Mount("http://192.0.2.1/somebody-elses.iso")
@@ -233,13 +226,13 @@ func deviceName(d bmcsim.Disk) string {
 // oldSystem is the ESXi that runs before: the plan's address, the login of
 // `current`, the build of the image, so that it is as easy as can be to take it
 // for the new one.
-func (m *Machine) oldSystem(serial string) error {
+func (m *Machine) oldSystem() error {
 	x := m.Host.ESXi
 	if x == nil || m.faults["unknown-use"] {
 		return nil
 	}
 	now := m.fleet.o.Clock.Now()
-	c := esxisim.Config{Version: m.fleet.o.OldVersion, Build: m.fleet.o.OldBuild, UUID: uuid(m.Host.Name), Serial: serial, Installed: now.Add(-oldInstalled), Booted: now.Add(-oldInstalled / 2), Now: m.fleet.o.Clock.Now}
+	c := esxisim.Config{Version: m.fleet.o.OldVersion, Build: m.fleet.o.OldBuild, UUID: uuid(m.Host.Name), Serial: m.serial(), Installed: now.Add(-oldInstalled), Booted: now.Add(-oldInstalled / 2), Now: m.fleet.o.Clock.Now}
 	if m.faults["other-machine"] {
 		c.UUID, c.Serial = uuid("another"), "ANOTHER"
 	}

@@ -129,7 +129,7 @@ func (c Arguments) Attribute(err error) error {
 }
 
 func result(p media.Published) Result {
-	return Result{p.URL, p.HTTPSURL, p.Size, p.SHA256, p.KickstartSHA256, p.Version, p.Build}
+	return Result{p.URL, p.HTTPSURL, p.Size, p.Digest, p.KickstartSHA256, p.Version, p.Build}
 }
 
 // prepare turns declaration and arguments into what a medium is made from.

@@ -337,6 +337,13 @@ func (b *bench) read(bouts ...media.Bout) *bench {
 	return b
 }
 
+// fetched adds that the BMC has fetched the whole image, in minutes after the reset.
+func (b *bench) fetched(m float64) *bench {
+	at := restarted.Add(time.Duration(m * float64(time.Minute)))
+	b.s.reads.Fetches = append(b.s.reads.Fetches, media.Fetch{Bytes: 400e6, Size: 400e6, At: at, By: "192.0.2.1"})
+	return b
+}
+
 // bout is reading from one moment to another, in minutes after the reset.
 func bout(from, to float64, bytes int64) media.Bout {
 	at := func(m float64) time.Time { return restarted.Add(time.Duration(m * float64(time.Minute))) }

@@ -73,8 +73,8 @@ func (w *watch) unread() bool {
 	})
 }
 
-// whole reports that the BMC had fetched all of the image before the reset, so that later
-// silence says nothing.
+// whole reports that the BMC had fetched all of the image before the reset, or may have, so
+// that later silence says nothing.
 func (w *watch) whole() bool {
 	p, ok := image(w.h)
 	return ok && w.reads.WholeBefore(w.last.Time, p.Size)
@@ -100,8 +100,10 @@ func (w *watch) told() string {
 	case !w.reset || !w.known:
 	case w.since.Bytes > 0:
 		parts = append(parts, fmt.Sprintf("%s read %.1f MB of the image since the reset, last at %s", w.h.Reader(w.since.By), megabytes(w.since.Bytes), clock(w.since.Last)))
-	case w.whole():
+	case w.whole() && w.reads.FetchedBefore(w.last.Time):
 		parts = append(parts, "the BMC had fetched the whole image before the reset, so that it is not read again says nothing")
+	case w.whole():
+		parts = append(parts, "the BMC may have a copy of the image: before the reset as many bytes were read as it has, so that it is not read again says nothing")
 	case w.bootedElse():
 		parts = append(parts, fmt.Sprintf("the image was never read in the %s since the reset", period(w.elapsed())))
 	}
