@@ -200,10 +200,14 @@ func (a *attempt) Step() string      { return a.task.ID.Step }
 func (a *attempt) Place() step.Place { return a.task.Place }
 func (a *attempt) Now() time.Time    { return a.worker.Clock.Now() }
 
-// Record implements step.Attempt: durable first, then shown.
-func (a *attempt) Record(_ context.Context, c step.Change) (string, error) {
+// Record implements step.Attempt: durable first, then shown. An interrupt is heard until
+// then; the time is taken before, so that none is recorded with one after the interrupt.
+func (a *attempt) Record(ctx context.Context, c step.Change) (string, error) {
 	e := a.event(WriteMade)
 	e.Write = &c
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
 	id, err := a.worker.Journal.Append(e)
 	if err != nil {
 		a.journalErr = err

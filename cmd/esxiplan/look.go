@@ -56,7 +56,7 @@ func (a *app) openWorld(paths []string, f *lookFlags) (*world, []*schema.Host, e
 	}
 	w := &world{plan: p, clock: engine.NewClock(1), state: stateDir(p, f.state), dry: true, logins: bmc.NewLogins(), warned: map[string]bool{}}
 	if file != nil {
-		w.clock, w.sim, w.state = engine.NewClockAt(file.Start, file.Speed), &file.simulation, simState(w.state, f.state)
+		w.clock, w.sim, w.state = engine.NewClockAt(file.Start, file.Speed), &file.simulation, simState(w.state, f.state, file.Start)
 	}
 	w.trace, err = newTracer(f.trace, a.streams.Err, masker(secretsOf(p)))
 	return w, hosts, err

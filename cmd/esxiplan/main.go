@@ -148,8 +148,8 @@ func interrupts(note func(string)) (soft, hard context.Context, stop func()) {
 			}
 			switch n {
 			case 0:
+				endSoft() // first: what is begun after the line would belie it
 				note("interrupted: stopping at the next safe point; press Ctrl-C again to stop now")
-				endSoft()
 			case 1:
 				endHard()
 			default:

@@ -113,7 +113,7 @@ func (a *app) run(paths []string, f *runFlags) error {
 	e := &execution{app: a, paths: paths, flags: f, plan: p, clock: engine.NewClock(1), state: stateDir(p, f.state)}
 	if file != nil {
 		e.clock, e.sim, e.note = engine.NewClockAt(file.Start, file.Speed), &file.simulation, file.note()
-		e.state = simState(e.state, f.state)
+		e.state = simState(e.state, f.state, file.Start)
 	}
 	return e.execute()
 }

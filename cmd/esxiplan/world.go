@@ -308,12 +308,12 @@ func stateDir(p *schema.Plan, flag string) string {
 }
 
 // simState keeps what is known of simulated machines apart from what is known of real
-// ones, unless somebody chose the folder.
-func simState(state, flag string) string {
+// ones, and of those of another simulation, unless somebody chose the folder.
+func simState(state, flag string, started time.Time) string {
 	if flag != "" {
 		return state
 	}
-	return filepath.Join(state, "sim")
+	return filepath.Join(state, "sim", started.UTC().Format("20060102-150405.000"))
 }
 
 // secretsOf lists what must never be shown: the hosts' passwords, every sensitive

@@ -47,13 +47,9 @@ func (d *BMC) admitWrite(ctx context.Context) error {
 	return err
 }
 
-// recorder records the requests of one write, with what they are part of. An interrupt is
-// heard until then.
+// recorder records the requests of one write, with what they are part of.
 func (d *BMC) recorder(i Intent) bmc.Record {
 	return func(ctx context.Context, w bmc.Write) (func(bmc.Fate), error) {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
 		c := Change{Door: DoorBMC, Verb: Verb(w.Verb), Target: w.Target, Old: w.Old, New: w.New, Request: w.Request, Repeat: w.Repeat, Intent: i}
 		c.Risk = c.risk()
 		id, err := d.host.attempt.Record(ctx, c)

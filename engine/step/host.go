@@ -19,7 +19,7 @@ type Attempt interface {
 	Step() string // name of the step
 	Place() Place
 	// Record makes a change durable before it is made, and returns the ID by which it is
-	// settled.
+	// settled. Where ctx has ended, nothing is recorded, so that nothing is made.
 	Record(context.Context, Change) (id string, err error)
 	// Settle notes what came of a change.
 	Settle(Settled)

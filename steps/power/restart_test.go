@@ -209,7 +209,10 @@ func (a attempt) Sleep(ctx context.Context, d time.Duration) error {
 	a.m.tick()
 	return nil
 }
-func (a attempt) Record(_ context.Context, c step.Change) (string, error) {
+func (a attempt) Record(ctx context.Context, c step.Change) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
 	return a.change("run2", c), nil
 }
 

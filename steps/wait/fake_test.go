@@ -204,7 +204,10 @@ func (a *attempt) Sleep(ctx context.Context, d time.Duration) error {
 	}
 	return ctx.Err()
 }
-func (a *attempt) Record(_ context.Context, c step.Change) (string, error) {
+func (a *attempt) Record(ctx context.Context, c step.Change) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
 	if a.refuse != nil {
 		return "", a.refuse
 	}
