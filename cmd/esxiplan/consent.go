@@ -9,9 +9,9 @@ import (
 
 	"golang.org/x/term"
 
-	"esxiplan/engine"
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/esxi"
+	"esxiplan/engine/event"
 	"esxiplan/engine/step"
 	"esxiplan/schema"
 )
@@ -22,19 +22,19 @@ const everyHost = "*"
 // consent asks before a run that wipes machines, or that stops what runs on them: it lists
 // hosts and disks, and hosts with what runs there. What was agreed to is what the guards
 // let pass.
-func (e *execution) consent() error {
-	e.agreed = map[string]step.Consent{}
-	if e.flags.yes || e.rehearsal {
-		e.agreed[everyHost] = step.Consent{Stop: true, Wipe: true}
+func (r *request) consent() error {
+	r.agreed = map[string]step.Consent{}
+	if r.flags.yes || r.rehearsal {
+		r.agreed[everyHost] = step.Consent{Stop: true, Wipe: true}
 		return nil
 	}
-	wipes := e.machine.Wipes()
+	wipes := r.prepared.Survey.Wipes()
 	var lines []string
 	if len(wipes) > 0 {
-		lines = append([]string{fmt.Sprintf("This run restarts %s into an installer that wipes these disks:", hostCount(len(wipes)))}, e.wiped(wipes)...)
+		lines = append([]string{fmt.Sprintf("This run restarts %s into an installer that wipes these disks:", hostCount(len(wipes)))}, r.wiped(wipes)...)
 	}
-	stops := slices.DeleteFunc(e.machine.Stops(), func(h *schema.Host) bool { return slices.Contains(wipes, h) })
-	running, uses := e.running(stops)
+	stops := slices.DeleteFunc(r.prepared.Survey.Stops(), func(h *schema.Host) bool { return slices.Contains(wipes, h) })
+	running, uses := r.running(stops)
 	if len(running) > 0 {
 		lines = append(append(lines, fmt.Sprintf("This run powers off or restarts %s (on, or may be on):", machineCount(len(running)))), uses...)
 	}
@@ -42,13 +42,13 @@ func (e *execution) consent() error {
 		return nil
 	}
 	for _, h := range running {
-		e.agreed[h.Name] = step.Consent{Stop: true}
+		r.agreed[h.Name] = step.Consent{Stop: true}
 	}
 	for _, h := range wipes {
-		e.agreed[h.Name] = step.Consent{Stop: true, Wipe: true}
+		r.agreed[h.Name] = step.Consent{Stop: true, Wipe: true}
 	}
-	fmt.Fprintln(e.streams.Err, strings.Join(lines, "\n"))
-	return e.askYes()
+	fmt.Fprintln(r.streams.Err, strings.Join(lines, "\n"))
+	return r.askYes()
 }
 
 func hostCount(n int) string { return count(n, "host") }
@@ -71,15 +71,15 @@ func hostNames(hosts []*schema.Host) []string {
 	return names
 }
 
-func (e *execution) askYes() error {
-	if !term.IsTerminal(int(e.in.Fd())) {
-		e.sayBefore("nothing was started: there is no terminal to ask on; --yes gives consent")
-		return exitCode(engine.ExitRefused)
+func (r *request) askYes() error {
+	if !term.IsTerminal(int(r.in.Fd())) {
+		r.sayBefore("nothing was started: there is no terminal to ask on; --yes gives consent")
+		return exitCode(event.ExitRefused)
 	}
-	write(e.streams.Err, "Type yes to continue: ")
-	if answer, err := e.readLine(); err != nil || answer != "yes" {
-		e.sayBefore("nothing was started")
-		return exitCode(engine.ExitRefused)
+	write(r.streams.Err, "Type yes to continue: ")
+	if answer, err := r.readLine(); err != nil || answer != "yes" {
+		r.sayBefore("nothing was started")
+		return exitCode(event.ExitRefused)
 	}
 	return nil
 }
@@ -93,8 +93,8 @@ func named(h *schema.Host) string {
 }
 
 // wiped lists disks that an installer would overwrite, host by host.
-func (e *execution) wiped(hosts []*schema.Host) (lines []string) {
-	for _, h := range e.chosen(hosts) {
+func (r *request) wiped(hosts []*schema.Host) (lines []string) {
+	for _, h := range r.chosen(hosts) {
 		if h.ESXi == nil || h.ESXi.Disk == nil {
 			lines = append(lines, named(h)+": no disk declared")
 			continue
@@ -107,17 +107,12 @@ func (e *execution) wiped(hosts []*schema.Host) (lines []string) {
 	return lines
 }
 
-// looker is a world that only looks, before a run.
-func (e *execution) looker() *world {
-	return &world{plan: e.plan, clock: e.clock, state: e.state, dry: true, sim: e.sim, logins: bmc.NewLogins(), warned: map[string]bool{}}
-}
-
 // chosen reads the machines whose disk is chosen by their facts, so that the question
 // names it. Where that fails, the run will say why; nothing is wiped then.
-func (e *execution) chosen(hosts []*schema.Host) []*schema.Host {
-	w := e.looker()
+func (r *request) chosen(hosts []*schema.Host) []*schema.Host {
+	w := newWorld(r.plan, r.site, nil)
 	out := slices.Clone(hosts)
-	each(hosts, e.flags.forks, func(i int, h *schema.Host) {
+	each(hosts, r.flags.forks, func(i int, h *schema.Host) {
 		if !h.Late() {
 			return
 		}
@@ -129,7 +124,7 @@ func (e *execution) chosen(hosts []*schema.Host) []*schema.Host {
 		if err != nil {
 			return
 		}
-		if resolved, _, diags := engine.Resolve(e.plan, h, b); !diags.HasErrors() {
+		if resolved, _, diags := step.Resolve(r.plan, h, b); !diags.HasErrors() {
 			out[i] = resolved
 		}
 	})
@@ -137,10 +132,10 @@ func (e *execution) chosen(hosts []*schema.Host) []*schema.Host {
 }
 
 // running looks which of the machines are on, or may be, and what runs on them.
-func (e *execution) running(hosts []*schema.Host) (on []*schema.Host, uses []string) {
-	w := e.looker()
+func (r *request) running(hosts []*schema.Host) (on []*schema.Host, uses []string) {
+	w := newWorld(r.plan, r.site, nil)
 	found := make([]string, len(hosts))
-	each(hosts, e.flags.forks, func(i int, h *schema.Host) { found[i] = w.runsOn(context.Background(), h) })
+	each(hosts, r.flags.forks, func(i int, h *schema.Host) { found[i] = w.runsOn(context.Background(), h) })
 	for i, h := range hosts {
 		if found[i] != "" {
 			on, uses = append(on, h), append(uses, named(h)+": "+found[i])

@@ -14,9 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"esxiplan/engine"
 	"esxiplan/engine/bmc"
-	"esxiplan/engine/step"
+	"esxiplan/engine/event"
 )
 
 // running is a run that a test watches, interrupts or kills.
@@ -85,7 +84,7 @@ func (r *running) wait() int {
 func (r *running) said() string { return r.out.String() + r.err.String() }
 
 // events reads the journals in the state folder, as far as they are written.
-func (s *simulated) events(state string) (out []engine.Event) {
+func (s *simulated) events(state string) (out []event.Event) {
 	files, err := filepath.Glob(filepath.Join(s.dir, state, "runs", "*.jsonl"))
 	if err != nil {
 		s.t.Fatal(err)
@@ -96,7 +95,7 @@ func (s *simulated) events(state string) (out []engine.Event) {
 			s.t.Fatal(err)
 		}
 		for line := range bytes.Lines(b) {
-			var e engine.Event
+			var e event.Event
 			if json.Unmarshal(line, &e) == nil {
 				out = append(out, e)
 			}
@@ -109,9 +108,9 @@ func (s *simulated) events(state string) (out []engine.Event) {
 const simulatedState = ".esxiplan/sim/*"
 
 // resetsOnRecord are the requests for resets, oldest first.
-func (s *simulated) resetsOnRecord(state string) (out []engine.Event) {
+func (s *simulated) resetsOnRecord(state string) (out []event.Event) {
 	for _, e := range s.events(state) {
-		if e.Kind == engine.WriteMade && e.Write.Verb == step.Reset {
+		if e.Kind == event.WriteMade && e.Write.Verb == event.Reset {
 			out = append(out, e)
 		}
 	}
@@ -174,7 +173,7 @@ func interruptedRestarts(t *testing.T, after int, firmware string) {
 	r := s.begin(s.run("--tags", "build-iso,mount-iso,reboot,post-check")) // goes on for long after the last reset
 	s.until("enough resets are on record", func() bool { return len(s.resetsOnRecord(simulatedState)) >= after })
 	r.interrupt()
-	if code := r.wait(); code != engine.ExitInterrupted {
+	if code := r.wait(); code != event.ExitInterrupted {
 		t.Fatalf("exit %d\n%s", code, r.said())
 	}
 	began, stopped := map[string]bool{}, s.at(r.stopped)

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/term"
 
 	"esxiplan/cmd/internal/view"
-	"esxiplan/engine"
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/local"
 	"esxiplan/engine/step"
 	"esxiplan/schema"
 )
@@ -164,7 +164,7 @@ func (a *app) discoverWorld(args []string, isPlan bool, f *discoverFlags) (*worl
 	if f.forks < 1 {
 		return nil, nil, fmt.Errorf("--forks takes a number of hosts, 1 or more, not %d", f.forks)
 	}
-	w := &world{plan: &schema.Plan{Dir: "."}, clock: engine.NewClock(1), dry: true, logins: bmc.NewLogins(), warned: map[string]bool{}}
+	w := newWorld(&schema.Plan{Dir: "."}, site{clock: local.NewClock(1)}, nil)
 	w.trace, err = newTracer(f.trace, a.streams.Err, masker([]string{password}))
 	return w, hosts, err
 }

@@ -38,7 +38,7 @@ esxiplan doc STEP); values are words, or expressions of the plan's language.`,
 			if err != nil {
 				return err
 			}
-			f.planFlags.step, f.planFlags.selection.Only = source, adHoc
+			f.planFlags.step, f.planFlags.choice.Only = source, adHoc
 			return a.run(paths, f)
 		},
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {

@@ -17,8 +17,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"esxiplan/cmd/internal/view"
-	"esxiplan/engine"
+	"esxiplan/engine/event"
 	"esxiplan/engine/step"
+	"esxiplan/engine/survey"
 	"esxiplan/schema"
 	"esxiplan/steps/all"
 )
@@ -36,7 +37,7 @@ func (a *app) validateCommand() *cobra.Command {
 			made := &secrets{}
 			p, diags := schema.Load(args, schema.Input{Set: f.set, Files: f.files, Environ: os.LookupEnv, AllowDir: f.allowRead, StandIn: made.secret}, known())
 			if !diags.HasErrors() && len(p.Steps) > 0 {
-				_, more := engine.New(p, stepTypes(), engine.Options{})
+				_, more := survey.New(p, stepTypes(), survey.Options{})
 				diags = append(diags, more...)
 			}
 			if !diags.HasErrors() {
@@ -50,7 +51,7 @@ func (a *app) validateCommand() *cobra.Command {
 				view.Diagnostics(a.streams, diags, p.Files)
 			}
 			if diags.HasErrors() {
-				return exitCode(engine.ExitUsage)
+				return exitCode(event.ExitUsage)
 			}
 			if !asJSON {
 				fmt.Fprintf(a.streams.Out, "plan %q is valid: hosts %d, steps %d\n", p.Name, len(p.Hosts()), len(p.Steps))
@@ -116,9 +117,9 @@ func (a *app) format(args []string, check, diff bool) error {
 	}
 	switch {
 	case broken:
-		return exitCode(engine.ExitUsage)
+		return exitCode(event.ExitUsage)
 	case check && differs:
-		return exitCode(engine.ExitDiffers)
+		return exitCode(event.ExitDiffers)
 	}
 	return nil
 }
@@ -130,7 +131,7 @@ func (a *app) formatStdin(check, diff bool) error {
 	}
 	out, err := a.formatted(source, "<stdin>")
 	if err != nil {
-		return exitCode(engine.ExitUsage)
+		return exitCode(event.ExitUsage)
 	}
 	switch {
 	case diff:
@@ -139,7 +140,7 @@ func (a *app) formatStdin(check, diff bool) error {
 		a.streams.Out.Write(out)
 	}
 	if check && string(out) != string(source) {
-		return exitCode(engine.ExitDiffers)
+		return exitCode(event.ExitDiffers)
 	}
 	return nil
 }
@@ -267,22 +268,22 @@ func (a *app) listRows(what string, paths []string, f *planFlags) ([]listRow, er
 	if err != nil {
 		return nil, err
 	}
-	m, diags := engine.New(p, stepTypes(), engine.Options{Selection: f.selection, DryRun: true})
+	s, diags := survey.New(p, stepTypes(), survey.Options{Choice: f.choice, DryRun: true})
 	if err := a.report(p, selectionOnly(diags)); err != nil {
 		return nil, err
 	}
 	rows := []listRow{}
 	switch what {
 	case "hosts":
-		for _, h := range m.Hosts() {
+		for _, h := range s.Hosts() {
 			rows = append(rows, hostRow(h))
 		}
 	case "steps":
-		for _, s := range m.Steps() {
+		for _, s := range s.Steps() {
 			rows = append(rows, listRow{{"name", s.Name}, {"type", s.Type}, {"tags", strings.Join(s.Policy.Tags, ",")}, {"groups", strings.Join(s.Policy.Groups, ",")}})
 		}
 	case "tags":
-		for _, tag := range engine.Tags(p) {
+		for _, tag := range survey.Tags(p) {
 			var steps []string
 			for _, s := range p.Steps {
 				if slices.Contains(s.Policy.Tags, tag) {

@@ -9,7 +9,7 @@ import (
 	"github.com/pmezard/go-difflib/difflib"
 	"github.com/spf13/cobra"
 
-	"esxiplan/engine"
+	"esxiplan/engine/event"
 	"esxiplan/engine/media"
 	"esxiplan/engine/media/isocheck"
 )
@@ -182,7 +182,7 @@ A base that is not a whole installer image is an error. Exit 1 when there is an 
 				a.printReport(args[0], report)
 			}
 			if err == nil && !report.OK() {
-				return exitCode(engine.ExitUsage)
+				return exitCode(event.ExitUsage)
 			}
 			return err
 		},

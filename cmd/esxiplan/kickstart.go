@@ -15,9 +15,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/zclconf/go-cty/cty"
 
-	"esxiplan/engine"
+	"esxiplan/engine/event"
 	"esxiplan/engine/media"
 	"esxiplan/engine/media/kickstart"
+	"esxiplan/engine/survey"
 	"esxiplan/schema"
 	"esxiplan/steps/buildiso"
 	"esxiplan/steps/wait"
@@ -62,7 +63,7 @@ func (a *app) kickstartRenderCommand() *cobra.Command {
 	c.Flags().StringVar(&stepName, "step", "", "name of the build_iso step, where the plan has several")
 	c.Flags().BoolVar(&asJSON, "json", false, "write JSON")
 	c.MarkFlagRequired("host")
-	c.RegisterFlagCompletionFunc("host", f.complete(engine.HostNames))
+	c.RegisterFlagCompletionFunc("host", f.complete(survey.HostNames))
 	return c
 }
 
@@ -82,7 +83,7 @@ func (a *app) render(paths []string, f *planFlags, hostName, stepName string) (r
 	}
 	h, ok := p.Host(hostName)
 	if !ok {
-		names := engine.HostNames(p)
+		names := survey.HostNames(p)
 		return rendered{}, fmt.Errorf("there is no host %q in the plan%s", hostName, schema.DidYouMean(hostName, names))
 	}
 	s, err := buildStep(p, h, stepName)
@@ -285,7 +286,7 @@ func (a *app) lint(files []string, conditions kickstart.Conditions, asJSON bool)
 		text, err := a.readText(ctx, file)
 		if errors.Is(err, errInterrupted) {
 			fmt.Fprintln(a.streams.Err, "esxiplan: "+err.Error())
-			return exitCode(engine.ExitInterrupted)
+			return exitCode(event.ExitInterrupted)
 		}
 		if err != nil { // the others are judged all the same
 			fmt.Fprintln(a.streams.Err, "esxiplan: "+err.Error())
@@ -304,7 +305,7 @@ func (a *app) lint(files []string, conditions kickstart.Conditions, asJSON bool)
 		a.printLint(all)
 	}
 	if failed > 0 {
-		return exitCode(engine.ExitUsage)
+		return exitCode(event.ExitUsage)
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"testing"
 
-	"esxiplan/engine"
+	"esxiplan/engine/event"
 )
 
 // TestLintReadsPipes: a pipe that ends is linted, one that never ends is cut off, and one
@@ -57,7 +57,7 @@ func TestLintReadsPipes(t *testing.T) {
 		c.Process.Signal(os.Interrupt)
 		err = c.Wait()
 		var exit *exec.ExitError
-		if !errors.As(err, &exit) || exit.ExitCode() != engine.ExitInterrupted || !strings.Contains(out.String(), "interrupted before its end") {
+		if !errors.As(err, &exit) || exit.ExitCode() != event.ExitInterrupted || !strings.Contains(out.String(), "interrupted before its end") {
 			t.Errorf("%v: %s", err, out)
 		}
 	})

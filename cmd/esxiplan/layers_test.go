@@ -28,12 +28,20 @@ var levels = map[string][]string{
 	"engine/bmc/lenovo": {"engine/bmc", "engine/bmc/ami"}, // some of its machines have a MegaRAC
 	"engine/esxi/*":     {"engine/esxi"},
 	"engine/media/*":    {},
-	"engine/step":       {"schema", "engine/bmc", "engine/esxi", "engine/media"},
-	"engine":            {"schema", "engine/step"},
+	"engine/event":      {},
+	"engine/state":      {"schema"},
+	"engine/gates":      {},
+	"engine/step":       {"schema", "engine/bmc", "engine/esxi", "engine/media", "engine/event"},
+	"engine/survey":     {"schema", "engine/step", "engine/gates"},
+	"engine/lane":       {"schema", "engine/step", "engine/event", "engine/survey", "engine/gates"},
+	"engine/log":        {"schema", "engine/step", "engine/event"},
+	"engine/local":      {"schema", "engine/step", "engine/event", "engine/lane", "engine/log"},
+	"engine/session":    {"schema", "engine/step", "engine/event", "engine/state", "engine/survey", "engine/lane", "engine/log", "engine/local"},
+	"engine":            {},
 	"engine/twin":       {"schema", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart", "engine/bmc/bmcsim", "engine/esxi/esxisim", "engine/media/isosim"},
-	"steps/steptest":    {"schema", "engine/step", "engine/bmc", "engine/bmc/bmcsim", "engine/esxi", "engine/media"},
-	"steps/*":           {"schema", "engine/step", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart"},
-	"cmd/internal/view": {"engine", "schema"},
+	"steps/steptest":    {"schema", "engine/event", "engine/step", "engine/bmc", "engine/bmc/bmcsim", "engine/esxi", "engine/media"},
+	"steps/*":           {"schema", "engine/event", "engine/step", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart"},
+	"cmd/internal/view": {"engine/event", "schema"},
 }
 
 // lists may import what they list.

@@ -16,10 +16,11 @@ import (
 	"golang.org/x/term"
 
 	"esxiplan/cmd/internal/view"
-	"esxiplan/engine"
 	"esxiplan/engine/bmc/vendors"
+	"esxiplan/engine/event"
 	"esxiplan/engine/media/kickstart"
 	"esxiplan/engine/step"
+	"esxiplan/engine/survey"
 	"esxiplan/schema"
 	"esxiplan/steps/all"
 )
@@ -30,7 +31,7 @@ type planFlags struct {
 	files     []string
 	allowRead []string
 	step      string // a further step block
-	selection engine.Selection
+	choice    survey.Choice
 }
 
 func (f *planFlags) add(c *cobra.Command) {
@@ -40,17 +41,17 @@ func (f *planFlags) add(c *cobra.Command) {
 }
 
 func (f *planFlags) addSelection(c *cobra.Command) {
-	c.Flags().StringArrayVarP(&f.selection.Tags, "tags", "t", nil, "only steps with one of these tags")
-	c.Flags().StringArrayVar(&f.selection.SkipTags, "skip-tags", nil, "no steps with one of these tags")
+	c.Flags().StringArrayVarP(&f.choice.Tags, "tags", "t", nil, "only steps with one of these tags")
+	c.Flags().StringArrayVar(&f.choice.SkipTags, "skip-tags", nil, "no steps with one of these tags")
 	f.addLimit(c)
-	c.Flags().StringVar(&f.selection.StartAt, "start-at", "", "name of the first step")
-	c.RegisterFlagCompletionFunc("tags", f.complete(engine.Tags))
-	c.RegisterFlagCompletionFunc("skip-tags", f.complete(engine.Tags))
+	c.Flags().StringVar(&f.choice.StartAt, "start-at", "", "name of the first step")
+	c.RegisterFlagCompletionFunc("tags", f.complete(survey.Tags))
+	c.RegisterFlagCompletionFunc("skip-tags", f.complete(survey.Tags))
 }
 
 func (f *planFlags) addLimit(c *cobra.Command) {
-	c.Flags().StringArrayVarP(&f.selection.Limit, "limit", "l", nil, "only these hosts and groups; globs, !x takes away, &x keeps only what is also in x")
-	c.RegisterFlagCompletionFunc("limit", f.complete(engine.HostNames))
+	c.Flags().StringArrayVarP(&f.choice.Limit, "limit", "l", nil, "only these hosts and groups; globs, !x takes away, &x keeps only what is also in x")
+	c.RegisterFlagCompletionFunc("limit", f.complete(survey.HostNames))
 }
 
 // complete offers words from the plan on the command line. Secrets that nobody
@@ -92,29 +93,29 @@ func (a *app) load(paths []string, f *planFlags, standIn func(string) string) (*
 func (a *app) report(p *schema.Plan, diags hcl.Diagnostics) error {
 	view.Diagnostics(a.streams, diags, p.Files)
 	for _, d := range diags {
-		a.event(engine.FromDiagnostic(d))
+		a.event(event.FromDiagnostic(d))
 	}
 	if diags.HasErrors() {
-		return exitCode(engine.ExitUsage)
+		return exitCode(event.ExitUsage)
 	}
 	return nil
 }
 
 // event writes a problem that comes before a run as an event.
-func (a *app) event(p *engine.Problem) {
+func (a *app) event(p *event.Problem) {
 	if !a.jsonl {
 		return
 	}
 	v, err := view.New("jsonl", a.streams)
 	if err == nil {
-		v.Event(engine.Event{Schema: engine.EventSchema, Time: time.Now(), Kind: engine.Diagnosed, Problem: p})
+		v.Event(event.Event{Schema: event.Schema, Time: time.Now(), Kind: event.Diagnosed, Problem: p})
 	}
 }
 
 // sayBefore tells why nothing was started.
 func (a *app) sayBefore(text string) {
 	fmt.Fprintln(a.streams.Err, "esxiplan: "+text)
-	a.event(&engine.Problem{Summary: text})
+	a.event(&event.Problem{Summary: text})
 }
 
 // ask asks for a variable's value; what is sensitive is not echoed.
@@ -152,7 +153,7 @@ func (a *app) readHidden() ([]byte, error) {
 		select {
 		case <-signals:
 			term.Restore(fd, before)
-			os.Exit(engine.ExitInterrupted)
+			os.Exit(event.ExitInterrupted)
 		case <-done:
 		}
 	}()

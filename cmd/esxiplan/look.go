@@ -8,9 +8,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"esxiplan/engine"
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/event"
 	"esxiplan/engine/step"
+	"esxiplan/engine/survey"
 	"esxiplan/schema"
 )
 
@@ -37,29 +38,16 @@ func (a *app) openWorld(paths []string, f *lookFlags) (*world, []*schema.Host, e
 	if f.forks < 1 {
 		return nil, nil, fmt.Errorf("--forks takes a number of hosts, 1 or more, not %d", f.forks)
 	}
-	var file *simFile
-	var standIn func(string) string
-	if f.sim != "" {
-		var err error
-		if file, err = readSimFile(f.sim); err != nil {
-			return nil, nil, err
-		}
-		standIn = file.secret
-	}
-	p, err := a.load(paths, &f.planFlags, standIn)
+	p, where, err := a.loadAt(paths, &f.planFlags, f.sim, f.state)
 	if err != nil {
 		return nil, nil, err
 	}
-	hosts, diags := engine.Select(p, f.selection)
+	hosts, diags := survey.Select(p, f.choice)
 	if err := a.report(p, diags); err != nil {
 		return nil, nil, err
 	}
-	w := &world{plan: p, clock: engine.NewClock(1), state: stateDir(p, f.state), dry: true, logins: bmc.NewLogins(), warned: map[string]bool{}}
-	if file != nil {
-		w.clock, w.sim, w.state = engine.NewClockAt(file.Start, file.Speed), &file.simulation, simState(w.state, f.state, file.Start)
-	}
-	w.trace, err = newTracer(f.trace, a.streams.Err, masker(secretsOf(p)))
-	return w, hosts, err
+	t, err := newTracer(f.trace, a.streams.Err, masker(secretsOf(p)))
+	return newWorld(p, where, t), hosts, err
 }
 
 // reader opens a host's BMC for reading: nothing records writes here, so none is made.
@@ -92,7 +80,7 @@ func lookExit(errs []error) error {
 		switch {
 		case err == nil:
 		case errors.Is(err, context.Canceled):
-			return exitCode(engine.ExitInterrupted)
+			return exitCode(event.ExitInterrupted)
 		case step.Classify(err) == step.Unreachable:
 			unreachable = true
 		default:
@@ -101,11 +89,11 @@ func lookExit(errs []error) error {
 	}
 	switch {
 	case failed && unreachable:
-		return exitCode(engine.ExitFailed + engine.ExitUnreachable)
+		return exitCode(event.ExitFailed + event.ExitUnreachable)
 	case failed:
-		return exitCode(engine.ExitFailed)
+		return exitCode(event.ExitFailed)
 	case unreachable:
-		return exitCode(engine.ExitUnreachable)
+		return exitCode(event.ExitUnreachable)
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/term"
 
 	"esxiplan/cmd/internal/view"
-	"esxiplan/engine"
+	"esxiplan/engine/event"
 )
 
 // version is set when a release is built.
@@ -33,12 +33,12 @@ func Main() int {
 	var exit exitCode
 	switch {
 	case err == nil:
-		return engine.ExitOK
+		return event.ExitOK
 	case errors.As(err, &exit):
 		return int(exit)
 	}
 	a.sayBefore(err.Error())
-	return engine.ExitUsage
+	return event.ExitUsage
 }
 
 // exitCode is an error that was reported already.
@@ -153,7 +153,7 @@ func interrupts(note func(string)) (soft, hard context.Context, stop func()) {
 			case 1:
 				endHard()
 			default:
-				os.Exit(engine.ExitInterrupted)
+				os.Exit(event.ExitInterrupted)
 			}
 		}
 	}()

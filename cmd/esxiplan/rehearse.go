@@ -18,9 +18,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"esxiplan/engine"
+	"esxiplan/engine/local"
 	"esxiplan/engine/media"
 	"esxiplan/engine/media/isosim"
+	"esxiplan/engine/survey"
 	"esxiplan/engine/twin"
 	"esxiplan/schema"
 )
@@ -81,7 +82,7 @@ type stage struct {
 
 // stageOptions say how to simulate.
 type stageOptions struct {
-	clock    *engine.Clock
+	clock    *local.Clock
 	faults   []string
 	profiles []string
 	dir      string // for stand-ins
@@ -212,7 +213,7 @@ func (s *stage) old(p *schema.Plan) (version, build string) {
 const notedEvery = 200 * time.Millisecond
 
 // webServer stands in for the web server that serves the plan's directory.
-func (s *stage) webServer(baseURL string, table map[string]string, clock *engine.Clock) error {
+func (s *stage) webServer(baseURL string, table map[string]string, clock *local.Clock) error {
 	u, err := url.Parse(baseURL)
 	if err != nil || u.Host == "" {
 		return fmt.Errorf("media.url %q is no address", baseURL)
@@ -300,25 +301,25 @@ func (a *app) rehearse(paths []string, f *runFlags, faults, profiles []string, s
 		return err
 	}
 	defer os.RemoveAll(dir)
-	e := &execution{app: a, flags: f, plan: p, state: f.state, rehearsal: true}
-	if e.state == "" {
-		e.state = filepath.Join(dir, "state")
+	where := site{state: f.state}
+	if where.state == "" {
+		where.state = filepath.Join(dir, "state")
 	}
-	m, err := e.prepare()
-	if err != nil {
+	found, diags := survey.New(p, stepTypes(), survey.Options{Choice: f.choice})
+	if err := a.report(p, diags); err != nil {
 		return err
 	}
 	if speed <= 0 {
-		speed = speedFor(len(m.Hosts()))
+		speed = speedFor(len(found.Hosts()))
 	}
-	e.clock = engine.NewClock(speed)
-	s, err := setStage(p, m.Hosts(), stageOptions{clock: e.clock, faults: faults, profiles: profiles, dir: dir, secrets: made.names()})
+	where.clock = local.NewClock(speed)
+	s, err := setStage(p, found.Hosts(), stageOptions{clock: where.clock, faults: faults, profiles: profiles, dir: dir, secrets: made.names()})
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	e.sim, e.note = &s.simulation, s.note()
-	err = e.execute()
+	where.sim, where.note = &s.simulation, s.note()
+	err = (&request{app: a, flags: f, plan: p, site: where, rehearsal: true}).run()
 	a.consoles(s)
 	return err
 }

@@ -14,9 +14,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"esxiplan/cmd/internal/view"
-	"esxiplan/engine"
-	"esxiplan/engine/bmc"
+	"esxiplan/engine/event"
+	"esxiplan/engine/log"
+	"esxiplan/engine/session"
+	"esxiplan/engine/state"
 	"esxiplan/engine/step"
+	"esxiplan/engine/survey"
 	"esxiplan/schema"
 	"esxiplan/steps/all"
 )
@@ -29,6 +32,10 @@ type runFlags struct {
 	yes         bool
 	again       bool
 	keepMedia   bool
+	name        string
+	resume      bool
+	retryFailed bool
+	onlyFailed  bool
 	prune       bool
 	forks       int
 	inFlight    string
@@ -71,10 +78,17 @@ func (a *app) runCommand() *cobra.Command {
 		Short: "Run a plan",
 		Long: `Run a plan: each host goes through the steps on its own; one host's trouble stays its own.
 
-A run that may wipe machines lists hosts and disks first and asks; --yes answers. Exit codes:
+A run that may wipe machines lists hosts and disks first and asks; --yes answers.
+
+A run has a name (--run NAME, else one is made). The same name again continues it: with the same
+steps where it stood, after a crash or Ctrl-C, too; with others (--tags) as its next stage, without the
+hosts that failed before (--retry-failed tries them again). --resume continues the last run that did not
+end; --only-failed starts a new one on what failed. esxiplan runs lists runs.
+
+Exit codes:
 0 all well, 1 plan or usage error, 2 hosts failed, 4 hosts unreachable, 6 both, 5 nothing was started,
 8 stopped by the failure budget, 70 internal error, 130 interrupted.`,
-		Example: "  esxiplan run site.hcl --dry-run\n  esxiplan run site.hcl --tags mount-iso --limit rack7\n  esxiplan run site.hcl --yes -o jsonl",
+		Example: "  esxiplan run site.hcl --dry-run\n  esxiplan run site.hcl --tags mount-iso --limit rack7\n  esxiplan run site.hcl --run \"$BUILD_TAG\" --tags reboot --yes\n  esxiplan run site.hcl --resume\n  esxiplan run site.hcl --yes -o jsonl",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			f.dry = f.dry || f.check
@@ -91,139 +105,153 @@ func (f *runFlags) addReal(c *cobra.Command) {
 	c.Flags().BoolVar(&f.dry, "dry-run", false, "show what would be written; writes nothing")
 	c.Flags().BoolVarP(&f.check, "check", "C", false, "the same as --dry-run")
 	c.Flags().BoolVarP(&f.yes, "yes", "y", false, "do not ask before a run that wipes")
+	c.Flags().StringVar(&f.name, "run", "", "name of the run: a new one, or one that is continued (default: a new name)")
+	c.Flags().BoolVar(&f.resume, "resume", false, "continue the last run of the plan that did not end, with its steps and hosts")
+	c.Flags().BoolVar(&f.retryFailed, "retry-failed", false, "in a run that is continued, try hosts again that failed")
+	c.Flags().BoolVar(&f.onlyFailed, "only-failed", false, "start a new run of the last one's steps, on the hosts that failed in it")
 	c.Flags().BoolVar(&f.again, "again", false, "reset machines although their last reset is neither proven nor timed out")
 	c.Flags().StringVar(&f.sim, "sim", "", "run against the machines that esxiplan sim serves: the file that it wrote")
 }
 
 func (a *app) run(paths []string, f *runFlags) error {
 	a.jsonl = f.output == "jsonl"
-	var file *simFile
-	var standIn func(string) string
-	if f.sim != "" {
-		var err error
-		if file, err = readSimFile(f.sim); err != nil {
-			return err
-		}
-		standIn = file.secret
-	}
-	p, err := a.load(paths, &f.planFlags, standIn)
+	p, where, err := a.loadAt(paths, &f.planFlags, f.sim, f.state)
 	if err != nil {
 		return err
 	}
-	e := &execution{app: a, paths: paths, flags: f, plan: p, clock: engine.NewClock(1), state: stateDir(p, f.state)}
-	if file != nil {
-		e.clock, e.sim, e.note = engine.NewClockAt(file.Start, file.Speed), &file.simulation, file.note()
-		e.state = simState(e.state, f.state, file.Start)
-	}
-	return e.execute()
+	return (&request{app: a, paths: paths, flags: f, plan: p, site: where}).run()
 }
 
-// execution is one run, dry run or rehearsal of a loaded plan.
-type execution struct {
+// request asks for a run, a dry run or a rehearsal of a plan.
+type request struct {
 	*app
-	paths []string // of the plan, as they were given
-	flags *runFlags
-	plan  *schema.Plan
-	clock *engine.Clock
-	state string
-	sim   *simulation
-	note  string
-	// rehearsal: nobody is asked, nothing real can be wiped.
-	rehearsal bool
+	site
+	paths     []string // of the plan, as they were given
+	flags     *runFlags
+	plan      *schema.Plan
+	rehearsal bool // nobody is asked, nothing real can be wiped
 
-	machine *engine.Machine
-	agreed  map[string]step.Consent // by host, or everyHost
+	prepared *session.Prepared
+	agreed   map[string]step.Consent // by host, or everyHost
 }
 
-func (e *execution) execute() error {
-	var err error
-	e.streams.Verbose = e.flags.trace.verbose > 0
-	e.machine, err = e.prepare()
+func (r *request) run() error {
+	if err := r.prepare(); err != nil {
+		return err
+	}
+	s := r.prepared.Survey
+	if left := s.Protected(); len(left) == len(s.Hosts()) {
+		r.sayBefore("nothing was started: the plan says protected = true for every chosen host (" + strings.Join(hostNames(left), ", ") + "). Remove it where a host may be changed")
+		return exitCode(event.ExitRefused)
+	}
+	if !r.flags.dry {
+		if err := r.consent(); err != nil {
+			return err
+		}
+	}
+	return r.start()
+}
+
+// prepare says what the run would do.
+func (r *request) prepare() error {
+	f := r.flags
+	if f.forks < 1 {
+		return fmt.Errorf("--forks takes a number of hosts, 1 or more, not %d", f.forks)
+	}
+	if _, err := view.New(f.output, r.streams); err != nil {
+		return err
+	}
+	if f.prune && (r.plan.Media == nil || r.plan.Media.Directory == nil) {
+		return fmt.Errorf("--prune takes images out of media.directory, which the plan does not have")
+	}
+	prepared, diags, err := session.Prepare(r.plan, r.options())
+	if reportErr := r.report(r.plan, diags); reportErr != nil {
+		return reportErr
+	}
+	var notStarted *session.NotStarted
+	if errors.As(err, &notStarted) {
+		return r.refuse(err)
+	}
 	if err != nil {
 		return err
 	}
-	if left := e.machine.Protected(); len(left) == len(e.machine.Hosts()) {
-		e.sayBefore("nothing was started: the plan says protected = true for every chosen host (" + strings.Join(hostNames(left), ", ") + "). Remove it where a host may be changed")
-		return exitCode(engine.ExitRefused)
+	prepared.Continue = r.continuation(prepared.Survey)
+	r.prepared = prepared
+	return nil
+}
+
+func (r *request) options() session.Options {
+	f, secrets := r.flags, secretsOf(r.plan)
+	return session.Options{
+		Options: survey.Options{Choice: f.choice, DryRun: f.dry, InFlight: f.inFlight, MaxFailures: f.maxFailures},
+		Types:   all.Types(), State: r.state, Locks: r.locks, Clock: r.clock, Forks: f.forks,
+		Run: f.name, Resume: f.resume, RetryFailed: f.retryFailed, OnlyFailed: f.onlyFailed, Apart: r.rehearsal,
+		By: by(), Version: version, Command: r.commandLine(), Secrets: r.plan.SecretNames(), Mask: masker(secrets), Note: r.note,
 	}
-	if !e.flags.dry {
-		if err := e.consent(); err != nil {
-			return err
-		}
-		if err := makeState(e.state); err != nil {
-			return e.refuse(err)
-		}
-	}
-	run := engine.NewRunID(e.clock.Now())
-	if !e.flags.dry {
-		release, err := engine.Lock(e.state, e.machine.Working(), run)
-		if err != nil {
-			return e.refuse(err)
-		}
-		defer release()
-	}
-	return e.drive(run)
+}
+
+// by is who asks for a run.
+func by() log.Who {
+	h := state.NewHolder("")
+	return log.Who{User: h.User, Machine: h.Host, PID: h.PID, Job: h.Job}
 }
 
 // refuse ends a run that did not start.
-func (e *execution) refuse(err error) error {
-	e.sayBefore("nothing was started: " + err.Error())
-	return exitCode(engine.ExitRefused)
+func (r *request) refuse(err error) error {
+	r.sayBefore("nothing was started: " + err.Error())
+	return exitCode(event.ExitRefused)
 }
 
-func (e *execution) prepare() (*engine.Machine, error) {
-	if e.flags.forks < 1 {
-		return nil, fmt.Errorf("--forks takes a number of hosts, 1 or more, not %d", e.flags.forks)
-	}
-	if _, err := view.New(e.flags.output, e.streams); err != nil {
-		return nil, err
-	}
-	m, diags := engine.New(e.plan, all.Types(), engine.Options{
-		Selection: e.flags.selection, DryRun: e.flags.dry, InFlight: e.flags.inFlight, MaxFailures: e.flags.maxFailures,
-	})
-	if err := e.report(e.plan, diags); err != nil {
-		return nil, err
-	}
-	if e.flags.prune && (e.plan.Media == nil || e.plan.Media.Directory == nil) {
-		return nil, fmt.Errorf("--prune takes images out of media.directory, which the plan does not have")
-	}
-	if reason := m.Serving(); reason != "" {
-		return nil, errors.New(reason)
-	}
-	return m, nil
-}
-
-// continuation is the command that waits for installations which this run began, "" where
-// the plan has no step for that.
-func (e *execution) continuation() string {
-	wait := e.machine.WaitStep()
-	if wait == "" || e.rehearsal {
-		return ""
-	}
-	command := append([]string{"esxiplan", "run"}, e.paths...)
-	for _, folder := range e.flags.allowRead {
+// command is the beginning of a command that runs the plan again as it was given.
+func (r *request) command() []string {
+	f := r.flags
+	command := append([]string{"esxiplan", "run"}, r.paths...)
+	for _, folder := range f.allowRead {
 		command = append(command, "--allow-read", folder)
 	}
-	for _, file := range e.flags.files {
+	for _, file := range f.files {
 		command = append(command, "--var-file", file)
 	}
-	for _, set := range e.flags.set {
+	for _, set := range f.set {
 		name, _, _ := strings.Cut(set, "=")
-		if e.plan.Sensitive(name) {
+		if r.plan.Sensitive(name) {
 			set = name + "=…"
 		}
 		command = append(command, "-e", set)
 	}
-	for _, flag := range []struct{ name, value string }{{"--state", e.flags.state}, {"--sim", e.flags.sim}} {
+	for _, flag := range []struct{ name, value string }{{"--state", f.state}, {"--sim", f.sim}} {
 		if flag.value != "" {
 			command = append(command, flag.name, flag.value)
 		}
 	}
-	command = append(command, "--start-at", wait)
-	for i, word := range command {
-		command[i] = shellWord(word)
+	return command
+}
+
+// commandLine is the command by which the run was asked for, for the log.
+func (r *request) commandLine() string {
+	command, c := r.command(), r.flags.choice
+	for _, list := range []struct {
+		name   string
+		values []string
+	}{{"--tags", c.Tags}, {"--skip-tags", c.SkipTags}, {"--limit", c.Limit}} {
+		for _, v := range list.values {
+			command = append(command, list.name, v)
+		}
 	}
-	return strings.Join(command, " ")
+	if c.StartAt != "" {
+		command = append(command, "--start-at", c.StartAt)
+	}
+	return shellLine(command)
+}
+
+// continuation is the command that waits for installations which this run began, "" where
+// the plan has no step for that.
+func (r *request) continuation(s *survey.Survey) string {
+	wait := s.WaitStep()
+	if wait == "" || r.rehearsal {
+		return ""
+	}
+	return shellLine(append(r.command(), "--start-at", wait))
 }
 
 // plainWord is what a shell takes as it stands.
@@ -237,42 +265,50 @@ func shellWord(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
-func (e *execution) drive(run string) error {
-	v, err := view.New(e.flags.output, e.streams)
+// shellLine writes a command so that a POSIX shell reads these words.
+func shellLine(words []string) string {
+	quoted := make([]string, len(words))
+	for i, word := range words {
+		quoted[i] = shellWord(word)
+	}
+	return strings.Join(quoted, " ")
+}
+
+// start runs what was prepared and agreed to.
+func (r *request) start() error {
+	v, err := view.New(r.flags.output, r.streams)
 	if err != nil {
 		return err // was checked before
 	}
-	open := engine.OpenJournal
-	if e.flags.dry {
-		open = engine.DryJournal
-	}
-	journal, err := open(e.state, run, engine.JournalOptions{Mask: masker(secretsOf(e.plan)), Show: v.Event, Machine: e.machineOf})
+	r.streams.Verbose = r.flags.trace.verbose > 0
+	trace, err := newTracer(r.flags.trace, r.streams.Err, masker(secretsOf(r.plan)))
 	if err != nil {
-		return e.refuse(err)
-	}
-	trace, err := newTracer(e.flags.trace, e.streams.Err, masker(secretsOf(e.plan)))
-	if err != nil {
-		return errors.Join(err, journal.Close())
-	}
-	defer trace.close()
-	w := &world{plan: e.plan, trace: trace, machine: e.machine, journal: journal, clock: e.clock, state: e.state, dry: e.flags.dry, again: e.flags.again, keep: e.flags.keepMedia, consent: e.agreed,
-		sim: e.sim, logins: bmc.NewLogins(), warned: map[string]bool{}}
-	if err := w.openStore(); err != nil {
-		journal.Close()
 		return err
 	}
-	summary := e.loop(w, journal)
-	if e.flags.prune {
-		e.prune(w)
+	defer trace.close()
+	w := newWorld(r.plan, r.site, trace)
+	if r.flags.prune {
+		w.atEnd = func() { r.prune(w) }
 	}
-	w.close()
-	closeErr := journal.Close()
+	soft, hard, stop := interrupts(func(text string) { fmt.Fprintln(r.streams.Err, text) })
+	defer stop()
+	summary, err := r.prepared.Run(soft, hard, session.Outlets{Show: v.Event, Earlier: v.Earlier, World: func(l *log.Log) (session.World, error) {
+		return w, w.begin(r.prepared.Survey, l, r.flags, r.agreed)
+	}})
+	var notStarted *session.NotStarted
+	var unusable *session.Unusable
+	switch {
+	case errors.As(err, &unusable):
+		return err
+	case errors.As(err, &notStarted):
+		return r.refuse(err)
+	}
 	v.Close()
-	if closeErr != nil && summary.Exit == 0 {
-		e.sayBefore(closeErr.Error())
-		return exitCode(engine.ExitInternal)
+	if err != nil && summary.Exit == event.ExitOK {
+		r.sayBefore(err.Error())
+		return exitCode(event.ExitInternal)
 	}
-	if summary.Exit != engine.ExitOK {
+	if summary.Exit != event.ExitOK {
 		return exitCode(summary.Exit)
 	}
 	return nil
@@ -280,51 +316,19 @@ func (e *execution) drive(run string) error {
 
 // prune takes away images whose hosts have left the plan. That it fails is no
 // failure of the run.
-func (e *execution) prune(w *world) {
-	keep := func(host string) bool { _, known := e.plan.Host(host); return known }
-	gone, err := w.library.Prune(e.plan.Name, keep, e.flags.dry)
+func (r *request) prune(w *world) {
+	keep := func(host string) bool { _, known := r.plan.Host(host); return known }
+	gone, err := w.library.Prune(r.plan.Name, keep, r.flags.dry)
 	verb := "pruned"
-	if e.flags.dry {
+	if r.flags.dry {
 		verb = "would prune"
 	}
 	for _, what := range gone {
-		fmt.Fprintf(e.streams.Err, "%s %s\n", verb, what)
+		fmt.Fprintf(r.streams.Err, "%s %s\n", verb, what)
 	}
 	if err != nil {
-		fmt.Fprintf(e.streams.Err, "--prune: %v\n", err)
+		fmt.Fprintf(r.streams.Err, "--prune: %v\n", err)
 	}
-}
-
-// machineOf tells machines apart whatever plans call them.
-func (e *execution) machineOf(host string) string {
-	h, ok := e.plan.Host(host)
-	if !ok {
-		return host
-	}
-	return h.Machine()
-}
-
-func (e *execution) loop(w *world, journal *engine.Journal) engine.Summary {
-	var steps, files, hosts []string
-	for _, h := range e.machine.Hosts() {
-		hosts = append(hosts, h.Name)
-	}
-	for _, s := range e.machine.Steps() {
-		steps = append(steps, s.Name)
-	}
-	for name := range e.plan.Files {
-		files = append(files, name)
-	}
-	journal.Note(engine.Event{Kind: engine.RunStarted, Time: e.clock.Now(), Plan: &engine.PlanInfo{
-		Name: e.plan.Name, Files: files, Hosts: hosts, Steps: steps, DryRun: e.flags.dry, Note: e.note,
-		Continue: e.continuation(), Of: len(e.plan.Hosts()), Serves: e.plan.Media != nil && e.plan.Media.Serves()}})
-	soft, hard, stop := interrupts(func(text string) { fmt.Fprintln(e.streams.Err, text) })
-	defer stop()
-	worker := &engine.Worker{Plan: e.plan, Types: all.Types(), Open: w.open, Clock: e.clock, Journal: journal}
-	driver := &engine.Driver{Machine: e.machine, Worker: worker, Forks: e.flags.forks}
-	summary, _ := driver.Run(soft, hard)
-	journal.Note(engine.Event{Kind: engine.RunDone, Time: e.clock.Now(), Summary: &summary})
-	return summary
 }
 
 // shortestMasked bounds what is masked by value: shorter words would hide half of

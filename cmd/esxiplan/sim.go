@@ -11,7 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"esxiplan/engine"
+	"esxiplan/engine/local"
+	"esxiplan/engine/survey"
 	"esxiplan/engine/twin"
 	"esxiplan/schema"
 )
@@ -59,9 +60,8 @@ func (a *app) sim(paths []string, f *planFlags, o simOptions) error {
 	if err != nil {
 		return err
 	}
-	e := &execution{app: a, flags: &runFlags{planFlags: *f}, plan: p}
-	m, diags := engine.New(p, stepTypes(), engine.Options{Selection: f.selection, DryRun: true})
-	if err := e.report(p, diags); err != nil {
+	found, diags := survey.New(p, stepTypes(), survey.Options{Choice: f.choice, DryRun: true})
+	if err := a.report(p, diags); err != nil {
 		return err
 	}
 	dir, err := os.MkdirTemp("", "esxiplan-sim-")
@@ -74,8 +74,8 @@ func (a *app) sim(paths []string, f *planFlags, o simOptions) error {
 		return err
 	}
 	defer closeLog()
-	clock := engine.NewClock(o.speed)
-	s, err := setStage(p, m.Hosts(), stageOptions{clock: clock, faults: o.faults, profiles: o.profiles, dir: dir, secrets: made.names(), log: record, latency: o.latency})
+	clock := local.NewClock(o.speed)
+	s, err := setStage(p, found.Hosts(), stageOptions{clock: clock, faults: o.faults, profiles: o.profiles, dir: dir, secrets: made.names(), log: record, latency: o.latency})
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (a *app) sim(paths []string, f *planFlags, o simOptions) error {
 	if err := writeSimFile(o.out, file); err != nil {
 		return err
 	}
-	a.printSim(s, m.Hosts(), o.out, made)
+	a.printSim(s, found.Hosts(), o.out, made)
 	soft, _, stop := interrupts(func(string) {})
 	defer stop()
 	<-soft.Done()

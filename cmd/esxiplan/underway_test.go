@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"esxiplan/engine"
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/event"
 	"esxiplan/engine/twin"
 )
 
@@ -82,7 +82,7 @@ func TestCtrlCWhileInstalling(t *testing.T) {
 	r := s.begin(s.run("--limit", "h000,h001"))
 	s.started("h000", "h001")
 	r.interrupt()
-	if code := r.wait(); code != engine.ExitInterrupted {
+	if code := r.wait(); code != event.ExitInterrupted {
 		t.Errorf("exit %d", code)
 	}
 	for _, want := range []string{
@@ -113,7 +113,7 @@ func TestCtrlCServesOn(t *testing.T) {
 		return first != ""
 	})
 	r.interrupt()
-	if code := r.wait(); code != engine.ExitInterrupted {
+	if code := r.wait(); code != event.ExitInterrupted {
 		t.Errorf("exit %d", code)
 	}
 	wants := []string{
@@ -152,7 +152,7 @@ func TestCtrlCTwiceWhileServing(t *testing.T) {
 	<-r.heard
 	r.interrupt()
 	began := time.Now()
-	if code := r.wait(); code != engine.ExitInterrupted || time.Since(began) > 10*time.Second {
+	if code := r.wait(); code != event.ExitInterrupted || time.Since(began) > 10*time.Second {
 		t.Errorf("exit %d after %s", code, time.Since(began))
 	}
 	if !strings.Contains(r.out.String(), "2 hosts are being installed from images that this run served and that end with it: an installer that still reads its image stops. The command below serves them again.") {
@@ -171,12 +171,12 @@ func TestKilledWhileServing(t *testing.T) {
 	s.started("h000")
 	r.c.Process.Kill()
 	r.wait()
-	out := s.refuses(engine.ExitFailed, "an installation of ours is under way on this machine since", "run", "fleet.hcl", "--sim", "sim.json", "--yes")
+	out := s.refuses(event.ExitFailed, "an installation of ours is under way on this machine since", "run", "fleet.hcl", "--sim", "sim.json", "--yes")
 	before := len(s.log())
 	r = s.begin(s.continued(out))
 	s.until("it looks at the machine", func() bool { return len(s.log()) > before })
 	r.interrupt()
-	if code := r.wait(); code != engine.ExitInterrupted || !strings.Contains(r.out.String(), "1 host: 1 changed, 1 proven installed") {
+	if code := r.wait(); code != event.ExitInterrupted || !strings.Contains(r.out.String(), "1 host: 1 changed, 1 proven installed") {
 		t.Errorf("exit %d\n%s", code, r.said())
 	}
 	s.onceEach(s.end())
@@ -193,7 +193,7 @@ func TestKilledBeforeTheStart(t *testing.T) {
 			s.started("h000")
 			r.c.Process.Kill()
 			r.wait()
-			out := s.refuses(engine.ExitFailed, "reset this machine at", "run", "fleet.hcl", "--sim", "sim.json", "--yes", "--tags", "reboot")
+			out := s.refuses(event.ExitFailed, "reset this machine at", "run", "fleet.hcl", "--sim", "sim.json", "--yes", "--tags", "reboot")
 			if !strings.Contains(out, "Wait for its end (esxiplan run … --start-at installed), or reset all the same with --again") {
 				t.Errorf("both ways are not named:\n%s", out)
 			}
@@ -220,7 +220,7 @@ func TestLeftOff(t *testing.T) {
 	r.interrupt()
 	<-r.heard
 	r.interrupt()
-	if code := r.wait(); code != engine.ExitInterrupted {
+	if code := r.wait(); code != event.ExitInterrupted {
 		t.Errorf("exit %d", code)
 	}
 	for _, want := range []string{"  left off\n", "h000 was powered off for its restart and is not on again; run the same command again to start it, or power it on (esxiplan do power … action=on --limit h000)\n"} {
@@ -254,7 +254,7 @@ func TestTwoStates(t *testing.T) {
 			{"run", "fleet.hcl"}, {"run", "fleet.hcl", "--tags", "mount-iso"}, {"run", "fleet.hcl", "--tags", "reboot"}, {"do", "eject", "fleet.hcl"}, {"do", "power", "fleet.hcl", "action=off"},
 			{"do", "power", "fleet.hcl", "action=restart"}, {"do", "power", "fleet.hcl", "action=graceful_off"}, {"do", "one_time_boot", "fleet.hcl", "target=pxe"},
 		} {
-			s.refuses(engine.ExitFailed, "another esxiplan run may be installing this machine", append(args, "--sim", "sim.json", "--state", "two", "--yes")...)
+			s.refuses(event.ExitFailed, "another esxiplan run may be installing this machine", append(args, "--sim", "sim.json", "--state", "two", "--yes")...)
 		}
 		if now := s.writes(); now != before {
 			t.Errorf("%s: %d writes, before %d", phase, now, before)

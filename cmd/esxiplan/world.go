@@ -4,44 +4,62 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
-	"esxiplan/engine"
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/bmc/vendors"
 	"esxiplan/engine/esxi"
+	"esxiplan/engine/log"
 	"esxiplan/engine/media"
+	"esxiplan/engine/state"
 	"esxiplan/engine/step"
+	"esxiplan/engine/survey"
 	"esxiplan/engine/twin"
 	"esxiplan/schema"
 )
 
-// world opens the doors to the outside: real ones, their shadows in a dry run, or
-// those of simulated machines. Nothing else in esxiplan does.
+// world opens the doors to the outside: real ones, their shadows in a dry run, or those of
+// simulated machines. Nothing else in esxiplan does. A new one looks and writes nothing;
+// [world.begin] makes it that of a run.
 type world struct {
+	site
 	plan    *schema.Plan
-	machine *engine.Machine
-	journal *engine.Journal
-	clock   *engine.Clock
-	state   string
+	trace   *tracer
+	logins  *bmc.Logins
+	survey  *survey.Survey
+	log     *log.Log
 	dry     bool
 	again   bool
 	keep    bool
 	consent map[string]step.Consent // by host, or everyHost
-	sim     *simulation             // nil on real machines
-	trace   *tracer
 
-	logins  *bmc.Logins
 	store   media.Store
 	library *media.Library // behind the store, nil without a media block
 	close   func()
+	atEnd   func() // before the store is closed
 
 	mu     sync.Mutex
 	warned map[string]bool
+}
+
+// newWorld is a world that only looks.
+func newWorld(p *schema.Plan, s site, t *tracer) *world {
+	return &world{site: s, plan: p, trace: t, dry: true, logins: bmc.NewLogins(), close: func() {}, atEnd: func() {}, warned: map[string]bool{}}
+}
+
+// begin makes the world that of a run: it opens the store of media.
+func (w *world) begin(s *survey.Survey, l *log.Log, f *runFlags, consent map[string]step.Consent) error {
+	w.survey, w.log, w.dry, w.again, w.keep, w.consent = s, l, f.dry, f.again, f.keepMedia, consent
+	return w.openStore()
+}
+
+// Close ends what all hosts share.
+func (w *world) Close() {
+	w.atEnd()
+	w.close()
 }
 
 // simulation maps the plan to simulated machines.
@@ -61,7 +79,6 @@ func (w *world) dialer() bmc.DialFunc {
 
 // openStore opens the media door: one per process, shared by all hosts.
 func (w *world) openStore() error {
-	w.close = func() {}
 	m := w.plan.Media
 	if m == nil {
 		return nil
@@ -107,7 +124,7 @@ func (w *world) openServer(m *schema.Media, o media.Options) error {
 			return fmt.Errorf("media block: allow: %w", err)
 		}
 	}
-	for _, h := range w.machine.Hosts() {
+	for _, h := range w.survey.Hosts() {
 		allow = append(allow[:len(allow):len(allow)], h.BMC.Address.Host())
 	}
 	options := media.ServerOptions{Options: o, Allow: allow, State: filepath.Join(w.state, "media")}
@@ -162,9 +179,9 @@ func deref[T any](p *T) T {
 	return *p
 }
 
-// open gives a host its doors.
-func (w *world) open(declared *schema.Host) (*step.Host, error) {
-	settings := w.machine.Settings(declared)
+// Open gives a host its doors.
+func (w *world) Open(declared *schema.Host) (*step.Host, error) {
+	settings := w.survey.Settings(declared)
 	settings.Again, settings.KeepMedia, settings.Consent = w.again, w.keep, w.agreed(declared.Name)
 	h := step.NewHost(w.plan.Name, declared, settings)
 	h.SetMedia(w.store)
@@ -178,14 +195,14 @@ func (w *world) open(declared *schema.Host) (*step.Host, error) {
 		if w.dry {
 			shadow = esxi.Shadow(h.ESXi)
 			h.ESXi = shadow
-			if _, open := w.journal.History(h.Name).Installing(); open { // what a wait is to find
+			if _, open := w.log.History(h.Name).Installing(); open { // what a wait is to find
 				w.install(h, shadow)
 			}
 		}
 	}
 	if w.dry {
 		reader := client
-		client = dryBMC{bmc.Shadow(reader, w.journal.History(h.Name).OnlyContinuous(), w.shadowBoot(h, shadow)), reader}
+		client = dryBMC{bmc.Shadow(reader, w.log.History(h.Name).OnlyContinuous(), w.shadowBoot(h, shadow)), reader}
 	}
 	h.SetBMC(client)
 	return h, nil
@@ -232,7 +249,7 @@ func (w *world) install(h *step.Host, shadow *esxi.ShadowClient) {
 // give way to other hosts.
 func (w *world) bmcOptions(d *schema.Host, h *step.Host) bmc.Options {
 	o := w.bmcLogin(d)
-	o.ReadOnly, o.Sessions = w.dry, w.journal
+	o.ReadOnly, o.Sessions = w.dry, w.log
 	o.Warn, o.Sleep = func(text string) { w.warnOnce(d, h.Warn, text) }, h.Sleep
 	return o
 }
@@ -281,7 +298,7 @@ func (w *world) trust(t *schema.TLS) bmc.Trust {
 			out.CAFile = filepath.Join(w.plan.Dir, out.CAFile)
 		}
 	case t.FirstUse != nil && *t.FirstUse:
-		out.FirstUse = engine.Pins{Dir: w.state, ReadOnly: w.dry}
+		out.FirstUse = state.Pins{Dir: w.state, ReadOnly: w.dry}
 	case t.Verify != nil && !*t.Verify:
 		out.Off = true
 	}
@@ -289,7 +306,7 @@ func (w *world) trust(t *schema.TLS) bmc.Trust {
 }
 
 func (w *world) esxiOptions(x *schema.ESXi) esxi.Options {
-	o := esxi.Options{Address: x.Address, Dial: esxi.DialFunc(w.dialer()), Now: w.clock.Now, Refused: engine.Refusals{Dir: w.state}}
+	o := esxi.Options{Address: x.Address, Dial: esxi.DialFunc(w.dialer()), Now: w.clock.Now, Refused: state.Refusals{Dir: w.state}}
 	if !x.RootPassword.IsZero() {
 		o.Root = &esxi.Login{Username: "root", Password: x.RootPassword.Reveal()}
 	}
@@ -297,23 +314,6 @@ func (w *world) esxiOptions(x *schema.ESXi) esxi.Options {
 		o.Current = &esxi.Login{Username: x.Current.Username, Password: x.Current.Password.Reveal()}
 	}
 	return o
-}
-
-// stateDir is the state folder: beside the plan unless --state says otherwise.
-func stateDir(p *schema.Plan, flag string) string {
-	if flag != "" {
-		return flag
-	}
-	return filepath.Join(p.Dir, ".esxiplan")
-}
-
-// simState keeps what is known of simulated machines apart from what is known of real
-// ones, and of those of another simulation, unless somebody chose the folder.
-func simState(state, flag string, started time.Time) string {
-	if flag != "" {
-		return state
-	}
-	return filepath.Join(state, "sim", started.UTC().Format("20060102-150405.000"))
 }
 
 // secretsOf lists what must never be shown: the hosts' passwords, every sensitive
@@ -330,12 +330,4 @@ func secretsOf(p *schema.Plan) []string {
 		}
 	}
 	return out
-}
-
-// makeState makes the state folder, which nobody else may look into.
-func makeState(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("state folder: %w; choose another with --state", err)
-	}
-	return nil
 }

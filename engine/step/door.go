@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/event"
 )
 
 // BMC is the door to a machine's BMC as steps see it. Reading is as it is; each write is
@@ -22,6 +23,9 @@ type BMC struct {
 	inserted   *bmc.Slot // that we put our image into in this process
 	alone      time.Time // when no medium of another esxiplan run was seen
 }
+
+// admitted seals the intent of a start that the guards let pass.
+type admitted struct{}
 
 // admitWrite is what every write needs: this is the machine that the plan means, and it
 // is not protected.
@@ -48,24 +52,24 @@ func (d *BMC) admitWrite(ctx context.Context) error {
 }
 
 // recorder records the requests of one write, with what they are part of.
-func (d *BMC) recorder(i Intent) bmc.Record {
+func (d *BMC) recorder(i event.Intent) bmc.Record {
 	return func(ctx context.Context, w bmc.Write) (func(bmc.Fate), error) {
-		c := Change{Door: DoorBMC, Verb: Verb(w.Verb), Target: w.Target, Old: w.Old, New: w.New, Request: w.Request, Repeat: w.Repeat, Intent: i}
-		c.Risk = c.risk()
+		c := event.Change{Door: event.DoorBMC, Verb: event.Verb(w.Verb), Target: w.Target, Old: w.Old, New: w.New, Request: w.Request, Repeat: w.Repeat, Intent: i}
+		c.Risk = riskOf(c)
 		id, err := d.host.attempt.Record(ctx, c)
-		return func(f bmc.Fate) { d.host.attempt.Settle(Settled{Change: id, Fate: Fate(f)}) }, err
+		return func(f bmc.Fate) { d.host.attempt.Settle(event.Settled{Change: id, Fate: event.Fate(f)}) }, err
 	}
 }
 
-// risk is what a change of this door may do at worst.
-func (c Change) risk() Risk {
+// riskOf is what a change of this door may do at worst.
+func riskOf(c event.Change) event.Risk {
 	switch {
-	case c.Verb == Insert:
-		return Mounts
-	case c.Verb == Reset && c.Installs:
-		return Wipes
-	case c.Verb == Reset:
-		return Reboots
+	case c.Verb == event.Insert:
+		return event.Mounts
+	case c.Verb == event.Reset && c.Installs:
+		return event.Wipes
+	case c.Verb == event.Reset:
+		return event.Reboots
 	}
 	return ""
 }
@@ -86,7 +90,7 @@ func (d *BMC) SetBoot(ctx context.Context, t bmc.Target, way string) error {
 			return err
 		}
 	}
-	return d.client.SetBoot(ctx, t, way, d.recorder(Intent{}))
+	return d.client.SetBoot(ctx, t, way, d.recorder(event.Intent{}))
 }
 
 // admitBoot runs the guards of an override that boots something else than the disk.
@@ -129,7 +133,7 @@ func (d *BMC) Boot(ctx context.Context) (bmc.Boot, error) {
 		ours, set = h.Taken() // and there all the same
 	}
 	if set && ours.Target == string(boot.Target) && !h.Debt() {
-		d.host.attempt.Settle(Settled{Change: ours.Change, Fate: Done, Stays: true})
+		d.host.attempt.Settle(event.Settled{Change: ours.Change, Fate: event.Done, Stays: true})
 	}
 	return boot, nil
 }
@@ -149,7 +153,7 @@ func (d *BMC) Insert(ctx context.Context, s bmc.Slot, url string) error {
 	if err := CheckLicense(license); err != nil {
 		return err
 	}
-	intent := Intent{Medium: d.host.digestOf(url)}
+	intent := event.Intent{Medium: d.host.digestOf(url)}
 	if err = d.client.Insert(ctx, s, url, d.recorder(intent)); err == nil {
 		d.inserted = &s
 	}
@@ -167,7 +171,7 @@ func (h *Host) digestOf(url string) string {
 
 // Eject empties a drive. The medium of an installation of ours that is under way stays,
 // unless the intent says by force.
-func (d *BMC) Eject(ctx context.Context, s bmc.Slot, i Intent) error {
+func (d *BMC) Eject(ctx context.Context, s bmc.Slot, i event.Intent) error {
 	if err := d.admitWrite(ctx); err != nil {
 		return err
 	}
@@ -185,13 +189,13 @@ func (d *BMC) Eject(ctx context.Context, s bmc.Slot, i Intent) error {
 
 // Reset changes the power. What it is part of is told by the intent: the one that
 // [BMC.Admit] gave lets all requests of one restart pass; without, the guards are run.
-func (d *BMC) Reset(ctx context.Context, t bmc.ResetType, i Intent) error {
+func (d *BMC) Reset(ctx context.Context, t bmc.ResetType, i event.Intent) error {
 	if err := d.admitWrite(ctx); err != nil {
 		return err
 	}
 	var err error
 	switch {
-	case i.admitted:
+	case i.Seal == admitted{}:
 	case t.Starts():
 		i, err = d.Admit(ctx)
 	default:
@@ -208,34 +212,34 @@ func (d *BMC) Reset(ctx context.Context, t bmc.ResetType, i Intent) error {
 }
 
 // admitStop runs the guards of a machine's being powered off.
-func (d *BMC) admitStop(ctx context.Context) (Intent, error) {
+func (d *BMC) admitStop(ctx context.Context) (event.Intent, error) {
 	h := d.host
 	if err := CheckLastReset(h.History(), h.attempt.Run(), h.Settings); err != nil {
-		return Intent{}, err
+		return event.Intent{}, err
 	}
 	if err := d.checkForeign(ctx); err != nil {
-		return Intent{}, err
+		return event.Intent{}, err
 	}
 	use, err := LookInto(ctx, h)
 	if err != nil {
-		return Intent{}, err
+		return event.Intent{}, err
 	}
 	if err := CheckConsent(h.Settings, use.Power, false); err != nil {
-		return Intent{}, err
+		return event.Intent{}, err
 	}
 	if h.Settings.Installs {
 		if err := CheckUse(use, h.Declared.AllowRunning); err != nil {
-			return Intent{}, err
+			return event.Intent{}, err
 		}
 	}
-	return Intent{Before: &use.Before}, nil // nothing answers any more when it is started
+	return event.Intent{Before: &use.Before}, nil // nothing answers any more when it is started
 }
 
 // Admit runs the guards of a start of the machine, whatever it does before: nothing is
 // written. The intent lets the requests of that one start pass.
-func (d *BMC) Admit(ctx context.Context) (Intent, error) {
+func (d *BMC) Admit(ctx context.Context) (event.Intent, error) {
 	if err := CheckLastReset(d.host.History(), d.host.attempt.Run(), d.host.Settings); err != nil {
-		return Intent{}, err
+		return event.Intent{}, err
 	}
 	return d.admitStart(ctx, nil)
 }
@@ -243,7 +247,7 @@ func (d *BMC) Admit(ctx context.Context) (Intent, error) {
 // AdmitAgain runs the guards of a start that was asked for before and did not come about:
 // the machine is off. It is the same reset: what answered before it stays what it was, and
 // who agreed to it need not be asked again about the same medium.
-func (d *BMC) AdmitAgain(ctx context.Context, last LastReset) (Intent, error) {
+func (d *BMC) AdmitAgain(ctx context.Context, last LastReset) (event.Intent, error) {
 	i, err := d.admitStart(ctx, &last)
 	i.Installs = i.Installs || last.Open
 	return i, err
@@ -251,21 +255,21 @@ func (d *BMC) AdmitAgain(ctx context.Context, last LastReset) (Intent, error) {
 
 // admitStart runs the guards of a start of the machine but that about the last reset,
 // which is given where it is the same one.
-func (d *BMC) admitStart(ctx context.Context, same *LastReset) (Intent, error) {
+func (d *BMC) admitStart(ctx context.Context, same *LastReset) (event.Intent, error) {
 	h := d.host
 	if err := d.admitWrite(ctx); err != nil {
-		return Intent{}, err
+		return event.Intent{}, err
 	}
 	if err := d.checkForeign(ctx); err != nil {
-		return Intent{}, err
+		return event.Intent{}, err
 	}
 	i, err := d.admitMedium(ctx)
 	if err != nil {
-		return Intent{}, err
+		return event.Intent{}, err
 	}
 	use, err := LookInto(ctx, h)
 	if err != nil {
-		return Intent{}, err
+		return event.Intent{}, err
 	}
 	settings := h.Settings
 	if same != nil {
@@ -273,40 +277,40 @@ func (d *BMC) admitStart(ctx context.Context, same *LastReset) (Intent, error) {
 		settings.Consent.Wipe = settings.Consent.Wipe || same.Open && same.Medium != "" && same.Medium == i.Medium
 	}
 	if err := CheckConsent(settings, use.Power, i.Installs); err != nil {
-		return Intent{}, err
+		return event.Intent{}, err
 	}
 	if err := CheckUse(use, h.Declared.AllowRunning); err != nil {
-		return Intent{}, err
+		return event.Intent{}, err
 	}
 	if h.Place().BootsMedium && !i.Installs {
-		return Intent{}, &Refusal{"medium", "nothing of ours is mounted for this host and no boot source is set, so it would only boot its disk again", "Run the steps before this one (insert, one_time_boot), then restart"}
+		return event.Intent{}, &Refusal{"medium", "nothing of ours is mounted for this host and no boot source is set, so it would only boot its disk again", "Run the steps before this one (insert, one_time_boot), then restart"}
 	}
-	i.Boots, i.Before, i.admitted = true, &use.Before, true
+	i.Boots, i.Before, i.Seal = true, &use.Before, admitted{}
 	return i, nil
 }
 
 // admitMedium runs the guards about what the machine would boot.
-func (d *BMC) admitMedium(ctx context.Context) (Intent, error) {
+func (d *BMC) admitMedium(ctx context.Context) (event.Intent, error) {
 	h := d.host
 	boot, err := d.Boot(ctx)
 	if err != nil {
-		return Intent{}, err
+		return event.Intent{}, err
 	}
 	drives, err := d.drives(ctx, boot)
 	if err != nil {
-		return Intent{}, err
+		return event.Intent{}, err
 	}
 	history := h.History()
 	if err := CheckMounted(history, h.Place(), drives, boot); err != nil {
-		return Intent{}, err
+		return event.Intent{}, err
 	}
 	if err := CheckOverride(history, boot, h.Place()); err != nil {
-		return Intent{}, err
+		return event.Intent{}, err
 	}
-	i := Intent{Installs: MayInstall(history, boot)}
+	i := event.Intent{Installs: MayInstall(history, boot)}
 	if i.Installs || h.Settings.Installs {
 		if err := d.admitHardware(ctx); err != nil {
-			return Intent{}, err
+			return event.Intent{}, err
 		}
 		i.Medium, err = d.checkMedium(ctx)
 	}

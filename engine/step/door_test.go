@@ -9,6 +9,7 @@ import (
 
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/esxi"
+	"esxiplan/engine/event"
 	"esxiplan/engine/media"
 	"esxiplan/engine/step"
 )
@@ -16,13 +17,13 @@ import (
 // writes are the door's ways to write, by the name of the BMC's. A new one that is not
 // here fails the test below.
 var writes = map[string]func(context.Context, *step.BMC) error{
-	"Reset":   func(ctx context.Context, d *step.BMC) error { return d.Reset(ctx, bmc.ResetOn, step.Intent{}) },
+	"Reset":   func(ctx context.Context, d *step.BMC) error { return d.Reset(ctx, bmc.ResetOn, event.Intent{}) },
 	"SetBoot": func(ctx context.Context, d *step.BMC) error { return d.SetBoot(ctx, bmc.BootPXE, "standard") },
 	"Insert": func(ctx context.Context, d *step.BMC) error {
 		return d.Insert(ctx, bmc.Slot{ID: "CD1"}, "http://x/a.iso")
 	},
 	"Eject": func(ctx context.Context, d *step.BMC) error {
-		return d.Eject(ctx, bmc.Slot{ID: "CD1", Loaded: true}, step.Intent{})
+		return d.Eject(ctx, bmc.Slot{ID: "CD1", Loaded: true}, event.Intent{})
 	},
 }
 
@@ -56,7 +57,7 @@ func TestEveryWrite(t *testing.T) {
 				if err := write(t.Context(), b.BMC); err != nil {
 					t.Fatal(err)
 				}
-				if len(b.a.records) != 1 || len(b.a.settled) != 1 || b.a.settled[0] != (step.Settled{Change: b.a.records[0].ID, Fate: step.Fate(fate)}) {
+				if len(b.a.records) != 1 || len(b.a.settled) != 1 || b.a.settled[0] != (event.Settled{Change: b.a.records[0].ID, Fate: event.Fate(fate)}) {
 					t.Errorf("recorded %v, settled %v", b.a.records, b.a.settled)
 				}
 			}
@@ -91,7 +92,7 @@ var mediaWrites = map[string]struct {
 		_, err := m.Publish(ctx, media.Request{})
 		return err
 	}},
-	"Remove": {"Unpublish", func(ctx context.Context, m *step.Media) error { return m.Unpublish(ctx, step.Intent{}) }},
+	"Remove": {"Unpublish", func(ctx context.Context, m *step.Media) error { return m.Unpublish(ctx, event.Intent{}) }},
 }
 
 // newShelf is a bench with an image that is published and in the drive.
@@ -130,13 +131,13 @@ func TestEveryMediaWrite(t *testing.T) {
 			b.refused(t, w.write(t.Context(), b.Media), "")
 		})
 		t.Run(name+"/recorded", func(t *testing.T) {
-			for fate, err := range map[step.Fate]error{step.Done: nil, step.Unknown: errors.New("disk full")} {
+			for fate, err := range map[event.Fate]error{event.Done: nil, event.Unknown: errors.New("disk full")} {
 				b := newShelf(t, step.Settings{})
 				b.s.err = err
 				if got := w.write(t.Context(), b.Media); !errors.Is(got, err) {
 					t.Fatal(got)
 				}
-				if len(b.a.records) != 1 || len(b.a.settled) != 1 || b.a.settled[0] != (step.Settled{Change: b.a.records[0].ID, Fate: fate}) || b.s.wrote() != 1 {
+				if len(b.a.records) != 1 || len(b.a.settled) != 1 || b.a.settled[0] != (event.Settled{Change: b.a.records[0].ID, Fate: fate}) || b.s.wrote() != 1 {
 					t.Errorf("recorded %v, settled %v", b.a.records, b.a.settled)
 				}
 			}
@@ -165,10 +166,10 @@ func TestEveryMediaWrite(t *testing.T) {
 func TestUnpublishProven(t *testing.T) {
 	b := newShelf(t, step.Settings{})
 	b.open()
-	if err := b.Media.Unpublish(t.Context(), step.Intent{Force: true}); err != nil || b.s.removed != 1 {
+	if err := b.Media.Unpublish(t.Context(), event.Intent{Force: true}); err != nil || b.s.removed != 1 {
 		t.Errorf("%v, removed %d times", err, b.s.removed)
 	}
-	if c := b.a.records[0]; c.Verb != step.Remove || c.Old != "http://x/a.iso" || c.Medium != "d1" {
+	if c := b.a.records[0]; c.Verb != event.Remove || c.Old != "http://x/a.iso" || c.Medium != "d1" {
 		t.Errorf("recorded %+v", c)
 	}
 }
@@ -187,17 +188,17 @@ func TestRisk(t *testing.T) {
 	b := newBench(t, step.Settings{Consent: all, Installs: true})
 	ctx := t.Context()
 	for _, err := range []error{
-		b.BMC.Insert(ctx, b.m.slots[0], "http://x/a.iso"), b.BMC.SetBoot(ctx, bmc.BootCD, "standard"), b.BMC.Reset(ctx, bmc.ResetOn, step.Intent{}),
+		b.BMC.Insert(ctx, b.m.slots[0], "http://x/a.iso"), b.BMC.SetBoot(ctx, bmc.BootCD, "standard"), b.BMC.Reset(ctx, bmc.ResetOn, event.Intent{}),
 	} {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	var risks []step.Risk
+	var risks []event.Risk
 	for _, c := range b.a.records {
 		risks = append(risks, c.Risk)
 	}
-	if want := []step.Risk{step.Mounts, "", step.Wipes}; !reflect.DeepEqual(risks, want) {
+	if want := []event.Risk{event.Mounts, "", event.Wipes}; !reflect.DeepEqual(risks, want) {
 		t.Errorf("%v, want %v", risks, want)
 	}
 	if last, open := b.a.log.Installing(); !open || last.Step != "restart" || last.Run != "run2" {
@@ -234,7 +235,7 @@ func TestAdmit(t *testing.T) {
 		t.Errorf("last reset %+v", last)
 	}
 	b.m.power.State = bmc.On
-	if err := b.BMC.Reset(t.Context(), bmc.ResetForceRestart, step.Intent{}); err == nil {
+	if err := b.BMC.Reset(t.Context(), bmc.ResetForceRestart, event.Intent{}); err == nil {
 		t.Error("a reset without admission passed a machine of unknown use")
 	}
 }
@@ -279,7 +280,7 @@ func TestAdmitRefuses(t *testing.T) {
 
 // open is an installation of another run that is under way.
 func (b *bench) open() {
-	b.past(step.Change{Verb: step.Reset, Target: "power", New: "On", Intent: step.Intent{Boots: true, Installs: true}})
+	b.past(event.Change{Verb: event.Reset, Target: "power", New: "On", Intent: event.Intent{Boots: true, Installs: true}})
 }
 
 // foreignMedium is the image of another esxiplan in the drive of a machine that is on.
@@ -356,7 +357,7 @@ func TestPowerOff(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, c.settings)
 			c.change(b)
-			err := b.BMC.Reset(t.Context(), bmc.ResetForceOff, step.Intent{})
+			err := b.BMC.Reset(t.Context(), bmc.ResetForceOff, event.Intent{})
 			b.refused(t, err, c.guard)
 			if c.guard == "" && (len(b.a.records) != 1 || b.a.records[0].Before == nil) {
 				t.Errorf("what ran there is not on record: %+v", b.a.records)
@@ -372,7 +373,7 @@ func TestRefusedReset(t *testing.T) {
 	b.m.power.State, b.m.fate, b.m.writeErr = bmc.On, bmc.Refused, errors.New("busy")
 	b.x.probe = esxi.Probe{State: esxi.Up, Fingerprint: "aa", Product: "ESXi"}
 	for _, reset := range []bmc.ResetType{bmc.ResetForceOff, bmc.ResetForceRestart} {
-		if err := b.BMC.Reset(t.Context(), reset, step.Intent{}); err == nil || err.Error() != "busy" {
+		if err := b.BMC.Reset(t.Context(), reset, event.Intent{}); err == nil || err.Error() != "busy" {
 			t.Errorf("%s: %v", reset, err)
 		}
 	}
@@ -388,7 +389,7 @@ func TestAdmitAgain(t *testing.T) {
 	b.mounted("http://x/a.iso", "d1")
 	b.open()
 	last, _ := b.a.log.LastReset()
-	last.Before, last.Medium = step.Snapshot{Fingerprint: "aa"}, "d1"
+	last.Before, last.Medium = event.Snapshot{Fingerprint: "aa"}, "d1"
 	i, err := b.BMC.AdmitAgain(t.Context(), last)
 	if err != nil || i.Before.Fingerprint != "aa" || !i.Installs {
 		t.Errorf("%+v, %v", i, err)
@@ -406,16 +407,16 @@ func TestAdmitAgain(t *testing.T) {
 // TestEject: the medium of an installation that is under way stays, unless by force.
 func TestEject(t *testing.T) {
 	for name, c := range map[string]struct {
-		intent step.Intent
+		intent event.Intent
 		change func(*bench)
 		guard  string
 	}{
-		"idle":             {step.Intent{}, func(b *bench) {}, ""},
-		"installing":       {step.Intent{}, func(b *bench) { b.open() }, "medium"},
-		"by force":         {step.Intent{Force: true}, func(b *bench) { b.open() }, ""},
-		"unknown image":    {step.Intent{}, func(b *bench) { b.open(); b.m.slots[0].Image = "" }, "medium"},
-		"somebody's":       {step.Intent{}, func(b *bench) { b.open(); b.m.slots[0].Image = "http://y/z.iso" }, ""},
-		"another esxiplan": {step.Intent{}, func(b *bench) { b.foreignMedium() }, "medium"},
+		"idle":             {event.Intent{}, func(b *bench) {}, ""},
+		"installing":       {event.Intent{}, func(b *bench) { b.open() }, "medium"},
+		"by force":         {event.Intent{Force: true}, func(b *bench) { b.open() }, ""},
+		"unknown image":    {event.Intent{}, func(b *bench) { b.open(); b.m.slots[0].Image = "" }, "medium"},
+		"somebody's":       {event.Intent{}, func(b *bench) { b.open(); b.m.slots[0].Image = "http://y/z.iso" }, ""},
+		"another esxiplan": {event.Intent{}, func(b *bench) { b.foreignMedium() }, "medium"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, step.Settings{})

@@ -5,12 +5,13 @@ import (
 	"time"
 
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/event"
 )
 
 // Empty ejects what is in the drives that which picks, one after the other, and waits
 // until each reads empty: a BMC may show one drive in two places. It returns the IDs of
 // the drives that it emptied.
-func (h *Host) Empty(ctx context.Context, which func(bmc.Slot) bool, i Intent) (ejected []string, err error) {
+func (h *Host) Empty(ctx context.Context, which func(bmc.Slot) bool, i event.Intent) (ejected []string, err error) {
 	ejected = []string{}
 	emptied := map[string]bool{}
 	for {

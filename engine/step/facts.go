@@ -2,9 +2,15 @@ package step
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
 
 	"esxiplan/engine/bmc"
+	"esxiplan/schema"
 )
 
 // Facts is what host.facts looks like: what a machine says of itself.
@@ -97,4 +103,18 @@ func readHardware(ctx context.Context, c bmc.Reader, f *Facts) error {
 		f.SAN = []string{}
 	}
 	return err
+}
+
+var factsObject = schema.Of[Facts]()
+
+// Resolve chooses a host's disk and NIC by its facts, where the plan leaves that to the
+// machine. value is the facts as expressions see them.
+func Resolve(p *schema.Plan, h *schema.Host, facts json.RawMessage) (resolved *schema.Host, value cty.Value, diags hcl.Diagnostics) {
+	value, err := factsObject.FromJSON(facts)
+	if err != nil {
+		return nil, cty.NilVal, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "Facts that cannot be understood",
+			Detail: fmt.Sprintf("What the BMC of host %q reported cannot be decoded: %v. Look at it with esxiplan discover --json, and report it.", h.Name, err)}}
+	}
+	resolved, diags = p.Resolve(h, value)
+	return resolved, value, diags
 }

@@ -9,6 +9,7 @@ import (
 
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/esxi"
+	"esxiplan/engine/event"
 	"esxiplan/engine/media"
 	"esxiplan/engine/step"
 	"esxiplan/schema"
@@ -191,8 +192,8 @@ type attempt struct {
 	place     step.Place
 	now       time.Time
 	log       step.History
-	records   []step.Change
-	settled   []step.Settled
+	records   []event.Change
+	settled   []event.Settled
 	warned    []string
 	told      int
 	refuse    error // of the record
@@ -220,7 +221,7 @@ func (a *attempt) Sleep(ctx context.Context, d time.Duration) error {
 	}
 	return ctx.Err()
 }
-func (a *attempt) Record(ctx context.Context, c step.Change) (string, error) {
+func (a *attempt) Record(ctx context.Context, c event.Change) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
@@ -232,7 +233,7 @@ func (a *attempt) Record(ctx context.Context, c step.Change) (string, error) {
 	a.log.Fold(step.Record{Run: a.run, Step: a.name, Time: a.now, Change: &c})
 	return c.ID, nil
 }
-func (a *attempt) Settle(s step.Settled) {
+func (a *attempt) Settle(s event.Settled) {
 	a.settled = append(a.settled, s)
 	a.log.Fold(step.Record{Run: a.run, Step: a.name, Time: a.now, Settled: &s})
 }
@@ -273,20 +274,20 @@ func newBench(t *testing.T, settings step.Settings) *bench {
 
 // mounted is a record of an image of ours in the drive, and of an override to boot it.
 func (b *bench) mounted(url, digest string) {
-	b.past(step.Change{Verb: step.Insert, Target: "slot CD1", New: url, Intent: step.Intent{Medium: digest}})
-	b.past(step.Change{Verb: step.SetBoot, Target: "source", New: "cd"})
+	b.past(event.Change{Verb: event.Insert, Target: "slot CD1", New: url, Intent: event.Intent{Medium: digest}})
+	b.past(event.Change{Verb: event.SetBoot, Target: "source", New: "cd"})
 	b.m.slots[0].Loaded, b.m.slots[0].Image = true, url
 	b.m.boot = bmc.Boot{Target: bmc.BootCD, Once: true}
 }
 
 // past folds a change of an earlier run that was done.
-func (b *bench) past(c step.Change) string { return b.pastAt(began.Add(-time.Hour), c) }
+func (b *bench) past(c event.Change) string { return b.pastAt(began.Add(-time.Hour), c) }
 
-func (b *bench) pastAt(at time.Time, c step.Change) string {
+func (b *bench) pastAt(at time.Time, c event.Change) string {
 	b.pasts++
 	c.ID = fmt.Sprintf("run1.%d", b.pasts)
 	b.a.log.Fold(step.Record{Run: "run1", Step: "restart", Time: at, Change: &c})
-	b.a.log.Fold(step.Record{Run: "run1", Step: "restart", Time: at, Settled: &step.Settled{Change: c.ID, Fate: step.Done}})
+	b.a.log.Fold(step.Record{Run: "run1", Step: "restart", Time: at, Settled: &event.Settled{Change: c.ID, Fate: event.Done}})
 	return c.ID
 }
 

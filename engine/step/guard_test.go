@@ -8,6 +8,7 @@ import (
 
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/esxi"
+	"esxiplan/engine/event"
 	"esxiplan/engine/media"
 	"esxiplan/engine/step"
 	"esxiplan/schema"
@@ -92,27 +93,27 @@ func TestCheckInstalling(t *testing.T) {
 }
 
 // history folds changes that were done by run1, one a minute.
-func history(changes ...step.Change) step.History {
+func history(changes ...event.Change) step.History {
 	var h step.History
 	for i, c := range changes {
 		at := began.Add(time.Duration(i) * time.Minute)
 		c.ID = string(rune('a' + i))
 		h.Fold(step.Record{Run: "run1", Step: "s", Time: at, Change: &c})
-		h.Fold(step.Record{Run: "run1", Step: "s", Time: at, Settled: &step.Settled{Change: c.ID, Fate: step.Done}})
+		h.Fold(step.Record{Run: "run1", Step: "s", Time: at, Settled: &event.Settled{Change: c.ID, Fate: event.Done}})
 	}
 	return h
 }
 
 var (
-	inserted = step.Change{Verb: step.Insert, Target: "slot CD1", New: "http://x/a.iso"}
-	setCD    = step.Change{Verb: step.SetBoot, Target: "source", New: "cd"}
-	wiped    = step.Change{Verb: step.Reset, Target: "power", New: "On", Intent: step.Intent{Boots: true, Installs: true}}
+	inserted = event.Change{Verb: event.Insert, Target: "slot CD1", New: "http://x/a.iso"}
+	setCD    = event.Change{Verb: event.SetBoot, Target: "source", New: "cd"}
+	wiped    = event.Change{Verb: event.Reset, Target: "power", New: "On", Intent: event.Intent{Boots: true, Installs: true}}
 )
 
 func TestCheckLastReset(t *testing.T) {
 	open := history(inserted, setCD, wiped)
 	proven := open.Copy()
-	proven.Fold(step.Record{Verdict: &step.Verdict{Proven: true}})
+	proven.Fold(step.Record{Verdict: &event.Verdict{Proven: true}})
 	for name, c := range map[string]struct {
 		h            step.History
 		run          string
@@ -125,7 +126,7 @@ func TestCheckLastReset(t *testing.T) {
 		"how to wait":    {open, "run2", step.Settings{WaitStep: "installed"}, "neither proven nor timed out", "esxiplan run … --start-at installed"},
 		"again":          {open, "run2", step.Settings{Again: true}, "", ""},
 		"proven":         {proven, "run2", step.Settings{}, "", ""},
-		"only restarted": {history(step.Change{Verb: step.Reset, New: "On", Intent: step.Intent{Boots: true}}), "run2", step.Settings{}, "", ""},
+		"only restarted": {history(event.Change{Verb: event.Reset, New: "On", Intent: event.Intent{Boots: true}}), "run2", step.Settings{}, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) { judge(t, step.CheckLastReset(c.h, c.run, c.settings), c.reason, c.next) })
 	}
@@ -134,9 +135,9 @@ func TestCheckLastReset(t *testing.T) {
 func TestCheckMounted(t *testing.T) {
 	ours := history(inserted, setCD)
 	full := []bmc.Slot{{ID: "CD1", CD: true, Loaded: true, Image: "http://x/a.iso"}}
-	second := step.Change{ID: "r.9", Verb: step.Insert, Target: "slot CD2", New: "http://x/b.iso"}
+	second := event.Change{ID: "r.9", Verb: event.Insert, Target: "slot CD2", New: "http://x/b.iso"}
 	two := history(inserted, setCD, second)
-	again := step.Change{Verb: step.Insert, Target: "slot CD2", New: "http://x/a.iso"}
+	again := event.Change{Verb: event.Insert, Target: "slot CD2", New: "http://x/a.iso"}
 	other := bmc.Slot{ID: "CD2", CD: true, Loaded: true, Image: "http://x/b.iso"}
 	for name, c := range map[string]struct {
 		h      step.History
@@ -231,7 +232,7 @@ func TestCheckKept(t *testing.T) {
 	c := setCD
 	c.ID = "c"
 	settled.Fold(step.Record{Change: &c})
-	settled.Fold(step.Record{Settled: &step.Settled{Change: "c", Fate: step.Done, Stays: true}})
+	settled.Fold(step.Record{Settled: &event.Settled{Change: "c", Fate: event.Done, Stays: true}})
 	both := step.Place{Restarts: true, Waits: true}
 	for name, c := range map[string]struct {
 		h      step.History
@@ -256,7 +257,7 @@ func TestMayInstall(t *testing.T) {
 		"nothing":     {step.History{}, bmc.BootNone, false},
 		"mounted":     {history(inserted), bmc.BootNone, true},
 		"set":         {history(setCD), bmc.BootNone, true},
-		"set to disk": {history(step.Change{Verb: step.SetBoot, New: "disk"}), bmc.BootDisk, false},
+		"set to disk": {history(event.Change{Verb: event.SetBoot, New: "disk"}), bmc.BootDisk, false},
 		"by hand":     {step.History{}, bmc.BootPXE, true},
 		"other":       {step.History{}, bmc.BootOther, false},
 	} {
@@ -378,7 +379,7 @@ func TestCheckReplace(t *testing.T) {
 		"installing":                  {history(inserted, setCD, wiped), latest, "may be installing from the image that is published"},
 		"installing, mounted by TLS":  {history(byTLS, setCD, wiped), latest, "may be installing from the image that is published"},
 		"installing from another one": {history(inserted, setCD, wiped), media.Published{URL: "http://x/b.iso"}, ""},
-		"installing, none published":  {history(step.Change{Verb: step.Insert, Target: "slot CD1"}, setCD, wiped), media.Published{URL: plain}, ""},
+		"installing, none published":  {history(event.Change{Verb: event.Insert, Target: "slot CD1"}, setCD, wiped), media.Published{URL: plain}, ""},
 	} {
 		t.Run(name, func(t *testing.T) { judge(t, step.CheckReplace(c.h, c.latest, step.Settings{}), c.reason, "--again") })
 	}

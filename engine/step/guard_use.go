@@ -8,6 +8,7 @@ import (
 
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/esxi"
+	"esxiplan/engine/event"
 )
 
 // Use is whether a machine may be reset, and what answered on its ESXi address.
@@ -15,7 +16,7 @@ type Use struct {
 	Power      bmc.PowerState
 	State      UseState
 	Reason     string
-	Before     Snapshot
+	Before     event.Snapshot
 	Other      string     // another machine answers on the ESXi address
 	Foreign    string     // an image in a drive from which another esxiplan may be installing
 	Installing *LastReset // an installation of ours is under way
@@ -40,7 +41,7 @@ func LookInto(ctx context.Context, h *Host) (Use, error) {
 	if err != nil {
 		return Use{}, err
 	}
-	use := Use{Power: power.State, State: UseUnknown, Reason: "it is on, and the plan declares no ESXi to look into", Before: Snapshot{State: esxi.Silent}}
+	use := Use{Power: power.State, State: UseUnknown, Reason: "it is on, and the plan declares no ESXi to look into", Before: event.Snapshot{State: string(esxi.Silent)}}
 	if last, open := h.History().Installing(); open && last.Run != h.attempt.Run() && !h.Settings.Again {
 		use.Installing, use.Wait = &last, h.Settings.waitForIt()
 	}
@@ -51,7 +52,7 @@ func LookInto(ctx context.Context, h *Host) (Use, error) {
 	if err != nil {
 		return Use{}, err
 	}
-	use.Before = Snapshot{State: probe.State, Fingerprint: probe.Fingerprint, Build: probe.Build}
+	use.Before = event.Snapshot{State: string(probe.State), Fingerprint: probe.Fingerprint, Build: probe.Build}
 	if power.State == bmc.Off {
 		if probe.State != esxi.Silent {
 			use.Other = fmt.Sprintf("%s answers on %s although this machine is off", probe.Product, h.Declared.ESXi.Address)

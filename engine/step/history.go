@@ -3,9 +3,11 @@ package step
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/event"
 )
 
 // History is what is known of one machine: a fold over the records of this run and of
@@ -26,7 +28,7 @@ type state struct {
 	boot  Override
 	taken Override // that we took away last, and that was to be gone with that
 	reset *LastReset
-	off   *Change // our ForceOff, until the start that follows
+	off   *event.Change // our ForceOff, until the start that follows
 }
 
 // keptEntries is how many changes may still be settled. A machine has one at a time.
@@ -34,7 +36,7 @@ const keptEntries = 16
 
 type entry struct {
 	Record
-	fate   Fate
+	fate   event.Fate
 	before state
 }
 
@@ -64,21 +66,21 @@ type Override struct {
 type LastReset struct {
 	Run, Step string
 	Time      time.Time
-	Before    Snapshot
+	Before    event.Snapshot
 	Medium    string   // digest of the medium that it was to boot
 	Boot      Override // that we had set for it
 	Open      bool     // it can have started an installer, and the installation is neither proven nor timed out
 	Change    string
-	Asked     time.Time // when a start was last asked for
-	Fate      Fate      // done, once the BMC said so of a start
+	Asked     time.Time  // when a start was last asked for
+	Fate      event.Fate // done, once the BMC said so of a start
 }
 
 // Made is a change of the run under way, with what came of it. Unknown is also the fate
 // of a change about which nothing was heard yet.
 type Made struct {
 	Step string
-	Change
-	Fate Fate
+	event.Change
+	Fate event.Fate
 }
 
 // Record is an entry of the log, as far as it tells of a machine: exactly one of Change,
@@ -86,9 +88,9 @@ type Made struct {
 type Record struct {
 	Run, Step string
 	Time      time.Time
-	Change    *Change
-	Settled   *Settled
-	Verdict   *Verdict
+	Change    *event.Change
+	Settled   *event.Settled
+	Verdict   *event.Verdict
 	Failed    bool // the step that gave the verdict failed
 }
 
@@ -101,16 +103,14 @@ func (h *History) Follow(run string) {
 
 // Fold takes in a record.
 func (h *History) Fold(r Record) {
+	h.Recount(r)
 	switch {
 	case r.Change != nil:
-		h.recent = append(h.recent, entry{r, Unknown, h.state})
+		h.recent = append(h.recent, entry{r, event.Unknown, h.state})
 		if len(h.recent) > keptEntries {
 			h.recent = slices.Clone(h.recent[1:])
 		}
 		h.apply(r)
-		if r.Run == h.run {
-			h.made = append(h.made, Made{r.Step, *r.Change, Unknown})
-		}
 	case r.Settled != nil:
 		h.settle(*r.Settled)
 	case r.Verdict != nil:
@@ -118,32 +118,52 @@ func (h *History) Fold(r Record) {
 	}
 }
 
+// Recount takes a record in for [History.Made] only: one of the run under way that the
+// history holds already.
+func (h *History) Recount(r Record) {
+	switch {
+	case r.Change != nil && r.Run == h.run:
+		h.made = append(h.made, Made{r.Step, *r.Change, event.Unknown})
+	case r.Settled != nil:
+		for i := range h.made {
+			if h.made[i].ID == r.Settled.Change {
+				h.made[i].Fate = r.Settled.Fate
+			}
+		}
+	}
+}
+
 // apply takes a change for one that happens: until its fate is known, it may have.
 func (h *History) apply(r Record) {
 	c := *r.Change
 	switch c.Verb {
-	case Insert:
+	case event.Insert:
 		h.setMount(c.Target, Mount{c.Target, c.New, c.Medium, c.ID})
-	case SetBoot:
+	case event.SetBoot:
 		if c.New != string(bmc.BootNone) { // what is to be taken away is there until that is done
 			h.boot = Override{Target: c.New, Change: c.ID}
 		}
-	case Reset:
+	case event.Reset:
 		h.applyReset(r, c)
 	}
+}
+
+// starts reports a change that starts the machine.
+func starts(c event.Change) bool {
+	return c.Verb == event.Reset && bmc.ResetType(c.New).Starts()
 }
 
 // done takes in that a change took place which counts only then.
 func (h *History) done(r Record) {
 	c := *r.Change
 	switch {
-	case c.starts() && h.reset != nil && h.reset.Run == r.Run && h.reset.Step == r.Step:
+	case starts(c) && h.reset != nil && h.reset.Run == r.Run && h.reset.Step == r.Step:
 		started := *h.reset
-		started.Fate = Done
+		started.Fate = event.Done
 		h.reset = &started
-	case c.Verb == Eject:
+	case c.Verb == event.Eject:
 		h.dropMounts(func(m Mount) bool { return m.Drive == c.Target || m.URL == c.Old })
-	case c.Verb == SetBoot && c.New == string(bmc.BootNone) && h.boot.Target != "":
+	case c.Verb == event.SetBoot && c.New == string(bmc.BootNone) && h.boot.Target != "":
 		h.boot, h.taken = Override{}, h.boot
 	}
 }
@@ -164,8 +184,8 @@ func (h *History) dropMounts(drop func(Mount) bool) {
 // applyReset: off is the first half of a restart and keeps what answered before; the
 // request that starts the machine is the reset. Asked for again by the same step, it is
 // the same reset.
-func (h *History) applyReset(r Record, c Change) {
-	if !c.starts() {
+func (h *History) applyReset(r Record, c event.Change) {
+	if !starts(c) {
 		h.off = &c
 		return
 	}
@@ -174,7 +194,7 @@ func (h *History) applyReset(r Record, c Change) {
 		repeated.Asked = r.Time
 		h.reset = &repeated
 	} else {
-		h.reset = &LastReset{Run: r.Run, Step: r.Step, Time: r.Time, Open: c.Installs || c.Risk == Wipes, Medium: c.Medium, Boot: h.boot, Before: h.snapshot(c.Before), Change: c.ID, Asked: r.Time, Fate: Unknown}
+		h.reset = &LastReset{Run: r.Run, Step: r.Step, Time: r.Time, Open: c.Installs || c.Risk == event.Wipes, Medium: c.Medium, Boot: h.boot, Before: h.snapshot(c.Before), Change: c.ID, Asked: r.Time, Fate: event.Unknown}
 	}
 	if !h.boot.Stays {
 		h.boot = Override{}
@@ -183,7 +203,7 @@ func (h *History) applyReset(r Record, c Change) {
 }
 
 // snapshot is what answered before the machine went off, or before the reset.
-func (h *History) snapshot(before *Snapshot) (out Snapshot) {
+func (h *History) snapshot(before *event.Snapshot) (out event.Snapshot) {
 	if before != nil {
 		out = *before
 	}
@@ -194,12 +214,7 @@ func (h *History) snapshot(before *Snapshot) (out Snapshot) {
 }
 
 // settle takes in what came of a change.
-func (h *History) settle(s Settled) {
-	for i := range h.made {
-		if h.made[i].ID == s.Change {
-			h.made[i].Fate = s.Fate
-		}
-	}
+func (h *History) settle(s event.Settled) {
 	i := slices.IndexFunc(h.recent, func(e entry) bool { return e.Change.ID == s.Change })
 	if i < 0 {
 		h.forget(s)
@@ -210,14 +225,14 @@ func (h *History) settle(s Settled) {
 	was := e.fate
 	e.fate = s.Fate
 	switch {
-	case s.Fate == Refused:
+	case s.Fate == event.Refused:
 		h.takeBack(*e)
-	case (was == Refused || was == Undone) && s.Fate == Done: // it was answered by a refusal, or showed no effect, and was done all the same
+	case (was == event.Refused || was == event.Undone) && s.Fate == event.Done: // it was answered by a refusal, or showed no effect, and was done all the same
 		h.apply(e.Record)
-	case s.Fate == Undone && e.Change.Verb == Reset:
+	case s.Fate == event.Undone && e.Change.Verb == event.Reset:
 		h.withoutEffect(*e)
 	}
-	if s.Fate == Done {
+	if s.Fate == event.Done {
 		h.done(e.Record)
 	}
 	h.forget(s)
@@ -226,7 +241,7 @@ func (h *History) settle(s Settled) {
 
 // stays takes in that an override was read back as one that no boot uses up: the one that
 // is set, or one that was taken away and is there all the same.
-func (h *History) stays(s Settled) {
+func (h *History) stays(s event.Settled) {
 	switch {
 	case !s.Stays:
 		return
@@ -241,15 +256,15 @@ func (h *History) stays(s Settled) {
 // takeBack restores what a change that was refused would have changed.
 func (h *History) takeBack(e entry) {
 	switch e.Change.Verb {
-	case Insert:
+	case event.Insert:
 		if m, ok := e.before.media[e.Change.Target]; ok {
 			h.setMount(e.Change.Target, m)
 			return
 		}
 		h.dropMounts(func(m Mount) bool { return m.Change == e.Change.ID })
-	case SetBoot:
+	case event.SetBoot:
 		h.boot = e.before.boot
-	case Reset:
+	case event.Reset:
 		h.reset, h.off, h.boot = e.before.reset, e.before.off, e.before.boot
 	}
 }
@@ -258,16 +273,16 @@ func (h *History) takeBack(e entry) {
 // keeps its reset open.
 func (h *History) withoutEffect(e entry) {
 	h.off, h.boot = e.before.off, e.before.boot
-	if e.Change.starts() && h.reset != nil {
+	if starts(*e.Change) && h.reset != nil {
 		late := *h.reset
-		late.Fate = Unknown
+		late.Fate = event.Unknown
 		h.reset = &late
 	}
 }
 
 // forget ends what is undone.
-func (h *History) forget(s Settled) {
-	if s.Fate != Undone {
+func (h *History) forget(s event.Settled) {
+	if s.Fate != event.Undone {
 		return
 	}
 	h.dropMounts(func(m Mount) bool { return m.Change == s.Change })
@@ -278,7 +293,7 @@ func (h *History) forget(s Settled) {
 
 // conclude closes the last reset when a verdict ends the installation, or when the wait
 // for its end failed.
-func (h *History) conclude(v Verdict, failed bool) {
+func (h *History) conclude(v event.Verdict, failed bool) {
 	if h.reset == nil || !h.reset.Open || !(v.Proven || v.Ended || v.Seeks && failed) {
 		return
 	}
@@ -362,16 +377,8 @@ func (h History) Installing() (LastReset, bool) {
 	return last, ok && last.Open
 }
 
-// Left is what a run leaves behind at a machine.
-type Left struct {
-	Installing time.Time `json:"installing,omitzero"` // since when an installation of ours is under way
-	Mounted    []string  `json:"mounted,omitempty"`   // images of ours that stay in drives
-	Off        bool      `json:"off,omitempty"`       // powered off for a restart, and not started again
-	Boots      string    `json:"boots,omitempty"`     // boot source that we set for the next boot
-}
-
 // Left tells what would stay behind if nothing more was done.
-func (h History) Left() (out Left) {
+func (h History) Left() (out event.Left) {
 	if last, open := h.Installing(); open {
 		out.Installing = last.Time
 	}
@@ -383,6 +390,17 @@ func (h History) Left() (out Left) {
 	}
 	out.Off = h.off != nil && h.off.Boots
 	return out
+}
+
+// Open reports that something which a run did is still open at the machine: its installation
+// is neither proven nor timed out, its image is in a drive, its boot source is set, or the
+// machine is off for its restart.
+func (h *History) Open(run string) bool {
+	of := func(change string) bool { return strings.HasPrefix(change, run+".") }
+	if last, open := h.Installing(); open && last.Run == run || of(h.boot.Change) || h.off != nil && of(h.off.ID) {
+		return true
+	}
+	return slices.ContainsFunc(h.Mounted(), func(m Mount) bool { return of(m.Change) })
 }
 
 // Made are the changes of one step in the run under way, oldest first.
@@ -397,7 +415,7 @@ func (h History) Made(step string) (out []Made) {
 
 // Took reports whether a change of ours took place, as far as is known: it was not
 // refused, and is not undone.
-func (m Made) Took() bool { return m.Fate != Refused && m.Fate != Undone && !m.Found }
+func (m Made) Took() bool { return m.Fate != event.Refused && m.Fate != event.Undone && !m.Found }
 
 // Effective are the changes that took place, each once: what was refused in one form
 // and made in another is one change.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"esxiplan/engine/event"
 	"esxiplan/engine/step"
 )
 
@@ -15,19 +16,19 @@ type log struct {
 	n int
 }
 
-func (l *log) change(run string, c step.Change) string {
+func (l *log) change(run string, c event.Change) string {
 	l.n++
 	c.ID = fmt.Sprintf("%s.%d", run, l.n)
 	l.Fold(step.Record{Run: run, Step: "s", Time: began.Add(time.Duration(l.n) * time.Minute), Change: &c})
 	return c.ID
 }
 
-func (l *log) settle(id string, f step.Fate) {
-	l.Fold(step.Record{Settled: &step.Settled{Change: id, Fate: f}})
+func (l *log) settle(id string, f event.Fate) {
+	l.Fold(step.Record{Settled: &event.Settled{Change: id, Fate: f}})
 }
 
-func eject(image string) step.Change {
-	return step.Change{Verb: step.Eject, Target: "slot CD1", Old: image}
+func eject(image string) event.Change {
+	return event.Change{Verb: event.Eject, Target: "slot CD1", Old: image}
 }
 
 // TestMounts: what is known of the drives after changes and what came of them.
@@ -37,45 +38,45 @@ func TestMounts(t *testing.T) {
 		do   func(*log)
 		want []string
 	}{
-		"inserted":                {func(l *log) { l.settle(l.change("r", inserted), step.Done) }, []string{a}},
-		"nobody knows":            {func(l *log) { l.settle(l.change("r", inserted), step.Unknown) }, []string{a}},
+		"inserted":                {func(l *log) { l.settle(l.change("r", inserted), event.Done) }, []string{a}},
+		"nobody knows":            {func(l *log) { l.settle(l.change("r", inserted), event.Unknown) }, []string{a}},
 		"crashed before the fate": {func(l *log) { l.change("r", inserted) }, []string{a}},
-		"refused":                 {func(l *log) { l.settle(l.change("r", inserted), step.Refused) }, nil},
-		"undone":                  {func(l *log) { id := l.change("r", inserted); l.settle(id, step.Done); l.settle(id, step.Undone) }, nil},
+		"refused":                 {func(l *log) { l.settle(l.change("r", inserted), event.Refused) }, nil},
+		"undone":                  {func(l *log) { id := l.change("r", inserted); l.settle(id, event.Done); l.settle(id, event.Undone) }, nil},
 		"ejected": {func(l *log) {
-			l.settle(l.change("r", inserted), step.Done)
-			l.settle(l.change("r", eject(a)), step.Done)
+			l.settle(l.change("r", inserted), event.Done)
+			l.settle(l.change("r", eject(a)), event.Done)
 		}, nil},
 		"eject refused": {func(l *log) {
-			l.settle(l.change("r", inserted), step.Done)
-			l.settle(l.change("r", eject(a)), step.Refused)
+			l.settle(l.change("r", inserted), event.Done)
+			l.settle(l.change("r", eject(a)), event.Refused)
 		}, []string{a}},
 		"eject of unknown fate": {func(l *log) {
-			l.settle(l.change("r", inserted), step.Done)
-			l.settle(l.change("r", eject(a)), step.Unknown)
+			l.settle(l.change("r", inserted), event.Done)
+			l.settle(l.change("r", eject(a)), event.Unknown)
 		}, []string{a}},
 		"ejected, not told which": {func(l *log) {
-			l.settle(l.change("r", inserted), step.Done)
-			l.settle(l.change("r", eject("unknown image")), step.Done)
+			l.settle(l.change("r", inserted), event.Done)
+			l.settle(l.change("r", eject("unknown image")), event.Done)
 		}, nil},
 		"ejected elsewhere": {func(l *log) {
-			l.settle(l.change("r", inserted), step.Done)
-			l.settle(l.change("r", step.Change{Verb: step.Eject, Target: "slot CD2", Old: "http://y/b.iso"}), step.Done)
+			l.settle(l.change("r", inserted), event.Done)
+			l.settle(l.change("r", event.Change{Verb: event.Eject, Target: "slot CD2", Old: "http://y/b.iso"}), event.Done)
 		}, []string{a}},
 		"in two drives": {func(l *log) {
-			l.settle(l.change("r", inserted), step.Done)
-			l.settle(l.change("r", step.Change{Verb: step.Insert, Target: "slot CD2", New: "http://x/b.iso"}), step.Done)
+			l.settle(l.change("r", inserted), event.Done)
+			l.settle(l.change("r", event.Change{Verb: event.Insert, Target: "slot CD2", New: "http://x/b.iso"}), event.Done)
 		}, []string{a, "http://x/b.iso"}},
 		"refused over another": {func(l *log) {
-			l.settle(l.change("r", inserted), step.Done)
-			l.settle(l.change("r", step.Change{Verb: step.Insert, Target: "slot CD1", New: "http://x/b.iso"}), step.Refused)
+			l.settle(l.change("r", inserted), event.Done)
+			l.settle(l.change("r", event.Change{Verb: event.Insert, Target: "slot CD1", New: "http://x/b.iso"}), event.Refused)
 		}, []string{a}},
 		"settled long after": {func(l *log) {
 			id := l.change("r", inserted)
 			for range 40 {
-				l.change("r", step.Change{Verb: step.Prepare})
+				l.change("r", event.Change{Verb: event.Prepare})
 			}
-			l.settle(id, step.Undone)
+			l.settle(id, event.Undone)
 		}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -97,35 +98,38 @@ func TestMounts(t *testing.T) {
 
 // TestOverrides: what is known of the boot source.
 func TestOverrides(t *testing.T) {
-	none := step.Change{Verb: step.SetBoot, New: "none"}
+	none := event.Change{Verb: event.SetBoot, New: "none"}
 	stays := func(l *log, id string) {
-		l.Fold(step.Record{Settled: &step.Settled{Change: id, Fate: step.Done, Stays: true}})
+		l.Fold(step.Record{Settled: &event.Settled{Change: id, Fate: event.Done, Stays: true}})
 	}
 	for name, c := range map[string]struct {
 		do   func(*log)
 		want string
 		debt bool
 	}{
-		"set":           {func(l *log) { l.settle(l.change("r", setCD), step.Done) }, "cd", false},
-		"refused":       {func(l *log) { l.settle(l.change("r", setCD), step.Refused) }, "", false},
-		"taken back":    {func(l *log) { l.settle(l.change("r", setCD), step.Done); l.settle(l.change("r", none), step.Done) }, "", false},
-		"not taken":     {func(l *log) { l.settle(l.change("r", setCD), step.Done); l.settle(l.change("r", none), step.Refused) }, "cd", false},
-		"undone":        {func(l *log) { id := l.change("r", setCD); l.settle(id, step.Undone) }, "", false},
-		"used up":       {func(l *log) { l.settle(l.change("r", setCD), step.Done); l.settle(l.change("r", wiped), step.Done) }, "", false},
-		"boot refused":  {func(l *log) { l.settle(l.change("r", setCD), step.Done); l.settle(l.change("r", wiped), step.Refused) }, "cd", false},
+		"set":        {func(l *log) { l.settle(l.change("r", setCD), event.Done) }, "cd", false},
+		"refused":    {func(l *log) { l.settle(l.change("r", setCD), event.Refused) }, "", false},
+		"taken back": {func(l *log) { l.settle(l.change("r", setCD), event.Done); l.settle(l.change("r", none), event.Done) }, "", false},
+		"not taken":  {func(l *log) { l.settle(l.change("r", setCD), event.Done); l.settle(l.change("r", none), event.Refused) }, "cd", false},
+		"undone":     {func(l *log) { id := l.change("r", setCD); l.settle(id, event.Undone) }, "", false},
+		"used up":    {func(l *log) { l.settle(l.change("r", setCD), event.Done); l.settle(l.change("r", wiped), event.Done) }, "", false},
+		"boot refused": {func(l *log) {
+			l.settle(l.change("r", setCD), event.Done)
+			l.settle(l.change("r", wiped), event.Refused)
+		}, "cd", false},
 		"stays":         {func(l *log) { stays(l, l.change("r", setCD)) }, "cd", true},
-		"stays, booted": {func(l *log) { stays(l, l.change("r", setCD)); l.settle(l.change("r", wiped), step.Done) }, "cd", true},
-		"paid":          {func(l *log) { stays(l, l.change("r", setCD)); l.settle(l.change("r", none), step.Done) }, "", false},
-		"not paid":      {func(l *log) { stays(l, l.change("r", setCD)); l.settle(l.change("r", none), step.Refused) }, "cd", true},
-		"clear lost":    {func(l *log) { stays(l, l.change("r", setCD)); l.settle(l.change("r", none), step.Unknown) }, "cd", true},
+		"stays, booted": {func(l *log) { stays(l, l.change("r", setCD)); l.settle(l.change("r", wiped), event.Done) }, "cd", true},
+		"paid":          {func(l *log) { stays(l, l.change("r", setCD)); l.settle(l.change("r", none), event.Done) }, "", false},
+		"not paid":      {func(l *log) { stays(l, l.change("r", setCD)); l.settle(l.change("r", none), event.Refused) }, "cd", true},
+		"clear lost":    {func(l *log) { stays(l, l.change("r", setCD)); l.settle(l.change("r", none), event.Unknown) }, "cd", true},
 		"clear crashed": {func(l *log) { stays(l, l.change("r", setCD)); l.change("r", none) }, "cd", true},
 		"reads back": {func(l *log) {
 			id := l.change("r", setCD)
 			stays(l, id)
-			l.settle(l.change("r", none), step.Done)
+			l.settle(l.change("r", none), event.Done)
 			stays(l, id)
 		}, "cd", true},
-		"disk stays": {func(l *log) { stays(l, l.change("r", step.Change{Verb: step.SetBoot, New: "disk"})) }, "disk", false},
+		"disk stays": {func(l *log) { stays(l, l.change("r", event.Change{Verb: event.SetBoot, New: "disk"})) }, "disk", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var l log
@@ -140,27 +144,27 @@ func TestOverrides(t *testing.T) {
 
 // TestResets: off and on are one reset, which keeps what answered before it.
 func TestResets(t *testing.T) {
-	off := step.Change{Verb: step.Reset, New: "ForceOff", Intent: step.Intent{Boots: true, Installs: true, Before: &step.Snapshot{Fingerprint: "aa"}}}
+	off := event.Change{Verb: event.Reset, New: "ForceOff", Intent: event.Intent{Boots: true, Installs: true, Before: &event.Snapshot{Fingerprint: "aa"}}}
 	on := wiped
-	on.Before = &step.Snapshot{Fingerprint: "aa"}
+	on.Before = &event.Snapshot{Fingerprint: "aa"}
 	var l log
-	l.settle(l.change("r", off), step.Done)
+	l.settle(l.change("r", off), event.Done)
 	if _, ok := l.LastReset(); ok || !l.Left().Off {
 		t.Errorf("half a restart is no reset, and leaves the machine off: %+v", l.Left())
 	}
 	first := l.change("r", on)
-	l.settle(first, step.Refused)
+	l.settle(first, event.Refused)
 	if _, ok := l.LastReset(); ok || !l.Left().Off {
 		t.Error("a start that was refused counts")
 	}
-	l.settle(first, step.Done) // done late, all the same
+	l.settle(first, event.Done) // done late, all the same
 	last, open := l.Installing()
 	if !open || last.Change != first || last.Before.Fingerprint != "aa" || l.Left().Off || l.Left().Installing != last.Time {
 		t.Errorf("%+v", last)
 	}
 	l.change("r", on)
 	again, _ := l.LastReset()
-	if !again.Asked.After(last.Asked) || again.Fate != step.Done {
+	if !again.Asked.After(last.Asked) || again.Fate != event.Done {
 		t.Errorf("asked for again: %+v", again)
 	}
 	if again.Asked = last.Asked; again != last {
@@ -176,7 +180,7 @@ func TestResets(t *testing.T) {
 	if l.Left().Off {
 		t.Error("a machine that was to be powered off is not left off")
 	}
-	l.change("r3", step.Change{Verb: step.Reset, New: "On", Intent: step.Intent{Boots: true, Before: &step.Snapshot{State: "silent"}}})
+	l.change("r3", event.Change{Verb: event.Reset, New: "On", Intent: event.Intent{Boots: true, Before: &event.Snapshot{State: "silent"}}})
 	if next, open := l.Installing(); open || next.Before.Fingerprint != "aa" {
 		t.Errorf("what answered before it was powered off is forgotten: %+v", next)
 	}
@@ -185,15 +189,15 @@ func TestResets(t *testing.T) {
 // TestVerdicts: what ends an installation.
 func TestVerdicts(t *testing.T) {
 	for name, c := range map[string]struct {
-		verdict step.Verdict
+		verdict event.Verdict
 		failed  bool
 		open    bool
 	}{
-		"proven":       {step.Verdict{Proven: true, Seeks: true}, false, false},
-		"ended":        {step.Verdict{Ended: true, Seeks: true}, true, false},
-		"gave up":      {step.Verdict{Seeks: true}, true, false},
-		"not yet":      {step.Verdict{Seeks: true}, false, true},
-		"of something": {step.Verdict{}, true, true},
+		"proven":       {event.Verdict{Proven: true, Seeks: true}, false, false},
+		"ended":        {event.Verdict{Ended: true, Seeks: true}, true, false},
+		"gave up":      {event.Verdict{Seeks: true}, true, false},
+		"not yet":      {event.Verdict{Seeks: true}, false, true},
+		"of something": {event.Verdict{}, true, true},
 	} {
 		var l log
 		l.change("r", wiped)
@@ -203,7 +207,7 @@ func TestVerdicts(t *testing.T) {
 		}
 	}
 	var none log
-	none.Fold(step.Record{Verdict: &step.Verdict{Proven: true}})
+	none.Fold(step.Record{Verdict: &event.Verdict{Proven: true}})
 	if _, ok := none.LastReset(); ok {
 		t.Error("a verdict makes a reset")
 	}
@@ -215,18 +219,18 @@ func TestMade(t *testing.T) {
 	l.change("before", inserted)
 	l.Follow("r")
 	refused, repeat, found := l.change("r", inserted), inserted, inserted
-	l.settle(refused, step.Refused)
+	l.settle(refused, event.Refused)
 	repeat.Repeat, found.Found = true, true
 	done := l.change("r", repeat)
-	l.settle(done, step.Done)
+	l.settle(done, event.Done)
 	again := l.change("r", repeat)
 	l.change("r", found)
 	lost := l.change("r", setCD)
 	undone := l.change("r", setCD)
-	l.settle(undone, step.Undone)
+	l.settle(undone, event.Undone)
 	before := l.Copy()
-	l.settle(lost, step.Done)
-	if before.Made("s")[4].Fate != step.Unknown || l.Made("s")[4].Fate != step.Done {
+	l.settle(lost, event.Done)
+	if before.Made("s")[4].Fate != event.Unknown || l.Made("s")[4].Fate != event.Done {
 		t.Error("a copy changes with the history")
 	}
 	var took, effective []string
@@ -252,8 +256,8 @@ func TestMade(t *testing.T) {
 
 func TestLeft(t *testing.T) {
 	var l log
-	l.settle(l.change("r", inserted), step.Done)
-	l.settle(l.change("r", setCD), step.Done)
+	l.settle(l.change("r", inserted), event.Done)
+	l.settle(l.change("r", setCD), event.Done)
 	left := l.Left()
 	if !reflect.DeepEqual(left.Mounted, []string{"http://x/a.iso"}) || left.Boots != "cd" || left.Off || !left.Installing.IsZero() {
 		t.Errorf("%+v", left)
@@ -262,10 +266,10 @@ func TestLeft(t *testing.T) {
 
 // TestChangeInWords: as people read it.
 func TestChangeInWords(t *testing.T) {
-	if got := (step.Change{Verb: step.Insert, Target: "slot 1", New: "u"}).String(); got != "insert slot 1: empty → u" {
+	if got := (event.Change{Verb: event.Insert, Target: "slot 1", New: "u"}).String(); got != "insert slot 1: empty → u" {
 		t.Error(got)
 	}
-	if got := (step.Change{Verb: step.Eject, Target: "slot 1", Old: "u"}).String(); got != "eject slot 1: u → empty" {
+	if got := (event.Change{Verb: event.Eject, Target: "slot 1", Old: "u"}).String(); got != "eject slot 1: u → empty" {
 		t.Error(got)
 	}
 }

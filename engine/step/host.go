@@ -9,6 +9,7 @@ import (
 
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/esxi"
+	"esxiplan/engine/event"
 	"esxiplan/engine/media"
 	"esxiplan/schema"
 )
@@ -20,9 +21,9 @@ type Attempt interface {
 	Place() Place
 	// Record makes a change durable before it is made, and returns the ID by which it is
 	// settled. Where ctx has ended, nothing is recorded, so that nothing is made.
-	Record(context.Context, Change) (id string, err error)
+	Record(context.Context, event.Change) (id string, err error)
 	// Settle notes what came of a change.
-	Settle(Settled)
+	Settle(event.Settled)
 	Progress(done, total int64, what string)
 	Warn(text string)
 	// Sleep waits, and lets other hosts work meanwhile.
@@ -106,20 +107,24 @@ func (h *Host) Close(ctx context.Context) error {
 
 // Undone notes that what a change of ours set is not so any more, though we did not
 // undo it: somebody else did, or it never came about.
-func (h *Host) Undone(change string) { h.attempt.Settle(Settled{Change: change, Fate: Undone}) }
+func (h *Host) Undone(change string) {
+	h.attempt.Settle(event.Settled{Change: change, Fate: event.Undone})
+}
 
 // Confirm notes that a change of ours which was answered by a refusal, or not at all, took
 // place all the same.
-func (h *Host) Confirm(change string) { h.attempt.Settle(Settled{Change: change, Fate: Done}) }
+func (h *Host) Confirm(change string) {
+	h.attempt.Settle(event.Settled{Change: change, Fate: event.Done})
+}
 
 // FoundStarted records a start of the machine that somebody else asked for while a restart
 // of ours was under way: it boots what we had set, and counts as our reset.
-func (h *Host) FoundStarted(ctx context.Context, i Intent) error {
-	c := Change{Door: DoorBMC, Verb: Reset, Target: "power", Old: string(bmc.Off), New: string(bmc.ResetOn), Found: true, Intent: i}
-	c.Risk = c.risk()
+func (h *Host) FoundStarted(ctx context.Context, i event.Intent) error {
+	c := event.Change{Door: event.DoorBMC, Verb: event.Reset, Target: "power", Old: string(bmc.Off), New: string(bmc.ResetOn), Found: true, Intent: i}
+	c.Risk = riskOf(c)
 	id, err := h.attempt.Record(ctx, c)
 	if err == nil {
-		h.attempt.Settle(Settled{Change: id, Fate: Done})
+		h.attempt.Settle(event.Settled{Change: id, Fate: event.Done})
 	}
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/event"
 	"esxiplan/engine/media"
 	"esxiplan/engine/step"
 )
@@ -86,8 +87,8 @@ func TestEmptied(t *testing.T) {
 func TestPublish(t *testing.T) {
 	for name, c := range map[string]struct {
 		err, refuse error
-		fate        step.Fate
-	}{"done": {nil, nil, step.Done}, "failed": {errors.New("disk full"), nil, step.Unknown}, "not recorded": {nil, errors.New("no journal"), ""}} {
+		fate        event.Fate
+	}{"done": {nil, nil, event.Done}, "failed": {errors.New("disk full"), nil, event.Unknown}, "not recorded": {nil, errors.New("no journal"), ""}} {
 		b := newBench(t, step.Settings{})
 		b.SetMedia(b.s)
 		b.s.err, b.a.refuse = c.err, c.refuse
@@ -98,7 +99,7 @@ func TestPublish(t *testing.T) {
 		switch {
 		case c.fate == "" && (len(b.a.settled) > 0 || len(b.s.published) > 0):
 			t.Errorf("%s: published all the same", name)
-		case c.fate != "" && (len(b.a.settled) != 1 || b.a.settled[0].Fate != c.fate || b.a.records[0].Verb != step.Publish):
+		case c.fate != "" && (len(b.a.settled) != 1 || b.a.settled[0].Fate != c.fate || b.a.records[0].Verb != event.Publish):
 			t.Errorf("%s: %v", name, b.a.settled)
 		}
 	}
@@ -163,11 +164,11 @@ func TestMedium(t *testing.T) {
 func TestConfirm(t *testing.T) {
 	b := newBench(t, step.Settings{Consent: all})
 	b.m.fate, b.m.writeErr = bmc.Refused, errors.New("409")
-	if b.BMC.Reset(t.Context(), bmc.ResetOn, step.Intent{}); len(b.Made()) != 0 {
+	if b.BMC.Reset(t.Context(), bmc.ResetOn, event.Intent{}); len(b.Made()) != 0 {
 		t.Error("a refused change took place")
 	}
 	b.Confirm(b.a.records[0].ID)
-	if made := b.Made(); len(made) != 1 || made[0].Fate != step.Done {
+	if made := b.Made(); len(made) != 1 || made[0].Fate != event.Done {
 		t.Error(made)
 	}
 	if _, ok := b.History().LastReset(); !ok {
@@ -177,14 +178,14 @@ func TestConfirm(t *testing.T) {
 
 func TestFoundStarted(t *testing.T) {
 	b := newBench(t, step.Settings{})
-	if err := b.FoundStarted(t.Context(), step.Intent{Boots: true, Installs: true}); err != nil {
+	if err := b.FoundStarted(t.Context(), event.Intent{Boots: true, Installs: true}); err != nil {
 		t.Fatal(err)
 	}
 	if last, open := b.History().Installing(); !open || last.Step != b.StepName() || len(b.Made()) != 0 {
 		t.Errorf("%+v, made %v", last, b.Made())
 	}
 	b.a.refuse = errors.New("no journal")
-	if err := b.FoundStarted(t.Context(), step.Intent{}); err == nil {
+	if err := b.FoundStarted(t.Context(), event.Intent{}); err == nil {
 		t.Error("it is not on record")
 	}
 }
@@ -281,7 +282,7 @@ type result struct {
 func TestDefine(t *testing.T) {
 	typ := step.Define(step.Spec[arguments, result]{Name: "fake", Summary: "Does.", Doc: "```hcl\n```", Most: step.Effects{Writes: true, Starts: true},
 		Effects: func(a arguments) step.Effects { return step.Effects{Writes: true, Starts: a.Action == "on"} },
-		Verdict: func(r result) step.Verdict { return step.Verdict{Proven: r.Ready} },
+		Verdict: func(r result) event.Verdict { return event.Verdict{Proven: r.Ready} },
 		Run: func(_ context.Context, _ *step.Host, a arguments) (result, error) {
 			return result{a.Action == "on"}, nil
 		},

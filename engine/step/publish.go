@@ -3,6 +3,7 @@ package step
 import (
 	"context"
 
+	"esxiplan/engine/event"
 	"esxiplan/engine/media"
 )
 
@@ -30,7 +31,7 @@ func (m *Media) Publish(ctx context.Context, r media.Request) (media.Published, 
 		if err := m.admitPublish(w); err != nil {
 			return err
 		}
-		id, err = m.record(ctx, Publish, w, Intent{})
+		id, err = m.record(ctx, event.Publish, w, event.Intent{})
 		return err
 	})
 	m.settle(id, err)
@@ -39,7 +40,7 @@ func (m *Media) Publish(ctx context.Context, r media.Request) (media.Published, 
 
 // Unpublish takes the host's image away, where there is one. One from which a machine is
 // being installed stays, unless the intent says by force: the caller knows that it is over.
-func (m *Media) Unpublish(ctx context.Context, i Intent) error {
+func (m *Media) Unpublish(ctx context.Context, i event.Intent) error {
 	p, ok := m.Latest(m.host.Name)
 	if !ok || !m.Holds(m.host.Name) {
 		return nil
@@ -49,7 +50,7 @@ func (m *Media) Unpublish(ctx context.Context, i Intent) error {
 			return err
 		}
 	}
-	id, err := m.record(ctx, Remove, media.Write{Target: "image", Old: p.URL, Digest: p.Digest}, i)
+	id, err := m.record(ctx, event.Remove, media.Write{Target: "image", Old: p.URL, Digest: p.Digest}, i)
 	if err != nil {
 		return err
 	}
@@ -58,18 +59,18 @@ func (m *Media) Unpublish(ctx context.Context, i Intent) error {
 	return err
 }
 
-func (m *Media) record(ctx context.Context, v Verb, w media.Write, i Intent) (id string, err error) {
+func (m *Media) record(ctx context.Context, v event.Verb, w media.Write, i event.Intent) (id string, err error) {
 	i.Medium = w.Digest
-	return m.host.attempt.Record(ctx, Change{Door: DoorMedia, Verb: v, Target: w.Target, Old: w.Old, New: w.New, Detail: w.Detail, Intent: i})
+	return m.host.attempt.Record(ctx, event.Change{Door: event.DoorMedia, Verb: v, Target: w.Target, Old: w.Old, New: w.New, Detail: w.Detail, Intent: i})
 }
 
 func (m *Media) settle(id string, err error) {
 	switch {
 	case id == "":
 	case err == nil:
-		m.host.attempt.Settle(Settled{Change: id, Fate: Done})
+		m.host.attempt.Settle(event.Settled{Change: id, Fate: event.Done})
 	default:
-		m.host.attempt.Settle(Settled{Change: id, Fate: Unknown})
+		m.host.attempt.Settle(event.Settled{Change: id, Fate: event.Unknown})
 	}
 }
 

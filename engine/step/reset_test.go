@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/event"
 	"esxiplan/engine/step"
 )
 
@@ -31,10 +32,10 @@ func TestUndoneReset(t *testing.T) {
 	b := newBench(t, step.Settings{Consent: step.Consent{Stop: true, Wipe: true}})
 	b.mounted("http://x/h.iso", "d1")
 	record := func(t bmc.ResetType) string {
-		id, _ := b.a.Record(context.Background(), step.Change{Verb: step.Reset, New: string(t), Intent: step.Intent{Boots: true, Installs: true}})
+		id, _ := b.a.Record(context.Background(), event.Change{Verb: event.Reset, New: string(t), Intent: event.Intent{Boots: true, Installs: true}})
 		return id
 	}
-	settle := func(id string, f step.Fate) { b.a.Settle(step.Settled{Change: id, Fate: f}) }
+	settle := func(id string, f event.Fate) { b.a.Settle(event.Settled{Change: id, Fate: f}) }
 	expect := func(when string, off, open bool, boots string) {
 		t.Helper()
 		left := b.History().Left()
@@ -44,13 +45,13 @@ func TestUndoneReset(t *testing.T) {
 	}
 	ineffective := record(bmc.ResetForceOff)
 	expect("ForceOff", true, false, "cd")
-	settle(ineffective, step.Undone)
+	settle(ineffective, event.Undone)
 	expect("ForceOff that showed no effect", false, false, "cd")
-	settle(record(bmc.ResetForceOff), step.Done)
+	settle(record(bmc.ResetForceOff), event.Done)
 	start := record(bmc.ResetOn)
 	expect("On", false, true, "")
-	settle(start, step.Undone)
+	settle(start, event.Undone)
 	expect("On that showed no effect", true, true, "cd")
-	settle(start, step.Done)
+	settle(start, event.Done)
 	expect("On that was done late", false, true, "")
 }

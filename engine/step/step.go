@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"esxiplan/engine/event"
 	"esxiplan/schema"
 )
 
@@ -45,7 +46,7 @@ type Spec[C, O any] struct {
 	Most    Effects
 	Effects func(C) Effects
 	// Verdict is what a result says about the machine's installation; nil: nothing.
-	Verdict func(O) Verdict
+	Verdict func(O) event.Verdict
 	Until   string // the condition of success where the plan gives none; "" is none
 	Policy  Policy
 	Run     func(ctx context.Context, h *Host, c C) (O, error)
@@ -66,7 +67,7 @@ type Type struct {
 	Recall             func(ctx context.Context, h *Host, arguments json.RawMessage) (json.RawMessage, error)
 
 	effects func(arguments json.RawMessage) Effects
-	verdict func(result json.RawMessage) *Verdict
+	verdict func(result json.RawMessage) *event.Verdict
 }
 
 // Define makes a step type.
@@ -88,7 +89,7 @@ func Define[C, O any](s Spec[C, O]) *Type {
 		}
 	}
 	if s.Verdict != nil {
-		t.verdict = func(result json.RawMessage) *Verdict {
+		t.verdict = func(result json.RawMessage) *event.Verdict {
 			var o O
 			if json.Unmarshal(result, &o) != nil {
 				return nil
@@ -110,7 +111,7 @@ func (t *Type) Effects(arguments json.RawMessage) Effects {
 }
 
 // Verdict is what a result says about the machine's installation; nil: nothing.
-func (t *Type) Verdict(result json.RawMessage) *Verdict {
+func (t *Type) Verdict(result json.RawMessage) *event.Verdict {
 	if t.verdict == nil || len(result) == 0 {
 		return nil
 	}

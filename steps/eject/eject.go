@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/event"
 	"esxiplan/engine/step"
 )
 
@@ -31,7 +32,7 @@ var Type = step.Define(step.Spec[Arguments, Result]{
 })
 
 func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
-	ejected, err := h.Empty(ctx, func(bmc.Slot) bool { return true }, step.Intent{Force: c.Force})
+	ejected, err := h.Empty(ctx, func(bmc.Slot) bool { return true }, event.Intent{Force: c.Force})
 	if err == nil {
 		h.ForgetMounts() // a restart need not find what somebody else took out
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/event"
 	"esxiplan/engine/media"
 	"esxiplan/engine/step"
 	"esxiplan/schema"
@@ -213,7 +214,7 @@ func makeRoom(ctx context.Context, h *step.Host, s bmc.Slot, url string) error {
 	if s.Image != url && !ours(h, s, url) {
 		return &step.Refusal{Guard: "medium", Reason: fmt.Sprintf("%s already holds %s", s.Name(), orUnknown(s.Image)), Next: "Run the step eject before insert"}
 	}
-	if err := h.BMC.Eject(ctx, s, step.Intent{}); err != nil {
+	if err := h.BMC.Eject(ctx, s, event.Intent{}); err != nil {
 		return err
 	}
 	return h.Emptied(ctx, s)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/event"
 	"esxiplan/engine/step"
 )
 
@@ -161,7 +162,7 @@ func powerOff(ctx context.Context, h *step.Host) error {
 	if err != nil || p.State == bmc.Off {
 		return err
 	}
-	if err := h.BMC.Reset(ctx, bmc.ResetForceOff, step.Intent{}); err != nil {
+	if err := h.BMC.Reset(ctx, bmc.ResetForceOff, event.Intent{}); err != nil {
 		return err
 	}
 	return h.Until(ctx, time.Minute, "the machine is off", func(ctx context.Context) (bool, error) {

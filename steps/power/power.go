@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/event"
 	"esxiplan/engine/step"
 )
 
@@ -78,12 +79,12 @@ func reach(ctx context.Context, h *step.Host, want bmc.PowerState, by bmc.ResetT
 	if !p.Allows(by) {
 		return fmt.Errorf("the BMC does not offer the reset %s; it offers %v", by, p.Allowed)
 	}
-	return send(ctx, ctx, h, want, by, step.Intent{})
+	return send(ctx, ctx, h, want, by, event.Intent{})
 }
 
 // request asks for a reset. It returns the record, with what is known of its fate; none
 // where the request was not made.
-func request(ctx context.Context, h *step.Host, t bmc.ResetType, i step.Intent) (step.Made, error) {
+func request(ctx context.Context, h *step.Host, t bmc.ResetType, i event.Intent) (step.Made, error) {
 	before := len(h.History().Made(h.StepName()))
 	err := h.BMC.Reset(ctx, t, i)
 	if made := h.History().Made(h.StepName()); len(made) > before {
@@ -95,12 +96,12 @@ func request(ctx context.Context, h *step.Host, t bmc.ResetType, i step.Intent) 
 // send asks for a reset to a state in which the machine is not, and waits for that state,
 // by a context of its own. A refusal is none when the machine got there meanwhile: the BMC
 // did it all the same, or somebody else was quicker.
-func send(ctx, waits context.Context, h *step.Host, want bmc.PowerState, by bmc.ResetType, i step.Intent) error {
+func send(ctx, waits context.Context, h *step.Host, want bmc.PowerState, by bmc.ResetType, i event.Intent) error {
 	made, err := request(ctx, h, by, i)
 	if made.ID == "" {
 		return err
 	}
-	if made.Fate == step.Refused {
+	if made.Fate == event.Refused {
 		if p, readErr := steady(waits, h); readErr != nil || p.State != want {
 			return err
 		}
@@ -116,7 +117,7 @@ func send(ctx, waits context.Context, h *step.Host, want bmc.PowerState, by bmc.
 func effect(ctx context.Context, h *step.Host, made step.Made, want bmc.PowerState) error {
 	err := settled(ctx, h, want)
 	switch {
-	case err == nil && made.Fate != step.Done:
+	case err == nil && made.Fate != event.Done:
 		h.Confirm(made.ID)
 	case err != nil && bmc.ResetType(made.New) != bmc.ResetGracefulShutdown && readsOther(ctx, h, want):
 		h.Undone(made.ID)

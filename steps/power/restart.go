@@ -8,6 +8,7 @@ import (
 
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/esxi"
+	"esxiplan/engine/event"
 	"esxiplan/engine/step"
 )
 
@@ -18,7 +19,7 @@ const mostOffs = 3
 // came of it; took is whether one is not known to have failed.
 func asked(h *step.Host, kind func(bmc.ResetType) bool) (last step.Made, took bool) {
 	for _, m := range h.History().Made(h.StepName()) {
-		if m.Verb == step.Reset && kind(bmc.ResetType(m.New)) {
+		if m.Verb == event.Reset && kind(bmc.ResetType(m.New)) {
 			last, took = m, took || m.Took()
 		}
 	}
@@ -92,7 +93,7 @@ func begin(ctx context.Context, h *step.Host) error {
 	case !p.Allows(bmc.ResetForceRestart):
 		return fmt.Errorf("the BMC offers neither ForceOff nor ForceRestart, but %v; restart the machine by hand", p.Allowed)
 	}
-	if made, err := request(ctx, h, bmc.ResetForceRestart, intent); made.ID == "" || made.Fate == step.Refused {
+	if made, err := request(ctx, h, bmc.ResetForceRestart, intent); made.ID == "" || made.Fate == event.Refused {
 		return err
 	}
 	return restarted(ctx, h, p)
@@ -100,14 +101,14 @@ func begin(ctx context.Context, h *step.Host) error {
 
 // offAndOn forces the machine off and starts it again. From the first request on it is
 // not interrupted.
-func offAndOn(ctx context.Context, h *step.Host, was bmc.Power, i step.Intent) error {
+func offAndOn(ctx context.Context, h *step.Host, was bmc.Power, i event.Intent) error {
 	off, err := request(ctx, h, bmc.ResetForceOff, i)
 	if off.ID == "" {
 		return err
 	}
 	whole, cancel := uncancelled(ctx)
 	defer cancel()
-	if off.Fate == step.Refused {
+	if off.Fate == event.Refused {
 		if p, readErr := steady(whole, h); readErr != nil || p.State != bmc.Off {
 			return err
 		}
@@ -143,7 +144,7 @@ func wentOff(ctx context.Context, h *step.Host, off step.Made, was bmc.Power) (b
 	var unsettled *step.Unsettled
 	switch {
 	case err == nil && !isOn:
-		if off.Fate != step.Done {
+		if off.Fate != event.Done {
 			h.Confirm(off.ID)
 		}
 		return true, nil
@@ -181,7 +182,7 @@ func withoutEffect(ctx context.Context, h *step.Host, off step.Made, moved, same
 // offs counts the requests to power off that were not refused.
 func offs(h *step.Host) (n int) {
 	for _, m := range h.History().Made(h.StepName()) {
-		if m.Verb == step.Reset && isOff(bmc.ResetType(m.New)) && m.Fate != step.Refused {
+		if m.Verb == event.Reset && isOff(bmc.ResetType(m.New)) && m.Fate != event.Refused {
 			n++
 		}
 	}
@@ -211,7 +212,7 @@ func stillUp(ctx context.Context, h *step.Host, off step.Made) bool {
 
 // startedElsewhere takes note of a machine that came up although we did not start it: it
 // boots what we had set, and is not restarted again.
-func startedElsewhere(ctx context.Context, h *step.Host, i step.Intent) error {
+func startedElsewhere(ctx context.Context, h *step.Host, i event.Intent) error {
 	if on, _ := asked(h, isOn); on.ID != "" {
 		h.Confirm(on.ID)
 		return nil
@@ -233,9 +234,9 @@ const (
 // start powers the machine on that is off, by our hand or before. An On that is refused
 // for now, or that shows no effect, is asked for again here, by the guards, so that an
 // interrupt does not leave the machine off.
-func start(ctx context.Context, h *step.Host, i step.Intent) error {
+func start(ctx context.Context, h *step.Host, i event.Intent) error {
 	admitted := i
-	for end := h.Now().Add(startTakes); ; admitted = (step.Intent{}) {
+	for end := h.Now().Add(startTakes); ; admitted = (event.Intent{}) {
 		err := startOnce(ctx, h, i, admitted)
 		if err == nil || step.Classify(err) == step.Final || h.Now().Add(startPause).After(end) {
 			return leftOff(h, err)
@@ -249,7 +250,7 @@ func start(ctx context.Context, h *step.Host, i step.Intent) error {
 // startOnce asks for On once, unless the machine is on already. What admitted the request
 // is empty where the guards are to be passed anew. Once On is on record, it is not
 // interrupted.
-func startOnce(ctx context.Context, h *step.Host, i, admitted step.Intent) error {
+func startOnce(ctx context.Context, h *step.Host, i, admitted event.Intent) error {
 	p, err := steady(ctx, h)
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/esxi"
+	"esxiplan/engine/event"
 	"esxiplan/engine/step"
 	"esxiplan/schema"
 	"esxiplan/steps/power"
@@ -200,7 +201,7 @@ func (a attempt) Now() time.Time                { return a.now }
 func (a attempt) Warn(text string)              { a.warned = append(a.warned, text) }
 func (a attempt) Progress(int64, int64, string) {}
 func (a attempt) History() step.History         { return a.log.Copy() }
-func (a attempt) Settle(s step.Settled)         { a.fold("run2", step.Record{Settled: &s}) }
+func (a attempt) Settle(s event.Settled)        { a.fold("run2", step.Record{Settled: &s}) }
 func (a attempt) Sleep(ctx context.Context, d time.Duration) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -209,14 +210,14 @@ func (a attempt) Sleep(ctx context.Context, d time.Duration) error {
 	a.m.tick()
 	return nil
 }
-func (a attempt) Record(ctx context.Context, c step.Change) (string, error) {
+func (a attempt) Record(ctx context.Context, c event.Change) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
 	return a.change("run2", c), nil
 }
 
-func (b *bench) change(run string, c step.Change) string {
+func (b *bench) change(run string, c event.Change) string {
 	b.n++
 	c.ID = fmt.Sprint(run, ".", b.n)
 	b.fold(run, step.Record{Change: &c})
@@ -235,8 +236,8 @@ func newBench(t *testing.T, state bmc.PowerState, answers ...answer) *bench {
 	declared := &schema.Host{Name: "h", Vendor: "acme", Serial: "SN1", AllowRunning: true, ESXi: &schema.ESXi{Address: "192.0.2.11", Disk: &schema.Disk{Serial: &serial}}}
 	b := &bench{Host: step.NewHost("plan", declared, step.Settings{Consent: step.Consent{Stop: true, Wipe: true}, Installs: true}), now: began, place: step.Place{Medium: imageURL, BootsMedium: true, Waits: true}}
 	b.m = &machine{b: b, power: bmc.Power{State: state}, boot: bmc.Boot{Target: bmc.BootCD, Once: true}, slot: bmc.Slot{ID: "CD1", CD: true, Loaded: true, Image: imageURL}, answers: answers}
-	b.change("run1", step.Change{Verb: step.Insert, Target: "slot CD1", New: imageURL})
-	b.change("run1", step.Change{Verb: step.SetBoot, Target: "source", New: "cd"})
+	b.change("run1", event.Change{Verb: event.Insert, Target: "slot CD1", New: imageURL})
+	b.change("run1", event.Change{Verb: event.SetBoot, Target: "source", New: "cd"})
 	b.log.Follow("run2")
 	b.SetBMC(b.m)
 	b.ESXi = system{b: b}
@@ -385,8 +386,8 @@ func goesThroughOff(b *bench) {
 
 // takeBack takes our override away.
 func (b *bench) takeBack() {
-	id := b.change("run1", step.Change{Verb: step.SetBoot, Target: "source", New: "none"})
-	b.fold("run1", step.Record{Settled: &step.Settled{Change: id, Fate: step.Done}})
+	id := b.change("run1", event.Change{Verb: event.SetBoot, Target: "source", New: "none"})
+	b.fold("run1", step.Record{Settled: &event.Settled{Change: id, Fate: event.Done}})
 	b.m.boot = bmc.Boot{Target: bmc.BootNone, Once: true}
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/bmc/bmcsim"
+	"esxiplan/engine/event"
 	"esxiplan/engine/media"
 	"esxiplan/engine/step"
 	"esxiplan/schema"
@@ -113,14 +114,14 @@ func (a *attempt) Run() string       { return a.run }
 func (a *attempt) Step() string      { return a.name }
 func (a *attempt) Place() step.Place { return a.bench.Place }
 
-func (a *attempt) Record(_ context.Context, c step.Change) (string, error) {
+func (a *attempt) Record(_ context.Context, c event.Change) (string, error) {
 	a.bench.seq++
 	c.ID = fmt.Sprint(a.run, a.bench.seq)
 	a.log.Fold(step.Record{Run: a.run, Step: a.name, Time: a.Now(), Change: &c})
 	return c.ID, nil
 }
 
-func (a *attempt) Settle(s step.Settled) {
+func (a *attempt) Settle(s event.Settled) {
 	a.log.Fold(step.Record{Run: a.run, Step: a.name, Time: a.Now(), Settled: &s})
 }
 
@@ -188,7 +189,7 @@ func sameChange(planned, made step.Made) bool {
 func effective(made []step.Made) []step.Made {
 	out := step.Effective(made)
 	for i := range out {
-		first := slices.IndexFunc(made, func(m step.Made) bool { return m.Verb == out[i].Verb && m.Fate == step.Refused })
+		first := slices.IndexFunc(made, func(m step.Made) bool { return m.Verb == out[i].Verb && m.Fate == event.Refused })
 		if at := slices.IndexFunc(made, func(m step.Made) bool { return m.ID == out[i].ID }); first >= 0 && first < at {
 			out[i].Target = made[first].Target
 		}

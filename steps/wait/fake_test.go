@@ -12,6 +12,7 @@ import (
 
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/esxi"
+	"esxiplan/engine/event"
 	"esxiplan/engine/media"
 	"esxiplan/engine/step"
 	"esxiplan/schema"
@@ -183,7 +184,7 @@ type attempt struct {
 	run, name string
 	now       time.Time
 	log       step.History
-	records   []step.Change
+	records   []event.Change
 	warned    []string
 	slept     time.Duration
 	onSleep   func()
@@ -204,7 +205,7 @@ func (a *attempt) Sleep(ctx context.Context, d time.Duration) error {
 	}
 	return ctx.Err()
 }
-func (a *attempt) Record(ctx context.Context, c step.Change) (string, error) {
+func (a *attempt) Record(ctx context.Context, c event.Change) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
@@ -216,7 +217,7 @@ func (a *attempt) Record(ctx context.Context, c step.Change) (string, error) {
 	a.log.Fold(step.Record{Run: a.run, Step: a.name, Time: a.now, Change: &c})
 	return c.ID, nil
 }
-func (a *attempt) Settle(s step.Settled) {
+func (a *attempt) Settle(s event.Settled) {
 	a.log.Fold(step.Record{Run: a.run, Step: a.name, Time: a.now, Settled: &s})
 }
 
@@ -265,9 +266,9 @@ func newBench(t *testing.T, settings step.Settings) *bench {
 	b.ESXi = b.x
 	b.SetMedia(b.s)
 	b.Begin(b.a)
-	b.did(restarted.Add(-5*time.Minute), step.Change{Verb: step.Insert, Target: "slot CD1", New: ours, Intent: step.Intent{Medium: "d1"}}, step.Done)
-	b.did(restarted.Add(-4*time.Minute), step.Change{Verb: step.SetBoot, Target: "source", New: "cd"}, step.Done)
-	b.restart(step.Snapshot{State: esxi.Up, Fingerprint: oldCertificate, Build: "99", Installed: restarted.Add(-300 * 24 * time.Hour)}, step.Done)
+	b.did(restarted.Add(-5*time.Minute), event.Change{Verb: event.Insert, Target: "slot CD1", New: ours, Intent: event.Intent{Medium: "d1"}}, event.Done)
+	b.did(restarted.Add(-4*time.Minute), event.Change{Verb: event.SetBoot, Target: "source", New: "cd"}, event.Done)
+	b.restart(event.Snapshot{State: string(esxi.Up), Fingerprint: oldCertificate, Build: "99", Installed: restarted.Add(-300 * 24 * time.Hour)}, event.Done)
 	b.after(20 * time.Minute)
 	b.x.system = esxi.System{UUID: uuid, Serials: []string{"SN1001"}, Version: "8.0.3", Build: "100",
 		Installed: restarted.Add(9 * time.Minute), Booted: restarted.Add(12 * time.Minute), Now: b.a.now}
@@ -275,19 +276,19 @@ func newBench(t *testing.T, settings step.Settings) *bench {
 }
 
 // did folds a change of run1; fate "" is one of which nothing was heard.
-func (b *bench) did(at time.Time, c step.Change, fate step.Fate) string {
+func (b *bench) did(at time.Time, c event.Change, fate event.Fate) string {
 	b.past++
 	c.ID = fmt.Sprintf("run1.%d", b.past)
 	b.a.log.Fold(step.Record{Run: "run1", Step: "restart", Time: at, Change: &c})
 	if fate != "" {
-		b.a.log.Fold(step.Record{Run: "run1", Step: "restart", Time: at, Settled: &step.Settled{Change: c.ID, Fate: fate}})
+		b.a.log.Fold(step.Record{Run: "run1", Step: "restart", Time: at, Settled: &event.Settled{Change: c.ID, Fate: fate}})
 	}
 	return c.ID
 }
 
 // restart is the reset of run1, and what answered before it.
-func (b *bench) restart(before step.Snapshot, fate step.Fate) {
-	b.did(restarted, step.Change{Verb: step.Reset, Target: "power", New: "On", Risk: step.Wipes, Intent: step.Intent{Boots: true, Installs: true, Medium: "d1", Before: &before}}, fate)
+func (b *bench) restart(before event.Snapshot, fate event.Fate) {
+	b.did(restarted, event.Change{Verb: event.Reset, Target: "power", New: "On", Risk: event.Wipes, Intent: event.Intent{Boots: true, Installs: true, Medium: "d1", Before: &before}}, fate)
 }
 
 // fresh is the bench without any record.
@@ -299,16 +300,16 @@ func (b *bench) fresh() *bench {
 
 // mounted is a record of an image of ours in a drive.
 func (b *bench) mounted() *bench {
-	b.did(restarted.Add(-5*time.Minute), step.Change{Verb: step.Insert, Target: "slot CD1", New: ours, Intent: step.Intent{Medium: "d1"}}, step.Done)
+	b.did(restarted.Add(-5*time.Minute), event.Change{Verb: event.Insert, Target: "slot CD1", New: ours, Intent: event.Intent{Medium: "d1"}}, event.Done)
 	return b
 }
 
 // continuous makes the override one of ours that no boot uses up, on record and on the BMC.
 func (b *bench) continuous() *bench {
 	b.fresh().mounted()
-	id := b.did(restarted.Add(-4*time.Minute), step.Change{Verb: step.SetBoot, Target: "source", New: "cd"}, step.Done)
-	b.a.log.Fold(step.Record{Run: "run1", Step: "boot", Time: restarted, Settled: &step.Settled{Change: id, Fate: step.Done, Stays: true}})
-	b.restart(step.Snapshot{State: esxi.Up, Fingerprint: oldCertificate}, step.Done)
+	id := b.did(restarted.Add(-4*time.Minute), event.Change{Verb: event.SetBoot, Target: "source", New: "cd"}, event.Done)
+	b.a.log.Fold(step.Record{Run: "run1", Step: "boot", Time: restarted, Settled: &event.Settled{Change: id, Fate: event.Done, Stays: true}})
+	b.restart(event.Snapshot{State: string(esxi.Up), Fingerprint: oldCertificate}, event.Done)
 	b.m.boot = bmc.Boot{Target: bmc.BootCD}
 	return b
 }

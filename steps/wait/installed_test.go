@@ -10,6 +10,7 @@ import (
 
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/esxi"
+	"esxiplan/engine/event"
 	"esxiplan/engine/step"
 	"esxiplan/steps/wait"
 )
@@ -30,15 +31,15 @@ type proof struct {
 }
 
 // only is what was known of the ESXi address before the reset.
-func only(before step.Snapshot) func(*bench) {
+func only(before event.Snapshot) func(*bench) {
 	return func(b *bench) {
 		b.fresh().mounted()
-		b.restart(before, step.Done)
+		b.restart(before, event.Done)
 	}
 }
 
 // unknown is a machine that was off before the reset: no certificate is known.
-var unknown = only(step.Snapshot{State: esxi.Silent})
+var unknown = only(event.Snapshot{State: string(esxi.Silent)})
 
 // unrecorded: no reset of ours is on record.
 func unrecorded(b *bench) { b.fresh() }
@@ -46,8 +47,8 @@ func unrecorded(b *bench) { b.fresh() }
 // elsewhere: what was mounted lies on somebody's web server.
 func elsewhere(b *bench) {
 	b.fresh()
-	b.did(restarted.Add(-time.Minute), step.Change{Verb: step.Insert, Target: "slot CD1", New: theirs}, step.Done)
-	b.restart(step.Snapshot{State: esxi.Up, Fingerprint: oldCertificate}, step.Done)
+	b.did(restarted.Add(-time.Minute), event.Change{Verb: event.Insert, Target: "slot CD1", New: theirs}, event.Done)
+	b.restart(event.Snapshot{State: string(esxi.Up), Fingerprint: oldCertificate}, event.Done)
 	b.m.slots[0].Image = theirs
 }
 
@@ -100,7 +101,7 @@ var proofs = []proof{
 	{name: "install date: just before the reset", change: all(unknown, installed(20*time.Minute+30*time.Second)), logins: 1,
 		reason: "installed 20m30s ago, before our reset 20m0s ago"},
 	{name: "install date: read at another second than the reset was noted", change: installed(20*time.Minute + 2*time.Second), proven: true, logins: 1},
-	{name: "install date: that of the old one", change: all(only(step.Snapshot{State: esxi.Up, Fingerprint: oldCertificate, Installed: restarted.Add(9 * time.Minute)})), logins: 1,
+	{name: "install date: that of the old one", change: all(only(event.Snapshot{State: string(esxi.Up), Fingerprint: oldCertificate, Installed: restarted.Add(9 * time.Minute)})), logins: 1,
 		reason: "installed at the same moment as the one before the reset: it is the old one"},
 	{name: "install date: not told", change: noInstallDate, proven: true, logins: 1, shows: []string{"certificate", "booted 2026-01-02 03:12:00 by its own clock, after our reset"}, hides: []string{"installed"}},
 	{name: "install date: not told, and no certificate known", change: all(unknown, noInstallDate), logins: 1,
@@ -165,7 +166,7 @@ var proofs = []proof{
 	{name: "record: the image was built after the reset", change: func(b *bench) { b.s.latest.Built = restarted.Add(time.Minute) }, refused: true,
 		reason: "the image was built at ", next: "Mount it and restart the machine"},
 	{name: "record: the reset was proven or given up before", change: func(b *bench) {
-		b.a.log.Fold(step.Record{Run: "run1", Time: restarted, Verdict: &step.Verdict{Seeks: true}, Failed: true})
+		b.a.log.Fold(step.Record{Run: "run1", Time: restarted, Verdict: &event.Verdict{Seeks: true}, Failed: true})
 	}, proven: true, logins: 1, shows: []string{"installed 2026-01-02 03:09:00"}},
 }
 
@@ -341,7 +342,7 @@ func TestAfterTheProof(t *testing.T) {
 		"mounted, not on record": {change: func(b *bench) { b.fresh() }, wrote: []string{"eject "}, removed: 1},
 		"nothing of ours anywhere": {change: func(b *bench) {
 			b.fresh()
-			b.restart(step.Snapshot{Fingerprint: oldCertificate}, step.Done)
+			b.restart(event.Snapshot{Fingerprint: oldCertificate}, event.Done)
 			b.s.has = false
 			b.m.slots[0].Image = theirs
 		}},
@@ -392,7 +393,7 @@ func TestAfterTheProof(t *testing.T) {
 			if warned := strings.Join(b.a.warned, "\n"); c.warns != "" || warned != "" {
 				says(t, "warnings", warned, c.warns)
 			}
-			if i := slices.IndexFunc(b.a.records, func(c step.Change) bool { return c.Verb == step.Eject }); i >= 0 && !b.a.records[i].Force {
+			if i := slices.IndexFunc(b.a.records, func(c event.Change) bool { return c.Verb == event.Eject }); i >= 0 && !b.a.records[i].Force {
 				t.Error("an eject that the guard of a medium in use would refuse")
 			}
 		})
@@ -485,7 +486,7 @@ func TestDryRun(t *testing.T) {
 func TestTwoRestarts(t *testing.T) {
 	b := newBench(t, step.Settings{})
 	b.fresh().mounted()
-	b.restart(step.Snapshot{State: esxi.Silent}, step.Done) // during the installer's own reboot
+	b.restart(event.Snapshot{State: string(esxi.Silent)}, event.Done) // during the installer's own reboot
 	b.x.system.Installed = restarted.Add(-time.Minute)
 	r, err := b.esxi(t)
 	if err != nil || r.Proven {

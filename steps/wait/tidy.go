@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/event"
 	"esxiplan/engine/step"
 )
 
@@ -40,7 +41,7 @@ func (l *looking) remove(ctx context.Context) error {
 	if !l.published || l.h.Settings.KeepMedia {
 		return nil
 	}
-	if err := l.h.Media.Unpublish(ctx, step.Intent{Force: true}); err != nil {
+	if err := l.h.Media.Unpublish(ctx, event.Intent{Force: true}); err != nil {
 		l.h.Warn("the host is installed, but its image could not be removed: %v", err)
 	}
 	return nil
@@ -52,7 +53,7 @@ func eject(ctx context.Context, h *step.Host) error {
 	if _, published := latest(h); !published && len(h.History().Mounted()) == 0 && len(h.Made()) == 0 {
 		return nil
 	}
-	if _, err := h.Empty(ctx, func(s bmc.Slot) bool { return ours(h, s) }, step.Intent{Force: true}); err != nil {
+	if _, err := h.Empty(ctx, func(s bmc.Slot) bool { return ours(h, s) }, event.Intent{Force: true}); err != nil {
 		return err
 	}
 	h.ForgetMounts()
@@ -64,7 +65,7 @@ func eject(ctx context.Context, h *step.Host) error {
 func ours(h *step.Host, s bmc.Slot) bool {
 	_, mounted := h.History().MountIn(s)
 	return mounted || s.Image != "" && h.Holds(s.Image) || slices.ContainsFunc(h.Made(), func(m step.Made) bool {
-		return m.Verb == step.Eject && m.Target == s.Name() && m.Old == s.Image
+		return m.Verb == event.Eject && m.Target == s.Name() && m.Old == s.Image
 	})
 }
 
@@ -74,7 +75,7 @@ func hopeless(ctx context.Context, h *step.Host, err error) bool {
 	const enough = 2
 	ejects := 0
 	for _, m := range h.Made() {
-		if m.Verb == step.Eject {
+		if m.Verb == event.Eject {
 			ejects++
 		}
 	}

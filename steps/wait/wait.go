@@ -10,6 +10,7 @@ import (
 
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/esxi"
+	"esxiplan/engine/event"
 	"esxiplan/engine/step"
 	"esxiplan/schema"
 )
@@ -45,8 +46,8 @@ var Type = step.Define(step.Spec[Arguments, Result]{
 	Name: "wait", Summary: "Waits for a goal: the proof of a new installation, a power state, or that the medium is read.", Doc: doc, Until: "reached",
 	Most:    step.Effects{Waits: true},
 	Effects: func(c Arguments) step.Effects { return step.Effects{Waits: c.Goal == "esxi" || c.Goal == "installer"} },
-	Verdict: func(r Result) step.Verdict {
-		return step.Verdict{Proven: r.Proven, Ended: r.Ended, Seeks: r.Goal == "esxi" || r.Goal == "installer",
+	Verdict: func(r Result) event.Verdict {
+		return event.Verdict{Proven: r.Proven, Ended: r.Ended, Seeks: r.Goal == "esxi" || r.Goal == "installer",
 			Reason: r.Reason, Next: r.Next, Version: r.Version, Build: r.Build, Evidence: r.Evidence}
 	},
 	Policy: step.Policy{Delay: 5 * time.Second, MaxDelay: 5 * time.Second, Timeout: 45 * time.Minute},

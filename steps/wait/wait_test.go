@@ -10,6 +10,7 @@ import (
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/bmc/vendors"
 	"esxiplan/engine/esxi"
+	"esxiplan/engine/event"
 	"esxiplan/engine/step"
 	"esxiplan/steps/steptest"
 	"esxiplan/steps/wait"
@@ -142,7 +143,7 @@ func TestInstallerThenProof(t *testing.T) {
 	b.read(loaded(1, 2)).silent()
 	b.conclude(t, goal("installer"))
 	var r *step.Refusal
-	if err := b.BMC.Eject(t.Context(), b.m.slots[0], step.Intent{}); !errors.As(err, &r) || r.Guard != "medium" {
+	if err := b.BMC.Eject(t.Context(), b.m.slots[0], event.Intent{}); !errors.As(err, &r) || r.Guard != "medium" {
 		t.Errorf("ejected: %v", err)
 	}
 	if _, err := b.BMC.Admit(t.Context()); !errors.As(err, &r) || r.Guard != "last reset" {
@@ -215,7 +216,7 @@ func TestEffects(t *testing.T) {
 // loaded, and so does a loop; an installer that is loaded does not; other goals say nothing
 // of it.
 func TestVerdict(t *testing.T) {
-	for result, want := range map[string]step.Verdict{
+	for result, want := range map[string]event.Verdict{
 		`{"goal":"esxi","reached":true,"proven":true,"version":"8","build":"1","evidence":["e"]}`: {Proven: true, Seeks: true, Version: "8", Build: "1", Evidence: []string{"e"}},
 		`{"goal":"esxi","reason":"r","next":"n"}`:                                                 {Seeks: true, Reason: "r", Next: "n"},
 		`{"goal":"esxi","ended":true,"reason":"r","next":"n"}`:                                    {Seeks: true, Ended: true, Reason: "r", Next: "n"},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/event"
 	"esxiplan/engine/media"
 	"esxiplan/engine/step"
 )
@@ -151,7 +152,7 @@ func (w *watch) debt() bool {
 // cleared reports that the BMC answered with success when this step took the override away.
 // One that it keeps all the same is not asked for again.
 func (w *watch) cleared() bool {
-	return slices.ContainsFunc(w.h.Made(), func(m step.Made) bool { return m.Verb == step.SetBoot && m.Fate == step.Done })
+	return slices.ContainsFunc(w.h.Made(), func(m step.Made) bool { return m.Verb == event.SetBoot && m.Fate == event.Done })
 }
 
 // endDebt takes a continuous override away as soon as it has done its work, at the latest
@@ -282,6 +283,6 @@ func (w *watch) lost(ctx context.Context) (bool, error) {
 func (w *watch) neverStarted() bool {
 	history := w.h.History()
 	set := w.sight.Boot.Target != bmc.BootNone && w.sight.Boot.Target != bmc.BootDisk && !step.Loops(w.sight.Boot)
-	started := w.last.Step == w.h.StepName() || w.last.Fate == step.Done
+	started := w.last.Step == w.h.StepName() || w.last.Fate == event.Done
 	return w.last.Open && set && !started && !history.Debt() && w.since.Bytes == 0
 }

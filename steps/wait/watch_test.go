@@ -9,6 +9,7 @@ import (
 
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/esxi"
+	"esxiplan/engine/event"
 	"esxiplan/engine/media"
 	"esxiplan/engine/step"
 	"esxiplan/steps/wait"
@@ -36,12 +37,12 @@ func posting(b *bench)    { b.m.power.Post = "MemoryInitializationStarted" }
 // one of which this service did not tell before.
 func forgotten(b *bench) {
 	b.fresh().mounted()
-	b.restart(step.Snapshot{Fingerprint: oldCertificate}, step.Done)
+	b.restart(event.Snapshot{Fingerprint: oldCertificate}, event.Done)
 	b.m.boot = bmc.Boot{Target: bmc.BootCD}
 }
 
 func closed(b *bench) {
-	b.a.log.Fold(step.Record{Run: "run1", Time: restarted, Verdict: &step.Verdict{Ended: true}})
+	b.a.log.Fold(step.Record{Run: "run1", Time: restarted, Verdict: &event.Verdict{Ended: true}})
 }
 
 // TestOverride: taken away by evidence that the installer was loaded, or by the bound, and
@@ -196,7 +197,7 @@ func TestLoop(t *testing.T) {
 		"the override stays":        {change: func(b *bench) { b.continuous().m.clear = func() {} }, wrote: []string{"boot none", "eject "}, reason: "The medium was ejected, but the boot source override stays: the boot source override still reads cd (continuous)", next: "Take the override away"},
 		"the reset was given up":    {change: func(b *bench) { closed(b) }, wrote: []string{"eject "}, reason: what},
 		"given up, eject = false":   {change: func(b *bench) { closed(b) }, arguments: keeps, going: true},
-		"given up, and ejected":     {change: func(b *bench) { b.fresh(); b.restart(step.Snapshot{}, step.Done); closed(b) }, going: true},
+		"given up, and ejected":     {change: func(b *bench) { b.fresh(); b.restart(event.Snapshot{}, event.Done); closed(b) }, going: true},
 		"once":                      {change: func(b *bench) { b.read(loaded(3, 5)) }, going: true},
 		"once before the reset":     {change: func(b *bench) { b.read(loaded(-3, -1), loaded(3, 5)) }, going: true},
 		"nobody knows what is read": {change: func(b *bench) { b.s.known = false }, going: true},
@@ -246,8 +247,8 @@ func TestLoopEndedByTheProof(t *testing.T) {
 func lost(t *testing.T) *bench {
 	b := newBench(t, step.Settings{Consent: step.Consent{Stop: true, Wipe: true}, Installs: true}).silent()
 	b.fresh().mounted()
-	b.did(restarted.Add(-time.Minute), step.Change{Verb: step.SetBoot, Target: "source", New: "cd"}, step.Done)
-	b.restart(step.Snapshot{State: esxi.Up, Fingerprint: oldCertificate, Installed: restarted.Add(-time.Hour)}, "")
+	b.did(restarted.Add(-time.Minute), event.Change{Verb: event.SetBoot, Target: "source", New: "cd"}, event.Done)
+	b.restart(event.Snapshot{State: string(esxi.Up), Fingerprint: oldCertificate, Installed: restarted.Add(-time.Hour)}, "")
 	b.m.power.State = bmc.Off
 	b.m.boot = bmc.Boot{Target: bmc.BootCD, Once: true}
 	return b
@@ -270,7 +271,7 @@ func TestStartedOnce(t *testing.T) {
 	made := b.a.records[0]
 	last, open := b.History().Installing()
 	switch {
-	case !made.Installs || !made.Boots || made.Risk != step.Wipes || made.Medium != "d1":
+	case !made.Installs || !made.Boots || made.Risk != event.Wipes || made.Medium != "d1":
 		t.Errorf("recorded as %+v", made)
 	case !open || last.Before.Fingerprint != oldCertificate || !last.Before.Installed.Equal(restarted.Add(-time.Hour)):
 		t.Errorf("what answered before is lost: %+v", last)
@@ -329,7 +330,7 @@ func TestNotStarted(t *testing.T) {
 			b.a.log = step.History{}
 			b.a.log.Follow("run1")
 			b.mounted()
-			b.restart(step.Snapshot{}, step.Done)
+			b.restart(event.Snapshot{}, event.Done)
 		}},
 		"off for a moment, within a restart of its own": {change: func(b *bench) { b.a.onSleep = func() { b.m.power.State = bmc.On } }, on: true},
 		"the BMC falls silent":                          {change: func(b *bench) { b.a.onSleep = func() { b.m.err = errSilent } }, on: true},
@@ -341,7 +342,7 @@ func TestNotStarted(t *testing.T) {
 		"something answers on its address":              {change: func(b *bench) { b.x.probe = esxi.Probe{State: esxi.Starting, Product: "a web server"} }, guard: "address"},
 		"nobody was asked about this medium": {change: func(b *bench) {
 			b.Settings.Consent = step.Consent{}
-			b.did(restarted.Add(-5*time.Minute), step.Change{Verb: step.Insert, Target: "slot CD1", New: ours, Intent: step.Intent{Medium: "d2"}}, step.Done)
+			b.did(restarted.Add(-5*time.Minute), event.Change{Verb: event.Insert, Target: "slot CD1", New: ours, Intent: event.Intent{Medium: "d2"}}, event.Done)
 			b.s.latest.Digest = "d2"
 		}, guard: "consent"},
 		"protected": {change: func(b *bench) { b.Declared.Protected = true }, guard: "protected"},

@@ -10,7 +10,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 	"github.com/hashicorp/hcl/v2"
 
-	"esxiplan/engine"
+	"esxiplan/engine/event"
 )
 
 // Diagnostics writes problems of a plan: where, the line itself, what is wrong,
@@ -117,7 +117,7 @@ func DiagnosticsJSON(w io.Writer, diags hcl.Diagnostics, files map[string]*hcl.F
 		Schema      int              `json:"schema"`
 		Valid       bool             `json:"valid"`
 		Diagnostics []diagnosticJSON `json:"diagnostics"`
-	}{engine.EventSchema, !diags.HasErrors(), []diagnosticJSON{}}
+	}{event.Schema, !diags.HasErrors(), []diagnosticJSON{}}
 	for _, d := range diags {
 		j := diagnosticJSON{Severity: "error", Summary: d.Summary, Detail: d.Detail}
 		if d.Severity == hcl.DiagWarning {

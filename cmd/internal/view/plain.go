@@ -9,7 +9,7 @@ import (
 
 	"github.com/charmbracelet/x/ansi"
 
-	"esxiplan/engine"
+	"esxiplan/engine/event"
 )
 
 // plain writes one line per event, prefixed by the host, and the recap at the end.
@@ -19,7 +19,7 @@ type plain struct {
 	board *board
 }
 
-func (p *plain) Event(e engine.Event) {
+func (p *plain) Event(e event.Event) {
 	e = clean(e)
 	p.board.fold(e)
 	if text := p.line(e); text != "" {
@@ -27,8 +27,10 @@ func (p *plain) Event(e engine.Event) {
 	}
 }
 
+func (p *plain) Earlier(e event.Event) { p.board.fold(clean(e)) }
+
 // clean takes control characters out of what stands in an event.
-func clean(e engine.Event) engine.Event {
+func clean(e event.Event) event.Event {
 	e.Text = Clean(e.Text)
 	if e.Problem != nil {
 		problem := *e.Problem
@@ -67,34 +69,34 @@ func ellipsis(ascii bool) string {
 	return "…"
 }
 
-func (p *plain) line(e engine.Event) string {
+func (p *plain) line(e event.Event) string {
 	t := p.theme
 	switch e.Kind {
-	case engine.RunStarted:
+	case event.RunStarted:
 		return p.intro(e)
-	case engine.WriteMade:
+	case event.WriteMade:
 		if e.Write.Repeat || e.Write.Found { // what was found, a warning tells
 			return ""
 		}
 		return t.dim.Render("  ") + p.write(e)
-	case engine.Retried:
+	case event.Retried:
 		return fmt.Sprintf("%s: %s, attempt %d in %s", e.Step, e.Problem.Summary, e.Attempt, short(time.Duration(e.Delay)))
-	case engine.Warned:
+	case event.Warned:
 		text := e.Text
 		if room := p.s.Width - p.board.hostWidth - 3; p.s.Width > 0 && room > 20 {
 			text = ansi.Wordwrap("warning: "+text, room, " ")
 			return t.warn.Render("warning: ") + strings.TrimPrefix(text, "warning: ")
 		}
 		return t.warn.Render("warning: ") + text
-	case engine.StepDone:
+	case event.StepDone:
 		return p.stepDone(e)
-	case engine.Diagnosed:
+	case event.Diagnosed:
 		return t.bad.Render("error: ") + e.Problem.Summary + ": " + e.Problem.Detail
 	}
 	return ""
 }
 
-func (p *plain) intro(e engine.Event) string {
+func (p *plain) intro(e event.Event) string {
 	kind := "run"
 	if e.Plan.DryRun {
 		kind = "dry run"
@@ -106,7 +108,7 @@ func (p *plain) intro(e engine.Event) string {
 	return text
 }
 
-func (p *plain) write(e engine.Event) string {
+func (p *plain) write(e event.Event) string {
 	w := *e.Write
 	return fmt.Sprintf("%s %s: %s %s %s", w.Verb, w.Target, orEmpty(w.Old), p.theme.arrow, orEmpty(w.New))
 }
@@ -118,7 +120,7 @@ func orEmpty(text string) string {
 	return text
 }
 
-func (p *plain) stepDone(e engine.Event) string {
+func (p *plain) stepDone(e event.Event) string {
 	text := fmt.Sprintf("%s %s", e.Step, p.theme.status(e.Status))
 	if e.Elapsed > 0 {
 		text += p.theme.dim.Render(" (" + short(time.Duration(e.Elapsed)) + ")")

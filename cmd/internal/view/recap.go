@@ -8,7 +8,7 @@ import (
 
 	"github.com/charmbracelet/x/ansi"
 
-	"esxiplan/engine"
+	"esxiplan/engine/event"
 )
 
 // foldAbove is the number of hosts above which equal rows of the recap fold.
@@ -20,30 +20,30 @@ type board struct {
 	byName    map[string]*row
 	hostWidth int
 	dryRun    bool
-	plan      engine.PlanInfo
+	plan      event.PlanInfo
 	began     time.Time
 	ended     time.Time
-	summary   *engine.Summary
+	summary   *event.Summary
 }
 
 // row is one host.
 type row struct {
 	name    string
-	counts  engine.Counts
-	status  engine.Status
+	counts  event.Counts
+	status  event.Status
 	remark  string
 	began   time.Time
 	elapsed time.Duration
-	proof   *engine.Verdict
-	left    engine.Left
-	bad     []engine.Event // steps that failed
-	writes  []engine.Event
+	proof   *event.Verdict
+	left    event.Left
+	bad     []event.Event // steps that failed
+	writes  []event.Event
 	more    int // equal hosts folded into this row
 }
 
 // proof is the verdict of a step that proved an installation.
-func proof(e engine.Event) *engine.Verdict {
-	if e.Verdict == nil || !e.Verdict.Proven || e.Status == engine.Failed {
+func proof(e event.Event) *event.Verdict {
+	if e.Verdict == nil || !e.Verdict.Proven || e.Status == event.Failed {
 		return nil
 	}
 	return e.Verdict
@@ -68,21 +68,24 @@ func (b *board) row(name string) *row {
 	return r
 }
 
-func (b *board) fold(e engine.Event) {
+func (b *board) fold(e event.Event) {
 	switch e.Kind {
-	case engine.RunStarted:
+	case event.RunStarted:
 		b.dryRun, b.began, b.plan = e.Plan.DryRun, e.Time, *e.Plan
 		for _, name := range e.Plan.Hosts { // rows stand in the order of the plan
 			b.row(name)
 		}
-	case engine.RunDone:
+	case event.RunDone:
 		b.summary, b.ended = e.Summary, e.Time
-	case engine.HostStarted:
+	case event.HostStarted:
 		b.row(e.Host).began = e.Time
-	case engine.WriteMade:
+	case event.StepStarted: // what failed before is tried again
+		r := b.row(e.Host)
+		r.bad = slices.DeleteFunc(r.bad, func(f event.Event) bool { return f.Step == e.Step })
+	case event.WriteMade:
 		r := b.row(e.Host)
 		r.writes = append(r.writes, e)
-	case engine.StepDone:
+	case event.StepDone:
 		r := b.row(e.Host)
 		if e.Problem != nil {
 			r.bad = append(r.bad, e)
@@ -90,7 +93,7 @@ func (b *board) fold(e engine.Event) {
 		if v := proof(e); v != nil {
 			r.proof = v
 		}
-	case engine.HostDone:
+	case event.HostDone:
 		r := b.row(e.Host)
 		r.counts, r.status, r.remark = *e.Counts, e.Status, e.Text
 		if e.Left != nil && !b.dryRun {
@@ -102,7 +105,7 @@ func (b *board) fold(e engine.Event) {
 	}
 }
 
-func broken(r *row) bool { return r.status == engine.Failed || r.status == engine.Unreachable }
+func broken(r *row) bool { return r.status == event.Failed || r.status == event.Unreachable }
 
 // recap writes the hosts, those in trouble last with reason and next action,
 // then the totals.
@@ -234,7 +237,7 @@ func (b *board) totals(t theme) string {
 		switch {
 		case r.installing():
 			installing++
-			if r.status == engine.NotRun {
+			if r.status == event.NotRun {
 				stopped++ // its machine goes on
 			}
 		case r.proof != nil:
@@ -242,9 +245,9 @@ func (b *board) totals(t theme) string {
 		}
 	}
 	parts := []string{}
-	for _, status := range []engine.Status{engine.OK, engine.Changed, engine.Skipped, engine.NotRun, engine.Failed, engine.Unreachable} {
+	for _, status := range []event.Status{event.OK, event.Changed, event.Skipped, event.NotRun, event.Failed, event.Unreachable} {
 		n := b.summary.Hosts[status]
-		if status == engine.NotRun {
+		if status == event.NotRun {
 			n -= stopped
 		}
 		if n > 0 {

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"esxiplan/engine"
+	"esxiplan/engine/event"
 )
 
 // TestRecapInstalling: a machine that is being installed is called so, whatever was proven
@@ -14,10 +14,10 @@ import (
 func TestRecapInstalling(t *testing.T) {
 	began := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	b := newBoard()
-	b.fold(engine.Event{Kind: engine.RunStarted, Time: began, Plan: &engine.PlanInfo{Hosts: []string{"a"}, Of: 1, Continue: "esxiplan run p.hcl --start-at installed"}})
-	b.fold(engine.Event{Kind: engine.StepDone, Host: "a", Status: engine.Changed, Verdict: &engine.Verdict{Proven: true, Version: "8.0.3"}})
-	b.fold(engine.Event{Kind: engine.HostDone, Host: "a", Status: engine.NotRun, Counts: &engine.Counts{}, Left: &engine.Left{Installing: began}})
-	b.fold(engine.Event{Kind: engine.RunDone, Time: began.Add(time.Minute), Summary: &engine.Summary{Hosts: map[engine.Status]int{engine.NotRun: 1}}})
+	b.fold(event.Event{Kind: event.RunStarted, Time: began, Plan: &event.PlanInfo{Hosts: []string{"a"}, Of: 1, Continue: "esxiplan run p.hcl --start-at installed"}})
+	b.fold(event.Event{Kind: event.StepDone, Host: "a", Status: event.Changed, Verdict: &event.Verdict{Proven: true, Version: "8.0.3"}})
+	b.fold(event.Event{Kind: event.HostDone, Host: "a", Status: event.NotRun, Counts: &event.Counts{}, Left: &event.Left{Installing: began}})
+	b.fold(event.Event{Kind: event.RunDone, Time: began.Add(time.Minute), Summary: &event.Summary{Hosts: map[event.Status]int{event.NotRun: 1}}})
 	var out bytes.Buffer
 	s := &Streams{Out: &out, Width: 120}
 	b.recap(s, s.themeOf(false))
@@ -26,7 +26,7 @@ func TestRecapInstalling(t *testing.T) {
 			t.Errorf("want %q:\n%s", want, out.String())
 		}
 	}
-	left := row{left: engine.Left{Off: true}}
+	left := row{left: event.Left{Off: true}}
 	rows := []*row{&left}
 	for range foldAbove {
 		rows = append(rows, &row{})

@@ -16,7 +16,7 @@ import (
 	"github.com/charmbracelet/lipgloss"
 	"github.com/muesli/termenv"
 
-	"esxiplan/engine"
+	"esxiplan/engine/event"
 )
 
 // Streams are where output goes, and what the terminal there can do.
@@ -42,7 +42,10 @@ func Clean(text string) string {
 
 // View shows the events of a run. Close ends it.
 type View interface {
-	Event(engine.Event)
+	Event(event.Event)
+	// Earlier takes in what happened before the run was continued: it counts, and was shown
+	// then.
+	Earlier(event.Event)
 	Close()
 }
 
@@ -63,11 +66,13 @@ func New(format string, s *Streams) (View, error) {
 // jsonLines writes each event as one line of JSON.
 type jsonLines struct{ w io.Writer }
 
-func (j *jsonLines) Event(e engine.Event) {
+func (j *jsonLines) Event(e event.Event) {
 	if b, err := json.Marshal(e); err == nil {
 		fmt.Fprintf(j.w, "%s\n", b)
 	}
 }
+
+func (j *jsonLines) Earlier(event.Event) {}
 
 func (j *jsonLines) Close() {}
 
@@ -92,15 +97,15 @@ func (s *Streams) themeOf(colors bool) theme {
 }
 
 // status colours a status as Ansible does.
-func (t theme) status(s engine.Status) string {
+func (t theme) status(s event.Status) string {
 	switch s {
-	case engine.OK:
+	case event.OK:
 		return t.ok.Render(string(s))
-	case engine.Changed:
+	case event.Changed:
 		return t.changed.Render(string(s))
-	case engine.Failed, engine.Unreachable:
+	case event.Failed, event.Unreachable:
 		return t.bad.Render(string(s))
-	case engine.Ignored:
+	case event.Ignored:
 		return t.warn.Render(string(s))
 	}
 	return t.dim.Render(string(s))

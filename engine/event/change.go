@@ -1,11 +1,8 @@
-package step
+package event
 
 import (
 	"fmt"
 	"time"
-
-	"esxiplan/engine/bmc"
-	"esxiplan/engine/esxi"
 )
 
 // Risk labels a change for people.
@@ -18,17 +15,17 @@ const (
 	Wipes   Risk = "wipes"
 )
 
-// Verb is what a change does: one of the BMC door's, or of the media door's.
+// Verb is what a change does: one of the verbs of the BMC door or of the media door.
 type Verb string
 
 // The verbs of changes.
 const (
-	Eject   = Verb(bmc.VerbEject)
-	Insert  = Verb(bmc.VerbInsert)
-	SetBoot = Verb(bmc.VerbBoot)
-	Reset   = Verb(bmc.VerbReset)
-	Prepare = Verb(bmc.VerbPrepare)
-	Publish = Verb("publish") // of the media door, as is
+	Eject   = Verb("eject")
+	Insert  = Verb("insert")
+	SetBoot = Verb("boot")
+	Reset   = Verb("reset")
+	Prepare = Verb("prepare")
+	Publish = Verb("publish")
 	Remove  = Verb("remove")
 )
 
@@ -63,7 +60,9 @@ type Intent struct {
 	Before   *Snapshot `json:"before,omitempty"`   // what answered on the ESXi address before that boot
 	Force    bool      `json:"force,omitempty"`    // also while an installation of ours may be reading the medium, of which the caller knows better
 
-	admitted bool // by the guards of a restart
+	// Seal is set by the guards that admitted a start of the machine, and lets the requests
+	// of that one start pass. It is of a type that only the guards can make; it is not logged.
+	Seal any `json:"-"`
 }
 
 func (c Change) String() string {
@@ -77,9 +76,6 @@ func (c Change) String() string {
 	return fmt.Sprintf("%s %s: %s → %s", c.Verb, c.Target, old, now)
 }
 
-// starts reports whether the change is one that starts the machine.
-func (c Change) starts() bool { return c.Verb == Reset && bmc.ResetType(c.New).Starts() }
-
 // Fate is what came of a change.
 type Fate string
 
@@ -87,9 +83,9 @@ type Fate string
 // lost or says too little; or undone: it is not so any more, though no change of ours
 // undid it, or it never came about.
 const (
-	Done    = Fate(bmc.Done)
-	Refused = Fate(bmc.Refused)
-	Unknown = Fate(bmc.Unknown)
+	Done    = Fate("done")
+	Refused = Fate("refused")
+	Unknown = Fate("unknown")
 	Undone  = Fate("undone")
 )
 
@@ -105,10 +101,10 @@ type Settled struct {
 // Snapshot is what an ESXi address showed before a reset; a later look is compared
 // with it.
 type Snapshot struct {
-	State       esxi.State `json:"state"`
-	Fingerprint string     `json:"fingerprint,omitempty"`
-	Build       string     `json:"build,omitempty"`
-	Installed   time.Time  `json:"installed,omitzero"`
+	State       string    `json:"state"`
+	Fingerprint string    `json:"fingerprint,omitempty"`
+	Build       string    `json:"build,omitempty"`
+	Installed   time.Time `json:"installed,omitzero"`
 }
 
 // Verdict is what a look at a machine says about its installation.
@@ -121,4 +117,12 @@ type Verdict struct {
 	Version  string   `json:"version,omitempty"`  // of the ESXi that was proven
 	Build    string   `json:"build,omitempty"`    //
 	Evidence []string `json:"evidence,omitempty"` // what the proof rests on
+}
+
+// Left is what a run leaves behind at a machine.
+type Left struct {
+	Installing time.Time `json:"installing,omitzero"` // since when an installation of ours is under way
+	Mounted    []string  `json:"mounted,omitempty"`   // images of ours that stay in drives
+	Off        bool      `json:"off,omitempty"`       // powered off for a restart, and not started again
+	Boots      string    `json:"boots,omitempty"`     // boot source that we set for the next boot
 }

@@ -1,4 +1,11 @@
-package engine
+// Package survey says what a run will touch, from the text of its plan: which steps and
+// hosts it chooses, which machines it may wipe or stop, what each step finds ready and what
+// follows it, and whether the choice makes sense. It is pure: it reads no machine, no file
+// and no clock.
+//
+// [New] takes a plan and the [Options] of a run; what it returns is read by the question
+// that a run asks before it starts, by the guards ([Survey.Settings]) and by the lanes.
+package survey
 
 import (
 	"fmt"
@@ -12,13 +19,16 @@ import (
 	"esxiplan/schema"
 )
 
-// Selection chooses steps by tags and hosts by patterns, as Ansible does.
-type Selection struct {
+// Choice chooses steps by tags and hosts by patterns, as Ansible does.
+type Choice struct {
 	Tags     []string
 	SkipTags []string
 	Limit    []string
 	StartAt  string // name of the first step
-	Only     string // name of the one step to run; the tags do not count then
+	Only     string // name of the one step to run, by hand; the tags do not count then
+	// Steps and Hosts are what an earlier run chose, by name; tags and limits do not count
+	// then. nil: they do.
+	Steps, Hosts []string
 }
 
 // specialTags have a meaning of their own.
@@ -47,14 +57,17 @@ func Tags(p *schema.Plan) []string {
 }
 
 // steps picks the steps that the tags choose.
-func (s Selection) steps(p *schema.Plan) (map[string]bool, hcl.Diagnostics) {
-	if s.Only != "" {
-		return map[string]bool{s.Only: true}, nil
+func (c Choice) steps(p *schema.Plan) (map[string]bool, hcl.Diagnostics) {
+	switch {
+	case c.Only != "":
+		return map[string]bool{c.Only: true}, nil
+	case c.Steps != nil:
+		return c.stepsOf(p)
 	}
 	var diags hcl.Diagnostics
 	known := append(Tags(p), specialTags...)
-	tags, skip := words(s.Tags), words(s.SkipTags)
-	if len(s.Tags) > 0 && len(tags) == 0 {
+	tags, skip := words(c.Tags), words(c.SkipTags)
+	if len(c.Tags) > 0 && len(tags) == 0 {
 		return nil, hcl.Diagnostics{usage("Nothing to run", "--tags is empty. Leave it out to mean all steps.")}
 	}
 	for _, t := range append(slices.Clone(tags), skip...) {
@@ -63,20 +76,50 @@ func (s Selection) steps(p *schema.Plan) (map[string]bool, hcl.Diagnostics) {
 		}
 	}
 	chosen := map[string]bool{}
-	started := s.StartAt == ""
+	started := c.StartAt == ""
 	for _, st := range p.Steps {
-		started = started || st.Name == s.StartAt
+		started = started || st.Name == c.StartAt
 		if started && wanted(st.Policy.Tags, tags, skip) {
 			chosen[st.Name] = true
 		}
 	}
 	if !started {
-		diags = append(diags, usage("Unknown step", "The plan has no step %q to start at.", s.StartAt))
+		diags = append(diags, usage("Unknown step", "The plan has no step %q to start at.", c.StartAt))
 	}
 	if len(chosen) == 0 && !diags.HasErrors() {
 		diags = append(diags, usage("Nothing to run", "No step is left by --tags, --skip-tags and --start-at. See esxiplan list tags."))
 	}
 	return chosen, diags
+}
+
+// stepsOf finds the steps that an earlier run chose.
+func (c Choice) stepsOf(p *schema.Plan) (map[string]bool, hcl.Diagnostics) {
+	var diags hcl.Diagnostics
+	chosen := map[string]bool{}
+	for _, name := range c.Steps {
+		if _, ok := p.Step(name); !ok {
+			diags = append(diags, usage("A step is gone", "The run that is to be continued has the step %q, which the plan no longer has. Put it back, or start a new run.", name))
+		}
+		chosen[name] = true
+	}
+	return chosen, diags
+}
+
+// hostsOf finds the hosts that an earlier run chose.
+func (c Choice) hostsOf(p *schema.Plan) (out []*schema.Host, diags hcl.Diagnostics) {
+	wanted := map[string]bool{}
+	for _, name := range c.Hosts {
+		wanted[name] = true
+		if _, ok := p.Host(name); !ok {
+			diags = append(diags, usage("A host is gone", "The run that is to be continued has the host %q, which the plan no longer has. Put it back, or start a new run.", name))
+		}
+	}
+	for _, h := range p.Hosts() {
+		if wanted[h.Name] {
+			out = append(out, h)
+		}
+	}
+	return out, diags
 }
 
 // wanted is Ansible's rule. A step tagged `always` joins every choice, one tagged
@@ -99,15 +142,18 @@ func wanted(have, tags, skip []string) bool {
 }
 
 // Select picks the hosts that a selection leaves, where no step is run.
-func Select(p *schema.Plan, s Selection) ([]*schema.Host, hcl.Diagnostics) { return s.hosts(p) }
+func Select(p *schema.Plan, c Choice) ([]*schema.Host, hcl.Diagnostics) { return c.hosts(p) }
 
 // hosts picks the hosts that --limit leaves: names, groups and globs, joined;
 // `!x` takes away, `&x` keeps only what is in x, too.
-func (s Selection) hosts(p *schema.Plan) ([]*schema.Host, hcl.Diagnostics) {
+func (c Choice) hosts(p *schema.Plan) ([]*schema.Host, hcl.Diagnostics) {
+	if c.Hosts != nil {
+		return c.hostsOf(p)
+	}
 	var diags hcl.Diagnostics
 	all := p.Hosts()
-	patterns := words(s.Limit)
-	if len(s.Limit) == 0 {
+	patterns := words(c.Limit)
+	if len(c.Limit) == 0 {
 		return all, nil
 	}
 	if len(patterns) == 0 {

@@ -1,28 +1,33 @@
-package engine
+package lane
 
 import (
 	"encoding/json"
 	"time"
 
+	"esxiplan/engine/event"
+	"esxiplan/engine/gates"
 	"esxiplan/engine/step"
 )
 
 // TaskID names a task: one step on one host.
-type TaskID struct{ Host, Step string }
+type TaskID struct {
+	Host string `json:"host"`
+	Step string `json:"step"`
+}
 
 // Mode is what a task is to do.
 type Mode string
 
-// A task runs its step, recalls what an earlier run of the step left, or
-// gathers the host's facts.
+// A task runs its step, recalls what an earlier run of the step left, or gathers the
+// host's facts.
 const (
 	ModeRun    Mode = ""
 	ModeRecall Mode = "recall"
 	ModeFacts  Mode = "facts"
 )
 
-// factsStep is the name under which facts are gathered; no step can have it.
-const factsStep = "(facts)"
+// FactsStep is the name under which facts are gathered; no step can have it.
+const FactsStep = "(facts)"
 
 // Task is one attempt to be made. It is plain data and survives JSON.
 type Task struct {
@@ -39,21 +44,31 @@ type Task struct {
 	Facts json.RawMessage `json:"facts,omitempty"`
 }
 
-// Outcome is how one attempt ended: with a result or with a problem.
+// Outcome is how one attempt ended: with a result or with a problem. It is plain data: the
+// log holds it whole, and a lane that folds it again goes the same way.
 type Outcome struct {
 	Result      json.RawMessage `json:"result,omitempty"`
-	Problem     *Problem        `json:"problem,omitempty"`
+	Problem     *event.Problem  `json:"problem,omitempty"`
 	Class       step.Class      `json:"class,omitempty"`
 	Writes      int             `json:"writes,omitempty"`     // changes that took place
 	Installing  bool            `json:"installing,omitempty"` // an installation of ours is under way on the machine
-	Elapsed     time.Duration   `json:"elapsed,omitempty"`
+	Elapsed     time.Duration   `json:"elapsed,omitempty"`    // nanoseconds
 	Interrupted bool            `json:"interrupted,omitempty"`
 	TimedOut    bool            `json:"timed_out,omitempty"` // the step's timeout ended the attempt
-	Internal    string          `json:"internal,omitempty"`  // a panic, or a journal that cannot be written
+	Internal    string          `json:"internal,omitempty"`  // a panic, or a log that cannot be written
 }
 
 // Action asks the driver to make an attempt after a pause.
 type Action struct {
 	Task  Task
 	After time.Duration
+}
+
+// Turn is what a lane answers: what is to be told, and what comes next. Of Action and Ask
+// one at the most is set; neither is where the lane is at its end, or waits for what it
+// asked for before.
+type Turn struct {
+	Events []event.Event
+	Action *Action
+	Ask    *gates.Request
 }

@@ -1,21 +1,12 @@
-package engine
+package event
 
 import (
 	"encoding/json"
 	"time"
-
-	"esxiplan/engine/step"
 )
 
-// EventSchema is the version of the event format. Fields are added, never re-used.
-const EventSchema = 1
-
-// What views need of the contract of steps.
-type (
-	Change  = step.Change
-	Verdict = step.Verdict
-	Left    = step.Left
-)
+// Schema is the version of the event format. Fields are added, never re-used.
+const Schema = 1
 
 // Kind is the kind of an event.
 type Kind string
@@ -34,8 +25,6 @@ const (
 	HostDone    Kind = "host_done"
 	Diagnosed   Kind = "diagnostic"
 	RunDone     Kind = "run_done"
-	sessionOpen Kind = "session_opened" // in the journal only
-	sessionEnd  Kind = "session_closed"
 )
 
 // Status is how a step, a host or a run ended.
@@ -52,14 +41,14 @@ const (
 	NotRun      Status = "not_run"
 )
 
-// Event is one line of the log of a run. Which bodies are set depends on the kind.
+// Event is one thing that happened in a run, as people and programs read it. Which bodies are set depends on the kind.
 type Event struct {
 	Schema  int       `json:"schema"`
 	Seq     uint64    `json:"seq"`
 	Time    time.Time `json:"time"`
 	Run     string    `json:"run"`
 	Host    string    `json:"host,omitempty"`
-	Machine string    `json:"machine,omitempty"` // in the journal: address of the host's BMC, and its system
+	Machine string    `json:"machine,omitempty"` // address of the host's BMC, and its system
 	Group   string    `json:"group,omitempty"`
 	Step    string    `json:"step,omitempty"`
 	Type    string    `json:"type,omitempty"`
@@ -68,19 +57,18 @@ type Event struct {
 	Status  Status    `json:"status,omitempty"`
 
 	Text     string          `json:"text,omitempty"`    // warning, progress, why skipped
-	Write    *step.Change    `json:"write,omitempty"`   // write
-	Settled  *step.Settled   `json:"settled,omitempty"` // write_done
-	Verdict  *step.Verdict   `json:"verdict,omitempty"` // step_done of a step that judges the installation
+	Write    *Change         `json:"write,omitempty"`   // write
+	Settled  *Settled        `json:"settled,omitempty"` // write_done
+	Verdict  *Verdict        `json:"verdict,omitempty"` // step_done of a step that judges the installation
 	Problem  *Problem        `json:"problem,omitempty"` // retry, step_done, diagnostic
 	Result   json.RawMessage `json:"result,omitempty"`  // step_done
 	Delay    Seconds         `json:"delay,omitempty"`   // retry
 	Elapsed  Seconds         `json:"elapsed,omitempty"` // step_done, host_done, run_done
 	Progress *Progress       `json:"progress,omitempty"`
 	Counts   *Counts         `json:"counts,omitempty"`  // host_done
-	Left     *step.Left      `json:"left,omitempty"`    // host_done: what stays behind at the machine
+	Left     *Left           `json:"left,omitempty"`    // host_done: what stays behind at the machine
 	Summary  *Summary        `json:"summary,omitempty"` // run_done
 	Plan     *PlanInfo       `json:"plan,omitempty"`    // run_started
-	Session  string          `json:"session,omitempty"` // journal: URI, never a token
 }
 
 // Seconds is a length of time, written as a number of seconds.
@@ -105,7 +93,7 @@ type Progress struct {
 	Total int64 `json:"total,omitempty"`
 }
 
-// PlanInfo introduces a run.
+// PlanInfo introduces a run, or a stage of one.
 type PlanInfo struct {
 	Name   string   `json:"name"`
 	Files  []string `json:"files"`
@@ -131,7 +119,8 @@ type Counts struct {
 	Retried int `json:"retried"`
 }
 
-func (c *Counts) add(s Status) {
+// Add counts a task that ended.
+func (c *Counts) Add(s Status) {
 	switch s {
 	case OK:
 		c.OK++
@@ -171,7 +160,8 @@ const (
 	ExitInterrupted = 130
 )
 
-func (s *Summary) exit() int {
+// ExitCode is what the run returns to the shell.
+func (s *Summary) ExitCode() int {
 	failed, unreachable := s.Hosts[Failed] > 0, s.Hosts[Unreachable] > 0
 	switch {
 	case s.Interrupted:

@@ -1,4 +1,4 @@
-package engine
+package local
 
 import (
 	"context"
@@ -7,12 +7,16 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
+	"esxiplan/engine/event"
+	"esxiplan/engine/lane"
+	"esxiplan/engine/log"
 	"esxiplan/engine/step"
 	"esxiplan/schema"
 )
@@ -20,11 +24,11 @@ import (
 // Worker carries out attempts. Open opens a host's doors: real ones, shadows or
 // twins; the worker does not know which.
 type Worker struct {
-	Plan    *schema.Plan
-	Types   []*step.Type
-	Open    func(*schema.Host) (*step.Host, error)
-	Clock   *Clock
-	Journal *Journal
+	Plan  *schema.Plan
+	Types []*step.Type
+	Open  func(*schema.Host) (*step.Host, error)
+	Clock *Clock
+	Log   *log.Log
 
 	mu    sync.Mutex
 	hosts map[string]*opened
@@ -33,7 +37,7 @@ type Worker struct {
 // opened is a host with its doors, and the task that it last had.
 type opened struct {
 	*step.Host
-	last Task
+	last lane.Task
 }
 
 func (w *Worker) host(name string) (*opened, error) {
@@ -75,18 +79,18 @@ func (w *Worker) Close(ctx context.Context, name string) error {
 
 // Do carries out one attempt. sleep is how the attempt waits; it may let other
 // hosts work meanwhile.
-func (w *Worker) Do(ctx context.Context, t Task, sleep func(context.Context, time.Duration) error) (o Outcome) {
+func (w *Worker) Do(ctx context.Context, t lane.Task, sleep func(context.Context, time.Duration) error) (o lane.Outcome) {
 	began := w.Clock.Now()
 	a := &attempt{worker: w, task: t, sleep: sleep}
 	defer func() {
 		if r := recover(); r != nil {
-			o = Outcome{Internal: fmt.Sprintf("%s on %s panicked: %v\n%s", t.ID.Step, t.ID.Host, r, debug.Stack())}
+			o = lane.Outcome{Internal: fmt.Sprintf("%s on %s panicked: %v\n%s", t.ID.Step, t.ID.Host, r, debug.Stack())}
 		}
 		history := a.History()
 		_, o.Installing = history.Installing()
 		o.Writes, o.Elapsed = a.took(history), w.Clock.Now().Sub(began)
-		if a.journalErr != nil {
-			o.Internal = a.journalErr.Error()
+		if a.logErr != nil {
+			o.Internal = a.logErr.Error()
 		}
 	}()
 	bounded, cancel := ctx, context.CancelFunc(func() {})
@@ -97,18 +101,18 @@ func (w *Worker) Do(ctx context.Context, t Task, sleep func(context.Context, tim
 	result, err := w.run(bounded, t, a)
 	switch {
 	case err == nil:
-		return Outcome{Result: result}
+		return lane.Outcome{Result: result}
 	case ctx.Err() != nil && step.Interrupted(err):
-		return Outcome{Interrupted: true}
+		return lane.Outcome{Interrupted: true}
 	case ctx.Err() == nil && bounded.Err() != nil:
 		s, _ := w.Plan.Step(t.ID.Step)
-		return Outcome{Problem: overtime(s, t.Limit, err), Class: step.Classify(err), TimedOut: true}
+		return lane.Outcome{Problem: overtime(s, t.Limit, err), Class: step.Classify(err), TimedOut: true}
 	}
 	return w.failure(t, err)
 }
 
 // overtime is what is said of a step that its own timeout ended.
-func overtime(s *schema.Step, limit time.Duration, err error) *Problem {
+func overtime(s *schema.Step, limit time.Duration, err error) *event.Problem {
 	p := problemOf(s, err)
 	ended := fmt.Sprintf("The step's timeout ended it after %s", limit.Round(time.Second))
 	const next = "Find out what keeps the machine or its BMC so long, or give the step more time (timeout, or retries and delay)."
@@ -124,26 +128,26 @@ func overtime(s *schema.Step, limit time.Duration, err error) *Problem {
 	return p
 }
 
-func (w *Worker) failure(t Task, err error) Outcome {
+func (w *Worker) failure(t lane.Task, err error) lane.Outcome {
 	s, ok := w.Plan.Step(t.ID.Step)
 	if !ok {
 		s = &schema.Step{Range: w.Plan.Steps[0].Range}
 	}
-	return Outcome{Problem: problemOf(s, err), Class: step.Classify(err)}
+	return lane.Outcome{Problem: problemOf(s, err), Class: step.Classify(err)}
 }
 
-func (w *Worker) run(ctx context.Context, t Task, a *attempt) (json.RawMessage, error) {
+func (w *Worker) run(ctx context.Context, t lane.Task, a *attempt) (json.RawMessage, error) {
 	h, err := w.host(t.ID.Host)
 	if err != nil {
 		return nil, err
 	}
 	h.Begin(a)
 	h.last = t
-	if t.Mode == ModeFacts {
+	if t.Mode == lane.ModeFacts {
 		return w.facts(ctx, h.Host)
 	}
 	if len(t.Facts) > 0 && h.Declared.Late() {
-		resolved, _, diags := Resolve(w.Plan, h.Declared, t.Facts)
+		resolved, _, diags := step.Resolve(w.Plan, h.Declared, t.Facts)
 		if diags.HasErrors() {
 			return nil, diags
 		}
@@ -151,7 +155,7 @@ func (w *Worker) run(ctx context.Context, t Task, a *attempt) (json.RawMessage, 
 	}
 	for _, typ := range w.Types {
 		if typ.Name == t.Type {
-			if t.Mode == ModeRecall {
+			if t.Mode == lane.ModeRecall {
 				return typ.Recall(ctx, h.Host, t.Arguments)
 			}
 			return typ.Run(ctx, h.Host, t.Arguments)
@@ -169,48 +173,35 @@ func (w *Worker) facts(ctx context.Context, h *step.Host) (json.RawMessage, erro
 	return json.Marshal(facts)
 }
 
-// Resolve chooses a host's disk and NIC by its facts, where the plan leaves that to the
-// machine. value is the facts as expressions see them.
-func Resolve(p *schema.Plan, h *schema.Host, facts json.RawMessage) (resolved *schema.Host, value cty.Value, diags hcl.Diagnostics) {
-	value, err := factsObject.FromJSON(facts)
-	if err != nil {
-		return nil, cty.NilVal, hcl.Diagnostics{usage("Facts that cannot be understood", "What the BMC of host %q reported cannot be decoded: %v. Look at it with esxiplan discover --json, and report it.", h.Name, err)}
-	}
-	resolved, diags = p.Resolve(h, value)
-	return resolved, value, diags
-}
-
-var factsObject = schema.Of[step.Facts]()
-
 // attempt is what the step sees of the engine.
 type attempt struct {
-	worker     *Worker
-	task       Task
-	sleep      func(context.Context, time.Duration) error
-	changes    []string // that this attempt recorded
-	journalErr error
+	worker  *Worker
+	task    lane.Task
+	sleep   func(context.Context, time.Duration) error
+	changes []string // that this attempt recorded
+	logErr  error
 }
 
-func (a *attempt) event(k Kind) Event {
-	return Event{Kind: k, Time: a.worker.Clock.Now(), Run: a.worker.Journal.run, Host: a.task.ID.Host, Step: a.task.ID.Step, Type: a.task.Type, Attempt: a.task.Attempt}
+func (a *attempt) event(k event.Kind) event.Event {
+	return event.Event{Kind: k, Time: a.worker.Clock.Now(), Run: a.worker.Log.Run(), Host: a.task.ID.Host, Step: a.task.ID.Step, Type: a.task.Type, Attempt: a.task.Attempt}
 }
 
-func (a *attempt) Run() string       { return a.worker.Journal.run }
+func (a *attempt) Run() string       { return a.worker.Log.Run() }
 func (a *attempt) Step() string      { return a.task.ID.Step }
 func (a *attempt) Place() step.Place { return a.task.Place }
 func (a *attempt) Now() time.Time    { return a.worker.Clock.Now() }
 
 // Record implements step.Attempt: durable first, then shown. An interrupt is heard until
 // then; the time is taken before, so that none is recorded with one after the interrupt.
-func (a *attempt) Record(ctx context.Context, c step.Change) (string, error) {
-	e := a.event(WriteMade)
+func (a *attempt) Record(ctx context.Context, c event.Change) (string, error) {
+	e := a.event(event.WriteMade)
 	e.Write = &c
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
-	id, err := a.worker.Journal.Append(e)
+	id, err := a.worker.Log.Append(e)
 	if err != nil {
-		a.journalErr = err
+		a.logErr = err
 		return "", errors.New("the write could not be recorded, so it was not made")
 	}
 	a.changes = append(a.changes, id)
@@ -218,17 +209,17 @@ func (a *attempt) Record(ctx context.Context, c step.Change) (string, error) {
 }
 
 // Settle implements step.Attempt. What must not be forgotten by a crash is made durable.
-func (a *attempt) Settle(s step.Settled) {
-	e := a.event(WriteDone)
+func (a *attempt) Settle(s event.Settled) {
+	e := a.event(event.WriteDone)
 	e.Settled = &s
 	var err error
 	if s.Stays {
-		_, err = a.worker.Journal.Append(e)
+		_, err = a.worker.Log.Append(e)
 	} else {
-		err = a.worker.Journal.Later(e)
+		err = a.worker.Log.Later(e)
 	}
 	if err != nil {
-		a.journalErr = err
+		a.logErr = err
 	}
 }
 
@@ -243,16 +234,56 @@ func (a *attempt) took(h step.History) (n int) {
 }
 
 func (a *attempt) Progress(done, total int64, what string) {
-	e := a.event(Progressed)
-	e.Progress, e.Text = &Progress{done, total}, what
-	a.worker.Journal.Show(e)
+	e := a.event(event.Progressed)
+	e.Progress, e.Text = &event.Progress{Done: done, Total: total}, what
+	a.worker.Log.Show(e)
 }
 
 func (a *attempt) Warn(text string) {
-	e := a.event(Warned)
+	e := a.event(event.Warned)
 	e.Text = text
-	a.worker.Journal.Show(e)
+	a.worker.Log.Show(e)
 }
 
 func (a *attempt) Sleep(ctx context.Context, d time.Duration) error { return a.sleep(ctx, d) }
-func (a *attempt) History() step.History                            { return a.worker.Journal.History(a.task.ID.Host) }
+func (a *attempt) History() step.History                            { return a.worker.Log.History(a.task.ID.Host) }
+
+// problemOf turns an error of an attempt into data: the one place where errors
+// of steps and doors become what people read.
+func problemOf(s *schema.Step, err error) *event.Problem {
+	p := &event.Problem{Summary: firstUpper(err.Error()), At: event.Place(s.Range)}
+	var refusal *step.Refusal
+	var failure *step.Failure
+	var argument *schema.ArgumentError
+	switch {
+	case errors.As(err, &refusal):
+		p.Summary, p.Next = "Refused: "+refusal.Reason, refusal.Next+"."
+	case errors.As(err, &failure):
+		p.Summary, p.Next = firstUpper(failure.Reason), failure.Next+"."
+	case errors.As(err, &argument):
+		p.At = event.Place(argumentRange(s, argument.Path))
+	case step.Classify(err) == step.Unreachable:
+		p.Next = "Check that the address is right, that the BMC is up, and that this machine may reach it."
+	}
+	return p
+}
+
+func argumentRange(s *schema.Step, path cty.Path) hcl.Range {
+	if len(path) > 0 {
+		if name, ok := path[0].(cty.GetAttrStep); ok {
+			if attr, ok := s.Arguments[name.Name]; ok {
+				return attr.Expr.Range()
+			}
+		}
+	}
+	return s.Range
+}
+
+// firstUpper begins a sentence, unless it begins with the name of an argument.
+func firstUpper(text string) string {
+	word, _, _ := strings.Cut(text, " ")
+	if text == "" || strings.ContainsAny(word, "._/") {
+		return text
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
+}

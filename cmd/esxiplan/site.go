@@ -1,0 +1,65 @@
+package main
+
+import (
+	"path/filepath"
+	"time"
+
+	"esxiplan/engine/local"
+	"esxiplan/engine/state"
+	"esxiplan/schema"
+)
+
+// site is where the machines of a plan are, and what is kept of them: real machines, or
+// those of a simulation in another process or in this one.
+type site struct {
+	clock *local.Clock
+	sim   *simulation // nil: real machines
+	note  string      // what stands in for real things
+	state string      // folder
+	locks []string    // folders of locks; two plans may meet in one
+}
+
+// loadAt loads a plan and says where its machines are: those of the simulation that a file
+// describes, or with no file the real ones.
+func (a *app) loadAt(paths []string, f *planFlags, simulated, folder string) (*schema.Plan, site, error) {
+	if simulated == "" {
+		p, err := a.load(paths, f, nil)
+		if err != nil {
+			return nil, site{}, err
+		}
+		s := site{clock: local.NewClock(1), state: stateDir(p, folder)}
+		s.locks = state.LockFolders(s.state)
+		return p, s, nil
+	}
+	file, err := readSimFile(simulated)
+	if err != nil {
+		return nil, site{}, err
+	}
+	p, err := a.load(paths, f, file.secret)
+	if err != nil {
+		return nil, site{}, err
+	}
+	s := site{clock: local.NewClockAt(file.Start, file.Speed), sim: &file.simulation, note: file.note(), state: simState(stateDir(p, folder), folder, file.Start)}
+	s.locks = ownLocks(s.state)
+	return p, s, nil
+}
+
+// ownLocks is the folder of locks of machines that no other state folder has.
+func ownLocks(state string) []string { return []string{filepath.Join(state, "locks")} }
+
+// stateDir is the state folder: beside the plan unless --state says otherwise.
+func stateDir(p *schema.Plan, flag string) string {
+	if flag != "" {
+		return flag
+	}
+	return filepath.Join(p.Dir, ".esxiplan")
+}
+
+// simState keeps what is known of simulated machines apart from what is known of real
+// ones, and of those of another simulation, unless somebody chose the folder.
+func simState(state, flag string, started time.Time) string {
+	if flag != "" {
+		return state
+	}
+	return filepath.Join(state, "sim", started.UTC().Format("20060102-150405.000"))
+}

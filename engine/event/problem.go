@@ -1,0 +1,30 @@
+package event
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// Problem is an error of an attempt, or a diagnostic, as plain data.
+type Problem struct {
+	Summary string `json:"summary"`
+	Detail  string `json:"detail,omitempty"`
+	Next    string `json:"next,omitempty"` // what to do about it
+	At      string `json:"at,omitempty"`   // file:line:column in the plan
+	Warning bool   `json:"warning,omitempty"`
+}
+
+// FromDiagnostic turns a diagnostic into data.
+func FromDiagnostic(d *hcl.Diagnostic) *Problem {
+	p := &Problem{Summary: d.Summary, Detail: d.Detail, Warning: d.Severity == hcl.DiagWarning}
+	if d.Subject != nil && d.Subject.Start.Line > 0 {
+		p.At = Place(*d.Subject)
+	}
+	return p
+}
+
+// Place is a position in a plan file for people: file:line:column.
+func Place(r hcl.Range) string {
+	return fmt.Sprintf("%s:%d:%d", r.Filename, r.Start.Line, r.Start.Column)
+}

@@ -1,0 +1,172 @@
+package lane
+
+import (
+	"fmt"
+
+	"esxiplan/engine/event"
+	"esxiplan/engine/gates"
+	"esxiplan/engine/survey"
+)
+
+// Set is the lanes of a run with the gates that they share, in one process. It is pure.
+type Set struct {
+	survey *survey.Survey
+	lanes  []*Lane
+	byHost map[string]*Lane
+	gates  *gates.Gates
+	ended  map[*Lane]bool
+
+	interrupted bool
+	held        bool // the failure budget held a host back
+	internal    string
+
+	events  []event.Event
+	actions []Action
+}
+
+// NewSet makes a lane for each host of a run.
+func NewSet(s *survey.Survey) *Set {
+	m := &Set{survey: s, byHost: map[string]*Lane{}, ended: map[*Lane]bool{}}
+	groups, barriers := map[string]string{}, []int{}
+	for _, h := range s.Hosts() {
+		l := New(s, h)
+		m.lanes, m.byHost[h.Name], groups[h.Name] = append(m.lanes, l), l, h.Group
+	}
+	for i, st := range s.Plan.Steps {
+		if st.Policy.Barrier {
+			barriers = append(barriers, i)
+		}
+	}
+	m.gates = gates.New(s.Limits(), groups, barriers)
+	return m
+}
+
+// Start begins the run, each host as far as the gates let it.
+func (m *Set) Start(past func(host string) Past) ([]event.Event, []Action) {
+	for _, l := range m.lanes {
+		m.turn(l, l.Start(past(l.host.Name)))
+	}
+	return m.flush()
+}
+
+// Fold takes in how an attempt ended.
+func (m *Set) Fold(id TaskID, o Outcome) ([]event.Event, []Action) {
+	l := m.byHost[id.Host]
+	if l == nil || !l.Awaits(id) {
+		m.internal = fmt.Sprintf("an outcome came for %s on %s, which does not run", id.Step, id.Host)
+		return nil, nil
+	}
+	m.interrupted = m.interrupted || o.Interrupted
+	m.turn(l, l.Fold(o))
+	if l.internal != "" {
+		m.internal = l.internal
+	}
+	return m.flush()
+}
+
+// Awaits reports whether an outcome of this task is waited for.
+func (m *Set) Awaits(id TaskID) bool {
+	l := m.byHost[id.Host]
+	return l != nil && l.Awaits(id)
+}
+
+// Has reports a host of the run.
+func (m *Set) Has(host string) bool { return m.byHost[host] != nil }
+
+// HostDone reports a host that is at its end.
+func (m *Set) HostDone(host string) bool { return m.Has(host) && m.byHost[host].done }
+
+// HostFailed reports a host that failed, and could be tried again.
+func (m *Set) HostFailed(host string) bool {
+	return m.Has(host) && m.byHost[host].broken != "" && !m.byHost[host].refused
+}
+
+// Retry lets a host that failed begin again with the step that failed.
+func (m *Set) Retry(host string) ([]event.Event, []Action) {
+	l := m.byHost[host]
+	if l == nil || l.broken == "" || l.refused {
+		return nil, nil
+	}
+	delete(m.ended, l)
+	m.turn(l, l.Retry())
+	return m.flush()
+}
+
+// Interrupt stops the run: what waits at a gate does not start; what runs is folded when it
+// ends; steps with run_on = "always" still run.
+func (m *Set) Interrupt() ([]event.Event, []Action) {
+	m.interrupted = true
+	m.gates.Clear()
+	var outlast []string
+	for _, l := range m.lanes {
+		if l.outlasts() {
+			l.warned, outlast = true, append(outlast, l.host.Name)
+		}
+	}
+	if len(outlast) > 0 {
+		m.events = append(m.events, servedWarning(outlast))
+	}
+	for _, l := range m.lanes {
+		if !l.done {
+			m.turn(l, l.Interrupt())
+		}
+	}
+	return m.flush()
+}
+
+// Abandon ends all hosts where they are: nothing is waited for any more.
+func (m *Set) Abandon() []event.Event {
+	m.interrupted = true
+	for _, l := range m.lanes {
+		m.turn(l, l.Abandon())
+	}
+	events, _ := m.flush()
+	return events
+}
+
+// turn takes in what a lane answered, and what the gates answer to that, until nothing
+// follows. Turns stand in a queue, so that a barrier with many hosts needs no deep stack.
+func (m *Set) turn(l *Lane, t Turn) {
+	type answer struct {
+		*Lane
+		Turn
+	}
+	for answers := []answer{{l, t}}; len(answers) > 0; answers = answers[1:] {
+		l, t := answers[0].Lane, answers[0].Turn
+		m.events = append(m.events, t.Events...)
+		if t.Action != nil {
+			m.actions = append(m.actions, *t.Action)
+		}
+		if l.done {
+			m.ended[l] = true
+		}
+		grants := m.gates.Report(l.host.Name, l.Stand())
+		if t.Ask != nil {
+			grants = append(grants, m.gates.Ask(*t.Ask)...)
+		}
+		for _, g := range grants {
+			m.held = m.held || g.Held
+			passed := m.byHost[g.Host]
+			answers = append(answers, answer{passed, passed.Pass(g)})
+		}
+	}
+}
+
+func (m *Set) flush() ([]event.Event, []Action) {
+	events, actions := m.events, m.actions
+	m.events, m.actions = nil, nil
+	return events, actions
+}
+
+// Done reports whether all hosts are at their end.
+func (m *Set) Done() bool { return len(m.ended) == len(m.lanes) }
+
+// Summary is how the run stands.
+func (m *Set) Summary() event.Summary {
+	s := event.Summary{Hosts: map[event.Status]int{}, Interrupted: m.interrupted, Budget: m.held, Internal: m.internal}
+	for _, l := range m.lanes {
+		s.Hosts[l.Status()]++
+	}
+	s.Exit = s.ExitCode()
+	return s
+}

@@ -1,0 +1,444 @@
+package local_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"esxiplan/engine/bmc"
+	"esxiplan/engine/event"
+	"esxiplan/engine/lane"
+	"esxiplan/engine/local"
+	"esxiplan/engine/log"
+	"esxiplan/engine/media"
+	"esxiplan/engine/step"
+	"esxiplan/engine/survey"
+	"esxiplan/schema"
+)
+
+// fakeArguments drive the fake step: what each attempt comes to is written in
+// the plan, by host and attempt.
+type fakeArguments struct {
+	Do    []string `json:"do" doc:"What each attempt does: ok, write, retry, final, gone, low, slow, panic. The last repeats."`
+	Takes *string  `json:"takes" doc:"Anything."`
+}
+
+type fakeResult struct {
+	Value int    `json:"value" doc:"Number of the attempt, or less."`
+	Text  string `json:"text" doc:"Some text."`
+}
+
+// shelf is a media door that publishes anything.
+type shelf struct{ media.Store }
+
+func (shelf) Publish(ctx context.Context, _ media.Request, record media.Record) (media.Published, error) {
+	return media.Published{}, record(ctx, media.Write{Action: "publish", Target: "image", New: "x"})
+}
+
+func (shelf) Latest(string) (media.Published, bool) { return media.Published{}, false }
+
+// drive is a BMC of which each insert comes to what the image is called: "refused", "lost",
+// or, after a refusal in one form, done in another ("twice").
+type drive struct{ bmc.Client }
+
+func (drive) Identity(context.Context) (bmc.Identity, error)  { return bmc.Identity{}, nil }
+func (drive) Licence(context.Context) (bmc.Licence, error)    { return bmc.Licence{}, nil }
+func (drive) OtherSessions(context.Context) ([]string, error) { return nil, nil }
+func (drive) Close(context.Context) error                     { return nil }
+func (drive) Power(context.Context) (bmc.Power, error)        { return bmc.Power{State: bmc.Off}, nil }
+func (drive) Refresh()                                        {}
+func (drive) Insert(ctx context.Context, s bmc.Slot, url string, r bmc.Record) error {
+	w := bmc.InsertWrite(s, url, r)
+	for _, fate := range map[string][]bmc.Fate{"refused": {bmc.Refused}, "lost": {bmc.Unknown}, "twice": {bmc.Refused, bmc.Done}}[url] {
+		settle, err := r(ctx, w)
+		if err != nil {
+			return err
+		}
+		settle(fate)
+		w.Repeat = true
+	}
+	return nil
+}
+
+type flaky struct{ retryable, unreachable bool }
+
+func (f flaky) Error() string     { return "trouble" }
+func (f flaky) Retryable() bool   { return f.retryable }
+func (f flaky) Unreachable() bool { return f.unreachable }
+
+// lab runs plans of fake steps and keeps what happened.
+type lab struct {
+	mu       sync.Mutex
+	attempts map[string]int
+	running  int
+	most     int
+	order    []string
+}
+
+func (l *lab) step(name string, writes bool) *step.Type {
+	return step.Define(step.Spec[fakeArguments, fakeResult]{
+		Name: name, Summary: "Does as it is told.", Doc: "```hcl\n```", Most: step.Effects{Writes: writes, Starts: name == "fake_reset"},
+		Policy: step.Policy{Retries: 2, Delay: time.Second, MaxDelay: 4 * time.Second},
+		Run: func(ctx context.Context, h *step.Host, c fakeArguments) (fakeResult, error) {
+			key := h.Name + "/" + strings.Join(c.Do, ",")
+			l.mu.Lock()
+			n := l.attempts[key]
+			l.attempts[key]++
+			l.running++
+			l.most = max(l.most, l.running)
+			l.order = append(l.order, h.Name+" "+name)
+			l.mu.Unlock()
+			defer func() {
+				l.mu.Lock()
+				l.running--
+				l.mu.Unlock()
+			}()
+			return l.do(ctx, h, c.Do[min(n, len(c.Do)-1)], n+1)
+		},
+	})
+}
+
+func (l *lab) do(ctx context.Context, h *step.Host, what string, n int) (fakeResult, error) {
+	select { // an attempt takes a second
+	case <-time.After(time.Second):
+	case <-ctx.Done():
+		return fakeResult{}, ctx.Err()
+	}
+	switch what {
+	case "write":
+		_, err := h.Media.Publish(ctx, media.Request{})
+		return fakeResult{Value: n}, err
+	case "refused", "lost", "twice":
+		return fakeResult{Value: n}, h.BMC.Insert(ctx, bmc.Slot{ID: "1"}, what)
+	case "retry":
+		return fakeResult{}, flaky{retryable: true}
+	case "gone":
+		return fakeResult{}, flaky{true, true}
+	case "final":
+		return fakeResult{}, errors.New("it is broken")
+	case "low":
+		return fakeResult{Value: -1}, nil
+	case "slow":
+		err := h.Until(ctx, time.Hour, "never", func(context.Context) (bool, error) { return false, nil })
+		return fakeResult{}, err
+	case "stuck":
+		<-ctx.Done()
+		return fakeResult{}, ctx.Err()
+	case "late":
+		<-ctx.Done()
+		return fakeResult{}, errors.New("it is broken")
+	case "panic":
+		panic("oh")
+	}
+	return fakeResult{Value: n, Text: what}, nil
+}
+
+type ended struct {
+	events  []event.Event
+	summary event.Summary
+	lab     *lab
+	took    time.Duration
+}
+
+// status of a host's step, or of the host where step is "".
+func (e ended) status(host, name string) event.Status {
+	for _, ev := range e.events {
+		if ev.Host == host && (ev.Kind == event.StepDone && ev.Step == name || ev.Kind == event.HostDone && name == "") {
+			return ev.Status
+		}
+	}
+	return "none"
+}
+
+func (e ended) find(kind event.Kind, host string) (out []event.Event) {
+	for _, ev := range e.events {
+		if ev.Kind == kind && ev.Host == host {
+			out = append(out, ev)
+		}
+	}
+	return out
+}
+
+const head = `
+group "a" {
+  bmc {
+    username = "u"
+    password = "p"
+  }
+  host "one" {}
+  host "two" {}
+  host "three" {}
+}
+`
+
+// perform runs a plan under simulated time. interrupt > 0 presses Ctrl-C then.
+func perform(t *testing.T, text string, o survey.Options, forks int, interrupt time.Duration) (out ended) {
+	t.Helper()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "plan.hcl")
+	if err := os.WriteFile(file, []byte(head+text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := &lab{attempts: map[string]int{}}
+	types := []*step.Type{l.step("fake", false), l.step("fake_write", true), l.step("fake_reset", true)}
+	k := schema.Known{Version: "0.1", Steps: map[string]schema.StepType{}, Facts: schema.Of[step.Facts]()}
+	for _, typ := range types {
+		k.Steps[typ.Name] = schema.StepType{Arguments: typ.Arguments, Result: typ.Result}
+	}
+	p, diags := schema.Load([]string{file}, schema.Input{}, k)
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	found, diags := survey.New(p, types, o)
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	out.lab = l
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		j, err := log.Open(dir, "run", log.Options{Show: func(e event.Event) { out.events = append(out.events, e) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := &local.Worker{Plan: p, Types: types, Clock: local.NewClock(1), Log: j, Open: func(h *schema.Host) (*step.Host, error) {
+			host := step.NewHost(p.Name, h, found.Settings(h))
+			host.SetMedia(shelf{})
+			host.SetBMC(drive{})
+			return host, nil
+		}}
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		if interrupt > 0 {
+			time.AfterFunc(interrupt, cancel)
+		}
+		lanes := lane.NewSet(found)
+		d := &local.Driver{Lanes: lanes, Worker: w, Forks: forks}
+		events, actions := lanes.Start(func(string) lane.Past { return lane.Past{} })
+		out.summary, _ = d.Run(ctx, context.Background(), events, actions)
+		out.took = time.Since(began)
+		if err := j.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return out
+}
+
+func TestPolicies(t *testing.T) {
+	for name, c := range map[string]struct {
+		plan string
+		want map[string]event.Status // "host step"
+		exit int
+		took time.Duration // at least
+	}{
+		"success":            {`step "fake" "x" { do = ["ok"] }`, map[string]event.Status{"one x": "ok", "one ": "ok"}, 0, time.Second},
+		"write is changed":   {`step "fake_write" "x" { do = ["write"] }`, map[string]event.Status{"one x": "changed", "one ": "changed"}, 0, 0},
+		"refused is not":     {`step "fake_write" "x" { do = ["refused"] }`, map[string]event.Status{"one x": "ok", "one ": "ok"}, 0, 0},
+		"lost may be":        {`step "fake_write" "x" { do = ["lost"] }`, map[string]event.Status{"one x": "changed"}, 0, 0},
+		"in the second form": {`step "fake_write" "x" { do = ["twice"] }`, map[string]event.Status{"one x": "changed"}, 0, 0},
+		"retried":            {`step "fake" "x" { do = ["retry", "retry", "ok"] }`, map[string]event.Status{"one x": "ok"}, 0, 5 * time.Second},
+		"retries used up":    {`step "fake" "x" { do = ["retry"] }`, map[string]event.Status{"one x": "failed"}, 2, 0},
+		"final at once":      {`step "fake" "x" { do = ["final", "ok"] }`, map[string]event.Status{"one x": "failed"}, 2, 0},
+		"unreachable":        {`step "fake" "x" { do = ["gone"] }`, map[string]event.Status{"one x": "unreachable", "one ": "unreachable"}, 4, 0},
+		"until":              {"step \"fake\" \"x\" {\n do = [\"ok\"]\n until = result.value == 3\n}", map[string]event.Status{"one x": "ok"}, 0, 5 * time.Second},
+		"until not met":      {"step \"fake\" \"x\" {\n do = [\"ok\"]\n until = false\n retries = 1\n}", map[string]event.Status{"one x": "failed"}, 2, 0},
+		"failed_when":        {"step \"fake\" \"x\" {\n do = [\"low\"]\n failed_when = result.value < 0\n until = false\n}", map[string]event.Status{"one x": "failed"}, 2, 0},
+		"timeout":            {"step \"fake\" \"x\" {\n do = [\"slow\"]\n timeout = \"10s\"\n}", map[string]event.Status{"one x": "failed"}, 2, 10 * time.Second},
+		"timeout of retries": {"step \"fake\" \"x\" {\n do = [\"retry\"]\n retries = 1000\n timeout = \"30s\"\n}", map[string]event.Status{"one x": "failed"}, 2, 20 * time.Second},
+		"when":               {"step \"fake\" \"x\" {\n do = [\"final\"]\n when = host.name == \"two\"\n}", map[string]event.Status{"one x": "skipped", "two x": "failed"}, 2, 0},
+		"done_when":          {"step \"fake\" \"x\" {\n do = [\"final\"]\n done_when = true\n}", map[string]event.Status{"one x": "ok"}, 0, 0},
+		"ignored":            {"step \"fake\" \"x\" {\n do = [\"final\"]\n on_error = \"continue\"\n}\nstep \"fake\" \"y\" { do = [\"ok\"] }", map[string]event.Status{"one x": "ignored", "one y": "ok", "one ": "ok"}, 0, 0},
+		"run_on":             {"step \"fake\" \"x\" { do = [\"final\"] }\nstep \"fake\" \"y\" { do = [\"ok\"] }\nstep \"fake\" \"f\" {\n do = [\"ok\"]\n run_on = \"failure\"\n}\nstep \"fake\" \"z\" {\n do = [\"ok\"]\n run_on = \"always\"\n}", map[string]event.Status{"one x": "failed", "one y": "none", "one f": "ok", "one z": "ok", "one ": "failed"}, 2, 0},
+		"null of a skipped":  {"step \"fake\" \"x\" {\n do = [\"ok\"]\n when = false\n}\nstep \"fake\" \"y\" {\n do = [\"ok\"]\n takes = step.x.text\n when = step.x.value == null\n}", map[string]event.Status{"one x": "skipped", "one y": "ok"}, 0, 0},
+		"result passes on":   {"step \"fake\" \"x\" { do = [\"ok\"] }\nstep \"fake\" \"y\" {\n do = [step.x.text]\n takes = \"${step.x.value}\"\n}", map[string]event.Status{"one y": "ok"}, 0, 0},
+		"panic is internal":  {`step "fake" "x" { do = ["panic"] }`, map[string]event.Status{"one x": "failed"}, 70, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := perform(t, c.plan, survey.Options{}, 10, 0)
+			for key, want := range c.want {
+				host, name, _ := strings.Cut(key, " ")
+				if got := e.status(host, name); got != want {
+					t.Errorf("%s: got %s, want %s", key, got, want)
+				}
+			}
+			if e.summary.Exit != c.exit {
+				t.Errorf("exit %d, want %d", e.summary.Exit, c.exit)
+			}
+			if e.took < c.took {
+				t.Errorf("took %s, at least %s expected", e.took, c.took)
+			}
+		})
+	}
+}
+
+func TestForksBoundTheWork(t *testing.T) {
+	e := perform(t, `step "fake" "x" { do = ["ok"] }`, survey.Options{}, 2, 0)
+	if e.lab.most != 2 {
+		t.Errorf("%d hosts worked at once, forks are 2", e.lab.most)
+	}
+}
+
+// A step that waits gives its place to another host.
+func TestForksAreGivenBack(t *testing.T) {
+	e := perform(t, "step \"fake\" \"x\" {\n do = [\"slow\"]\n timeout = \"10s\"\n}", survey.Options{}, 1, 0)
+	if e.took > 20*time.Second {
+		t.Errorf("three hosts that only wait took %s one after another", e.took)
+	}
+}
+
+// TestOvertime: a step that its own timeout ends says what it waited for, where it knows.
+func TestOvertime(t *testing.T) {
+	for do, says := range map[string]string{
+		"slow":  "The step's timeout ended it after 10s, still waiting until never",
+		"stuck": "The step's timeout ended it after 10s, before it was done",
+	} {
+		e := perform(t, fmt.Sprintf("step \"fake\" \"x\" {\n do = [%q]\n timeout = \"10s\"\n}", do), survey.Options{}, 10, 0)
+		if p := e.find(event.StepDone, "one")[0].Problem; p.Summary != says {
+			t.Errorf("%s: %q", do, p.Summary)
+		}
+	}
+}
+
+func TestThrottle(t *testing.T) {
+	e := perform(t, "step \"fake\" \"x\" {\n do = [\"ok\"]\n throttle = 1\n}", survey.Options{}, 10, 0)
+	if e.lab.most != 1 {
+		t.Errorf("%d hosts in a step with throttle 1", e.lab.most)
+	}
+}
+
+func TestInFlight(t *testing.T) {
+	e := perform(t, "step \"fake_write\" \"x\" { do = [\"write\"] }\nstep \"fake\" \"y\" { do = [\"ok\"] }", survey.Options{InFlight: "1"}, 10, 0)
+	if e.lab.most != 1 || e.summary.Exit != 0 {
+		t.Errorf("%d hosts in flight, exit %d", e.lab.most, e.summary.Exit)
+	}
+}
+
+// At a barrier all hosts meet; one that failed has arrived.
+func TestBarrier(t *testing.T) {
+	e := perform(t, `step "fake" "x" { do = host.name == "one" ? ["final"] : host.name == "two" ? ["retry", "ok"] : ["ok"] }
+step "fake_write" "y" {
+  do      = ["ok"]
+  barrier = true
+}`, survey.Options{}, 10, 0)
+	first := slices.IndexFunc(e.lab.order, func(s string) bool { return strings.HasSuffix(s, "fake_write") })
+	for _, s := range e.lab.order[first:] {
+		if !strings.HasSuffix(s, "fake_write") {
+			t.Errorf("%s ran after the barrier opened: %v", s, e.lab.order)
+		}
+	}
+	if e.status("two", "y") != event.OK || e.status("one", "y") != "none" {
+		t.Error("two must pass the barrier, one must not")
+	}
+}
+
+func TestFailureBudget(t *testing.T) {
+	e := perform(t, "step \"fake\" \"x\" { do = host.name == \"three\" ? [\"ok\", \"ok\"] : [\"final\"] }\nstep \"fake\" \"w\" { do = [\"ok\"] }\nstep \"fake_write\" \"y\" { do = [\"write\"] }", survey.Options{MaxFailures: "1"}, 10, 0)
+	if e.status("three", "") != event.NotRun || e.summary.Exit != event.ExitBudget {
+		t.Errorf("three is %s, exit %d", e.status("three", ""), e.summary.Exit)
+	}
+}
+
+// Ctrl-C: what runs is cancelled, what did not begin does not, steps with run_on =
+// "always" run.
+func TestInterrupt(t *testing.T) {
+	e := perform(t, `step "fake" "x" { do = ["slow"] }
+step "fake" "y" { do = ["ok"] }
+step "fake" "z" {
+  do     = ["ok"]
+  run_on = "always"
+}`, survey.Options{}, 10, 30*time.Second)
+	if e.summary.Exit != event.ExitInterrupted || e.status("one", "y") != "none" || e.status("one", "z") != event.OK || e.status("one", "") != event.NotRun {
+		t.Errorf("exit %d, y %s, z %s, host %s", e.summary.Exit, e.status("one", "y"), e.status("one", "z"), e.status("one", ""))
+	}
+	if e.took > 40*time.Second {
+		t.Errorf("took %s", e.took)
+	}
+}
+
+// An error that comes after a Ctrl-C and is not one of it is told as it is, and is no timeout.
+func TestErrorAfterInterrupt(t *testing.T) {
+	e := perform(t, "step \"fake\" \"x\" {\n do = [\"late\"]\n timeout = \"1h\"\n}", survey.Options{}, 10, 30*time.Second)
+	if p := e.find(event.StepDone, "one")[0].Problem; p == nil || p.Summary != "It is broken" {
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestTags(t *testing.T) {
+	plan := `step "fake" "a" {
+  do   = ["ok"]
+  tags = ["one"]
+}
+step "fake" "b" {
+  do   = ["ok"]
+  tags = ["two", "always"]
+}
+step "fake" "c" {
+  do   = ["ok"]
+  tags = ["three", "never"]
+}
+step "fake" "d" { do = ["ok"] }`
+	for _, c := range []struct{ tags, skip, want string }{
+		{"", "", "a b d"}, {"one", "", "a b"}, {"three", "", "b c"}, {"tagged", "", "a b"}, {"untagged", "", "b d"}, {"all", "always", "a d"},
+		{"one,three", "one", "b c"}, {"never", "", "b c"}, {"", "two", "a d"}, {"", "all", "b"}, {"three", "tagged", "b"},
+	} {
+		e := perform(t, plan, survey.Options{Choice: survey.Choice{Tags: given(c.tags), SkipTags: given(c.skip), Limit: []string{"one"}}}, 10, 0)
+		var ran []string
+		for _, ev := range e.find(event.StepDone, "one") {
+			ran = append(ran, ev.Step)
+		}
+		if got := strings.Join(ran, " "); got != c.want {
+			t.Errorf("--tags %q --skip-tags %q runs %q, want %q", c.tags, c.skip, got, c.want)
+		}
+	}
+}
+
+func given(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return []string{text}
+}
+
+func TestLimit(t *testing.T) {
+	plan := `step "fake" "x" { do = ["ok"] }`
+	for limit, want := range map[string]string{"one": "one", "t*": "two three", "a,!two": "one three", "!two": "one three", "a,&t*": "two three", "all": "one two three"} {
+		e := perform(t, plan, survey.Options{Choice: survey.Choice{Limit: []string{limit}}}, 10, 0)
+		var hosts []string
+		for _, name := range []string{"one", "two", "three"} {
+			if e.status(name, "") != "none" {
+				hosts = append(hosts, name)
+			}
+		}
+		if got := strings.Join(hosts, " "); got != want {
+			t.Errorf("--limit %s runs %q, want %q", limit, got, want)
+		}
+	}
+}
+
+// Lanes are pure: the same outcomes give the same events.
+func TestReplay(t *testing.T) {
+	plan := `step "fake" "x" { do = ["retry", "ok"] }
+step "fake_write" "y" { do = ["write"] }`
+	shape := func() string {
+		e := perform(t, plan, survey.Options{}, 1, 0)
+		var b strings.Builder
+		for _, host := range []string{"one", "two", "three"} {
+			for _, ev := range e.events {
+				if ev.Host == host {
+					fmt.Fprintln(&b, ev.Host, ev.Kind, ev.Step, ev.Status, ev.Attempt)
+				}
+			}
+		}
+		return b.String()
+	}
+	if a, b := shape(), shape(); a != b {
+		t.Errorf("two runs differ:\n%s\n%s", a, b)
+	}
+}

@@ -1,0 +1,399 @@
+package log
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"sync"
+	"time"
+
+	"esxiplan/engine/event"
+	"esxiplan/engine/step"
+)
+
+// Options connect a log with its run.
+type Options struct {
+	Mask    func(string) string      // takes secrets out of texts; nil does nothing
+	Secrets map[string]string        // what a secret is called, by its text
+	Show    func(event.Event)        // gets every event, one at a time; may be nil
+	Machine func(host string) string // which machine a host of the plan is; nil: the host's name
+	Held    func() error             // whether the run is still ours to write to; nil: it is
+}
+
+// Log is the log of a run under way, and what earlier runs in the same state folder tell
+// of each machine. It may be used by several goroutines.
+type Log struct {
+	run     string
+	state   string
+	path    string
+	file    *os.File // nil in a dry run
+	o       Options
+	secrets secrets
+
+	mu       sync.Mutex
+	cond     *sync.Cond
+	seq      uint64
+	at       end // of what is pending
+	pending  []byte
+	appended uint64
+	synced   uint64
+	flushing bool
+	err      error
+
+	past    *past
+	inUse   map[string]bool // sessions that this process opened: BMC and URI
+	records []Record        // of the run before this process
+
+	showing sync.Mutex
+}
+
+// runName is what a run may be called: its log is a file of that name.
+var runName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+=@-]{0,99}$`)
+
+// CheckName reports what is wrong with the name of a run.
+func CheckName(name string) error {
+	if !runName.MatchString(name) {
+		return fmt.Errorf("%q cannot be the name of a run: use up to 100 letters, digits, and . _ + = @ -, and begin with a letter or a digit", name)
+	}
+	return nil
+}
+
+// Open begins the log of a run in the state folder, or continues it.
+func Open(state, run string, o Options) (*Log, error) {
+	l, err := Dry(state, run, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(l.path), 0o700); err != nil {
+		return nil, fmt.Errorf("state folder: %w", err)
+	}
+	l.file, err = os.OpenFile(l.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("log of the run: %w", err)
+	}
+	if err := l.file.Truncate(l.at.size); err != nil { // a record that a crash cut short
+		return nil, errors.Join(fmt.Errorf("log of the run: %w", err), l.file.Close())
+	}
+	return l, nil
+}
+
+// Dry knows the past and writes nothing: the log of a dry run.
+func Dry(state, run string, o Options) (*Log, error) {
+	if o.Mask == nil {
+		o.Mask = func(s string) string { return s }
+	}
+	if o.Machine == nil {
+		o.Machine = func(host string) string { return host }
+	}
+	if o.Held == nil {
+		o.Held = func() error { return nil }
+	}
+	if err := CheckName(run); err != nil {
+		return nil, err
+	}
+	l := &Log{run: run, state: state, path: filepath.Join(runsDir(state), run+suffix), o: o, secrets: newSecrets(o.Secrets), inUse: map[string]bool{}}
+	l.cond = sync.NewCond(&l.mu)
+	var err error
+	if l.past, err = load(state); err != nil {
+		return nil, err
+	}
+	l.past.follow(run)
+	return l, l.continues()
+}
+
+// continues reads what the run did before.
+func (l *Log) continues() error {
+	var err error
+	l.at, err = read(l.path, end{}, func(r Record, _ []byte) error {
+		l.records, l.seq = append(l.records, r), max(l.seq, r.Seq)
+		l.past.recount(r)
+		return nil
+	})
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err == nil && l.at.legacy {
+		return fmt.Errorf("the run %s was made by an older esxiplan, whose runs cannot be continued: give the new one another name", l.run)
+	}
+	return err
+}
+
+// MakeName makes the name of a run that sorts by time, to the millisecond.
+func MakeName(now time.Time) string {
+	b := make([]byte, 2)
+	rand.Read(b)
+	return fmt.Sprintf("%s-%03x%s", now.UTC().Format("20060102-150405"), now.Nanosecond()/1e6, hex.EncodeToString(b)[:3])
+}
+
+// Info is what the log says of the run as a whole.
+func (l *Log) Info() Info {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.past.logOf(l.run).Info
+}
+
+// Before is how many records the run had before this process.
+func (l *Log) Before() int { return len(l.records) }
+
+// Run is the name of the run.
+func (l *Log) Run() string { return l.run }
+
+// Records are those of the run before this process, oldest first, secrets in their places.
+func (l *Log) Records() ([]Record, error) {
+	out := slices.Clone(l.records)
+	for i := range out {
+		var err error
+		if out[i].Outcome, err = l.secrets.reveal(out[i].Outcome); err != nil {
+			return nil, fmt.Errorf("run %s cannot be continued: record %d of its log: %w", l.run, out[i].Seq, err)
+		}
+	}
+	return out, nil
+}
+
+// Append makes an event durable, then shows it. A change gets its ID.
+func (l *Log) Append(e event.Event) (id string, err error) {
+	r := Record{Event: e}
+	err = l.durable(&r)
+	if err == nil {
+		l.Show(r.Event)
+	}
+	if r.Write != nil {
+		id = r.Write.ID
+	}
+	return id, err
+}
+
+// Keep makes records durable that only the log has.
+func (l *Log) Keep(records ...Record) error {
+	all := make([]*Record, len(records))
+	for i := range records {
+		records[i].Log = Version
+		all[i] = &records[i]
+	}
+	return l.durable(all...)
+}
+
+func (l *Log) durable(records ...*Record) error {
+	if err := l.o.Held(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range records {
+		if err := l.add(r); err != nil {
+			return err
+		}
+	}
+	return l.flush(l.appended)
+}
+
+// Later shows an event that becomes durable with the next one: when a crash forgets it,
+// the next process knows less, and nothing wrong.
+func (l *Log) Later(e event.Event) error {
+	r := Record{Event: e}
+	l.mu.Lock()
+	err := l.add(&r)
+	l.mu.Unlock()
+	l.Show(r.Event)
+	return err
+}
+
+// Note shows an event and makes it durable soon: with the next write at the latest.
+func (l *Log) Note(e event.Event) error {
+	r := Record{Event: e}
+	l.mu.Lock()
+	err := l.add(&r)
+	if err == nil && l.file != nil {
+		n := l.appended
+		go func() {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.flush(n)
+		}()
+	}
+	l.mu.Unlock()
+	l.Show(r.Event)
+	return err
+}
+
+// Show shows an event without keeping it.
+func (l *Log) Show(e event.Event) {
+	if e.Seq == 0 {
+		l.mu.Lock()
+		l.seq++
+		e.Schema, e.Seq, e.Run = event.Schema, l.seq, l.run
+		l.mu.Unlock()
+	}
+	l.showing.Lock()
+	defer l.showing.Unlock()
+	if l.o.Show != nil {
+		l.o.Show(masked(e, l.o.Mask))
+	}
+}
+
+// add stamps a record, takes it into the history and into the next batch.
+func (l *Log) add(r *Record) error {
+	l.seq++
+	r.Schema, r.Seq, r.Run = event.Schema, l.seq, l.run
+	if r.Host != "" && r.Session == "" {
+		r.Machine = l.o.Machine(r.Host)
+	}
+	if r.Write != nil {
+		change := *r.Write
+		change.ID = fmt.Sprintf("%s.%d", l.run, r.Seq)
+		r.Write = &change
+	}
+	l.past.fold(*r)
+	if l.file == nil {
+		return nil
+	}
+	kept := *r
+	kept.Event, kept.Outcome = masked(r.Event, l.o.Mask), l.secrets.refer(r.Outcome)
+	b, err := l.at.chain.seal(kept)
+	if err != nil {
+		return err
+	}
+	l.pending = append(l.pending, b...)
+	l.at.size += int64(len(b))
+	l.appended++
+	return l.err
+}
+
+// flush waits until line n is on disk; whoever finds nobody flushing does it for all.
+func (l *Log) flush(n uint64) error {
+	for l.file != nil && l.synced < n && l.err == nil {
+		if l.flushing {
+			l.cond.Wait()
+			continue
+		}
+		l.flushing = true
+		batch, upTo := l.pending, l.appended
+		l.pending = nil
+		l.mu.Unlock()
+		_, writeErr := l.file.Write(batch)
+		err := errors.Join(writeErr, l.file.Sync())
+		l.mu.Lock()
+		l.flushing, l.synced = false, upTo
+		if err != nil {
+			l.err = fmt.Errorf("the log %s cannot be written: %w", l.path, err)
+		}
+		l.cond.Broadcast()
+	}
+	return l.err
+}
+
+// Close makes everything durable, closes the file and takes the log into the snapshot.
+func (l *Log) Close() error {
+	if l.file == nil {
+		return nil
+	}
+	l.mu.Lock()
+	err := l.flush(l.appended)
+	for l.flushing {
+		l.cond.Wait()
+	}
+	l.past.mark(l.run, l.at)
+	l.mu.Unlock()
+	err = errors.Join(err, l.file.Close())
+	if err == nil && l.o.Held() == nil {
+		l.past.save(l.state) // when that fails, the next run reads the logs
+	}
+	return err
+}
+
+// SessionOpened notes a session of a BMC by its URI, never by its token.
+func (l *Log) SessionOpened(address, uri string) { l.session(SessionOpened, address, uri) }
+
+// SessionClosed notes its end.
+func (l *Log) SessionClosed(address, uri string) { l.session(SessionClosed, address, uri) }
+
+// session keeps what concerns only later runs: it is not shown.
+func (l *Log) session(k event.Kind, address, uri string) {
+	r := Record{Event: event.Event{Kind: k, Host: address, Time: time.Now()}, Log: Version, Session: uri}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.add(&r) == nil && k == SessionOpened {
+		l.inUse[bmcOf(address)+uri] = true
+		l.flush(l.appended)
+	}
+}
+
+// Leftover lists sessions that a crashed run left on a BMC.
+func (l *Log) Leftover(address string) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	bmc := bmcOf(address)
+	return slices.DeleteFunc(slices.Clone(l.past.Left[bmc]), func(uri string) bool { return l.inUse[bmc+uri] })
+}
+
+// History is what this and earlier runs did to a host's machine.
+func (l *Log) History(host string) step.History {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.past.of(l.o.Machine(host)).Copy()
+}
+
+// masked takes secrets out of the texts of an event, should one ever get there. Names,
+// times and numbers are left, and writes: they are states and URLs, which cannot hold a
+// secret by their type, and later runs read them back.
+func masked(e event.Event, mask func(string) string) event.Event {
+	e.Text = mask(e.Text)
+	if e.Problem != nil {
+		p := *e.Problem
+		p.Summary, p.Detail, p.Next = mask(p.Summary), mask(p.Detail), mask(p.Next)
+		e.Problem = &p
+	}
+	if e.Verdict != nil {
+		v := *e.Verdict
+		v.Reason, v.Next, v.Evidence = mask(v.Reason), mask(v.Next), slices.Clone(v.Evidence)
+		for i, sign := range v.Evidence {
+			v.Evidence[i] = mask(sign)
+		}
+		e.Verdict = &v
+	}
+	if e.Plan != nil {
+		p := *e.Plan
+		p.Continue, p.Note = mask(p.Continue), mask(p.Note)
+		e.Plan = &p
+	}
+	e.Result = eachString(e.Result, mask)
+	return e
+}
+
+// eachString replaces the strings in a document.
+func eachString(raw json.RawMessage, replace func(string) string) json.RawMessage {
+	if len(raw) == 0 || replace(string(raw)) == string(raw) {
+		return raw
+	}
+	var v any
+	if json.Unmarshal(raw, &v) != nil {
+		return nil
+	}
+	b, err := json.Marshal(replaced(v, replace))
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+func replaced(v any, replace func(string) string) any {
+	switch v := v.(type) {
+	case string:
+		return replace(v)
+	case []any:
+		for i := range v {
+			v[i] = replaced(v[i], replace)
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = replaced(v[k], replace)
+		}
+	}
+	return v
+}

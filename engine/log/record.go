@@ -1,0 +1,116 @@
+package log
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"hash/crc32"
+	"time"
+
+	"esxiplan/engine/event"
+)
+
+// Version is that of what the log adds to the events. Fields are added, never re-used.
+const Version = 1
+
+// The kinds of records that only the log has.
+const (
+	StageStarted  event.Kind = "stage_started"
+	AttemptDone   event.Kind = "attempt_done"
+	Interrupted   event.Kind = "interrupted" // somebody stopped the run
+	RetryAsked    event.Kind = "retry_asked" // hosts that failed are tried again
+	SessionOpened event.Kind = "session_opened"
+	SessionClosed event.Kind = "session_closed"
+)
+
+// Record is one line of a log: an event, or one of the kinds that only the log has.
+type Record struct {
+	event.Event
+	Log     int             `json:"log,omitempty"`     // Version, in records that only the log has
+	Stage   *Stage          `json:"stage,omitempty"`   // stage_started
+	Mode    string          `json:"mode,omitempty"`    // attempt_done: what the task was to do
+	Outcome json.RawMessage `json:"outcome,omitempty"` // attempt_done
+	Hosts   []string        `json:"hosts,omitempty"`   // retry_asked
+	Session string          `json:"session,omitempty"` // session_*: URI, never a token
+}
+
+// Stage is a part of a run: what one call of esxiplan was asked to do.
+type Stage struct {
+	Number    int       `json:"number"` // from 1
+	Continued bool      `json:"continued,omitempty"`
+	Plan      string    `json:"plan"`
+	Files     []string  `json:"files,omitempty"`
+	Hosts     []string  `json:"hosts"`
+	Steps     []string  `json:"steps"`
+	Command   string    `json:"command,omitempty"` // by which it was asked for, without secrets
+	By        Who       `json:"by"`
+	Version   string    `json:"version"` // of esxiplan
+	Started   time.Time `json:"started"`
+	// Digests are those of what the plan says of each host, by part, so that a changed
+	// plan is noticed and what differs can be named.
+	Digests map[string]map[string]string `json:"digests,omitempty"`
+}
+
+// Who asked for a stage.
+type Who struct {
+	User    string `json:"user,omitempty"`
+	Machine string `json:"machine,omitempty"` // name of the computer that esxiplan ran on
+	PID     int    `json:"pid,omitempty"`
+	Job     string `json:"job,omitempty"` // of a CI system
+}
+
+func (w Who) String() string {
+	text := w.User
+	if w.Machine != "" {
+		text += "@" + w.Machine
+	}
+	if w.Job != "" {
+		text += " (" + w.Job + ")"
+	}
+	return text
+}
+
+// chain is the checksum of a log's lines so far (CRC-32C).
+type chain uint32
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// A line ends with its checksum: ,"sum":"0123abcd"}
+const (
+	sumBegins = `,"sum":"`
+	sumEnds   = `"}`
+	sumLength = len(sumBegins) + 8 + len(sumEnds)
+)
+
+// seal makes a line of a record and carries the chain on.
+func (c *chain) seal(r Record) ([]byte, error) {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	body := b[:len(b)-1] // without the closing brace
+	*c = chain(crc32.Update(uint32(*c), castagnoli, body))
+	return fmt.Appendf(body, "%s%08x%s\n", sumBegins, uint32(*c), sumEnds), nil
+}
+
+// split takes a line apart; ok is false where it has no checksum.
+func split(line []byte) (body []byte, sum string, ok bool) {
+	at := len(line) - sumLength
+	if at < 1 || !bytes.HasPrefix(line[at:], []byte(sumBegins)) || !bytes.HasSuffix(line, []byte(sumEnds)) {
+		return nil, "", false
+	}
+	return line[:at], string(line[at+len(sumBegins) : len(line)-len(sumEnds)]), true
+}
+
+// unseal reads a line and carries the chain on.
+func (c *chain) unseal(line []byte) (r Record, err error) {
+	body, sum, ok := split(line)
+	if !ok {
+		return r, fmt.Errorf("it has no checksum")
+	}
+	*c = chain(crc32.Update(uint32(*c), castagnoli, body))
+	if want := fmt.Sprintf("%08x", uint32(*c)); sum != want {
+		return r, fmt.Errorf("its checksum is %q, and that of what it holds and follows is %s", sum, want)
+	}
+	return r, json.Unmarshal(append(body[:len(body):len(body)], '}'), &r)
+}

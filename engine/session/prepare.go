@@ -1,0 +1,275 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"esxiplan/engine/event"
+	"esxiplan/engine/local"
+	"esxiplan/engine/log"
+	"esxiplan/engine/step"
+	"esxiplan/engine/survey"
+	"esxiplan/schema"
+)
+
+// Options say what is to be run, and how.
+type Options struct {
+	survey.Options
+	Types []*step.Type
+	State string   // state folder
+	Locks []string // folders of locks
+	Clock *local.Clock
+	Forks int
+
+	Run         string // name of the run; "": a new one is made
+	Resume      bool   // continue the last run of the plan that did not end
+	RetryFailed bool   // try hosts again that failed in the run
+	OnlyFailed  bool   // a new run, on the hosts that failed in the last one
+
+	By      log.Who
+	Version string // of esxiplan
+	Command string // by which the run was asked for, without secrets
+	Secrets map[string]string
+	Mask    func(string) string
+	Note    string // placeholders of a simulation
+	// Apart is a run that other runs need not know of: a rehearsal.
+	Apart bool
+}
+
+// Prepared is a run that could start.
+type Prepared struct {
+	Plan   *schema.Plan
+	Survey *survey.Survey
+	Name   string // of the run
+	// Continues is what the log of the run tells; nil: it is a new one.
+	Continues *log.Info
+	// Unfinished is the last run of the plan, where it did not end and this is another one.
+	Unfinished *log.Info
+	// Proven are the hosts which that run installed and this one would wipe.
+	Proven []string
+	// Continue is the command that waits for installations which this run began, "" where
+	// there is none; the caller knows it.
+	Continue string
+
+	o     Options
+	stage stage
+}
+
+// Unusable is a wish that cannot be met: a usage error.
+type Unusable struct{ Reason string }
+
+func (e *Unusable) Error() string { return e.Reason }
+
+func unusable(format string, values ...any) error { return &Unusable{fmt.Sprintf(format, values...)} }
+
+// Prepare says what a run would do. Diagnostics are about the plan under this choice; an
+// error is about the run.
+func Prepare(p *schema.Plan, o Options) (*Prepared, hcl.Diagnostics, error) {
+	out := &Prepared{Plan: p, o: o}
+	if err := out.name(); err != nil {
+		return nil, nil, err
+	}
+	s, diags := survey.New(p, o.Types, out.o.Options)
+	if diags.HasErrors() {
+		return nil, diags, nil
+	}
+	if reason := s.Serving(); reason != "" {
+		return nil, diags, errors.New(reason)
+	}
+	out.Survey = s
+	if err := out.readRun(); err != nil {
+		return nil, diags, err
+	}
+	return out, diags, nil
+}
+
+// name finds out which run is meant.
+func (p *Prepared) name() error {
+	o := &p.o
+	switch {
+	case o.Resume && o.OnlyFailed, o.Run != "" && o.Resume:
+		return unusable("--run, --resume and --only-failed exclude one another: --run NAME continues that run, --resume the last one that did not end, and --only-failed starts a new one")
+	case (o.Resume || o.OnlyFailed) && o.chosen():
+		return unusable("--resume and --only-failed take steps and hosts from the earlier run: leave out --tags, --skip-tags, --start-at and --limit")
+	case o.Run != "":
+		p.Name = o.Run
+		return log.CheckName(p.Name)
+	case o.Apart:
+		p.Name = log.MakeName(o.Clock.Now())
+		return nil
+	}
+	runs, err := log.List(o.State)
+	if err != nil {
+		return &NotStarted{err}
+	}
+	runs = slices.DeleteFunc(runs, func(i log.Info) bool { return i.Plan != p.Plan.Name })
+	p.Name = log.MakeName(o.Clock.Now())
+	switch {
+	case o.Resume:
+		return p.resume(runs)
+	case o.OnlyFailed:
+		return p.onlyFailed(runs)
+	case len(runs) > 0 && runs[0].Unfinished():
+		p.Unfinished = &runs[0]
+	}
+	return nil
+}
+
+// chosen reports that steps or hosts were chosen by hand.
+func (o Options) chosen() bool {
+	return len(o.Tags)+len(o.SkipTags)+len(o.Limit) > 0 || o.StartAt != "" || o.Only != ""
+}
+
+// resume takes name, steps and hosts of the last run that did not end.
+func (p *Prepared) resume(runs []log.Info) error {
+	i := slices.IndexFunc(runs, log.Info.Unfinished)
+	if i < 0 {
+		return unusable("there is no run of plan %q that did not end in %s: nothing to resume", p.Plan.Name, p.o.State)
+	}
+	p.Name = runs[i].Run
+	last, err := lastStage(p.o.State, p.Name)
+	if err != nil {
+		return err
+	}
+	p.o.Steps, p.o.Hosts = last.Steps, last.Hosts
+	return nil
+}
+
+// onlyFailed takes steps and failed hosts of the last run.
+func (p *Prepared) onlyFailed(runs []log.Info) error {
+	if len(runs) == 0 {
+		return unusable("there is no run of plan %q in %s: nothing has failed", p.Plan.Name, p.o.State)
+	}
+	last, err := lastStage(p.o.State, runs[0].Run)
+	if err != nil {
+		return err
+	}
+	failed, err := failedHosts(p.o.State, runs[0].Run)
+	if err != nil {
+		return err
+	}
+	if len(failed) == 0 {
+		return unusable("no host failed in run %s, the last one of plan %q", runs[0].Run, p.Plan.Name)
+	}
+	p.o.Steps, p.o.Hosts = last.Steps, failed
+	return nil
+}
+
+// lastStage is the stage that a run began last.
+func lastStage(state, run string) (last log.Stage, err error) {
+	err = log.Each(state, run, func(r log.Record) error {
+		if r.Kind == log.StageStarted && r.Stage != nil {
+			last = *r.Stage
+		}
+		return nil
+	})
+	if err == nil && last.Number == 0 {
+		err = unusable("the run %s was made by an older esxiplan and cannot be continued: start a new one", run)
+	}
+	return last, err
+}
+
+// failedHosts are the hosts of a run whose last end was a failure, in the order in which
+// they failed.
+func failedHosts(state, run string) (failed []string, err error) {
+	err = log.Each(state, run, func(r log.Record) error {
+		if r.Kind == event.HostDone && r.Status != event.NotRun {
+			failed = slices.DeleteFunc(failed, func(h string) bool { return h == r.Host })
+			if isFailure(r.Status) {
+				failed = append(failed, r.Host)
+			}
+		}
+		return nil
+	})
+	return failed, err
+}
+
+func isFailure(s event.Status) bool { return s == event.Failed || s == event.Unreachable }
+
+// readRun reads what the run did before, and what another one that did not end did.
+func (p *Prepared) readRun() error {
+	if p.Unfinished != nil {
+		if err := p.findProven(); err != nil {
+			return err
+		}
+	}
+	if p.o.Apart {
+		return p.foldRun(nil, func(string) bool { return false })
+	}
+	l, err := log.Dry(p.o.State, p.Name, log.Options{Secrets: p.o.Secrets, Machine: p.machineOf})
+	if err != nil {
+		return &NotStarted{err}
+	}
+	records, err := l.Records()
+	if err != nil {
+		return &NotStarted{err}
+	}
+	if len(records) > 0 {
+		info := l.Info()
+		p.Continues = &info
+		if info.Plan != p.Plan.Name {
+			return unusable("run %s is one of plan %q, and this is plan %q: give it another name", p.Name, info.Plan, p.Plan.Name)
+		}
+	}
+	return p.foldRun(records, func(host string) bool {
+		_, open := l.History(host).Installing()
+		return open
+	})
+}
+
+// findProven finds the hosts that the unfinished run installed and this one would wipe.
+func (p *Prepared) findProven() error {
+	proven := map[string]bool{}
+	err := log.Each(p.o.State, p.Unfinished.Run, func(r log.Record) error {
+		if v := r.Verdict; v != nil && v.Proven && r.Kind == event.StepDone {
+			proven[r.Machine] = true
+		}
+		return nil
+	})
+	for _, h := range p.Survey.Wipes() {
+		if proven[h.Machine()] {
+			p.Proven = append(p.Proven, h.Name)
+		}
+	}
+	return err
+}
+
+// machineOf tells machines apart whatever plans call them.
+func (p *Prepared) machineOf(host string) string {
+	h, ok := p.Plan.Host(host)
+	if !ok {
+		return host
+	}
+	return h.Machine()
+}
+
+// Ago is how long ago something was, for people.
+func (p *Prepared) Ago(t time.Time) time.Duration {
+	return p.o.Clock.Now().Sub(t).Round(time.Second)
+}
+
+// Pending lists the hosts that have something left to do.
+func (p *Prepared) Pending() (out []*schema.Host) {
+	for _, h := range p.Survey.Working() {
+		if !p.stage.lanes.HostDone(h.Name) {
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+// stepNames are those of the chosen steps.
+func (p *Prepared) stepNames() (names []string) {
+	for _, s := range p.Survey.Steps() {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+// key tells stages of a run apart: those with the same steps are one stage.
+func key(steps []string) string { return strings.Join(steps, " ") }

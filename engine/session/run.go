@@ -1,0 +1,132 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+
+	"esxiplan/engine/event"
+	"esxiplan/engine/local"
+	"esxiplan/engine/log"
+	"esxiplan/engine/state"
+	"esxiplan/engine/step"
+	"esxiplan/schema"
+)
+
+// World opens the doors of hosts: real ones, shadows or those of simulated machines.
+type World interface {
+	Open(*schema.Host) (*step.Host, error)
+	// Close ends what all hosts share, after the last one.
+	Close()
+}
+
+// Outlets are what a run writes to and reaches the outside by.
+type Outlets struct {
+	World func(*log.Log) (World, error)
+	Show  func(event.Event) // gets every event, one at a time
+	// Earlier gets what the log holds of this stage before it is continued; nil: nobody
+	// wants it.
+	Earlier func(event.Event)
+}
+
+// NotStarted is a run that did not start.
+type NotStarted struct{ Err error }
+
+func (e *NotStarted) Error() string { return e.Err.Error() }
+
+func (e *NotStarted) Unwrap() error { return e.Err }
+
+// Run takes the locks, opens the log and runs the stage to its end. When ctx ends, it stops
+// at the next safe point; when hard ends, too, at once. The error is a [NotStarted], or that
+// of the log; then the summary says internal error.
+func (p *Prepared) Run(ctx, hard context.Context, o Outlets) (event.Summary, error) {
+	held, release, err := p.lock(ctx)
+	if err != nil {
+		return event.Summary{}, &NotStarted{err}
+	}
+	defer release()
+	open := log.Open
+	if p.o.DryRun {
+		open = log.Dry
+	}
+	l, err := open(p.o.State, p.Name, log.Options{Mask: p.o.Mask, Secrets: p.o.Secrets, Show: o.Show, Machine: p.machineOf, Held: held})
+	if err != nil {
+		return event.Summary{}, &NotStarted{err}
+	}
+	summary, err := p.runStage(ctx, hard, l, o)
+	return summary, errors.Join(err, l.Close())
+}
+
+// lock takes the locks of the machines that have something left to do, and that of the run.
+// A dry run and a run apart take none.
+func (p *Prepared) lock(ctx context.Context) (held func() error, release func(), err error) {
+	if p.o.DryRun || p.o.Apart {
+		return func() error { return nil }, func() {}, nil
+	}
+	if err := state.Make(p.o.State); err != nil {
+		return nil, nil, err
+	}
+	keys := map[string]string{"run-" + p.Name: "run " + p.Name}
+	for _, h := range p.Pending() {
+		keys[h.BMC.Address.Key()] = "host " + h.Name
+	}
+	locks, err := state.Acquire(ctx, slices.Sorted(maps.Keys(keys)), state.LockOptions{Folders: p.o.Locks, Holder: state.NewHolder(p.Name), Name: func(key string) string { return keys[key] }})
+	if err != nil {
+		return nil, nil, err
+	}
+	return locks.Held, func() { locks.Release() }, nil
+}
+
+// runStage runs the stage, over a log that is open.
+func (p *Prepared) runStage(ctx, hard context.Context, l *log.Log, o Outlets) (event.Summary, error) {
+	if n := l.Before(); n != p.stage.read {
+		return event.Summary{}, &NotStarted{unusable("run %s was continued by another process meanwhile; look at it with esxiplan runs show %[1]s, and start again", p.Name)}
+	}
+	w, err := o.World(l)
+	if err != nil {
+		return event.Summary{}, &NotStarted{err}
+	}
+	defer w.Close()
+	if err := l.Keep(p.records()...); err != nil {
+		return event.Summary{}, &NotStarted{err}
+	}
+	if o.Earlier != nil {
+		for _, e := range p.stage.earlier {
+			o.Earlier(e)
+		}
+	}
+	l.Note(event.Event{Kind: event.RunStarted, Time: p.o.Clock.Now(), Plan: p.info()})
+	worker := &local.Worker{Plan: p.Plan, Types: p.o.Types, Open: w.Open, Clock: p.o.Clock, Log: l}
+	driver := &local.Driver{Lanes: p.stage.lanes, Worker: worker, Forks: p.o.Forks}
+	summary, err := driver.Run(ctx, hard, p.stage.events, p.stage.actions)
+	l.Note(event.Event{Kind: event.RunDone, Time: p.o.Clock.Now(), Summary: &summary})
+	return summary, err
+}
+
+// records open the stage in the log.
+func (p *Prepared) records() []log.Record {
+	now := p.o.Clock.Now()
+	s := &log.Stage{Number: p.stage.number, Continued: p.stage.again, Plan: p.Plan.Name, Files: slices.Sorted(maps.Keys(p.Plan.Files)), Steps: p.stepNames(),
+		Command: p.o.Command, By: p.o.By, Version: p.o.Version, Started: now, Digests: map[string]map[string]string{}}
+	for _, h := range p.Survey.Hosts() {
+		s.Hosts = append(s.Hosts, h.Name)
+		s.Digests[h.Name] = p.Plan.Parts(h)
+	}
+	out := []log.Record{{Event: event.Event{Kind: log.StageStarted, Time: now}, Stage: s}}
+	if len(p.stage.retries) > 0 {
+		out = append(out, log.Record{Event: event.Event{Kind: log.RetryAsked, Time: now}, Hosts: p.stage.retries})
+	}
+	return out
+}
+
+// info introduces the stage.
+func (p *Prepared) info() *event.PlanInfo {
+	s := p.Survey
+	info := &event.PlanInfo{Name: p.Plan.Name, Files: slices.Sorted(maps.Keys(p.Plan.Files)), Steps: p.stepNames(), DryRun: p.o.DryRun, Note: p.o.Note,
+		Continue: p.Continue, Of: len(p.Plan.Hosts()), Serves: s.Serves()}
+	for _, h := range s.Hosts() {
+		info.Hosts = append(info.Hosts, h.Name)
+	}
+	return info
+}

@@ -1,0 +1,245 @@
+package session
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"esxiplan/engine/event"
+	"esxiplan/engine/lane"
+	"esxiplan/engine/log"
+)
+
+// stage is the stage of a run that is to be run, as far as its log has come.
+type stage struct {
+	lanes   *lane.Set
+	number  int
+	read    int           // records that were folded
+	again   bool          // this stage has begun before
+	events  []event.Event // that no process came to log
+	earlier []event.Event // of this stage, that are in the log
+	actions []lane.Action // that are open
+	retries []string      // hosts that failed and are tried again
+}
+
+// foldRun folds the records of the run into fresh lanes.
+func (p *Prepared) foldRun(records []log.Record, installing func(host string) bool) error {
+	f := &folding{Prepared: p, installing: installing, key: key(p.stepNames()), failed: map[string]failure{}, digests: map[string]map[string]string{}, known: map[string][]event.Event{}, open: map[string]lane.Action{}, now: map[string]map[string]string{}}
+	f.survey(records)
+	p.stage = stage{lanes: lane.NewSet(p.Survey), read: len(records), number: 1 + f.stages, again: f.again, earlier: f.earlier}
+	if f.again {
+		p.stage.number = f.number
+	}
+	events, actions := p.stage.lanes.Start(f.past)
+	f.take(events, actions)
+	if f.again {
+		if err := f.fold(records); err != nil {
+			return err
+		}
+	}
+	if p.o.RetryFailed {
+		f.retry()
+	}
+	p.stage.events, p.stage.actions = f.events, f.pending()
+	return nil
+}
+
+// failure is how a host ended that failed.
+type failure struct {
+	key  string // of the stage
+	step string
+}
+
+// folding is the fold of a run's log.
+type folding struct {
+	*Prepared
+	installing func(host string) bool
+	key        string // of the stage that is to be run
+	stages     int
+	number     int  // of that stage, if it began before
+	again      bool // it did
+	failed     map[string]failure
+	digests    map[string]map[string]string // of each host, when the run last had it
+	known      map[string][]event.Event     // of this stage, by host, that the log has
+	earlier    []event.Event
+	events     []event.Event
+	open       map[string]lane.Action // attempts that are not done, by host
+	now        map[string]map[string]string
+}
+
+// survey reads what the records tell of the run as a whole.
+func (f *folding) survey(records []log.Record) {
+	current, steps := "", map[string]string{}
+	for _, r := range records {
+		switch {
+		case r.Kind == log.StageStarted && r.Stage != nil:
+			current = key(r.Stage.Steps)
+			f.stages = max(f.stages, r.Stage.Number)
+			if current == f.key {
+				f.again, f.number = true, r.Stage.Number
+			}
+			for host, parts := range r.Stage.Digests {
+				f.digests[host] = parts
+			}
+		case r.Kind == event.StepDone && isFailure(r.Status):
+			steps[r.Host] = r.Step
+		case r.Kind == event.HostDone && isFailure(r.Status):
+			f.failed[r.Host] = failure{current, steps[r.Host]}
+		case r.Kind == event.HostDone && (r.Status == event.OK || r.Status == event.Changed):
+			delete(f.failed, r.Host)
+		}
+		if current == f.key && r.Log == 0 {
+			f.earlier = append(f.earlier, r.Event)
+			f.known[r.Host] = append(f.known[r.Host], r.Event)
+		}
+	}
+}
+
+// past is what is known of a host before the first step of the stage.
+func (f *folding) past(host string) (p lane.Past) {
+	if before, ok := f.failed[host]; ok && before.key != f.key && !f.o.RetryFailed {
+		p.LeftOut = fmt.Sprintf("failed before in this run, in step %s; --retry-failed tries it again", before.step)
+	}
+	if parts, ok := f.digests[host]; ok {
+		p.Refused = f.changed(host, parts)
+	}
+	p.Installing = f.installing(host)
+	return p
+}
+
+// changed is why the run cannot be continued on a host whose part of the plan is not what
+// it was; nil where it is.
+func (f *folding) changed(host string, before map[string]string) *event.Problem {
+	now := f.digestsOf(host)
+	var differs []string
+	for part, digest := range now {
+		if before[part] != digest {
+			differs = append(differs, part)
+		}
+	}
+	for part := range before {
+		if _, still := now[part]; !still {
+			differs = append(differs, part)
+		}
+	}
+	if len(differs) == 0 {
+		return nil
+	}
+	sort.Strings(differs)
+	return &event.Problem{Summary: fmt.Sprintf("The plan has changed for this host since run %s began: %s", f.Name, strings.Join(differs, ", ")),
+		Next: "Start a new run, or put back what the run began with."}
+}
+
+// fold takes the outcomes of the stage into the lanes.
+func (f *folding) fold(records []log.Record) error {
+	ours, stopped := false, false
+	for _, r := range records {
+		switch {
+		case r.Kind == log.StageStarted && r.Stage != nil:
+			ours, stopped = key(r.Stage.Steps) == f.key, false
+		case !ours:
+		case r.Kind == log.Interrupted:
+			stopped = true
+		case r.Kind == log.RetryAsked:
+			for _, host := range r.Hosts {
+				f.take(f.stage.lanes.Retry(host))
+			}
+		case r.Kind == log.AttemptDone:
+			if err := f.foldAttempt(r, stopped); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// foldAttempt folds the outcome of one attempt. One that was interrupted is open still; what
+// ran because of the interrupt is not what comes next.
+func (f *folding) foldAttempt(r log.Record, stopped bool) error {
+	var o lane.Outcome
+	if err := json.Unmarshal(r.Outcome, &o); err != nil {
+		return fmt.Errorf("run %s cannot be continued: record %d of its log has no outcome: %w", f.Name, r.Seq, err)
+	}
+	id := lane.TaskID{Host: r.Host, Step: r.Step}
+	switch {
+	case o.Interrupted, !f.stage.lanes.Has(r.Host):
+		return nil
+	case f.stage.lanes.Awaits(id):
+		delete(f.open, r.Host)
+		f.take(f.stage.lanes.Fold(id, o))
+		return nil
+	case stopped, f.refused(r.Host):
+		return nil
+	}
+	return fmt.Errorf("run %s cannot be continued: record %d of its log is the outcome of step %s on host %s, which does not come there by this plan. Start a new run", f.Name, r.Seq, r.Step, r.Host)
+}
+
+// digestsOf are those of what the plan says of a host now.
+func (f *folding) digestsOf(host string) map[string]string {
+	parts, ok := f.now[host]
+	if !ok {
+		h, _ := f.Plan.Host(host)
+		parts = f.Plan.Parts(h)
+		f.now[host] = parts
+	}
+	return parts
+}
+
+// refused reports a host whose plan changed, so that its outcomes mean nothing here.
+func (f *folding) refused(host string) bool {
+	parts, ok := f.digests[host]
+	return ok && f.changed(host, parts) != nil
+}
+
+// retry lets the hosts try again that failed in this stage.
+func (f *folding) retry() {
+	for _, h := range f.Survey.Working() {
+		if f.stage.lanes.HostFailed(h.Name) {
+			f.stage.retries = append(f.stage.retries, h.Name)
+		}
+	}
+	for _, host := range f.stage.retries {
+		f.take(f.stage.lanes.Retry(host))
+	}
+}
+
+// take takes in what the lanes answered. Events that the log has already are dropped.
+func (f *folding) take(events []event.Event, actions []lane.Action) {
+	for _, e := range events {
+		if e.Kind != event.Progressed && !f.logged(e) {
+			f.events = append(f.events, e)
+		}
+	}
+	for _, a := range actions {
+		f.open[a.Task.ID.Host] = a
+	}
+}
+
+// logged reports that the log has an event, and passes it by with those before it.
+func (f *folding) logged(e event.Event) bool {
+	known := f.known[e.Host]
+	i := slices.IndexFunc(known, func(k event.Event) bool {
+		return k.Kind == e.Kind && k.Step == e.Step && k.Status == e.Status && k.Attempt == e.Attempt && (e.Kind != event.Warned || k.Text == e.Text)
+	})
+	if i < 0 {
+		return false
+	}
+	f.known[e.Host] = known[i+1:]
+	return true
+}
+
+// pending are the attempts that are open, in plan order. What they paused for is over, where
+// the stage had begun.
+func (f *folding) pending() (out []lane.Action) {
+	for _, h := range f.Survey.Hosts() {
+		if a, ok := f.open[h.Name]; ok {
+			if f.again {
+				a.After = 0
+			}
+			out = append(out, a)
+		}
+	}
+	return out
+}

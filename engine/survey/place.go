@@ -1,0 +1,68 @@
+package survey
+
+import (
+	"slices"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"esxiplan/engine/step"
+	"esxiplan/schema"
+)
+
+// Place is what a step must know of the plan around it: what the steps before it, since the
+// last proof, made ready to be booted, and what this run does after it. results are those
+// that the host has come to; stale is why the plan has no medium as it now is.
+func (s *Survey) Place(h *schema.Host, at *schema.Step, results map[string]cty.Value, stale string) (p step.Place) {
+	if most := s.types[at.Type].Most; !most.Writes && !most.Waits {
+		return p // it reads
+	}
+	i := slices.Index(s.Plan.Steps, at)
+	for _, st := range s.Plan.Steps[:i] {
+		if st.Applies(h) {
+			s.makeReady(&p, h, st, results)
+		}
+	}
+	starts := s.Starts(h, at)
+	p.Restarts, p.Waits = s.after(h, s.Plan.Steps[i+1:], starts)
+	p.BootsMedium = p.BootsMedium && starts && s.Options.Only == "" // by hand, a start is but a start
+	p.Waits = p.Waits || s.Waits(h, at)
+	if p.Medium == "" {
+		p.Stale = stale
+	}
+	return p
+}
+
+// makeReady takes in a step before the one whose place is asked for.
+func (s *Survey) makeReady(p *step.Place, h *schema.Host, st *schema.Step, results map[string]cty.Value) {
+	switch {
+	case s.Waits(h, st):
+		p.BootsMedium = false // Medium stays: what is in the drive all the same must be it
+	case s.types[st.Type].Most.Mounts:
+		p.BootsMedium, p.Medium = true, s.Effects(h, st, results).Medium
+	case s.sets(h, st):
+		p.BootsMedium = true
+	}
+}
+
+// after tells whether these steps restart the machine, and whether a wait follows the next
+// start, before a further one; started is that the step before them starts it.
+func (s *Survey) after(h *schema.Host, steps []*schema.Step, started bool) (restarts, waits bool) {
+	for _, st := range steps {
+		switch {
+		case !st.Applies(h) || !s.chosen[st.Name]:
+		case s.Starts(h, st) && started:
+			return true, false
+		case s.Starts(h, st):
+			restarts, started = true, true
+		case started && s.Waits(h, st) && unconditional(st):
+			return restarts, true
+		}
+	}
+	return restarts, false
+}
+
+// unconditional reports that a step surely runs on a host that has come so far.
+func unconditional(st *schema.Step) bool {
+	_, when := st.Conditions["when"]
+	return !when && st.Policy.RunOn != "failure"
+}
