@@ -13,6 +13,7 @@ import (
 	"esxiplan/engine/esxi"
 	"esxiplan/engine/event"
 	"esxiplan/engine/step"
+	"esxiplan/engine/survey"
 	"esxiplan/schema"
 )
 
@@ -24,16 +25,19 @@ const everyHost = "*"
 // let pass.
 func (r *request) consent() error {
 	r.agreed = map[string]step.Consent{}
+	if done, err := r.offerResume(); done || err != nil {
+		return err
+	}
 	if r.flags.yes || r.rehearsal {
 		r.agreed[everyHost] = step.Consent{Stop: true, Wipe: true}
 		return nil
 	}
-	wipes := r.prepared.Survey.Wipes()
+	wipes := r.prepared.Wipes()
 	var lines []string
 	if len(wipes) > 0 {
 		lines = append([]string{fmt.Sprintf("This run restarts %s into an installer that wipes these disks:", hostCount(len(wipes)))}, r.wiped(wipes)...)
 	}
-	stops := slices.DeleteFunc(r.prepared.Survey.Stops(), func(h *schema.Host) bool { return slices.Contains(wipes, h) })
+	stops := slices.DeleteFunc(r.prepared.Stops(), func(h *schema.Host) bool { return slices.Contains(wipes, h) })
 	running, uses := r.running(stops)
 	if len(running) > 0 {
 		lines = append(append(lines, fmt.Sprintf("This run powers off or restarts %s (on, or may be on):", machineCount(len(running)))), uses...)
@@ -69,6 +73,39 @@ func hostNames(hosts []*schema.Host) []string {
 		names = append(names, h.Name)
 	}
 	return names
+}
+
+// offerResume tells of a run of the plan that did not end. Where this one would wipe hosts
+// that the other installed, it asks: done is that the answer was to continue the other one,
+// which was agreed to then as well.
+func (r *request) offerResume() (done bool, err error) {
+	before := r.prepared.Unfinished
+	if before == nil {
+		return false, nil
+	}
+	about := fmt.Sprintf("%s of this plan, started by %s %s ago, did not end", before.Run, before.By, r.prepared.Ago(before.Began))
+	resume := shellLine(append(r.command(), "--resume"))
+	if len(r.prepared.Proven) == 0 {
+		fmt.Fprintf(r.streams.Err, "note: run %s; this is a new run. To continue that one: %s\n", about, resume)
+		return false, nil
+	}
+	fmt.Fprintf(r.streams.Err, "Run %s. It installed and proved %s, which this new run would wipe again: %s\n", about, hostCount(len(r.prepared.Proven)), strings.Join(r.prepared.Proven, ", "))
+	if !term.IsTerminal(int(r.in.Fd())) {
+		return false, r.refuse(fmt.Errorf("continue that run with %s; or, to install these hosts anew, name a new run with --run NAME", resume))
+	}
+	write(r.streams.Err, "Type resume to continue that run, or new to start this one: ")
+	switch answer, err := r.readLine(); {
+	case err == nil && answer == "new":
+		return false, nil
+	case err != nil || answer != "resume":
+		r.sayBefore("nothing was started")
+		return false, exitCode(event.ExitRefused)
+	}
+	r.flags.choice, r.flags.resume = survey.Choice{}, true
+	if err := r.prepare(); err != nil {
+		return false, err
+	}
+	return true, r.consent()
 }
 
 func (r *request) askYes() error {

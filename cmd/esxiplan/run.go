@@ -176,6 +176,9 @@ func (r *request) prepare() error {
 		return err
 	}
 	prepared.Continue = r.continuation(prepared.Survey)
+	if !r.rehearsal && !f.dry {
+		prepared.Resume = r.resumption(prepared.Name)
+	}
 	r.prepared = prepared
 	return nil
 }
@@ -228,7 +231,10 @@ func (r *request) command() []string {
 }
 
 // commandLine is the command by which the run was asked for, for the log.
-func (r *request) commandLine() string {
+func (r *request) commandLine() string { return shellLine(r.chosenCommand()) }
+
+// chosenCommand is the command with what it chooses.
+func (r *request) chosenCommand() []string {
 	command, c := r.command(), r.flags.choice
 	for _, list := range []struct {
 		name   string
@@ -241,7 +247,7 @@ func (r *request) commandLine() string {
 	if c.StartAt != "" {
 		command = append(command, "--start-at", c.StartAt)
 	}
-	return shellLine(command)
+	return command
 }
 
 // continuation is the command that waits for installations which this run began, "" where
@@ -252,6 +258,11 @@ func (r *request) continuation(s *survey.Survey) string {
 		return ""
 	}
 	return shellLine(append(r.command(), "--start-at", wait))
+}
+
+// resumption is the command that continues a run with the same steps and hosts.
+func (r *request) resumption(run string) string {
+	return shellLine(append(r.chosenCommand(), "--run", run))
 }
 
 // plainWord is what a shell takes as it stands.

@@ -104,8 +104,10 @@ type PlanInfo struct {
 	// Continue is the command that waits for installations which this run began; Serves
 	// tells that their images end with it.
 	Continue string `json:"continue,omitempty"`
-	Of       int    `json:"of,omitempty"` // hosts in the plan, of which the run has some
-	Serves   bool   `json:"serves,omitempty"`
+	// Resume is the command that continues the run itself.
+	Resume string `json:"resume,omitempty"`
+	Of     int    `json:"of,omitempty"` // hosts in the plan, of which the run has some
+	Serves bool   `json:"serves,omitempty"`
 }
 
 // Counts are the tasks of a host by status, and how many retries they took.

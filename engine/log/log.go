@@ -359,7 +359,7 @@ func masked(e event.Event, mask func(string) string) event.Event {
 	}
 	if e.Plan != nil {
 		p := *e.Plan
-		p.Continue, p.Note = mask(p.Continue), mask(p.Note)
+		p.Continue, p.Resume, p.Note = mask(p.Continue), mask(p.Resume), mask(p.Note)
 		e.Plan = &p
 	}
 	e.Result = eachString(e.Result, mask)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"time"
 
 	"esxiplan/engine/event"
@@ -49,6 +50,22 @@ type Stage struct {
 	// Digests are those of what the plan says of each host, by part, so that a changed
 	// plan is noticed and what differs can be named.
 	Digests map[string]map[string]string `json:"digests,omitempty"`
+}
+
+// Differ names the parts of a plan whose digests are not the same.
+func Differ(before, now map[string]string) (parts []string) {
+	for part, digest := range now {
+		if before[part] != digest {
+			parts = append(parts, part)
+		}
+	}
+	for part := range before {
+		if _, still := now[part]; !still {
+			parts = append(parts, part)
+		}
+	}
+	slices.Sort(parts)
+	return parts
 }
 
 // Who asked for a stage.

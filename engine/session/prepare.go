@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"esxiplan/engine/event"
 	"esxiplan/engine/local"
 	"esxiplan/engine/log"
+	"esxiplan/engine/state"
 	"esxiplan/engine/step"
 	"esxiplan/engine/survey"
 	"esxiplan/schema"
@@ -53,8 +55,8 @@ type Prepared struct {
 	// Proven are the hosts which that run installed and this one would wipe.
 	Proven []string
 	// Continue is the command that waits for installations which this run began, "" where
-	// there is none; the caller knows it.
-	Continue string
+	// there is none, and Resume that which continues the run itself; the caller knows them.
+	Continue, Resume string
 
 	o     Options
 	stage stage
@@ -114,10 +116,20 @@ func (p *Prepared) name() error {
 		return p.resume(runs)
 	case o.OnlyFailed:
 		return p.onlyFailed(runs)
-	case len(runs) > 0 && runs[0].Unfinished():
+	case len(runs) > 0 && runs[0].Unfinished() && !o.DryRun && !p.live(runs[0].Run):
 		p.Unfinished = &runs[0]
 	}
 	return nil
+}
+
+// live reports a run at which another process is at work.
+func (p *Prepared) live(run string) bool {
+	locks, err := state.Acquire(context.Background(), []string{lockOf(run)}, state.LockOptions{Folders: p.o.Locks, Holder: state.NewHolder(run)})
+	if err != nil {
+		return true
+	}
+	locks.Release()
+	return false
 }
 
 // chosen reports that steps or hosts were chosen by hand.
@@ -220,6 +232,16 @@ func (p *Prepared) readRun() error {
 		_, open := l.History(host).Installing()
 		return open
 	})
+}
+
+// Wipes lists the hosts that the run may still start an installer on.
+func (p *Prepared) Wipes() []*schema.Host { return p.stillPending(p.Survey.Wipes()) }
+
+// Stops lists the hosts whose machine the run may still power off or restart.
+func (p *Prepared) Stops() []*schema.Host { return p.stillPending(p.Survey.Stops()) }
+
+func (p *Prepared) stillPending(hosts []*schema.Host) []*schema.Host {
+	return slices.DeleteFunc(hosts, func(h *schema.Host) bool { return p.stage.lanes.HostDone(h.Name) })
 }
 
 // findProven finds the hosts that the unfinished run installed and this one would wipe.

@@ -58,6 +58,9 @@ func (p *Prepared) Run(ctx, hard context.Context, o Outlets) (event.Summary, err
 	return summary, errors.Join(err, l.Close())
 }
 
+// lockOf is the key of the lock of a run.
+func lockOf(run string) string { return "run-" + run }
+
 // lock takes the locks of the machines that have something left to do, and that of the run.
 // A dry run and a run apart take none.
 func (p *Prepared) lock(ctx context.Context) (held func() error, release func(), err error) {
@@ -67,7 +70,7 @@ func (p *Prepared) lock(ctx context.Context) (held func() error, release func(),
 	if err := state.Make(p.o.State); err != nil {
 		return nil, nil, err
 	}
-	keys := map[string]string{"run-" + p.Name: "run " + p.Name}
+	keys := map[string]string{lockOf(p.Name): "run " + p.Name}
 	for _, h := range p.Pending() {
 		keys[h.BMC.Address.Key()] = "host " + h.Name
 	}
@@ -124,7 +127,7 @@ func (p *Prepared) records() []log.Record {
 func (p *Prepared) info() *event.PlanInfo {
 	s := p.Survey
 	info := &event.PlanInfo{Name: p.Plan.Name, Files: slices.Sorted(maps.Keys(p.Plan.Files)), Steps: p.stepNames(), DryRun: p.o.DryRun, Note: p.o.Note,
-		Continue: p.Continue, Of: len(p.Plan.Hosts()), Serves: s.Serves()}
+		Continue: p.Continue, Resume: p.Resume, Of: len(p.Plan.Hosts()), Serves: s.Serves()}
 	for _, h := range s.Hosts() {
 		info.Hosts = append(info.Hosts, h.Name)
 	}

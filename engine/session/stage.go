@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"sort"
 	"strings"
 
 	"esxiplan/engine/event"
@@ -112,22 +111,10 @@ func (f *folding) past(host string) (p lane.Past) {
 // changed is why the run cannot be continued on a host whose part of the plan is not what
 // it was; nil where it is.
 func (f *folding) changed(host string, before map[string]string) *event.Problem {
-	now := f.digestsOf(host)
-	var differs []string
-	for part, digest := range now {
-		if before[part] != digest {
-			differs = append(differs, part)
-		}
-	}
-	for part := range before {
-		if _, still := now[part]; !still {
-			differs = append(differs, part)
-		}
-	}
+	differs := log.Differ(before, f.digestsOf(host))
 	if len(differs) == 0 {
 		return nil
 	}
-	sort.Strings(differs)
 	return &event.Problem{Summary: fmt.Sprintf("The plan has changed for this host since run %s began: %s", f.Name, strings.Join(differs, ", ")),
 		Next: "Start a new run, or put back what the run began with."}
 }

@@ -20,6 +20,9 @@ func (b *board) leftBehind(s *Streams, t theme) {
 	}
 	b.tellInstalling(s)
 	b.tellMounted(s)
+	if b.plan.Resume != "" && b.summary.Interrupted {
+		say(s, "", "Resume this run with: "+b.plan.Resume)
+	}
 }
 
 // mostLines is how many hosts are told of one by one; of more, only their names are said.

@@ -27,6 +27,32 @@ func (p *plain) Event(e event.Event) {
 	}
 }
 
+// Line writes one event of a log, with its time, as results are written.
+func Line(s *Streams, e event.Event) {
+	p := &plain{s: s, theme: s.themeOf(s.Color), board: newBoard()}
+	e = clean(e)
+	text := p.line(e)
+	switch e.Kind {
+	case event.HostStarted:
+		text = "begun"
+	case event.StepStarted:
+		text = e.Step + " begun"
+	case event.WriteDone:
+		text = "  " + string(e.Settled.Fate)
+	case event.HostDone:
+		text = "host " + p.theme.status(e.Status)
+		if e.Text != "" {
+			text += ": " + e.Text
+		}
+	}
+	if text == "" {
+		return
+	}
+	for line := range strings.SplitSeq(text, "\n") {
+		fmt.Fprintln(s.Out, s.plain(p.theme.dim.Render(e.Time.Local().Format("2006-01-02 15:04:05.000"))+"  "+line))
+	}
+}
+
 func (p *plain) Earlier(e event.Event) { p.board.fold(clean(e)) }
 
 // clean takes control characters out of what stands in an event.

@@ -119,6 +119,9 @@ func (s *Streams) plain(text string) string {
 	return strings.NewReplacer("…", "...", "→", "->", "•", "*", "─", "-", "·", "-").Replace(text)
 }
 
+// Span is a length of time for people.
+func Span(d time.Duration) string { return short(d) }
+
 // short is a length of time for people.
 func short(d time.Duration) string {
 	switch {

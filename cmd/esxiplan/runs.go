@@ -1,0 +1,348 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"esxiplan/cmd/internal/view"
+	"esxiplan/engine/event"
+	"esxiplan/engine/log"
+)
+
+// runsFlags say where the logs of runs are.
+type runsFlags struct {
+	state  string
+	sim    string
+	asJSON bool
+}
+
+func (f *runsFlags) add(c *cobra.Command) {
+	c.PersistentFlags().StringVar(&f.state, "state", "", "state folder (default: .esxiplan beside the plan, or in the current directory)")
+	c.PersistentFlags().StringVar(&f.sim, "sim", "", "runs against the machines that esxiplan sim serves: the file that it wrote")
+	c.PersistentFlags().BoolVar(&f.asJSON, "json", false, "write JSON")
+}
+
+// folder is the state folder of a plan, of which only the place counts.
+func (f *runsFlags) folder(plans []string) (string, error) {
+	dir := f.state
+	if dir == "" {
+		dir = filepath.Join(placeOf(plans), ".esxiplan")
+	}
+	if f.sim == "" {
+		return dir, nil
+	}
+	file, err := readSimFile(f.sim)
+	if err != nil {
+		return "", err
+	}
+	return simState(dir, f.state, file.Start), nil
+}
+
+// placeOf is the folder of a plan.
+func placeOf(plans []string) string {
+	if len(plans) == 0 {
+		return "."
+	}
+	if info, err := os.Stat(plans[0]); err == nil && info.IsDir() {
+		return plans[0]
+	}
+	return filepath.Dir(plans[0])
+}
+
+func (a *app) runsCommand() *cobra.Command {
+	f := &runsFlags{}
+	c := &cobra.Command{
+		Use:   "runs [PLAN]",
+		Short: "List runs, and show what they did",
+		Long: `List the runs of a state folder, the latest first: when each began, by whom, how its last stage ended.
+A run that is unfinished can be continued: esxiplan run PLAN --resume, or with its name --run RUN.`,
+		Example: "  esxiplan runs site.hcl\n  esxiplan runs show nightly-7 site.hcl --host 10.172.18.191\n  esxiplan runs diff nightly-6 nightly-7\n  esxiplan runs prune --keep 90d",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			state, err := f.folder(args)
+			if err != nil {
+				return err
+			}
+			return a.listRuns(state, f.asJSON)
+		},
+	}
+	f.add(c)
+	c.AddCommand(a.runsShowCommand(f), a.runsDiffCommand(f), a.runsPruneCommand(f))
+	return c
+}
+
+func (a *app) listRuns(state string, asJSON bool) error {
+	runs, err := log.List(state)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return a.writeJSON(runs)
+	}
+	if len(runs) == 0 {
+		fmt.Fprintf(a.streams.Out, "no run in %s\n", state)
+		return nil
+	}
+	var rows []listRow
+	for _, i := range runs {
+		rows = append(rows, listRow{{"run", i.Run}, {"plan", i.Plan}, {"began", when(i.Began)}, {"took", view.Span(i.Latest.Sub(i.Began))}, {"by", i.By.String()},
+			{"stages", strconv.Itoa(i.Stages)}, {"hosts", strconv.Itoa(i.Hosts)}, {"ended", howEnded(i)}})
+	}
+	a.printWide(rows)
+	return nil
+}
+
+// when is a time for people.
+func when(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
+
+// howEnded says how the last stage of a run ended.
+func howEnded(i log.Info) string {
+	if !i.Ended {
+		return "unfinished: its process ended, or is still at work"
+	}
+	var parts []string
+	for _, s := range []event.Status{event.OK, event.Changed, event.Skipped, event.NotRun, event.Failed, event.Unreachable} {
+		if n := i.Counts[s]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, s))
+		}
+	}
+	text := strings.Join(parts, ", ")
+	if i.Interrupted {
+		text = "interrupted: " + text
+	}
+	return fmt.Sprintf("%s (exit %d)", text, i.Exit)
+}
+
+func (a *app) runsShowCommand(f *runsFlags) *cobra.Command {
+	var host string
+	c := &cobra.Command{
+		Use:     "show RUN [PLAN]",
+		Short:   "Show what a run did: its stages and hosts, or with --host everything about one host",
+		Example: "  esxiplan runs show nightly-7 site.hcl\n  esxiplan runs show nightly-7 site.hcl --host 10.172.18.191",
+		Args:    cobra.RangeArgs(1, 2),
+		RunE: func(_ *cobra.Command, args []string) error {
+			state, err := f.folder(args[1:])
+			if err != nil {
+				return err
+			}
+			if host != "" {
+				return a.showHost(state, args[0], host, f.asJSON)
+			}
+			return a.showRun(state, args[0], f.asJSON)
+		},
+	}
+	c.Flags().StringVar(&host, "host", "", "show the log of this host in order of time")
+	return c
+}
+
+func (a *app) showRun(state, run string, asJSON bool) error {
+	s, err := log.Tell(state, run)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return a.writeJSON(s)
+	}
+	fmt.Fprintf(a.streams.Out, "run %s of plan %q, %s\n", s.Run, s.Plan, howEnded(s.Info))
+	for _, p := range s.Parts {
+		began := "began"
+		if p.Continued {
+			began = "continued"
+		}
+		fmt.Fprintf(a.streams.Out, "stage %d %s %s by %s with esxiplan %s: %s, steps %s\n", p.Number, began, when(p.Started), p.By, p.Version, hostCount(len(p.Hosts)), strings.Join(p.Steps, " "))
+	}
+	var rows []listRow
+	for _, h := range s.Hosts {
+		rows = append(rows, listRow{{"host", h.Host}, {"status", statusOf(h)}, {"took", view.Span(h.Latest.Sub(h.Began))}, {"resets", strconv.Itoa(h.Resets)}, {"about", about(h)}})
+	}
+	a.printWide(rows)
+	return nil
+}
+
+func statusOf(h *log.HostStory) string {
+	switch {
+	case h.Status == "":
+		return "under way"
+	case h.Proof != nil && h.Status != event.Failed && h.Status != event.Unreachable:
+		return "proven"
+	}
+	return string(h.Status)
+}
+
+// about says what matters most about a host.
+func about(h *log.HostStory) string {
+	switch {
+	case h.Problem != nil && (h.Status == event.Failed || h.Status == event.Unreachable):
+		return h.Step + ": " + h.Problem.Summary
+	case h.Status == "":
+		return "in step " + h.Step
+	case h.Proof != nil:
+		return "ESXi " + h.Proof.Version + " build " + h.Proof.Build
+	}
+	return h.Text
+}
+
+// showHost shows all that a log has of one host, in order of time.
+func (a *app) showHost(state, run, host string, asJSON bool) error {
+	var records []log.Record
+	err := log.Each(state, run, func(r log.Record) error {
+		if r.Host == host {
+			records = append(records, r)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if len(records) == 0 {
+		return fmt.Errorf("run %s has nothing about a host %q; esxiplan runs show %[1]s lists its hosts", run, host)
+	}
+	if asJSON {
+		return a.writeJSON(records)
+	}
+	for _, r := range records {
+		view.Line(a.streams, r.Event)
+	}
+	return nil
+}
+
+func (a *app) runsDiffCommand(f *runsFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:   "diff RUN RUN [PLAN]",
+		Short: "Show how two runs differ, host by host: how they ended, and what the plan said",
+		Args:  cobra.RangeArgs(2, 3),
+		RunE: func(_ *cobra.Command, args []string) error {
+			state, err := f.folder(args[2:])
+			if err != nil {
+				return err
+			}
+			before, err := log.Tell(state, args[0])
+			if err != nil {
+				return err
+			}
+			after, err := log.Tell(state, args[1])
+			if err != nil {
+				return err
+			}
+			rows := differences(before, after)
+			switch {
+			case f.asJSON:
+				return a.writeJSON(rows)
+			case len(rows) == 0:
+				fmt.Fprintln(a.streams.Out, "no difference")
+			}
+			a.printWide(rows)
+			return nil
+		},
+	}
+}
+
+// differences are the hosts of two runs that ended in another way, or for which the plan
+// said something else.
+func differences(before, after *log.Story) []listRow {
+	rows := []listRow{}
+	old, now := byHost(before), byHost(after)
+	var names []string
+	for _, s := range []*log.Story{before, after} {
+		for _, h := range s.Hosts {
+			if !slices.Contains(names, h.Host) {
+				names = append(names, h.Host)
+			}
+		}
+	}
+	for _, name := range names {
+		a, b := ended(old[name]), ended(now[name])
+		plan := partsThatDiffer(old[name], now[name])
+		if a != b || plan != "" {
+			rows = append(rows, listRow{{"host", name}, {before.Run, a}, {after.Run, b}, {"plan differs in", plan}})
+		}
+	}
+	return rows
+}
+
+func byHost(s *log.Story) map[string]*log.HostStory {
+	out := map[string]*log.HostStory{}
+	for _, h := range s.Hosts {
+		out[h.Host] = h
+	}
+	return out
+}
+
+// ended says how a host ended, "-" where it was not in the run.
+func ended(h *log.HostStory) string {
+	if h == nil {
+		return "-"
+	}
+	if text := about(h); text != "" {
+		return statusOf(h) + ": " + text
+	}
+	return statusOf(h)
+}
+
+func partsThatDiffer(a, b *log.HostStory) string {
+	if a == nil || b == nil {
+		return ""
+	}
+	return strings.Join(log.Differ(a.Digests, b.Digests), ", ")
+}
+
+func (a *app) runsPruneCommand(f *runsFlags) *cobra.Command {
+	var keep string
+	var dry bool
+	c := &cobra.Command{
+		Use:   "prune [PLAN] --keep 90d",
+		Short: "Remove the logs of old runs; what they tell of the state of machines stays known",
+		Long: `Remove the logs of runs that ended, and whose last record is older than --keep. A log stays while
+something that it tells of is open: an installation that is neither proven nor timed out, an image in a
+drive, a boot source that is set. What the removed logs tell of machines stays known.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			age, err := days(keep)
+			if err != nil {
+				return fmt.Errorf("--keep %s: %w", keep, err)
+			}
+			state, err := f.folder(args)
+			if err != nil {
+				return err
+			}
+			gone, err := log.Prune(state, time.Now().Add(-age), dry)
+			verb := "removed"
+			if dry {
+				verb = "would remove"
+			}
+			sort.Slice(gone, func(i, j int) bool { return gone[i].Run < gone[j].Run })
+			for _, i := range gone {
+				fmt.Fprintf(a.streams.Out, "%s %s, which ended %s\n", verb, i.Run, when(i.Latest))
+			}
+			return err
+		},
+	}
+	c.Flags().StringVar(&keep, "keep", "90d", "how old a log may become: 90d, 12h")
+	c.Flags().BoolVar(&dry, "dry-run", false, "show what would be removed")
+	return c
+}
+
+// days reads a length of time that may be in days.
+func days(text string) (time.Duration, error) {
+	number, inDays := strings.CutSuffix(text, "d")
+	if !inDays {
+		d, err := time.ParseDuration(text)
+		if err != nil || d < 0 {
+			return 0, fmt.Errorf("write a number of days such as 90d, or hours such as 12h")
+		}
+		return d, nil
+	}
+	n, err := strconv.Atoi(number)
+	if err != nil || n < 0 || n > 36500 {
+		return 0, fmt.Errorf("write a number of days such as 90d, or hours such as 12h")
+	}
+	return time.Duration(n) * 24 * time.Hour, nil
+}
