@@ -71,13 +71,19 @@ func (l *Lane) foldError(r *running, o Outcome) {
 	}
 }
 
-// again schedules a further attempt where retries and time are left.
+// again schedules a further attempt where retries and time are left; false: none are. After
+// an interrupt the step stops there, and a run that is continued goes on from it.
 func (l *Lane) again(r *running, pause time.Duration, why *event.Problem) bool {
-	if r.task.Attempt > r.policy.retries || l.interrupted && !r.task.Always {
+	if r.task.Attempt > r.policy.retries {
 		return false
 	}
 	if r.policy.timeout > 0 && r.spent+pause >= r.policy.timeout {
 		return false
+	}
+	if l.interrupted && !r.task.Always {
+		l.stopped, l.missed = true, true
+		l.close(event.NotRun, why, nil)
+		return true
 	}
 	r.task.Attempt++
 	if why != nil { // a condition that does not hold yet is no retry
