@@ -1,27 +1,60 @@
-// Package engine runs a plan.
+// Package engine is the run of a plan; this page says how it is cut. The code is in the
+// packages below.
 //
-// The [Machine] is pure: it alone has expressions and policy. [Machine.Start] and
-// [Machine.Fold] take the outcome of one attempt and answer with events and with
-// the next actions, which may carry a delay; they read no clock and do no I/O. A
-// driver sleeps and runs: [Run] is the local one. A [Worker] carries out one
-// attempt of one task on one host. The [Journal] makes every change durable before it is
-// made, notes what came of it, and tells later processes what happened, by the history of
-// each machine.
+// A plan is HCL (schema). Package survey says what a run of it will touch. A lane is one
+// host's way through the steps, and gates are what lanes share; both are pure, and answer
+// the outcome of an attempt with the next one. Package local makes the attempts: a worker
+// runs the step (package step) over the host's doors, bmc, esxi and media. Each outcome and
+// each change is in the log before it counts. Package session begins runs, continues them
+// and ends them; what people and programs read of a run are the events of package event.
+//
+//	plan files → schema.Load → survey → session.Prepare → (consent) → lanes ⇄ local → step → door → wire
+//	                                                          ↑            ↓
+//	                                                          └─── log ←───┘ → views
 //
 // # Glossary
 //
 //   - plan, group, host, step: as written in the plan files
 //   - task: one step on one host; attempt: one try of it; outcome: how it ended
 //   - result: what a successful attempt returns
-//   - change: a write, as a value; fate: what came of it (done, refused, unknown)
+//   - change: a write, as a value; fate: what came of it (done, refused, unknown, undone)
 //   - verdict: what a look at a machine says about its installation
-//   - event: one line of the log of a run, its only output
-//   - run: one execution of a plan; journal: its durable log
+//   - run: an execution of a plan, by name; stage: what one call asks of a run
+//   - event: what happens in a run, as people and programs read it; record: a line of the log
+//   - log: the records of a run, and the only truth of it
+//   - lane: a host's way through the steps; gate: what lanes wait at for one another
 //   - guard: what must hold before a write
+//   - machine: the physical server; door: the way to one of its sides
 //   - argument: of a block; attribute: of a value; diagnostic: a problem of the plan
 //   - reset: one boot of the machine; ForceOff and On count as one
 //   - session, power state, boot source override, virtual media, reset type: Redfish's
 //
-// The package leaves out the language (schema), what steps do (steps), and how
-// events look (cmd/internal/view).
+// # Floor plan
+//
+// Drawn from the imports; a package imports only what stands below it. The vendors are
+// folders of engine/bmc, the steps those of steps.
+//
+//	6  cmd/esxiplan          all
+//	5  engine/session        engine/event engine/lane engine/local engine/log engine/state engine/step engine/survey schema
+//	4  engine/local          engine/event engine/lane engine/log engine/step schema
+//	3  engine/lane           engine/event engine/gates engine/step engine/survey schema
+//	3  steps/all             engine/step steps/*
+//	2  engine/bmc/vendors    engine/bmc engine/bmc/*
+//	2  engine/log            engine/event engine/step schema
+//	2  engine/survey         engine/gates engine/step schema
+//	2  steps/*               engine/bmc engine/esxi engine/event engine/media engine/step schema
+//	1  cmd/internal/view     engine/event
+//	1  engine/bmc/*          engine/bmc
+//	1  engine/state          schema
+//	1  engine/step           engine/bmc engine/esxi engine/event engine/media schema
+//	1  engine/twin           engine/bmc/bmcsim engine/esxi/esxisim engine/media schema
+//	0  engine/bmc
+//	0  engine/bmc/bmcsim
+//	0  engine/esxi
+//	0  engine/esxi/esxisim
+//	0  engine/event
+//	0  engine/gates
+//	0  engine/media
+//	0  engine/media/isosim
+//	0  schema
 package engine

@@ -119,7 +119,7 @@ func (l *Lane) foldResult(r *running, o Outcome) {
 		return
 	}
 	scope := schema.Scope{Host: l.host, Facts: l.facts, Results: l.results, Result: result, Attempt: r.task.Attempt}
-	if met, err := l.met(r, scope); err == nil && !met && l.survey.Options.DryRun {
+	if met, err := l.met(r, scope); err == nil && !met && o.Shadow {
 		scope.Result = cty.UnknownVal(r.typ.Result.Type())
 	}
 	failed, _, err := l.survey.Plan.Condition(r.step, "failed_when", scope)

@@ -55,6 +55,7 @@ type Outcome struct {
 	Elapsed     time.Duration   `json:"elapsed,omitempty"`    // nanoseconds
 	Interrupted bool            `json:"interrupted,omitempty"`
 	TimedOut    bool            `json:"timed_out,omitempty"` // the step's timeout ended the attempt
+	Shadow      bool            `json:"shadow,omitempty"`    // made over shadows: a goal that is not reached is unknown
 	Internal    string          `json:"internal,omitempty"`  // a panic, or a log that cannot be written
 }
 

@@ -88,7 +88,7 @@ func (w *Worker) Do(ctx context.Context, t lane.Task, sleep func(context.Context
 		}
 		history := a.History()
 		_, o.Installing = history.Installing()
-		o.Writes, o.Elapsed = a.took(history), w.Clock.Now().Sub(began)
+		o.Writes, o.Elapsed, o.Shadow = a.took(history), w.Clock.Now().Sub(began), a.shadow
 		if a.logErr != nil {
 			o.Internal = a.logErr.Error()
 		}
@@ -142,7 +142,7 @@ func (w *Worker) run(ctx context.Context, t lane.Task, a *attempt) (json.RawMess
 		return nil, err
 	}
 	h.Begin(a)
-	h.last = t
+	h.last, a.shadow = t, h.Settings.DryRun
 	if t.Mode == lane.ModeFacts {
 		return w.facts(ctx, h.Host)
 	}
@@ -179,6 +179,7 @@ type attempt struct {
 	task    lane.Task
 	sleep   func(context.Context, time.Duration) error
 	changes []string // that this attempt recorded
+	shadow  bool     // the doors are shadows
 	logErr  error
 }
 
