@@ -54,12 +54,15 @@ type Log struct {
 }
 
 // runName is what a run may be called: its log is a file of that name.
-var runName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+=@-]{0,99}$`)
+var runName = regexp.MustCompile(`^[\pL\pN][\pL\pN ._+=@%-]*$`)
+
+// longestName is that of a run in bytes; file systems take 255, and its files have suffixes.
+const longestName = 200
 
 // CheckName reports what is wrong with the name of a run.
 func CheckName(name string) error {
-	if !runName.MatchString(name) {
-		return fmt.Errorf("%q cannot be the name of a run: use up to 100 letters, digits, and . _ + = @ -, and begin with a letter or a digit", name)
+	if !runName.MatchString(name) || len(name) > longestName {
+		return fmt.Errorf("%q cannot be the name of a run: use up to %d letters, digits, blanks and . _ + = @ %% -, and begin with a letter or a digit", name, longestName)
 	}
 	return nil
 }
