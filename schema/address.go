@@ -150,7 +150,7 @@ func (a Address) URL() string {
 	return a.scheme + "://" + authority
 }
 
-// Key names the BMC in the files of the state folder and in the journals, the same for
+// Key names the BMC in the files of the state folder and in the logs, the same for
 // all spellings of its address.
 //
 // http:// on port 80 and https:// on port 443 are two services of one BMC, so that

@@ -83,7 +83,7 @@ func (r *running) wait() int {
 // said is all that the run wrote; only after its end.
 func (r *running) said() string { return r.out.String() + r.err.String() }
 
-// events reads the journals in the state folder, as far as they are written.
+// events reads the logs in the state folder, as far as they are written.
 func (s *simulated) events(state string) (out []event.Event) {
 	files, err := filepath.Glob(filepath.Join(s.dir, state, "runs", "*.jsonl"))
 	if err != nil {

@@ -50,7 +50,7 @@ func (s *simulated) refuses(exit int, want string, args ...string) string {
 	return string(out)
 }
 
-// started waits until the machines have been asked to start, which the journal tells
+// started waits until the machines have been asked to start, which the log tells
 // before it is done, and their BMCs have answered.
 func (s *simulated) started(hosts ...string) {
 	s.t.Helper()

@@ -88,7 +88,7 @@ func TestPublish(t *testing.T) {
 	for name, c := range map[string]struct {
 		err, refuse error
 		fate        event.Fate
-	}{"done": {nil, nil, event.Done}, "failed": {errors.New("disk full"), nil, event.Unknown}, "not recorded": {nil, errors.New("no journal"), ""}} {
+	}{"done": {nil, nil, event.Done}, "failed": {errors.New("disk full"), nil, event.Unknown}, "not recorded": {nil, errors.New("no log"), ""}} {
 		b := newBench(t, step.Settings{})
 		b.SetMedia(b.s)
 		b.s.err, b.a.refuse = c.err, c.refuse
@@ -184,7 +184,7 @@ func TestFoundStarted(t *testing.T) {
 	if last, open := b.History().Installing(); !open || last.Step != b.StepName() || len(b.Made()) != 0 {
 		t.Errorf("%+v, made %v", last, b.Made())
 	}
-	b.a.refuse = errors.New("no journal")
+	b.a.refuse = errors.New("no log")
 	if err := b.FoundStarted(t.Context(), event.Intent{}); err == nil {
 		t.Error("it is not on record")
 	}

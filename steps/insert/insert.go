@@ -100,7 +100,7 @@ func check(ctx context.Context, h *step.Host, url string) error {
 		return schema.AtArgument("image", "%q does not end in .iso, which several BMCs demand", url)
 	}
 	if u, err := neturl.Parse(url); err != nil || u.User != nil {
-		return schema.AtArgument("image", "the image's URL must be valid and without user and password: it is written to journals and to the BMC; serve the image without a login")
+		return schema.AtArgument("image", "the image's URL must be valid and without user and password: it is written to the log and to the BMC; serve the image without a login")
 	}
 	if h.Media == nil {
 		return nil
