@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"esxiplan/engine/step"
+	"esxiplan/schema"
+)
+
+func (a *app) docCommand() *cobra.Command {
+	var markdown bool
+	c := &cobra.Command{
+		Use:   "doc [STEP | vendors]",
+		Short: "Explain the steps, or how each vendor's BMCs differ",
+		Args:  cobra.MaximumNArgs(1),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return append(typeNames(), vendorsTopic), cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 1 && args[0] == vendorsTopic {
+				writeVendors(a.streams.Out)
+				return nil
+			}
+			if markdown {
+				writeReference(a.streams.Out)
+				return nil
+			}
+			if len(args) == 0 {
+				for _, t := range stepTypes() {
+					fmt.Fprintf(a.streams.Out, "%-14s %s\n", t.Name, t.Summary)
+				}
+				fmt.Fprintf(a.streams.Out, "\n%-14s %s\n", vendorsTopic, "How each vendor's BMCs differ from the standard, and how that is known.")
+				return nil
+			}
+			for _, t := range stepTypes() {
+				if t.Name == args[0] {
+					writeStep(a.streams.Out, t)
+					return nil
+				}
+			}
+			return fmt.Errorf("there is no step %q; there are %s%s", args[0], strings.Join(typeNames(), ", "), schema.DidYouMean(args[0], typeNames()))
+		},
+	}
+	c.Flags().BoolVar(&markdown, "markdown", false, "write the reference of the whole language as Markdown")
+	return c
+}
+
+func typeNames() []string {
+	var names []string
+	for _, t := range stepTypes() {
+		names = append(names, t.Name)
+	}
+	return names
+}
+
+func writeStep(w io.Writer, t *step.Type) {
+	fmt.Fprintf(w, "# %s\n\n%s\n\n%s\n", t.Name, t.Summary, strings.TrimSpace(t.Doc))
+	if len(t.Arguments.Arguments) > 0 {
+		fmt.Fprintf(w, "\n## Arguments\n\n")
+		t.Arguments.WriteMarkdown(w)
+	}
+	fmt.Fprintf(w, "\n## Result\n\n")
+	t.Result.WriteMarkdown(w)
+	fmt.Fprintf(w, "\n## Defaults\n\n%d retries, %s apart (up to %s), within %s.\n\n", t.Policy.Retries, t.Policy.Delay, t.Policy.MaxDelay, t.Policy.Timeout)
+}
+
+// writeReference writes steps/README.md.
+func writeReference(w io.Writer) {
+	fmt.Fprintf(w, "<!-- Written by make docs; a test fails when it is stale. -->\n\nReference of hosts and steps. `esxiplan doc STEP` shows a part of it.\n\n")
+	host, bmc, esxi := schema.HostObjects()
+	for _, part := range []struct {
+		title  string
+		object *schema.Object
+	}{{"Arguments of groups and hosts", host}, {"The bmc block", bmc}, {"The esxi block", esxi}, {"Arguments of every step", schema.PolicyObject()}} {
+		fmt.Fprintf(w, "# %s\n\n", part.title)
+		part.object.WriteMarkdown(w)
+		fmt.Fprintln(w)
+	}
+	fmt.Fprintf(w, "# host.facts\n\nWhat a machine says of itself, in the expressions of steps and of `esxi.disk`, `esxi.wipe` and `esxi.nic`. It is read before a host's first step where an expression needs it.\n\n")
+	schema.Of[step.Facts]().WriteMarkdown(w)
+	fmt.Fprintln(w)
+	for _, doc := range schema.ConditionDocs() {
+		fmt.Fprintf(w, "- `%s`: %s\n", doc[0], doc[1])
+	}
+	fmt.Fprintln(w)
+	for _, t := range stepTypes() {
+		writeStep(w, t)
+	}
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2/hclparse"
+	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/pmezard/go-difflib/difflib"
+	"github.com/spf13/cobra"
+
+	"esxiplan/cmd/internal/view"
+	"esxiplan/engine/event"
+	"esxiplan/schema"
+)
+
+func (a *app) fmtCommand() *cobra.Command {
+	var check, diff bool
+	c := &cobra.Command{
+		Use:   "fmt [FILE or FOLDER]…",
+		Short: "Bring plan files into the usual form",
+		Long:  "Rewrite plan files in the usual form. - reads standard input and writes to standard output. Without arguments: the present folder.",
+		RunE: func(_ *cobra.Command, args []string) error {
+			return a.format(args, check, diff)
+		},
+	}
+	c.Flags().BoolVar(&check, "check", false, "write nothing; exit 3 when a file differs")
+	c.Flags().BoolVar(&diff, "diff", false, "show what differs")
+	return c
+}
+
+func (a *app) format(args []string, check, diff bool) error {
+	if len(args) == 0 {
+		args = []string{"."}
+	}
+	if slices.Contains(args, "-") {
+		return a.formatStdin(check, diff)
+	}
+	files, err := formatFiles(args)
+	if err != nil {
+		return err
+	}
+	differs, broken := false, false
+	for _, name := range files {
+		source, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		out, err := a.formatted(source, name)
+		if err != nil {
+			broken = true
+			continue
+		}
+		if string(out) == string(source) {
+			continue
+		}
+		differs = true
+		fmt.Fprintln(a.streams.Out, name)
+		if diff {
+			a.printDiff(name, source, out)
+		}
+		if !check {
+			if err := replaceFile(name, out); err != nil {
+				return err
+			}
+		}
+	}
+	switch {
+	case broken:
+		return exitCode(event.ExitUsage)
+	case check && differs:
+		return exitCode(event.ExitDiffers)
+	}
+	return nil
+}
+
+func (a *app) formatStdin(check, diff bool) error {
+	source, err := io.ReadAll(a.in)
+	if err != nil {
+		return err
+	}
+	out, err := a.formatted(source, "<stdin>")
+	if err != nil {
+		return exitCode(event.ExitUsage)
+	}
+	switch {
+	case diff:
+		a.printDiff("<stdin>", source, out)
+	case !check:
+		a.streams.Out.Write(out)
+	}
+	if check && string(out) != string(source) {
+		return exitCode(event.ExitDiffers)
+	}
+	return nil
+}
+
+// formatted formats a file that can be parsed; one that cannot is left alone.
+func (a *app) formatted(source []byte, name string) ([]byte, error) {
+	parser := hclparse.NewParser()
+	if _, diags := parser.ParseHCL(source, name); diags.HasErrors() {
+		view.Diagnostics(a.streams, diags, parser.Files())
+		return nil, diags
+	}
+	return hclwrite.Format(source), nil
+}
+
+func formatFiles(args []string) ([]string, error) {
+	var files []string
+	for _, arg := range args {
+		info, err := os.Stat(arg)
+		if err != nil {
+			return nil, err
+		}
+		if !info.IsDir() {
+			files = append(files, arg)
+			continue
+		}
+		found, err := schema.PlanFiles(arg)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, found...)
+	}
+	return files, nil
+}
+
+func (a *app) printDiff(name string, before, after []byte) {
+	text, err := difflib.GetUnifiedDiffString(difflib.UnifiedDiff{A: difflib.SplitLines(string(before)), B: difflib.SplitLines(string(after)), FromFile: "old/" + name, ToFile: "new/" + name, Context: 3})
+	if err == nil {
+		write(a.streams.Out, text)
+	}
+}
+
+// replaceFile keeps the file's mode and never leaves half of it.
+func replaceFile(name string, data []byte) error {
+	name, err := filepath.EvalSymlinks(name)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), ".esxiplan-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	if _, err := f.Write(data); err != nil {
+		f.Close()
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := os.Chmod(f.Name(), info.Mode()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
+}
