@@ -28,9 +28,12 @@ type folded struct {
 // Run runs the lanes to their end, beginning with these events and actions. When ctx ends,
 // attempts under way are cancelled, steps with run_on = "always" still run, and sessions
 // are closed; when hard ends, too, nothing is waited for any more. The error is that of the
-// log.
+// log: a run whose log cannot be written stops as by an interrupt.
 func (d *Driver) Run(ctx, hard context.Context, events []event.Event, actions []lane.Action) (event.Summary, error) {
-	r := &localRun{Driver: d, ctx: ctx, hard: hard, slots: make(chan struct{}, max(1, d.Forks)), done: make(chan folded, 64), over: make(chan struct{})}
+	asked := ctx
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	r := &localRun{Driver: d, ctx: ctx, stop: stop, asked: asked, hard: hard, slots: make(chan struct{}, max(1, d.Forks)), done: make(chan folded, 64), over: make(chan struct{})}
 	defer close(r.over)
 	r.handle(events, actions)
 	interrupted := ctx.Done()
@@ -59,6 +62,7 @@ func (d *Driver) Run(ctx, hard context.Context, events []event.Event, actions []
 // end sums up. What is still under way is left to its own end.
 func (r *localRun) end(err error) (event.Summary, error) {
 	s := r.Lanes.Summary()
+	s.Interrupted = s.Interrupted && (err == nil || r.asked.Err() != nil)
 	if s.Internal == "" && err != nil {
 		s.Internal = err.Error()
 	}
@@ -69,6 +73,8 @@ func (r *localRun) end(err error) (event.Summary, error) {
 type localRun struct {
 	*Driver
 	ctx, hard context.Context
+	stop      func()          // ends ctx
+	asked     context.Context // ends when somebody wants the run to stop
 	slots     chan struct{}
 	done      chan folded
 	over      chan struct{} // nobody takes outcomes any more
@@ -115,6 +121,7 @@ func (r *localRun) keep(records ...log.Record) {
 	}
 	if err := r.Worker.Log.Keep(records...); err != nil {
 		r.err = err
+		r.stop()
 	}
 }
 
