@@ -3,6 +3,7 @@ package main
 import (
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -294,4 +295,27 @@ func (s *simulated) booted(host string) bool {
 		}
 	}
 	return false
+}
+
+// TestNewRunAfterACrash: the command that was killed, given again, would wipe the host that
+// it had proven. It is refused without a terminal, names the host and the command that
+// continues; that one installs the other host, and touches the first no more.
+func TestNewRunAfterACrash(t *testing.T) {
+	t.Parallel()
+	s := simulate(t, 2, "--speed", "60", "--tally", "tally.json")
+	r := s.begin(s.run("--in-flight", "1"))
+	s.until("a host is proven", func() bool {
+		return slices.ContainsFunc(s.events(simulatedState), func(e event.Event) bool { return e.Verdict != nil && e.Verdict.Proven })
+	})
+	r.c.Process.Kill()
+	r.wait()
+	out := s.refuses(event.ExitRefused, "did not end. It installed and proved 1 host, which this new run would wipe again: h00", "run", "fleet.hcl", "--sim", "sim.json", "--yes")
+	if !strings.Contains(out, "continue that run with esxiplan run fleet.hcl --sim sim.json --resume") {
+		t.Errorf("the way out is not named:\n%s", out)
+	}
+	again, err := s.command("run", "fleet.hcl", "--sim", "sim.json", "--resume", "--yes").CombinedOutput()
+	if err != nil || !strings.Contains(string(again), "2 hosts: 2 changed, 2 proven installed") {
+		t.Errorf("%v\n%s", err, again)
+	}
+	s.onceEach(s.end())
 }

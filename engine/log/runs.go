@@ -32,9 +32,9 @@ type Info struct {
 	Interrupted bool `json:"interrupted,omitempty"`
 }
 
-// Unfinished reports a run whose last stage did not come to its end: it was stopped, or
-// its process ended.
-func (i Info) Unfinished() bool { return !i.Ended || i.Interrupted }
+// Unfinished reports a run whose last stage did not come to its end: it was stopped, its
+// process ended, or its log could not be written.
+func (i Info) Unfinished() bool { return !i.Ended || i.Interrupted || i.Exit == event.ExitInternal }
 
 // fold takes in a record.
 func (i *Info) fold(r Record) {

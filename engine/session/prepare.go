@@ -58,8 +58,9 @@ type Prepared struct {
 	// there is none, and Resume that which continues the run itself; the caller knows them.
 	Continue, Resume string
 
-	o     Options
-	stage stage
+	o      Options
+	stage  stage
+	before []log.Info // runs of the plan, the latest first, of which this may be a repetition
 }
 
 // Unusable is a wish that cannot be met: a usage error.
@@ -116,8 +117,8 @@ func (p *Prepared) name() error {
 		return p.resume(runs)
 	case o.OnlyFailed:
 		return p.onlyFailed(runs)
-	case len(runs) > 0 && runs[0].Unfinished() && !o.DryRun && !p.live(runs[0].Run):
-		p.Unfinished = &runs[0]
+	case !o.DryRun:
+		p.before = runs
 	}
 	return nil
 }
@@ -205,11 +206,6 @@ func isFailure(s event.Status) bool { return s == event.Failed || s == event.Unr
 
 // readRun reads what the run did before, and what another one that did not end did.
 func (p *Prepared) readRun() error {
-	if p.Unfinished != nil {
-		if err := p.findProven(); err != nil {
-			return err
-		}
-	}
 	if p.o.Apart {
 		return p.foldRun(nil, func(string) bool { return false })
 	}
@@ -217,6 +213,7 @@ func (p *Prepared) readRun() error {
 	if err != nil {
 		return &NotStarted{err}
 	}
+	p.findUnfinished(l)
 	records, err := l.Records()
 	if err != nil {
 		return &NotStarted{err}
@@ -244,21 +241,23 @@ func (p *Prepared) stillPending(hosts []*schema.Host) []*schema.Host {
 	return slices.DeleteFunc(hosts, func(h *schema.Host) bool { return p.stage.lanes.HostDone(h.Name) })
 }
 
-// findProven finds the hosts that the unfinished run installed and this one would wipe.
-func (p *Prepared) findProven() error {
-	proven := map[string]bool{}
-	err := log.Each(p.o.State, p.Unfinished.Run, func(r log.Record) error {
-		if v := r.Verdict; v != nil && v.Proven && r.Kind == event.StepDone {
-			proven[r.Machine] = true
-		}
-		return nil
-	})
+// findUnfinished finds a run that did not end: one that installed hosts which this one would
+// wipe, and which nobody has reset since, or else the last run, if it did not end.
+func (p *Prepared) findUnfinished(l *log.Log) {
+	proven := map[string][]string{}
 	for _, h := range p.Survey.Wipes() {
-		if proven[h.Machine()] {
-			p.Proven = append(p.Proven, h.Name)
+		if last, ok := l.History(h.Name).LastReset(); ok && last.Proven {
+			proven[last.Run] = append(proven[last.Run], h.Name)
 		}
 	}
-	return err
+	for i, info := range p.before {
+		if info.Unfinished() && (i == 0 || len(proven[info.Run]) > 0) && !p.live(info.Run) {
+			p.Unfinished, p.Proven = &p.before[i], proven[info.Run]
+		}
+		if len(p.Proven) > 0 {
+			return
+		}
+	}
 }
 
 // machineOf tells machines apart whatever plans call them.

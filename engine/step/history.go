@@ -70,6 +70,7 @@ type LastReset struct {
 	Medium    string   // digest of the medium that it was to boot
 	Boot      Override // that we had set for it
 	Open      bool     // it can have started an installer, and the installation is neither proven nor timed out
+	Proven    bool     // it is proven
 	Change    string
 	Asked     time.Time  // when a start was last asked for
 	Fate      event.Fate // done, once the BMC said so of a start
@@ -298,7 +299,7 @@ func (h *History) conclude(v event.Verdict, failed bool) {
 		return
 	}
 	closed := *h.reset
-	closed.Open = false
+	closed.Open, closed.Proven = false, v.Proven
 	h.reset = &closed
 }
 
