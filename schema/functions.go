@@ -191,7 +191,7 @@ func (l *loader) envFunc(standIn func(string) string) function.Function {
 			name := args[0].AsString()
 			if l.in.Environ != nil {
 				if text, ok := l.in.Environ(name); ok {
-					l.plan.secrets.add(cty.StringVal(text))
+					l.plan.secrets.add("env."+name, cty.StringVal(text))
 					return cty.StringVal(text).Mark(Sensitive), nil
 				}
 			}
