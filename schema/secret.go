@@ -46,9 +46,10 @@ const Sensitive = mark("sensitive")
 // secretTexts are the texts that must not be shown, so that they can be taken out
 // of what libraries say about values. Each has the name of where it came from.
 type secretTexts struct {
-	mu    sync.Mutex
-	texts map[string]string // by name, such as "var.root_password" or "env.BMC_PASSWORD"
-	hider *strings.Replacer // of all texts, nil: not made yet
+	mu     sync.Mutex
+	texts  map[string]string // by name, such as "var.root_password" or "env.BMC_PASSWORD"
+	hider  *strings.Replacer // of all texts, nil: not made yet
+	byHost map[string]string // texts, hosts' passwords included, by name; nil: not made yet
 }
 
 // add notes every string in a sensitive value, which has a name.
@@ -57,7 +58,7 @@ func (s *secretTexts) add(name string, v cty.Value) {
 	defer s.mu.Unlock()
 	walkTexts(name, v, func(name, text string) {
 		if s.texts[name] != text {
-			s.texts[name], s.hider = text, nil
+			s.texts[name], s.hider, s.byHost = text, nil, nil
 		}
 	})
 }
@@ -103,6 +104,78 @@ func (p *Plan) Secrets() []string {
 	p.secrets.mu.Lock()
 	defer p.secrets.mu.Unlock()
 	return slices.Compact(slices.Sorted(maps.Values(p.secrets.texts)))
+}
+
+// SecretNames gives a name to every text that must not be shown: those of
+// [Plan.Secrets], and the passwords and license keys of hosts. Whoever writes a record can
+// put the name in the text's place, and [Plan.SecretText] gives the text back to whoever
+// reads it, also in a later process: two loads of the same files give the same names.
+//
+// A name is where the text comes from: var.root_password, env.BMC_PASSWORD, a part of a
+// variable such as var.logins.dell, group.lab.bmc.password where the group says it for all
+// its hosts, else host.h1.esxi.root_password. Of several the first in this order counts,
+// and among those the first in the alphabet. A name is no secret; it holds the keys of a
+// sensitive map, but none of its values.
+func (p *Plan) SecretNames() map[string]string {
+	names := map[string]string{}
+	for name, text := range p.namedSecrets() {
+		if other, named := names[text]; !named || compareSecretNames(name, other) < 0 {
+			names[text] = name
+		}
+	}
+	return names
+}
+
+// SecretText is the text that has a name; ok is false where the plan has no such secret,
+// or not any more.
+func (p *Plan) SecretText(name string) (text string, ok bool) {
+	text, ok = p.namedSecrets()[name]
+	return text, ok
+}
+
+// compareSecretNames orders names by what they say about where a secret comes from.
+func compareSecretNames(a, b string) int {
+	rank := func(name string) int {
+		return slices.IndexFunc([]string{"var.", "env.", "group.", ""}, func(root string) bool { return strings.HasPrefix(name, root) })
+	}
+	return cmp.Or(rank(a)-rank(b), strings.Compare(a, b))
+}
+
+// namedSecrets are all secrets by all their names.
+func (p *Plan) namedSecrets() map[string]string {
+	p.secrets.mu.Lock()
+	defer p.secrets.mu.Unlock()
+	if p.secrets.byHost == nil {
+		p.secrets.byHost = maps.Clone(p.secrets.texts)
+		for _, h := range p.Hosts() {
+			h.secrets(func(name, text string) { p.secrets.byHost[name] = text })
+		}
+	}
+	return p.secrets.byHost
+}
+
+// secrets finds those of a host that are given as arguments.
+func (h *Host) secrets(found func(name, text string)) {
+	add := func(path, within string, s Secret) {
+		if !s.IsZero() {
+			found(h.owner(path)+"."+path+within, s.Reveal())
+		}
+	}
+	add("bmc.password", "", h.BMC.Password)
+	if x := h.ESXi; x != nil {
+		add("esxi.root_password", "", x.RootPassword)
+		add("esxi.license_key", "", deref(x.LicenseKey))
+		add("esxi.current", ".password", deref(x.Current).Password)
+	}
+}
+
+// owner names the block that decides about an argument of the host: its group, where the
+// group says it and means the same for all.
+func (h *Host) owner(path string) string {
+	if attr, own := h.said.at(path); attr != nil && !own && !refersToRoot(attr.Expr, "host") {
+		return "group" + member(h.Group)
+	}
+	return "host" + member(h.Name)
 }
 
 // hide takes secrets, and what was made from them, out of diagnostics.
