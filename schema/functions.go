@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -357,7 +358,7 @@ func hideIf(hide bool, v cty.Value) cty.Value {
 // sensitiveInputs reports whether the expression refers to a sensitive value, or
 // calls a function that makes one.
 func sensitiveInputs(closure *customdecode.ExpressionClosure) bool {
-	if callsForSecrets(closure.Expression) {
+	if calls(closure.Expression, "env", "sensitive") {
 		return true
 	}
 	for _, t := range closure.Expression.Variables() {
@@ -375,7 +376,8 @@ func sensitiveInputs(closure *customdecode.ExpressionClosure) bool {
 	return false
 }
 
-func callsForSecrets(expr hcl.Expression) bool {
+// calls reports whether an expression calls one of these functions.
+func calls(expr hcl.Expression, names ...string) bool {
 	node, ok := expr.(hclsyntax.Node)
 	if !ok {
 		return false
@@ -383,7 +385,7 @@ func callsForSecrets(expr hcl.Expression) bool {
 	found := false
 	hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
 		call, ok := n.(*hclsyntax.FunctionCallExpr)
-		found = found || ok && (call.Name == "env" || call.Name == "sensitive")
+		found = found || ok && slices.Contains(names, call.Name)
 		return nil
 	})
 	return found

@@ -196,13 +196,18 @@ func (e *hostEvaluation) context(attr *hcl.Attribute) *hcl.EvalContext {
 	for _, t := range attr.Expr.Variables() {
 		if _, shared := e.plan.global.Variables[t.RootName()]; !shared {
 			ctx.Variables = map[string]cty.Value{
-				"group": cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal(e.host.Group)}),
+				"group": groupValue(e.host.Group),
 				"host":  cty.ObjectVal(e.scope),
 			}
 			return ctx
 		}
 	}
 	return ctx
+}
+
+// groupValue is what `group` means.
+func groupValue(name string) cty.Value {
+	return cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal(name)})
 }
 
 // vars merges the group's vars with the host's, key by key.

@@ -29,6 +29,7 @@ type Plan struct {
 	secrets   *secretTexts
 	arguments sync.Map // of [Plan.Decode]: dependence to JSON
 	index     index
+	digests   digests
 }
 
 // Known is what the language must be told about the world around it.

@@ -26,7 +26,7 @@ func (p *Plan) context(s *Step, scope Scope) *hcl.EvalContext {
 	ctx := p.global.NewChild()
 	ctx.Variables = map[string]cty.Value{}
 	if s.refs.roots["group"] {
-		ctx.Variables["group"] = cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal(scope.Host.Group)})
+		ctx.Variables["group"] = groupValue(scope.Host.Group)
 	}
 	if s.refs.roots["host"] {
 		ctx.Variables["host"] = p.hostValue(scope)
