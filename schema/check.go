@@ -124,21 +124,29 @@ func (l *loader) checkTLS(h *Host) {
 		l.problem(h.RangeOf("bmc.tls"), "Invalid tls", "Give exactly one of verify, fingerprint, ca_file and first_use.")
 	}
 	if t.CAFile != nil {
-		name := *t.CAFile
-		if !filepath.IsAbs(name) {
-			name = filepath.Join(l.plan.Dir, name)
-		}
-		pem, err := os.ReadFile(name)
-		if err == nil && !x509.NewCertPool().AppendCertsFromPEM(pem) {
-			err = fmt.Errorf("%s holds no certificate in PEM form", name)
-		}
-		if err != nil {
+		if err := l.checkCAFile(*t.CAFile); err != nil {
 			l.problem(h.RangeOf("bmc.tls"), "Invalid tls", "ca_file: %v.", err)
 		}
 	}
 	if t.Fingerprint != nil && !sha256Pattern.MatchString(*t.Fingerprint) {
 		l.problem(h.RangeOf("bmc.tls"), "Invalid tls", "fingerprint: write \"sha256:\" and 64 hexadecimal digits.")
 	}
+}
+
+// checkCAFile looks at a file with authorities, once for all hosts that name it.
+func (l *loader) checkCAFile(name string) error {
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(l.plan.Dir, name)
+	}
+	err, known := l.caFiles[name]
+	if !known {
+		var pem []byte
+		if pem, err = os.ReadFile(name); err == nil && !x509.NewCertPool().AppendCertsFromPEM(pem) {
+			err = fmt.Errorf("%s holds no certificate in PEM form", name)
+		}
+		l.caFiles[name] = err
+	}
+	return err
 }
 
 func (l *loader) checkESXi(h *Host) {

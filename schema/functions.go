@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -191,7 +192,7 @@ func (l *loader) envFunc(standIn func(string) string) function.Function {
 			name := args[0].AsString()
 			if l.in.Environ != nil {
 				if text, ok := l.in.Environ(name); ok {
-					l.plan.secrets.add(cty.StringVal(text))
+					l.plan.secrets.add("env."+name, cty.StringVal(text))
 					return cty.StringVal(text).Mark(Sensitive), nil
 				}
 			}
@@ -357,7 +358,7 @@ func hideIf(hide bool, v cty.Value) cty.Value {
 // sensitiveInputs reports whether the expression refers to a sensitive value, or
 // calls a function that makes one.
 func sensitiveInputs(closure *customdecode.ExpressionClosure) bool {
-	if callsForSecrets(closure.Expression) {
+	if calls(closure.Expression, "env", "sensitive") {
 		return true
 	}
 	for _, t := range closure.Expression.Variables() {
@@ -375,7 +376,8 @@ func sensitiveInputs(closure *customdecode.ExpressionClosure) bool {
 	return false
 }
 
-func callsForSecrets(expr hcl.Expression) bool {
+// calls reports whether an expression calls one of these functions.
+func calls(expr hcl.Expression, names ...string) bool {
 	node, ok := expr.(hclsyntax.Node)
 	if !ok {
 		return false
@@ -383,7 +385,7 @@ func callsForSecrets(expr hcl.Expression) bool {
 	found := false
 	hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
 		call, ok := n.(*hclsyntax.FunctionCallExpr)
-		found = found || ok && (call.Name == "env" || call.Name == "sensitive")
+		found = found || ok && slices.Contains(names, call.Name)
 		return nil
 	})
 	return found

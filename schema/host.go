@@ -2,6 +2,7 @@ package schema
 
 import (
 	"maps"
+	"reflect"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -40,59 +41,70 @@ func layerHeader(labelled ...string) *hcl.BodySchema {
 	return s
 }
 
-// layer is what one block, group or host, says: arguments by path, such as
-// "serial", "vars" or "bmc.password". A host's layer lies over its group's.
-type layer struct {
+// section is what one block says: where it stands, and its arguments.
+type section struct {
+	at        hcl.Range
 	arguments hcl.Attributes
-	sections  map[string]hcl.Range // blocks present: "bmc", "esxi"
 }
 
+// layer is what a host or group block says: its own arguments, under "", and those of the
+// blocks in it, "bmc" and "esxi".
+type layer map[string]section
+
+// layers are a host's layer over its group's: blocks merge, values replace. The group's is
+// the same one for all its hosts.
+type layers struct{ host, group layer }
+
 func (l *loader) layer(content *hcl.BodyContent) layer {
-	out := layer{hcl.Attributes{}, map[string]hcl.Range{}}
-	for name, attr := range content.Attributes {
-		out.arguments[name] = attr
-	}
+	out := layer{"": {arguments: content.Attributes}}
 	for _, b := range content.Blocks {
 		object := map[string]*Object{"bmc": bmcObject, "esxi": esxiObject}[b.Type]
 		if object == nil {
 			continue
 		}
-		if at, seen := out.sections[b.Type]; seen {
-			l.problem(b.DefRange, "Duplicate block", "There is already a block %s at %s.", b.Type, position(at))
-		}
-		out.sections[b.Type] = b.DefRange
 		attrs, diags := l.attributes(b.Body, header(object))
-		l.diags = append(l.diags, diags...)
-		for name, attr := range attrs {
-			out.arguments[b.Type+"."+name] = attr
+		if first, seen := out[b.Type]; seen {
+			l.problem(b.DefRange, "Duplicate block", "There is already a block %s at %s.", b.Type, position(first.at))
+			attrs = under(first.arguments, attrs)
 		}
+		l.diags = append(l.diags, diags...)
+		out[b.Type] = section{b.DefRange, attrs}
 	}
 	return out
 }
 
-// over lays the host's layer over its group's: blocks merge, values replace.
-func (host layer) over(group layer) layer {
-	merged := layer{hcl.Attributes{}, map[string]hcl.Range{}}
-	for _, l := range []layer{group, host} {
-		for path, attr := range l.arguments {
-			merged.arguments[path] = attr
-		}
-		for name, at := range l.sections {
-			merged.sections[name] = at
-		}
+// section merges what host and group say in one block; present: one of them has it.
+func (l layers) section(name string) (s section, present bool) {
+	own, hasOwn := l.host[name]
+	shared, hasShared := l.group[name]
+	switch {
+	case !hasOwn:
+		return shared, hasShared
+	case hasShared:
+		own.arguments = under(shared.arguments, own.arguments)
 	}
+	return own, true
+}
+
+// under lays arguments over others.
+func under(low, high hcl.Attributes) hcl.Attributes {
+	merged := make(hcl.Attributes, len(low)+len(high))
+	maps.Copy(merged, low)
+	maps.Copy(merged, high)
 	return merged
 }
 
-// section picks the arguments of one block.
-func (l layer) section(name string) hcl.Attributes {
-	out := hcl.Attributes{}
-	for path, attr := range l.arguments {
-		if rest, ok := strings.CutPrefix(path, name+"."); ok {
-			out[rest] = attr
-		}
+// at finds the argument at a path, such as "serial" or "bmc.password"; own: the host's
+// block gives it, not its group's. It is nil where neither does.
+func (l layers) at(path string) (attr *hcl.Attribute, own bool) {
+	name, argument, nested := strings.Cut(path, ".")
+	if !nested {
+		name, argument = "", path
 	}
-	return out
+	if attr, own = l.host[name].arguments[argument]; own {
+		return attr, true
+	}
+	return l.group[name].arguments[argument], false
 }
 
 func (l *loader) group(b *hcl.Block) {
@@ -101,48 +113,71 @@ func (l *loader) group(b *hcl.Block) {
 	g := &Group{Name: b.Labels[0], Range: b.DefRange}
 	l.plan.Groups = append(l.plan.Groups, g)
 	if attr, ok := content.Attributes["in_flight"]; ok {
-		value, ok := l.objectFrom(hcl.Attributes{"in_flight": attr}, planObject, l.plan.global, b.DefRange, nil)
+		value, ok := l.objectFrom(hcl.Attributes{"in_flight": attr}, planObject, l.global, b.DefRange, nil)
 		if ok && !value.GetAttr("in_flight").IsNull() && value.IsWhollyKnown() {
 			g.InFlight = value.GetAttr("in_flight").AsString()
 			l.checkInFlight(attr.Range, g.InFlight)
 		}
 	}
-	defaults := l.layer(content)
+	e := &groupEvaluation{loader: l, group: g, defaults: l.layer(content), decoded: map[*Object]decoded{}}
+	e.share()
 	for _, hb := range content.Blocks {
 		if hb.Type == "host" {
-			l.host(g, hb, defaults)
+			e.host(hb)
 		}
 	}
 }
 
-func (l *loader) host(g *Group, b *hcl.Block, defaults layer) {
-	content, diags := b.Body.Content(hostHeader)
-	l.diags = append(l.diags, diags...)
-	own := l.layer(content)
-	h := &Host{Name: b.Labels[0], Group: g.Name, Range: b.DefRange, ranges: map[string]hcl.Range{}}
-	e := &hostEvaluation{loader: l, host: h, layer: own.over(defaults), ok: !diags.HasErrors()}
-	for path, attr := range e.layer.arguments {
-		h.ranges[path] = attr.Expr.Range()
+// groupEvaluation evaluates the hosts of a group, and once for all what its own arguments
+// say to all of them.
+type groupEvaluation struct {
+	*loader
+	group    *Group
+	defaults layer
+	decoded  map[*Object]decoded
+}
+
+// decoded is what a block gives to hosts that add nothing to what their group says.
+type decoded struct {
+	value reflect.Value
+	ok    bool
+}
+
+// share remembers which of the group's arguments are the same for all its hosts.
+func (g *groupEvaluation) share() {
+	for _, s := range g.defaults {
+		for _, attr := range s.arguments {
+			if !refersToRoot(attr.Expr, "host") {
+				g.shared[attr] = nil
+			}
+		}
 	}
-	e.run(own, defaults)
+}
+
+func (g *groupEvaluation) host(b *hcl.Block) {
+	content, diags := b.Body.Content(hostHeader)
+	g.diags = append(g.diags, diags...)
+	h := &Host{Name: b.Labels[0], Group: g.group.Name, Range: b.DefRange, said: layers{g.layer(content), g.defaults}}
+	e := &hostEvaluation{loader: g.loader, group: g, host: h, ok: !diags.HasErrors()}
+	e.run()
 	h.broken = !e.ok
-	g.Hosts = append(g.Hosts, h)
+	g.group.Hosts = append(g.group.Hosts, h)
 }
 
 // hostEvaluation evaluates one host's arguments in stages: vars, then the
 // ESXi address, then the rest, each of which may refer to those before it.
 type hostEvaluation struct {
 	*loader
+	group *groupEvaluation
 	host  *Host
-	layer layer
 	scope map[string]cty.Value // what `host` means so far
 	ok    bool
 }
 
-func (e *hostEvaluation) run(own, defaults layer) {
+func (e *hostEvaluation) run() {
 	e.scope = map[string]cty.Value{"name": cty.StringVal(e.host.Name)}
-	e.scope["vars"] = e.vars(own, defaults)
-	_, hasESXi := e.layer.sections["esxi"]
+	e.scope["vars"] = e.vars()
+	_, hasESXi := e.host.said.section("esxi")
 	if hasESXi {
 		e.scope["esxi"] = cty.ObjectVal(map[string]cty.Value{"address": e.address()})
 	}
@@ -151,29 +186,40 @@ func (e *hostEvaluation) run(own, defaults layer) {
 	if hasESXi {
 		e.esxi(cty.UnknownVal(e.plan.known.Facts.Type()))
 	}
-	e.host.Value = e.value(hasESXi)
+	e.host.Value = e.value()
 }
 
-func (e *hostEvaluation) context() *hcl.EvalContext {
+// context is what an argument may refer to. Most refer to nothing of the host, and are not
+// given it: making it takes longer than evaluating them.
+func (e *hostEvaluation) context(attr *hcl.Attribute) *hcl.EvalContext {
 	ctx := e.plan.global.NewChild()
-	ctx.Variables = map[string]cty.Value{
-		"group": cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal(e.host.Group)}),
-		"host":  cty.ObjectVal(e.scope),
+	for _, t := range attr.Expr.Variables() {
+		if _, shared := e.plan.global.Variables[t.RootName()]; !shared {
+			ctx.Variables = map[string]cty.Value{
+				"group": groupValue(e.host.Group),
+				"host":  cty.ObjectVal(e.scope),
+			}
+			return ctx
+		}
 	}
 	return ctx
 }
 
+// groupValue is what `group` means.
+func groupValue(name string) cty.Value {
+	return cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal(name)})
+}
+
 // vars merges the group's vars with the host's, key by key.
-func (e *hostEvaluation) vars(layers ...layer) cty.Value {
+func (e *hostEvaluation) vars() cty.Value {
 	merged := map[string]cty.Value{}
 	hidden := cty.ValueMarks{} // of the whole: a key may be a secret
-	ctx := e.context()
-	for i := len(layers) - 1; i >= 0; i-- {
-		attr, ok := layers[i].arguments["vars"]
+	for _, said := range []layer{e.host.said.group, e.host.said.host} {
+		attr, ok := said[""].arguments["vars"]
 		if !ok {
 			continue
 		}
-		value, diags := attr.Expr.Value(ctx)
+		value, diags := attr.Expr.Value(e.context(attr))
 		e.diags = append(e.diags, withoutValues(diags)...)
 		plain, marks := value.Unmark()
 		if diags.HasErrors() || plain.IsNull() || !plain.CanIterateElements() || plain.Type().IsTupleType() || plain.Type().IsListType() || plain.Type().IsSetType() {
@@ -194,26 +240,50 @@ func (e *hostEvaluation) vars(layers ...layer) cty.Value {
 }
 
 func (e *hostEvaluation) address() cty.Value {
-	attr, ok := e.layer.arguments["esxi.address"]
-	if !ok {
+	attr, _ := e.host.said.at("esxi.address")
+	if attr == nil {
 		return cty.UnknownVal(cty.String) // reported by esxi
 	}
-	value, diags := attr.Expr.Value(e.context())
+	value, diags := attr.Expr.Value(e.context(attr))
 	if diags.HasErrors() {
 		return cty.UnknownVal(cty.String) // reported by esxi
 	}
 	return value
 }
 
+// decode evaluates the arguments of a block into a struct, unless they are its group's and
+// the same for another host.
 func (e *hostEvaluation) decode(attrs hcl.Attributes, o *Object, at hcl.Range, into any) {
-	value, ok := e.objectFrom(attrs, o, e.context(), at, nil)
-	e.ok = ok && e.fill(value, into, at) && e.ok
+	target := reflect.ValueOf(into).Elem()
+	shared := e.allShared(attrs)
+	if d, done := e.group.decoded[o]; done && shared {
+		target.Set(d.value)
+		e.ok = d.ok && e.ok
+		return
+	}
+	value, ok := e.objectFrom(attrs, o, e.context, at, nil)
+	ok = ok && e.fill(value, o, into, at)
+	e.ok = ok && e.ok
+	if shared {
+		kept := reflect.New(target.Type()).Elem() // what is added to the host is its own
+		kept.Set(target)
+		e.group.decoded[o] = decoded{kept, ok}
+	}
+}
+
+func (e *hostEvaluation) allShared(attrs hcl.Attributes) bool {
+	for _, attr := range attrs {
+		if _, shared := e.shared[attr]; !shared {
+			return false
+		}
+	}
+	return true
 }
 
 func (e *hostEvaluation) plain() {
 	attrs := hcl.Attributes{}
 	for _, name := range hostObject.Names() {
-		if attr, ok := e.layer.arguments[name]; ok {
+		if attr, _ := e.host.said.at(name); attr != nil {
 			attrs[name] = attr
 		}
 	}
@@ -224,13 +294,13 @@ func (e *hostEvaluation) plain() {
 }
 
 func (e *hostEvaluation) bmc() {
-	at, ok := e.layer.sections["bmc"]
+	said, ok := e.host.said.section("bmc")
 	if !ok {
 		e.problem(e.host.Range, "Missing block", "Host %q needs a bmc block, its own or its group's: username and password of its BMC.", e.host.Name)
 		e.ok = false
 		return
 	}
-	e.decode(e.layer.section("bmc"), bmcObject, at, &e.host.BMC)
+	e.decode(said.arguments, bmcObject, said.at, &e.host.BMC)
 	if e.host.BMC.Address == (Address{}) && e.ok {
 		e.addressByName()
 	}
@@ -251,19 +321,19 @@ func (e *hostEvaluation) addressByName() {
 func (e *hostEvaluation) esxi(facts cty.Value) {
 	before := maps.Clone(e.scope)
 	e.scope["facts"] = facts
-	attrs, at := e.layer.section("esxi"), e.layer.sections["esxi"]
-	value, ok := e.objectFrom(attrs, esxiObject, e.context(), at, nil)
+	said, _ := e.host.said.section("esxi")
+	value, ok := e.objectFrom(said.arguments, esxiObject, e.context, said.at, nil)
 	e.scope = before
-	value, names := e.takeLate(value, attrs)
+	value, names := e.takeLate(value, said.arguments)
 	x := &ESXi{}
 	e.host.ESXi = x
-	e.ok = ok && e.fill(value, x, at) && e.ok
+	e.ok = ok && e.fill(value, esxiObject, x, said.at) && e.ok
 	if x.RootPassword.Reveal() == "-" {
 		x.RootPassword = Secret{}
 	}
 	if len(names) > 0 {
-		e.host.late = &late{layer: e.layer, scope: before}
-		x.standIns(names, func(name string) string { return position(attrs[name].Expr.Range()) })
+		e.host.late = before
+		x.standIns(names, func(name string) string { return position(said.arguments[name].Expr.Range()) })
 	}
 	x.normalise()
 }
@@ -287,7 +357,7 @@ func (e *ESXi) normalise() {
 }
 
 // value is what `host` means in steps: the declaration, secrets marked.
-func (e *hostEvaluation) value(hasESXi bool) cty.Value {
+func (e *hostEvaluation) value() cty.Value {
 	h := e.host
 	out := map[string]cty.Value{
 		"name": cty.StringVal(h.Name), "group": cty.StringVal(h.Group), "vendor": cty.StringVal(h.Vendor),
@@ -299,7 +369,7 @@ func (e *hostEvaluation) value(hasESXi bool) cty.Value {
 		}),
 		"esxi": cty.NullVal(esxiScope),
 	}
-	if hasESXi {
+	if h.ESXi != nil {
 		out["esxi"] = esxiValue(h.ESXi)
 	}
 	return cty.ObjectVal(out)

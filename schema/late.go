@@ -14,12 +14,6 @@ import (
 // machine has, not what the plan wants of it.
 var lateArguments = []string{"disk", "nic", "wipe"}
 
-// late is the esxi block of a host whose disk or NIC waits for the machine's facts.
-type late struct {
-	layer layer
-	scope map[string]cty.Value
-}
-
 // Late reports that the host's disk or NIC depends on host.facts, which must be read
 // before its first step.
 func (h *Host) Late() bool { return h.late != nil }
@@ -32,11 +26,11 @@ func (p *Plan) Resolve(h *Host, facts cty.Value) (*Host, hcl.Diagnostics) {
 	}
 	l := &loader{plan: p}
 	copied := *h
-	e := &hostEvaluation{loader: l, host: &copied, layer: h.late.layer, scope: maps.Clone(h.late.scope), ok: true}
+	e := &hostEvaluation{loader: l, host: &copied, scope: maps.Clone(h.late), ok: true}
 	e.esxi(facts)
 	if e.ok {
 		l.checkESXiDevices(&copied)
-		copied.Value, copied.late = e.value(true), nil
+		copied.Value, copied.late = e.value(), nil
 	}
 	return &copied, p.hide(l.diags)
 }
@@ -44,10 +38,10 @@ func (p *Plan) Resolve(h *Host, facts cty.Value) (*Host, hcl.Diagnostics) {
 // takeLate takes the arguments out of an esxi block that the facts do not tell yet.
 // What else is not known is an error: only a machine's own devices are late.
 func (e *hostEvaluation) takeLate(value cty.Value, attrs hcl.Attributes) (cty.Value, []string) {
-	var names []string
-	if !value.Type().IsObjectType() {
+	if !value.Type().IsObjectType() || value.IsWhollyKnown() {
 		return value, nil
 	}
+	var names []string
 	plain, marks := value.Unmark()
 	out := plain.AsValueMap()
 	for _, name := range slices.Sorted(maps.Keys(out)) {

@@ -3,11 +3,13 @@ package schema
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -46,7 +48,7 @@ var fileHeader = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 // checked before a run. The plan is returned as far as it could be read, also
 // with errors, so that snippets can be shown.
 func Load(paths []string, in Input, known Known) (*Plan, hcl.Diagnostics) {
-	l := &loader{plan: &Plan{known: known, Files: map[string]*hcl.File{}, secrets: &secretTexts{texts: map[string]bool{}}}, in: in}
+	l := &loader{plan: &Plan{known: known, Files: map[string]*hcl.File{}, secrets: &secretTexts{texts: map[string]string{}}}, in: in, shared: map[*hcl.Attribute]*evaluated{}, caFiles: map[string]error{}}
 	blocks, readable := l.parse(paths)
 	if !readable {
 		return l.plan, distinct(l.diags)
@@ -62,6 +64,18 @@ type loader struct {
 	plan  *Plan
 	in    Input
 	diags hcl.Diagnostics
+
+	// shared are arguments that mean the same wherever they are evaluated, with what came
+	// of them; nil: they were not evaluated yet.
+	shared  map[*hcl.Attribute]*evaluated
+	caFiles map[string]error // what is wrong with each file that was looked at
+}
+
+// evaluated is what came of an argument.
+type evaluated struct {
+	unknownName *hcl.Diagnostic // it refers to what nobody declares
+	value       cty.Value
+	diags       hcl.Diagnostics
 }
 
 func (l *loader) problem(at hcl.Range, summary, format string, values ...any) {
@@ -277,7 +291,7 @@ var (
 func (l *loader) header(b *hcl.Block) {
 	l.plan.Name = b.Labels[0]
 	var arguments planArguments
-	if !l.decodeBlock(b.Body, planObject, l.plan.global, &arguments) {
+	if !l.decodeBlock(b.Body, planObject, &arguments) {
 		return
 	}
 	l.plan.Description = deref(arguments.Description)
@@ -310,12 +324,12 @@ func (l *loader) images(blocks hcl.Blocks) {
 			l.problem(a.Range, "Unsupported argument", "An image has its name from the block's label.")
 			continue
 		}
-		value, ok := l.objectFrom(attrs, imageObject, l.plan.global, b.DefRange, map[string]cty.Value{"name": cty.StringVal(b.Labels[0])})
+		value, ok := l.objectFrom(attrs, imageObject, l.global, b.DefRange, map[string]cty.Value{"name": cty.StringVal(b.Labels[0])})
 		if !ok {
 			continue
 		}
 		image := &Image{Range: b.DefRange}
-		l.fill(value, image, b.DefRange)
+		l.fill(value, imageObject, image, b.DefRange)
 		l.plan.Images = append(l.plan.Images, image)
 		values[image.Name] = value
 	}
@@ -324,7 +338,7 @@ func (l *loader) images(blocks hcl.Blocks) {
 
 func (l *loader) media(b *hcl.Block) {
 	m := &Media{Range: b.DefRange}
-	if !l.decodeBlock(b.Body, mediaObject, l.plan.global, m) {
+	if !l.decodeBlock(b.Body, mediaObject, m) {
 		return
 	}
 	l.plan.Media = m
@@ -379,43 +393,68 @@ func (l *loader) attributes(body hcl.Body, s *hcl.BodySchema) (hcl.Attributes, h
 }
 
 // decodeBlock evaluates all arguments of a body into a Go struct.
-func (l *loader) decodeBlock(body hcl.Body, o *Object, ctx *hcl.EvalContext, into any) bool {
+func (l *loader) decodeBlock(body hcl.Body, o *Object, into any) bool {
 	attrs, diags := l.attributes(body, header(o))
 	l.diags = append(l.diags, diags...)
-	value, ok := l.objectFrom(attrs, o, ctx, body.MissingItemRange(), nil)
+	value, ok := l.objectFrom(attrs, o, l.global, body.MissingItemRange(), nil)
 	if !ok || diags.HasErrors() {
 		return false
 	}
-	return l.fill(value, into, body.MissingItemRange())
+	return l.fill(value, o, into, body.MissingItemRange())
 }
 
-func (l *loader) objectFrom(attrs hcl.Attributes, o *Object, ctx *hcl.EvalContext, at hcl.Range, given map[string]cty.Value) (cty.Value, bool) {
-	unknown := false
-	checked := hcl.Attributes{}
+// objectFrom evaluates arguments, each in a context of its own.
+func (l *loader) objectFrom(attrs hcl.Attributes, o *Object, context func(*hcl.Attribute) *hcl.EvalContext, at hcl.Range, given map[string]cty.Value) (cty.Value, bool) {
+	checked := attrs
 	for name, attr := range attrs {
 		if d := l.checkNames(attr); d != nil {
 			l.diags = append(l.diags, d)
-			unknown = true
-			continue
-		}
-		checked[name] = attr
-	}
-	if unknown { // what is missing now was told by its name
-		value, diags := evaluateObject(checked, o, ctx, at, given)
-		for _, d := range diags {
-			if d.Summary != "Missing argument" {
-				l.diags = append(l.diags, d)
+			if len(checked) == len(attrs) {
+				checked = maps.Clone(attrs)
 			}
+			delete(checked, name)
 		}
-		return value, false
 	}
-	value, diags := evaluateObject(attrs, o, ctx, at, given)
-	l.diags = append(l.diags, diags...)
-	return value, !diags.HasErrors()
+	value, diags := evaluateObject(checked, o, at, given, func(attr *hcl.Attribute, a *Argument) (cty.Value, hcl.Diagnostics) {
+		return l.argument(attr, a, context)
+	})
+	if len(checked) == len(attrs) {
+		l.diags = append(l.diags, diags...)
+		return value, !diags.HasErrors()
+	}
+	for _, d := range diags { // what is missing now was told by its name
+		if d.Summary != "Missing argument" {
+			l.diags = append(l.diags, d)
+		}
+	}
+	return value, false
+}
+
+// argument evaluates one argument, unless that was done for another host.
+func (l *loader) argument(attr *hcl.Attribute, a *Argument, context func(*hcl.Attribute) *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
+	known, shared := l.shared[attr]
+	if known != nil && known.value != cty.NilVal {
+		return known.value, known.diags
+	}
+	value, diags := a.evaluate(attr, context(attr))
+	if shared {
+		l.shared[attr] = &evaluated{value: value, diags: diags}
+	}
+	return value, diags
+}
+
+// global is the context of blocks that belong to no host.
+func (l *loader) global(*hcl.Attribute) *hcl.EvalContext { return l.plan.global }
+
+func refersToRoot(expr hcl.Expression, roots ...string) bool {
+	return slices.ContainsFunc(expr.Variables(), func(t hcl.Traversal) bool { return slices.Contains(roots, t.RootName()) })
 }
 
 // checkNames looks for variables, locals and images that nobody declares.
 func (l *loader) checkNames(attr *hcl.Attribute) *hcl.Diagnostic {
+	if known := l.shared[attr]; known != nil { // it was looked at before it was evaluated
+		return known.unknownName
+	}
 	for _, t := range attr.Expr.Variables() {
 		root := t.RootName()
 		name, named := attributeName(t, root)
@@ -423,6 +462,9 @@ func (l *loader) checkNames(attr *hcl.Attribute) *hcl.Diagnostic {
 			continue
 		}
 		if d := l.plan.checkGlobal(root, name, t.SourceRange()); d != nil {
+			if _, shared := l.shared[attr]; shared {
+				l.shared[attr] = &evaluated{unknownName: d}
+			}
 			return d
 		}
 	}
@@ -431,33 +473,45 @@ func (l *loader) checkNames(attr *hcl.Attribute) *hcl.Diagnostic {
 
 // evaluateObject evaluates arguments one by one, so that each problem has its
 // own place.
-func evaluateObject(attrs hcl.Attributes, o *Object, ctx *hcl.EvalContext, at hcl.Range, given map[string]cty.Value) (cty.Value, hcl.Diagnostics) {
-	var diags hcl.Diagnostics
+func evaluateObject(attrs hcl.Attributes, o *Object, at hcl.Range, given map[string]cty.Value, evaluate func(*hcl.Attribute, *Argument) (cty.Value, hcl.Diagnostics)) (cty.Value, hcl.Diagnostics) {
+	var diags, moreDiags hcl.Diagnostics
 	out := make(map[string]cty.Value, len(o.Arguments))
 	for _, a := range o.Arguments {
-		value, where := cty.NullVal(a.Type), at
-		if v, ok := given[a.Name]; ok {
-			value = v
-		} else if attr, ok := attrs[a.Name]; ok {
-			v, moreDiags := attr.Expr.Value(ctx)
-			diags = append(diags, withoutValues(moreDiags)...)
-			if moreDiags.HasErrors() {
-				out[a.Name] = cty.UnknownVal(a.Type)
-				continue
-			}
-			value, where = v, attr.Expr.Range()
+		attr := attrs[a.Name]
+		switch value, ok := given[a.Name]; {
+		case ok:
+			out[a.Name], moreDiags = a.take(value, attr, at)
+		case attr != nil:
+			out[a.Name], moreDiags = evaluate(attr, a)
+		default:
+			out[a.Name], moreDiags = a.take(cty.NullVal(a.Type), nil, at)
 		}
-		conformed, err := a.Conform(value)
-		if err != nil {
-			attr := attrs[a.Name]
-			diags = append(diags, problem(rangeInside(attr, err, where), "Invalid value", "%s: %s", a.Name, sentence(err)))
-			conformed = cty.UnknownVal(a.Type)
-		} else if a.Required && conformed.IsKnown() && conformed.IsNull() {
-			diags = append(diags, missing(attrs, a, at))
-		}
-		out[a.Name] = conformed
+		diags = append(diags, moreDiags...)
 	}
 	return cty.ObjectVal(out), diags
+}
+
+// evaluate evaluates an argument as it is written.
+func (a *Argument) evaluate(attr *hcl.Attribute, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
+	value, diags := attr.Expr.Value(ctx)
+	if diags = withoutValues(diags); diags.HasErrors() {
+		return cty.UnknownVal(a.Type), diags
+	}
+	value, moreDiags := a.take(value, attr, attr.Expr.Range())
+	return value, append(diags, moreDiags...)
+}
+
+// take conforms a value that was written as attr, nil for one that was not, in a block or
+// expression at a place.
+func (a *Argument) take(value cty.Value, attr *hcl.Attribute, at hcl.Range) (cty.Value, hcl.Diagnostics) {
+	conformed, err := a.Conform(value)
+	switch {
+	case err != nil:
+		return cty.UnknownVal(a.Type), hcl.Diagnostics{problem(rangeInside(attr, err, at), "Invalid value", "%s: %s", a.Name, sentence(err))}
+	case a.Required && conformed.IsKnown() && conformed.IsNull():
+		return conformed, hcl.Diagnostics{missing(attr, a, at)}
+	}
+	return conformed, nil
 }
 
 // sentence ends an error's text as a sentence.
@@ -469,8 +523,8 @@ func sentence(err error) string {
 	return text + "."
 }
 
-func missing(attrs hcl.Attributes, a *Argument, at hcl.Range) *hcl.Diagnostic {
-	if attr, ok := attrs[a.Name]; ok {
+func missing(attr *hcl.Attribute, a *Argument, at hcl.Range) *hcl.Diagnostic {
+	if attr != nil {
 		return problem(attr.Expr.Range(), "Null where a value is required", "Argument %q is null here. It needs a value: %s Where the value is the result of a step, that step does not run on this host.", a.Name, a.Doc)
 	}
 	return problem(at, "Missing argument", "Argument %q is required: %s", a.Name, a.Doc)
@@ -506,10 +560,17 @@ func withoutValues(diags hcl.Diagnostics) hcl.Diagnostics {
 	return diags
 }
 
-// fill copies a conformed value into a Go struct by way of JSON.
-func (l *loader) fill(v cty.Value, into any, at hcl.Range) bool {
+// fill copies a conformed value into the Go struct from which its object is derived.
+func (l *loader) fill(v cty.Value, o *Object, into any, at hcl.Range) bool {
 	if !v.IsWhollyKnown() {
 		return false
+	}
+	target := reflect.ValueOf(into).Elem()
+	bound := reflect.New(target.Type()).Elem()
+	bound.Set(target)
+	if o.bind(v, bound) {
+		target.Set(bound)
+		return true
 	}
 	if err := ToGo(v, into); err != nil {
 		l.problem(at, "Invalid value", "%v.", err)
@@ -556,22 +617,35 @@ func distinct(diags hcl.Diagnostics) hcl.Diagnostics {
 	return Sorted(unmisspelt(out))
 }
 
-// near tells whether an argument can belong to the block whose header stands at block.
-func near(block, argument *hcl.Range) bool {
-	return block != nil && argument != nil && block.Filename == argument.Filename && block.Start.Line <= argument.Start.Line && argument.Start.Line <= block.Start.Line+40
-}
-
 // unmisspelt drops "missing argument" where the same body has an unsupported
 // argument for which the missing one was suggested: one typing mistake, one problem.
 func unmisspelt(diags hcl.Diagnostics) hcl.Diagnostics {
+	misspelt := map[place]string{} // details by line
+	for _, d := range diags {
+		if d.Summary == "Unsupported argument" && d.Subject != nil {
+			misspelt[place{d.Subject.Filename, d.Subject.Start.Line}] += d.Detail
+		}
+	}
 	return slices.DeleteFunc(diags, func(d *hcl.Diagnostic) bool {
-		if d.Summary != "Missing argument" {
+		if d.Summary != "Missing argument" || d.Subject == nil {
 			return false
 		}
 		_, rest, _ := strings.Cut(d.Detail, `"`)
 		name, _, _ := strings.Cut(rest, `"`)
-		return slices.ContainsFunc(diags, func(other *hcl.Diagnostic) bool {
-			return other.Summary == "Unsupported argument" && near(d.Subject, other.Subject) && strings.Contains(other.Detail, fmt.Sprintf("Did you mean %q?", name))
-		})
+		for line := range bodyLines + 1 {
+			if strings.Contains(misspelt[place{d.Subject.Filename, d.Subject.Start.Line + line}], fmt.Sprintf("Did you mean %q?", name)) {
+				return true
+			}
+		}
+		return false
 	})
 }
+
+// place is a line of a file.
+type place struct {
+	file string
+	line int
+}
+
+// bodyLines is how far behind the header of a block an argument is taken for one of its.
+const bodyLines = 40

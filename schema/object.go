@@ -3,6 +3,7 @@ package schema
 import (
 	"fmt"
 	"io"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -17,6 +18,11 @@ import (
 // documented, what is checked and what is decoded cannot differ.
 type Object struct {
 	Arguments []*Argument
+
+	byName    map[string]*Argument
+	valueType cty.Type
+	null      cty.Value    // see [Object.Null]
+	goType    reflect.Type // from which it is derived
 }
 
 // Argument is one member of an [Object].
@@ -31,6 +37,10 @@ type Argument struct {
 	Secret   bool     // takes sensitive values
 	Object   *Object  // of an argument that is itself an object
 	scalar   reflect.Type
+	field    []int // in the struct
+
+	absent    cty.Value // its value where it is left out or null: the default, converted
+	absentErr error
 }
 
 var (
@@ -48,19 +58,31 @@ var (
 func Of[T any]() *Object { return objectOf(reflect.TypeFor[T]()) }
 
 func objectOf(t reflect.Type) *Object {
-	o := &Object{}
+	o := &Object{goType: t}
 	for _, field := range reflect.VisibleFields(t) {
 		if field.Anonymous || !field.IsExported() || field.Tag.Get("json") == "-" {
 			continue
 		}
 		o.Arguments = append(o.Arguments, argumentOf(t, field))
 	}
+	o.index()
 	return o
+}
+
+// index prepares what is asked for each host and step.
+func (o *Object) index() {
+	o.byName = make(map[string]*Argument, len(o.Arguments))
+	types := make(map[string]cty.Type, len(o.Arguments))
+	nulls := make(map[string]cty.Value, len(o.Arguments))
+	for _, a := range o.Arguments {
+		o.byName[a.Name], types[a.Name], nulls[a.Name] = a, a.Type, cty.NullVal(a.Type)
+	}
+	o.valueType, o.null = cty.Object(types), cty.ObjectVal(nulls)
 }
 
 func argumentOf(t reflect.Type, field reflect.StructField) *Argument {
 	name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-	a := &Argument{Name: name, Was: field.Tag.Get("was"), Doc: field.Tag.Get("doc"), Default: field.Tag.Get("default")}
+	a := &Argument{Name: name, Was: field.Tag.Get("was"), Doc: field.Tag.Get("doc"), Default: field.Tag.Get("default"), field: field.Index}
 	if name == "" || a.Doc == "" {
 		panic(fmt.Sprintf("schema: field %s of %s needs a json name and a doc tag", field.Name, t))
 	}
@@ -74,6 +96,9 @@ func argumentOf(t reflect.Type, field reflect.StructField) *Argument {
 	}
 	a.Secret = a.scalar == secretType
 	a.Type, a.Object = typeOf(a.scalar)
+	if a.absent = cty.NullVal(a.Type); a.Default != "" {
+		a.absent, a.absentErr = convert.Convert(cty.StringVal(a.Default), a.Type)
+	}
 	return a
 }
 
@@ -106,23 +131,11 @@ func typeOf(t reflect.Type) (cty.Type, *Object) {
 }
 
 // Type is the type of a value that has every argument.
-func (o *Object) Type() cty.Type {
-	attributes := make(map[string]cty.Type, len(o.Arguments))
-	for _, a := range o.Arguments {
-		attributes[a.Name] = a.Type
-	}
-	return cty.Object(attributes)
-}
+func (o *Object) Type() cty.Type { return o.valueType }
 
 // Null is the value of this type whose attributes are all null: the result of
 // a step that was skipped.
-func (o *Object) Null() cty.Value {
-	attributes := make(map[string]cty.Value, len(o.Arguments))
-	for _, a := range o.Arguments {
-		attributes[a.Name] = cty.NullVal(a.Type)
-	}
-	return cty.ObjectVal(attributes)
-}
+func (o *Object) Null() cty.Value { return o.null }
 
 // Names lists the arguments in the order of the struct.
 func (o *Object) Names() []string {
@@ -135,13 +148,11 @@ func (o *Object) Names() []string {
 
 // Argument finds an argument by name.
 func (o *Object) Argument(name string) (*Argument, bool) {
-	for _, a := range o.Arguments {
-		if a.Name == name {
-			return a, true
-		}
-	}
-	return nil, false
+	a, ok := o.byName[name]
+	return a, ok
 }
+
+func (o *Object) has(name string) bool { return o.byName[name] != nil }
 
 // renamed finds the argument that once had another name.
 func (o *Object) renamed(former string) (*Argument, bool) {
@@ -187,7 +198,7 @@ func (a *Argument) Conform(v cty.Value) (cty.Value, error) {
 		return cty.NilVal, fmt.Errorf("the value is sensitive, and %q would show it: secrets can only be given to passwords. If the value is no secret, wrap it in nonsensitive()", a.Name)
 	}
 	if v.IsNull() {
-		return a.absent()
+		return a.absent, a.absentErr
 	}
 	if a.Object != nil && a.Type.IsObjectType() {
 		return a.Object.Conform(v)
@@ -230,14 +241,6 @@ func (a *Argument) conformList(v cty.Value) (cty.Value, error) {
 	return cty.ListVal(out), nil
 }
 
-// absent is the value of an argument that was left out or set to null.
-func (a *Argument) absent() (cty.Value, error) {
-	if a.Default == "" {
-		return cty.NullVal(a.Type), nil
-	}
-	return convert.Convert(cty.StringVal(a.Default), a.Type)
-}
-
 func (a *Argument) allowed(v cty.Value) error {
 	if !v.IsKnown() || v.IsNull() {
 		return nil
@@ -276,8 +279,8 @@ func (o *Object) Conform(v cty.Value) (cty.Value, error) {
 		return cty.NilVal, fmt.Errorf("an object is wanted, with the attributes %s", quoted(o.Names()))
 	}
 	given := v.AsValueMap()
-	for key := range given {
-		if _, ok := o.Argument(key); !ok {
+	for _, key := range slices.Sorted(maps.Keys(given)) {
+		if !o.has(key) {
 			return cty.NilVal, &ArgumentError{cty.GetAttrPath(key), fmt.Errorf("there is no attribute %q here; it takes %s%s", key, quoted(o.Names()), DidYouMean(key, o.Names()))}
 		}
 	}

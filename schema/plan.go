@@ -3,6 +3,7 @@ package schema
 import (
 	"net/netip"
 	"slices"
+	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
@@ -23,9 +24,12 @@ type Plan struct {
 	Steps       []*Step
 	Files       map[string]*hcl.File // sources by file name, for snippets
 
-	known   Known
-	global  *hcl.EvalContext
-	secrets *secretTexts
+	known     Known
+	global    *hcl.EvalContext
+	secrets   *secretTexts
+	arguments sync.Map // of [Plan.Decode]: dependence to JSON
+	index     index
+	digests   digests
 }
 
 // Known is what the language must be told about the world around it.
@@ -110,15 +114,15 @@ type Host struct {
 	ESXi         *ESXi // nil when the host declares none
 	Value        cty.Value
 	Range        hcl.Range
-	ranges       map[string]hcl.Range // by argument path, such as "esxi.address"
+	said         layers               // its arguments as they are written
 	broken       bool                 // its problems have been told; what it says is not to be relied on
-	late         *late                // what waits for host.facts
+	late         map[string]cty.Value // what `host` means to arguments that wait for host.facts; nil: none does
 }
 
 // RangeOf is where the argument at path was written, or the host's block.
 func (h *Host) RangeOf(path string) hcl.Range {
-	if r, ok := h.ranges[path]; ok {
-		return r
+	if attr, _ := h.said.at(path); attr != nil {
+		return attr.Expr.Range()
 	}
 	return h.Range
 }
@@ -126,8 +130,8 @@ func (h *Host) RangeOf(path string) hcl.Range {
 // Says reports whether the plan gives the argument at path for this host, in its own
 // block or its group's, be it null.
 func (h *Host) Says(path string) bool {
-	_, ok := h.ranges[path]
-	return ok
+	attr, _ := h.said.at(path)
+	return attr != nil
 }
 
 // Machine names the machine, whatever plans call it: by its BMC, and by the computer
@@ -254,6 +258,7 @@ type Step struct {
 	Arguments  hcl.Attributes
 	Conditions map[string]*hcl.Attribute // when, until, failed_when, done_when
 	Range      hcl.Range
+	refs       references // of arguments and conditions
 }
 
 // Policy is what every step takes, whatever its type.
@@ -287,35 +292,45 @@ var conditionDocs = [][2]string{
 // conditions, evaluated per host during the run.
 func ConditionDocs() [][2]string { return conditionDocs }
 
-// Hosts lists all hosts in the order of the plan.
-func (p *Plan) Hosts() []*Host {
-	var hosts []*Host
-	for _, g := range p.Groups {
-		hosts = append(hosts, g.Hosts...)
-	}
-	return hosts
+// index finds hosts and steps by name. It is made when it is first asked for, by then the
+// plan is whole.
+type index struct {
+	once       sync.Once
+	hosts      []*Host
+	hostByName map[string]*Host
+	stepByName map[string]*Step
 }
+
+func (p *Plan) indexed() *index {
+	p.index.once.Do(func() {
+		p.index.hostByName, p.index.stepByName = map[string]*Host{}, map[string]*Step{}
+		for _, g := range p.Groups {
+			p.index.hosts = append(p.index.hosts, g.Hosts...)
+		}
+		for _, h := range slices.Backward(p.index.hosts) { // the first of two counts
+			p.index.hostByName[h.Name] = h
+		}
+		for _, s := range slices.Backward(p.Steps) {
+			p.index.stepByName[s.Name] = s
+		}
+	})
+	return &p.index
+}
+
+// Hosts lists all hosts in the order of the plan. The list is the plan's own: whoever
+// changes it makes a copy.
+func (p *Plan) Hosts() []*Host { return slices.Clip(p.indexed().hosts) }
 
 // Host finds a host by name.
 func (p *Plan) Host(name string) (*Host, bool) {
-	for _, g := range p.Groups {
-		for _, h := range g.Hosts {
-			if h.Name == name {
-				return h, true
-			}
-		}
-	}
-	return nil, false
+	h, ok := p.indexed().hostByName[name]
+	return h, ok
 }
 
 // Step finds a step by name.
 func (p *Plan) Step(name string) (*Step, bool) {
-	for _, s := range p.Steps {
-		if s.Name == name {
-			return s, true
-		}
-	}
-	return nil, false
+	s, ok := p.indexed().stepByName[name]
+	return s, ok
 }
 
 // Applies reports whether the step's `groups` include the host's group.

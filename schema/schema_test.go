@@ -186,7 +186,8 @@ func TestDurations(t *testing.T) {
 	}
 }
 
-// FuzzLoad: whatever stands in a file, loading ends with diagnostics.
+// FuzzLoad: whatever stands in a file, loading ends with diagnostics, and what could be read
+// of hosts has digests.
 func FuzzLoad(f *testing.F) {
 	f.Add(machine + "step \"try\" \"s\" { text = host.name }\n")
 	f.Add("variable \"v\" {\n type = list(object({ a = string }))\n}\nlocals {\n a = local.b\n b = local.a\n}\n")
@@ -196,7 +197,15 @@ func FuzzLoad(f *testing.F) {
 		b, _ := os.ReadFile(name)
 		f.Add(string(b))
 	}
-	f.Fuzz(func(t *testing.T, text string) { load(t, text, schema.Input{}) })
+	f.Add(concerns)
+	f.Fuzz(func(t *testing.T, text string) {
+		p, _ := load(t, text, schema.Input{})
+		for _, h := range p.Hosts() {
+			if differs := p.Differs(h, p.Parts(h)); len(differs) > 0 {
+				t.Errorf("host %q differs from itself in %v", h.Name, differs)
+			}
+		}
+	})
 }
 
 // TestErrorsHideSecrets: what functions of libraries say about values is hidden.

@@ -37,21 +37,17 @@ func (l *loader) step(b *hcl.Block) {
 		switch {
 		case isCondition(name):
 			step.Conditions[name] = attr
-		case has(policyObject, name):
+		case policyObject.has(name):
 			policy[name] = attr
 		default:
 			step.Arguments[name] = attr
 		}
 	}
-	value, _ := l.objectFrom(policy, policyObject, l.plan.global, b.DefRange, nil)
-	l.fill(value, &step.Policy, b.DefRange)
+	step.refs = referencesOf(step.Arguments, step.Conditions)
+	value, _ := l.objectFrom(policy, policyObject, l.global, b.DefRange, nil)
+	l.fill(value, policyObject, &step.Policy, b.DefRange)
 	l.checkPolicy(step, policy)
 	l.plan.Steps = append(l.plan.Steps, step)
-}
-
-func has(o *Object, name string) bool {
-	_, ok := o.Argument(name)
-	return ok
 }
 
 func isCondition(name string) bool {
@@ -112,21 +108,77 @@ func (p *Plan) CheckSteps(selected func(*Host, *Step) Selection) hcl.Diagnostics
 	if diags.HasErrors() {
 		return distinct(p.hide(diags))
 	}
+	c := &stepCheck{plan: p, selected: selected, skips: map[dependence]bool{}}
 	for _, h := range p.sound() {
-		results := map[string]cty.Value{}
-		for _, s := range p.Steps {
-			result := p.known.Steps[s.Type].Result
-			if selected(h, s) == Skipped {
-				results[s.Name] = result.Null()
-				continue
-			}
-			results[s.Name] = cty.UnknownVal(result.Type())
-			if selected(h, s) == Runs {
-				diags = append(diags, p.checkStep(h, s, results)...)
-			}
+		c.host(h)
+	}
+	return distinct(p.hide(append(diags, c.diags...)))
+}
+
+// stepCheck evaluates the steps for host after host, each step once for all hosts for
+// which it means the same.
+type stepCheck struct {
+	plan     *Plan
+	selected func(*Host, *Step) Selection
+	skips    map[dependence]bool // what was evaluated, and whether `when` is surely false then
+	diags    hcl.Diagnostics
+}
+
+// dependence is all on which the evaluation of a step before a run depends: two hosts for
+// which it is the same get the same arguments and the same problems.
+type dependence struct {
+	step    *Step
+	host    *Host  // nil where no expression refers to what is different for each host
+	group   string // "" where none refers to the group
+	skipped string // names of those steps referred to that do not run, whose results are nulls
+}
+
+func (c *stepCheck) host(h *Host) {
+	results := make(map[string]cty.Value, len(c.plan.Steps))
+	skipped := map[string]bool{}
+	for _, s := range c.plan.Steps {
+		chosen := c.selected(h, s)
+		result := c.plan.known.Steps[s.Type].Result
+		results[s.Name] = cty.UnknownVal(result.Type())
+		if chosen == Skipped || chosen == Runs && c.step(h, s, results, skipped) {
+			results[s.Name], skipped[s.Name] = result.Null(), true
 		}
 	}
-	return distinct(p.hide(diags))
+}
+
+// step evaluates a step that runs, unless it did so for an equal one, and reports whether
+// `when` skips it.
+func (c *stepCheck) step(h *Host, s *Step, results map[string]cty.Value, skipped map[string]bool) bool {
+	d := s.dependence(h, skipped)
+	skips, done := c.skips[d]
+	if !done {
+		var diags hcl.Diagnostics
+		skips, diags = c.plan.checkStep(h, s, results)
+		c.skips[d] = skips
+		c.diags = append(c.diags, diags...)
+	}
+	return skips
+}
+
+// dependence is that of a step for a host on which certain steps do not run.
+func (s *Step) dependence(h *Host, skipped map[string]bool) dependence {
+	d := dependence{step: s}
+	if s.refs.roots["group"] {
+		d.group = h.Group
+	}
+	if s.refs.declared {
+		d.host = h
+	}
+	names := s.refs.steps
+	if s.refs.whole["step"] {
+		names = slices.Sorted(maps.Keys(skipped))
+	}
+	for _, name := range names {
+		if skipped[name] {
+			d.skipped += name + " "
+		}
+	}
+	return d
 }
 
 // sound lists the hosts that can be relied on; where none can, the first has to
@@ -140,16 +192,16 @@ func (p *Plan) sound() []*Host {
 	return sound
 }
 
-func (p *Plan) checkStep(h *Host, s *Step, results map[string]cty.Value) hcl.Diagnostics {
+// checkStep evaluates all expressions of a step; skips: `when` is surely false.
+func (p *Plan) checkStep(h *Host, s *Step, results map[string]cty.Value) (skips bool, diags hcl.Diagnostics) {
 	scope := Scope{Host: h, Results: results}
 	if attr, ok := s.Conditions["when"]; ok {
-		holds, err := condition(attr.Expr, p.context(scope))
+		holds, err := condition(attr.Expr, p.context(s, scope))
 		if err == nil && holds.IsKnown() && holds.False() {
-			results[s.Name] = p.known.Steps[s.Type].Result.Null()
-			return nil
+			return true, nil
 		}
 	}
-	_, diags := p.Arguments(s, scope)
+	_, diags = p.Arguments(s, scope)
 	for _, name := range []string{"when", "done_when"} {
 		diags = append(diags, p.checkCondition(s, name, scope)...)
 	}
@@ -157,7 +209,7 @@ func (p *Plan) checkStep(h *Host, s *Step, results map[string]cty.Value) hcl.Dia
 	for _, name := range []string{"until", "failed_when"} {
 		diags = append(diags, p.checkCondition(s, name, scope)...)
 	}
-	return diags
+	return false, diags
 }
 
 func (p *Plan) checkCondition(s *Step, name string, scope Scope) hcl.Diagnostics {
@@ -165,7 +217,7 @@ func (p *Plan) checkCondition(s *Step, name string, scope Scope) hcl.Diagnostics
 	if !ok {
 		return nil
 	}
-	_, err := condition(attr.Expr, p.context(scope))
+	_, err := condition(attr.Expr, p.context(s, scope))
 	if diags, ok := err.(hcl.Diagnostics); ok {
 		return diags
 	}

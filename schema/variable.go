@@ -72,12 +72,12 @@ func (l *loader) variableNames() []string {
 func (l *loader) variable(b *hcl.Block) *Variable {
 	content, diags := b.Body.Content(variableHeader)
 	l.diags = append(l.diags, diags...)
-	value, ok := l.objectFrom(content.Attributes, variableObject, l.plan.global, b.DefRange, nil)
+	value, ok := l.objectFrom(content.Attributes, variableObject, l.global, b.DefRange, nil)
 	if !ok || diags.HasErrors() {
 		return nil
 	}
 	var arguments variableArguments
-	l.fill(value, &arguments, b.DefRange)
+	l.fill(value, variableObject, &arguments, b.DefRange)
 	v := &Variable{Name: b.Labels[0], Description: deref(arguments.Description), Sensitive: arguments.Sensitive, Type: cty.DynamicPseudoType, Range: b.DefRange}
 	if attr, ok := content.Attributes["type"]; ok {
 		t, defaults, diags := typeexpr.TypeConstraintWithDefaults(attr.Expr)
@@ -190,7 +190,7 @@ func (l *loader) resolve(v *Variable, values map[string]given) {
 		l.problem(v.Range, "No value for a variable", "Variable %q has no default. Give it by -e %[1]s=…, --var-file or the environment variable ESXIPLAN_VAR_%[1]s.", v.Name)
 	}
 	if v.Value != cty.NilVal && v.Sensitive {
-		l.plan.secrets.add(v.Value)
+		l.plan.secrets.add("var."+v.Name, v.Value)
 		v.Value = v.Value.Mark(Sensitive)
 	}
 }
@@ -298,42 +298,89 @@ func (l *loader) locals(blocks hcl.Blocks) {
 			pending[name] = attr
 		}
 	}
-	values := map[string]cty.Value{}
-	for progress := true; progress; {
-		progress = false
-		for _, name := range slices.Sorted(maps.Keys(pending)) {
-			attr := pending[name]
-			if refersTo(attr.Expr, pending) || len(pending) > 1 && mentionsWhole(attr.Expr) {
-				continue
-			}
-			l.plan.global.Variables["local"] = cty.ObjectVal(values)
-			value, diags := attr.Expr.Value(l.plan.global)
-			l.diags = append(l.diags, withoutValues(diags)...)
-			values[name] = value
-			delete(pending, name)
-			progress = true
-		}
-	}
+	values := l.localValues(pending)
 	for name, attr := range pending {
-		l.problem(attr.NameRange, "Circular locals", "Local %q refers to itself, directly or through others.", name)
+		if _, done := values[name]; !done {
+			l.problem(attr.NameRange, "Circular locals", "Local %q refers to itself, directly or through others.", name)
+		}
 	}
 	l.plan.global.Variables["local"] = cty.ObjectVal(values)
 }
 
-// mentionsWhole reports an expression that takes all locals at once.
-func mentionsWhole(expr hcl.Expression) bool {
-	return slices.ContainsFunc(expr.Variables(), func(t hcl.Traversal) bool { return t.RootName() == "local" && len(t) == 1 })
-}
-
-func refersTo(expr hcl.Expression, pending hcl.Attributes) bool {
-	for _, t := range expr.Variables() {
-		if name, ok := attributeName(t, "local"); ok {
-			if _, waits := pending[name]; waits {
-				return true
+// localValues evaluates locals in such an order that each finds those to which it refers.
+// It gets only these: a plan may have a local for each of its hosts. One that takes all
+// locals as a whole comes last. Those that refer to themselves are left out.
+func (l *loader) localValues(all hcl.Attributes) map[string]cty.Value {
+	values := map[string]cty.Value{}
+	waits := map[string]int{}        // for how many others each waits
+	waiting := map[string][]string{} // who waits for each
+	var ready, whole []string
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		others := localsIn(all[name].Expr)
+		for _, other := range others.names {
+			if all[other] != nil {
+				waits[name]++
+				waiting[other] = append(waiting[other], name)
+			}
+		}
+		switch {
+		case others.whole:
+			whole = append(whole, name)
+			waits[name]++ // for all
+		case waits[name] == 0:
+			ready = append(ready, name)
+		}
+	}
+	for ; len(ready) > 0; ready = ready[1:] {
+		name := ready[0]
+		values[name] = l.local(all[name].Expr, values, localsIn(all[name].Expr).names)
+		for _, next := range waiting[name] {
+			if waits[next]--; waits[next] == 0 {
+				ready = append(ready, next)
 			}
 		}
 	}
-	return false
+	if len(whole) == 1 && len(values) == len(all)-1 && waits[whole[0]] == 1 {
+		values[whole[0]] = l.local(all[whole[0]].Expr, values, slices.Collect(maps.Keys(values)))
+	}
+	return values
+}
+
+// local evaluates a local that refers to some others.
+func (l *loader) local(expr hcl.Expression, values map[string]cty.Value, names []string) cty.Value {
+	given := make(map[string]cty.Value, len(names))
+	for _, name := range names {
+		if v, ok := values[name]; ok {
+			given[name] = v
+		}
+	}
+	ctx := l.plan.global.NewChild()
+	ctx.Functions, ctx.Variables = l.plan.global.Functions, map[string]cty.Value{"local": cty.ObjectVal(given)}
+	value, diags := expr.Value(ctx)
+	l.diags = append(l.diags, withoutValues(diags)...)
+	return value
+}
+
+// localReferences are the locals to which an expression refers: by name, each one once, or all of them.
+type localReferences struct {
+	names []string
+	whole bool
+}
+
+func localsIn(expr hcl.Expression) (out localReferences) {
+	for _, t := range expr.Variables() {
+		name, named := attributeName(t, "local")
+		switch {
+		case t.RootName() != "local":
+		case !named:
+			out.whole = out.whole || len(t) == 1
+		default:
+			out.names = append(out.names, name)
+		}
+	}
+	slices.Sort(out.names)
+	out.names = slices.Compact(out.names)
+	return out
 }
 
 // attributeName returns x of a traversal root.x….

@@ -102,72 +102,88 @@ func (a *app) render(paths []string, f *planFlags, hostName, stepName string) (r
 	return rendered{h.Name, s.Name, text, append([]string{}, warnings...)}, err
 }
 
-// judgeKickstarts finds mistakes in the kickstarts of all hosts, as far as they are known
-// without a machine. One mistake that all hosts share is told once.
-func judgeKickstarts(p *schema.Plan) (diags hcl.Diagnostics) {
-	told := map[string]bool{}
-	for _, s := range p.Steps {
-		for _, h := range p.Hosts() {
-			var arguments buildiso.Arguments
-			if s.Type != buildiso.Type.Name || !s.Applies(h) || p.Decode(s, h, &arguments).HasErrors() {
-				continue
-			}
-			err := judgeMedium(p, h, arguments)
-			if err == nil || told[s.Name+err.Error()] {
-				continue
-			}
-			told[s.Name+err.Error()] = true
-			diags = append(diags, mediumProblem(s, h, err))
-		}
+// judgeMedia finds mistakes in the media of all hosts, as far as they are known without a
+// machine, and steps that wait for a new ESXi although the medium before them only checks.
+// One mistake that all hosts share is told once.
+func judgeMedia(p *schema.Plan) (diags hcl.Diagnostics) {
+	j := &mediaJudge{plan: p, told: map[string]bool{}, versions: map[imageID]string{}, media: map[*schema.Step]hcl.Diagnostics{}, waits: map[*schema.Step]bool{}}
+	for _, h := range p.Hosts() {
+		j.host(h)
 	}
-	return diags
+	for _, s := range p.Steps {
+		diags = append(diags, j.media[s]...)
+	}
+	return append(diags, j.waitDiags...)
 }
 
-// judgeMedium finds what keeps a host's medium from being built, as far as it is known
-// without the machine.
-func judgeMedium(p *schema.Plan, h *schema.Host, arguments buildiso.Arguments) error {
-	r, err := buildiso.Request(p.Name, h, arguments)
-	if err != nil {
-		return err
+// mediaJudge goes from host to host and remembers what is the same for all.
+type mediaJudge struct {
+	plan      *schema.Plan
+	told      map[string]bool
+	versions  map[imageID]string
+	media     map[*schema.Step]hcl.Diagnostics // mistakes by the step that makes the medium
+	waits     map[*schema.Step]bool            // waits that cannot succeed
+	waitDiags hcl.Diagnostics
+}
+
+func (j *mediaJudge) host(h *schema.Host) {
+	var checks *schema.Step // makes the medium, which installs nothing
+	for _, s := range j.plan.Steps {
+		switch {
+		case !s.Applies(h):
+		case s.Type == buildiso.Type.Name:
+			checks = nil
+			if j.medium(h, s) {
+				checks = s
+			}
+		case checks != nil && !j.waits[s] && waitsForESXi(j.plan, h, s):
+			j.waits[s] = true
+			j.waitDiags = append(j.waitDiags, waitProblem(h, s, checks))
+		}
 	}
-	version := imageVersion(p, &arguments.Image)
-	if _, _, err := r.Preview(version); err != nil {
+}
+
+// medium finds what keeps a host's medium from being built, and reports whether the step
+// surely makes one with which the installer writes nothing. What depends on conditions is
+// left to the run.
+func (j *mediaJudge) medium(h *schema.Host, s *schema.Step) (onlyChecks bool) {
+	var arguments buildiso.Arguments
+	if j.plan.Decode(s, h, &arguments).HasErrors() {
+		return false
+	}
+	r, err := buildiso.Request(j.plan.Name, h, arguments)
+	onlyChecks = err == nil && len(s.Conditions) == 0 && !r.Installs()
+	if err == nil {
+		err = j.judge(r, arguments)
+	}
+	if err != nil && !j.told[s.Name+err.Error()] {
+		j.told[s.Name+err.Error()] = true
+		j.media[s] = append(j.media[s], mediumProblem(s, h, err))
+	}
+	return onlyChecks
+}
+
+func (j *mediaJudge) judge(r media.Request, arguments buildiso.Arguments) error {
+	version := j.version(&arguments.Image)
+	if err := r.Judge(version); err != nil {
 		return arguments.Attribute(err)
 	}
 	return arguments.CheckMediaSize(version)
 }
 
-// judgeWaits finds steps that wait for a new ESXi although the medium that is made before
-// them only checks. What depends on conditions is left to the run.
-func judgeWaits(p *schema.Plan) (diags hcl.Diagnostics) {
-	told := map[*schema.Step]bool{}
-	for _, h := range p.Hosts() {
-		var checks *schema.Step // makes the medium, which installs nothing
-		for _, s := range p.Steps {
-			switch {
-			case !s.Applies(h):
-			case s.Type == buildiso.Type.Name:
-				checks = nil
-				if onlyChecks(p, h, s) {
-					checks = s
-				}
-			case checks != nil && !told[s] && waitsForESXi(p, h, s):
-				told[s] = true
-				diags = append(diags, waitProblem(h, s, checks))
-			}
-		}
-	}
-	return diags
+// imageID is all of an image block that decides about its version.
+type imageID struct {
+	source, version string
+	given           bool
 }
 
-// onlyChecks reports a step that surely makes a medium with which the installer writes nothing.
-func onlyChecks(p *schema.Plan, h *schema.Host, s *schema.Step) bool {
-	var arguments buildiso.Arguments
-	if len(s.Conditions) > 0 || p.Decode(s, h, &arguments).HasErrors() {
-		return false
+// version is that of an image. The file is opened once.
+func (j *mediaJudge) version(i *schema.Image) string {
+	id := imageID{i.Source, deref(i.Version), i.Version != nil}
+	if _, known := j.versions[id]; !known {
+		j.versions[id] = imageVersion(j.plan, i)
 	}
-	r, err := buildiso.Request(p.Name, h, arguments)
-	return err == nil && !r.Installs()
+	return j.versions[id]
 }
 
 // waitsForESXi reports a step that surely waits for a new ESXi.

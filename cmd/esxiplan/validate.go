@@ -31,7 +31,7 @@ func (a *app) validateCommand() *cobra.Command {
 				diags = append(diags, more...)
 			}
 			if !diags.HasErrors() {
-				diags = append(diags, append(judgeKickstarts(p), judgeWaits(p)...)...)
+				diags = append(diags, judgeMedia(p)...)
 			}
 			if asJSON {
 				if err := view.DiagnosticsJSON(a.streams.Out, diags, p.Files); err != nil {

@@ -110,6 +110,12 @@ func (r Request) Preview(version string) (script string, warnings []string, err 
 	return kickstart.Hide(string(text)), warnings, err
 }
 
+// Judge finds what keeps the kickstart of a version of ESXi from being used.
+func (r Request) Judge(version string) error {
+	_, _, err := r.script(version, kickstart.Sample)
+	return err
+}
+
 // script renders the kickstart and judges it: one with mistakes is refused.
 func (r Request) script(version, hash string) (text []byte, warnings []string, err error) {
 	r.Script.RootHash = hash

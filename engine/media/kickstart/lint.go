@@ -238,6 +238,9 @@ const ignoreMark = "esxiplan:ignore"
 // readIgnored reads the comment of a command line: which rules it silences, and
 // whether the line is nothing else.
 func (l *linter) readIgnored(n int, line string) (rules []string, alone bool) {
+	if !strings.Contains(line, ignoreMark) {
+		return nil, false
+	}
 	x := lex(line)
 	text, ok := strings.CutPrefix(strings.TrimSpace(strings.TrimPrefix(line[min(x.end, len(line)):], "#")), ignoreMark)
 	if !ok || x.end >= len(line) {
@@ -258,6 +261,9 @@ var scriptMark = regexp.MustCompile(`^(.*?)#\s*esxiplan:ignore\s+([a-z, -]+?)\s*
 // readScriptIgnored reads a comment inside of a script. It silences rules about the
 // script's own lines only.
 func (l *linter) readScriptIgnored(n int, line string) {
+	if !strings.Contains(line, ignoreMark) {
+		return
+	}
 	m := scriptMark.FindStringSubmatch(line)
 	if m == nil {
 		return

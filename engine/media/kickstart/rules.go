@@ -488,6 +488,16 @@ var (
 	misplaced = regexp.MustCompile(`^(vmaccepteula|accepteula)\s*$|^(rootpw|serialnum|vmserialnum)\s+\S|^(install|installorupgrade|upgrade|clearpart|network|part|partition)\s+--|^keyboard\s+['"A-Z]`)
 )
 
+// commandWords begin the lines that misplaced finds.
+var commandWords = []string{"vmaccepteula", "accepteula", "rootpw", "serialnum", "vmserialnum", "install", "upgrade", "clearpart", "network", "part", "keyboard"}
+
+// isMisplaced reports a command of the installer in a script. Few lines begin with one of
+// their words, so that the expression need not be tried on the others.
+func isMisplaced(line string) bool {
+	begins := func(word string) bool { return strings.HasPrefix(line, word) }
+	return slices.ContainsFunc(commandWords, begins) && misplaced.MatchString(line)
+}
+
 // scriptLine looks at a line inside of a script section. What a script writes to a file
 // line by line (a here document) is no mistake.
 func (l *linter) scriptLine(s *section, n int, line string) {
@@ -499,20 +509,42 @@ func (l *linter) scriptLine(s *section, n int, line string) {
 		return
 	}
 	comment := strings.HasPrefix(strings.TrimSpace(line), "#")
-	if m := hereDocument.FindStringSubmatch(line); m != nil && !comment && s.value("interpreter") != "python" {
-		s.document = m[1]
+	if word := documentWord(line); word != "" && !comment && s.value("interpreter") != "python" {
+		s.document = word
 	}
 	switch {
 	case strings.HasPrefix(line, "%end"):
 		l.add("end-section", n, 1, "there is no %%end")
-	case misplaced.MatchString(line):
+	case isMisplaced(line):
 		l.add("command-in-script", n, 1, "%s stands in the %s section of line %d", misplacedName(line), s.name, s.line)
 	}
-	if at := sshClosed.FindStringIndex(line); at != nil && !comment {
-		l.add("ssh-closed", n, at[0]+1, "this closes the firewall for SSH")
+	if column := closesSSH(line); column > 0 && !comment {
+		l.add("ssh-closed", n, column, "this closes the firewall for SSH")
 	}
 }
 
+// closesSSH is the column of a command that closes the firewall for SSH, 0 without one.
+func closesSSH(line string) (column int) {
+	if !strings.Contains(line, "sshServer") {
+		return 0
+	}
+	if at := sshClosed.FindStringIndex(line); at != nil {
+		return at[0] + 1
+	}
+	return 0
+}
+
 var hereDocument = regexp.MustCompile(`(?:^|[\s;|])<<-?\s*['"\\]?([A-Za-z_][A-Za-z0-9_]*)`)
+
+// documentWord is the word that ends the here document which a line begins, "" for none.
+func documentWord(line string) string {
+	if !strings.Contains(line, "<<") {
+		return ""
+	}
+	if m := hereDocument.FindStringSubmatch(line); m != nil {
+		return m[1]
+	}
+	return ""
+}
 
 func misplacedName(line string) string { return strings.Fields(line)[0] }

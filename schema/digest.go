@@ -1,0 +1,223 @@
+package schema
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// Parts digests everything of the plan that concerns a host, as it was declared. The keys
+// name what a person would change: "esxi.gateway", "vars.rack", "media.url", "image esxi",
+// "local.iso_dir", "step restart", "order of steps", "plan". Who keeps the map can tell
+// later, by [Plan.Differs], what is not the same any more; two maps are compared only where
+// one version of esxiplan made both.
+//
+// A step takes part as it is written, comments and layout aside, with what the plan gives for
+// the variables, locals, images and files to which it refers. So other hosts take no part,
+// even where all of them stand in one table.
+//
+// Secrets take no part. A digest of a password could be tried against guesses by whoever
+// reads the log, and one that is slow enough to forbid that takes hours for thousands of
+// hosts. What takes part is where a secret comes from, such as var.root_password. That
+// another password would be on a medium is known from the medium's own digest, which holds
+// the slow hash of it.
+func (p *Plan) Parts(h *Host) map[string]string {
+	if declared, ok := p.Host(h.Name); ok {
+		h = declared // not as it was resolved on its machine
+	}
+	p.digests.Lock()
+	defer p.digests.Unlock()
+	parts := maps.Clone(p.planParts())
+	p.hostParts(h, parts)
+	var order []string
+	for _, s := range p.Steps {
+		if s.Applies(h) {
+			order = append(order, s.Name)
+			maps.Copy(parts, p.stepParts(h, s))
+		}
+	}
+	parts[orderPart] = digestOf(strings.Join(order, " "))
+	return parts
+}
+
+// orderPart is the part that says in which order a host takes the steps.
+const orderPart = "order of steps"
+
+// Digest is a SHA-256, in hexadecimal, of everything of the plan that concerns a host: of
+// all its [Plan.Parts].
+func (p *Plan) Digest(h *Host) string {
+	parts := p.Parts(h)
+	var all strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(parts)) {
+		all.WriteString(name + " " + parts[name] + "\n")
+	}
+	sum := sha256.Sum256([]byte(all.String()))
+	return hex.EncodeToString(sum[:])
+}
+
+// Differs names the parts that are not what they were when the host had these, in
+// alphabetical order: changed, added and taken away. What follows from another difference is
+// left out: the places of the others where a step was added or taken away, and what a step
+// refers to where it refers to something else now.
+func (p *Plan) Differs(h *Host, before map[string]string) []string {
+	now := p.Parts(h)
+	names := map[string]bool{}
+	steps := false // some were added or taken away
+	for _, pair := range [][2]map[string]string{{now, before}, {before, now}} {
+		for name, digest := range pair[0] {
+			switch other, both := pair[1][name]; {
+			case both && digest != other, !both && !isReference(name):
+				names[name] = true
+				steps = steps || !both && strings.HasPrefix(name, stepPart)
+			}
+		}
+	}
+	if steps {
+		delete(names, orderPart)
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// isReference reports a part to which others refer.
+func isReference(name string) bool {
+	return strings.HasPrefix(name, "var.") || strings.HasPrefix(name, "local.") || strings.HasPrefix(name, imagePart)
+}
+
+// digests are what the parts of many hosts have in common.
+type digests struct {
+	sync.Mutex
+	plan  map[string]string
+	steps map[dependence]map[string]string
+	texts map[*hcl.Attribute]string
+}
+
+// digestOf is short, because it is kept for every host and part. It is there to find
+// changes; against somebody who looks for two plans that are alike in it, it need not hold.
+func digestOf(texts ...string) string {
+	h := sha256.New()
+	for _, text := range texts {
+		io.WriteString(h, strconv.Itoa(len(text))+" "+text)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// planParts are those of all hosts.
+func (p *Plan) planParts() map[string]string {
+	if p.digests.plan == nil {
+		p.digests.plan = map[string]string{"plan": digestOf(p.Name)}
+		if p.Media != nil {
+			mediaObject.digest("media.", reflect.ValueOf(*p.Media), p.digests.plan)
+		}
+	}
+	return p.digests.plan
+}
+
+// digest digests all arguments that a struct has been given.
+func (o *Object) digest(prefix string, from reflect.Value, parts map[string]string) {
+	for _, a := range o.Arguments {
+		if field := from.FieldByIndex(a.field); !field.IsZero() {
+			b, _ := json.Marshal(field.Interface()) // of a secret: Hidden
+			parts[prefix+a.Name] = digestOf(string(b))
+		}
+	}
+}
+
+// hostParts are the host's own.
+func (p *Plan) hostParts(h *Host, parts map[string]string) {
+	plain := hostArguments{Vendor: h.Vendor, Protected: h.Protected, AllowRunning: h.AllowRunning}
+	if h.Serial != "" {
+		plain.Serial = &h.Serial
+	}
+	hostObject.digest("", reflect.ValueOf(plain), parts)
+	bmcObject.digest("bmc.", reflect.ValueOf(h.BMC), parts)
+	if h.ESXi != nil {
+		esxiObject.digest("esxi.", reflect.ValueOf(*h.ESXi), parts)
+	}
+	for _, path := range secretArguments {
+		if attr, _ := h.said.at(path); attr != nil && parts[path] != "" {
+			parts[path] = digestOf(parts[path], sourceOf(attr.Expr))
+		}
+	}
+	p.varsParts(h, parts)
+	if h.Late() {
+		p.lateParts(h, parts)
+	}
+}
+
+// secretArguments are the paths of arguments that are secrets, or hold one.
+var secretArguments = []string{"bmc.password", "esxi.root_password", "esxi.license_key", "esxi.current"}
+
+func (p *Plan) varsParts(h *Host, parts map[string]string) {
+	vars := h.Value.GetAttr("vars")
+	if vars.IsMarked() { // its keys are secrets, too
+		parts["vars"] = digestOf(Hidden)
+		return
+	}
+	for name, v := range vars.AsValueMap() {
+		parts["vars."+name] = digestOf(canonical(v))
+	}
+}
+
+// lateParts are the arguments that wait for the machine's facts, as they are written.
+func (p *Plan) lateParts(h *Host, parts map[string]string) {
+	scope := maps.Clone(h.late)
+	scope["facts"] = cty.UnknownVal(p.known.Facts.Type())
+	ctx := p.global.NewChild()
+	ctx.Variables = map[string]cty.Value{"group": groupValue(h.Group), "host": cty.ObjectVal(scope)}
+	for _, name := range lateArguments {
+		if attr, _ := h.said.at("esxi." + name); attr != nil && refersToFacts(attr.Expr) {
+			w := &writing{plan: p, ctx: ctx, parts: parts}
+			w.attribute(attr, false)
+			parts["esxi."+name] = w.digest()
+		}
+	}
+}
+
+// What is before the name of a step, or of an image, in the name of its part.
+const (
+	stepPart  = "step "
+	imagePart = "image "
+)
+
+// stepParts are a step's, and those of what it refers to. They are made once for all hosts
+// for which it means the same.
+func (p *Plan) stepParts(h *Host, s *Step) map[string]string {
+	d := s.dependence(h, nil)
+	if parts, done := p.digests.steps[d]; done {
+		return parts
+	}
+	parts := map[string]string{}
+	results := map[string]cty.Value{}
+	for _, other := range p.Steps {
+		results[other.Name] = cty.UnknownVal(p.known.Steps[other.Type].Result.Type())
+	}
+	own := p.known.Steps[s.Type]
+	ctx := p.context(s, Scope{Host: h, Results: results, Result: cty.UnknownVal(own.Result.Type())})
+	policy, _ := json.Marshal(s.Policy)
+	w := &writing{plan: p, ctx: ctx, parts: parts, texts: []string{s.Type, string(policy)}}
+	for _, name := range slices.Sorted(maps.Keys(s.Arguments)) {
+		a, _ := own.Arguments.Argument(name)
+		w.attribute(s.Arguments[name], a.Secret)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Conditions)) {
+		w.attribute(s.Conditions[name], false)
+	}
+	parts[stepPart+s.Name] = w.digest()
+	if d.host == nil {
+		if p.digests.steps == nil {
+			p.digests.steps = map[dependence]map[string]string{}
+		}
+		p.digests.steps[d] = parts
+	}
+	return parts
+}

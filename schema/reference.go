@@ -1,0 +1,163 @@
+package schema
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// references are what the expressions of a step refer to. They are found once, when the
+// plan is loaded: a run asks for them with every host.
+type references struct {
+	traversals []hcl.Traversal
+	roots      map[string]bool // such as "host"
+	names      map[string]bool // such as "host.facts"
+	whole      map[string]bool // roots that are taken as a whole, such as keys(host)
+	steps      []string        // whose results are referred to, sorted
+	// declared: something is referred to that the plan says for each host. The facts are
+	// not that: before a run they are not known of any host.
+	declared bool
+}
+
+func referencesOf(all ...map[string]*hcl.Attribute) references {
+	r := references{roots: map[string]bool{}, names: map[string]bool{}, whole: map[string]bool{}}
+	for _, attrs := range all {
+		for _, name := range slices.Sorted(maps.Keys(attrs)) {
+			r.traversals = append(r.traversals, attrs[name].Expr.Variables()...)
+		}
+	}
+	for _, t := range r.traversals {
+		r.add(t)
+	}
+	slices.Sort(r.steps)
+	return r
+}
+
+func (r *references) add(t hcl.Traversal) {
+	root := t.RootName()
+	name, named := attributeName(t, root)
+	full := root + "." + name
+	if named && root == "step" && !r.names[full] {
+		r.steps = append(r.steps, name)
+	}
+	r.roots[root] = true
+	r.names[full] = r.names[full] || named
+	r.whole[root] = r.whole[root] || !named
+	r.declared = r.declared || root == "host" && full != "host.facts"
+}
+
+// results picks the results that are referred to.
+func (r references) results(all map[string]cty.Value) cty.Value {
+	if r.whole["step"] {
+		return cty.ObjectVal(all)
+	}
+	out := make(map[string]cty.Value, len(r.steps))
+	for _, name := range r.steps {
+		if v, ok := all[name]; ok {
+			out[name] = v
+		}
+	}
+	return cty.ObjectVal(out)
+}
+
+// RefersTo reports whether any expression of the step mentions root, or
+// root.name where name is not empty.
+func (s *Step) RefersTo(root, name string) bool {
+	if name == "" {
+		return s.refs.roots[root]
+	}
+	return s.refs.names[root+"."+name]
+}
+
+// checkReferences looks at every reference of step number i without
+// evaluating it: roots, names, and results of earlier steps only.
+func (p *Plan) checkReferences(i int, s *Step) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, t := range s.refs.traversals {
+		if d := p.checkReference(i, t); d != nil {
+			diags = append(diags, d)
+		}
+	}
+	for _, name := range []string{"when", "done_when"} {
+		if attr, ok := s.Conditions[name]; ok {
+			diags = append(diags, noResult(name, attr)...)
+		}
+	}
+	for _, attr := range s.Arguments {
+		diags = append(diags, noResult(attr.Name, attr)...)
+	}
+	return diags
+}
+
+func noResult(name string, attr *hcl.Attribute) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, t := range attr.Expr.Variables() {
+		if root := t.RootName(); root == "result" || root == "attempt" {
+			diags = append(diags, problem(t.SourceRange(), "Reference out of place", "%q exists only in until and failed_when, not in %s.", root, name))
+		}
+	}
+	return diags
+}
+
+var roots = []string{"var", "local", "image", "group", "host", "step", "result", "attempt", "path"}
+
+func (p *Plan) checkReference(i int, t hcl.Traversal) *hcl.Diagnostic {
+	at := t.SourceRange()
+	name, named := attributeName(t, t.RootName())
+	switch root := t.RootName(); root {
+	case "var", "local", "image":
+		if named {
+			return p.checkGlobal(root, name, at)
+		}
+	case "step":
+		if named {
+			return p.checkStepReference(i, name, t, at)
+		}
+	case "result":
+		return checkAttribute(p.known.Steps[p.Steps[i].Type].Result, t, 1, "result")
+	case "group", "host", "attempt", "path":
+	default:
+		return problem(at, "Unknown reference", "Nothing is called %q here; an expression may refer to %s%s", root, quoted(roots), DidYouMean(root, roots))
+	}
+	return nil
+}
+
+func (p *Plan) checkGlobal(root, name string, at hcl.Range) *hcl.Diagnostic {
+	declared := p.global.Variables[root].Type()
+	if declared.HasAttribute(name) {
+		return nil
+	}
+	return problem(at, "Unknown "+map[string]string{"var": "variable", "local": "local", "image": "image"}[root],
+		"The plan declares no %s.%s%s", root, name, DidYouMean(name, slices.Sorted(maps.Keys(declared.AttributeTypes()))))
+}
+
+func (p *Plan) checkStepReference(i int, name string, t hcl.Traversal, at hcl.Range) *hcl.Diagnostic {
+	var earlier []string
+	for k, s := range p.Steps {
+		if k < i {
+			earlier = append(earlier, s.Name)
+		}
+		if s.Name != name {
+			continue
+		}
+		if k >= i {
+			return problem(at, "Reference to a later step", "Step %q runs at or after this one, so its result does not exist yet. Move it up, or refer to an earlier step.", name)
+		}
+		return checkAttribute(p.known.Steps[s.Type].Result, t, 2, "step."+name)
+	}
+	return problem(at, "Unknown step", "There is no step %q before this one%s", name, DidYouMean(name, earlier))
+}
+
+// checkAttribute looks at position n of a traversal, the attribute of a result.
+func checkAttribute(result *Object, t hcl.Traversal, n int, what string) *hcl.Diagnostic {
+	if len(t) <= n {
+		return nil
+	}
+	attr, ok := t[n].(hcl.TraverseAttr)
+	if !ok || result.has(attr.Name) {
+		return nil
+	}
+	return problem(attr.SourceRange(), "Unknown attribute", "%s has no attribute %q; it has %s%s", what, attr.Name, quoted(result.Names()), DidYouMean(attr.Name, result.Names()))
+}
