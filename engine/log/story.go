@@ -47,8 +47,8 @@ func (s *Story) fold(r Record) {
 	s.Info.fold(r)
 	if r.Kind == StageStarted && r.Stage != nil {
 		s.Parts = append(s.Parts, *r.Stage)
-		for host, parts := range r.Stage.Digests {
-			s.host(host).Digests = parts
+		for host := range r.Stage.Digests {
+			s.host(host).Digests, _ = r.Stage.DigestsOf(host)
 		}
 	}
 	if r.Host != "" && r.Session == "" {

@@ -111,11 +111,13 @@ func (p *Prepared) runStage(ctx, hard context.Context, l *log.Log, o Outlets) (e
 func (p *Prepared) records() []log.Record {
 	now := p.o.Clock.Now()
 	s := &log.Stage{Number: p.stage.number, Continued: p.stage.again, Plan: p.Plan.Name, Files: slices.Sorted(maps.Keys(p.Plan.Files)), Steps: p.stepNames(),
-		Command: p.o.Command, By: p.o.By, Version: p.o.Version, Started: now, Digests: map[string]map[string]string{}}
+		Command: p.o.Command, By: p.o.By, Version: p.o.Version, Started: now}
+	digests := map[string]map[string]string{}
 	for _, h := range p.Survey.Hosts() {
 		s.Hosts = append(s.Hosts, h.Name)
-		s.Digests[h.Name] = p.Plan.Parts(h)
+		digests[h.Name] = p.Plan.Parts(h)
 	}
+	s.SetDigests(digests)
 	out := []log.Record{{Event: event.Event{Kind: log.StageStarted, Time: now}, Stage: s}}
 	if len(p.stage.retries) > 0 {
 		out = append(out, log.Record{Event: event.Event{Kind: log.RetryAsked, Time: now}, Hosts: p.stage.retries})

@@ -25,7 +25,7 @@ type stage struct {
 
 // foldRun folds the records of the run into fresh lanes.
 func (p *Prepared) foldRun(records []log.Record, installing func(host string) bool) error {
-	f := &folding{Prepared: p, installing: installing, key: key(p.stepNames()), failed: map[string]failure{}, digests: map[string]map[string]string{}, known: map[string][]event.Event{}, open: map[string]lane.Action{}, now: map[string]map[string]string{}}
+	f := &folding{Prepared: p, installing: installing, key: key(p.stepNames()), failed: map[string]failure{}, digests: map[string]map[string]string{}, known: map[string][]event.Event{}, open: map[string]lane.Action{}}
 	f.survey(records)
 	p.stage = stage{lanes: lane.NewSet(p.Survey), read: len(records), number: 1 + f.stages, again: f.again, earlier: f.earlier}
 	if f.again {
@@ -79,8 +79,8 @@ func (f *folding) survey(records []log.Record) {
 			if current == f.key {
 				f.again, f.number = true, r.Stage.Number
 			}
-			for host, parts := range r.Stage.Digests {
-				f.digests[host] = parts
+			for host := range r.Stage.Digests {
+				f.digests[host], _ = r.Stage.DigestsOf(host)
 			}
 		case r.Kind == event.StepDone && isFailure(r.Status):
 			steps[r.Host] = r.Step
@@ -111,7 +111,8 @@ func (f *folding) past(host string) (p lane.Past) {
 // changed is why the run cannot be continued on a host whose part of the plan is not what
 // it was; nil where it is.
 func (f *folding) changed(host string, before map[string]string) *event.Problem {
-	differs := log.Differ(before, f.digestsOf(host))
+	h, _ := f.Plan.Host(host)
+	differs := f.Plan.Differs(h, before)
 	if len(differs) == 0 {
 		return nil
 	}
@@ -161,17 +162,6 @@ func (f *folding) foldAttempt(r log.Record, stopped bool) error {
 		return nil
 	}
 	return fmt.Errorf("run %s cannot be continued: record %d of its log is the outcome of step %s on host %s, which does not come there by this plan. Start a new run", f.Name, r.Seq, r.Step, r.Host)
-}
-
-// digestsOf are those of what the plan says of a host now.
-func (f *folding) digestsOf(host string) map[string]string {
-	parts, ok := f.now[host]
-	if !ok {
-		h, _ := f.Plan.Host(host)
-		parts = f.Plan.Parts(h)
-		f.now[host] = parts
-	}
-	return parts
 }
 
 // refused reports a host whose plan changed, so that its outcomes mean nothing here.
