@@ -19,7 +19,7 @@ import (
 type Limits struct {
 	InFlight int            // hosts between first write and end
 	Groups   map[string]int // the same, by group; a group without an entry has no bound
-	Failures int            // hosts that may fail before the run is stopped
+	Failures int            // hosts that may have failed before the run is stopped
 }
 
 // Request asks to begin a step.
@@ -127,14 +127,18 @@ func (g *Gates) Report(host string, s Stand) []Grant {
 	}
 	g.arrive(host, s.At)
 	g.enter(host, s)
-	if s.Failed && !before.Failed {
+	switch {
+	case s.Failed && !before.Failed:
 		g.failures++
+	case before.Failed && !s.Failed: // it is tried again
+		g.failures--
 	}
 	g.stands[host] = s
 	return g.open()
 }
 
-// OverBudget reports that more hosts failed than the budget allows.
+// OverBudget reports that more hosts have failed than the budget allows; one that is tried
+// again has not.
 func (g *Gates) OverBudget() bool { return g.limits.Failures >= 0 && g.failures > g.limits.Failures }
 
 // arrive counts a host at the barriers up to a step.

@@ -133,6 +133,10 @@ func TestGates(t *testing.T) {
 		"a host fails once, however often it says so": {"a1 a2", gates.Limits{InFlight: -1, Failures: 1}, nil, []move{
 			reports("a1", gates.Stand{At: 1, Failed: true}, ""), reports("a1", failed, ""), asks("a2", judged, "a2"),
 		}},
+		"a host that is tried again is no failure": {"a1 a2", gates.Limits{InFlight: -1, Failures: 0}, nil, []move{
+			reports("a1", failed, ""), reports("a1", gates.Stand{At: 1}, ""), asks("a1", judged, "a1"), asks("a2", judged, "a2"),
+			reports("a1", failed, ""), asks("a2", judged, "-a2"),
+		}},
 		"whoever asked first goes first, whatever the step": {"a1 a2 a3 a4", gates.Limits{InFlight: 1, Failures: -1}, nil, []move{
 			asks("a1", flies, "a1"), asks("a2", flies, ""), asks("a3", gates.Request{At: 2, Flies: true}, ""), asks("a4", flies, ""),
 			reports("a1", landed, "a2"), reports("a2", landed, "a3"), reports("a3", landed, "a4"),
