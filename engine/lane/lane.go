@@ -34,6 +34,7 @@ type Lane struct {
 	done     bool
 	granted  bool // the gates let it begin the next step
 	flies    bool
+	flew     bool         // before it was tried again: it needs a place in flight for whatever comes next
 	held     bool         // by the failure budget
 	broken   event.Status // "", or how a step ended that stopped the host
 	brokenAt int          // index of that step
@@ -126,6 +127,7 @@ func (l *Lane) Abandon() Turn {
 func (l *Lane) Retry() Turn {
 	if l.broken != "" && !l.refused {
 		l.broken, l.done, l.next, l.gathered = "", false, l.brokenAt, l.facts != cty.NilVal
+		l.flies, l.flew = false, l.flies || l.flew
 		l.counts.Failed, l.counts.Unreach = 0, 0
 		l.advance()
 	}
@@ -205,7 +207,7 @@ func (l *Lane) request(s *schema.Step) (r gates.Request, needed bool) {
 		return r, false
 	}
 	most := l.survey.Type(s).Most
-	r = gates.Request{Host: l.host.Name, Group: l.host.Group, Step: s.Name, At: l.next, Barrier: s.Policy.Barrier && !l.stopped, Flies: most.Writes && !l.flies}
+	r = gates.Request{Host: l.host.Name, Group: l.host.Group, Step: s.Name, At: l.next, Barrier: s.Policy.Barrier && !l.stopped, Flies: (most.Writes || l.flew) && !l.flies}
 	if s.Policy.Throttle != nil {
 		r.Throttle = *s.Policy.Throttle
 	}
@@ -300,7 +302,7 @@ func (l *Lane) start(s *schema.Step) bool {
 		r.task.Mode = ModeRecall
 	} else {
 		r.throttle = s.Policy.Throttle != nil
-		l.flies = l.flies || r.typ.Most.Writes
+		l.flies = l.flies || l.flew || r.typ.Most.Writes
 		l.emit(event.Event{Kind: event.StepStarted, Step: s.Name, Type: s.Type})
 	}
 	l.act(r, 0)
