@@ -123,9 +123,11 @@ func (l *Lane) Abandon() Turn {
 	return l.take()
 }
 
-// Retry lets a lane that failed begin again with the step that failed.
+// Retry lets a lane that failed begin again with the step that failed. What it was busy with
+// is no longer awaited.
 func (l *Lane) Retry() Turn {
 	if l.broken != "" && !l.refused {
+		l.task = nil
 		l.broken, l.done, l.next, l.gathered = "", false, l.brokenAt, l.facts != cty.NilVal
 		l.flies, l.flew = false, l.flies || l.flew
 		l.counts.Failed, l.counts.Unreach = 0, 0
