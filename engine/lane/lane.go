@@ -117,7 +117,7 @@ func (l *Lane) Interrupt() Turn {
 // Abandon ends the lane where it is: nothing is waited for any more.
 func (l *Lane) Abandon() Turn {
 	if !l.done {
-		l.interrupted, l.stopped, l.missed = true, true, true
+		l.interrupted, l.stopped, l.missed, l.task = true, true, true, nil
 		l.finish()
 	}
 	return l.take()
