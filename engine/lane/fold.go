@@ -25,7 +25,7 @@ func (l *Lane) Fold(o Outcome) Turn {
 	r := l.task
 	r.spent += o.Elapsed
 	r.writes += o.Writes
-	l.installing = o.Installing
+	l.installing = o.Installing || o.Interrupted && l.installing // one that was not begun says nothing of the machine
 	switch {
 	case o.Internal != "":
 		l.broke(o.Internal)
