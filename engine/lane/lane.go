@@ -254,7 +254,7 @@ func (l *Lane) wants(s *schema.Step) bool {
 // servedOn reports a wait for the end of an installation that would break when this run
 // stopped serving its image: an interrupt does not end it.
 func (l *Lane) servedOn(s *schema.Step) bool {
-	return l.installing && l.broken == "" && !l.survey.Options.DryRun && l.survey.Serves() && l.survey.Waits(l.host, s)
+	return l.installing && l.broken == "" && l.wants(s) && !l.survey.Options.DryRun && l.survey.Serves() && l.survey.Waits(l.host, s)
 }
 
 // outlasts reports a lane that an interrupt leaves at a wait, or before one.
