@@ -68,7 +68,7 @@ type running struct {
 type Past struct {
 	Installing bool           // an installation that an earlier run or stage began is under way
 	LeftOut    string         // why the run leaves the host out, "" where it does not
-	Refused    *event.Problem // why the run cannot be continued on this host; nil: it can
+	Refused    *event.Problem // why the run cannot be continued on this host; nil: it can, or leaves it out
 }
 
 // PlanStep is the name under which a host is refused whose plan changed during the run; no
@@ -86,7 +86,7 @@ func (l *Lane) Start(p Past) Turn {
 	if l.survey.IsProtected(l.host) {
 		l.leftOut = protected
 	}
-	if p.Refused != nil {
+	if p.Refused != nil && l.leftOut == "" {
 		l.begin()
 		l.emit(event.Event{Kind: event.StepDone, Step: PlanStep, Status: event.Failed, Problem: p.Refused})
 		l.fail(event.Failed)
