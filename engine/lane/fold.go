@@ -149,7 +149,7 @@ func (l *Lane) judgeUntil(r *running, o Outcome, scope schema.Scope) {
 		return
 	case !scope.Result.IsKnown(): // a dry run's: only the run can know
 		l.results[r.step.Name] = cty.UnknownVal(r.typ.Result.Type())
-		l.close(event.OK, nil, nil)
+		l.close(r.success(), nil, nil)
 		return
 	}
 	if v := r.typ.Verdict(o.Result); !met && v != nil && v.Ended {
@@ -163,11 +163,15 @@ func (l *Lane) judgeUntil(r *running, o Outcome, scope schema.Scope) {
 		}
 		return
 	}
-	status := event.OK
+	l.close(r.success(), nil, o.Result)
+}
+
+// success is how a step ended that reached its goal.
+func (r *running) success() event.Status {
 	if r.writes > 0 {
-		status = event.Changed
+		return event.Changed
 	}
-	l.close(status, nil, o.Result)
+	return event.OK
 }
 
 // met judges the plan's until, else the attribute that the step type names.

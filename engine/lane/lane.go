@@ -403,7 +403,7 @@ func (l *Lane) end(s *schema.Step, status event.Status, p *event.Problem, result
 // as met; one that failed without a result says nothing: the installation may go on.
 func (l *Lane) verdict(s *schema.Step, status event.Status, result json.RawMessage) *event.Verdict {
 	t := l.survey.Type(s)
-	if v := t.Verdict(result); v != nil || !t.Most.Waits || !l.survey.Options.DryRun || status != event.OK {
+	if v := t.Verdict(result); v != nil || !t.Most.Waits || !l.survey.Options.DryRun || status != event.OK && status != event.Changed {
 		return v
 	}
 	return &event.Verdict{Ended: true}
