@@ -365,6 +365,9 @@ func (l *Lane) close(status event.Status, p *event.Problem, result json.RawMessa
 	case r.task.Mode == ModeFacts && p != nil:
 		l.emit(event.Event{Kind: event.StepDone, Step: FactsStep, Status: status, Problem: p})
 		l.fail(status)
+	case r.task.Mode == ModeRecall && p == nil: // interrupted; it was not to run
+		l.leave(r.step)
+		l.next++
 	case r.task.Mode != ModeFacts:
 		l.end(r.step, status, p, result)
 		l.next++
@@ -373,6 +376,7 @@ func (l *Lane) close(status event.Status, p *event.Problem, result json.RawMessa
 
 // end reports how a step ended and what that means for the host.
 func (l *Lane) end(s *schema.Step, status event.Status, p *event.Problem, result json.RawMessage) {
+	l.begin() // where a result could not be recalled, no step began before
 	bad := status == event.Failed || status == event.Unreachable
 	if bad && s.Policy.OnError == "continue" {
 		status, bad = event.Ignored, false
