@@ -42,6 +42,8 @@ var levels = map[string][]string{
 	"steps/steptest":    {"schema", "engine/event", "engine/step", "engine/bmc", "engine/bmc/bmcsim", "engine/esxi", "engine/media"},
 	"steps/*":           {"schema", "engine/event", "engine/step", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart"},
 	"cmd/internal/view": {"engine/event", "schema"},
+
+	"engine/survey/surveytest": {"schema", "engine/event", "engine/step", "engine/survey"}, // what tests of surveys and lanes share
 }
 
 // lists may import what they list.

@@ -10,6 +10,7 @@ package gates
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 )
@@ -18,7 +19,7 @@ import (
 type Limits struct {
 	InFlight int            // hosts between first write and end
 	Groups   map[string]int // the same, by group; a group without an entry has no bound
-	Failures int            // hosts that may fail before the run is stopped
+	Failures int            // hosts that may have failed before the run is stopped
 }
 
 // Request asks to begin a step.
@@ -65,16 +66,23 @@ type Gates struct {
 
 // queueKey is what the hosts in a queue wait for.
 type queueKey struct {
-	at            int
-	group         string
-	flies, judged bool
+	at                     int
+	group                  string // "" where the group does not bound them
+	barrier, flies, judged bool
 }
 
 type queue struct {
 	key     queueKey
-	first   int // when its oldest request came
-	waiting []Request
+	waiting []numbered // never empty
 }
+
+// numbered is a request with its place in the order in which they came.
+type numbered struct {
+	Request
+	number int
+}
+
+func (q *queue) first() int { return q.waiting[0].number }
 
 // New makes the gates for hosts, given with their groups, of a plan that has barriers
 // before the steps with these indexes.
@@ -92,14 +100,17 @@ func New(l Limits, groups map[string]string, barriers []int) *Gates {
 // Ask takes a request; the grants may include the answer to it.
 func (g *Gates) Ask(r Request) []Grant {
 	g.arrive(r.Host, r.At)
-	key := queueKey{at: r.At, group: r.Group, flies: r.Flies, judged: r.Judged}
+	key := queueKey{at: r.At, barrier: r.Barrier, flies: r.Flies, judged: r.Judged}
+	if r.Flies && g.limitOf(r.Group) >= 0 {
+		key.group = r.Group
+	}
 	q := g.queues[key]
 	if q == nil {
-		q = &queue{key: key, first: g.asked}
+		q = &queue{key: key}
 		g.queues[key] = q
 	}
 	g.asked++
-	q.waiting = append(q.waiting, r)
+	q.waiting = append(q.waiting, numbered{r, g.asked})
 	return g.open()
 }
 
@@ -116,14 +127,18 @@ func (g *Gates) Report(host string, s Stand) []Grant {
 	}
 	g.arrive(host, s.At)
 	g.enter(host, s)
-	if s.Failed && !before.Failed {
+	switch {
+	case s.Failed && !before.Failed:
 		g.failures++
+	case before.Failed && !s.Failed: // it is tried again
+		g.failures--
 	}
 	g.stands[host] = s
 	return g.open()
 }
 
-// OverBudget reports that more hosts failed than the budget allows.
+// OverBudget reports that more hosts have failed than the budget allows; one that is tried
+// again has not.
 func (g *Gates) OverBudget() bool { return g.limits.Failures >= 0 && g.failures > g.limits.Failures }
 
 // arrive counts a host at the barriers up to a step.
@@ -156,26 +171,34 @@ func (g *Gates) enter(host string, now Stand) {
 	g.inGroup[g.groups[host]] += n
 }
 
-// open grants what can be granted, the oldest queue first.
+// open grants what can be granted, the oldest request first. A request that cannot be
+// granted now stops its queue only: further grants leave less room, never more.
 func (g *Gates) open() (grants []Grant) {
-	order := make([]*queue, 0, len(g.queues))
-	for _, q := range g.queues {
-		order = append(order, q)
-	}
-	slices.SortFunc(order, func(a, b *queue) int { return cmp.Compare(a.first, b.first) })
-	for _, q := range order {
-		for len(q.waiting) > 0 {
-			grant, ok := g.grant(q.waiting[0])
-			if !ok {
-				break
-			}
-			grants, q.waiting = append(grants, grant), q.waiting[1:]
-		}
-		if len(q.waiting) == 0 {
+	order := slices.SortedFunc(maps.Values(g.queues), func(a, b *queue) int { return cmp.Compare(a.first(), b.first()) })
+	for len(order) > 0 {
+		q := order[0]
+		grant, ok := g.grant(q.waiting[0].Request)
+		switch {
+		case !ok:
+			order = order[1:]
+			continue
+		case len(q.waiting) == 1:
 			delete(g.queues, q.key)
+			order = order[1:]
+		default:
+			q.waiting = q.waiting[1:]
+			sink(order)
 		}
+		grants = append(grants, grant)
 	}
 	return grants
+}
+
+// sink moves the first queue to where its oldest request belongs.
+func sink(order []*queue) {
+	for i := 1; i < len(order) && order[i].first() < order[i-1].first(); i++ {
+		order[i-1], order[i] = order[i], order[i-1]
+	}
 }
 
 // grant answers a request, if it can be answered now.
@@ -199,6 +222,13 @@ func (g *Gates) grant(r Request) (Grant, bool) {
 
 func (g *Gates) mayFly(group string) bool {
 	within := func(limit, n int) bool { return limit < 0 || n < limit }
-	limit, bound := g.limits.Groups[group]
-	return within(g.limits.InFlight, g.flying) && (!bound || within(limit, g.inGroup[group]))
+	return within(g.limits.InFlight, g.flying) && within(g.limitOf(group), g.inGroup[group])
+}
+
+// limitOf is how many hosts of a group may be in flight; -1 is no bound.
+func (g *Gates) limitOf(group string) int {
+	if limit, bound := g.limits.Groups[group]; bound {
+		return limit
+	}
+	return -1
 }

@@ -25,7 +25,7 @@ func (l *Lane) Fold(o Outcome) Turn {
 	r := l.task
 	r.spent += o.Elapsed
 	r.writes += o.Writes
-	l.installing = o.Installing
+	l.installing = o.Installing || o.Interrupted && l.installing // one that was not begun says nothing of the machine
 	switch {
 	case o.Internal != "":
 		l.broke(o.Internal)
@@ -155,7 +155,7 @@ func (l *Lane) judgeUntil(r *running, o Outcome, scope schema.Scope) {
 		return
 	case !scope.Result.IsKnown(): // a dry run's: only the run can know
 		l.results[r.step.Name] = cty.UnknownVal(r.typ.Result.Type())
-		l.close(event.OK, nil, nil)
+		l.close(r.success(), nil, nil)
 		return
 	}
 	if v := r.typ.Verdict(o.Result); !met && v != nil && v.Ended {
@@ -169,11 +169,15 @@ func (l *Lane) judgeUntil(r *running, o Outcome, scope schema.Scope) {
 		}
 		return
 	}
-	status := event.OK
+	l.close(r.success(), nil, o.Result)
+}
+
+// success is how a step ended that reached its goal.
+func (r *running) success() event.Status {
 	if r.writes > 0 {
-		status = event.Changed
+		return event.Changed
 	}
-	l.close(status, nil, o.Result)
+	return event.OK
 }
 
 // met judges the plan's until, else the attribute that the step type names.
@@ -237,12 +241,20 @@ func (r *running) reason() string {
 // unmet explains a goal that was not reached, in the step's own words where it has any.
 func unmet(r *running, result json.RawMessage) *event.Problem {
 	p := &event.Problem{Summary: "The goal was not reached in time", At: event.Place(r.step.Range),
-		Detail: fmt.Sprintf("After %d attempts in %s the condition of this step still does not hold.", r.task.Attempt, r.spent.Round(time.Second))}
+		Detail: fmt.Sprintf("After %s in %s the condition of this step still does not hold.", counted(r.task.Attempt, "attempt"), r.spent.Round(time.Second))}
 	if v := r.typ.Verdict(result); v != nil && v.Reason != "" {
 		p.Summary = fmt.Sprintf("Gave up after %s: %s", r.spent.Round(time.Second), v.Reason)
 		p.Detail, p.Next = "", v.Next+"."
 	}
 	return p
+}
+
+// counted is a number of things, for people.
+func counted(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprint(n, " ", thing)
 }
 
 // policy is what holds for one step of the plan: its own words over its type's.

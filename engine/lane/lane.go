@@ -34,6 +34,7 @@ type Lane struct {
 	done     bool
 	granted  bool // the gates let it begin the next step
 	flies    bool
+	flew     bool         // before it was tried again: it needs a place in flight for whatever comes next
 	held     bool         // by the failure budget
 	broken   event.Status // "", or how a step ended that stopped the host
 	brokenAt int          // index of that step
@@ -67,7 +68,7 @@ type running struct {
 type Past struct {
 	Installing bool           // an installation that an earlier run or stage began is under way
 	LeftOut    string         // why the run leaves the host out, "" where it does not
-	Refused    *event.Problem // why the run cannot be continued on this host; nil: it can
+	Refused    *event.Problem // why the run cannot be continued on this host; nil: it can, or leaves it out
 }
 
 // PlanStep is the name under which a host is refused whose plan changed during the run; no
@@ -85,7 +86,7 @@ func (l *Lane) Start(p Past) Turn {
 	if l.survey.IsProtected(l.host) {
 		l.leftOut = protected
 	}
-	if p.Refused != nil {
+	if p.Refused != nil && l.leftOut == "" {
 		l.begin()
 		l.emit(event.Event{Kind: event.StepDone, Step: PlanStep, Status: event.Failed, Problem: p.Refused})
 		l.fail(event.Failed)
@@ -116,16 +117,19 @@ func (l *Lane) Interrupt() Turn {
 // Abandon ends the lane where it is: nothing is waited for any more.
 func (l *Lane) Abandon() Turn {
 	if !l.done {
-		l.interrupted, l.stopped, l.missed = true, true, true
+		l.interrupted, l.stopped, l.missed, l.task = true, true, true, nil
 		l.finish()
 	}
 	return l.take()
 }
 
-// Retry lets a lane that failed begin again with the step that failed.
+// Retry lets a lane that failed begin again with the step that failed. What it was busy with
+// is no longer awaited.
 func (l *Lane) Retry() Turn {
 	if l.broken != "" && !l.refused {
+		l.task = nil
 		l.broken, l.done, l.next, l.gathered = "", false, l.brokenAt, l.facts != cty.NilVal
+		l.flies, l.flew = false, l.flies || l.flew
 		l.counts.Failed, l.counts.Unreach = 0, 0
 		l.advance()
 	}
@@ -205,7 +209,7 @@ func (l *Lane) request(s *schema.Step) (r gates.Request, needed bool) {
 		return r, false
 	}
 	most := l.survey.Type(s).Most
-	r = gates.Request{Host: l.host.Name, Group: l.host.Group, Step: s.Name, At: l.next, Barrier: s.Policy.Barrier && !l.stopped, Flies: most.Writes && !l.flies}
+	r = gates.Request{Host: l.host.Name, Group: l.host.Group, Step: s.Name, At: l.next, Barrier: s.Policy.Barrier && !l.stopped, Flies: (most.Writes || l.flew) && !l.flies}
 	if s.Policy.Throttle != nil {
 		r.Throttle = *s.Policy.Throttle
 	}
@@ -250,7 +254,7 @@ func (l *Lane) wants(s *schema.Step) bool {
 // servedOn reports a wait for the end of an installation that would break when this run
 // stopped serving its image: an interrupt does not end it.
 func (l *Lane) servedOn(s *schema.Step) bool {
-	return l.installing && l.broken == "" && !l.survey.Options.DryRun && l.survey.Serves() && l.survey.Waits(l.host, s)
+	return l.installing && l.broken == "" && l.wants(s) && !l.survey.Options.DryRun && l.survey.Serves() && l.survey.Waits(l.host, s)
 }
 
 // outlasts reports a lane that an interrupt leaves at a wait, or before one.
@@ -300,7 +304,7 @@ func (l *Lane) start(s *schema.Step) bool {
 		r.task.Mode = ModeRecall
 	} else {
 		r.throttle = s.Policy.Throttle != nil
-		l.flies = l.flies || r.typ.Most.Writes
+		l.flies = l.flies || l.flew || r.typ.Most.Writes
 		l.emit(event.Event{Kind: event.StepStarted, Step: s.Name, Type: s.Type})
 	}
 	l.act(r, 0)
@@ -361,6 +365,9 @@ func (l *Lane) close(status event.Status, p *event.Problem, result json.RawMessa
 	case r.task.Mode == ModeFacts && p != nil:
 		l.emit(event.Event{Kind: event.StepDone, Step: FactsStep, Status: status, Problem: p})
 		l.fail(status)
+	case r.task.Mode == ModeRecall && p == nil: // interrupted; it was not to run
+		l.leave(r.step)
+		l.next++
 	case r.task.Mode != ModeFacts:
 		l.end(r.step, status, p, result)
 		l.next++
@@ -369,6 +376,7 @@ func (l *Lane) close(status event.Status, p *event.Problem, result json.RawMessa
 
 // end reports how a step ended and what that means for the host.
 func (l *Lane) end(s *schema.Step, status event.Status, p *event.Problem, result json.RawMessage) {
+	l.begin() // where a result could not be recalled, no step began before
 	bad := status == event.Failed || status == event.Unreachable
 	if bad && s.Policy.OnError == "continue" {
 		status, bad = event.Ignored, false
@@ -377,7 +385,7 @@ func (l *Lane) end(s *schema.Step, status event.Status, p *event.Problem, result
 	if status == event.NotRun {
 		e.Text = "interrupted"
 		if l.task != nil && l.task.writes > 0 {
-			e.Text = fmt.Sprintf("interrupted after %d writes; see the log of the run, and run the step again to finish it", l.task.writes)
+			e.Text = fmt.Sprintf("interrupted after %s; see the log of the run, and run the step again to finish it", counted(l.task.writes, "write"))
 			l.counts.Add(event.Changed)
 		}
 	}
@@ -399,7 +407,7 @@ func (l *Lane) end(s *schema.Step, status event.Status, p *event.Problem, result
 // as met; one that failed without a result says nothing: the installation may go on.
 func (l *Lane) verdict(s *schema.Step, status event.Status, result json.RawMessage) *event.Verdict {
 	t := l.survey.Type(s)
-	if v := t.Verdict(result); v != nil || !t.Most.Waits || !l.survey.Options.DryRun || status != event.OK {
+	if v := t.Verdict(result); v != nil || !t.Most.Waits || !l.survey.Options.DryRun || status != event.OK && status != event.Changed {
 		return v
 	}
 	return &event.Verdict{Ended: true}

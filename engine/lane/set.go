@@ -117,6 +117,7 @@ func (m *Set) Interrupt() ([]event.Event, []Action) {
 // Abandon ends all hosts where they are: nothing is waited for any more.
 func (m *Set) Abandon() []event.Event {
 	m.interrupted = true
+	m.gates.Clear()
 	for _, l := range m.lanes {
 		m.turn(l, l.Abandon())
 	}

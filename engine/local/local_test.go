@@ -370,58 +370,6 @@ func TestErrorAfterInterrupt(t *testing.T) {
 	}
 }
 
-func TestTags(t *testing.T) {
-	plan := `step "fake" "a" {
-  do   = ["ok"]
-  tags = ["one"]
-}
-step "fake" "b" {
-  do   = ["ok"]
-  tags = ["two", "always"]
-}
-step "fake" "c" {
-  do   = ["ok"]
-  tags = ["three", "never"]
-}
-step "fake" "d" { do = ["ok"] }`
-	for _, c := range []struct{ tags, skip, want string }{
-		{"", "", "a b d"}, {"one", "", "a b"}, {"three", "", "b c"}, {"tagged", "", "a b"}, {"untagged", "", "b d"}, {"all", "always", "a d"},
-		{"one,three", "one", "b c"}, {"never", "", "b c"}, {"", "two", "a d"}, {"", "all", "b"}, {"three", "tagged", "b"},
-	} {
-		e := perform(t, plan, survey.Options{Choice: survey.Choice{Tags: given(c.tags), SkipTags: given(c.skip), Limit: []string{"one"}}}, 10, 0)
-		var ran []string
-		for _, ev := range e.find(event.StepDone, "one") {
-			ran = append(ran, ev.Step)
-		}
-		if got := strings.Join(ran, " "); got != c.want {
-			t.Errorf("--tags %q --skip-tags %q runs %q, want %q", c.tags, c.skip, got, c.want)
-		}
-	}
-}
-
-func given(text string) []string {
-	if text == "" {
-		return nil
-	}
-	return []string{text}
-}
-
-func TestLimit(t *testing.T) {
-	plan := `step "fake" "x" { do = ["ok"] }`
-	for limit, want := range map[string]string{"one": "one", "t*": "two three", "a,!two": "one three", "!two": "one three", "a,&t*": "two three", "all": "one two three"} {
-		e := perform(t, plan, survey.Options{Choice: survey.Choice{Limit: []string{limit}}}, 10, 0)
-		var hosts []string
-		for _, name := range []string{"one", "two", "three"} {
-			if e.status(name, "") != "none" {
-				hosts = append(hosts, name)
-			}
-		}
-		if got := strings.Join(hosts, " "); got != want {
-			t.Errorf("--limit %s runs %q, want %q", limit, got, want)
-		}
-	}
-}
-
 // Lanes are pure: the same outcomes give the same events.
 func TestReplay(t *testing.T) {
 	plan := `step "fake" "x" { do = ["retry", "ok"] }

@@ -211,7 +211,7 @@ func (f *folding) logged(e event.Event) bool {
 // the stage had begun.
 func (f *folding) pending() (out []lane.Action) {
 	for _, h := range f.Survey.Hosts() {
-		if a, ok := f.open[h.Name]; ok {
+		if a, ok := f.open[h.Name]; ok && f.stage.lanes.Awaits(a.Task.ID) {
 			if f.again {
 				a.After = 0
 			}

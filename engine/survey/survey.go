@@ -121,8 +121,12 @@ func (s *Survey) checkSense() hcl.Diagnostics {
 // bound reports that not all hosts may be in flight at once.
 func (s *Survey) bound() bool {
 	within := func(limit, hosts int) bool { return limit >= 0 && limit < hosts }
-	return within(s.limits.InFlight, len(s.Working())) || slices.ContainsFunc(s.Plan.Groups, func(g *schema.Group) bool {
-		return within(s.limits.Groups[g.Name], len(g.Hosts))
+	working, inGroup := s.Working(), map[string]int{}
+	for _, h := range working {
+		inGroup[h.Group]++
+	}
+	return within(s.limits.InFlight, len(working)) || slices.ContainsFunc(s.Plan.Groups, func(g *schema.Group) bool {
+		return within(s.limits.Groups[g.Name], inGroup[g.Name])
 	})
 }
 
