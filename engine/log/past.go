@@ -25,7 +25,7 @@ func runsDir(state string) string { return filepath.Join(state, "runs") }
 func snapshotFile(state string) string { return filepath.Join(state, "snapshot.json") }
 
 // snapshotVersion is that of the snapshot; another one is not read.
-const snapshotVersion = 1
+const snapshotVersion = 2
 
 // past is what all logs of a state folder add up to. Its exported fields are the snapshot.
 type past struct {
