@@ -97,7 +97,7 @@ func Dry(state, run string, o Options) (*Log, error) {
 	if err := CheckName(run); err != nil {
 		return nil, err
 	}
-	l := &Log{run: run, state: state, path: filepath.Join(runsDir(state), run+suffix), o: o, secrets: newSecrets(o.Secrets), inUse: map[string]bool{}}
+	l := &Log{run: run, state: state, path: logFile(state, run), o: o, secrets: newSecrets(o.Secrets), inUse: map[string]bool{}}
 	l.cond = sync.NewCond(&l.mu)
 	var err error
 	if l.past, err = load(state); err != nil {
@@ -116,6 +116,7 @@ func (l *Log) continues() error {
 		return nil
 	})
 	if errors.Is(err, os.ErrNotExist) {
+		delete(l.past.Logs, l.run) // of an earlier run with this name, whose log was removed
 		return nil
 	}
 	if err == nil && l.at.legacy {
@@ -249,7 +250,7 @@ func (l *Log) add(r *Record) error {
 		change.ID = fmt.Sprintf("%s.%d", l.run, r.Seq)
 		r.Write = &change
 	}
-	l.past.fold(*r)
+	l.past.fold(l.run, *r)
 	if l.file == nil {
 		return nil
 	}
@@ -302,7 +303,7 @@ func (l *Log) Close() error {
 	l.mu.Unlock()
 	err = errors.Join(err, l.file.Close())
 	if err == nil && l.o.Held() == nil {
-		l.past.save(l.state) // when that fails, the next run reads the logs
+		l.past.renew(l.state) // when that fails, the next process reads the logs
 	}
 	return err
 }

@@ -412,15 +412,29 @@ func (h History) Left() (out event.Left) {
 	return out
 }
 
-// Open reports that something which a run did is still open at the machine: its installation
-// is neither proven nor timed out, its image is in a drive, its boot source is set, or the
-// machine is off for its restart.
-func (h *History) Open(run string) bool {
-	of := func(change string) bool { return strings.HasPrefix(change, run+".") }
-	if last, open := h.Installing(); open && last.Run == run || of(h.boot.Change) || h.off != nil && of(h.off.ID) {
-		return true
+// OpenRuns are the runs that left something open at the machine: an installation that is
+// neither proven nor timed out, an image in a drive, a boot source that is set, or the
+// machine off for its restart. A run may be named several times.
+func (h *History) OpenRuns() (runs []string) {
+	if last, open := h.Installing(); open {
+		runs = append(runs, last.Run)
 	}
-	return slices.ContainsFunc(h.Mounted(), func(m Mount) bool { return of(m.Change) })
+	if o, set := h.BootSet(); set {
+		runs = append(runs, runOf(o.Change))
+	}
+	if h.off != nil {
+		runs = append(runs, runOf(h.off.ID))
+	}
+	for _, m := range h.Mounted() {
+		runs = append(runs, runOf(m.Change))
+	}
+	return runs
+}
+
+// runOf is the run of a change, by its ID.
+func runOf(change string) string {
+	at := strings.LastIndexByte(change, '.')
+	return change[:max(at, 0)]
 }
 
 // Made are the changes of one step in the run under way, oldest first.
