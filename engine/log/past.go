@@ -82,11 +82,16 @@ func load(state string) (*past, error) {
 // once.
 const saveAfter = 1 << 20
 
+// unusable says what to do about a file of the state folder that cannot be read or written.
+func unusable(err error) error {
+	return fmt.Errorf("state folder: %w; choose another with --state", err)
+}
+
 // logSizes are the sizes of all logs, by run.
 func logSizes(state string) (map[string]int64, error) {
 	files, err := os.ReadDir(runsDir(state))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("state folder: %w; choose another with --state", err)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, unusable(err)
 	}
 	sizes := map[string]int64{}
 	for _, f := range files {
@@ -94,11 +99,13 @@ func logSizes(state string) (map[string]int64, error) {
 		if !isLog {
 			continue
 		}
-		info, err := f.Info()
-		if err != nil {
-			return nil, fmt.Errorf("state folder: %w; choose another with --state", err)
+		switch info, err := f.Info(); {
+		case errors.Is(err, fs.ErrNotExist): // another process pruned it meanwhile
+		case err != nil:
+			return nil, unusable(err)
+		default:
+			sizes[run] = info.Size()
 		}
-		sizes[run] = info.Size()
 	}
 	return sizes, nil
 }
@@ -196,10 +203,11 @@ func (p *past) catchUp(state string, sizes map[string]int64) error {
 			continue
 		}
 		h, any, err := p.head(state, run)
-		if err != nil {
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // another process pruned it meanwhile
+		case err != nil:
 			return err
-		}
-		if any {
+		case any:
 			heads = append(heads, h)
 		}
 	}
@@ -207,7 +215,7 @@ func (p *past) catchUp(state string, sizes map[string]int64) error {
 	for len(heads) > 0 {
 		last := len(heads) - 1
 		next, more, err := p.readStage(state, heads[last].run)
-		if err != nil {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		heads = heads[:last]

@@ -43,7 +43,7 @@ type end struct {
 func read(name string, from end, each func(Record, []byte) error) (end, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return from, err
+		return from, unusable(err)
 	}
 	defer f.Close()
 	if err := from.find(f); err != nil {
@@ -77,7 +77,7 @@ func readLines(name string, f io.Reader, at end, each func(Record, []byte) error
 			return at, at.checkTail(name, number, line)
 		}
 		if err != nil {
-			return at, err
+			return at, unusable(err)
 		}
 		before := at
 		r, err := at.line(bytes.TrimSuffix(line, []byte("\n")))
