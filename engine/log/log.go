@@ -1,6 +1,7 @@
 package log
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -406,16 +407,29 @@ func masked(e event.Event, mask func(string) string) event.Event {
 	return e
 }
 
-// eachString replaces the strings in a document.
+// eachString replaces the strings in a document, and leaves one as it is that has nothing to
+// replace.
 func eachString(raw json.RawMessage, replace func(string) string) json.RawMessage {
-	if len(raw) == 0 || replace(string(raw)) == string(raw) {
+	plain := !bytes.ContainsRune(raw, '\\') // then strings stand in the document as they are
+	if len(raw) == 0 || plain && replace(string(raw)) == string(raw) {
 		return raw
 	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
 	var v any
-	if json.Unmarshal(raw, &v) != nil {
+	if d.Decode(&v) != nil {
 		return nil
 	}
-	b, err := json.Marshal(replaced(v, replace))
+	changed := false
+	v = replaced(v, func(text string) string {
+		out := replace(text)
+		changed = changed || out != text
+		return out
+	})
+	if !changed {
+		return raw
+	}
+	b, err := json.Marshal(v)
 	if err != nil {
 		return nil
 	}
