@@ -1,6 +1,7 @@
 package log
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -39,12 +40,14 @@ type Log struct {
 	mu       sync.Mutex
 	cond     *sync.Cond
 	seq      uint64
-	at       end // of what is pending
+	at       end   // of what is pending
+	durable  int64 // bytes that are on disk
 	pending  []byte
 	appended uint64
 	synced   uint64
 	flushing bool
-	err      error
+	closed   bool
+	err      error // final
 
 	past    *past
 	inUse   map[string]bool // sessions that this process opened: BMC and URI
@@ -74,15 +77,16 @@ func Open(state, run string, o Options) (*Log, error) {
 		return nil, err
 	}
 	if err := os.MkdirAll(filepath.Dir(l.path), 0o700); err != nil {
-		return nil, fmt.Errorf("state folder: %w", err)
+		return nil, unusable(err)
 	}
 	l.file, err = os.OpenFile(l.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("log of the run: %w", err)
+		return nil, unusable(err)
 	}
 	if err := l.file.Truncate(l.at.size); err != nil { // a record that a crash cut short
-		return nil, errors.Join(fmt.Errorf("log of the run: %w", err), l.file.Close())
+		return nil, errors.Join(unusable(err), l.file.Close())
 	}
+	l.durable = l.at.size
 	return l, nil
 }
 
@@ -100,7 +104,7 @@ func Dry(state, run string, o Options) (*Log, error) {
 	if err := CheckName(run); err != nil {
 		return nil, err
 	}
-	l := &Log{run: run, state: state, path: filepath.Join(runsDir(state), run+suffix), o: o, secrets: newSecrets(o.Secrets), inUse: map[string]bool{}}
+	l := &Log{run: run, state: state, path: logFile(state, run), o: o, secrets: newSecrets(o.Secrets), inUse: map[string]bool{}}
 	l.cond = sync.NewCond(&l.mu)
 	var err error
 	if l.past, err = load(state); err != nil {
@@ -119,6 +123,7 @@ func (l *Log) continues() error {
 		return nil
 	})
 	if errors.Is(err, os.ErrNotExist) {
+		delete(l.past.Logs, l.run) // of an earlier run with this name, whose log was removed
 		return nil
 	}
 	if err == nil && l.at.legacy {
@@ -162,7 +167,7 @@ func (l *Log) Records() ([]Record, error) {
 // Append makes an event durable, then shows it. A change gets its ID.
 func (l *Log) Append(e event.Event) (id string, err error) {
 	r := Record{Event: e}
-	err = l.durable(&r)
+	err = l.keep(&r)
 	if err == nil {
 		l.Show(r.Event)
 	}
@@ -179,13 +184,10 @@ func (l *Log) Keep(records ...Record) error {
 		records[i].Log = Version
 		all[i] = &records[i]
 	}
-	return l.durable(all...)
+	return l.keep(all...)
 }
 
-func (l *Log) durable(records ...*Record) error {
-	if err := l.o.Held(); err != nil {
-		return err
-	}
+func (l *Log) keep(records ...*Record) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, r := range records {
@@ -240,10 +242,32 @@ func (l *Log) Show(e event.Event) {
 	}
 }
 
-// add stamps a record, takes it into the history and into the next batch.
+// add stamps a record, and takes it into the next batch and into the history.
 func (l *Log) add(r *Record) error {
+	if l.err != nil {
+		return l.err
+	}
+	if l.closed {
+		return fmt.Errorf("the log %s is closed", l.path)
+	}
+	l.stamp(r)
+	if l.file != nil {
+		if err := l.seal(*r); err != nil {
+			return err
+		}
+	}
+	l.past.fold(l.run, *r)
+	return nil
+}
+
+// stamp says where a record belongs. The first one of a log has the version, so that the
+// log cannot be taken for one of version 0.1.
+func (l *Log) stamp(r *Record) {
 	l.seq++
 	r.Schema, r.Seq, r.Run = event.Schema, l.seq, l.run
+	if l.at.size == 0 {
+		r.Log = Version
+	}
 	if r.Host != "" && r.Session == "" {
 		r.Machine = l.o.Machine(r.Host)
 	}
@@ -252,20 +276,19 @@ func (l *Log) add(r *Record) error {
 		change.ID = fmt.Sprintf("%s.%d", l.run, r.Seq)
 		r.Write = &change
 	}
-	l.past.fold(*r)
-	if l.file == nil {
-		return nil
-	}
-	kept := *r
-	kept.Event, kept.Outcome = masked(r.Event, l.o.Mask), l.secrets.refer(r.Outcome)
-	b, err := l.at.chain.seal(kept)
+}
+
+// seal takes a record into the next batch, without secrets.
+func (l *Log) seal(r Record) error {
+	r.Event, r.Outcome = masked(r.Event, l.o.Mask), l.secrets.refer(r.Outcome)
+	b, err := l.at.chain.seal(r)
 	if err != nil {
 		return err
 	}
 	l.pending = append(l.pending, b...)
 	l.at.size += int64(len(b))
 	l.appended++
-	return l.err
+	return nil
 }
 
 // flush waits until line n is on disk; whoever finds nobody flushing does it for all.
@@ -279,33 +302,51 @@ func (l *Log) flush(n uint64) error {
 		batch, upTo := l.pending, l.appended
 		l.pending = nil
 		l.mu.Unlock()
-		_, writeErr := l.file.Write(batch)
-		err := errors.Join(writeErr, l.file.Sync())
+		err := l.write(batch)
 		l.mu.Lock()
-		l.flushing, l.synced = false, upTo
-		if err != nil {
-			l.err = fmt.Errorf("the log %s cannot be written: %w", l.path, err)
-		}
+		l.flushing, l.synced, l.err = false, upTo, err
 		l.cond.Broadcast()
 	}
 	return l.err
 }
 
-// Close makes everything durable, closes the file and takes the log into the snapshot.
-func (l *Log) Close() error {
-	if l.file == nil {
+// write makes a batch durable, if the run is still ours to write to. What cannot be made
+// durable is taken back: the log ends with what was acknowledged.
+func (l *Log) write(batch []byte) error {
+	if err := l.o.Held(); err != nil {
+		return err
+	}
+	_, err := l.file.Write(batch)
+	if err == nil {
+		err = l.file.Sync()
+	}
+	if err == nil {
+		l.durable += int64(len(batch))
 		return nil
 	}
+	if l.o.Held() == nil {
+		l.file.Truncate(l.durable) // where that fails, too, more counts as asked for than was
+	}
+	return fmt.Errorf("the log %s cannot be written: %w; make room or repair the disk, then continue the run", l.path, err)
+}
+
+// Close makes everything durable, closes the file and takes the log into the snapshot.
+// What comes later is refused.
+func (l *Log) Close() error {
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file == nil || l.closed {
+		return nil
+	}
+	l.closed = true
 	err := l.flush(l.appended)
 	for l.flushing {
 		l.cond.Wait()
 	}
-	l.past.mark(l.run, l.at)
-	l.mu.Unlock()
 	err = errors.Join(err, l.file.Close())
 	if err == nil && l.o.Held() == nil {
-		l.past.save(l.state) // when that fails, the next run reads the logs
+		l.past.mark(l.run, l.at)
+		l.past.renew(l.state) // when that fails, the next process reads the logs
 	}
 	return err
 }
@@ -369,16 +410,29 @@ func masked(e event.Event, mask func(string) string) event.Event {
 	return e
 }
 
-// eachString replaces the strings in a document.
+// eachString replaces the strings in a document, and leaves one as it is that has nothing to
+// replace.
 func eachString(raw json.RawMessage, replace func(string) string) json.RawMessage {
-	if len(raw) == 0 || replace(string(raw)) == string(raw) {
+	plain := !bytes.ContainsRune(raw, '\\') // then strings stand in the document as they are
+	if len(raw) == 0 || plain && replace(string(raw)) == string(raw) {
 		return raw
 	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
 	var v any
-	if json.Unmarshal(raw, &v) != nil {
+	if d.Decode(&v) != nil {
 		return nil
 	}
-	b, err := json.Marshal(replaced(v, replace))
+	changed := false
+	v = replaced(v, func(text string) string {
+		out := replace(text)
+		changed = changed || out != text
+		return out
+	})
+	if !changed {
+		return raw
+	}
+	b, err := json.Marshal(v)
 	if err != nil {
 		return nil
 	}

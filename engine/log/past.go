@@ -2,10 +2,12 @@ package log
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,10 +24,12 @@ const suffix = ".jsonl"
 
 func runsDir(state string) string { return filepath.Join(state, "runs") }
 
+func logFile(state, run string) string { return filepath.Join(runsDir(state), run+suffix) }
+
 func snapshotFile(state string) string { return filepath.Join(state, "snapshot.json") }
 
 // snapshotVersion is that of the snapshot; another one is not read.
-const snapshotVersion = 1
+const snapshotVersion = 2
 
 // past is what all logs of a state folder add up to. Its exported fields are the snapshot.
 type past struct {
@@ -34,7 +38,10 @@ type past struct {
 	Machines map[string]*step.History `json:"machines"`
 	Left     map[string][]string      `json:"left"` // sessions of BMCs that nobody closed, by BMC
 
-	run string // the one under way
+	run   string           // the one under way
+	fresh int64            // bytes of logs that were read because they were not in the snapshot
+	sizes map[string]int64 // of the logs that are there, by run
+	from  fs.FileInfo      // the snapshot; nil: there was none
 }
 
 // mark is how far a log went into a past, and what it is about.
@@ -49,46 +56,42 @@ func newPast() *past {
 	return &past{Version: snapshotVersion, Logs: map[string]*mark{}, Machines: map[string]*step.History{}, Left: map[string][]string{}}
 }
 
-// load reads the snapshot, and the logs as far as they are not in it.
+// load reads the snapshot, and the logs as far as they are not in it. A snapshot that does
+// not fit the logs is of no use; the logs alone say then whether they are damaged, and where.
 func load(state string) (*past, error) {
-	sizes, err := logSizes(state)
+	from, _ := os.Stat(snapshotFile(state))
+	p, ok := loadSnapshot(snapshotFile(state))
+	sizes, err := logSizes(state) // after the snapshot: logs only grow
 	if err != nil {
 		return nil, err
 	}
-	p, ok := loadSnapshot(snapshotFile(state))
-	if !ok || p.disagrees(sizes) {
+	if !ok || p.disagrees(sizes) || p.catchUp(state, sizes) != nil {
 		p = newPast()
-	}
-	var fresh []segment
-	for run, size := range sizes {
-		if m := p.Logs[run]; m == nil || m.Size < size {
-			more, err := p.segments(state, run)
-			if err != nil {
-				return nil, err
-			}
-			fresh = append(fresh, more...)
-		}
-	}
-	slices.SortStableFunc(fresh, func(a, b segment) int { return a.began.Compare(b.began) })
-	for _, s := range fresh {
-		if err := p.read(state, s); err != nil {
+		if err := p.catchUp(state, sizes); err != nil {
 			return nil, err
 		}
 	}
-	if len(fresh) > saveAfter {
-		p.save(state)
+	p.from, p.sizes = from, sizes
+	if p.fresh > saveAfter {
+		p.save(state) // when that fails, the next process reads as much
 	}
 	return p, nil
 }
 
-// saveAfter is how many stages may be missing in a snapshot before one is written at once.
-const saveAfter = 20
+// saveAfter is how many bytes of logs may be missing in a snapshot before one is written at
+// once.
+const saveAfter = 1 << 20
+
+// unusable says what to do about a file of the state folder that cannot be read or written.
+func unusable(err error) error {
+	return fmt.Errorf("state folder: %w; choose another with --state", err)
+}
 
 // logSizes are the sizes of all logs, by run.
 func logSizes(state string) (map[string]int64, error) {
 	files, err := os.ReadDir(runsDir(state))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("state folder: %w; choose another with --state", err)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, unusable(err)
 	}
 	sizes := map[string]int64{}
 	for _, f := range files {
@@ -96,11 +99,13 @@ func logSizes(state string) (map[string]int64, error) {
 		if !isLog {
 			continue
 		}
-		info, err := f.Info()
-		if err != nil {
-			return nil, fmt.Errorf("state folder: %w; choose another with --state", err)
+		switch info, err := f.Info(); {
+		case errors.Is(err, fs.ErrNotExist): // another process pruned it meanwhile
+		case err != nil:
+			return nil, unusable(err)
+		default:
+			sizes[run] = info.Size()
 		}
-		sizes[run] = info.Size()
 	}
 	return sizes, nil
 }
@@ -145,6 +150,26 @@ func (p *past) save(state string) error {
 	return err
 }
 
+// renew writes the snapshot. Where another process wrote one since this past was loaded, it
+// is taken up: it may hold what a log told that is removed by now.
+func (p *past) renew(state string) error {
+	if now, _ := os.Stat(snapshotFile(state)); !sameFile(p.from, now) {
+		merged, err := load(state)
+		if err != nil {
+			return err
+		}
+		p = merged
+	}
+	return p.save(state)
+}
+
+func sameFile(a, b fs.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
+}
+
 // disagrees reports a log that is shorter than what went into the snapshot: it is not the
 // same one any more.
 func (p *past) disagrees(sizes map[string]int64) bool {
@@ -156,30 +181,78 @@ func (p *past) disagrees(sizes map[string]int64) bool {
 	return false
 }
 
-// segment is one stage in a log: what happened without another run between.
-type segment struct {
+// head is a stage in a log that is to be read next.
+type head struct {
 	run   string
 	began time.Time
-	from  end
-	upTo  int64
 }
 
-// segments finds the stages of a log behind what is known of it.
-func (p *past) segments(state, run string) (out []segment, err error) {
-	at := p.Logs[run].end()
-	size := at.size
-	_, err = read(filepath.Join(runsDir(state), run+suffix), at, func(r Record, line []byte) error {
-		if len(out) == 0 || r.Kind == StageStarted {
-			out = append(out, segment{run: run, began: r.Time, from: end{size: size}})
+// after orders heads, the latest first. Where two began at once, the name decides, so that
+// the same logs always give the same histories.
+func (h head) after(other head) int {
+	return cmp.Or(other.began.Compare(h.began), strings.Compare(other.run, h.run))
+}
+
+// catchUp reads the logs as far as they are not in this past, stage by stage, the oldest
+// first. Within a stage no other run works on its machines, so that each machine's records
+// come in the order in which they were made.
+func (p *past) catchUp(state string, sizes map[string]int64) error {
+	var heads []head
+	for run, size := range sizes {
+		if m := p.Logs[run]; m != nil && m.Size == size {
+			continue
 		}
-		size += int64(len(line))
-		out[len(out)-1].upTo = size
+		h, any, err := p.head(state, run)
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // another process pruned it meanwhile
+		case err != nil:
+			return err
+		case any:
+			heads = append(heads, h)
+		}
+	}
+	slices.SortFunc(heads, head.after)
+	for len(heads) > 0 {
+		last := len(heads) - 1
+		next, more, err := p.readStage(state, heads[last].run)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		heads = heads[:last]
+		if more {
+			i, _ := slices.BinarySearchFunc(heads, next, head.after)
+			heads = slices.Insert(heads, i, next)
+		}
+	}
+	return nil
+}
+
+// head looks at the first record of a log that is not in this past.
+func (p *past) head(state, run string) (h head, any bool, err error) {
+	_, err = read(logFile(state, run), p.Logs[run].end(), func(r Record, _ []byte) error {
+		h, any = head{run, r.Time}, true
+		return errStop
+	})
+	return h, any, err
+}
+
+// readStage folds the next stage of a log, and returns the one that follows.
+func (p *past) readStage(state, run string) (next head, more bool, err error) {
+	from, first := p.Logs[run].end(), true
+	at, err := read(logFile(state, run), from, func(r Record, line []byte) error {
+		if !first && r.Kind == StageStarted {
+			next, more = head{run, r.Time}, true
+			return errStop
+		}
+		first = false
+		p.foldLine(run, r, line)
 		return nil
 	})
-	if len(out) > 0 {
-		out[0].from = at
+	if err == nil {
+		p.mark(run, at)
+		p.fresh += at.size - from.size
 	}
-	return out, err
+	return next, more, err
 }
 
 func (m *mark) end() end {
@@ -187,23 +260,6 @@ func (m *mark) end() end {
 		return end{}
 	}
 	return end{m.Size, m.Chain, m.Legacy}
-}
-
-// read folds a stage.
-func (p *past) read(state string, s segment) error {
-	size := s.from.size
-	at, err := read(filepath.Join(runsDir(state), s.run+suffix), p.Logs[s.run].end(), func(r Record, line []byte) error {
-		if size >= s.upTo {
-			return errStop
-		}
-		size += int64(len(line))
-		p.foldLine(r, line)
-		return nil
-	})
-	if err == nil {
-		p.mark(s.run, at)
-	}
-	return err
 }
 
 // mark notes how far a log went into this past.
@@ -215,19 +271,19 @@ func (p *past) mark(run string, at end) {
 func (p *past) logOf(run string) *mark {
 	m := p.Logs[run]
 	if m == nil {
-		m = &mark{}
+		m = &mark{Info: Info{Run: run}}
 		p.Logs[run] = m
 	}
 	return m
 }
 
-// foldLine folds a record that was read from a log.
-func (p *past) foldLine(r Record, line []byte) {
+// foldLine folds a record that was read from the log of a run.
+func (p *past) foldLine(run string, r Record, line []byte) {
 	if r.Kind == event.WriteMade && r.Write != nil && r.Write.ID == "" {
-		p.foldOld(r, line)
+		p.foldOld(run, r, line)
 		return
 	}
-	p.fold(r)
+	p.fold(run, r)
 }
 
 // follow says which run is under way.
@@ -249,9 +305,10 @@ func (p *past) of(machine string) *step.History {
 	return h
 }
 
-// fold takes a record into the history of its machine, and into what is known of its run.
-func (p *past) fold(r Record) {
-	p.logOf(r.Run).Info.fold(r)
+// fold takes a record of a run's log into the history of its machine, and into what is known
+// of the run.
+func (p *past) fold(run string, r Record) {
+	p.logOf(run).Info.fold(r)
 	switch r.Kind {
 	case SessionOpened:
 		bmc := bmcOf(r.Host)
@@ -294,7 +351,7 @@ func aboutMachine(r Record) (out step.Record, ok bool) {
 // foldOld takes in a write from a log of version 0.1, where a write had no ID: it counts as
 // done, and a second line with the same write said that it was refused or only found so.
 // Such a line is left out: then more counts as done, which is the safe side.
-func (p *past) foldOld(r Record, line []byte) {
+func (p *past) foldOld(run string, r Record, line []byte) {
 	var old struct {
 		Write struct{ Refused, Found bool } `json:"write"`
 	}
@@ -302,8 +359,8 @@ func (p *past) foldOld(r Record, line []byte) {
 		return
 	}
 	r.Write.ID = fmt.Sprintf("%s.%d", r.Run, r.Seq)
-	p.fold(r)
-	p.fold(Record{Event: event.Event{Kind: event.WriteDone, Run: r.Run, Machine: r.Machine, Settled: &event.Settled{Change: r.Write.ID, Fate: event.Done}}})
+	p.fold(run, r)
+	p.fold(run, Record{Event: event.Event{Kind: event.WriteDone, Run: r.Run, Machine: r.Machine, Settled: &event.Settled{Change: r.Write.ID, Fate: event.Done}}})
 }
 
 // oldVerdict is the verdict in a log of version 0.1: it stood in the result.

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 )
 
 // Damaged is a log whose records cannot be trusted.
@@ -27,6 +29,9 @@ func (e *Damaged) Unwrap() error { return e.Err }
 // errStop ends the reading of a log before a record, without an error.
 var errStop = errors.New("far enough")
 
+// errReplaced is a log that does not begin with what was read of it before.
+var errReplaced = errors.New("the log is not the one that was read before")
+
 // end is where a log stands after it was read.
 type end struct {
 	size   int64 // bytes that hold records; what follows was cut short by a crash
@@ -38,13 +43,30 @@ type end struct {
 func read(name string, from end, each func(Record, []byte) error) (end, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return from, err
+		return from, unusable(err)
 	}
 	defer f.Close()
-	if _, err := f.Seek(from.size, io.SeekStart); err != nil {
+	if err := from.find(f); err != nil {
 		return from, err
 	}
 	return readLines(name, f, from, each)
+}
+
+// find goes to the place where the log stood, if what is before it is still the same: the
+// checksum there covers all of it.
+func (e end) find(f io.ReadSeeker) error {
+	mark := e.chain.mark()
+	if e.size == 0 || e.legacy {
+		mark = nil
+	}
+	if _, err := f.Seek(e.size-int64(len(mark)), io.SeekStart); err != nil {
+		return err
+	}
+	have := make([]byte, len(mark))
+	if _, err := io.ReadFull(f, have); err != nil || !bytes.Equal(have, mark) {
+		return errReplaced
+	}
+	return nil
 }
 
 func readLines(name string, f io.Reader, at end, each func(Record, []byte) error) (end, error) {
@@ -52,43 +74,72 @@ func readLines(name string, f io.Reader, at end, each func(Record, []byte) error
 	for number := 1; ; number++ {
 		line, err := lines.ReadBytes('\n')
 		if errors.Is(err, io.EOF) {
-			return at, nil // a line that was cut short was never acknowledged
+			return at, at.checkTail(name, number, line)
 		}
 		if err != nil {
-			return at, err
-		}
-		if at.size == 0 {
-			_, _, sealed := split(bytes.TrimSuffix(line, []byte("\n")))
-			at.legacy = !sealed
+			return at, unusable(err)
 		}
 		before := at
 		r, err := at.line(bytes.TrimSuffix(line, []byte("\n")))
-		if err == nil {
-			err = each(r, line)
-		}
-		switch {
-		case errors.Is(err, errStop):
-			return before, nil
-		case err != nil:
+		if err != nil {
 			return before, &Damaged{name, before.size, number, err}
+		}
+		if err := each(r, line); errors.Is(err, errStop) {
+			return before, nil
+		} else if err != nil {
+			return before, err
 		}
 		at.size += int64(len(line))
 	}
 }
 
-// line reads one line.
-func (e *end) line(line []byte) (r Record, err error) {
-	if !e.legacy {
+// line reads one line. The first one says by its checksum that the log is not of version 0.1.
+func (e *end) line(line []byte) (Record, error) {
+	_, _, sealed := split(line)
+	e.legacy = e.legacy || e.size == 0 && !sealed
+	switch {
+	case !e.legacy:
 		return e.chain.unseal(line)
+	case sealed:
+		return Record{}, errors.New("it has a checksum, and the lines before it have none")
 	}
-	if _, _, sealed := split(line); sealed {
-		return r, errors.New("it has a checksum, and the lines before it have none")
+	return readOld(line)
+}
+
+// checkTail judges what follows the last end of a line. A write that was cut short leaves a
+// part of a line, or the NULs of a block that was never written; it was not acknowledged. A
+// record that is there whole with something else behind it has lost its end later.
+func (e end) checkTail(name string, number int, tail []byte) error {
+	whole := bytes.LastIndex(tail, []byte(sumBegins)) + sumLength
+	if e.legacy || whole < sumLength || whole > len(tail) || len(bytes.Trim(tail[whole:], "\x00")) == 0 {
+		return nil
+	}
+	if _, err := e.chain.unseal(tail[:whole]); err != nil {
+		return nil
+	}
+	return &Damaged{name, e.size, number, errors.New("the record is complete, but its line has no end")}
+}
+
+// oldKeys are those of a record of version 0.1.
+var oldKeys = strings.Fields("schema seq time run host machine group step type attempt kind status text write settled verdict problem result delay elapsed progress counts left summary plan session")
+
+// readOld reads a line of version 0.1. It must not be a newer one whose checksum is damaged,
+// so all that it holds must be known.
+func readOld(line []byte) (r Record, err error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(line, &fields); err != nil {
+		return r, fmt.Errorf("it has no checksum, and is no record: %w", err)
+	}
+	for key := range fields {
+		if !slices.Contains(oldKeys, key) {
+			return r, errors.New("it has no checksum")
+		}
 	}
 	if err := json.Unmarshal(line, &r); err != nil {
-		return r, err
+		return r, fmt.Errorf("it is no record: %w", err)
 	}
-	if r.Log != 0 {
-		return r, errors.New("it has no checksum")
+	if r.Schema != 1 || r.Kind == "" {
+		return r, errors.New("it has no checksum, and is no record of version 0.1")
 	}
 	return r, nil
 }

@@ -144,8 +144,11 @@ func (c *chain) seal(r Record) ([]byte, error) {
 	}
 	body := b[:len(b)-1] // without the closing brace
 	*c = chain(crc32.Update(uint32(*c), castagnoli, body))
-	return fmt.Appendf(body, "%s%08x%s\n", sumBegins, uint32(*c), sumEnds), nil
+	return append(append(body, sumBegins...), c.mark()...), nil
 }
+
+// mark is how the last line ends of a log with this checksum.
+func (c chain) mark() []byte { return fmt.Appendf(nil, "%08x%s\n", uint32(c), sumEnds) }
 
 // split takes a line apart; ok is false where it has no checksum.
 func split(line []byte) (body []byte, sum string, ok bool) {
@@ -164,7 +167,7 @@ func (c *chain) unseal(line []byte) (r Record, err error) {
 	}
 	*c = chain(crc32.Update(uint32(*c), castagnoli, body))
 	if want := fmt.Sprintf("%08x", uint32(*c)); sum != want {
-		return r, fmt.Errorf("its checksum is %q, and that of what it holds and follows is %s", sum, want)
+		return r, fmt.Errorf("its checksum is %q, but the line and those before it give %q", sum, want)
 	}
 	return r, json.Unmarshal(append(body[:len(body):len(body)], '}'), &r)
 }

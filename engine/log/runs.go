@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -38,8 +37,8 @@ func (i Info) Unfinished() bool { return !i.Ended || i.Interrupted || i.Exit == 
 
 // fold takes in a record.
 func (i *Info) fold(r Record) {
-	if i.Run == "" {
-		i.Run, i.Began = r.Run, r.Time
+	if i.Began.IsZero() {
+		i.Began = r.Time
 	}
 	if r.Time.After(i.Latest) {
 		i.Latest = r.Time
@@ -47,12 +46,19 @@ func (i *Info) fold(r Record) {
 	switch {
 	case r.Kind == StageStarted && r.Stage != nil:
 		i.Plan, i.By, i.Version, i.Stages = r.Stage.Plan, r.Stage.By, r.Stage.Version, max(i.Stages, r.Stage.Number)
+		i.begin(len(r.Stage.Hosts), r.Stage.Steps)
 	case r.Kind == event.RunStarted && r.Plan != nil:
-		i.Plan, i.Hosts, i.Steps, i.Ended = r.Plan.Name, len(r.Plan.Hosts), r.Plan.Steps, false
-		i.Stages = max(i.Stages, 1)
+		i.Plan, i.Stages = r.Plan.Name, max(i.Stages, 1)
+		i.begin(len(r.Plan.Hosts), r.Plan.Steps)
 	case r.Kind == event.RunDone && r.Summary != nil:
 		i.Ended, i.Exit, i.Counts, i.Interrupted = true, r.Summary.Exit, r.Summary.Hosts, r.Summary.Interrupted
 	}
+}
+
+// begin begins a stage.
+func (i *Info) begin(hosts int, steps []string) {
+	i.Hosts, i.Steps = hosts, steps
+	i.Ended, i.Exit, i.Counts, i.Interrupted = false, 0, nil, false
 }
 
 // List lists the runs of a state folder, the latest first.
@@ -61,13 +67,14 @@ func List(state string) ([]Info, error) {
 	if err != nil {
 		return nil, err
 	}
-	sizes, err := logSizes(state)
-	if err != nil {
-		return nil, err
-	}
+	return p.list(), nil
+}
+
+// list lists the runs whose logs are there and hold something, the latest first.
+func (p *past) list() []Info {
 	var out []Info
 	for run, m := range p.Logs {
-		if _, there := sizes[run]; there {
+		if p.sizes[run] > 0 && m.Size > 0 {
 			out = append(out, m.Info)
 		}
 	}
@@ -77,7 +84,7 @@ func List(state string) ([]Info, error) {
 		}
 		return strings.Compare(b.Run, a.Run)
 	})
-	return out, nil
+	return out
 }
 
 // ErrNoRun is a run that the state folder does not have.
@@ -92,47 +99,53 @@ func Each(state, run string, each func(Record) error) error {
 	if err := CheckName(run); err != nil {
 		return err
 	}
-	_, err := read(filepath.Join(runsDir(state), run+suffix), end{}, func(r Record, _ []byte) error { return each(r) })
+	_, err := read(logFile(state, run), end{}, func(r Record, _ []byte) error { return each(r) })
 	if errors.Is(err, fs.ErrNotExist) {
 		return &ErrNoRun{run, state}
 	}
 	return err
 }
 
-// needs reports a run of which something is still open at a machine.
-func (p *past) needs(run string) bool {
-	for _, h := range p.Machines {
-		if h.Open(run) {
-			return true
-		}
-	}
-	return false
-}
-
 // Prune removes the logs of runs whose last record is older than a time, and that ended; a
 // log stays while an installation, a mounted image or a boot source that it tells of is
-// open. What the others tell of machines stays known, by the snapshot. It returns what it removed; dry
-// removes nothing.
+// open. What the others tell of machines stays known, by the snapshot. It returns what it
+// removed; dry removes nothing.
 func Prune(state string, before time.Time, dry bool) ([]Info, error) {
 	p, err := load(state)
 	if err != nil {
 		return nil, err
 	}
-	infos, err := List(state)
-	if err != nil {
-		return nil, err
-	}
-	old := slices.DeleteFunc(infos, func(i Info) bool { return !i.Ended || !i.Latest.Before(before) || p.needs(i.Run) })
+	open := p.open()
+	old := slices.DeleteFunc(p.list(), func(i Info) bool { return !i.Ended || !i.Latest.Before(before) || open[i.Run] })
 	if dry || len(old) == 0 {
 		return old, nil
 	}
 	if err := p.save(state); err != nil {
-		return nil, fmt.Errorf("nothing was removed, because what these logs tell of machines could not be kept: %w", err)
+		return nil, fmt.Errorf("nothing was removed, because what these logs tell of machines could not be kept: %w; make room in %s or make it writable, and try again", err, state)
 	}
-	for n, i := range old {
-		if err := os.Remove(filepath.Join(runsDir(state), i.Run+suffix)); err != nil {
-			return old[:n], err
+	return p.remove(state, old)
+}
+
+// open are the runs of which something is still open at a machine.
+func (p *past) open() map[string]bool {
+	runs := map[string]bool{}
+	for _, h := range p.Machines {
+		for _, run := range h.OpenRuns() {
+			runs[run] = true
 		}
 	}
-	return old, nil
+	return runs
+}
+
+// remove removes the logs of runs, and forgets how far they were read: a later run may have
+// the same name.
+func (p *past) remove(state string, old []Info) (gone []Info, err error) {
+	for _, i := range old {
+		if err = os.Remove(logFile(state, i.Run)); err != nil {
+			break
+		}
+		delete(p.Logs, i.Run)
+		gone = append(gone, i)
+	}
+	return gone, errors.Join(err, p.save(state))
 }

@@ -25,14 +25,24 @@ func newSecrets(names map[string]string) secrets {
 	s := secrets{byName: map[string]string{}}
 	var pairs []string
 	for _, text := range slices.SortedFunc(maps.Keys(names), func(a, b string) int { return len(b) - len(a) }) {
-		if len(text) >= shortest {
-			s.byName[names[text]] = text
-			pairs = append(pairs, text, refBegins+names[text]+refEnds)
+		name := reference(names[text])
+		s.byName[name] = text
+		if len(text) < shortest {
+			continue
 		}
+		for cut := 1; cut < len(refBegins); cut++ { // a text may end as a reference begins, and the secret begin as that continues
+			if strings.HasPrefix(text, refBegins[cut:]) {
+				pairs = append(pairs, refBegins[:cut]+text, refBegins[:cut]+refBegins+name+refEnds)
+			}
+		}
+		pairs = append(pairs, text, refBegins+name+refEnds)
 	}
 	s.hide = strings.NewReplacer(append(pairs, refBegins, refBegins+refEnds)...)
 	return s
 }
+
+// reference is a name as it stands in a reference, which must not end within it.
+func reference(name string) string { return strings.ReplaceAll(name, "}", "%7D") }
 
 // refer puts references into a document.
 func (s secrets) refer(raw json.RawMessage) json.RawMessage {

@@ -35,7 +35,7 @@ type HostStory struct {
 
 // Tell reads the story of a run.
 func Tell(state, run string) (*Story, error) {
-	s := &Story{byHost: map[string]*HostStory{}}
+	s := &Story{Info: Info{Run: run}, byHost: map[string]*HostStory{}}
 	err := Each(state, run, func(r Record) error {
 		s.fold(r)
 		return nil

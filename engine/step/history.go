@@ -21,8 +21,7 @@ type History struct {
 	run        string  // whose changes made holds
 }
 
-// state is what changes are about. A fate may take a change back, so each change keeps
-// the state before it; nothing in it is modified, only replaced.
+// state is what changes are about. Nothing in it is modified, only replaced.
 type state struct {
 	media map[string]Mount // by drive, in the words of changes: "slot CD1"
 	boot  Override
@@ -34,6 +33,8 @@ type state struct {
 // keptEntries is how many changes may still be settled. A machine has one at a time.
 const keptEntries = 16
 
+// entry is a change whose fate may still come, or come again: one that was refused may have
+// been done all the same. before is the part of the state that its fate can put back.
 type entry struct {
 	Record
 	fate   event.Fate
@@ -107,15 +108,34 @@ func (h *History) Fold(r Record) {
 	h.Recount(r)
 	switch {
 	case r.Change != nil:
-		h.recent = append(h.recent, entry{r, event.Unknown, h.state})
-		if len(h.recent) > keptEntries {
-			h.recent = slices.Clone(h.recent[1:])
-		}
+		h.keep(r)
 		h.apply(r)
 	case r.Settled != nil:
 		h.settle(*r.Settled)
 	case r.Verdict != nil:
 		h.conclude(*r.Verdict, r.Failed)
+	}
+}
+
+// keep remembers a change whose fate can change the state.
+func (h *History) keep(r Record) {
+	e := entry{Record: r, fate: event.Unknown}
+	switch c := r.Change; c.Verb {
+	case event.Insert:
+		if m, ok := h.media[c.Target]; ok {
+			e.before.media = map[string]Mount{c.Target: m}
+		}
+	case event.SetBoot:
+		e.before.boot = h.boot
+	case event.Reset:
+		e.before = state{boot: h.boot, reset: h.reset, off: h.off}
+	case event.Eject: // a fate only adds to the state
+	default: // nothing at the machine
+		return
+	}
+	h.recent = append(h.recent, e)
+	if len(h.recent) > keptEntries {
+		h.recent = slices.Clone(h.recent[1:])
 	}
 }
 
@@ -393,15 +413,29 @@ func (h History) Left() (out event.Left) {
 	return out
 }
 
-// Open reports that something which a run did is still open at the machine: its installation
-// is neither proven nor timed out, its image is in a drive, its boot source is set, or the
-// machine is off for its restart.
-func (h *History) Open(run string) bool {
-	of := func(change string) bool { return strings.HasPrefix(change, run+".") }
-	if last, open := h.Installing(); open && last.Run == run || of(h.boot.Change) || h.off != nil && of(h.off.ID) {
-		return true
+// OpenRuns are the runs that left something open at the machine: an installation that is
+// neither proven nor timed out, an image in a drive, a boot source that is set, or the
+// machine off for its restart. A run may be named several times.
+func (h *History) OpenRuns() (runs []string) {
+	if last, open := h.Installing(); open {
+		runs = append(runs, last.Run)
 	}
-	return slices.ContainsFunc(h.Mounted(), func(m Mount) bool { return of(m.Change) })
+	if o, set := h.BootSet(); set {
+		runs = append(runs, runOf(o.Change))
+	}
+	if h.off != nil {
+		runs = append(runs, runOf(h.off.ID))
+	}
+	for _, m := range h.Mounted() {
+		runs = append(runs, runOf(m.Change))
+	}
+	return runs
+}
+
+// runOf is the run of a change, by its ID.
+func runOf(change string) string {
+	at := strings.LastIndexByte(change, '.')
+	return change[:max(at, 0)]
 }
 
 // Made are the changes of one step in the run under way, oldest first.

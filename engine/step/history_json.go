@@ -2,6 +2,7 @@ package step
 
 import (
 	"encoding/json"
+	"time"
 
 	"esxiplan/engine/event"
 )
@@ -23,23 +24,23 @@ type savedState struct {
 }
 
 type savedEntry struct {
-	Record Record     `json:"record"`
-	Fate   event.Fate `json:"fate"`
-	Before savedState `json:"before,omitzero"`
+	Run    string       `json:"run"`
+	Step   string       `json:"step"`
+	Time   time.Time    `json:"time"`
+	Change event.Change `json:"change"`
+	Fate   event.Fate   `json:"fate"`
+	Before savedState   `json:"before,omitzero"`
 }
 
 func (s state) saved() savedState   { return savedState{s.media, s.boot, s.taken, s.reset, s.off} }
 func (s savedState) restore() state { return state{s.Media, s.Boot, s.Taken, s.Reset, s.Off} }
 
-// MarshalJSON writes the history. Changes that nothing will be heard of any more are left
-// out: those that are settled, where no installation is under way.
+// MarshalJSON writes the history. The changes that are settled are in it, too: a later
+// process may find that one which was refused was done all the same.
 func (h *History) MarshalJSON() ([]byte, error) {
 	out := savedHistory{savedState: h.state.saved(), Continuous: h.continuous}
-	_, installing := h.Installing()
 	for _, e := range h.recent {
-		if installing || e.fate == event.Unknown {
-			out.Recent = append(out.Recent, savedEntry{e.Record, e.fate, e.before.saved()})
-		}
+		out.Recent = append(out.Recent, savedEntry{e.Run, e.Step, e.Time, *e.Change, e.fate, e.before.saved()})
 	}
 	return json.Marshal(out)
 }
@@ -52,7 +53,7 @@ func (h *History) UnmarshalJSON(b []byte) error {
 	}
 	*h = History{state: in.restore(), continuous: in.Continuous}
 	for _, e := range in.Recent {
-		h.recent = append(h.recent, entry{e.Record, e.Fate, e.Before.restore()})
+		h.recent = append(h.recent, entry{Record{Run: e.Run, Step: e.Step, Time: e.Time, Change: &e.Change}, e.Fate, e.Before.restore()})
 	}
 	return nil
 }

@@ -1,0 +1,134 @@
+package log_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"esxiplan/engine/event"
+	"esxiplan/engine/log"
+)
+
+// kept is the outcome of an attempt as a log keeps it, and as a later process reads it, with
+// the secrets that the plan has then.
+func kept(t *testing.T, outcome string, then, now map[string]string) (written []byte, back json.RawMessage, err error) {
+	t.Helper()
+	state := t.TempDir()
+	l, err := log.Open(state, "run", log.Options{Secrets: then})
+	check(t, err)
+	check(t, l.Keep(log.Record{Event: event.Event{Kind: log.AttemptDone, Host: "one", Time: noon}, Outcome: json.RawMessage(outcome)}))
+	check(t, l.Close())
+	later, err := log.Dry(state, "run", log.Options{Secrets: now})
+	check(t, err)
+	records, err := later.Records()
+	if err != nil {
+		return content(t, state), nil, err
+	}
+	return content(t, state), records[0].Outcome, nil
+}
+
+// canonical is a document in one way of writing it, numbers as they are.
+func canonical(t *testing.T, document []byte) string {
+	t.Helper()
+	d := json.NewDecoder(bytes.NewReader(document))
+	d.UseNumber()
+	var v any
+	check(t, d.Decode(&v))
+	b, err := json.Marshal(v)
+	check(t, err)
+	return string(b)
+}
+
+func document(t *testing.T, text string) string {
+	t.Helper()
+	b, err := json.Marshal(map[string]any{"result": []string{text, "x" + text + "y"}})
+	check(t, err)
+	return string(b)
+}
+
+// TestSecrets: a secret is in no log, however it is written there, and comes back as it was.
+func TestSecrets(t *testing.T) {
+	for name, secret := range map[string]string{
+		"a word":             "hunter22",
+		"quotes":             `hun"ter"22`,
+		"a backslash":        `hunter\22`,
+		"for HTML":           "<hunter>&22",
+		"a line end":         "hunter\n22",
+		"other letters":      "jäger-二十二",
+		"as a reference":     "${{var.other}}",
+		"in a reference":     "hun${{ter22",
+		"after a dollar":     "{{hunter22",
+		"after a dollar and": "{hunter22",
+		"braces":             "}}hunter22}}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			secrets := map[string]string{secret: "var.password", "another-one": "var.other"}
+			for _, text := range []string{secret, "$" + secret, "${" + secret, "${{" + secret + "}}", secret + secret, secret + "${{", "${{}}" + secret} {
+				outcome := document(t, text)
+				written, back, err := kept(t, outcome, secrets, secrets)
+				check(t, err)
+				if canonical(t, back) != canonical(t, []byte(outcome)) {
+					t.Errorf("%q came back as %s", text, back)
+				}
+				var l struct{ Outcome struct{ Result []string } }
+				check(t, json.Unmarshal(written, &l))
+				for _, s := range l.Outcome.Result {
+					if strings.Contains(s, strings.Trim(secret, "${}")) {
+						t.Errorf("%q is in the log: %s", text, written)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestTextsWithoutSecret: a text that looks like a reference comes back as it was.
+func TestTextsWithoutSecret(t *testing.T) {
+	secrets := map[string]string{"hunter22": "var.password"}
+	for _, text := range []string{"", "$", "${{", "}}", "${{}}", "${{var.password}}", "${{${{var.password}}}}", "${{var.password", "$${{", "${{{", "a ${{ b ${{ c }}"} {
+		_, back, err := kept(t, document(t, text), secrets, secrets)
+		if err != nil || canonical(t, back) != canonical(t, []byte(document(t, text))) {
+			t.Errorf("%q came back as %s, %v", text, back, err)
+		}
+	}
+	numbers := `{"result":{"text":"hunter22 \\ ","size":9007199254740993,"small":1e-9,"elapsed":1234567890123456789}}`
+	if _, back, err := kept(t, numbers, secrets, secrets); err != nil || canonical(t, back) != canonical(t, []byte(numbers)) {
+		t.Errorf("numbers came back as %s, %v", back, err)
+	}
+}
+
+// TestSecretWithinAnother: the longer one counts, wherever it stands.
+func TestSecretWithinAnother(t *testing.T) {
+	secrets := map[string]string{"hunter22": "var.short", "x-hunter22-y": "var.long", "hunter22-z": "var.longer"}
+	outcome := document(t, "hunter22 x-hunter22-y hunter22-z")
+	written, back, err := kept(t, outcome, secrets, secrets)
+	if err != nil || canonical(t, back) != outcome {
+		t.Errorf("came back as %s, %v", back, err)
+	}
+	if want := "${{var.short}} ${{var.long}} ${{var.longer}}"; !strings.Contains(string(written), want) || strings.Contains(string(written), "hunter") {
+		t.Errorf("the log has %s", written)
+	}
+}
+
+// TestSecretThatChanged: a reference stands for the secret that the plan has now; one that
+// it no longer has is an error that says what to do.
+func TestSecretThatChanged(t *testing.T) {
+	then := map[string]string{"hunter22": `var.logins["a}}b"].password`}
+	outcome := document(t, "hunter22")
+	for now, want := range map[string]string{"rabbit33": "rabbit33", "short": "short"} {
+		_, back, err := kept(t, outcome, then, map[string]string{now: `var.logins["a}}b"].password`})
+		if err != nil || canonical(t, back) != document(t, want) {
+			t.Errorf("came back as %s, %v", back, err)
+		}
+	}
+	_, _, err := kept(t, outcome, map[string]string{"hunter22": "var.password"}, map[string]string{"hunter22": "var.other"})
+	if err == nil {
+		t.Fatal("a secret that the plan does not have came back")
+	}
+	for _, part := range []string{"run run cannot be continued", "record 1", `"var.password"`, "give the same variables and environment as before"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%q does not say %q", err, part)
+		}
+	}
+}
