@@ -238,7 +238,7 @@ func (s *imageServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	bmc, allow, image := i.bmc, i.allow, i.content // as they are now: the manifest may come later
 	s.mu.Unlock()
-	if !s.door.admits(r, s.allowed, allow) {
+	if !s.door.admits(r, allow, s.allowed) { // its own BMC first: others may have names to look up
 		s.tell(Served{Client: clientOf(r), Path: r.URL.Path, Refused: "the client is not the BMC of this host (" + bmc + "); " + s.widen + " adds others"})
 		http.Error(w, "not allowed", http.StatusForbidden)
 		return
