@@ -32,6 +32,15 @@ type Request struct {
 // firstBoot reports whether the kickstart is ours and has parts that Secure Boot would skip.
 func (r Request) firstBoot() bool { return r.Own == "" && r.Script.FirstBoot() }
 
+// Installs reports whether a machine that boots the medium is installed: a kickstart with
+// dryrun makes the installer check everything and write nothing.
+func (r Request) Installs() bool {
+	if r.Own != "" {
+		return !kickstart.HasDryRun(r.Own)
+	}
+	return !r.Script.DryRun
+}
+
 // Published is a per-host image that BMCs can fetch.
 type Published struct {
 	URL             string
