@@ -412,7 +412,7 @@ func (m *Machine) mountsOurs() bool {
 
 // selection says what the run does with a step on a host: it runs it, leaves it
 // out, or recalls its result because a step that runs needs it.
-func (m *Machine) selection(h *schema.Host, s *schema.Step) schema.Selection {
+func (m *Machine) selection(h *schema.Host, s *schema.Step) schema.Choice {
 	switch {
 	case m.byHost[h.Name] == nil || !s.Applies(h):
 		return schema.Skipped

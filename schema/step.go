@@ -80,17 +80,17 @@ func (l *loader) checkPolicy(s *Step, attrs hcl.Attributes) {
 	}
 }
 
-// Selection says what a run does with one step on one host.
-type Selection int
+// Choice is what a run does with one step on one host.
+type Choice int
 
 const (
-	Runs     Selection = iota // the step runs
+	Runs     Choice = iota // the step runs
 	Skipped                   // the step does not run; its result is an object of nulls
 	Recalled                  // the step does not run; its result is what an earlier run left
 )
 
 // everything selects each step on the hosts of its groups.
-func everything(h *Host, s *Step) Selection {
+func everything(h *Host, s *Step) Choice {
 	if s.Applies(h) {
 		return Runs
 	}
@@ -100,7 +100,7 @@ func everything(h *Host, s *Step) Selection {
 // CheckSteps evaluates the arguments and conditions of each selected step for
 // each host, with unknown values in the place of results, and reports all that
 // cannot succeed.
-func (p *Plan) CheckSteps(selected func(*Host, *Step) Selection) hcl.Diagnostics {
+func (p *Plan) CheckSteps(selected func(*Host, *Step) Choice) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for i, s := range p.Steps {
 		diags = append(diags, p.checkReferences(i, s)...)
@@ -119,7 +119,7 @@ func (p *Plan) CheckSteps(selected func(*Host, *Step) Selection) hcl.Diagnostics
 // which it means the same.
 type stepCheck struct {
 	plan     *Plan
-	selected func(*Host, *Step) Selection
+	selected func(*Host, *Step) Choice
 	skips    map[dependence]bool // what was evaluated, and whether `when` is surely false then
 	diags    hcl.Diagnostics
 }
