@@ -16,7 +16,7 @@ func (l *loader) step(b *hcl.Block) {
 		l.problem(b.LabelRanges[0], "Unknown step type", "There is no step type %q; there are %s%s", b.Labels[0], quoted(names), DidYouMean(b.Labels[0], names))
 		return
 	}
-	s := header(t.Arguments, policyObject)
+	s := header(t.Arguments, commonObject)
 	for _, a := range t.Arguments.Arguments {
 		if a.Was != "" {
 			s.Attributes = append(s.Attributes, hcl.AttributeSchema{Name: a.Was})
@@ -37,15 +37,15 @@ func (l *loader) step(b *hcl.Block) {
 		switch {
 		case isCondition(name):
 			step.Conditions[name] = attr
-		case policyObject.has(name):
+		case commonObject.has(name):
 			policy[name] = attr
 		default:
 			step.Arguments[name] = attr
 		}
 	}
 	step.refs = referencesOf(step.Arguments, step.Conditions)
-	value, _ := l.objectFrom(policy, policyObject, l.global, b.DefRange, nil)
-	l.fill(value, policyObject, &step.Policy, b.DefRange)
+	value, _ := l.objectFrom(policy, commonObject, l.global, b.DefRange, nil)
+	l.fill(value, commonObject, &step.Policy, b.DefRange)
 	l.checkPolicy(step, policy)
 	l.plan.Steps = append(l.plan.Steps, step)
 }
@@ -85,8 +85,8 @@ type Choice int
 
 const (
 	Runs     Choice = iota // the step runs
-	Skipped                   // the step does not run; its result is an object of nulls
-	Recalled                  // the step does not run; its result is what an earlier run left
+	Skipped                // the step does not run; its result is an object of nulls
+	Recalled               // the step does not run; its result is what an earlier run left
 )
 
 // everything selects each step on the hosts of its groups.
