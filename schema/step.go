@@ -109,7 +109,7 @@ func (p *Plan) CheckSteps(selected func(*Host, *Step) Choice) hcl.Diagnostics {
 		return distinct(p.hide(diags))
 	}
 	c := &stepCheck{plan: p, selected: selected, skips: map[dependence]bool{}}
-	for _, h := range p.sound() {
+	for _, h := range p.checkable() {
 		c.host(h)
 	}
 	return distinct(p.hide(append(diags, c.diags...)))
@@ -181,15 +181,15 @@ func (s *Step) dependence(h *Host, skipped map[string]bool) dependence {
 	return d
 }
 
-// sound lists the hosts that can be relied on; where none can, the first has to
-// do, so that the steps are checked all the same.
-func (p *Plan) sound() []*Host {
+// checkable lists the hosts whose own arguments are without problems; where none is, the
+// first has to do, so that the steps are checked all the same.
+func (p *Plan) checkable() []*Host {
 	hosts := p.Hosts()
-	sound := slices.DeleteFunc(slices.Clone(hosts), func(h *Host) bool { return h.broken })
-	if len(sound) == 0 && len(hosts) > 0 {
+	whole := slices.DeleteFunc(slices.Clone(hosts), func(h *Host) bool { return h.broken })
+	if len(whole) == 0 && len(hosts) > 0 {
 		return hosts[:1]
 	}
-	return sound
+	return whole
 }
 
 // checkStep evaluates all expressions of a step; skips: `when` is surely false.
