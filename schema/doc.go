@@ -4,14 +4,34 @@
 // A plan is HCL. [Load] reads one file, several, or a directory, and returns a
 // [Plan]: its hosts with every inherited argument evaluated, its steps with
 // their bodies kept as expressions, because those refer to results that exist
-// only during a run. [Plan.Scope] gives the evaluation context of one host.
+// only during a run. [Plan.Arguments] and [Plan.Condition] evaluate them for one
+// host, with the facts and results that a [Scope] gives; [Plan.Decode] does so
+// without a run. A host that chooses its disk or NIC by what the machine has
+// ([Host.Late]) is completed by [Plan.Resolve].
+//
+// A plan may have ten thousand hosts. What a group says without naming the host
+// is evaluated once for all of them, and so is a step that says nothing of hosts;
+// [Plan.Host], [Plan.Hosts] and [Plan.Step] only look up.
 //
 // What a step type takes and returns is described by an [Object], derived from
-// the Go struct that receives it; decoding, static checks, reference
-// documentation and JSON Schema all come from that one description.
+// the Go struct that receives it; decoding, static checks and the reference
+// documentation all come from that one description.
+//
+// Secrets are values with the mark [Sensitive], and [Secret] in Go structs.
+// [Plan.SecretNames] names each text, so that a log can hold the name in its
+// place. [Plan.Digest] tells whether a plan is still the same for a host, and
+// [Plan.Differs] what is not; no digest is made from a secret.
 //
 // Problems are hcl.Diagnostics, all of them at once. The summary of a diagnostic
 // never contains the user's data; the detail says what is wrong and what to do.
+//
+// Where to look: load.go reads files and blocks, variable.go variables and locals,
+// host.go groups and hosts, late.go what of them waits for facts, step.go steps;
+// check.go finds what is wrong with hosts, reference.go what is wrong with
+// references. scope.go evaluates, functions.go has the functions. object.go
+// describes, bind.go fills structs. digest.go says what concerns a host, writing.go
+// what of an expression does. secret.go, address.go and duration.go are the types
+// of arguments.
 //
 // The package knows no step type, no vendor and no hardware: those come in as
 // [Known]. It leaves out how diagnostics are printed (cmd/internal/view) and in

@@ -254,15 +254,16 @@ func (e *ESXi) Prefix() (netip.Prefix, bool) {
 // Step is one step of the plan.
 type Step struct {
 	Type, Name string
-	Policy     Policy
+	Policy     CommonArguments
 	Arguments  hcl.Attributes
 	Conditions map[string]*hcl.Attribute // when, until, failed_when, done_when
 	Range      hcl.Range
 	refs       references // of arguments and conditions
 }
 
-// Policy is what every step takes, whatever its type.
-type Policy struct {
+// CommonArguments are what every step takes, whatever its type, as the plan says it. Where it
+// says nothing, the policy of the step's type holds (step.Policy).
+type CommonArguments struct {
 	Tags     []string  `json:"tags" doc:"Words by which --tags and --skip-tags choose steps."`
 	Groups   []string  `json:"groups" doc:"Groups whose hosts take this step. Default: all."`
 	Retries  *int      `json:"retries" doc:"How many further attempts follow a first that failed or did not meet until."`
@@ -275,10 +276,10 @@ type Policy struct {
 	Barrier  bool      `json:"barrier" default:"false" doc:"Whether all hosts must arrive before any starts this step."`
 }
 
-var policyObject = Of[Policy]()
+var commonObject = Of[CommonArguments]()
 
-// PolicyObject describes the arguments that every step takes.
-func PolicyObject() *Object { return policyObject }
+// CommonObject describes the arguments that every step takes.
+func CommonObject() *Object { return commonObject }
 
 // conditionDocs documents the arguments of every step that stay expressions.
 var conditionDocs = [][2]string{

@@ -16,7 +16,7 @@ func (l *loader) step(b *hcl.Block) {
 		l.problem(b.LabelRanges[0], "Unknown step type", "There is no step type %q; there are %s%s", b.Labels[0], quoted(names), DidYouMean(b.Labels[0], names))
 		return
 	}
-	s := header(t.Arguments, policyObject)
+	s := header(t.Arguments, commonObject)
 	for _, a := range t.Arguments.Arguments {
 		if a.Was != "" {
 			s.Attributes = append(s.Attributes, hcl.AttributeSchema{Name: a.Was})
@@ -37,15 +37,15 @@ func (l *loader) step(b *hcl.Block) {
 		switch {
 		case isCondition(name):
 			step.Conditions[name] = attr
-		case policyObject.has(name):
+		case commonObject.has(name):
 			policy[name] = attr
 		default:
 			step.Arguments[name] = attr
 		}
 	}
 	step.refs = referencesOf(step.Arguments, step.Conditions)
-	value, _ := l.objectFrom(policy, policyObject, l.global, b.DefRange, nil)
-	l.fill(value, policyObject, &step.Policy, b.DefRange)
+	value, _ := l.objectFrom(policy, commonObject, l.global, b.DefRange, nil)
+	l.fill(value, commonObject, &step.Policy, b.DefRange)
 	l.checkPolicy(step, policy)
 	l.plan.Steps = append(l.plan.Steps, step)
 }
@@ -80,17 +80,17 @@ func (l *loader) checkPolicy(s *Step, attrs hcl.Attributes) {
 	}
 }
 
-// Selection says what a run does with one step on one host.
-type Selection int
+// Treatment is what a run does with one step on one host.
+type Treatment int
 
 const (
-	Runs     Selection = iota // the step runs
-	Skipped                   // the step does not run; its result is an object of nulls
-	Recalled                  // the step does not run; its result is what an earlier run left
+	Runs     Treatment = iota // the step runs
+	Skipped                // the step does not run; its result is an object of nulls
+	Recalled               // the step does not run; its result is what an earlier run left
 )
 
 // everything selects each step on the hosts of its groups.
-func everything(h *Host, s *Step) Selection {
+func everything(h *Host, s *Step) Treatment {
 	if s.Applies(h) {
 		return Runs
 	}
@@ -100,7 +100,7 @@ func everything(h *Host, s *Step) Selection {
 // CheckSteps evaluates the arguments and conditions of each selected step for
 // each host, with unknown values in the place of results, and reports all that
 // cannot succeed.
-func (p *Plan) CheckSteps(selected func(*Host, *Step) Selection) hcl.Diagnostics {
+func (p *Plan) CheckSteps(selected func(*Host, *Step) Treatment) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for i, s := range p.Steps {
 		diags = append(diags, p.checkReferences(i, s)...)
@@ -109,7 +109,7 @@ func (p *Plan) CheckSteps(selected func(*Host, *Step) Selection) hcl.Diagnostics
 		return distinct(p.hide(diags))
 	}
 	c := &stepCheck{plan: p, selected: selected, skips: map[dependence]bool{}}
-	for _, h := range p.sound() {
+	for _, h := range p.checkable() {
 		c.host(h)
 	}
 	return distinct(p.hide(append(diags, c.diags...)))
@@ -119,7 +119,7 @@ func (p *Plan) CheckSteps(selected func(*Host, *Step) Selection) hcl.Diagnostics
 // which it means the same.
 type stepCheck struct {
 	plan     *Plan
-	selected func(*Host, *Step) Selection
+	selected func(*Host, *Step) Treatment
 	skips    map[dependence]bool // what was evaluated, and whether `when` is surely false then
 	diags    hcl.Diagnostics
 }
@@ -181,15 +181,15 @@ func (s *Step) dependence(h *Host, skipped map[string]bool) dependence {
 	return d
 }
 
-// sound lists the hosts that can be relied on; where none can, the first has to
-// do, so that the steps are checked all the same.
-func (p *Plan) sound() []*Host {
+// checkable lists the hosts whose own arguments are without problems; where none is, the
+// first has to do, so that the steps are checked all the same.
+func (p *Plan) checkable() []*Host {
 	hosts := p.Hosts()
-	sound := slices.DeleteFunc(slices.Clone(hosts), func(h *Host) bool { return h.broken })
-	if len(sound) == 0 && len(hosts) > 0 {
+	whole := slices.DeleteFunc(slices.Clone(hosts), func(h *Host) bool { return h.broken })
+	if len(whole) == 0 && len(hosts) > 0 {
 		return hosts[:1]
 	}
-	return sound
+	return whole
 }
 
 // checkStep evaluates all expressions of a step; skips: `when` is surely false.

@@ -75,7 +75,7 @@ func writeReference(w io.Writer) {
 	for _, part := range []struct {
 		title  string
 		object *schema.Object
-	}{{"Arguments of groups and hosts", host}, {"The bmc block", bmc}, {"The esxi block", esxi}, {"Arguments of every step", schema.PolicyObject()}} {
+	}{{"Arguments of groups and hosts", host}, {"The bmc block", bmc}, {"The esxi block", esxi}, {"Arguments of every step", schema.CommonObject()}} {
 		fmt.Fprintf(w, "# %s\n\n", part.title)
 		part.object.WriteMarkdown(w)
 		fmt.Fprintln(w)

@@ -40,7 +40,7 @@ type fakeResult struct {
 type shelf struct{ media.Store }
 
 func (shelf) Publish(ctx context.Context, _ media.Request, record media.Record) (media.Published, error) {
-	return media.Published{}, record(ctx, media.Write{Action: "publish", Target: "image", New: "x"})
+	return media.Published{}, record(ctx, media.Replacement{Action: "publish", Target: "image", New: "x"})
 }
 
 func (shelf) Latest(string) (media.Published, bool) { return media.Published{}, false }

@@ -31,16 +31,18 @@ func CheckAllowed(names []string) error {
 	return nil
 }
 
-// allowList is a parsed list of those who may read.
+// allowList is a parsed list of those who may read: a plan has an address for each of its
+// hosts, and every request asks.
 type allowList struct {
 	anybody   bool
 	networks  []netip.Prefix
-	addresses []netip.Addr
+	addresses map[netip.Addr]bool
 	names     []string // to be looked up
 }
 
 // newAllowList parses what [CheckAllowed] accepts; anything else allows no client.
-func newAllowList(names ...string) (a allowList) {
+func newAllowList(names ...string) allowList {
+	a := allowList{addresses: map[netip.Addr]bool{}}
 	for _, name := range names {
 		if network, err := netip.ParsePrefix(name); err == nil {
 			a.networks = append(a.networks, network)
@@ -54,7 +56,7 @@ func newAllowList(names ...string) (a allowList) {
 		case err != nil:
 			a.names = append(a.names, name)
 		default:
-			a.addresses = append(a.addresses, plainAddress(address))
+			a.addresses[plainAddress(address)] = true
 		}
 	}
 	return a
@@ -62,7 +64,7 @@ func newAllowList(names ...string) (a allowList) {
 
 // holds reports whether the list itself names an address.
 func (a allowList) holds(address netip.Addr) bool {
-	return a.anybody || slices.Contains(a.addresses, address) ||
+	return a.anybody || a.addresses[address] ||
 		slices.ContainsFunc(a.networks, func(n netip.Prefix) bool { return n.Contains(address) })
 }
 
@@ -83,7 +85,8 @@ const lookupTakes = 2 * time.Second
 
 func plainAddress(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
-// admits lets this machine's own addresses through, and those in the lists.
+// admits lets this machine's own addresses through, and those in the lists. Names are looked
+// up in the order of the lists, and no more of them than it takes.
 func (d *doorkeeper) admits(r *http.Request, lists ...allowList) bool {
 	client, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -117,14 +120,16 @@ func (d *doorkeeper) relation(r *http.Request, bmc allowList) relation {
 	if err != nil {
 		return notKnown
 	}
-	addresses := slices.Clone(bmc.addresses)
+	address := plainAddress(client.Addr())
+	known, same := len(bmc.addresses) > 0, bmc.addresses[address]
 	for _, name := range bmc.names {
-		addresses = append(addresses, d.lookup(r.Context(), name)...)
+		found := d.lookup(r.Context(), name)
+		known, same = known || len(found) > 0, same || slices.Contains(found, address)
 	}
 	switch {
-	case len(addresses) == 0:
+	case !known:
 		return notKnown
-	case slices.Contains(addresses, plainAddress(client.Addr())):
+	case same:
 		return theBMC
 	}
 	return another

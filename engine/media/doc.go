@@ -22,6 +22,14 @@
 // the plan gives it by name. Several servers may serve one folder:
 // what they noted is added up when it is read.
 //
+// Where to look: media.go is the door. library.go makes images and publishes them,
+// published.go says of what was published whether it is what a plan gives now, and whether
+// it is still there. An image stands on a shelf: directory.go, or servershelf.go where this
+// process serves. server.go starts the two servers, that of a run and that of esxiplan
+// serve; handler.go is what they share; answer.go sends the bytes of one answer, allow.go
+// says who may read, sockets.go and certificate.go where a server listens. What was read is
+// counted in counter.go, written down by noting.go, kept by notes.go and judged in reads.go.
+//
 // The package leaves out how a BMC mounts an image (engine/bmc) and what the
 // installer then does with it.
 package media

@@ -234,7 +234,7 @@ func (l *Library) Publish(ctx context.Context, r Request, record Record) (Publis
 			return Published{}, err
 		}
 	}
-	if err := record(ctx, Write{Action: "publish", Target: "image", Old: old.URL, New: b.URL, Digest: b.SHA256}); err != nil {
+	if err := record(ctx, Replacement{Action: "publish", Target: "image", Old: old.URL, New: b.URL, Digest: b.SHA256}); err != nil {
 		return Published{}, err
 	}
 	if err := l.replace(old, b); err != nil {

@@ -32,6 +32,15 @@ type Request struct {
 // firstBoot reports whether the kickstart is ours and has parts that Secure Boot would skip.
 func (r Request) firstBoot() bool { return r.Own == "" && r.Script.FirstBoot() }
 
+// Installs reports whether a machine that boots the medium is installed: a kickstart with
+// dryrun makes the installer check everything and write nothing.
+func (r Request) Installs() bool {
+	if r.Own != "" {
+		return !kickstart.HasDryRun(r.Own)
+	}
+	return !r.Script.DryRun
+}
+
 // Published is a per-host image that BMCs can fetch.
 type Published struct {
 	URL             string
@@ -52,15 +61,16 @@ type Published struct {
 // At reports whether a URL is one of the image's.
 func (p Published) At(url string) bool { return url != "" && (url == p.URL || url == p.HTTPSURL) }
 
-// Write is a change that a store is about to make.
-type Write struct {
+// Replacement is what a store is about to do with a host's image: the new one takes the place
+// of the old one, as far as there is one.
+type Replacement struct {
 	Action, Target, Old, New string
 	Digest                   string // of the medium that is published, as in [Published]
 	Detail                   string // in a dry run: the kickstart, without its secrets
 }
 
-// Record makes a write durable before it happens; when it fails, nothing is written.
-type Record func(context.Context, Write) error
+// Record makes a replacement durable before it happens; when it fails, nothing is written.
+type Record func(context.Context, Replacement) error
 
 // Reader is the half of the door that changes nothing.
 type Reader interface {

@@ -42,7 +42,7 @@ func TestLateFetchOfAnOldImage(t *testing.T) {
 	const bmc = "192.0.2.1"
 	dir := t.TempDir()
 	m := manifest{manifestFolder(dir), "p"}
-	s := &imageServer{dir: dir, manifest: manifest{dir: m.dir}, name: "s", allowed: newAllowList(Anybody), readOnly: true}
+	s := &handler{dir: dir, manifest: manifest{dir: m.dir}, name: "s", allowed: newAllowList(Anybody), readOnly: true}
 	s.begin()
 	s.readOnly = false // the test alone writes down what was read
 	defer s.end()

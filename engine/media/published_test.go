@@ -117,15 +117,15 @@ func TestNotBuilt(t *testing.T) {
 // TestDigestIsRecorded: what is published is recorded with the digest of all that is on it.
 func TestDigestIsRecorded(t *testing.T) {
 	s := newShop(t, true)
-	var w media.Write
-	p, err := s.Publish(t.Context(), request(s.source, "h"), func(_ context.Context, now media.Write) error { w = now; return nil })
+	var w media.Replacement
+	p, err := s.Publish(t.Context(), request(s.source, "h"), func(_ context.Context, now media.Replacement) error { w = now; return nil })
 	if err != nil || w.Digest != p.Digest || w.New != p.URL || w.Action != "publish" {
 		t.Errorf("recorded %+v of %+v, %v", w, p, err)
 	}
 	shadow := media.Shadow(s.Library)
 	changed := request(s.source, "h")
 	changed.Script.Network.Gateway = "192.0.2.254"
-	q, err := shadow.Publish(t.Context(), changed, func(_ context.Context, now media.Write) error { w = now; return nil })
+	q, err := shadow.Publish(t.Context(), changed, func(_ context.Context, now media.Replacement) error { w = now; return nil })
 	if err != nil || q.Digest != media.NewDigest || w.Digest != media.NewDigest || w.Old != p.URL || !strings.Contains(w.Detail, "192.0.2.254") {
 		t.Errorf("the dry run recorded %+v of %+v, %v", w, q, err)
 	}
@@ -151,7 +151,7 @@ func TestWithoutSource(t *testing.T) {
 		if q, err := elsewhere.Published(t.Context(), r); err != nil || q.URL != p.URL || q.Digest != p.Digest {
 			t.Errorf("overlays %v: %v", overlays, err)
 		}
-		if q, err := elsewhere.Publish(t.Context(), r, func(context.Context, media.Write) error { t.Error("something is written"); return nil }); err != nil || q.Changed {
+		if q, err := elsewhere.Publish(t.Context(), r, func(context.Context, media.Replacement) error { t.Error("something is written"); return nil }); err != nil || q.Changed {
 			t.Errorf("overlays %v: %v", overlays, err)
 		}
 		if err := elsewhere.Check(t.Context(), "h", p.URL); err != nil {
@@ -415,8 +415,8 @@ func TestShadowChecks(t *testing.T) {
 	if err := again.Check(t.Context(), "h", p.URL); !errors.As(err, &gone) || !strings.Contains(err.Error(), "this run removes it") {
 		t.Errorf("removed: %v", err)
 	}
-	var w media.Write
-	q, err := again.Publish(t.Context(), request(s.source, "h"), func(_ context.Context, now media.Write) error { w = now; return nil })
+	var w media.Replacement
+	q, err := again.Publish(t.Context(), request(s.source, "h"), func(_ context.Context, now media.Replacement) error { w = now; return nil })
 	if err != nil || q.URL != p.URL || !q.Changed || w.New != p.URL || w.Digest != p.Digest {
 		t.Errorf("published again after it was removed: %+v %+v %v", q, w, err)
 	}

@@ -2,22 +2,26 @@ package media
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"net"
+	"io/fs"
 	"net/http"
-	"net/netip"
-	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 )
+
+// Two servers share one handler: that of a run, which serves what the run publishes, and that
+// of esxiplan serve, which serves what runs publish into a folder.
 
 // Server serves the images of a plan from this process: each is its source with a few
 // KB laid over. Those few KB are kept in the state folder, so that a later process serves
 // the images again, under the same URLs, until they are removed.
 type Server struct {
 	*Library
-	images    *imageServer
+	images    *handler
 	endpoints *endpoints
 }
 
@@ -46,7 +50,7 @@ func NewServer(o ServerOptions) (*Server, error) {
 		o.Allow = []string{Anybody}
 	}
 	m := manifest{o.State, o.Plan}
-	images := &imageServer{dir: o.State, manifest: m, allowed: newAllowList(o.Allow...), widen: "media.allow", now: o.Now, readOnly: o.DryRun != nil}
+	images := &handler{dir: o.State, manifest: m, allowed: newAllowList(o.Allow...), widen: "media.allow", now: o.Now, readOnly: o.DryRun != nil}
 	shelf := &serverShelf{directoryShelf: directoryShelf{dir: o.State, overlays: true, manifest: m}, images: images, url0: strings.TrimSuffix(o.URL, "/"), sockets: o.Sockets, announced: o.DryRun, probe: o.Probe}
 	library := newLibrary(shelf, m, o.Options)
 	if o.DryRun != nil {
@@ -69,153 +73,63 @@ func (s *Server) Close() {
 	s.Library.Close()
 }
 
-// serverShelf keeps overlays in the state folder, out of which this process serves images.
-type serverShelf struct {
-	directoryShelf
-	images    *imageServer
-	url0      string
-	sockets   Sockets
-	announced *Addresses // in a dry run
-	probe     DialFunc
+// DirectoryServer serves what a [NewDirectory] store published, so that no other web
+// server is needed.
+type DirectoryServer struct {
+	*handler
+	*endpoints
 }
 
-func (s *serverShelf) urls(token, host, bmc string) (url, https string, err error) {
-	file := "/" + token + "/" + fileName(host) + ".iso"
-	if s.url0 != "" {
-		return s.url0 + file, "", nil
+// DirectoryServerOptions say how a [DirectoryServer] is reached and by whom.
+type DirectoryServerOptions struct {
+	Sockets
+	Dir   string
+	Allow []string         // who may read besides a host's own BMC; see [CheckAllowed]
+	Now   func() time.Time // the clock of the runs that ask what was read; nil: the real one
+	Every time.Duration    // how often counts are written down; 0: every second
+	Log   func(Served)
+}
+
+// ServeDirectory starts serving.
+func ServeDirectory(o DirectoryServerOptions) *DirectoryServer {
+	s := &handler{dir: o.Dir, manifest: manifest{dir: manifestFolder(o.Dir)}, name: serverName(o.Sockets), allowed: newAllowList(o.Allow...), widen: "--allow", now: o.Now, every: o.Every, log: o.Log}
+	s.begin()
+	return &DirectoryServer{s, o.start(s, troubles{o.Log})}
+}
+
+// CheckReadable reports why what was published in a folder could not be served by
+// this user: manifest and overlays are for the user who publishes.
+func CheckReadable(dir string) error {
+	files, err := os.ReadDir(manifestFolder(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // nothing was published yet
 	}
-	at := s.addresses()
-	if at.HTTPS != "" {
-		if https, err = s.base("https", at.HTTPS, bmc); err != nil {
-			return "", "", err
+	for _, f := range files {
+		if err == nil && !f.IsDir() {
+			_, err = os.ReadFile(filepath.Join(manifestFolder(dir), f.Name()))
 		}
-		https += file
 	}
-	if at.HTTP == "" {
-		return https, "", nil
-	}
-	url, err = s.base("http", at.HTTP, bmc)
-	return url + file, https, err
-}
-
-// addresses are where BMCs find the server: where it listens, or in a dry run would listen.
-func (s *serverShelf) addresses() (at Addresses) {
-	if s.sockets.HTTP != nil {
-		at.HTTP = s.sockets.HTTP.Addr().String()
-	}
-	if s.sockets.HTTPS != nil {
-		at.HTTPS = s.sockets.HTTPS.Addr().String()
-	}
-	if s.announced != nil {
-		at = s.announced.Again(at) // a port that the plan leaves open is the real one
-	}
-	return at
-}
-
-// base is the address under which a BMC finds a listener.
-func (s *serverShelf) base(scheme, address, bmc string) (string, error) {
-	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return "", err
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		if host, err = s.ownAddress(bmc); err != nil {
-			return "", fmt.Errorf("there is no route to the BMC %s, so the address under which it reaches this machine is not known: set media.url (%w)", bmc, err)
-		}
-	}
-	return scheme + "://" + net.JoinHostPort(host, port), nil
-}
-
-// ownAddress is the address from which this machine talks to bmc. A UDP socket
-// finds it without sending anything.
-func (s *serverShelf) ownAddress(bmc string) (string, error) {
-	dial := s.probe
-	if dial == nil {
-		dial = (&net.Dialer{}).DialContext
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	conn, err := dial(ctx, "udp", net.JoinHostPort(bmc, "443"))
-	if err != nil {
-		return "", err
-	}
-	defer conn.Close()
-	host, _, err := net.SplitHostPort(conn.LocalAddr().String())
-	return host, err
-}
-
-// dial reaches the announced addresses of a dry run where it really listens.
-func (s *serverShelf) dial(other DialFunc) DialFunc {
-	if other == nil {
-		other = (&net.Dialer{}).DialContext
-	}
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		if l := s.listener(address); l != nil {
-			return (&net.Dialer{}).DialContext(ctx, network, l.Addr().String())
-		}
-		return other(ctx, network, address)
-	}
-}
-
-// listener is the one that stands for an address in a dry run, nil for none.
-func (s *serverShelf) listener(address string) net.Listener {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil
-	}
-	if u, err := url.Parse(s.url0); err == nil && s.url0 != "" {
-		own := u.Host
-		if u.Port() == "" {
-			own = net.JoinHostPort(u.Hostname(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
-		}
-		if own != address {
-			return nil
-		}
-		if u.Scheme == "https" && s.sockets.HTTPS != nil || s.sockets.HTTP == nil {
-			return s.sockets.HTTPS
-		}
-		return s.sockets.HTTP
-	}
-	if ip, err := netip.ParseAddr(host); err != nil || !ownAddress(plainAddress(ip)) {
-		return nil
-	}
-	at := s.addresses()
-	for given, l := range map[string]net.Listener{at.HTTP: s.sockets.HTTP, at.HTTPS: s.sockets.HTTPS} {
-		if _, p, err := net.SplitHostPort(given); err == nil && p == port {
-			return l
-		}
+		return fmt.Errorf("what was published cannot be served: %w; run as the user who publishes", err)
 	}
 	return nil
 }
 
-// missing implements shelf: the image must be one that this process can serve, at the
-// URL that was published.
-func (s *serverShelf) missing(e entry) error {
-	if err := s.directoryShelf.missing(e); err != nil {
-		return err
+// troubles are connections that came to nothing, as log entries.
+type troubles struct{ log func(Served) }
+
+func (t troubles) Write(p []byte) (int, error) {
+	if t.log != nil {
+		t.log(Served{Refused: strings.TrimSpace(string(p))})
 	}
-	url, https, err := s.urls(e.Token, e.Host, e.BMC)
-	if err != nil {
-		return err
-	}
-	if url != e.URL || https != e.HTTPSURL {
-		return fmt.Errorf("it was served at %s, this run serves at %s", withoutFile(e.URL), withoutFile(url))
-	}
-	_, err = s.images.item(e.Token, fileName(e.Host))
-	return err
+	return len(p), nil
 }
 
-// reads are known where this process serves the image, also before it is read.
-// In a dry run another process may be serving it.
-func (s *serverShelf) reads(e entry, clock func() time.Time) (Reads, bool) {
-	if s.images.readOnly {
-		return s.manifest.notes(e)
-	}
-	if r, ok := s.images.live(e); ok {
-		return r, true
-	}
-	if s.missing(e) == nil {
-		return s.images.live(e)
-	}
-	return s.manifest.reads(e, clock)
+// Failed receives the error that ended serving by itself.
+func (s *DirectoryServer) Failed() <-chan error { return s.failed }
+
+// Close ends serving; reads under way may finish until the context ends.
+func (s *DirectoryServer) Close(ctx context.Context) {
+	s.endpoints.Close(ctx)
+	s.end()
 }

@@ -32,7 +32,7 @@ func request(path, host string) media.Request {
 		Script: kickstart.Script{Disk: kickstart.Disk{Kind: "name", Text: "naa.5000cca291e10521"}, Network: kickstart.Network{Address: "192.0.2.11", Netmask: "255.255.255.0", Gateway: "192.0.2.1", Hostname: "h"}}}
 }
 
-func recorded(context.Context, media.Write) error { return nil }
+func recorded(context.Context, media.Replacement) error { return nil }
 
 func listen(t testing.TB, https bool) media.Sockets {
 	t.Helper()
@@ -157,7 +157,7 @@ func TestSameInputs(t *testing.T) {
 		t.Fatal(first, err)
 	}
 	again := open() // another process
-	second, err := again.Publish(t.Context(), request(path, "h"), func(context.Context, media.Write) error { t.Error("something is written"); return nil })
+	second, err := again.Publish(t.Context(), request(path, "h"), func(context.Context, media.Replacement) error { t.Error("something is written"); return nil })
 	if err != nil || second.Changed || second.URL != first.URL || second.Digest != first.Digest || !second.Built.Equal(first.Built) {
 		t.Errorf("%+v then %+v, %v", first, second, err)
 	}
@@ -197,7 +197,7 @@ func TestNothingHalfWritten(t *testing.T) {
 	}
 	defer l.Close()
 	path := source(t, isosim.Options{})
-	if _, err := l.Publish(t.Context(), request(path, "h"), func(context.Context, media.Write) error { return errors.New("no") }); err == nil {
+	if _, err := l.Publish(t.Context(), request(path, "h"), func(context.Context, media.Replacement) error { return errors.New("no") }); err == nil {
 		t.Error("a write that cannot be recorded is made")
 	}
 	if entries, _ := os.ReadDir(dir); len(entries) != 0 {
@@ -434,7 +434,7 @@ func TestOverlayStore(t *testing.T) {
 	if err := checkWhole(whole); err != nil || int64(len(whole)) != p.Size {
 		t.Errorf("%d bytes: %v", len(whole), err)
 	}
-	again, err := l.Publish(t.Context(), request(path, "h"), func(context.Context, media.Write) error { t.Error("something is written"); return nil })
+	again, err := l.Publish(t.Context(), request(path, "h"), func(context.Context, media.Replacement) error { t.Error("something is written"); return nil })
 	if err != nil || again.URL != p.URL {
 		t.Errorf("%+v %v", again, err)
 	}

@@ -45,7 +45,7 @@ func (s *shadow) Publish(ctx context.Context, r Request, record Record) (Publish
 	}
 	old, _ := s.Reader.Latest(r.Host)
 	p.Changed = true
-	if err := record(ctx, Write{Action: "publish", Target: "image", Old: old.URL, New: p.URL, Digest: p.Digest, Detail: script}); err != nil {
+	if err := record(ctx, Replacement{Action: "publish", Target: "image", Old: old.URL, New: p.URL, Digest: p.Digest, Detail: script}); err != nil {
 		return Published{}, err
 	}
 	s.mu.Lock()

@@ -153,7 +153,7 @@ type shelf struct {
 	fetch     error
 	reads     media.Reads
 	known     bool
-	published []media.Write
+	published []media.Replacement
 	removed   int
 	err       error
 }
@@ -163,7 +163,7 @@ func (s *shelf) Fetch(context.Context, string) error          { return s.fetch }
 func (s *shelf) Check(_ context.Context, _, url string) error { return s.fetch }
 func (s *shelf) Reads(string) (media.Reads, bool)             { return s.reads, s.known }
 func (s *shelf) Publish(ctx context.Context, _ media.Request, record media.Record) (media.Published, error) {
-	w := media.Write{Action: "publish", Target: "image", New: "http://x/new.iso"}
+	w := media.Replacement{Action: "publish", Target: "image", New: "http://x/new.iso"}
 	if err := record(ctx, w); err != nil {
 		return media.Published{}, err
 	}

@@ -27,7 +27,7 @@ func (h *Host) SetMedia(s media.Store) {
 // installed is not replaced by another: the guard stands before the record.
 func (m *Media) Publish(ctx context.Context, r media.Request) (media.Published, error) {
 	var id string
-	p, err := m.store.Publish(ctx, r, func(ctx context.Context, w media.Write) (err error) {
+	p, err := m.store.Publish(ctx, r, func(ctx context.Context, w media.Replacement) (err error) {
 		if err := m.admitPublish(w); err != nil {
 			return err
 		}
@@ -50,7 +50,7 @@ func (m *Media) Unpublish(ctx context.Context, i event.Intent) error {
 			return err
 		}
 	}
-	id, err := m.record(ctx, event.Remove, media.Write{Target: "image", Old: p.URL, Digest: p.Digest}, i)
+	id, err := m.record(ctx, event.Remove, media.Replacement{Target: "image", Old: p.URL, Digest: p.Digest}, i)
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (m *Media) Unpublish(ctx context.Context, i event.Intent) error {
 	return err
 }
 
-func (m *Media) record(ctx context.Context, v event.Verb, w media.Write, i event.Intent) (id string, err error) {
+func (m *Media) record(ctx context.Context, v event.Verb, w media.Replacement, i event.Intent) (id string, err error) {
 	i.Medium = w.Digest
 	return m.host.attempt.Record(ctx, event.Change{Door: event.DoorMedia, Verb: v, Target: w.Target, Old: w.Old, New: w.New, Detail: w.Detail, Intent: i})
 }
@@ -75,7 +75,7 @@ func (m *Media) settle(id string, err error) {
 }
 
 // admitPublish runs the guard of an image that is about to take the place of another.
-func (m *Media) admitPublish(w media.Write) error {
+func (m *Media) admitPublish(w media.Replacement) error {
 	latest, ok := m.Latest(m.host.Name)
 	if !ok || w.New == latest.URL {
 		return nil

@@ -61,7 +61,7 @@ func New(p *schema.Plan, types []*step.Type, o Options) (*Survey, hcl.Diagnostic
 		diags = append(diags, s.checkSense()...)
 	}
 	if !diags.HasErrors() {
-		diags = append(diags, p.CheckSteps(func(h *schema.Host, st *schema.Step) schema.Selection {
+		diags = append(diags, p.CheckSteps(func(h *schema.Host, st *schema.Step) schema.Treatment {
 			if !in[h.Name] {
 				return schema.Skipped
 			}
@@ -259,7 +259,7 @@ func (s *Survey) mountsOurs() bool {
 
 // Treatment says what the run does with a step on one of its hosts: it runs it, leaves it
 // out, or recalls its result because a step that runs needs it.
-func (s *Survey) Treatment(h *schema.Host, st *schema.Step) schema.Selection {
+func (s *Survey) Treatment(h *schema.Host, st *schema.Step) schema.Treatment {
 	switch {
 	case !st.Applies(h):
 		return schema.Skipped

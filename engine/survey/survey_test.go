@@ -305,22 +305,22 @@ func TestTreatment(t *testing.T) {
 		plan    string
 		options survey.Options
 		host    string
-		want    map[string]schema.Selection
+		want    map[string]schema.Treatment
 	}{
-		"all":                                    {installs, survey.Options{}, "one", map[string]schema.Selection{"login": runs, "image": runs, "mount": runs, "proof": runs}},
-		"a result that a step needs":             {installs, only("mount"), "one", map[string]schema.Selection{"login": skipped, "image": recalled, "mount": runs, "restart": skipped}},
-		"a result that no step needs":            {installs, only("report"), "one", map[string]schema.Selection{"image": skipped, "report": runs}},
-		"what a restart boots is compared":       {installs, only("restart proof"), "one", map[string]schema.Selection{"image": recalled, "mount": skipped, "restart": runs}},
-		"a wait boots nothing":                   {installs, only("proof"), "one", map[string]schema.Selection{"image": skipped, "proof": runs}},
-		"a start that cannot be":                 {strings.Replace(installs, `to = "restart"`, `to = "off"`, 1), only("restart"), "one", map[string]schema.Selection{"image": skipped, "restart": runs}},
-		"a restart before the mount":             {hosts + "step \"build\" \"image\" {}\nstep \"power\" \"restart\" { to = \"on\" }\nstep \"insert\" \"mount\" { takes = step.image.text }", only("restart"), "one", map[string]schema.Selection{"image": skipped}},
-		"an image of another name":               {strings.Replace(installs, "step.image.text", `"x"`, 1), only("restart"), "one", map[string]schema.Selection{"image": skipped}},
-		"a step that cannot be recalled":         {hosts + "step \"note\" \"x\" {}\nstep \"note\" \"y\" { takes = step.x.text }", only("y"), "one", map[string]schema.Selection{"x": skipped, "y": runs}},
-		"a step of another group":                {installs + "step \"note\" \"b\" { groups = [\"b\"] }", survey.Options{}, "one", map[string]schema.Selection{"b": skipped}},
-		"a mount for another group":              {strings.Replace(installs, "takes = step.image.text", "\n takes = step.image.text\n groups = [\"b\"]\n", 1), only("restart"), "one", map[string]schema.Selection{"image": skipped}},
-		"a step of another group needs it":       {strings.Replace(installs, "takes = step.image.text", "\n takes = step.image.text\n groups = [\"b\"]\n", 1), only("mount login"), "one", map[string]schema.Selection{"image": skipped, "mount": skipped}},
-		"a condition needs it":                   {hosts + "step \"build\" \"image\" {}\nstep \"note\" \"x\" { when = step.image.text != \"\" }", only("x"), "one", map[string]schema.Selection{"image": recalled}},
-		"a build of the host's group, on host b": {installs, only("mount"), "four", map[string]schema.Selection{"image": recalled}},
+		"all":                                    {installs, survey.Options{}, "one", map[string]schema.Treatment{"login": runs, "image": runs, "mount": runs, "proof": runs}},
+		"a result that a step needs":             {installs, only("mount"), "one", map[string]schema.Treatment{"login": skipped, "image": recalled, "mount": runs, "restart": skipped}},
+		"a result that no step needs":            {installs, only("report"), "one", map[string]schema.Treatment{"image": skipped, "report": runs}},
+		"what a restart boots is compared":       {installs, only("restart proof"), "one", map[string]schema.Treatment{"image": recalled, "mount": skipped, "restart": runs}},
+		"a wait boots nothing":                   {installs, only("proof"), "one", map[string]schema.Treatment{"image": skipped, "proof": runs}},
+		"a start that cannot be":                 {strings.Replace(installs, `to = "restart"`, `to = "off"`, 1), only("restart"), "one", map[string]schema.Treatment{"image": skipped, "restart": runs}},
+		"a restart before the mount":             {hosts + "step \"build\" \"image\" {}\nstep \"power\" \"restart\" { to = \"on\" }\nstep \"insert\" \"mount\" { takes = step.image.text }", only("restart"), "one", map[string]schema.Treatment{"image": skipped}},
+		"an image of another name":               {strings.Replace(installs, "step.image.text", `"x"`, 1), only("restart"), "one", map[string]schema.Treatment{"image": skipped}},
+		"a step that cannot be recalled":         {hosts + "step \"note\" \"x\" {}\nstep \"note\" \"y\" { takes = step.x.text }", only("y"), "one", map[string]schema.Treatment{"x": skipped, "y": runs}},
+		"a step of another group":                {installs + "step \"note\" \"b\" { groups = [\"b\"] }", survey.Options{}, "one", map[string]schema.Treatment{"b": skipped}},
+		"a mount for another group":              {strings.Replace(installs, "takes = step.image.text", "\n takes = step.image.text\n groups = [\"b\"]\n", 1), only("restart"), "one", map[string]schema.Treatment{"image": skipped}},
+		"a step of another group needs it":       {strings.Replace(installs, "takes = step.image.text", "\n takes = step.image.text\n groups = [\"b\"]\n", 1), only("mount login"), "one", map[string]schema.Treatment{"image": skipped, "mount": skipped}},
+		"a condition needs it":                   {hosts + "step \"build\" \"image\" {}\nstep \"note\" \"x\" { when = step.image.text != \"\" }", only("x"), "one", map[string]schema.Treatment{"image": recalled}},
+		"a build of the host's group, on host b": {installs, only("mount"), "four", map[string]schema.Treatment{"image": recalled}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := surveytest.Survey(t, c.plan, c.options)

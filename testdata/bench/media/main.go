@@ -273,7 +273,7 @@ func (b *bench) ownServer() server {
 	check(err)
 	defer l.Close()
 	p, err := l.Publish(context.Background(), media.Request{Plan: "bench", Host: "h", BMC: "127.0.0.1", Password: "Some-password-1x", Source: media.Source{Path: b.both},
-		Script: kickstart.Script{Disk: kickstart.Disk{Kind: "model", Text: "X"}, Network: kickstart.Network{DHCP: true}}}, func(context.Context, media.Write) error { return nil })
+		Script: kickstart.Script{Disk: kickstart.Disk{Kind: "model", Text: "X"}, Network: kickstart.Network{DHCP: true}}}, func(context.Context, media.Replacement) error { return nil })
 	check(err)
 	return server{"esxiplan serve, overlay", p.URL, []int{pid}, stop}
 }

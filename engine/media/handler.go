@@ -3,23 +3,22 @@ package media
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"sync"
 	"time"
 
 	"esxiplan/engine/media/iso"
 )
 
-// imageServer serves what a folder and its manifest hold, whole files and overlays:
-// images only, by their whole path, whatever prefix stands before it; no index, no
-// manifest. An image is for its host's BMC, this machine, and whom the allow-list adds.
-// What was read of each is noted next to the manifest, where every process finds it.
-type imageServer struct {
+// handler is what both servers share: it answers requests for what a folder and its manifest
+// hold, whole files and overlays: images only, by their whole path, whatever prefix stands
+// before it; no index, no manifest. An image is for its host's BMC, this machine, and whom
+// the allow-list adds. What was read of each is noted next to the manifest, where every
+// process finds it.
+type handler struct {
 	dir      string
 	manifest manifest
 	name     string    // under which it notes what is read, "" in a folder that only one server has
@@ -70,156 +69,10 @@ type owner struct {
 	notes manifest  // of the host's plan
 }
 
-// flushEvery is how often counts are written down.
-const flushEvery = time.Second
-
-// begin starts to note what is read.
-func (s *imageServer) begin() {
-	if s.now == nil {
-		s.now = time.Now
-	}
-	if s.every <= 0 {
-		s.every = flushEvery
-	}
-	s.items, s.bases, s.quit = map[string]*item{}, map[string]*Installer{}, make(chan struct{})
-	s.early = make(chan struct{}, 1)
-	s.process = newToken()
-	if s.readOnly {
-		return
-	}
-	s.pulse()
-	s.ended.Go(s.flushAlways)
-}
-
-// pulse shows that the server is there.
-func (s *imageServer) pulse() {
-	if err := s.manifest.pulse(s.name, pulse{s.process, time.Now().UTC(), s.now().UTC()}); err != nil {
-		s.complain(err)
-	}
-}
-
-// endTakes is how long requests may take to end after their connections are closed.
-const endTakes = 5 * time.Second
-
-// end writes down what was read last and closes the source images. A fetch that breaks off
-// because the server ends is told by its request, which is waited for.
-func (s *imageServer) end() {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
-	idle := make(chan struct{})
-	go func() { s.busy.Wait(); close(idle) }()
-	select {
-	case <-idle:
-	case <-time.After(endTakes):
-	}
-	close(s.quit)
-	s.ended.Wait()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, i := range s.bases {
-		i.Close()
-	}
-}
-
-func (s *imageServer) flushAlways() {
-	tick := time.NewTicker(s.every)
-	defer tick.Stop()
-	for pulsed := time.Now(); ; {
-		select {
-		case <-tick.C:
-		case <-s.early:
-		case <-s.quit:
-			s.flush()
-			return
-		}
-		s.flush()
-		if time.Since(pulsed) >= pulseEvery {
-			pulsed = time.Now()
-			s.pulse()
-			s.forgetRemoved()
-		}
-	}
-}
-
-// hurry has counts written down at once: whoever mounts an image asks whether a BMC
-// fetched all of it as soon as the BMC says that it is mounted.
-func (s *imageServer) hurry() {
-	select {
-	case s.early <- struct{}{}:
-	default:
-	}
-}
-
-// flush writes down and logs the counts that changed.
-func (s *imageServer) flush() {
-	s.mu.Lock()
-	items := slices.Collect(maps.Values(s.items))
-	s.mu.Unlock()
-	for _, i := range items {
-		reads, changed := i.count.take()
-		if !changed {
-			continue
-		}
-		s.mu.Lock()
-		told, host, notes := i.told, i.host, i.notes
-		i.told = reads
-		s.mu.Unlock()
-		if n := reads.Count - told.Count; n > 0 || reads.Bytes > told.Bytes {
-			s.tell(Served{Client: reads.By, Path: i.path, Requests: max(n, 1), Bytes: reads.Bytes - told.Bytes})
-		}
-		if host == "" || s.readOnly || s.replaced(i.token, host, notes) {
-			continue
-		}
-		if err := notes.note(host, s.name, noted{i.token, s.process, reads}); err != nil {
-			i.count.mark() // once more
-			s.complain(err)
-		}
-	}
-}
-
-// replaced reports whether the host has another image by now, or none at all: what is
-// still read of the old one must not stand in the place of what is read of the new one.
-func (s *imageServer) replaced(token, host string, notes manifest) bool {
-	if e, ok := notes.read(host); ok {
-		return e.Token != token
-	}
-	_, _, err := s.stat(token, fileName(host))
-	return err != nil
-}
-
-// forgetRemoved drops images whose file is gone, unless they are being read, or what was
-// read of them was not noted yet.
-func (s *imageServer) forgetRemoved() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	maps.DeleteFunc(s.items, func(_ string, i *item) bool {
-		_, _, err := s.stat(i.token, i.name)
-		return err != nil && i.count.idle()
-	})
-}
-
-// complain tells once that runs do not learn what is read.
-func (s *imageServer) complain(err error) {
-	s.mu.Lock()
-	told := s.silent
-	s.silent = true
-	s.mu.Unlock()
-	if !told {
-		s.tell(Served{Refused: fmt.Sprintf("what is read cannot be noted, so runs will not know it: %v", err)})
-	}
-}
-
-func (s *imageServer) tell(e Served) {
-	if s.log != nil {
-		s.log(e)
-	}
-}
-
 var publishedPath = regexp.MustCompile(`^(?:.*)/([0-9a-f]{32})/([A-Za-z0-9._-]+)\.iso$`)
 
 // ServeHTTP serves one image.
-func (s *imageServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.enter() {
 		http.Error(w, "the server is ending", http.StatusServiceUnavailable)
 		return
@@ -238,7 +91,7 @@ func (s *imageServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	bmc, allow, image := i.bmc, i.allow, i.content // as they are now: the manifest may come later
 	s.mu.Unlock()
-	if !s.door.admits(r, s.allowed, allow) {
+	if !s.door.admits(r, allow, s.allowed) { // its own BMC first: others may have names to look up
 		s.tell(Served{Client: clientOf(r), Path: r.URL.Path, Refused: "the client is not the BMC of this host (" + bmc + "); " + s.widen + " adds others"})
 		http.Error(w, "not allowed", http.StatusForbidden)
 		return
@@ -252,7 +105,7 @@ func (s *imageServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // enter admits a request as long as the server does not end.
-func (s *imageServer) enter() bool {
+func (s *handler) enter() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.closed {
@@ -264,12 +117,12 @@ func (s *imageServer) enter() bool {
 var errNoImage = errors.New("there is no such image")
 
 // file is the place of an image, or next to which its overlay is.
-func (s *imageServer) file(token, name string) string {
+func (s *handler) file(token, name string) string {
 	return filepath.Join(s.dir, token, name+".iso")
 }
 
 // stat finds the file of an image: its overlay, or the whole of it (overlay is "").
-func (s *imageServer) stat(token, name string) (overlay string, info os.FileInfo, err error) {
+func (s *handler) stat(token, name string) (overlay string, info os.FileInfo, err error) {
 	overlay = overlayOf(s.file(token, name))
 	if info, err = os.Stat(overlay); err != nil {
 		overlay = ""
@@ -280,7 +133,7 @@ func (s *imageServer) stat(token, name string) (overlay string, info os.FileInfo
 
 // item finds an image: a whole file, or an overlay that is laid over its base. What was
 // read of it is counted on when its file was written anew.
-func (s *imageServer) item(token, name string) (*item, error) {
+func (s *handler) item(token, name string) (*item, error) {
 	file := s.file(token, name)
 	overlay, info, err := s.stat(token, name)
 	if err != nil {
@@ -322,7 +175,7 @@ func (i *item) outdated() bool {
 
 // introduce looks up whose image it is: an image may be asked for before its build
 // has written the manifest.
-func (s *imageServer) introduce(i *item, name string) {
+func (s *handler) introduce(i *item, name string) {
 	e, notes, ok := s.manifest.byToken(i.token, name)
 	if !ok {
 		return
@@ -339,7 +192,7 @@ func (s *imageServer) introduce(i *item, name string) {
 	}
 }
 
-func (s *imageServer) restore(i *item, overlay string) error {
+func (s *handler) restore(i *item, overlay string) error {
 	image, source, err := restore(overlay, s.base)
 	if err != nil {
 		return err
@@ -350,7 +203,7 @@ func (s *imageServer) restore(i *item, overlay string) error {
 
 // base opens the image over which an overlay was laid, once for all. One that was
 // replaced meanwhile is closed: whoever still reads it is told.
-func (s *imageServer) base(b base) (*Installer, error) {
+func (s *handler) base(b base) (*Installer, error) {
 	if i, ok := s.bases[b.Path]; ok {
 		if !i.Changed() && b.is(i.stat) {
 			return i, nil
@@ -368,15 +221,4 @@ func (s *imageServer) base(b base) (*Installer, error) {
 	}
 	s.bases[b.Path] = i
 	return i, nil
-}
-
-// live is what was read of an image that this server serves.
-func (s *imageServer) live(e entry) (Reads, bool) {
-	s.mu.Lock()
-	i, ok := s.items[filepath.Join(s.dir, filepath.FromSlash(e.file()))]
-	s.mu.Unlock()
-	if !ok {
-		return Reads{}, false
-	}
-	return i.count.get(), true
 }

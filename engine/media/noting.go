@@ -1,0 +1,168 @@
+package media
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// How a server writes down what is read, so that runs in other processes know it.
+
+// flushEvery is how often counts are written down.
+const flushEvery = time.Second
+
+// begin starts to note what is read.
+func (s *handler) begin() {
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.every <= 0 {
+		s.every = flushEvery
+	}
+	s.items, s.bases, s.quit = map[string]*item{}, map[string]*Installer{}, make(chan struct{})
+	s.early = make(chan struct{}, 1)
+	s.process = newToken()
+	if s.readOnly {
+		return
+	}
+	s.pulse()
+	s.ended.Go(s.flushAlways)
+}
+
+// pulse shows that the server is there.
+func (s *handler) pulse() {
+	if err := s.manifest.pulse(s.name, pulse{s.process, time.Now().UTC(), s.now().UTC()}); err != nil {
+		s.complain(err)
+	}
+}
+
+// endTakes is how long requests may take to end after their connections are closed.
+const endTakes = 5 * time.Second
+
+// end writes down what was read last and closes the source images. A fetch that breaks off
+// because the server ends is told by its request, which is waited for.
+func (s *handler) end() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	idle := make(chan struct{})
+	go func() { s.busy.Wait(); close(idle) }()
+	select {
+	case <-idle:
+	case <-time.After(endTakes):
+	}
+	close(s.quit)
+	s.ended.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, i := range s.bases {
+		i.Close()
+	}
+}
+
+func (s *handler) flushAlways() {
+	tick := time.NewTicker(s.every)
+	defer tick.Stop()
+	for pulsed := time.Now(); ; {
+		select {
+		case <-tick.C:
+		case <-s.early:
+		case <-s.quit:
+			s.flush()
+			return
+		}
+		s.flush()
+		if time.Since(pulsed) >= pulseEvery {
+			pulsed = time.Now()
+			s.pulse()
+			s.forgetRemoved()
+		}
+	}
+}
+
+// hurry has counts written down at once: whoever mounts an image asks whether a BMC
+// fetched all of it as soon as the BMC says that it is mounted.
+func (s *handler) hurry() {
+	select {
+	case s.early <- struct{}{}:
+	default:
+	}
+}
+
+// flush writes down and logs the counts that changed.
+func (s *handler) flush() {
+	s.mu.Lock()
+	items := slices.Collect(maps.Values(s.items))
+	s.mu.Unlock()
+	for _, i := range items {
+		reads, changed := i.count.take()
+		if !changed {
+			continue
+		}
+		s.mu.Lock()
+		told, host, notes := i.told, i.host, i.notes
+		i.told = reads
+		s.mu.Unlock()
+		if n := reads.Count - told.Count; n > 0 || reads.Bytes > told.Bytes {
+			s.tell(Served{Client: reads.By, Path: i.path, Requests: max(n, 1), Bytes: reads.Bytes - told.Bytes})
+		}
+		if host == "" || s.readOnly || s.replaced(i.token, host, notes) {
+			continue
+		}
+		if err := notes.note(host, s.name, noted{i.token, s.process, reads}); err != nil {
+			i.count.mark() // once more
+			s.complain(err)
+		}
+	}
+}
+
+// replaced reports whether the host has another image by now, or none at all: what is
+// still read of the old one must not stand in the place of what is read of the new one.
+func (s *handler) replaced(token, host string, notes manifest) bool {
+	if e, ok := notes.read(host); ok {
+		return e.Token != token
+	}
+	_, _, err := s.stat(token, fileName(host))
+	return err != nil
+}
+
+// forgetRemoved drops images whose file is gone, unless they are being read, or what was
+// read of them was not noted yet.
+func (s *handler) forgetRemoved() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.items, func(_ string, i *item) bool {
+		_, _, err := s.stat(i.token, i.name)
+		return err != nil && i.count.idle()
+	})
+}
+
+// complain tells once that runs do not learn what is read.
+func (s *handler) complain(err error) {
+	s.mu.Lock()
+	told := s.silent
+	s.silent = true
+	s.mu.Unlock()
+	if !told {
+		s.tell(Served{Refused: fmt.Sprintf("what is read cannot be noted, so runs will not know it: %v", err)})
+	}
+}
+
+func (s *handler) tell(e Served) {
+	if s.log != nil {
+		s.log(e)
+	}
+}
+
+// live is what was read of an image that this server serves.
+func (s *handler) live(e entry) (Reads, bool) {
+	s.mu.Lock()
+	i, ok := s.items[filepath.Join(s.dir, filepath.FromSlash(e.file()))]
+	s.mu.Unlock()
+	if !ok {
+		return Reads{}, false
+	}
+	return i.count.get(), true
+}
