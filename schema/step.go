@@ -85,8 +85,8 @@ type Treatment int
 
 const (
 	Runs     Treatment = iota // the step runs
-	Skipped                // the step does not run; its result is an object of nulls
-	Recalled               // the step does not run; its result is what an earlier run left
+	Skipped                   // the step does not run; its result is an object of nulls
+	Recalled                  // the step does not run; its result is what an earlier run left
 )
 
 // everything selects each step on the hosts of its groups.
