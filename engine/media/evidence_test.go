@@ -241,7 +241,7 @@ func TestKilledServer(t *testing.T) {
 	f := form{name: "overlay", store: l, url: p.URL, size: p.Size}
 	body := hold(t, p.URL, 3<<20)
 	f.until(t, "fetching", func(r media.Reads) bool { return r.Fetching != nil && r.Fetching.Bytes >= 2<<20 })
-	notes, _ := filepath.Glob(filepath.Join(dir, ".esxiplan", "reads", "h@p*"))
+	notes, _ := filepath.Glob(filepath.Join(dir, ".esxiplan", "reads", "*", "h@p*"))
 	if len(notes) != 1 {
 		t.Fatalf("notes %v", notes)
 	}

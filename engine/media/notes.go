@@ -1,18 +1,19 @@
 package media
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 )
 
-// Servers note next to the manifest what was read. Each writes files of its own, so that
-// several may serve one folder; whoever asks adds them up.
+// Servers note next to the manifest what was read. Each has a folder of its own, so that
+// several may serve one directory, and who asks about one host opens one file per server,
+// however many hosts there are.
 
 // noted is what was read of the image with one token, from one server.
 type noted struct {
@@ -21,19 +22,31 @@ type noted struct {
 	Reads
 }
 
-// notesFolder is where servers note what was read.
+// notesFolder is where servers have their folders.
 func (m manifest) notesFolder() string { return filepath.Join(m.dir, "reads") }
 
-// notesMark stands before the name of a server in that of a file; a host has no such name.
-const notesMark = "~"
+// ownServer is the folder of a server without a name: the one of a run.
+const ownServer = "own"
+
+// serverFolder is that of one server.
+func (m manifest) serverFolder(server string) string {
+	return filepath.Join(m.notesFolder(), cmp.Or(server, ownServer))
+}
 
 // readsPath is where a server notes what was read of a host's image.
 func (m manifest) readsPath(host, server string) string {
-	name := filepath.Base(m.path(host))
-	if server != "" {
-		name = strings.TrimSuffix(name, ".json") + notesMark + server + ".json"
+	return filepath.Join(m.serverFolder(server), filepath.Base(m.path(host)))
+}
+
+// servers are the names of those that ever served the directory.
+func (m manifest) servers() (out []string) {
+	folders, _ := os.ReadDir(m.notesFolder())
+	for _, f := range folders {
+		if f.IsDir() {
+			out = append(out, f.Name())
+		}
 	}
-	return filepath.Join(m.notesFolder(), name)
+	return out
 }
 
 // serverName is that of the server which listens here at these addresses: it is the same
@@ -51,22 +64,12 @@ func serverName(s Sockets) string {
 	return hex.EncodeToString(sum[:6])
 }
 
-// notesOf are the files with what any server noted of a host's image.
+// notesOf are the files in which servers may have noted what was read of a host's image.
 func (m manifest) notesOf(host string) (out []string) {
-	files, _ := os.ReadDir(m.notesFolder())
-	whole := filepath.Base(m.path(host))
-	for _, f := range files {
-		if f.Name() == whole || strings.HasPrefix(f.Name(), strings.TrimSuffix(whole, ".json")+notesMark) {
-			out = append(out, filepath.Join(m.notesFolder(), f.Name()))
-		}
+	for _, server := range m.servers() {
+		out = append(out, m.readsPath(host, server))
 	}
 	return out
-}
-
-// serverOf is the server that writes a file.
-func serverOf(path string) string {
-	_, server, _ := strings.Cut(strings.TrimSuffix(filepath.Base(path), ".json"), notesMark)
-	return server
 }
 
 func readNote(path string, e entry) (n noted, ok bool) {
@@ -78,7 +81,7 @@ func (m manifest) note(host, server string, n noted) error {
 	if m.dir == "" {
 		return errors.New("no folder is known to note it in")
 	}
-	if err := os.MkdirAll(m.notesFolder(), 0o700); err != nil {
+	if err := os.MkdirAll(m.serverFolder(server), 0o700); err != nil {
 		return err
 	}
 	return writeJSON(m.readsPath(host, server), n)
@@ -94,12 +97,12 @@ func (m manifest) reads(e entry, clock func() time.Time) (r Reads, known bool) {
 // notes are what all servers noted. What was being fetched from a process that is no
 // longer there is broken off.
 func (m manifest) notes(e entry) (r Reads, ok bool) {
-	for _, path := range m.notesOf(e.Host) {
-		n, is := readNote(path, e)
+	for _, server := range m.servers() {
+		n, is := readNote(m.readsPath(e.Host, server), e)
 		if !is {
 			continue
 		}
-		if p, there := m.pulseOf(serverOf(path)); !there || p.Process != n.Process || time.Since(p.Time).Abs() > pulseHolds {
+		if p, there := m.pulseOf(server); !there || p.Process != n.Process || time.Since(p.Time).Abs() > pulseHolds {
 			n.Fetches = ended(n.Fetches)
 		}
 		r, ok = r.and(n.Reads), true
@@ -135,15 +138,13 @@ type pulse struct {
 	Clock   time.Time `json:"clock"` // by the one by which it notes reads
 }
 
+// pulsePath cannot be a host's file: the names of those end in .json.
 func (m manifest) pulsePath(server string) string {
-	if server == "" {
-		return filepath.Join(m.notesFolder(), ".served")
-	}
-	return filepath.Join(m.notesFolder(), ".served"+notesMark+server)
+	return filepath.Join(m.serverFolder(server), ".served")
 }
 
 func (m manifest) pulse(server string, p pulse) error {
-	if err := os.MkdirAll(m.notesFolder(), 0o700); err != nil {
+	if err := os.MkdirAll(m.serverFolder(server), 0o700); err != nil {
 		return err
 	}
 	return writeJSON(m.pulsePath(server), p)
@@ -157,12 +158,8 @@ func (m manifest) pulseOf(server string) (p pulse, ok bool) {
 // served reports whether a server of ours is there, and that by all that are there the
 // time is the same as here.
 func (m manifest) served(clock func() time.Time) (there bool) {
-	files, _ := os.ReadDir(m.notesFolder())
-	for _, f := range files {
-		if f.Name() != ".served" && !strings.HasPrefix(f.Name(), ".served"+notesMark) {
-			continue
-		}
-		p, ok := m.pulseOf(strings.TrimPrefix(strings.TrimPrefix(f.Name(), ".served"), notesMark))
+	for _, server := range m.servers() {
+		p, ok := m.pulseOf(server)
 		if !ok {
 			continue
 		}

@@ -564,7 +564,7 @@ func TestPulse(t *testing.T) {
 // beat writes the sign of life of a folder's server anew.
 func beat(t *testing.T, dir string, machine, clock time.Duration) {
 	t.Helper()
-	files, _ := filepath.Glob(filepath.Join(dir, ".esxiplan", "reads", ".served*"))
+	files, _ := filepath.Glob(filepath.Join(dir, ".esxiplan", "reads", "*", ".served"))
 	if len(files) != 1 {
 		t.Fatalf("signs of life: %v", files)
 	}
