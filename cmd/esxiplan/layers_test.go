@@ -29,6 +29,7 @@ var levels = map[string][]string{
 	"engine/esxi/*":     {"engine/esxi"},
 	"engine/media/*":    {},
 	"engine/step":       {"schema", "engine/bmc", "engine/esxi", "engine/media"},
+	"engine/state":      {"schema"},
 	"engine":            {"schema", "engine/step"},
 	"engine/twin":       {"schema", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart", "engine/bmc/bmcsim", "engine/esxi/esxisim", "engine/media/isosim"},
 	"steps/steptest":    {"schema", "engine/step", "engine/bmc", "engine/bmc/bmcsim", "engine/esxi", "engine/media"},
