@@ -7,12 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -430,101 +427,4 @@ func maskValue(v any, mask func(string) string) any {
 func keyOf(address string) (string, error) {
 	a, err := schema.ParseAddress(address)
 	return a.Key(), err
-}
-
-// Pins keeps the certificates seen on first use, one file per BMC.
-type Pins struct {
-	Dir      string
-	ReadOnly bool // a dry run keeps nothing
-}
-
-func (p Pins) file(address string) (string, error) {
-	key, err := keyOf(address)
-	return filepath.Join(p.Dir, "pins", key), err
-}
-
-// Pin returns the certificate seen first.
-func (p Pins) Pin(address string) (string, bool) {
-	file, err := p.file(address)
-	if err != nil {
-		return "unreadable: " + err.Error(), true
-	}
-	b, err := os.ReadFile(file)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return "", false
-	case err != nil:
-		return "unreadable: " + err.Error(), true // trusts nobody rather than anybody
-	}
-	return strings.TrimSpace(string(b)), true
-}
-
-// SetPin keeps the certificate seen first.
-func (p Pins) SetPin(address, fingerprint string) error {
-	if p.ReadOnly {
-		return nil
-	}
-	file, err := p.file(address)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Join(p.Dir, "pins"), 0o700); err != nil {
-		return err
-	}
-	temporary := file + ".new"
-	if err := os.WriteFile(temporary, []byte(fingerprint+"\n"), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(temporary, file)
-}
-
-// Refusals keeps refused logins per system in a folder, so that the runs after one
-// another do not lock an account together. Dry runs keep them, too: they log in.
-type Refusals struct{ Dir string }
-
-// file is that of one system: a newly installed one has another certificate, and counts
-// anew.
-func (r Refusals) file(address, fingerprint string) (string, error) {
-	key, err := keyOf(address)
-	return filepath.Join(r.Dir, "refused", key+"-"+fingerprint[:min(len(fingerprint), 16)]), err
-}
-
-// Between counts those of a time. What cannot be read counts as many: the account is spared.
-func (r Refusals) Between(address, fingerprint string, from, to time.Time) int {
-	file, err := r.file(address, fingerprint)
-	if err != nil {
-		return math.MaxInt
-	}
-	b, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0
-	}
-	if err != nil {
-		return math.MaxInt
-	}
-	n := 0
-	for line := range strings.Lines(string(b)) {
-		at, err := time.Parse(time.RFC3339, strings.TrimSpace(line))
-		if err == nil && at.After(from) && !at.After(to.Add(time.Minute)) {
-			n++
-		}
-	}
-	return n
-}
-
-// Add notes one.
-func (r Refusals) Add(address, fingerprint string, t time.Time) error {
-	file, err := r.file(address, fingerprint)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(t.UTC().Format(time.RFC3339) + "\n")
-	return errors.Join(err, f.Close())
 }

@@ -1,104 +1,14 @@
 package engine_test
 
 import (
-	"errors"
-	"math"
-	"os"
-	"path/filepath"
 	"testing"
-	"time"
 
 	"esxiplan/engine"
-	"esxiplan/schema"
 )
 
 // spellings are one BMC, as two plans may write it, and as a door names it.
 var spellings = [][2]string{
 	{"10.0.0.1", "https://10.0.0.1"}, {"10.0.0.1", "http://10.0.0.1"}, {"10.0.0.1", "HTTPS://10.0.0.1:443/"}, {"bmc.example", "https://BMC.example."}, {"fd00:0::a", "https://[fd00::a]"}, {"https://10.0.0.1:8443/", "10.0.0.1:8443"},
-}
-
-func at(t *testing.T, address string) []*schema.Host {
-	t.Helper()
-	a, err := schema.ParseAddress(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return []*schema.Host{{Name: "h", BMC: schema.BMC{Address: a}}}
-}
-
-// TestLockHoldsForAllSpellings: two plans that write a BMC's address in two ways lock
-// one machine.
-func TestLockHoldsForAllSpellings(t *testing.T) {
-	for _, pair := range spellings {
-		state := t.TempDir()
-		release, err := engine.Lock(state, at(t, pair[0]), "one")
-		if err != nil {
-			t.Fatal(err)
-		}
-		var locked *engine.ErrLocked
-		if _, err := engine.Lock(state, at(t, pair[1]), "two"); !errors.As(err, &locked) {
-			t.Errorf("%s is locked, %s is not: %v", pair[0], pair[1], err)
-		}
-		release()
-		other, err := engine.Lock(state, append(at(t, pair[0]), at(t, "10.0.0.9")...), "three")
-		if err != nil {
-			t.Error(err)
-		}
-		other()
-	}
-}
-
-// TestStateFolderKnowsAllSpellings: what a state folder keeps of a BMC is found again
-// by every spelling, and by the names that earlier versions gave to plain addresses.
-func TestStateFolderKnowsAllSpellings(t *testing.T) {
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	for _, pair := range spellings {
-		state := t.TempDir()
-		pins, refused := engine.Pins{Dir: state}, engine.Refusals{Dir: state}
-		if err := errors.Join(pins.SetPin(pair[0], "aa"), refused.Add(pair[0], "0123456789abcdef0123", now)); err != nil {
-			t.Fatal(err)
-		}
-		if got, ok := pins.Pin(pair[1]); !ok || got != "aa" {
-			t.Errorf("pinned for %s, not for %s: %q", pair[0], pair[1], got)
-		}
-		if n := refused.Between(pair[1], "0123456789abcdef0123", now.Add(-time.Minute), now); n != 1 {
-			t.Errorf("refused at %s, at %s %d times", pair[0], pair[1], n)
-		}
-		if n := refused.Between(pair[1], "ff", now.Add(-time.Minute), now); n != 0 {
-			t.Errorf("another system on %s counts %d refusals", pair[1], n)
-		}
-	}
-	state := t.TempDir()
-	for name, text := range map[string]string{"pins/10.0.0.1": "aa\n", "refused/10.0.0.1-0123456789abcdef": "2026-01-02T03:04:05Z\n"} {
-		name = filepath.Join(state, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, []byte(text), 0o600)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got, _ := (engine.Pins{Dir: state}).Pin("https://10.0.0.1"); got != "aa" {
-		t.Errorf("the pin of an earlier version is %q", got)
-	}
-	if n := (engine.Refusals{Dir: state}).Between("10.0.0.1", "0123456789abcdef0123", now.Add(-time.Minute), now); n != 1 {
-		t.Errorf("the refusal of an earlier version counts %d", n)
-	}
-}
-
-// TestStateFolderTrustsNoOddAddress: an address that names no file is not trusted, and
-// no login is tried there.
-func TestStateFolderTrustsNoOddAddress(t *testing.T) {
-	state := t.TempDir()
-	pins, refused := engine.Pins{Dir: state}, engine.Refusals{Dir: state}
-	for _, address := range []string{"", "..", "../../x", "a/b"} {
-		if got, ok := pins.Pin(address); !ok || got == "" {
-			t.Errorf("%q: pinned %q, %v", address, got, ok)
-		}
-		if n := refused.Between(address, "aa", time.Time{}, time.Now()); n != math.MaxInt {
-			t.Errorf("%q: %d refusals", address, n)
-		}
-		if pins.SetPin(address, "aa") == nil || refused.Add(address, "aa", time.Now()) == nil {
-			t.Errorf("%q is kept", address)
-		}
-	}
 }
 
 // TestLeftoverSessions are found by every spelling, also where the journal of an earlier

@@ -25,6 +25,7 @@ type Worker struct {
 	Open    func(*schema.Host) (*step.Host, error)
 	Clock   *Clock
 	Journal *Journal
+	Held    func() error // asked before each write, which its error prevents; nil: no lock is needed
 
 	mu    sync.Mutex
 	hosts map[string]*opened
@@ -200,13 +201,19 @@ func (a *attempt) Step() string      { return a.task.ID.Step }
 func (a *attempt) Place() step.Place { return a.task.Place }
 func (a *attempt) Now() time.Time    { return a.worker.Clock.Now() }
 
-// Record implements step.Attempt: durable first, then shown. An interrupt is heard until
+// Record implements step.Attempt: durable first, then shown, and neither when the locks of the
+// run are lost. An interrupt is heard until
 // then; the time is taken before, so that none is recorded with one after the interrupt.
 func (a *attempt) Record(ctx context.Context, c step.Change) (string, error) {
 	e := a.event(WriteMade)
 	e.Write = &c
 	if err := ctx.Err(); err != nil {
 		return "", err
+	}
+	if held := a.worker.Held; held != nil {
+		if err := held(); err != nil {
+			return "", err
+		}
 	}
 	id, err := a.worker.Journal.Append(e)
 	if err != nil {

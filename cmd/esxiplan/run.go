@@ -16,6 +16,7 @@ import (
 	"esxiplan/cmd/internal/view"
 	"esxiplan/engine"
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/state"
 	"esxiplan/engine/step"
 	"esxiplan/schema"
 	"esxiplan/steps/all"
@@ -133,6 +134,7 @@ type execution struct {
 
 	machine *engine.Machine
 	agreed  map[string]step.Consent // by host, or everyHost
+	held    func() error            // nil in a dry run
 }
 
 func (e *execution) execute() error {
@@ -150,17 +152,17 @@ func (e *execution) execute() error {
 		if err := e.consent(); err != nil {
 			return err
 		}
-		if err := makeState(e.state); err != nil {
+		if err := state.Make(e.state); err != nil {
 			return e.refuse(err)
 		}
 	}
 	run := engine.NewRunID(e.clock.Now())
 	if !e.flags.dry {
-		release, err := engine.Lock(e.state, e.machine.Working(), run)
+		locks, err := e.lock(run)
 		if err != nil {
 			return e.refuse(err)
 		}
-		defer release()
+		defer e.unlock(locks)
 	}
 	return e.drive(run)
 }
@@ -320,7 +322,7 @@ func (e *execution) loop(w *world, journal *engine.Journal) engine.Summary {
 		Continue: e.continuation(), Of: len(e.plan.Hosts()), Serves: e.plan.Media != nil && e.plan.Media.Serves()}})
 	soft, hard, stop := interrupts(func(text string) { fmt.Fprintln(e.streams.Err, text) })
 	defer stop()
-	worker := &engine.Worker{Plan: e.plan, Types: all.Types(), Open: w.open, Clock: e.clock, Journal: journal}
+	worker := &engine.Worker{Plan: e.plan, Types: all.Types(), Open: w.open, Clock: e.clock, Journal: journal, Held: e.held}
 	driver := &engine.Driver{Machine: e.machine, Worker: worker, Forks: e.flags.forks}
 	summary, _ := driver.Run(soft, hard)
 	journal.Note(engine.Event{Kind: engine.RunDone, Time: e.clock.Now(), Summary: &summary})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -15,6 +14,7 @@ import (
 	"esxiplan/engine/bmc/vendors"
 	"esxiplan/engine/esxi"
 	"esxiplan/engine/media"
+	"esxiplan/engine/state"
 	"esxiplan/engine/step"
 	"esxiplan/engine/twin"
 	"esxiplan/schema"
@@ -281,7 +281,7 @@ func (w *world) trust(t *schema.TLS) bmc.Trust {
 			out.CAFile = filepath.Join(w.plan.Dir, out.CAFile)
 		}
 	case t.FirstUse != nil && *t.FirstUse:
-		out.FirstUse = engine.Pins{Dir: w.state, ReadOnly: w.dry}
+		out.FirstUse = state.Pins{Dir: w.state, ReadOnly: w.dry}
 	case t.Verify != nil && !*t.Verify:
 		out.Off = true
 	}
@@ -289,7 +289,7 @@ func (w *world) trust(t *schema.TLS) bmc.Trust {
 }
 
 func (w *world) esxiOptions(x *schema.ESXi) esxi.Options {
-	o := esxi.Options{Address: x.Address, Dial: esxi.DialFunc(w.dialer()), Now: w.clock.Now, Refused: engine.Refusals{Dir: w.state}}
+	o := esxi.Options{Address: x.Address, Dial: esxi.DialFunc(w.dialer()), Now: w.clock.Now, Refused: state.Refusals{Dir: w.state}}
 	if !x.RootPassword.IsZero() {
 		o.Root = &esxi.Login{Username: "root", Password: x.RootPassword.Reveal()}
 	}
@@ -330,12 +330,4 @@ func secretsOf(p *schema.Plan) []string {
 		}
 	}
 	return out
-}
-
-// makeState makes the state folder, which nobody else may look into.
-func makeState(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("state folder: %w; choose another with --state", err)
-	}
-	return nil
 }
