@@ -184,7 +184,7 @@ func TestTwoRunsAtOnce(t *testing.T) {
 	}
 	second := s.run("--tags", "pre-check")
 	out, _ := second.CombinedOutput()
-	if second.ProcessState.ExitCode() != 5 || !strings.Contains(string(out), "host h000 is locked by run") {
+	if second.ProcessState.ExitCode() != 5 || !strings.Contains(string(out), "h000 (bmc 10.8.1.2) is locked by run") {
 		t.Errorf("exit %d\n%s", second.ProcessState.ExitCode(), out)
 	}
 	first.Process.Signal(os.Interrupt)

@@ -47,6 +47,7 @@ func TestMain(m *testing.M) {
 //	clearlog              forget the log so far
 //	iso FILE              write an installer image
 //	exits CODE ARG…       run esxiplan and demand an exit code
+//	awaits PATTERN        wait until there is a file of that name
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -56,11 +57,12 @@ func TestScripts(t *testing.T) {
 			plans, err := filepath.Abs(filepath.Join("..", "..", "plans"))
 			e.Setenv("PLANS", plans)
 			e.Setenv("LANG", "C.UTF-8")
+			e.Setenv("ESXIPLAN_LOCKS", filepath.Join(e.WorkDir, ".locks"))
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"plan": writePlan, "sim": startSim, "endsim": endSim, "writes": printWrites, "nowrites": noWrites, "logins": countLogins, "onlyreads": onlyReads, "sessions": sessions, "clearlog": clearLog, "iso": writeISO,
-			"secret": secretIn, "exits": exits,
+			"secret": secretIn, "exits": exits, "awaits": awaits,
 		},
 	})
 }

@@ -40,12 +40,9 @@ func (a *app) loadAt(paths []string, f *planFlags, simulated, folder string) (*s
 		return nil, site{}, err
 	}
 	s := site{clock: local.NewClockAt(file.Start, file.Speed), sim: &file.simulation, note: file.note(), state: simState(stateDir(p, folder), folder, file.Start)}
-	s.locks = ownLocks(s.state)
+	s.locks = state.OwnLocks(s.state)
 	return p, s, nil
 }
-
-// ownLocks is the folder of locks of machines that no other state folder has.
-func ownLocks(state string) []string { return []string{filepath.Join(state, "locks")} }
 
 // stateDir is the state folder: beside the plan unless --state says otherwise.
 func stateDir(p *schema.Plan, flag string) string {

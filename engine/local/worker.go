@@ -201,6 +201,10 @@ func (a *attempt) Record(ctx context.Context, c event.Change) (string, error) {
 		return "", err
 	}
 	id, err := a.worker.Log.Append(e)
+	var refusal *step.Refusal
+	if errors.As(err, &refusal) { // the run has lost its locks
+		return "", refusal
+	}
 	if err != nil {
 		a.logErr = err
 		return "", errors.New("the write could not be recorded, so it was not made")

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -125,7 +124,7 @@ func (p *Prepared) name() error {
 
 // live reports a run at which another process is at work.
 func (p *Prepared) live(run string) bool {
-	locks, err := state.Acquire(context.Background(), []string{lockOf(run)}, state.LockOptions{Folders: p.o.Locks, Holder: state.NewHolder(run)})
+	locks, err := p.lockRun(run)
 	if err != nil {
 		return true
 	}

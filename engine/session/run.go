@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -58,11 +59,8 @@ func (p *Prepared) Run(ctx, hard context.Context, o Outlets) (event.Summary, err
 	return summary, errors.Join(err, l.Close())
 }
 
-// lockOf is the key of the lock of a run.
-func lockOf(run string) string { return "run-" + run }
-
-// lock takes the locks of the machines that have something left to do, and that of the run.
-// A dry run and a run apart take none.
+// lock takes the lock of the run, which only this state folder knows, and those of the
+// machines that have something left to do. A dry run and a run apart take none.
 func (p *Prepared) lock(ctx context.Context) (held func() error, release func(), err error) {
 	if p.o.DryRun || p.o.Apart {
 		return func() error { return nil }, func() {}, nil
@@ -70,15 +68,39 @@ func (p *Prepared) lock(ctx context.Context) (held func() error, release func(),
 	if err := state.Make(p.o.State); err != nil {
 		return nil, nil, err
 	}
-	keys := map[string]string{lockOf(p.Name): "run " + p.Name}
-	for _, h := range p.Pending() {
-		keys[h.BMC.Address.Key()] = "host " + h.Name
-	}
-	locks, err := state.Acquire(ctx, slices.Sorted(maps.Keys(keys)), state.LockOptions{Folders: p.o.Locks, Holder: state.NewHolder(p.Name), Name: func(key string) string { return keys[key] }})
+	run, err := p.lockRun(p.Name)
 	if err != nil {
 		return nil, nil, err
 	}
-	return locks.Held, func() { locks.Release() }, nil
+	names := map[string]string{}
+	for _, h := range p.Pending() {
+		names[h.BMC.Address.Key()] = fmt.Sprintf("%s (bmc %s)", h.Name, h.BMC.Address)
+	}
+	machines, err := state.Acquire(ctx, slices.Sorted(maps.Keys(names)), state.LockOptions{Folders: p.o.Locks, Holder: state.NewHolder(p.Name), Name: func(key string) string { return names[key] }})
+	if err != nil {
+		run.Release()
+		return nil, nil, err
+	}
+	held = func() error { return refusal(errors.Join(run.Held(), machines.Held())) }
+	return held, func() { // what is not given back ends by itself
+		machines.Release()
+		run.Release()
+	}, nil
+}
+
+// lockRun takes the lock of a run.
+func (p *Prepared) lockRun(name string) (*state.Locks, error) {
+	return state.Acquire(context.Background(), []string{"run-" + name}, state.LockOptions{
+		Folders: state.OwnLocks(p.o.State), Holder: state.NewHolder(name), Name: func(string) string { return "run " + name }})
+}
+
+// refusal is what a host fails with when the locks are lost.
+func refusal(err error) error {
+	var lost *state.Lost
+	if errors.As(err, &lost) {
+		return &step.Refusal{Guard: "lock", Reason: lost.Reason, Next: lost.Next}
+	}
+	return err
 }
 
 // runStage runs the stage, over a log that is open.
