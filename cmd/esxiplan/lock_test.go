@@ -12,7 +12,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"esxiplan/engine"
+	"esxiplan/engine/event"
 )
 
 // awaits waits until there is a file of a name.
@@ -30,12 +30,13 @@ func awaits(ts *testscript.TestScript, _ bool, args []string) {
 // only is the one file of that name, once it is there.
 func (s *simulated) only(pattern string) string {
 	s.t.Helper()
-	var found []string
-	s.until("there is "+pattern, func() bool {
-		found, _ = filepath.Glob(filepath.Join(s.dir, pattern))
-		return len(found) == 1
-	})
-	return found[0]
+	s.until("there is "+pattern, func() bool { return len(s.found(pattern)) == 1 })
+	return s.found(pattern)[0]
+}
+
+func (s *simulated) found(pattern string) []string {
+	found, _ := filepath.Glob(filepath.Join(s.dir, pattern))
+	return found
 }
 
 // TestStoppedForLongerThanTheLease: a run that stood still while another one took its machine
@@ -44,18 +45,20 @@ func TestStoppedForLongerThanTheLease(t *testing.T) {
 	t.Parallel()
 	s := simulate(t, 1, "--speed", "60", "--latency", "20ms")
 	old := s.begin(s.run())
-	s.only(simulatedState + "/locks/*~1")
+	s.until("it is at work", func() bool { return len(s.log()) > 0 })
 	old.c.Process.Signal(syscall.SIGSTOP)
-	holder, ago := s.only(simulatedState+"/locks/holders/*.json"), time.Now().Add(-time.Hour)
-	if err := os.Chtimes(holder, ago, ago); err != nil {
-		t.Fatal(err)
+	holders, ago := s.found(simulatedState+"/locks/holders/*.json"), time.Now().Add(-time.Hour)
+	for _, holder := range holders {
+		if err := os.Chtimes(holder, ago, ago); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if out, err := s.run("--tags", "pre-check").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	before := s.writes()
 	old.c.Process.Signal(syscall.SIGCONT)
-	if code := old.wait(); code != engine.ExitFailed || !strings.Contains(old.out.String(), "Refused: the locks of this run were taken over by run ") || !strings.Contains(old.out.String(), "Wait for the end of that run, and look at the machines") {
+	if code := old.wait(); code != event.ExitInternal || !strings.Contains(old.out.String(), "stopped: refused: the locks of this run were taken over by run ") || !strings.Contains(old.out.String(), "Wait for the end of that run, and look at the machines") {
 		t.Errorf("exit %d\n%s", code, old.said())
 	}
 	if n := s.writes(); n != before || n > 3 {
@@ -90,7 +93,7 @@ func TestOneBMCInTwoFolders(t *testing.T) {
 	first := begin(one)
 	run := strings.TrimSuffix(filepath.Base(one.only(".esxiplan/runs/*.jsonl")), ".jsonl")
 	second := begin(two)
-	if code := second.wait(); code != engine.ExitRefused || !strings.Contains(second.err.String(), fmt.Sprintf("nothing was started: h1 (bmc %s) is locked by run %s of ", silent.Addr(), run)) {
+	if code := second.wait(); code != event.ExitRefused || !strings.Contains(second.err.String(), fmt.Sprintf("nothing was started: h1 (bmc %s) is locked by run %s of ", silent.Addr(), run)) {
 		t.Errorf("exit %d\n%s", code, second.said())
 	}
 	first.c.Process.Kill()

@@ -12,7 +12,6 @@ import (
 	"esxiplan/engine/event"
 	"esxiplan/engine/local"
 	"esxiplan/engine/log"
-	"esxiplan/engine/state"
 	"esxiplan/engine/step"
 	"esxiplan/engine/survey"
 	"esxiplan/schema"

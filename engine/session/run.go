@@ -56,7 +56,10 @@ func (p *Prepared) Run(ctx, hard context.Context, o Outlets) (event.Summary, err
 		return event.Summary{}, &NotStarted{err}
 	}
 	summary, err := p.runStage(ctx, hard, l, o)
-	return summary, errors.Join(err, l.Close())
+	if closeErr := l.Close(); err == nil {
+		err = closeErr
+	}
+	return summary, err
 }
 
 // lock takes the lock of the run, which only this state folder knows, and those of the

@@ -267,7 +267,7 @@ func (b *board) totals(t theme) string {
 	case b.summary.Budget:
 		text += " " + t.dot + " " + t.bad.Render("stopped by the failure budget")
 	case b.summary.Internal != "":
-		text += " " + t.dot + " " + t.bad.Render("internal error: "+b.summary.Internal)
+		text += " " + t.dot + " " + t.bad.Render("stopped: "+b.summary.Internal)
 	}
 	return text
 }
