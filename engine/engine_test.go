@@ -47,7 +47,7 @@ func (shelf) Latest(string) (media.Published, bool) { return media.Published{}, 
 type drive struct{ bmc.Client }
 
 func (drive) Identity(context.Context) (bmc.Identity, error)  { return bmc.Identity{}, nil }
-func (drive) Licence(context.Context) (bmc.Licence, error)    { return bmc.Licence{}, nil }
+func (drive) License(context.Context) (bmc.License, error)    { return bmc.License{}, nil }
 func (drive) OtherSessions(context.Context) ([]string, error) { return nil, nil }
 func (drive) Close(context.Context) error                     { return nil }
 func (drive) Power(context.Context) (bmc.Power, error)        { return bmc.Power{State: bmc.Off}, nil }

@@ -177,8 +177,8 @@ type Network struct {
 	SAN  []string
 }
 
-// Licence is what the BMC may do by its licence.
-type Licence struct {
+// License is what the BMC may do by its license.
+type License struct {
 	Name  string // empty where the BMC does not say
 	Media *bool  // whether it covers virtual media by URL; nil: unknown
 }
@@ -213,7 +213,7 @@ type Reader interface {
 	// Inventory and Network are read once: the hardware stays as it is during a run.
 	Inventory(context.Context) (Inventory, error)
 	Network(context.Context) (Network, error)
-	Licence(context.Context) (Licence, error)
+	License(context.Context) (License, error)
 	// OtherSessions describes the sessions of our user on the BMC that are not this
 	// client's; none where the BMC does not show them.
 	OtherSessions(context.Context) ([]string, error)

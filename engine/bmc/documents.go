@@ -16,7 +16,7 @@ type RootDocument struct {
 	Oem      map[string]json.RawMessage
 	Systems  link
 	Managers link
-	Licences link `json:"LicenseService"`
+	Licenses link `json:"LicenseService"`
 	Links    struct{ Sessions link }
 
 	ProtocolFeaturesSupported struct {

@@ -126,8 +126,8 @@ func (o *opened) Network(ctx context.Context) (Network, error) {
 	return ask(ctx, o, func(c Client) (Network, error) { return c.Network(ctx) })
 }
 
-func (o *opened) Licence(ctx context.Context) (Licence, error) {
-	return ask(ctx, o, func(c Client) (Licence, error) { return c.Licence(ctx) })
+func (o *opened) License(ctx context.Context) (License, error) {
+	return ask(ctx, o, func(c Client) (License, error) { return c.License(ctx) })
 }
 
 func (o *opened) OtherSessions(ctx context.Context) ([]string, error) {

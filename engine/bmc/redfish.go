@@ -74,7 +74,7 @@ type Redfish struct {
 	slots    map[string]slotDocument // as last read, by URI
 	stock    *Inventory
 	network  *Network
-	licence  *Licence
+	license  *License
 }
 
 // Rules are differences between vendors that are data, or small enough to be given
@@ -113,9 +113,9 @@ type Rules struct {
 
 	// Post finds the state of POST in the computer system's Oem object.
 	Post func(oem map[string]json.RawMessage) string
-	// Licences are the names of those that the standard's service does not show, and
+	// Licenses are the names of those that the standard's service does not show, and
 	// Covers judges by all names whether virtual media is among what they allow; nil: unknown.
-	Licences func(context.Context) ([]string, error)
+	Licenses func(context.Context) ([]string, error)
 	Covers   func(names []string) *bool
 	Ready    func(context.Context) (busy string, err error)
 }

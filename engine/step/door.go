@@ -142,7 +142,7 @@ func (d *BMC) Insert(ctx context.Context, s bmc.Slot, url string) error {
 	if err := d.admitPreparation(ctx); err != nil {
 		return err
 	}
-	license, err := d.Licence(ctx)
+	license, err := d.License(ctx)
 	if err != nil {
 		return err
 	}

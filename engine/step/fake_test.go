@@ -23,7 +23,7 @@ type machine struct {
 	slots    []bmc.Slot
 	stock    bmc.Inventory
 	network  bmc.Network
-	license  bmc.Licence
+	license  bmc.License
 	err      error // of every read
 	slotsErr error
 	others   []string // sessions
@@ -44,7 +44,7 @@ func (m *machine) Inventory(context.Context) (bmc.Inventory, error) {
 	return m.stock, m.err
 }
 func (m *machine) Network(context.Context) (bmc.Network, error) { return m.network, m.err }
-func (m *machine) Licence(context.Context) (bmc.Licence, error) { return m.license, m.err }
+func (m *machine) License(context.Context) (bmc.License, error) { return m.license, m.err }
 func (m *machine) Ready(context.Context) (string, error)        { return "", m.err }
 func (m *machine) OtherSessions(context.Context) ([]string, error) {
 	return m.others, m.err

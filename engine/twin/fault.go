@@ -22,7 +22,7 @@ var FaultKinds = map[string]string{
 	"wrong-serial":   "the machine is another one (the plan must give its serial)",
 	"two-disks":      "two disks match",
 	"no-disk":        "no disk matches",
-	"no-licence":     "the BMC's license does not cover virtual media",
+	"no-license":     "the BMC's license does not cover virtual media",
 	"no-drive":       "the BMC offers no virtual CD drive",
 	"lockdown":       "the BMC refuses every change",
 	"no-nic":         "the plan's network port is not there",
@@ -176,7 +176,7 @@ var firmwareFaults = map[string]struct {
 	why string // other firmware does not
 }{
 	"lockdown":       {func(p bmcsim.Profile) bool { return p.Attributes != nil }, "has no lockdown"},
-	"no-licence":     {bmcsim.Profile.ShowsLicence, "does not tell its license"},
+	"no-license":     {bmcsim.Profile.ShowsLicense, "does not tell its license"},
 	"not-ready":      {bmcsim.Profile.TellsReady, "does not tell whether it is ready"},
 	"half-image":     {func(p bmcsim.Profile) bool { return p.Prefetches }, "reads the image while the machine runs, and fetches nothing whole at an insert"},
 	"keeps-override": {func(p bmcsim.Profile) bool { return p.OnlyContinuous }, "boots once, and then clears the boot override itself"},

@@ -50,7 +50,7 @@ func (m *machine) Slots(context.Context) ([]bmc.Slot, error) {
 }
 func (m *machine) Inventory(context.Context) (bmc.Inventory, error) { return m.stock, m.err }
 func (m *machine) Network(context.Context) (bmc.Network, error)     { return bmc.Network{}, m.err }
-func (m *machine) Licence(context.Context) (bmc.Licence, error)     { return bmc.Licence{}, m.err }
+func (m *machine) License(context.Context) (bmc.License, error)     { return bmc.License{}, m.err }
 func (m *machine) OtherSessions(context.Context) ([]string, error)  { return nil, nil }
 func (m *machine) Ready(context.Context) (string, error)            { return "", m.err }
 func (m *machine) Refresh()                                         {}

@@ -93,7 +93,7 @@ type Profile struct {
 	OldStorage bool   // storage stands in the vendor's own form only
 	ExtraNIC   bool   // the link between BMC and host shows as a NIC
 	NoNICs     bool   // the system lists no network ports, only adapters do
-	Licence    string // name of the licence that the manager shows
+	License    string // name of the license that the manager shows
 }
 
 type slotProfile struct {
@@ -174,7 +174,7 @@ func dell(name, source, generation, firmware string) Profile {
 		Name: name, Source: source, Manufacturer: "Dell Inc.", Model: "PowerEdge R750", Vendor: "Dell", Oem: "Dell", Dialect: dellWords,
 		System: "System.Embedded.1", Manager: "iDRAC.Embedded.1", Generation: generation, Firmware: firmware, TagInSKU: true,
 		Lag: 2 * time.Second, EmptyEject: 500, Success: 204, Resets: dellAll, Targets: dellBoot, Continuous: true, SessionLimit: 8,
-		Attributes: dellAttributes(), Import: "#OemManager.ImportSystemConfiguration", Storage: "BOSS-S2", Licence: "iDRAC9 Enterprise License",
+		Attributes: dellAttributes(), Import: "#OemManager.ImportSystemConfiguration", Storage: "BOSS-S2", License: "iDRAC9 Enterprise License",
 	}
 }
 
@@ -183,7 +183,7 @@ func idrac8() Profile {
 	p.Model, p.Vendor, p.Oem, p.NoExpand = "PowerEdge R730", "", "", true
 	p.ManagerSlots = []slotProfile{{ID: "RemovableDisk", Types: usb}, {ID: "CD", Types: cd, Takes: true}}
 	p.NoMode = true
-	p.OneImage, p.CdIsMetal, p.FixedAttributes, p.Storage, p.Licence = true, true, true, "PERC H730 Mini", "iDRAC8 Enterprise License"
+	p.OneImage, p.CdIsMetal, p.FixedAttributes, p.Storage, p.License = true, true, true, "PERC H730 Mini", "iDRAC8 Enterprise License"
 	p.Resets = []string{"On", "ForceOff", "GracefulRestart", "PushPowerButton", "Nmi"} // recorded: no ForceRestart
 	return p
 }
@@ -222,7 +222,7 @@ func ilo(name, source, generation, firmware string) Profile {
 		System: "1", Manager: "1", Generation: generation, Firmware: firmware, Slash: true,
 		ManagerSlots: []slotProfile{{ID: "1", Types: []string{"Floppy", "USBStick"}}, {ID: "2", Types: cd, Takes: true}},
 		EmptyEject:   400, LaxMount: true, Success: 200, SuccessBody: true, ETags: "weak", PostLock: true, OnNext: true, Resets: hpeAll, Targets: hpeBoot,
-		Continuous: true, SessionLimit: 12, Storage: "HPE NS204i-u Gen11 Boot Controller", Licence: "iLO Advanced",
+		Continuous: true, SessionLimit: 12, Storage: "HPE NS204i-u Gen11 Boot Controller", License: "iLO Advanced",
 	}
 }
 
@@ -425,9 +425,9 @@ func emulator() Profile {
 	return p
 }
 
-// ShowsLicence reports whether the firmware tells its license.
-func (p Profile) ShowsLicence() bool {
-	return p.Licence != "" && (p.SuccessBody || p.TagInSKU && !p.FixedAttributes)
+// ShowsLicense reports whether the firmware tells its license.
+func (p Profile) ShowsLicense() bool {
+	return p.License != "" && (p.SuccessBody || p.TagInSKU && !p.FixedAttributes)
 }
 
 // TellsReady reports whether the firmware tells that its controller for the host is

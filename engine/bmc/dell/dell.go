@@ -58,7 +58,7 @@ func newClient(r *bmc.Redfish) bmc.Client {
 		SerialFromSKU: true,
 		BootDevices:   []bmc.BootDevice{{Controller: "BOSS", Model: "DELLBOSS VD"}, {Controller: "AHCI.Slot", Model: "DELLBOSS VD"}}, // BOSS-S1 shows as AHCI.Slot.5-1
 		Prepare:       c.prepare,
-		Licences:      c.licences,
+		Licenses:      c.licenses,
 		Covers:        covers,
 		Ready:         c.ready,
 		Ways: []bmc.Way{
@@ -111,7 +111,7 @@ type managerDocument struct {
 		Oem struct {
 			Dell struct {
 				DellAttributes []link
-				Licences       link `json:"DellLicenseCollection"`
+				Licenses       link `json:"DellLicenseCollection"`
 				Lifecycle      link `json:"DellLCService"`
 			}
 		}
@@ -242,13 +242,13 @@ func bootConfiguration(t bmc.Target) string {
 	return b.String()
 }
 
-// licences are those of iDRACs that do not have the standard's service.
-func (c *client) licences(ctx context.Context) (names []string, err error) {
+// licenses are those of iDRACs that do not have the standard's service.
+func (c *client) licenses(ctx context.Context) (names []string, err error) {
 	m, err := c.manager(ctx)
 	if err != nil {
 		return nil, err
 	}
-	err = c.Members(ctx, m.Links.Oem.Dell.Licences.ID, func(raw json.RawMessage) error {
+	err = c.Members(ctx, m.Links.Oem.Dell.Licenses.ID, func(raw json.RawMessage) error {
 		var l struct{ LicenseDescription []string }
 		if bmc.Decode(raw, &l) == nil {
 			names = append(names, l.LicenseDescription...)

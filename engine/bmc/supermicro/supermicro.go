@@ -18,8 +18,8 @@ var Vendor = bmc.Vendor{
 	},
 	New: newClient,
 	Messages: map[string]bmc.Advice{
-		"OemLicenseNotPassed": {Text: "the BMC has no licence for this", Next: "install an SFT-OOB-LIC or SFT-DCMS-SINGLE licence"},
-		"LicenseNotActivated": {Text: "the BMC has no licence for this", Next: "install an SFT-OOB-LIC or SFT-DCMS-SINGLE licence"},
+		"OemLicenseNotPassed": {Text: "the BMC has no license for this", Next: "install an SFT-OOB-LIC or SFT-DCMS-SINGLE license"},
+		"LicenseNotActivated": {Text: "the BMC has no license for this", Next: "install an SFT-OOB-LIC or SFT-DCMS-SINGLE license"},
 	},
 	Quirks: []bmc.Quirk{
 		{What: "insert takes Image alone: anything beside it is not in the list of valid properties", Models: "X11 to X14", Source: "bmc-facts §4", Profiles: "supermicro/x13 supermicro/x11"},
