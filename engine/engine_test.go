@@ -53,7 +53,7 @@ func (drive) Close(context.Context) error                     { return nil }
 func (drive) Power(context.Context) (bmc.Power, error)        { return bmc.Power{State: bmc.Off}, nil }
 func (drive) Refresh()                                        {}
 func (drive) Insert(ctx context.Context, s bmc.Slot, url string, r bmc.Record) error {
-	w := bmc.InsertWrite(s, url, r)
+	w := bmc.InsertCommand(s, url, r)
 	for _, fate := range map[string][]bmc.Fate{"refused": {bmc.Refused}, "lost": {bmc.Unknown}, "twice": {bmc.Refused, bmc.Done}}[url] {
 		settle, err := r(ctx, w)
 		if err != nil {

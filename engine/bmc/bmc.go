@@ -186,11 +186,11 @@ type License struct {
 // Preparation is a setting of the BMC that an insert needs to be otherwise.
 type Preparation struct {
 	Target, Old, New string
-	apply            func(context.Context, Write) error
+	apply            func(context.Context, Command) error
 }
 
 // NewPreparation makes a preparation; apply sends the write that it is given.
-func NewPreparation(target, old, now string, apply func(context.Context, Write) error) Preparation {
+func NewPreparation(target, old, now string, apply func(context.Context, Command) error) Preparation {
 	return Preparation{target, old, now, apply}
 }
 

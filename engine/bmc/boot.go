@@ -17,7 +17,7 @@ type Way struct {
 	Read func(context.Context) (Boot, error)
 	// Set writes a target of Targets, or takes away what is set. It fills in nothing
 	// but what w leaves open.
-	Set func(ctx context.Context, w Write, t Target) error
+	Set func(ctx context.Context, w Command, t Target) error
 }
 
 // targets are Redfish's names for the boot sources of a plan.
@@ -195,7 +195,7 @@ func (r *Redfish) standardWay(name, uri, mode string, allowed []string) Way {
 			}
 			return b, nil
 		},
-		Set: func(ctx context.Context, w Write, t Target) error {
+		Set: func(ctx context.Context, w Command, t Target) error {
 			var tag struct{}
 			if _, tagged := r.etags[strings.TrimSuffix(uri, "/")]; name == wayStandard || !tagged { // mounting changes the system's tag, not that of the settings
 				if err := r.Get(ctx, uri, &tag); err != nil {
@@ -209,7 +209,7 @@ func (r *Redfish) standardWay(name, uri, mode string, allowed []string) Way {
 
 // patchBoot tries bodies until the BMC takes one, which is the first to be tried the next
 // time; what is refused for another reason than its contents ends it.
-func (r *Redfish) patchBoot(ctx context.Context, w Write, uri string, bodies []map[string]any) (err error) {
+func (r *Redfish) patchBoot(ctx context.Context, w Command, uri string, bodies []map[string]any) (err error) {
 	for i := min(r.takes[uri], len(bodies)-1); i < len(bodies); i++ {
 		err = r.Patch(ctx, w, uri, map[string]any{"Boot": bodies[i]})
 		if err == nil && len(bodies) > 1 {
@@ -297,7 +297,7 @@ func (r *Redfish) SetBoot(ctx context.Context, t Target, way string, record Reco
 	if err != nil {
 		return err
 	}
-	w := Write{Verb: VerbBoot, Target: "source", Old: now.String(), New: string(t), Repeat: r.climbing == t, Record: record}
+	w := Command{Verb: VerbBoot, Target: "source", Old: now.String(), New: string(t), Repeat: r.climbing == t, Record: record}
 	r.idle[way], r.climbing = false, t
 	return ways[i].Set(ctx, w, t)
 }

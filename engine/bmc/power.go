@@ -73,7 +73,7 @@ func (r *Redfish) Reset(ctx context.Context, t ResetType, record Record) error {
 	if s.Actions.Reset.Target == "" || name == "" {
 		return &ErrUnsupported{"the BMC does not offer the reset " + string(t) + " for this computer system"}
 	}
-	w := Write{Verb: VerbReset, Target: "power", Old: string(r.power.State), New: string(name), Record: record}
+	w := Command{Verb: VerbReset, Target: "power", Old: string(r.power.State), New: string(name), Record: record}
 	return r.Post(ctx, w, s.Actions.Reset.Target, map[string]string{"ResetType": string(name)})
 }
 

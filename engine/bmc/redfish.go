@@ -137,8 +137,8 @@ type Flow struct {
 	// standard shows.
 	Find func(ctx context.Context, shown []Slot) (s Slot, has bool, err error)
 	// Insert mounts the image that w names, and Eject empties the drive.
-	Insert func(ctx context.Context, w Write, s Slot) error
-	Eject  func(ctx context.Context, w Write, s Slot) error
+	Insert func(ctx context.Context, w Command, s Slot) error
+	Eject  func(ctx context.Context, w Command, s Slot) error
 }
 
 // BootDevice is a family of boot controllers.

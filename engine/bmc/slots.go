@@ -154,7 +154,7 @@ func (r *Redfish) uncheck(ctx context.Context, s Slot, url string) ([]Preparatio
 	}
 	var out []Preparation
 	if strings.HasPrefix(url, "https:") && d.Verify != nil && *d.Verify {
-		out = append(out, NewPreparation(s.Name(), "checks the image server's certificate", "does not check it", func(ctx context.Context, w Write) error {
+		out = append(out, NewPreparation(s.Name(), "checks the image server's certificate", "does not check it", func(ctx context.Context, w Command) error {
 			return r.Patch(ctx, w, s.URI, map[string]any{"VerifyCertificate": false})
 		}))
 	}
@@ -180,8 +180,8 @@ func Scheme(url, only string) error {
 	return &ErrUnsupported{"this BMC fetches images by " + only + " only; publish them so (media.listen_tls, or a url that begins with " + only + ")"}
 }
 
-func (p Preparation) write(record Record) Write {
-	return Write{Verb: VerbPrepare, Target: p.Target, Old: p.Old, New: p.New, Record: record}
+func (p Preparation) write(record Record) Command {
+	return Command{Verb: VerbPrepare, Target: p.Target, Old: p.Old, New: p.New, Record: record}
 }
 
 // Insert implements [Client]. By action the smallest body goes first, and what
@@ -195,7 +195,7 @@ func (r *Redfish) Insert(ctx context.Context, s Slot, url string, record Record)
 		return err
 	}
 	if r.byFlow(s) {
-		return slotError(r.rules.Flow.Insert(ctx, InsertWrite(s, url, record), s))
+		return slotError(r.rules.Flow.Insert(ctx, InsertCommand(s, url, record), s))
 	}
 	d, err := r.known(ctx, s)
 	if err != nil {
@@ -205,13 +205,13 @@ func (r *Redfish) Insert(ctx context.Context, s Slot, url string, record Record)
 	for _, name := range r.rules.InsertFields {
 		body[name] = insertValue(name, url)
 	}
-	w := InsertWrite(r.slot(d), url, record)
+	w := InsertCommand(r.slot(d), url, record)
 	target := d.insertAction()
 	if target != "" {
-		return slotError(adapt(body, url, w, func(w Write) error { return r.Post(ctx, w, target, body) }))
+		return slotError(adapt(body, url, w, func(w Command) error { return r.Post(ctx, w, target, body) }))
 	}
 	body["Inserted"], body["WriteProtected"] = true, true
-	return slotError(adapt(body, url, w, func(w Write) error { return r.Patch(ctx, w, s.URI, body) }))
+	return slotError(adapt(body, url, w, func(w Command) error { return r.Patch(ctx, w, s.URI, body) }))
 }
 
 // insertFields are what a BMC may want beside the image.
@@ -232,7 +232,7 @@ func insertValue(name, url string) any {
 
 // adapt sends a body, and again with what the BMC misses in it or without what it
 // does not know, each field at most once either way.
-func adapt(body map[string]any, url string, w Write, send func(Write) error) error {
+func adapt(body map[string]any, url string, w Command, send func(Command) error) error {
 	tried := map[string]bool{}
 	for {
 		err := send(w)
@@ -279,7 +279,7 @@ func slotError(err error) error {
 
 // Eject implements [Client].
 func (r *Redfish) Eject(ctx context.Context, s Slot, record Record) error {
-	w := EjectWrite(s, record)
+	w := EjectCommand(s, record)
 	if r.byFlow(s) {
 		return r.Emptied(ctx, s, r.rules.Flow.Eject(ctx, w, s))
 	}
@@ -301,14 +301,14 @@ func (r *Redfish) Eject(ctx context.Context, s Slot, record Record) error {
 	return r.Emptied(ctx, s, err)
 }
 
-// EjectWrite is the record of emptying a slot.
-func EjectWrite(s Slot, r Record) Write {
-	return Write{Verb: VerbEject, Target: s.Name(), Old: cmp.Or(s.Shown(), "unknown image"), Record: r}
+// EjectCommand empties a slot.
+func EjectCommand(s Slot, r Record) Command {
+	return Command{Verb: VerbEject, Target: s.Name(), Old: cmp.Or(s.Shown(), "unknown image"), Record: r}
 }
 
-// InsertWrite is the record of mounting an image in a slot.
-func InsertWrite(s Slot, url string, r Record) Write {
-	return Write{Verb: VerbInsert, Target: s.Name(), Old: s.Shown(), New: url, Record: r}
+// InsertCommand mounts an image in a slot.
+func InsertCommand(s Slot, url string, r Record) Command {
+	return Command{Verb: VerbInsert, Target: s.Name(), Old: s.Shown(), New: url, Record: r}
 }
 
 // Emptied judges the refusal of an eject: it is none when the slot reads empty.

@@ -22,8 +22,9 @@ const (
 	VerbPrepare Verb = "prepare" // sets what an insert needs to be otherwise
 )
 
-// Write is a state-changing request that is about to be made.
-type Write struct {
+// Command is a write that the door asks to have recorded before it sends the request. It
+// holds states and URLs only, no secret.
+type Command struct {
 	Verb     Verb
 	Target   string // of the verb: "slot CD1", "source", "power"
 	Old, New string // states, as far as there are any: "Off", "cd", a URL
@@ -43,12 +44,12 @@ const (
 	Unknown Fate = "unknown"
 )
 
-// Record makes a write durable; when it fails, the request is not sent. What came of
+// Record makes a command durable; when it fails, the request is not sent. What came of
 // the request is told to settle, once.
-type Record func(context.Context, Write) (settle func(Fate), err error)
+type Record func(context.Context, Command) (settle func(Fate), err error)
 
-// begin records a write that is about to be made.
-func (w Write) begin(ctx context.Context) (settle func(Fate), err error) {
+// begin records a command that is about to be sent.
+func (w Command) begin(ctx context.Context) (settle func(Fate), err error) {
 	if w.Record == nil {
 		return nil, fmt.Errorf("%s %s has no record, so the request was not sent; this is a bug in esxiplan", w.Verb, w.Target)
 	}
@@ -75,7 +76,7 @@ func fateOf(err error) Fate {
 // write records and sends a state-changing request. The request is not torn by
 // the end of ctx once it is under way: what was sent must be known. What was read
 // before it counts no longer.
-func (r *Redfish) write(ctx context.Context, w Write, method, uri string, body any, header map[string]string) (answer, error) {
+func (r *Redfish) write(ctx context.Context, w Command, method, uri string, body any, header map[string]string) (answer, error) {
 	if err := ctx.Err(); err != nil {
 		return answer{}, err
 	}
@@ -105,7 +106,7 @@ func (r *Redfish) write(ctx context.Context, w Write, method, uri string, body a
 }
 
 // Post calls an action. Actions take no If-Match: some BMCs answer 412 to any.
-func (r *Redfish) Post(ctx context.Context, w Write, uri string, body any) error {
+func (r *Redfish) Post(ctx context.Context, w Command, uri string, body any) error {
 	_, err := r.write(ctx, w, http.MethodPost, uri, body, nil)
 	return err
 }
@@ -122,7 +123,7 @@ func (r *Redfish) Ask(ctx context.Context, uri string, body, into any) error {
 // Patch changes a resource, with the ETag of the last read. When the BMC does not
 // take it, a short ladder follows: the tag read anew, its other forms, none at all;
 // a BMC that demands a tag (428) gets the one read anew, then "*".
-func (r *Redfish) Patch(ctx context.Context, w Write, uri string, body any) error {
+func (r *Redfish) Patch(ctx context.Context, w Command, uri string, body any) error {
 	tags := []string{r.etags[strings.TrimSuffix(uri, "/")]}
 	for rung := 0; ; rung++ {
 		header := map[string]string{}

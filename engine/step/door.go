@@ -49,7 +49,7 @@ func (d *BMC) admitWrite(ctx context.Context) error {
 
 // recorder records the requests of one write, with what they are part of.
 func (d *BMC) recorder(i Intent) bmc.Record {
-	return func(ctx context.Context, w bmc.Write) (func(bmc.Fate), error) {
+	return func(ctx context.Context, w bmc.Command) (func(bmc.Fate), error) {
 		c := Change{Door: DoorBMC, Verb: Verb(w.Verb), Target: w.Target, Old: w.Old, New: w.New, Request: w.Request, Repeat: w.Repeat, Intent: i}
 		c.Risk = c.risk()
 		id, err := d.host.attempt.Record(ctx, c)

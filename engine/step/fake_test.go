@@ -29,7 +29,7 @@ type machine struct {
 	others   []string // sessions
 	writeErr error
 	fate     bmc.Fate // "" is done
-	wrote    []bmc.Write
+	wrote    []bmc.Command
 	set      func(bmc.Target) // what setting a boot source does; nil: it holds, once
 	closed   bool
 }
@@ -71,7 +71,7 @@ func (m *machine) Slot(_ context.Context, s bmc.Slot) (bmc.Slot, error) {
 	return s, m.err
 }
 
-func (m *machine) write(ctx context.Context, w bmc.Write, r bmc.Record) error {
+func (m *machine) write(ctx context.Context, w bmc.Command, r bmc.Record) error {
 	settle, err := r(ctx, w)
 	if err != nil {
 		return err
@@ -86,7 +86,7 @@ func (m *machine) write(ctx context.Context, w bmc.Write, r bmc.Record) error {
 }
 
 func (m *machine) Reset(ctx context.Context, t bmc.ResetType, r bmc.Record) error {
-	err := m.write(ctx, bmc.Write{Verb: bmc.VerbReset, Target: "power", Old: string(m.power.State), New: string(t)}, r)
+	err := m.write(ctx, bmc.Command{Verb: bmc.VerbReset, Target: "power", Old: string(m.power.State), New: string(t)}, r)
 	if err == nil {
 		m.power.State = map[bool]bmc.PowerState{true: bmc.On, false: bmc.Off}[t.Starts()]
 	}
@@ -94,7 +94,7 @@ func (m *machine) Reset(ctx context.Context, t bmc.ResetType, r bmc.Record) erro
 }
 
 func (m *machine) SetBoot(ctx context.Context, t bmc.Target, _ string, r bmc.Record) error {
-	err := m.write(ctx, bmc.Write{Verb: bmc.VerbBoot, Target: "source", Old: m.boot.String(), New: string(t)}, r)
+	err := m.write(ctx, bmc.Command{Verb: bmc.VerbBoot, Target: "source", Old: m.boot.String(), New: string(t)}, r)
 	switch {
 	case err != nil:
 	case m.set != nil:
@@ -106,7 +106,7 @@ func (m *machine) SetBoot(ctx context.Context, t bmc.Target, _ string, r bmc.Rec
 }
 
 func (m *machine) Insert(ctx context.Context, s bmc.Slot, url string, r bmc.Record) error {
-	err := m.write(ctx, bmc.InsertWrite(s, url, r), r)
+	err := m.write(ctx, bmc.InsertCommand(s, url, r), r)
 	for i := range m.slots {
 		if err == nil && m.slots[i].ID == s.ID {
 			m.slots[i].Loaded, m.slots[i].Image = true, url
@@ -116,7 +116,7 @@ func (m *machine) Insert(ctx context.Context, s bmc.Slot, url string, r bmc.Reco
 }
 
 func (m *machine) Eject(ctx context.Context, s bmc.Slot, r bmc.Record) error {
-	err := m.write(ctx, bmc.EjectWrite(s, r), r)
+	err := m.write(ctx, bmc.EjectCommand(s, r), r)
 	for i := range m.slots {
 		if err == nil && m.slots[i].ID == s.ID {
 			m.slots[i].Loaded, m.slots[i].Image = false, ""

@@ -114,7 +114,7 @@ func (m *machine) Reset(ctx context.Context, t bmc.ResetType, record bmc.Record)
 	if m.heard != nil {
 		m.heard()
 	}
-	settle, err := record(ctx, bmc.Write{Verb: bmc.VerbReset, Target: "power", Old: string(m.power.State), New: string(t)})
+	settle, err := record(ctx, bmc.Command{Verb: bmc.VerbReset, Target: "power", Old: string(m.power.State), New: string(t)})
 	if err != nil {
 		return err
 	}

@@ -109,7 +109,7 @@ func (c *client) readSlotBoot(ctx context.Context) (bmc.Boot, error) {
 	return out, err
 }
 
-func (c *client) setSlotBoot(ctx context.Context, w bmc.Write, t bmc.Target) error {
+func (c *client) setSlotBoot(ctx context.Context, w bmc.Command, t bmc.Target) error {
 	slot, ok, err := c.drive(ctx)
 	if err != nil {
 		return err
