@@ -34,7 +34,8 @@ const (
 	HostDone    Kind = "host_done"
 	Diagnosed   Kind = "diagnostic"
 	RunDone     Kind = "run_done"
-	sessionOpen Kind = "session_opened" // in the journal only
+	sessionAsk  Kind = "session_asked" // in the journal only
+	sessionOpen Kind = "session_opened"
 	sessionEnd  Kind = "session_closed"
 )
 
@@ -81,6 +82,7 @@ type Event struct {
 	Summary  *Summary        `json:"summary,omitempty"` // run_done
 	Plan     *PlanInfo       `json:"plan,omitempty"`    // run_started
 	Session  string          `json:"session,omitempty"` // journal: URI, never a token
+	Login    string          `json:"login,omitempty"`   // journal: ID of a login
 }
 
 // Seconds is a length of time, written as a number of seconds.

@@ -42,7 +42,7 @@ type Journal struct {
 	err      error
 
 	past map[string]*step.History // by machine
-	left map[string][]string      // sessions of earlier runs, by BMC
+	left map[string][]session     // logins of earlier runs, by BMC
 
 	showing sync.Mutex
 }
@@ -88,7 +88,7 @@ func DryJournal(state, run string, o JournalOptions) (*Journal, error) {
 	if o.Machine == nil {
 		o.Machine = func(host string) string { return host }
 	}
-	j := &Journal{run: run, o: o, past: map[string]*step.History{}, left: map[string][]string{}}
+	j := &Journal{run: run, o: o, past: map[string]*step.History{}, left: map[string][]session{}}
 	j.cond = sync.NewCond(&j.mu)
 	err := j.readPast(filepath.Join(state, "runs"))
 	return j, err
@@ -130,10 +130,7 @@ func (j *Journal) readJournal(b []byte) error {
 			j.foldOld(e, line)
 			continue
 		}
-		if e.Kind == sessionOpen {
-			bmc := bmcOf(e.Host)
-			j.left[bmc] = append(j.left[bmc], e.Session)
-		}
+		j.foldSession(e)
 		j.fold(e)
 	}
 	return nil
@@ -165,12 +162,42 @@ func (j *Journal) fold(e Event) {
 		}
 	case e.Kind == sessionEnd:
 		bmc := bmcOf(e.Host)
-		j.left[bmc] = slices.DeleteFunc(j.left[bmc], func(s string) bool { return s == e.Session })
+		j.left[bmc] = slices.DeleteFunc(j.left[bmc], func(s session) bool { return s.ID == loginOf(e) })
 		return
 	}
 	if r.Change != nil || r.Settled != nil || r.Verdict != nil {
 		j.of(e.Machine).Fold(r)
 	}
+}
+
+// session is a login whose session may be open: what the door to a BMC keeps here.
+type session = struct {
+	ID, URI string
+	Asked   time.Time
+}
+
+// foldSession takes in a login of an earlier run.
+func (j *Journal) foldSession(e Event) {
+	bmc := bmcOf(e.Host)
+	switch e.Kind {
+	case sessionAsk:
+		j.left[bmc] = append(j.left[bmc], session{ID: loginOf(e), Asked: e.Time})
+	case sessionOpen:
+		i := slices.IndexFunc(j.left[bmc], func(s session) bool { return s.ID == loginOf(e) })
+		if i < 0 {
+			j.left[bmc] = append(j.left[bmc], session{ID: loginOf(e), URI: e.Session})
+			return
+		}
+		j.left[bmc][i].URI = e.Session
+	}
+}
+
+// loginOf is the ID of a login; in the journal of an earlier version it is the session's URI.
+func loginOf(e Event) string {
+	if e.Login == "" {
+		return e.Session
+	}
+	return e.Login
 }
 
 // foldOld takes in a write from a journal of version 0.1, where a write had no ID: it counts
@@ -276,7 +303,7 @@ func (j *Journal) Show(e Event) {
 func (j *Journal) add(e *Event) error {
 	j.seq++
 	e.Schema, e.Seq, e.Run = EventSchema, j.seq, j.run
-	if e.Host != "" && e.Kind != sessionOpen && e.Kind != sessionEnd {
+	if e.Host != "" && e.Kind != sessionAsk && e.Kind != sessionOpen && e.Kind != sessionEnd {
 		e.Machine = j.o.Machine(e.Host)
 	}
 	if e.Write != nil {
@@ -335,27 +362,33 @@ func (j *Journal) Close() error {
 	return errors.Join(err, j.file.Close())
 }
 
-// SessionOpened notes a session of a BMC by its URI, never by its token.
-func (j *Journal) SessionOpened(address, uri string) {
-	j.session(Event{Kind: sessionOpen, Host: address, Session: uri, Time: time.Now()})
+// SessionAsked notes that a login to a BMC is about to be sent.
+func (j *Journal) SessionAsked(address, id string, at time.Time) error {
+	return j.session(Event{Kind: sessionAsk, Host: address, Login: id, Time: at})
 }
 
-// SessionClosed notes its end.
-func (j *Journal) SessionClosed(address, uri string) {
-	j.session(Event{Kind: sessionEnd, Host: address, Session: uri, Time: time.Now()})
+// SessionOpened notes the session that a login opened by its URI, never by its token.
+func (j *Journal) SessionOpened(address, id, uri string) {
+	j.session(Event{Kind: sessionOpen, Host: address, Login: id, Session: uri, Time: time.Now()})
+}
+
+// SessionClosed notes that nothing is left to do about a login.
+func (j *Journal) SessionClosed(address, id string) {
+	j.session(Event{Kind: sessionEnd, Host: address, Login: id, Time: time.Now()})
 }
 
 // session keeps what concerns only later runs: it is not shown.
-func (j *Journal) session(e Event) {
+func (j *Journal) session(e Event) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.add(&e) == nil && j.file != nil && e.Kind == sessionOpen {
-		j.flush(j.appended)
+	if err := j.add(&e); err != nil || j.file == nil || e.Kind == sessionEnd {
+		return err
 	}
+	return j.flush(j.appended)
 }
 
-// Leftover lists sessions that a crashed run left on a BMC.
-func (j *Journal) Leftover(address string) []string {
+// Leftover lists the logins of crashed runs whose sessions may be open on a BMC.
+func (j *Journal) Leftover(address string) []session {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return slices.Clone(j.left[bmcOf(address)])

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"strings"
+
+	"github.com/stmcginnis/gofish/schemas"
 )
 
 // Identity is what a machine says of itself.
@@ -24,12 +26,12 @@ type PowerState string
 
 // Power states of Redfish. Unknown is what the BMC does not say.
 const (
-	On           PowerState = "On"
-	Off          PowerState = "Off"
-	PoweringOn   PowerState = "PoweringOn"
-	PoweringOff  PowerState = "PoweringOff"
-	Paused       PowerState = "Paused"
-	PowerUnknown PowerState = "Unknown"
+	On           = PowerState(schemas.OnPowerState)
+	Off          = PowerState(schemas.OffPowerState)
+	PoweringOn   = PowerState(schemas.PoweringOnPowerState)
+	PoweringOff  = PowerState(schemas.PoweringOffPowerState)
+	Paused       = PowerState(schemas.PausedPowerState)
+	PowerUnknown = PowerState("Unknown")
 )
 
 // ResetType is a Redfish reset type.
@@ -37,10 +39,10 @@ type ResetType string
 
 // The reset types that esxiplan sends.
 const (
-	ResetOn               ResetType = "On"
-	ResetForceOff         ResetType = "ForceOff"
-	ResetForceRestart     ResetType = "ForceRestart"
-	ResetGracefulShutdown ResetType = "GracefulShutdown"
+	ResetOn               = ResetType(schemas.OnResetType)
+	ResetForceOff         = ResetType(schemas.ForceOffResetType)
+	ResetForceRestart     = ResetType(schemas.ForceRestartResetType)
+	ResetGracefulShutdown = ResetType(schemas.GracefulShutdownResetType)
 )
 
 // Power is the power state and the resets that the BMC offers.
@@ -58,8 +60,8 @@ type Power struct {
 // substitutes are the reset types that do the same. Only forced ones: what waits for
 // an operating system may wait for ever.
 var substitutes = map[ResetType][]ResetType{
-	ResetOn:           {ResetOn, "ForceOn"},
-	ResetForceRestart: {ResetForceRestart, "PowerCycle", "ForcePowerCycle"},
+	ResetOn:           {ResetOn, ResetType(schemas.ForceOnResetType)},
+	ResetForceRestart: {ResetForceRestart, ResetType(schemas.PowerCycleResetType), "ForcePowerCycle"}, // the last is a vendor's word
 }
 
 // Allows reports whether a reset may be sent.
@@ -248,6 +250,8 @@ type Vendor struct {
 	New      func(*Redfish) Client
 	Messages map[string]Advice // by last part of the MessageId
 	Quirks   []Quirk
+	// KeepsContext: a login may bear a Context, which its session then shows.
+	KeepsContext bool
 }
 
 // Quirk is a difference from the standard, and how it is known.

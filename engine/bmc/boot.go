@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/stmcginnis/gofish/schemas"
 )
 
 // Way is one way to set the boot source of the next boot.
@@ -21,9 +23,15 @@ type Way struct {
 }
 
 // targets are Redfish's names for the boot sources of a plan.
-var targets = map[Target]string{BootNone: "None", BootCD: "Cd", BootPXE: "Pxe", BootUEFIHTTP: "UefiHttp", BootDisk: "Hdd"}
+var targets = map[Target]string{
+	BootNone:     string(schemas.NoneBootSource),
+	BootCD:       string(schemas.CdBootSource),
+	BootPXE:      string(schemas.PxeBootSource),
+	BootUEFIHTTP: string(schemas.UefiHTTPBootSource),
+	BootDisk:     string(schemas.HddBootSource),
+}
 
-// virtualCDs are names of the virtual CD where "Cd" is, or may be, a drive of metal.
+// virtualCDs are names of the virtual CD where "Cd" is, or may be, a physical drive.
 var virtualCDs = []string{"UsbCd", "UefiUsbCd"}
 
 // nameOf is the service's name for a source.
@@ -39,12 +47,12 @@ func (r *Redfish) nameOf(t Target, allowed []string) string {
 			return name
 		}
 	}
-	return "Cd"
+	return targets[BootCD]
 }
 
 // targetOf is the source that a service's name means.
 func (r *Redfish) targetOf(name string, allowed []string) Target {
-	if name == "" || name == "None" {
+	if name == "" || name == targets[BootNone] {
 		return BootNone
 	}
 	for t := range targets {
@@ -172,11 +180,11 @@ func (r *Redfish) bootOf(b bootDocument, allowed []string) Boot {
 	if b.Mode != nil {
 		out.Mode = *b.Mode
 	}
-	if b.Enabled == nil || *b.Enabled == "Disabled" || b.Target == nil {
+	if b.Enabled == nil || *b.Enabled == schemas.DisabledBootSourceOverrideEnabled || b.Target == nil {
 		return out
 	}
 	out.Target = r.targetOf(*b.Target, allowed)
-	out.Once = *b.Enabled != "Continuous"
+	out.Once = *b.Enabled != schemas.ContinuousBootSourceOverrideEnabled
 	return out
 }
 
@@ -228,9 +236,9 @@ func (r *Redfish) patchBoot(ctx context.Context, w Command, uri string, bodies [
 // save where a service would reset it. To clear, some want a target beside Disabled, and
 // some know no Disabled at all.
 func (r *Redfish) bootBodies(t Target, mode string, allowed []string) []map[string]any {
-	full := map[string]any{"BootSourceOverrideTarget": r.nameOf(t, allowed), "BootSourceOverrideEnabled": "Once"}
+	full := map[string]any{"BootSourceOverrideTarget": r.nameOf(t, allowed), "BootSourceOverrideEnabled": schemas.OnceBootSourceOverrideEnabled}
 	if t == BootNone {
-		full["BootSourceOverrideEnabled"] = "Disabled"
+		full["BootSourceOverrideEnabled"] = schemas.DisabledBootSourceOverrideEnabled
 	}
 	if mode == "" && r.rules.Mode == ModeAlways {
 		mode = "UEFI"
@@ -241,7 +249,8 @@ func (r *Redfish) bootBodies(t Target, mode string, allowed []string) []map[stri
 	if t != BootNone {
 		return []map[string]any{full}
 	}
-	alone, disk := map[string]any{"BootSourceOverrideEnabled": "Disabled"}, map[string]any{"BootSourceOverrideTarget": targets[BootDisk], "BootSourceOverrideEnabled": "Once"}
+	alone := map[string]any{"BootSourceOverrideEnabled": schemas.DisabledBootSourceOverrideEnabled}
+	disk := map[string]any{"BootSourceOverrideTarget": targets[BootDisk], "BootSourceOverrideEnabled": schemas.OnceBootSourceOverrideEnabled}
 	if r.rules.Mode != "" {
 		return []map[string]any{full, disk}
 	}

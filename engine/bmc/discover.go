@@ -8,28 +8,29 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/stmcginnis/gofish"
 )
 
 const rootURI = "/redfish/v1/"
 
-// connect makes sure that the service root is known and somebody is logged in.
+// connect makes sure that the service root is known and that we are logged in.
 func (r *Redfish) connect(ctx context.Context) error {
 	if r.loginErr != nil {
 		return r.loginErr
 	}
-	if r.root.Systems.ID == "" {
+	if r.client == nil && !r.hidden {
 		if err := r.readRoot(ctx); err != nil {
 			return err
 		}
 	}
-	if r.token == "" && !r.basic {
+	if !r.loggedIn() {
 		if err := r.login(ctx); err != nil {
 			return err
 		}
 	}
-	if r.hidden { // what it would not say to strangers
-		r.hidden = false
-		return r.readRoot(ctx)
+	if r.client == nil { // what it would not show before
+		return r.open(ctx)
 	}
 	return nil
 }
@@ -37,24 +38,31 @@ func (r *Redfish) connect(ctx context.Context) error {
 // readRoot reads the service root, which needs no login by the standard. A BMC
 // that wants one all the same is asked by the paths that the standard gives.
 func (r *Redfish) readRoot(ctx context.Context) error {
-	a, err := r.request(ctx, http.MethodGet, rootURI, nil, nil)
+	err := r.open(ctx)
 	var e *Error
-	switch {
-	case errors.As(err, &e) && e.Status == http.StatusUnauthorized:
-		r.hidden = r.token == "" && !r.basic
-		r.root.Systems.ID = rootURI + "Systems"
+	if errors.As(err, &e) && e.Status == http.StatusUnauthorized {
+		r.hidden, r.root.systems = true, rootURI+"Systems"
 		return nil
-	case err != nil:
-		return err
 	}
-	var root RootDocument
-	if err := decode(http.MethodGet, rootURI, a.body, &root); err != nil {
-		return err
+	return err
+}
+
+// takeRoot takes over the service root as gofish read it. gofish keeps the links to itself,
+// so they are read from the body.
+func (r *Redfish) takeRoot(service *gofish.Service, body []byte) error {
+	var to struct {
+		Systems, Managers, LicenseService link
+		Links                             struct{ Sessions link }
 	}
-	if root.Systems.ID == "" {
-		return &Error{Request: "GET " + rootURI, Status: 200, Messages: []Message{{Text: "the answer names no computer systems; is this the BMC's address?"}}}
+	lenient(body, &to)
+	if to.Systems.ID == "" {
+		return &Error{Request: "GET " + rootURI, Status: http.StatusOK, Messages: []Message{{Text: "the answer names no computer systems; is this the BMC's address?"}}}
 	}
-	r.root = root
+	r.root = RootDocument{
+		Vendor: service.Vendor, Product: service.Product, version: service.ODataType, expands: service.ProtocolFeaturesSupported.ExpandQuery.NoLinks,
+		systems: to.Systems.ID, managers: to.Managers.ID, licenses: to.LicenseService.ID, sessions: to.Links.Sessions.ID,
+	}
+	lenient(service.OEM, &r.root.Oem)
 	if r.o.Trust.Off {
 		r.o.Warn("certificates are not checked; to pin this one: tls = { fingerprint = \"sha256:" + r.transport.fingerprint() + "\" }")
 	}
@@ -93,8 +101,8 @@ func (r *Redfish) readManagers(ctx context.Context, s systemDocument) (managerDo
 	if len(managers) == 0 {
 		managers = s.Links.Managers
 	}
-	if len(managers) == 0 && r.root.Managers.ID != "" {
-		err := r.Members(ctx, r.root.Managers.ID, func(raw json.RawMessage) error {
+	if len(managers) == 0 && r.root.managers != "" {
+		err := r.Members(ctx, r.root.managers, func(raw json.RawMessage) error {
 			var l link
 			lenient(raw, &l)
 			managers = append(managers, l)
@@ -127,7 +135,7 @@ func (r *Redfish) readManagers(ctx context.Context, s systemDocument) (managerDo
 // chooseSystem finds the computer system that the plan means.
 func (r *Redfish) chooseSystem(ctx context.Context) (string, error) {
 	var uris, ids []string
-	err := r.Members(ctx, r.root.Systems.ID, func(raw json.RawMessage) error {
+	err := r.Members(ctx, r.root.systems, func(raw json.RawMessage) error {
 		var l link
 		lenient(raw, &l)
 		uris, ids = append(uris, l.ID), append(ids, lastSegment(l.ID))
@@ -193,7 +201,7 @@ func (r *Redfish) Members(ctx context.Context, uri string, each func(raw json.Ra
 // A BMC that says that it can expand, and cannot, is not asked for it again.
 func (r *Redfish) page(ctx context.Context, uri string, first bool) (collection, error) {
 	var c collection
-	if first && r.root.ProtocolFeaturesSupported.ExpandQuery.NoLinks && !r.noExpand {
+	if first && r.root.expands && !r.noExpand {
 		err := r.Get(ctx, uri+"?$expand=.($levels=1)", &c)
 		var refused *Error
 		if !errors.As(err, &refused) || refused.Status < 400 || refused.Status == http.StatusNotFound {
@@ -212,8 +220,8 @@ func (r *Redfish) member(ctx context.Context, raw json.RawMessage, each func(jso
 		return nil
 	}
 	if !bare(raw) {
-		r.keepETag(l.ID, answer{body: raw})
-		r.documents[l.ID] = reading{answer{body: raw}, r.o.Now()}
+		r.keepETag(l.ID, "", raw)
+		r.documents[l.ID] = reading{raw, r.o.Now()}
 		return each(raw)
 	}
 	var document json.RawMessage

@@ -1,9 +1,16 @@
 package bmc
 
-import "encoding/json"
+import (
+	"encoding/json"
 
-// The documents of Redfish, as far as esxiplan reads them. They have no
-// decoders of their own, so a field of a wrong type costs that field only.
+	"github.com/stmcginnis/gofish/schemas"
+)
+
+// The documents of Redfish that gofish fetches, as far as esxiplan reads them. gofish has
+// types for them, too, but those refuse a whole document for one field of a wrong type,
+// which BMCs do have; they keep links and the targets of actions to themselves, and do not
+// tell what is absent from what is empty. These have no decoders of their own, so a wrong
+// field costs that field only.
 
 type link struct {
 	ID string `json:"@odata.id"`
@@ -11,17 +18,16 @@ type link struct {
 
 // RootDocument is the service root.
 type RootDocument struct {
-	Vendor   string
-	Product  string
-	Oem      map[string]json.RawMessage
-	Systems  link
-	Managers link
-	Licenses link `json:"LicenseService"`
-	Links    struct{ Sessions link }
+	Vendor  string
+	Product string
+	Oem     map[string]json.RawMessage
 
-	ProtocolFeaturesSupported struct {
-		ExpandQuery struct{ NoLinks bool }
-	}
+	version  string // of its schema: "#ServiceRoot.v1_15_0.ServiceRoot"
+	expands  bool   // collections can be read with their members
+	systems  string // URIs
+	managers string
+	licenses string
+	sessions string
 }
 
 type collection struct {
@@ -60,15 +66,15 @@ type systemDocument struct {
 	SimpleStorage      link
 	EthernetInterfaces link
 	SecureBoot         link
-	BootProgress       struct{ LastState string }
+	BootProgress       struct{ LastState schemas.BootProgressTypes }
 	Oem                map[string]json.RawMessage
 }
 
 type bootDocument struct {
-	Enabled *string  `json:"BootSourceOverrideEnabled"`
-	Target  *string  `json:"BootSourceOverrideTarget"`
-	Mode    *string  `json:"BootSourceOverrideMode"`
-	Allowed []string `json:"BootSourceOverrideTarget@Redfish.AllowableValues"`
+	Enabled *schemas.BootSourceOverrideEnabled `json:"BootSourceOverrideEnabled"`
+	Target  *string                            `json:"BootSourceOverrideTarget"`
+	Mode    *string                            `json:"BootSourceOverrideMode"`
+	Allowed []string                           `json:"BootSourceOverrideTarget@Redfish.AllowableValues"`
 }
 
 type managerDocument struct {
@@ -80,7 +86,7 @@ type managerDocument struct {
 type slotDocument struct {
 	URI          string `json:"@odata.id"`
 	ID           string `json:"Id"`
-	MediaTypes   []string
+	MediaTypes   []schemas.VirtualMediaType
 	Inserted     *bool
 	Image        *string
 	ConnectedVia string
@@ -201,9 +207,9 @@ type functionDocument struct {
 }
 
 type taskDocument struct {
-	URI      string          `json:"@odata.id"`
-	State    string          `json:"TaskState"`
-	Status   string          `json:"TaskStatus"`
-	EndTime  string          `json:"EndTime"`
-	Messages json.RawMessage `json:"Messages"`
+	URI      string            `json:"@odata.id"`
+	State    schemas.TaskState `json:"TaskState"`
+	Status   string            `json:"TaskStatus"`
+	EndTime  string            `json:"EndTime"`
+	Messages json.RawMessage   `json:"Messages"`
 }

@@ -29,11 +29,11 @@ func (r *Redfish) License(ctx context.Context) (License, error) {
 
 // licenses reads the standard's service.
 func (r *Redfish) licenses(ctx context.Context) ([]string, error) {
-	if r.root.Licenses.ID == "" {
+	if r.root.licenses == "" {
 		return nil, nil
 	}
 	var service struct{ Licenses link }
-	if err := r.Get(ctx, r.root.Licenses.ID, &service); err != nil {
+	if err := r.Get(ctx, r.root.licenses, &service); err != nil {
 		if absent(err) {
 			return nil, nil
 		}

@@ -3,6 +3,8 @@ package bmc
 import (
 	"context"
 	"encoding/json"
+
+	"github.com/stmcginnis/gofish/schemas"
 )
 
 // Power implements [Reader].
@@ -12,7 +14,7 @@ func (r *Redfish) Power(ctx context.Context) (Power, error) {
 		return Power{}, err
 	}
 	p := Power{State: PowerUnknown, Post: r.post(s)}
-	p.Booted = s.BootProgress.LastState == "OSBootStarted" || s.BootProgress.LastState == "OSRunning"
+	p.Booted = s.BootProgress.LastState == schemas.OSBootStartedBootProgressTypes || s.BootProgress.LastState == schemas.OSRunningBootProgressTypes
 	switch state := PowerState(s.PowerState); state {
 	case On, Off, PoweringOn, PoweringOff, Paused:
 		p.State = state
@@ -34,10 +36,10 @@ func (r *Redfish) post(s systemDocument) string {
 			return state
 		}
 	}
-	if s.BootProgress.LastState == "None" {
+	if s.BootProgress.LastState == schemas.NoneBootProgressTypes {
 		return ""
 	}
-	return s.BootProgress.LastState
+	return string(s.BootProgress.LastState)
 }
 
 // resetInfo reads the allowed resets where the action only links to them. They do

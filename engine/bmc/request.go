@@ -3,7 +3,6 @@ package bmc
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,20 +14,13 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/stmcginnis/gofish/schemas"
+	"github.com/stmcginnis/gofish"
 )
-
-// answer is a successful response.
-type answer struct {
-	status int
-	header http.Header
-	body   []byte
-}
 
 // reading is a document and when it was read.
 type reading struct {
-	answer
-	at time.Time
+	body []byte
+	at   time.Time
 }
 
 // recent is how long a document counts as just read.
@@ -51,38 +43,60 @@ func lenient(body []byte, into any) error {
 // Decode is json.Unmarshal that puts up with fields of a wrong type.
 func Decode(body []byte, into any) error { return lenient(body, into) }
 
-// request sends one request with whatever authentication is in force.
-func (r *Redfish) request(ctx context.Context, method, uri string, body any, header map[string]string) (answer, error) {
-	var payload io.ReadSeeker
-	kind := ""
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			return answer{}, err
-		}
-		payload, kind = bytes.NewReader(b), "application/json"
+// open makes gofish's client, which begins by reading the service root.
+func (r *Redfish) open(ctx context.Context) error {
+	asked := &trip{}
+	bounded, cancel := r.bounded(ctx, asked)
+	defer cancel()
+	client, err := gofish.ConnectContext(bounded, gofish.ClientConfig{Endpoint: r.o.Address, HTTPClient: r.http, ReuseConnections: true, NoModifyTransport: true})
+	if err != nil {
+		return r.failure(ctx, "GET "+rootURI, err, asked)
 	}
+	if err := r.takeRoot(client.Service, asked.body); err != nil {
+		return err
+	}
+	r.client = client
+	return nil
+}
+
+// bounded ends a request in time, and lets the transport leave its answer in asked.
+func (r *Redfish) bounded(ctx context.Context, asked *trip) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithValue(ctx, tripKey{}, asked), r.o.Timeout)
+}
+
+// request sends one request by gofish's client.
+func (r *Redfish) request(ctx context.Context, method, uri string, body any, header map[string]string) (answer, error) {
 	path, err := r.path(uri)
 	if err != nil {
 		return answer{}, err
 	}
-	m := &meta{}
-	resp, err := r.client.WithContext(context.WithValue(ctx, metaKey{}, m)).RunRawRequestWithHeaders(method, path, payload, kind, r.authorised(header))
-	switch {
-	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return answer{}, &Error{Request: method + " " + path, Err: fmt.Errorf("the BMC gave no answer in time: the step's own time ended (%w)", ctx.Err())}
-	case err != nil && ctx.Err() != nil:
-		return answer{}, ctx.Err() // no fault of the BMC
-	}
+	payload, kind, err := payloadOf(body)
 	if err != nil {
-		return answer{}, r.failure(method+" "+path, err, m)
+		return answer{}, err
 	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
+	if r.client == nil {
+		if err := r.open(ctx); err != nil {
+			return answer{}, err
+		}
+	}
+	asked := &trip{}
+	bounded, cancel := r.bounded(ctx, asked)
+	defer cancel()
+	resp, err := r.client.WithContext(bounded).RunRawRequestWithHeaders(method, path, payload, kind, header)
 	if err != nil {
-		return answer{}, &Error{Request: method + " " + path, Err: err}
+		return answer{}, r.failure(ctx, method+" "+path, err, asked)
 	}
-	return answer{resp.StatusCode, resp.Header, b}, nil
+	resp.Body.Close() // asked has it
+	return asked.answer, nil
+}
+
+// payloadOf is a request's body and its media type; nil is none.
+func payloadOf(body any) (io.ReadSeeker, string, error) {
+	if body == nil {
+		return nil, "", nil
+	}
+	b, err := json.Marshal(body)
+	return bytes.NewReader(b), "application/json", err
 }
 
 // path reduces what BMCs write into links to a path on this BMC.
@@ -98,39 +112,40 @@ func (r *Redfish) path(uri string) (string, error) {
 	return out, nil
 }
 
-func (r *Redfish) authorised(header map[string]string) map[string]string {
-	out := map[string]string{"Accept": "application/json", "OData-Version": "4.0", "User-Agent": "esxiplan"}
-	for k, v := range header {
-		out[k] = v
-	}
+// failure says why a request was not done: by what the BMC answered, else by what kept its
+// answer away.
+func (r *Redfish) failure(ctx context.Context, request string, err error, asked *trip) error {
+	out := &Error{Request: request, Status: asked.status, headers: asked.header}
 	switch {
-	case r.token != "":
-		out["X-Auth-Token"] = r.token
-	case r.basic:
-		out["Authorization"] = "Basic " + base64.StdEncoding.EncodeToString([]byte(r.o.Username+":"+r.o.Password))
+	case asked.status != 0:
+		if out.Messages = extendedInfo(asked.body); len(out.Messages) == 0 {
+			out.Messages = unreadable(asked, err)
+		}
+		out.explain(r.messages)
+		return out
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		out.Err = fmt.Errorf("the BMC gave no answer in time: the step's own time ended (%w)", ctx.Err())
+		return out
+	case ctx.Err() != nil:
+		return ctx.Err() // no fault of the BMC
 	}
+	if reason, ok := certificateProblem(err); ok {
+		return &ErrCertificate{reason}
+	}
+	out.Err = plainTransport(err)
 	return out
 }
 
-// failure turns what gofish reports into an [Error].
-func (r *Redfish) failure(request string, err error, m *meta) error {
-	out := &Error{Request: request, headers: m.header}
-	var answered *schemas.Error
-	if !errors.As(err, &answered) || answered.HTTPReturnedStatusCode == 0 {
-		if reason, ok := certificateProblem(err); ok {
-			return &ErrCertificate{reason}
-		}
-		out.Err = plainTransport(err)
-		return out
+// unreadable says what an answer is that explains nothing. Where its status is a success,
+// err is why gofish could not read it.
+func unreadable(asked *trip, err error) []Message {
+	switch {
+	case asked.status < 300 && json.Valid(asked.body):
+		return []Message{{Text: fmt.Sprintf("the answer is not as the standard has it: %v", err)}}
+	case asked.status < 300 || len(bytes.TrimSpace(asked.body)) > 0:
+		return []Message{{Text: notJSON(asked.body)}}
 	}
-	out.Status = answered.HTTPReturnedStatusCode
-	raw := strings.TrimPrefix(answered.Error(), fmt.Sprintf("%d: ", out.Status))
-	out.Messages = extendedInfo([]byte(raw))
-	if len(out.Messages) == 0 && strings.TrimSpace(raw) != "" {
-		out.Messages = []Message{{Text: notJSON([]byte(raw))}}
-	}
-	out.explain(r.messages)
-	return out
+	return nil
 }
 
 // explain translates the first message that says more than that something failed.
@@ -179,8 +194,8 @@ func (r *Redfish) Get(ctx context.Context, uri string, into any) error {
 	if err != nil {
 		return err
 	}
-	r.keepETag(uri, a)
-	r.documents[uri] = reading{a, r.o.Now()}
+	r.keepETag(uri, a.header.Get("ETag"), a.body)
+	r.documents[uri] = reading{a.body, r.o.Now()}
 	return decode(http.MethodGet, uri, a.body, into)
 }
 
@@ -242,15 +257,12 @@ func (r *Redfish) again(ctx context.Context, send func() (answer, error)) (answe
 		return a, err
 	}
 	switch {
-	case r.denied[e.Request] || r.token == "" && r.worked:
+	case r.denied[e.Request] || r.session == nil && r.worked:
 		return a, e.forbidden()
-	case r.token == "":
+	case r.session == nil:
 		return a, r.refused("it answers 401 to " + e.Request)
 	}
-	if r.logout(ctx) == nil {
-		r.o.Sessions.SessionClosed(r.o.Address, r.session)
-	}
-	r.token, r.session = "", ""
+	r.forget(ctx)
 	if err := r.login(ctx); err != nil {
 		return a, err
 	}
@@ -267,13 +279,13 @@ func (e *Error) forbidden() error {
 	return e
 }
 
-func (r *Redfish) keepETag(uri string, a answer) {
-	tag := a.header.Get("ETag")
-	if tag == "" && bytes.Contains(a.body, []byte("@odata.etag")) {
+// keepETag notes a document's tag: that of the answer's header, else its own.
+func (r *Redfish) keepETag(uri, tag string, body []byte) {
+	if tag == "" && bytes.Contains(body, []byte("@odata.etag")) {
 		var doc struct {
 			Tag string `json:"@odata.etag"`
 		}
-		lenient(a.body, &doc)
+		lenient(body, &doc)
 		tag = doc.Tag
 	}
 	r.etags[strings.TrimSuffix(uri, "/")] = tag

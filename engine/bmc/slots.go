@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/stmcginnis/gofish/schemas"
 )
 
 // Slots implements [Reader]: those of the system first, then the managers'.
@@ -94,7 +96,7 @@ func (r *Redfish) slot(d slotDocument) Slot {
 // takesCD tells slots for a CD by URL. Old firmware names no media types; there only
 // the vendor can tell.
 func (r *Redfish) takesCD(d slotDocument) bool {
-	byType := slices.Contains(d.MediaTypes, "CD") || slices.Contains(d.MediaTypes, "DVD")
+	byType := slices.Contains(d.MediaTypes, schemas.CDVirtualMediaType) || slices.Contains(d.MediaTypes, schemas.DVDVirtualMediaType)
 	if r.rules.SlotUsable == nil {
 		return byType
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/stmcginnis/gofish/schemas"
 )
 
 // Verb is what a write does.
@@ -233,7 +235,8 @@ func (r *Redfish) task(ctx context.Context, uri string) (taskDocument, int, erro
 // became the answer of the request.
 func (t taskDocument) over() bool {
 	switch t.State {
-	case "New", "Starting", "Running", "Pending", "Stopping", "Suspended", "Service", "Cancelling":
+	case schemas.NewTaskState, schemas.StartingTaskState, schemas.RunningTaskState, schemas.PendingTaskState, schemas.StoppingTaskState,
+		schemas.SuspendedTaskState, schemas.ServiceTaskState, schemas.CancellingTaskState:
 		return t.EndTime != "" && !strings.HasPrefix(t.EndTime, "0000")
 	}
 	return true
@@ -243,12 +246,12 @@ func (t taskDocument) over() bool {
 // a message that says why nothing was done.
 func (r *Redfish) verdict(uri string, t taskDocument) error {
 	messages := messageList(t.Messages)
-	failed := t.State == "Exception" || t.State == "Killed" || t.State == "Cancelled" || t.Status == "Critical"
+	failed := slices.Contains([]schemas.TaskState{schemas.ExceptionTaskState, schemas.KilledTaskState, schemas.CancelledTaskState}, t.State) || t.Status == "Critical"
 	failed = failed || slices.ContainsFunc(messages, func(m Message) bool { return m.Severity == "Critical" || m.Severity == "Warning" })
 	if !failed {
 		return nil
 	}
-	messages = append(messages, Message{Text: "the BMC's task ended as " + t.State})
+	messages = append(messages, Message{Text: "the BMC's task ended as " + string(t.State)})
 	e := &Error{Request: "GET " + uri, Status: http.StatusInternalServerError, Messages: messages, written: true}
 	e.explain(r.messages)
 	return e
