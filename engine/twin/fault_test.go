@@ -79,6 +79,7 @@ func TestFaultsThatShowNothing(t *testing.T) {
 		"full=meteor":          "there is no fault",
 		"nobody=busy":          "the plan has no host",
 		"bare=loop":            "",
+		"bare=lost-login":      "",
 		"bare=dead-bmc":        "",
 		"other=late-on":        "",
 		"other=keeps-override": "boots once, and then clears the boot override itself",
