@@ -262,8 +262,10 @@ type Quirk struct {
 	Profiles string // of the simulator that behave so, separated by blanks
 }
 
+var macSeparators = strings.NewReplacer(":", "", "-", "", ".", "")
+
 func normaliseMAC(text string) string {
-	hex := strings.ToUpper(strings.NewReplacer(":", "", "-", "", ".", "").Replace(text))
+	hex := strings.ToUpper(macSeparators.Replace(text))
 	if len(hex) != 12 {
 		return ""
 	}

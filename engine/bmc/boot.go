@@ -131,8 +131,8 @@ func (r *Redfish) ways(ctx context.Context) (ways []Way, all Boot, err error) {
 }
 
 func (r *Redfish) settingsURI(ctx context.Context) string {
-	var s systemDocument
-	if r.Get(ctx, r.system, &s) != nil {
+	s, err := get[systemDocument](ctx, r, r.system)
+	if err != nil {
 		return ""
 	}
 	return s.Settings.Object.ID
@@ -141,8 +141,8 @@ func (r *Redfish) settingsURI(ctx context.Context) string {
 // bootDocuments reads where the override may be kept: in the system, and in its
 // settings resource, which on many machines does not have it.
 func (r *Redfish) bootDocuments(ctx context.Context) (system, settings bootDocument, err error) {
-	var s systemDocument
-	if err := r.Get(ctx, r.system, &s); err != nil {
+	s, err := get[systemDocument](ctx, r, r.system)
+	if err != nil {
 		return system, settings, err
 	}
 	if s.Boot != nil {
@@ -151,12 +151,11 @@ func (r *Redfish) bootDocuments(ctx context.Context) (system, settings bootDocum
 	if s.Settings.Object.ID == "" || r.idle[waySettings] && system.Target != nil {
 		return system, r.settings, nil
 	}
-	var pending systemDocument
-	err = r.Get(ctx, s.Settings.Object.ID, &pending)
+	pending, err := get[systemDocument](ctx, r, s.Settings.Object.ID)
 	if err != nil && !absent(err) {
 		return system, settings, err
 	}
-	if pending.Boot != nil {
+	if err == nil && pending.Boot != nil {
 		settings = *pending.Boot
 	}
 	if !settings.present() {
@@ -193,8 +192,8 @@ func (r *Redfish) standardWay(name, uri, mode string, allowed []string) Way {
 	return Way{
 		Name: name, Targets: r.bootOf(bootDocument{}, allowed).Allowed,
 		Read: func(ctx context.Context) (Boot, error) {
-			var s systemDocument
-			if err := r.Get(ctx, uri, &s); err != nil || s.Boot == nil {
+			s, err := get[systemDocument](ctx, r, uri)
+			if err != nil || s.Boot == nil {
 				return Boot{Target: BootNone, Once: true}, err
 			}
 			b := r.bootOf(*s.Boot, allowed)

@@ -78,8 +78,8 @@ func (r *Redfish) discover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var s systemDocument
-	if err := r.Get(ctx, uri, &s); err != nil {
+	s, err := get[systemDocument](ctx, r, uri)
+	if err != nil {
 		return err
 	}
 	r.system, r.sku, r.media = uri, strings.TrimSpace(s.SKU), []string{s.VirtualMedia.ID}
@@ -96,7 +96,7 @@ func (r *Redfish) discover(ctx context.Context) error {
 
 // readManagers reads those that manage the system: as it says, else, where there is
 // but one, that one. The first speaks for the BMC.
-func (r *Redfish) readManagers(ctx context.Context, s systemDocument) (managerDocument, error) {
+func (r *Redfish) readManagers(ctx context.Context, s *systemDocument) (managerDocument, error) {
 	managers := s.Links.ManagedBy
 	if len(managers) == 0 {
 		managers = s.Links.Managers
@@ -177,6 +177,11 @@ const mostMembers = 1000
 // Members reads a collection's members: in one request where the BMC can
 // expand, else one by one. Pages are followed, each one once.
 func (r *Redfish) Members(ctx context.Context, uri string, each func(raw json.RawMessage) error) error {
+	return r.members(ctx, uri, func(_ string, d *reading) error { return each(d.body) })
+}
+
+// members reads a collection's members, for who looks at them again and again.
+func (r *Redfish) members(ctx context.Context, uri string, each func(uri string, d *reading) error) error {
 	seen, members := map[string]bool{}, 0
 	for page := uri; page != "" && !seen[page]; {
 		seen[page] = true
@@ -187,8 +192,12 @@ func (r *Redfish) Members(ctx context.Context, uri string, each func(raw json.Ra
 		if members += len(c.Members); members > mostMembers || len(seen) > mostMembers {
 			return &Error{Request: "GET " + uri, Status: http.StatusOK, Messages: []Message{{Text: fmt.Sprintf("the collection has more than %d members or pages", mostMembers)}}}
 		}
-		for _, raw := range c.Members {
-			if err := r.member(ctx, raw, each); err != nil {
+		for _, m := range c.Members {
+			d, err := r.member(ctx, m)
+			if err == nil && d != nil {
+				err = each(m.uri, d)
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -199,47 +208,35 @@ func (r *Redfish) Members(ctx context.Context, uri string, each func(raw json.Ra
 
 // page reads a collection, or a further page of it, expanded where that is possible.
 // A BMC that says that it can expand, and cannot, is not asked for it again.
-func (r *Redfish) page(ctx context.Context, uri string, first bool) (collection, error) {
-	var c collection
+func (r *Redfish) page(ctx context.Context, uri string, first bool) (*collection, error) {
 	if first && r.root.expands && !r.noExpand {
-		err := r.Get(ctx, uri+"?$expand=.($levels=1)", &c)
+		c, err := get[collection](ctx, r, uri+"?$expand=.($levels=1)")
 		var refused *Error
 		if !errors.As(err, &refused) || refused.Status < 400 || refused.Status == http.StatusNotFound {
 			return c, err
 		}
 		r.noExpand = refused.Status < 500
 	}
-	return c, r.Get(ctx, uri, &c)
+	return get[collection](ctx, r, uri)
 }
 
-// member hands on a member, which is read where it came as a bare link. One that
-// came whole is remembered like any document.
-func (r *Redfish) member(ctx context.Context, raw json.RawMessage, each func(json.RawMessage) error) error {
-	var l link
-	if lenient(raw, &l) != nil || l.ID == "" {
-		return nil
-	}
-	if !bare(raw) {
-		r.keepETag(l.ID, "", raw)
-		r.documents[l.ID] = reading{raw, r.o.Now()}
-		return each(raw)
-	}
-	var document json.RawMessage
-	if err := r.Get(ctx, l.ID, &document); err != nil {
+// member reads a member that came as a bare link. One that came whole is remembered like
+// any document. nil: there is none after all.
+func (r *Redfish) member(ctx context.Context, m member) (*reading, error) {
+	switch {
+	case m.uri == "":
+		return nil, nil
+	case m.bare:
+		d, err := r.document(ctx, m.uri)
 		var e *Error
 		if errors.As(err, &e) && e.Status == http.StatusNotFound {
-			return nil // some BMCs list members that they do not have
+			return nil, nil // some BMCs list members that they do not have
 		}
-		return err
+		return d, err
 	}
-	return each(document)
-}
-
-// bare reports that a member is a link and nothing else.
-func bare(raw json.RawMessage) bool {
-	if len(raw) > 1000 {
-		return false
+	if d := r.known(m.uri); d != nil && len(d.body) > 0 && &d.body[0] == &m.raw[0] {
+		return d, nil
 	}
-	var fields map[string]json.RawMessage
-	return lenient(raw, &fields) == nil && len(fields) == 1
+	r.keepETag(m.uri, m.tag, nil)
+	return r.remember(m.uri, m.raw), nil
 }

@@ -1,6 +1,7 @@
 package bmc
 
 import (
+	"bytes"
 	"encoding/json"
 
 	"github.com/stmcginnis/gofish/schemas"
@@ -31,8 +32,49 @@ type RootDocument struct {
 }
 
 type collection struct {
-	Members []json.RawMessage
+	Members []member
 	Next    string `json:"Members@odata.nextLink"`
+}
+
+// member is an entry of a collection: a link, or where the BMC expands collections the
+// whole resource.
+type member struct {
+	raw  json.RawMessage
+	uri  string
+	tag  string
+	bare bool // a link and nothing else
+}
+
+// UnmarshalJSON implements json.Unmarshaler. What is no resource has no URI.
+func (m *member) UnmarshalJSON(raw []byte) error {
+	var head struct {
+		URI string `json:"@odata.id"`
+		Tag string `json:"@odata.etag"`
+	}
+	lenient(raw, &head)
+	*m = member{raw: bytes.Clone(raw), uri: head.URI, tag: head.Tag, bare: bare(raw)}
+	return nil
+}
+
+// bare reports that an object has one field.
+func bare(object []byte) bool {
+	depth, fields, quoted := 0, 0, false
+	for i := 0; i < len(object) && fields < 2; i++ {
+		switch c := object[i]; {
+		case c == '\\':
+			i++ // only in strings
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			depth++
+		case c == '}' || c == ']':
+			depth--
+		case c == ':' && depth == 1:
+			fields++
+		}
+	}
+	return fields == 1
 }
 
 type action struct {

@@ -9,8 +9,8 @@ import (
 
 // Power implements [Reader].
 func (r *Redfish) Power(ctx context.Context) (Power, error) {
-	var s systemDocument
-	if err := r.Get(ctx, r.system, &s); err != nil {
+	s, err := get[systemDocument](ctx, r, r.system)
+	if err != nil {
 		return Power{}, err
 	}
 	p := Power{State: PowerUnknown, Post: r.post(s)}
@@ -30,7 +30,7 @@ func (r *Redfish) Power(ctx context.Context) (Power, error) {
 }
 
 // post is how far the firmware has come. "None" is what a machine says that is off.
-func (r *Redfish) post(s systemDocument) string {
+func (r *Redfish) post(s *systemDocument) string {
 	if r.rules.Post != nil {
 		if state := r.rules.Post(s.Oem); state != "" {
 			return state
@@ -67,8 +67,8 @@ func (r *Redfish) resetInfo(ctx context.Context, uri string) []ResetType {
 
 // Reset implements [Client]. The action is found where the machine says.
 func (r *Redfish) Reset(ctx context.Context, t ResetType, record Record) error {
-	var s systemDocument
-	if err := r.Get(ctx, r.system, &s); err != nil {
+	s, err := get[systemDocument](ctx, r, r.system)
+	if err != nil {
 		return err
 	}
 	name := r.power.as(t)

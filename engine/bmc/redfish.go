@@ -55,15 +55,15 @@ type Redfish struct {
 	etags     map[string]string
 	rules     Rules
 	messages  map[string]Advice
-	documents map[string]reading
+	documents map[string]*reading
 	noExpand  bool // says that it can expand, and cannot
 
-	power    Power                   // as last read
-	idle     map[string]bool         // ways that held no boot source when they were last read
-	settings bootDocument            // as last read
-	climbing Target                  // for which a way was tried, and none has held yet
-	takes    map[string]int          // which form of taking an override away a resource took, by URI
-	slots    map[string]slotDocument // as last read, by URI
+	power    Power            // as last read
+	idle     map[string]bool  // ways that held no boot source when they were last read
+	settings bootDocument     // as last read
+	climbing Target           // for which a way was tried, and none has held yet
+	takes    map[string]int   // which form of taking an override away a resource took, by URI
+	drives   map[string]drive // as last read, by URI
 	stock    *Inventory
 	network  *Network
 	license  *License
@@ -153,7 +153,7 @@ func newRedfish(o Options) (*Redfish, error) {
 	}
 	t.trace = o.Trace
 	return &Redfish{o: o, transport: t, http: &http.Client{Transport: t, CheckRedirect: sameHost}, etags: map[string]string{}, messages: map[string]Advice{},
-		documents: map[string]reading{}, idle: map[string]bool{}, denied: map[string]bool{}, slots: map[string]slotDocument{}, takes: map[string]int{}}, nil
+		documents: map[string]*reading{}, idle: map[string]bool{}, denied: map[string]bool{}, drives: map[string]drive{}, takes: map[string]int{}}, nil
 }
 
 // Identity implements [Reader].

@@ -17,32 +17,6 @@ import (
 	"github.com/stmcginnis/gofish"
 )
 
-// reading is a document and when it was read.
-type reading struct {
-	body []byte
-	at   time.Time
-}
-
-// recent is how long a document counts as just read.
-const recent = 2 * time.Second
-
-// Refresh implements [Reader].
-func (r *Redfish) Refresh() { clear(r.documents) }
-
-// lenient decodes JSON and puts up with fields of a wrong type: BMCs have them,
-// mostly in places that nobody needs.
-func lenient(body []byte, into any) error {
-	err := json.Unmarshal(body, into)
-	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) {
-		return nil
-	}
-	return err
-}
-
-// Decode is json.Unmarshal that puts up with fields of a wrong type.
-func Decode(body []byte, into any) error { return lenient(body, into) }
-
 // open makes gofish's client, which begins by reading the service root.
 func (r *Redfish) open(ctx context.Context) error {
 	asked := &trip{}
@@ -52,7 +26,9 @@ func (r *Redfish) open(ctx context.Context) error {
 	if err != nil {
 		return r.failure(ctx, "GET "+rootURI, err, asked)
 	}
-	if err := r.takeRoot(client.Service, asked.body); err != nil {
+	root := asked.body
+	*asked = trip{} // the client keeps the context, and with it what asked holds
+	if err := r.takeRoot(client.Service, root); err != nil {
 		return err
 	}
 	r.client = client
@@ -178,27 +154,6 @@ func plainTransport(err error) error {
 	return err
 }
 
-// Get reads a document. What was read a moment ago, with no write since, is taken
-// from memory. A session that the BMC has forgotten is renewed once.
-func (r *Redfish) Get(ctx context.Context, uri string, into any) error {
-	if uri == "" {
-		return &ErrUnsupported{"the BMC does not link to what is needed here"}
-	}
-	if known, ok := r.documents[uri]; ok && r.o.Now().Sub(known.at) < recent {
-		return decode(http.MethodGet, uri, known.body, into)
-	}
-	if err := r.connect(ctx); err != nil {
-		return err
-	}
-	a, err := r.read(ctx, uri)
-	if err != nil {
-		return err
-	}
-	r.keepETag(uri, a.header.Get("ETag"), a.body)
-	r.documents[uri] = reading{a.body, r.o.Now()}
-	return decode(http.MethodGet, uri, a.body, into)
-}
-
 // How often and after which pause a read is repeated when the BMC stumbles.
 const (
 	reads     = 4
@@ -224,26 +179,6 @@ func stumbles(err error) bool {
 		return errors.Is(e.Err, io.EOF) || errors.Is(e.Err, io.ErrUnexpectedEOF) || errors.Is(e.Err, syscall.ECONNRESET)
 	}
 	return e.Status >= 500 && e.Status != http.StatusNotImplemented && e.Retryable()
-}
-
-func decode(method, uri string, body []byte, into any) error {
-	if err := lenient(body, into); err != nil {
-		return &Error{Request: method + " " + uri, Status: http.StatusOK, Messages: []Message{{Text: notJSON(body)}}}
-	}
-	return nil
-}
-
-func notJSON(body []byte) string {
-	text := strings.Join(strings.Fields(string(body)), " ")
-	switch {
-	case text == "":
-		return "the answer is empty"
-	case text[0] == '<':
-		return "it sent a web page instead of Redfish; is this the BMC's address?"
-	case len(text) > 80:
-		text = text[:80] + "…"
-	}
-	return "the answer is not JSON: " + text
 }
 
 // again repeats a request once after a new login when the session was lost. A
@@ -277,16 +212,4 @@ func (r *Redfish) again(ctx context.Context, send func() (answer, error)) (answe
 func (e *Error) forbidden() error {
 	e.Advice = catalogue["InsufficientPrivilege"]
 	return e
-}
-
-// keepETag notes a document's tag: that of the answer's header, else its own.
-func (r *Redfish) keepETag(uri, tag string, body []byte) {
-	if tag == "" && bytes.Contains(body, []byte("@odata.etag")) {
-		var doc struct {
-			Tag string `json:"@odata.etag"`
-		}
-		lenient(body, &doc)
-		tag = doc.Tag
-	}
-	r.etags[strings.TrimSuffix(uri, "/")] = tag
 }

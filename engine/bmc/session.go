@@ -210,17 +210,17 @@ func (r *Redfish) sessions(ctx context.Context, wanted func(uri string) bool) (o
 	if err != nil {
 		return nil, err
 	}
-	for _, raw := range c.Members {
-		d, err := readSession(raw)
-		if err != nil || d.URI == "" || !wanted(d.URI) {
+	for _, m := range c.Members {
+		if m.uri == "" || !wanted(m.uri) {
 			continue
 		}
-		if bare(raw) {
-			if d, err = r.sessionAt(ctx, d.URI); err != nil {
-				continue // it ended meanwhile, or is not for us to see
-			}
+		read := func() (sessionDocument, error) { return readSession(m.raw) }
+		if m.bare {
+			read = func() (sessionDocument, error) { return r.sessionAt(ctx, m.uri) }
 		}
-		out = append(out, d)
+		if d, err := read(); err == nil { // else it ended meanwhile, or is not for us to see
+			out = append(out, d)
+		}
 	}
 	return out, nil
 }

@@ -3,7 +3,6 @@ package bmc
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -17,11 +16,11 @@ func (r *Redfish) Slots(ctx context.Context) ([]Slot, error) {
 	var out []Slot
 	seen := map[string]bool{} // some systems link to their manager's collection
 	for _, uri := range r.media {
-		err := r.Members(ctx, uri, func(raw json.RawMessage) error {
-			var d slotDocument
-			if lenient(raw, &d) == nil && d.URI != "" && !seen[d.URI] {
-				seen[d.URI] = true
-				out = append(out, r.slot(d))
+		err := r.members(ctx, uri, func(uri string, d *reading) error {
+			slot, err := into[slotDocument](d, uri)
+			if err == nil && !seen[uri] {
+				seen[uri] = true
+				out = append(out, r.slot(uri, slot))
 			}
 			return nil
 		})
@@ -65,21 +64,25 @@ func (r *Redfish) Slot(ctx context.Context, s Slot) (Slot, error) {
 		}
 		return slots[0], nil
 	}
-	var d slotDocument
-	if err := r.Get(ctx, s.URI, &d); err != nil {
+	d, err := get[slotDocument](ctx, r, s.URI)
+	if err != nil {
 		return s, err
 	}
-	if d.URI == "" {
-		d.URI = s.URI
-	}
-	return r.slot(d), nil
+	return r.slot(s.URI, d), nil
 }
 
-// slot understands a slot's document, and keeps it for the write that may follow.
-func (r *Redfish) slot(d slotDocument) Slot {
-	r.slots[d.URI] = d
-	s := Slot{URI: d.URI, ID: d.ID, Place: "manager", CD: r.takesCD(d)}
-	if strings.HasPrefix(d.URI, strings.TrimSuffix(r.system, "/")+"/") {
+// drive is what a write to a slot needs to know, from when the slot was last read.
+type drive struct {
+	shown         Slot
+	insert, eject string // URIs of the actions; "": there is none
+	verifies      bool   // checks the certificate of the image server
+}
+
+// slot understands a slot's document, and keeps what a write that may follow needs.
+func (r *Redfish) slot(uri string, d *slotDocument) Slot {
+	k := drive{insert: d.actionOf(d.Actions.Insert, "InsertVirtualMedia"), eject: d.actionOf(d.Actions.Eject, "EjectVirtualMedia"), verifies: d.Verify != nil && *d.Verify}
+	s := Slot{URI: uri, ID: d.ID, Place: "manager", CD: r.takesCD(d, k.insert != "")}
+	if strings.HasPrefix(uri, strings.TrimSuffix(r.system, "/")+"/") {
 		s.Place = "system"
 	}
 	if d.Image != nil {
@@ -90,31 +93,33 @@ func (r *Redfish) slot(d slotDocument) Slot {
 	if !s.Loaded {
 		s.Image = "" // some firmware leaves the name behind
 	}
+	k.shown = s
+	r.drives[uri] = k
 	return s
 }
 
 // takesCD tells slots for a CD by URL. Old firmware names no media types; there only
 // the vendor can tell.
-func (r *Redfish) takesCD(d slotDocument) bool {
+func (r *Redfish) takesCD(d *slotDocument, action bool) bool {
 	byType := slices.Contains(d.MediaTypes, schemas.CDVirtualMediaType) || slices.Contains(d.MediaTypes, schemas.DVDVirtualMediaType)
 	if r.rules.SlotUsable == nil {
 		return byType
 	}
-	return (byType || len(d.MediaTypes) == 0) && r.rules.SlotUsable(d.ID, d.insertAction() != "")
+	return (byType || len(d.MediaTypes) == 0) && r.rules.SlotUsable(d.ID, action)
 }
 
-// known is a slot's document as it was last read: reading it again would tell no more.
-func (r *Redfish) known(ctx context.Context, s Slot) (slotDocument, error) {
-	if d, ok := r.slots[s.URI]; ok {
+// drive is a slot as it was last read: reading it again would tell no more.
+func (r *Redfish) drive(ctx context.Context, s Slot) (drive, error) {
+	if d, ok := r.drives[s.URI]; ok {
 		return d, nil
 	}
 	_, err := r.Slot(ctx, s)
-	return r.slots[s.URI], err
+	return r.drives[s.URI], err
 }
 
 // actionOf finds an action of a slot: the standard's, else one in the Oem object that
 // ends in the same word.
-func (d slotDocument) actionOf(standard action, suffix string) string {
+func (d *slotDocument) actionOf(standard action, suffix string) string {
 	if standard.Target != "" {
 		return standard.Target
 	}
@@ -128,10 +133,6 @@ func (d slotDocument) actionOf(standard action, suffix string) string {
 		}
 	}
 	return ""
-}
-
-func (d slotDocument) insertAction() string {
-	return d.actionOf(d.Actions.Insert, "InsertVirtualMedia")
 }
 
 // Preparations implements [Reader]. A BMC that checks the certificate of the image
@@ -150,12 +151,12 @@ func (r *Redfish) uncheck(ctx context.Context, s Slot, url string) ([]Preparatio
 	if r.byFlow(s) {
 		return nil, nil
 	}
-	d, err := r.known(ctx, s)
+	d, err := r.drive(ctx, s)
 	if err != nil {
 		return nil, err
 	}
 	var out []Preparation
-	if strings.HasPrefix(url, "https:") && d.Verify != nil && *d.Verify {
+	if strings.HasPrefix(url, "https:") && d.verifies {
 		out = append(out, NewPreparation(s.Name(), "checks the image server's certificate", "does not check it", func(ctx context.Context, w Command) error {
 			return r.Patch(ctx, w, s.URI, map[string]any{"VerifyCertificate": false})
 		}))
@@ -199,7 +200,7 @@ func (r *Redfish) Insert(ctx context.Context, s Slot, url string, record Record)
 	if r.byFlow(s) {
 		return slotError(r.rules.Flow.Insert(ctx, InsertCommand(s, url, record), s))
 	}
-	d, err := r.known(ctx, s)
+	d, err := r.drive(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -207,10 +208,9 @@ func (r *Redfish) Insert(ctx context.Context, s Slot, url string, record Record)
 	for _, name := range r.rules.InsertFields {
 		body[name] = insertValue(name, url)
 	}
-	w := InsertCommand(r.slot(d), url, record)
-	target := d.insertAction()
-	if target != "" {
-		return slotError(adapt(body, url, w, func(w Command) error { return r.Post(ctx, w, target, body) }))
+	w := InsertCommand(d.shown, url, record)
+	if d.insert != "" {
+		return slotError(adapt(body, url, w, func(w Command) error { return r.Post(ctx, w, d.insert, body) }))
 	}
 	body["Inserted"], body["WriteProtected"] = true, true
 	return slotError(adapt(body, url, w, func(w Command) error { return r.Patch(ctx, w, s.URI, body) }))
@@ -285,12 +285,12 @@ func (r *Redfish) Eject(ctx context.Context, s Slot, record Record) error {
 	if r.byFlow(s) {
 		return r.Emptied(ctx, s, r.rules.Flow.Eject(ctx, w, s))
 	}
-	d, err := r.known(ctx, s)
+	d, err := r.drive(ctx, s)
 	if err != nil {
 		return err
 	}
-	if uri := d.actionOf(d.Actions.Eject, "EjectVirtualMedia"); uri != "" {
-		return r.Emptied(ctx, s, r.Post(ctx, w, uri, struct{}{})) // an empty body is refused by some
+	if d.eject != "" {
+		return r.Emptied(ctx, s, r.Post(ctx, w, d.eject, struct{}{})) // an empty body is refused by some
 	}
 	body := map[string]any{"Image": nil, "Inserted": false}
 	err = r.Patch(ctx, w, s.URI, body)
