@@ -249,7 +249,10 @@ func (w *world) install(h *step.Host, shadow *esxi.ShadowClient) {
 // give way to other hosts.
 func (w *world) bmcOptions(d *schema.Host, h *step.Host) bmc.Options {
 	o := w.bmcLogin(d)
-	o.ReadOnly, o.Sessions = w.dry, w.log
+	o.ReadOnly = w.dry
+	if !w.dry { // a dry run closes no session but its own
+		o.Sessions = w.log
+	}
 	o.Warn, o.Sleep = func(text string) { w.warnOnce(d, h.Warn, text) }, h.Sleep
 	return o
 }

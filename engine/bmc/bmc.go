@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"strings"
+
+	"github.com/stmcginnis/gofish/schemas"
 )
 
 // Identity is what a machine says of itself.
@@ -24,12 +26,12 @@ type PowerState string
 
 // Power states of Redfish. Unknown is what the BMC does not say.
 const (
-	On           PowerState = "On"
-	Off          PowerState = "Off"
-	PoweringOn   PowerState = "PoweringOn"
-	PoweringOff  PowerState = "PoweringOff"
-	Paused       PowerState = "Paused"
-	PowerUnknown PowerState = "Unknown"
+	On           = PowerState(schemas.OnPowerState)
+	Off          = PowerState(schemas.OffPowerState)
+	PoweringOn   = PowerState(schemas.PoweringOnPowerState)
+	PoweringOff  = PowerState(schemas.PoweringOffPowerState)
+	Paused       = PowerState(schemas.PausedPowerState)
+	PowerUnknown = PowerState("Unknown")
 )
 
 // ResetType is a Redfish reset type.
@@ -37,10 +39,10 @@ type ResetType string
 
 // The reset types that esxiplan sends.
 const (
-	ResetOn               ResetType = "On"
-	ResetForceOff         ResetType = "ForceOff"
-	ResetForceRestart     ResetType = "ForceRestart"
-	ResetGracefulShutdown ResetType = "GracefulShutdown"
+	ResetOn               = ResetType(schemas.OnResetType)
+	ResetForceOff         = ResetType(schemas.ForceOffResetType)
+	ResetForceRestart     = ResetType(schemas.ForceRestartResetType)
+	ResetGracefulShutdown = ResetType(schemas.GracefulShutdownResetType)
 )
 
 // Power is the power state and the resets that the BMC offers.
@@ -58,8 +60,8 @@ type Power struct {
 // substitutes are the reset types that do the same. Only forced ones: what waits for
 // an operating system may wait for ever.
 var substitutes = map[ResetType][]ResetType{
-	ResetOn:           {ResetOn, "ForceOn"},
-	ResetForceRestart: {ResetForceRestart, "PowerCycle", "ForcePowerCycle"},
+	ResetOn:           {ResetOn, ResetType(schemas.ForceOnResetType)},
+	ResetForceRestart: {ResetForceRestart, ResetType(schemas.PowerCycleResetType), "ForcePowerCycle"}, // the last is a vendor's word
 }
 
 // Allows reports whether a reset may be sent.
@@ -177,8 +179,8 @@ type Network struct {
 	SAN  []string
 }
 
-// Licence is what the BMC may do by its licence.
-type Licence struct {
+// License is what the BMC may do by its license.
+type License struct {
 	Name  string // empty where the BMC does not say
 	Media *bool  // whether it covers virtual media by URL; nil: unknown
 }
@@ -186,11 +188,11 @@ type Licence struct {
 // Preparation is a setting of the BMC that an insert needs to be otherwise.
 type Preparation struct {
 	Target, Old, New string
-	apply            func(context.Context, Write) error
+	apply            func(context.Context, Command) error
 }
 
 // NewPreparation makes a preparation; apply sends the write that it is given.
-func NewPreparation(target, old, now string, apply func(context.Context, Write) error) Preparation {
+func NewPreparation(target, old, now string, apply func(context.Context, Command) error) Preparation {
 	return Preparation{target, old, now, apply}
 }
 
@@ -213,7 +215,7 @@ type Reader interface {
 	// Inventory and Network are read once: the hardware stays as it is during a run.
 	Inventory(context.Context) (Inventory, error)
 	Network(context.Context) (Network, error)
-	Licence(context.Context) (Licence, error)
+	License(context.Context) (License, error)
 	// OtherSessions describes the sessions of our user on the BMC that are not this
 	// client's; none where the BMC does not show them.
 	OtherSessions(context.Context) ([]string, error)
@@ -248,6 +250,8 @@ type Vendor struct {
 	New      func(*Redfish) Client
 	Messages map[string]Advice // by last part of the MessageId
 	Quirks   []Quirk
+	// KeepsContext: a login may bear a Context, which its session then shows.
+	KeepsContext bool
 }
 
 // Quirk is a difference from the standard, and how it is known.
@@ -258,8 +262,10 @@ type Quirk struct {
 	Profiles string // of the simulator that behave so, separated by blanks
 }
 
+var macSeparators = strings.NewReplacer(":", "", "-", "", ".", "")
+
 func normaliseMAC(text string) string {
-	hex := strings.ToUpper(strings.NewReplacer(":", "", "-", "", ".", "").Replace(text))
+	hex := strings.ToUpper(macSeparators.Replace(text))
 	if len(hex) != 12 {
 		return ""
 	}

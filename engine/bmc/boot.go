@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/stmcginnis/gofish/schemas"
 )
 
 // Way is one way to set the boot source of the next boot.
@@ -17,13 +19,19 @@ type Way struct {
 	Read func(context.Context) (Boot, error)
 	// Set writes a target of Targets, or takes away what is set. It fills in nothing
 	// but what w leaves open.
-	Set func(ctx context.Context, w Write, t Target) error
+	Set func(ctx context.Context, w Command, t Target) error
 }
 
 // targets are Redfish's names for the boot sources of a plan.
-var targets = map[Target]string{BootNone: "None", BootCD: "Cd", BootPXE: "Pxe", BootUEFIHTTP: "UefiHttp", BootDisk: "Hdd"}
+var targets = map[Target]string{
+	BootNone:     string(schemas.NoneBootSource),
+	BootCD:       string(schemas.CdBootSource),
+	BootPXE:      string(schemas.PxeBootSource),
+	BootUEFIHTTP: string(schemas.UefiHTTPBootSource),
+	BootDisk:     string(schemas.HddBootSource),
+}
 
-// virtualCDs are names of the virtual CD where "Cd" is, or may be, a drive of metal.
+// virtualCDs are names of the virtual CD where "Cd" is, or may be, a physical drive.
 var virtualCDs = []string{"UsbCd", "UefiUsbCd"}
 
 // nameOf is the service's name for a source.
@@ -39,12 +47,12 @@ func (r *Redfish) nameOf(t Target, allowed []string) string {
 			return name
 		}
 	}
-	return "Cd"
+	return targets[BootCD]
 }
 
 // targetOf is the source that a service's name means.
 func (r *Redfish) targetOf(name string, allowed []string) Target {
-	if name == "" || name == "None" {
+	if name == "" || name == targets[BootNone] {
 		return BootNone
 	}
 	for t := range targets {
@@ -123,8 +131,8 @@ func (r *Redfish) ways(ctx context.Context) (ways []Way, all Boot, err error) {
 }
 
 func (r *Redfish) settingsURI(ctx context.Context) string {
-	var s systemDocument
-	if r.Get(ctx, r.system, &s) != nil {
+	s, err := get[systemDocument](ctx, r, r.system)
+	if err != nil {
 		return ""
 	}
 	return s.Settings.Object.ID
@@ -133,8 +141,8 @@ func (r *Redfish) settingsURI(ctx context.Context) string {
 // bootDocuments reads where the override may be kept: in the system, and in its
 // settings resource, which on many machines does not have it.
 func (r *Redfish) bootDocuments(ctx context.Context) (system, settings bootDocument, err error) {
-	var s systemDocument
-	if err := r.Get(ctx, r.system, &s); err != nil {
+	s, err := get[systemDocument](ctx, r, r.system)
+	if err != nil {
 		return system, settings, err
 	}
 	if s.Boot != nil {
@@ -143,12 +151,11 @@ func (r *Redfish) bootDocuments(ctx context.Context) (system, settings bootDocum
 	if s.Settings.Object.ID == "" || r.idle[waySettings] && system.Target != nil {
 		return system, r.settings, nil
 	}
-	var pending systemDocument
-	err = r.Get(ctx, s.Settings.Object.ID, &pending)
+	pending, err := get[systemDocument](ctx, r, s.Settings.Object.ID)
 	if err != nil && !absent(err) {
 		return system, settings, err
 	}
-	if pending.Boot != nil {
+	if err == nil && pending.Boot != nil {
 		settings = *pending.Boot
 	}
 	if !settings.present() {
@@ -172,11 +179,11 @@ func (r *Redfish) bootOf(b bootDocument, allowed []string) Boot {
 	if b.Mode != nil {
 		out.Mode = *b.Mode
 	}
-	if b.Enabled == nil || *b.Enabled == "Disabled" || b.Target == nil {
+	if b.Enabled == nil || *b.Enabled == schemas.DisabledBootSourceOverrideEnabled || b.Target == nil {
 		return out
 	}
 	out.Target = r.targetOf(*b.Target, allowed)
-	out.Once = *b.Enabled != "Continuous"
+	out.Once = *b.Enabled != schemas.ContinuousBootSourceOverrideEnabled
 	return out
 }
 
@@ -185,8 +192,8 @@ func (r *Redfish) standardWay(name, uri, mode string, allowed []string) Way {
 	return Way{
 		Name: name, Targets: r.bootOf(bootDocument{}, allowed).Allowed,
 		Read: func(ctx context.Context) (Boot, error) {
-			var s systemDocument
-			if err := r.Get(ctx, uri, &s); err != nil || s.Boot == nil {
+			s, err := get[systemDocument](ctx, r, uri)
+			if err != nil || s.Boot == nil {
 				return Boot{Target: BootNone, Once: true}, err
 			}
 			b := r.bootOf(*s.Boot, allowed)
@@ -195,7 +202,7 @@ func (r *Redfish) standardWay(name, uri, mode string, allowed []string) Way {
 			}
 			return b, nil
 		},
-		Set: func(ctx context.Context, w Write, t Target) error {
+		Set: func(ctx context.Context, w Command, t Target) error {
 			var tag struct{}
 			if _, tagged := r.etags[strings.TrimSuffix(uri, "/")]; name == wayStandard || !tagged { // mounting changes the system's tag, not that of the settings
 				if err := r.Get(ctx, uri, &tag); err != nil {
@@ -209,7 +216,7 @@ func (r *Redfish) standardWay(name, uri, mode string, allowed []string) Way {
 
 // patchBoot tries bodies until the BMC takes one, which is the first to be tried the next
 // time; what is refused for another reason than its contents ends it.
-func (r *Redfish) patchBoot(ctx context.Context, w Write, uri string, bodies []map[string]any) (err error) {
+func (r *Redfish) patchBoot(ctx context.Context, w Command, uri string, bodies []map[string]any) (err error) {
 	for i := min(r.takes[uri], len(bodies)-1); i < len(bodies); i++ {
 		err = r.Patch(ctx, w, uri, map[string]any{"Boot": bodies[i]})
 		if err == nil && len(bodies) > 1 {
@@ -228,9 +235,9 @@ func (r *Redfish) patchBoot(ctx context.Context, w Write, uri string, bodies []m
 // save where a service would reset it. To clear, some want a target beside Disabled, and
 // some know no Disabled at all.
 func (r *Redfish) bootBodies(t Target, mode string, allowed []string) []map[string]any {
-	full := map[string]any{"BootSourceOverrideTarget": r.nameOf(t, allowed), "BootSourceOverrideEnabled": "Once"}
+	full := map[string]any{"BootSourceOverrideTarget": r.nameOf(t, allowed), "BootSourceOverrideEnabled": schemas.OnceBootSourceOverrideEnabled}
 	if t == BootNone {
-		full["BootSourceOverrideEnabled"] = "Disabled"
+		full["BootSourceOverrideEnabled"] = schemas.DisabledBootSourceOverrideEnabled
 	}
 	if mode == "" && r.rules.Mode == ModeAlways {
 		mode = "UEFI"
@@ -241,7 +248,8 @@ func (r *Redfish) bootBodies(t Target, mode string, allowed []string) []map[stri
 	if t != BootNone {
 		return []map[string]any{full}
 	}
-	alone, disk := map[string]any{"BootSourceOverrideEnabled": "Disabled"}, map[string]any{"BootSourceOverrideTarget": targets[BootDisk], "BootSourceOverrideEnabled": "Once"}
+	alone := map[string]any{"BootSourceOverrideEnabled": schemas.DisabledBootSourceOverrideEnabled}
+	disk := map[string]any{"BootSourceOverrideTarget": targets[BootDisk], "BootSourceOverrideEnabled": schemas.OnceBootSourceOverrideEnabled}
 	if r.rules.Mode != "" {
 		return []map[string]any{full, disk}
 	}
@@ -297,7 +305,7 @@ func (r *Redfish) SetBoot(ctx context.Context, t Target, way string, record Reco
 	if err != nil {
 		return err
 	}
-	w := Write{Verb: VerbBoot, Target: "source", Old: now.String(), New: string(t), Repeat: r.climbing == t, Record: record}
+	w := Command{Verb: VerbBoot, Target: "source", Old: now.String(), New: string(t), Repeat: r.climbing == t, Record: record}
 	r.idle[way], r.climbing = false, t
 	return ways[i].Set(ctx, w, t)
 }

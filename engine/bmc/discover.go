@@ -8,28 +8,29 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/stmcginnis/gofish"
 )
 
 const rootURI = "/redfish/v1/"
 
-// connect makes sure that the service root is known and somebody is logged in.
+// connect makes sure that the service root is known and that we are logged in.
 func (r *Redfish) connect(ctx context.Context) error {
 	if r.loginErr != nil {
 		return r.loginErr
 	}
-	if r.root.Systems.ID == "" {
+	if r.client == nil && !r.hidden {
 		if err := r.readRoot(ctx); err != nil {
 			return err
 		}
 	}
-	if r.token == "" && !r.basic {
+	if !r.loggedIn() {
 		if err := r.login(ctx); err != nil {
 			return err
 		}
 	}
-	if r.hidden { // what it would not say to strangers
-		r.hidden = false
-		return r.readRoot(ctx)
+	if r.client == nil { // what it would not show before
+		return r.open(ctx)
 	}
 	return nil
 }
@@ -37,24 +38,31 @@ func (r *Redfish) connect(ctx context.Context) error {
 // readRoot reads the service root, which needs no login by the standard. A BMC
 // that wants one all the same is asked by the paths that the standard gives.
 func (r *Redfish) readRoot(ctx context.Context) error {
-	a, err := r.request(ctx, http.MethodGet, rootURI, nil, nil)
+	err := r.open(ctx)
 	var e *Error
-	switch {
-	case errors.As(err, &e) && e.Status == http.StatusUnauthorized:
-		r.hidden = r.token == "" && !r.basic
-		r.root.Systems.ID = rootURI + "Systems"
+	if errors.As(err, &e) && e.Status == http.StatusUnauthorized {
+		r.hidden, r.root.systems = true, rootURI+"Systems"
 		return nil
-	case err != nil:
-		return err
 	}
-	var root RootDocument
-	if err := decode(http.MethodGet, rootURI, a.body, &root); err != nil {
-		return err
+	return err
+}
+
+// takeRoot takes over the service root as gofish read it. gofish keeps the links to itself,
+// so they are read from the body.
+func (r *Redfish) takeRoot(service *gofish.Service, body []byte) error {
+	var to struct {
+		Systems, Managers, LicenseService link
+		Links                             struct{ Sessions link }
 	}
-	if root.Systems.ID == "" {
-		return &Error{Request: "GET " + rootURI, Status: 200, Messages: []Message{{Text: "the answer names no computer systems; is this the BMC's address?"}}}
+	lenient(body, &to)
+	if to.Systems.ID == "" {
+		return &Error{Request: "GET " + rootURI, Status: http.StatusOK, Messages: []Message{{Text: "the answer names no computer systems; is this the BMC's address?"}}}
 	}
-	r.root = root
+	r.root = RootDocument{
+		Vendor: service.Vendor, Product: service.Product, version: service.ODataType, expands: service.ProtocolFeaturesSupported.ExpandQuery.NoLinks,
+		systems: to.Systems.ID, managers: to.Managers.ID, licenses: to.LicenseService.ID, sessions: to.Links.Sessions.ID,
+	}
+	lenient(service.OEM, &r.root.Oem)
 	if r.o.Trust.Off {
 		r.o.Warn("certificates are not checked; to pin this one: tls = { fingerprint = \"sha256:" + r.transport.fingerprint() + "\" }")
 	}
@@ -70,8 +78,8 @@ func (r *Redfish) discover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var s systemDocument
-	if err := r.Get(ctx, uri, &s); err != nil {
+	s, err := get[systemDocument](ctx, r, uri)
+	if err != nil {
 		return err
 	}
 	r.system, r.sku, r.media = uri, strings.TrimSpace(s.SKU), []string{s.VirtualMedia.ID}
@@ -88,13 +96,13 @@ func (r *Redfish) discover(ctx context.Context) error {
 
 // readManagers reads those that manage the system: as it says, else, where there is
 // but one, that one. The first speaks for the BMC.
-func (r *Redfish) readManagers(ctx context.Context, s systemDocument) (managerDocument, error) {
+func (r *Redfish) readManagers(ctx context.Context, s *systemDocument) (managerDocument, error) {
 	managers := s.Links.ManagedBy
 	if len(managers) == 0 {
 		managers = s.Links.Managers
 	}
-	if len(managers) == 0 && r.root.Managers.ID != "" {
-		err := r.Members(ctx, r.root.Managers.ID, func(raw json.RawMessage) error {
+	if len(managers) == 0 && r.root.managers != "" {
+		err := r.Members(ctx, r.root.managers, func(raw json.RawMessage) error {
 			var l link
 			lenient(raw, &l)
 			managers = append(managers, l)
@@ -127,7 +135,7 @@ func (r *Redfish) readManagers(ctx context.Context, s systemDocument) (managerDo
 // chooseSystem finds the computer system that the plan means.
 func (r *Redfish) chooseSystem(ctx context.Context) (string, error) {
 	var uris, ids []string
-	err := r.Members(ctx, r.root.Systems.ID, func(raw json.RawMessage) error {
+	err := r.Members(ctx, r.root.systems, func(raw json.RawMessage) error {
 		var l link
 		lenient(raw, &l)
 		uris, ids = append(uris, l.ID), append(ids, lastSegment(l.ID))
@@ -169,6 +177,11 @@ const mostMembers = 1000
 // Members reads a collection's members: in one request where the BMC can
 // expand, else one by one. Pages are followed, each one once.
 func (r *Redfish) Members(ctx context.Context, uri string, each func(raw json.RawMessage) error) error {
+	return r.members(ctx, uri, func(_ string, d *reading) error { return each(d.body) })
+}
+
+// members reads a collection's members, for who looks at them again and again.
+func (r *Redfish) members(ctx context.Context, uri string, each func(uri string, d *reading) error) error {
 	seen, members := map[string]bool{}, 0
 	for page := uri; page != "" && !seen[page]; {
 		seen[page] = true
@@ -179,8 +192,12 @@ func (r *Redfish) Members(ctx context.Context, uri string, each func(raw json.Ra
 		if members += len(c.Members); members > mostMembers || len(seen) > mostMembers {
 			return &Error{Request: "GET " + uri, Status: http.StatusOK, Messages: []Message{{Text: fmt.Sprintf("the collection has more than %d members or pages", mostMembers)}}}
 		}
-		for _, raw := range c.Members {
-			if err := r.member(ctx, raw, each); err != nil {
+		for _, m := range c.Members {
+			d, err := r.member(ctx, m)
+			if err == nil && d != nil {
+				err = each(m.uri, d)
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -191,47 +208,35 @@ func (r *Redfish) Members(ctx context.Context, uri string, each func(raw json.Ra
 
 // page reads a collection, or a further page of it, expanded where that is possible.
 // A BMC that says that it can expand, and cannot, is not asked for it again.
-func (r *Redfish) page(ctx context.Context, uri string, first bool) (collection, error) {
-	var c collection
-	if first && r.root.ProtocolFeaturesSupported.ExpandQuery.NoLinks && !r.noExpand {
-		err := r.Get(ctx, uri+"?$expand=.($levels=1)", &c)
+func (r *Redfish) page(ctx context.Context, uri string, first bool) (*collection, error) {
+	if first && r.root.expands && !r.noExpand {
+		c, err := get[collection](ctx, r, uri+"?$expand=.($levels=1)")
 		var refused *Error
 		if !errors.As(err, &refused) || refused.Status < 400 || refused.Status == http.StatusNotFound {
 			return c, err
 		}
 		r.noExpand = refused.Status < 500
 	}
-	return c, r.Get(ctx, uri, &c)
+	return get[collection](ctx, r, uri)
 }
 
-// member hands on a member, which is read where it came as a bare link. One that
-// came whole is remembered like any document.
-func (r *Redfish) member(ctx context.Context, raw json.RawMessage, each func(json.RawMessage) error) error {
-	var l link
-	if lenient(raw, &l) != nil || l.ID == "" {
-		return nil
-	}
-	if !bare(raw) {
-		r.keepETag(l.ID, answer{body: raw})
-		r.documents[l.ID] = reading{answer{body: raw}, r.o.Now()}
-		return each(raw)
-	}
-	var document json.RawMessage
-	if err := r.Get(ctx, l.ID, &document); err != nil {
+// member reads a member that came as a bare link. One that came whole is remembered like
+// any document. nil: there is none after all.
+func (r *Redfish) member(ctx context.Context, m member) (*reading, error) {
+	switch {
+	case m.uri == "":
+		return nil, nil
+	case m.bare:
+		d, err := r.document(ctx, m.uri)
 		var e *Error
 		if errors.As(err, &e) && e.Status == http.StatusNotFound {
-			return nil // some BMCs list members that they do not have
+			return nil, nil // some BMCs list members that they do not have
 		}
-		return err
+		return d, err
 	}
-	return each(document)
-}
-
-// bare reports that a member is a link and nothing else.
-func bare(raw json.RawMessage) bool {
-	if len(raw) > 1000 {
-		return false
+	if d := r.known(m.uri); d != nil && len(d.body) > 0 && &d.body[0] == &m.raw[0] {
+		return d, nil
 	}
-	var fields map[string]json.RawMessage
-	return lenient(raw, &fields) == nil && len(fields) == 1
+	r.keepETag(m.uri, m.tag, nil)
+	return r.remember(m.uri, m.raw), nil
 }

@@ -1,9 +1,17 @@
 package bmc
 
-import "encoding/json"
+import (
+	"bytes"
+	"encoding/json"
 
-// The documents of Redfish, as far as esxiplan reads them. They have no
-// decoders of their own, so a field of a wrong type costs that field only.
+	"github.com/stmcginnis/gofish/schemas"
+)
+
+// The documents of Redfish that gofish fetches, as far as esxiplan reads them. gofish has
+// types for them, too, but those refuse a whole document for one field of a wrong type,
+// which BMCs do have; they keep links and the targets of actions to themselves, and do not
+// tell what is absent from what is empty. These have no decoders of their own, so a wrong
+// field costs that field only.
 
 type link struct {
 	ID string `json:"@odata.id"`
@@ -11,22 +19,62 @@ type link struct {
 
 // RootDocument is the service root.
 type RootDocument struct {
-	Vendor   string
-	Product  string
-	Oem      map[string]json.RawMessage
-	Systems  link
-	Managers link
-	Licences link `json:"LicenseService"`
-	Links    struct{ Sessions link }
+	Vendor  string
+	Product string
+	Oem     map[string]json.RawMessage
 
-	ProtocolFeaturesSupported struct {
-		ExpandQuery struct{ NoLinks bool }
-	}
+	version  string // of its schema: "#ServiceRoot.v1_15_0.ServiceRoot"
+	expands  bool   // collections can be read with their members
+	systems  string // URIs
+	managers string
+	licenses string
+	sessions string
 }
 
 type collection struct {
-	Members []json.RawMessage
+	Members []member
 	Next    string `json:"Members@odata.nextLink"`
+}
+
+// member is an entry of a collection: a link, or where the BMC expands collections the
+// whole resource.
+type member struct {
+	raw  json.RawMessage
+	uri  string
+	tag  string
+	bare bool // a link and nothing else
+}
+
+// UnmarshalJSON implements json.Unmarshaler. What is no resource has no URI.
+func (m *member) UnmarshalJSON(raw []byte) error {
+	var head struct {
+		URI string `json:"@odata.id"`
+		Tag string `json:"@odata.etag"`
+	}
+	lenient(raw, &head)
+	*m = member{raw: bytes.Clone(raw), uri: head.URI, tag: head.Tag, bare: bare(raw)}
+	return nil
+}
+
+// bare reports that an object has one field.
+func bare(object []byte) bool {
+	depth, fields, quoted := 0, 0, false
+	for i := 0; i < len(object) && fields < 2; i++ {
+		switch c := object[i]; {
+		case c == '\\':
+			i++ // only in strings
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			depth++
+		case c == '}' || c == ']':
+			depth--
+		case c == ':' && depth == 1:
+			fields++
+		}
+	}
+	return fields == 1
 }
 
 type action struct {
@@ -60,15 +108,15 @@ type systemDocument struct {
 	SimpleStorage      link
 	EthernetInterfaces link
 	SecureBoot         link
-	BootProgress       struct{ LastState string }
+	BootProgress       struct{ LastState schemas.BootProgressTypes }
 	Oem                map[string]json.RawMessage
 }
 
 type bootDocument struct {
-	Enabled *string  `json:"BootSourceOverrideEnabled"`
-	Target  *string  `json:"BootSourceOverrideTarget"`
-	Mode    *string  `json:"BootSourceOverrideMode"`
-	Allowed []string `json:"BootSourceOverrideTarget@Redfish.AllowableValues"`
+	Enabled *schemas.BootSourceOverrideEnabled `json:"BootSourceOverrideEnabled"`
+	Target  *string                            `json:"BootSourceOverrideTarget"`
+	Mode    *string                            `json:"BootSourceOverrideMode"`
+	Allowed []string                           `json:"BootSourceOverrideTarget@Redfish.AllowableValues"`
 }
 
 type managerDocument struct {
@@ -80,7 +128,7 @@ type managerDocument struct {
 type slotDocument struct {
 	URI          string `json:"@odata.id"`
 	ID           string `json:"Id"`
-	MediaTypes   []string
+	MediaTypes   []schemas.VirtualMediaType
 	Inserted     *bool
 	Image        *string
 	ConnectedVia string
@@ -201,9 +249,9 @@ type functionDocument struct {
 }
 
 type taskDocument struct {
-	URI      string          `json:"@odata.id"`
-	State    string          `json:"TaskState"`
-	Status   string          `json:"TaskStatus"`
-	EndTime  string          `json:"EndTime"`
-	Messages json.RawMessage `json:"Messages"`
+	URI      string            `json:"@odata.id"`
+	State    schemas.TaskState `json:"TaskState"`
+	Status   string            `json:"TaskStatus"`
+	EndTime  string            `json:"EndTime"`
+	Messages json.RawMessage   `json:"Messages"`
 }

@@ -35,7 +35,7 @@ var catalogue = map[string]Advice{
 	"PropertyMissing":               {"the BMC misses a property", "", false},
 	"PropertyValueNotInList":        {"the BMC does not know this value", "", false},
 	"PropertyValueTypeError":        {"the BMC wants a value of another type", "this is a bug in esxiplan; please report it with --trace", false},
-	"ActionNotSupported":            {"the BMC does not offer this action", "check licence and firmware of the BMC", false},
+	"ActionNotSupported":            {"the BMC does not offer this action", "check license and firmware of the BMC", false},
 	"ActionParameterMissing":        {"the BMC misses a parameter", "", false},
 	"ActionParameterNotSupported":   {"the BMC does not know this parameter", "", false},
 	"PreconditionFailed":            {"the BMC's data changed meanwhile", "", true},

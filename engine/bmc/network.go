@@ -8,7 +8,7 @@ import (
 )
 
 // readNICs reads the network ports that the computer system lists itself.
-func (r *Redfish) readNICs(ctx context.Context, s systemDocument, out *Inventory) error {
+func (r *Redfish) readNICs(ctx context.Context, s *systemDocument, out *Inventory) error {
 	err := r.Members(ctx, s.EthernetInterfaces.ID, func(raw json.RawMessage) error {
 		var d ethernetDocument
 		if lenient(raw, &d) != nil || d.Links.HostInterface.ID != "" {
@@ -70,8 +70,8 @@ func (r *Redfish) Network(ctx context.Context) (Network, error) {
 		}
 		n.add(more...)
 	}
-	var s systemDocument
-	if err := r.Get(ctx, r.system, &s); err != nil {
+	s, err := get[systemDocument](ctx, r, r.system)
+	if err != nil {
 		return n, err
 	}
 	for _, c := range s.Links.Chassis {

@@ -7,6 +7,18 @@ import (
 
 // Open gives a client that connects when it is first used.
 func Open(o Options) (Client, error) {
+	r, err := newRedfish(o)
+	if err != nil {
+		return nil, err
+	}
+	return &opened{redfish: r}, nil
+}
+
+// complete fills in what the options leave out.
+func (o *Options) complete() {
+	if o.Timeout == 0 {
+		o.Timeout = time.Minute
+	}
 	if o.Logins == nil {
 		o.Logins = NewLogins()
 	}
@@ -22,11 +34,6 @@ func Open(o Options) (Client, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	r, err := newRedfish(o)
-	if err != nil {
-		return nil, err
-	}
-	return &opened{redfish: r}, nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -39,12 +46,6 @@ func sleep(ctx context.Context, d time.Duration) error {
 		return ctx.Err()
 	}
 }
-
-type noLog struct{}
-
-func (noLog) SessionOpened(string, string) {}
-func (noLog) SessionClosed(string, string) {}
-func (noLog) Leftover(string) []string     { return nil }
 
 // opened finds out on first use whose BMC it is, and hands over to the vendor.
 type opened struct {
@@ -126,8 +127,8 @@ func (o *opened) Network(ctx context.Context) (Network, error) {
 	return ask(ctx, o, func(c Client) (Network, error) { return c.Network(ctx) })
 }
 
-func (o *opened) Licence(ctx context.Context) (Licence, error) {
-	return ask(ctx, o, func(c Client) (Licence, error) { return c.Licence(ctx) })
+func (o *opened) License(ctx context.Context) (License, error) {
+	return ask(ctx, o, func(c Client) (License, error) { return c.License(ctx) })
 }
 
 func (o *opened) OtherSessions(ctx context.Context) ([]string, error) {

@@ -3,16 +3,18 @@ package bmc
 import (
 	"context"
 	"encoding/json"
+
+	"github.com/stmcginnis/gofish/schemas"
 )
 
 // Power implements [Reader].
 func (r *Redfish) Power(ctx context.Context) (Power, error) {
-	var s systemDocument
-	if err := r.Get(ctx, r.system, &s); err != nil {
+	s, err := get[systemDocument](ctx, r, r.system)
+	if err != nil {
 		return Power{}, err
 	}
 	p := Power{State: PowerUnknown, Post: r.post(s)}
-	p.Booted = s.BootProgress.LastState == "OSBootStarted" || s.BootProgress.LastState == "OSRunning"
+	p.Booted = s.BootProgress.LastState == schemas.OSBootStartedBootProgressTypes || s.BootProgress.LastState == schemas.OSRunningBootProgressTypes
 	switch state := PowerState(s.PowerState); state {
 	case On, Off, PoweringOn, PoweringOff, Paused:
 		p.State = state
@@ -28,16 +30,16 @@ func (r *Redfish) Power(ctx context.Context) (Power, error) {
 }
 
 // post is how far the firmware has come. "None" is what a machine says that is off.
-func (r *Redfish) post(s systemDocument) string {
+func (r *Redfish) post(s *systemDocument) string {
 	if r.rules.Post != nil {
 		if state := r.rules.Post(s.Oem); state != "" {
 			return state
 		}
 	}
-	if s.BootProgress.LastState == "None" {
+	if s.BootProgress.LastState == schemas.NoneBootProgressTypes {
 		return ""
 	}
-	return s.BootProgress.LastState
+	return string(s.BootProgress.LastState)
 }
 
 // resetInfo reads the allowed resets where the action only links to them. They do
@@ -65,15 +67,15 @@ func (r *Redfish) resetInfo(ctx context.Context, uri string) []ResetType {
 
 // Reset implements [Client]. The action is found where the machine says.
 func (r *Redfish) Reset(ctx context.Context, t ResetType, record Record) error {
-	var s systemDocument
-	if err := r.Get(ctx, r.system, &s); err != nil {
+	s, err := get[systemDocument](ctx, r, r.system)
+	if err != nil {
 		return err
 	}
 	name := r.power.as(t)
 	if s.Actions.Reset.Target == "" || name == "" {
 		return &ErrUnsupported{"the BMC does not offer the reset " + string(t) + " for this computer system"}
 	}
-	w := Write{Verb: VerbReset, Target: "power", Old: string(r.power.State), New: string(name), Record: record}
+	w := Command{Verb: VerbReset, Target: "power", Old: string(r.power.State), New: string(name), Record: record}
 	return r.Post(ctx, w, s.Actions.Reset.Target, map[string]string{"ResetType": string(name)})
 }
 

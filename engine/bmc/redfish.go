@@ -29,29 +29,21 @@ type Options struct {
 	Now   func() time.Time
 }
 
-// SessionLog is told of sessions by URI, so that one left over by a crash can
-// be closed later. It never sees a token.
-type SessionLog interface {
-	SessionOpened(address, uri string)
-	SessionClosed(address, uri string)
-	// Leftover returns sessions that an earlier process of ours did not close.
-	Leftover(address string) []string
-}
-
 // Redfish is the standard. Vendors embed it, or give it [Rules].
 type Redfish struct {
 	o         Options
-	base      string
 	transport *transport
-	client    *gofish.APIClient
+	http      *http.Client
+	client    *gofish.APIClient // nil until the service root was read
 
 	loginErr error           // sticky: nobody logs in again after a refusal
 	worked   bool            // a request with this login has succeeded
 	denied   map[string]bool // requests that a fresh session may not make either
 	welcome  bool            // this BMC has accepted the login before
-	token    string
-	session  string
-	basic    bool
+	session  *session        // nil: none
+	basic    bool            // every request carries the password instead
+	unmarked bool            // the BMC refuses a login that bears a mark
+	lost     []pending       // logins of this process that were not answered
 
 	root      RootDocument
 	hidden    bool     // the root asks for a login
@@ -63,18 +55,18 @@ type Redfish struct {
 	etags     map[string]string
 	rules     Rules
 	messages  map[string]Advice
-	documents map[string]reading
+	documents map[string]*reading
 	noExpand  bool // says that it can expand, and cannot
 
-	power    Power                   // as last read
-	idle     map[string]bool         // ways that held no boot source when they were last read
-	settings bootDocument            // as last read
-	climbing Target                  // for which a way was tried, and none has held yet
-	takes    map[string]int          // which form of taking an override away a resource took, by URI
-	slots    map[string]slotDocument // as last read, by URI
+	power    Power            // as last read
+	idle     map[string]bool  // ways that held no boot source when they were last read
+	settings bootDocument     // as last read
+	climbing Target           // for which a way was tried, and none has held yet
+	takes    map[string]int   // which form of taking an override away a resource took, by URI
+	drives   map[string]drive // as last read, by URI
 	stock    *Inventory
 	network  *Network
-	licence  *Licence
+	license  *License
 }
 
 // Rules are differences between vendors that are data, or small enough to be given
@@ -113,9 +105,9 @@ type Rules struct {
 
 	// Post finds the state of POST in the computer system's Oem object.
 	Post func(oem map[string]json.RawMessage) string
-	// Licences are the names of those that the standard's service does not show, and
+	// Licenses are the names of those that the standard's service does not show, and
 	// Covers judges by all names whether virtual media is among what they allow; nil: unknown.
-	Licences func(context.Context) ([]string, error)
+	Licenses func(context.Context) ([]string, error)
 	Covers   func(names []string) *bool
 	Ready    func(context.Context) (busy string, err error)
 }
@@ -137,8 +129,8 @@ type Flow struct {
 	// standard shows.
 	Find func(ctx context.Context, shown []Slot) (s Slot, has bool, err error)
 	// Insert mounts the image that w names, and Eject empties the drive.
-	Insert func(ctx context.Context, w Write, s Slot) error
-	Eject  func(ctx context.Context, w Write, s Slot) error
+	Insert func(ctx context.Context, w Command, s Slot) error
+	Eject  func(ctx context.Context, w Command, s Slot) error
 }
 
 // BootDevice is a family of boot controllers.
@@ -151,26 +143,17 @@ type BootDevice struct {
 func (r *Redfish) SetRules(rules Rules) { r.rules = rules }
 
 func newRedfish(o Options) (*Redfish, error) {
-	base, err := endpoint(o.Address)
-	if err != nil {
+	if _, err := endpoint(o.Address); err != nil {
 		return nil, err
 	}
-	if o.Timeout == 0 {
-		o.Timeout = 60 * time.Second
-	}
+	o.complete()
 	t, err := newTransport(o.Address, o.Trust, o.Dial, o.ReadOnly)
 	if err != nil {
 		return nil, err
 	}
 	t.trace = o.Trace
-	r := &Redfish{o: o, base: base, transport: t, etags: map[string]string{}, messages: map[string]Advice{},
-		documents: map[string]reading{}, idle: map[string]bool{}, denied: map[string]bool{}, slots: map[string]slotDocument{}, takes: map[string]int{}}
-	ctx := context.WithValue(context.Background(), metaKey{}, &meta{local: true})
-	r.client, err = gofish.ConnectContext(ctx, gofish.ClientConfig{
-		Endpoint: base, ReuseConnections: true, NoModifyTransport: true,
-		HTTPClient: &http.Client{Transport: t, Timeout: o.Timeout, CheckRedirect: sameHost},
-	})
-	return r, err
+	return &Redfish{o: o, transport: t, http: &http.Client{Transport: t, CheckRedirect: sameHost}, etags: map[string]string{}, messages: map[string]Advice{},
+		documents: map[string]*reading{}, idle: map[string]bool{}, denied: map[string]bool{}, drives: map[string]drive{}, takes: map[string]int{}}, nil
 }
 
 // Identity implements [Reader].

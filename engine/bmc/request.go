@@ -3,7 +3,6 @@ package bmc
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,74 +14,65 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/stmcginnis/gofish/schemas"
+	"github.com/stmcginnis/gofish"
 )
 
-// answer is a successful response.
-type answer struct {
-	status int
-	header http.Header
-	body   []byte
-}
-
-// reading is a document and when it was read.
-type reading struct {
-	answer
-	at time.Time
-}
-
-// recent is how long a document counts as just read.
-const recent = 2 * time.Second
-
-// Refresh implements [Reader].
-func (r *Redfish) Refresh() { clear(r.documents) }
-
-// lenient decodes JSON and puts up with fields of a wrong type: BMCs have them,
-// mostly in places that nobody needs.
-func lenient(body []byte, into any) error {
-	err := json.Unmarshal(body, into)
-	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) {
-		return nil
+// open makes gofish's client, which begins by reading the service root.
+func (r *Redfish) open(ctx context.Context) error {
+	asked := &trip{}
+	bounded, cancel := r.bounded(ctx, asked)
+	defer cancel()
+	client, err := gofish.ConnectContext(bounded, gofish.ClientConfig{Endpoint: r.o.Address, HTTPClient: r.http, ReuseConnections: true, NoModifyTransport: true})
+	if err != nil {
+		return r.failure(ctx, "GET "+rootURI, err, asked)
 	}
-	return err
+	root := asked.body
+	*asked = trip{} // the client keeps the context, and with it what asked holds
+	if err := r.takeRoot(client.Service, root); err != nil {
+		return err
+	}
+	r.client = client
+	return nil
 }
 
-// Decode is json.Unmarshal that puts up with fields of a wrong type.
-func Decode(body []byte, into any) error { return lenient(body, into) }
+// bounded ends a request in time, and lets the transport leave its answer in asked.
+func (r *Redfish) bounded(ctx context.Context, asked *trip) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithValue(ctx, tripKey{}, asked), r.o.Timeout)
+}
 
-// request sends one request with whatever authentication is in force.
+// request sends one request by gofish's client.
 func (r *Redfish) request(ctx context.Context, method, uri string, body any, header map[string]string) (answer, error) {
-	var payload io.ReadSeeker
-	kind := ""
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			return answer{}, err
-		}
-		payload, kind = bytes.NewReader(b), "application/json"
-	}
 	path, err := r.path(uri)
 	if err != nil {
 		return answer{}, err
 	}
-	m := &meta{}
-	resp, err := r.client.WithContext(context.WithValue(ctx, metaKey{}, m)).RunRawRequestWithHeaders(method, path, payload, kind, r.authorised(header))
-	switch {
-	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return answer{}, &Error{Request: method + " " + path, Err: fmt.Errorf("the BMC gave no answer in time: the step's own time ended (%w)", ctx.Err())}
-	case err != nil && ctx.Err() != nil:
-		return answer{}, ctx.Err() // no fault of the BMC
-	}
+	payload, kind, err := payloadOf(body)
 	if err != nil {
-		return answer{}, r.failure(method+" "+path, err, m)
+		return answer{}, err
 	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
+	if r.client == nil {
+		if err := r.open(ctx); err != nil {
+			return answer{}, err
+		}
+	}
+	asked := &trip{}
+	bounded, cancel := r.bounded(ctx, asked)
+	defer cancel()
+	resp, err := r.client.WithContext(bounded).RunRawRequestWithHeaders(method, path, payload, kind, header)
 	if err != nil {
-		return answer{}, &Error{Request: method + " " + path, Err: err}
+		return answer{}, r.failure(ctx, method+" "+path, err, asked)
 	}
-	return answer{resp.StatusCode, resp.Header, b}, nil
+	resp.Body.Close() // asked has it
+	return asked.answer, nil
+}
+
+// payloadOf is a request's body and its media type; nil is none.
+func payloadOf(body any) (io.ReadSeeker, string, error) {
+	if body == nil {
+		return nil, "", nil
+	}
+	b, err := json.Marshal(body)
+	return bytes.NewReader(b), "application/json", err
 }
 
 // path reduces what BMCs write into links to a path on this BMC.
@@ -98,39 +88,40 @@ func (r *Redfish) path(uri string) (string, error) {
 	return out, nil
 }
 
-func (r *Redfish) authorised(header map[string]string) map[string]string {
-	out := map[string]string{"Accept": "application/json", "OData-Version": "4.0", "User-Agent": "esxiplan"}
-	for k, v := range header {
-		out[k] = v
-	}
+// failure says why a request was not done: by what the BMC answered, else by what kept its
+// answer away.
+func (r *Redfish) failure(ctx context.Context, request string, err error, asked *trip) error {
+	out := &Error{Request: request, Status: asked.status, headers: asked.header}
 	switch {
-	case r.token != "":
-		out["X-Auth-Token"] = r.token
-	case r.basic:
-		out["Authorization"] = "Basic " + base64.StdEncoding.EncodeToString([]byte(r.o.Username+":"+r.o.Password))
+	case asked.status != 0:
+		if out.Messages = extendedInfo(asked.body); len(out.Messages) == 0 {
+			out.Messages = unreadable(asked, err)
+		}
+		out.explain(r.messages)
+		return out
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		out.Err = fmt.Errorf("the BMC gave no answer in time: the step's own time ended (%w)", ctx.Err())
+		return out
+	case ctx.Err() != nil:
+		return ctx.Err() // no fault of the BMC
 	}
+	if reason, ok := certificateProblem(err); ok {
+		return &ErrCertificate{reason}
+	}
+	out.Err = plainTransport(err)
 	return out
 }
 
-// failure turns what gofish reports into an [Error].
-func (r *Redfish) failure(request string, err error, m *meta) error {
-	out := &Error{Request: request, headers: m.header}
-	var answered *schemas.Error
-	if !errors.As(err, &answered) || answered.HTTPReturnedStatusCode == 0 {
-		if reason, ok := certificateProblem(err); ok {
-			return &ErrCertificate{reason}
-		}
-		out.Err = plainTransport(err)
-		return out
+// unreadable says what an answer is that explains nothing. Where its status is a success,
+// err is why gofish could not read it.
+func unreadable(asked *trip, err error) []Message {
+	switch {
+	case asked.status < 300 && json.Valid(asked.body):
+		return []Message{{Text: fmt.Sprintf("the answer is not as the standard has it: %v", err)}}
+	case asked.status < 300 || len(bytes.TrimSpace(asked.body)) > 0:
+		return []Message{{Text: notJSON(asked.body)}}
 	}
-	out.Status = answered.HTTPReturnedStatusCode
-	raw := strings.TrimPrefix(answered.Error(), fmt.Sprintf("%d: ", out.Status))
-	out.Messages = extendedInfo([]byte(raw))
-	if len(out.Messages) == 0 && strings.TrimSpace(raw) != "" {
-		out.Messages = []Message{{Text: notJSON([]byte(raw))}}
-	}
-	out.explain(r.messages)
-	return out
+	return nil
 }
 
 // explain translates the first message that says more than that something failed.
@@ -163,27 +154,6 @@ func plainTransport(err error) error {
 	return err
 }
 
-// Get reads a document. What was read a moment ago, with no write since, is taken
-// from memory. A session that the BMC has forgotten is renewed once.
-func (r *Redfish) Get(ctx context.Context, uri string, into any) error {
-	if uri == "" {
-		return &ErrUnsupported{"the BMC does not link to what is needed here"}
-	}
-	if known, ok := r.documents[uri]; ok && r.o.Now().Sub(known.at) < recent {
-		return decode(http.MethodGet, uri, known.body, into)
-	}
-	if err := r.connect(ctx); err != nil {
-		return err
-	}
-	a, err := r.read(ctx, uri)
-	if err != nil {
-		return err
-	}
-	r.keepETag(uri, a)
-	r.documents[uri] = reading{a, r.o.Now()}
-	return decode(http.MethodGet, uri, a.body, into)
-}
-
 // How often and after which pause a read is repeated when the BMC stumbles.
 const (
 	reads     = 4
@@ -211,26 +181,6 @@ func stumbles(err error) bool {
 	return e.Status >= 500 && e.Status != http.StatusNotImplemented && e.Retryable()
 }
 
-func decode(method, uri string, body []byte, into any) error {
-	if err := lenient(body, into); err != nil {
-		return &Error{Request: method + " " + uri, Status: http.StatusOK, Messages: []Message{{Text: notJSON(body)}}}
-	}
-	return nil
-}
-
-func notJSON(body []byte) string {
-	text := strings.Join(strings.Fields(string(body)), " ")
-	switch {
-	case text == "":
-		return "the answer is empty"
-	case text[0] == '<':
-		return "it sent a web page instead of Redfish; is this the BMC's address?"
-	case len(text) > 80:
-		text = text[:80] + "…"
-	}
-	return "the answer is not JSON: " + text
-}
-
 // again repeats a request once after a new login when the session was lost. A
 // 401 says that nothing was done, so this is safe for writes, too. A resource that
 // answers 401 to a fresh session as well is one that the user may not see.
@@ -242,15 +192,12 @@ func (r *Redfish) again(ctx context.Context, send func() (answer, error)) (answe
 		return a, err
 	}
 	switch {
-	case r.denied[e.Request] || r.token == "" && r.worked:
+	case r.denied[e.Request] || r.session == nil && r.worked:
 		return a, e.forbidden()
-	case r.token == "":
+	case r.session == nil:
 		return a, r.refused("it answers 401 to " + e.Request)
 	}
-	if r.logout(ctx) == nil {
-		r.o.Sessions.SessionClosed(r.o.Address, r.session)
-	}
-	r.token, r.session = "", ""
+	r.forget(ctx)
 	if err := r.login(ctx); err != nil {
 		return a, err
 	}
@@ -265,16 +212,4 @@ func (r *Redfish) again(ctx context.Context, send func() (answer, error)) (answe
 func (e *Error) forbidden() error {
 	e.Advice = catalogue["InsufficientPrivilege"]
 	return e
-}
-
-func (r *Redfish) keepETag(uri string, a answer) {
-	tag := a.header.Get("ETag")
-	if tag == "" && bytes.Contains(a.body, []byte("@odata.etag")) {
-		var doc struct {
-			Tag string `json:"@odata.etag"`
-		}
-		lenient(a.body, &doc)
-		tag = doc.Tag
-	}
-	r.etags[strings.TrimSuffix(uri, "/")] = tag
 }

@@ -1,265 +1,49 @@
 package bmc
 
 import (
-	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
-// Logins watches one credential across all BMCs of a run: after three BMCs
-// refused it, it is wrong, and is not used further.
-type Logins struct {
-	mu      sync.Mutex
-	changed chan struct{}
-	state   map[string]*credential
+// session is the one that this client has open on the BMC.
+type session struct {
+	Session
+	token    string
+	answered time.Time       // when the BMC had opened it at the latest
+	shown    sessionDocument // as the BMC shows it
 }
 
-type credential struct {
-	accepted bool
-	pending  int
-	refused  int
-}
-
-const maxRefusals = 3
-
-// NewLogins starts with no credential known.
-func NewLogins() *Logins {
-	return &Logins{changed: make(chan struct{}), state: map[string]*credential{}}
-}
-
-// begin waits until the credential may be tried. Until one BMC has accepted it,
-// no more than three have it in hand at once.
-func (l *Logins) begin(ctx context.Context, key string) error {
-	for {
-		l.mu.Lock()
-		c := l.state[key]
-		if c == nil {
-			c = &credential{}
-			l.state[key] = c
-		}
-		if c.refused >= maxRefusals {
-			l.mu.Unlock()
-			return fmt.Errorf("not tried: %d other BMCs refused the same user and password", c.refused)
-		}
-		if c.accepted || c.refused+c.pending < maxRefusals {
-			c.pending++
-			l.mu.Unlock()
-			return nil
-		}
-		wait := l.changed
-		l.mu.Unlock()
-		select {
-		case <-wait:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-type verdict int
-
-const (
-	noVerdict verdict = iota
-	accepted
-	refused
-)
-
-func (l *Logins) end(key string, v verdict) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	c := l.state[key]
-	c.pending--
-	switch v {
-	case accepted:
-		c.accepted = true
-	case refused:
-		c.refused++
-	}
-	close(l.changed)
-	l.changed = make(chan struct{})
-}
-
-// refused makes the refusal of a login stick to this client.
-func (r *Redfish) refused(reason string) error {
-	r.loginErr = &ErrLogin{r.o.Address, r.o.Username, reason}
-	return r.loginErr
-}
-
-// login opens a session. Where the BMC refuses sessions, but not the password,
-// Basic is used. A dry run starts with Basic, because a session is a POST, and so does a
-// service that shows no sessions.
-func (r *Redfish) login(ctx context.Context) error {
-	if r.loginErr != nil {
-		return r.loginErr
-	}
-	if r.welcome { // what other BMCs say of the credential is not this one's word
-		_, err := r.tryLogin(ctx)
-		return err
-	}
-	key := r.o.Username + "\x00" + r.o.Password
-	if err := r.o.Logins.begin(ctx, key); err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
-		return r.refused(err.Error())
-	}
-	v, err := r.tryLogin(ctx)
-	r.welcome = v == accepted
-	r.o.Logins.end(key, v)
-	return err
-}
-
-func (r *Redfish) tryLogin(ctx context.Context) (verdict, error) {
-	if noSessions := r.root.Links.Sessions.ID == "" && !r.hidden; r.o.ReadOnly || noSessions {
-		v, err := r.tryBasic(ctx)
-		if v != noVerdict || err != nil {
-			return v, err
-		}
-	}
-	err := r.patiently(ctx, func() error { return r.openSession(ctx) })
-	var e *Error
-	switch {
-	case err == nil:
-		return accepted, nil
-	case !errors.As(err, &e) || e.Status == 0:
-		return noVerdict, err
-	case e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden:
-		return refused, r.refused(strings.TrimSpace(fmt.Sprintf("it answers %d%s%s", e.Status, e.ids(), e.text())))
-	case r.o.ReadOnly:
-		return noVerdict, err
-	}
-	v, basicErr := r.tryBasic(ctx)
-	if basicErr == nil && v == accepted {
-		r.o.Warn("the BMC gives no session (" + err.Error() + "); every request carries the password instead")
-	}
-	if v == noVerdict && basicErr == nil {
-		return noVerdict, err
-	}
-	return v, basicErr
-}
-
-// patiently repeats what a stumbling BMC did not do, a few times.
-func (r *Redfish) patiently(ctx context.Context, do func() error) error {
-	for try := 1; ; try++ {
-		err := do()
-		if err == nil || try == reads || !stumbles(err) {
-			return err
-		}
-		if sleepErr := r.o.Sleep(ctx, readPause); sleepErr != nil {
-			return sleepErr
-		}
-	}
-}
-
-// tryBasic reads the computer systems with Basic authentication. No verdict and
-// no error: the BMC does not take Basic. That is asked without the password, so
-// that a wrong one is not sent twice.
-func (r *Redfish) tryBasic(ctx context.Context) (verdict, error) {
-	_, err := r.request(ctx, http.MethodGet, r.root.Systems.ID, nil, nil)
-	var e *Error
-	if err == nil {
-		r.basic = true // it asks for nothing
-		return accepted, nil
-	}
-	if !errors.As(err, &e) || e.Status == 0 || e.Status != http.StatusUnauthorized {
-		return noVerdict, err
-	}
-	offered := slices.ContainsFunc(e.headers["Www-Authenticate"], func(challenge string) bool {
-		return strings.Contains(strings.ToLower(challenge), "basic")
-	})
-	if !offered {
-		return noVerdict, nil
-	}
-	r.basic = true
-	_, err = r.request(ctx, http.MethodGet, r.root.Systems.ID, nil, nil)
-	switch {
-	case err == nil:
-		return accepted, nil
-	case errors.As(err, &e) && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden):
-		r.basic = false
-		return refused, r.refused(strings.TrimSpace(fmt.Sprintf("it answers %d%s", e.Status, e.ids())))
-	}
-	r.basic = false
-	return noVerdict, err
-}
-
-func (r *Redfish) openSession(ctx context.Context) error {
-	uri := r.root.Links.Sessions.ID
-	if uri == "" {
-		uri = "/redfish/v1/SessionService/Sessions"
-	}
-	m := &meta{login: true}
-	body, err := json.Marshal(map[string]string{"UserName": r.o.Username, "Password": r.o.Password})
-	if err != nil {
-		return err
-	}
-	sent := context.WithValue(context.WithoutCancel(ctx), metaKey{}, m)
-	resp, err := r.client.WithContext(sent).RunRawRequestWithHeaders(http.MethodPost, uri, bytes.NewReader(body), "application/json", r.authorised(nil))
-	if err != nil {
-		err = r.failure("POST "+uri, err, m)
-		var e *Error
-		if errors.As(err, &e) {
-			e.Op = "log in"
-		}
-		return err
-	}
-	defer resp.Body.Close()
-	var doc struct {
-		ID string `json:"@odata.id"`
-	}
-	b, _ := io.ReadAll(resp.Body)
-	lenient(b, &doc)
-	r.token, r.session = resp.Header.Get("X-Auth-Token"), resp.Header.Get("Location")
-	if r.session == "" {
-		r.session = doc.ID
-	}
-	if r.token == "" {
-		return &Error{Op: "log in", Request: "POST " + uri, Status: resp.StatusCode, Messages: []Message{{Text: "the BMC gave no token for the session"}}}
-	}
-	if r.session, err = r.path(r.session); err != nil {
-		return nil // a session without a place cannot be closed; it expires
-	}
-	r.o.Sessions.SessionOpened(r.o.Address, r.session)
-	if r.o.ReadOnly {
-		r.o.Warn("the BMC refuses Basic authentication; this dry run logs in by a session, its only POST, and deletes it")
-	}
-	r.closeLeftovers(ctx)
-	return nil
-}
-
-// closeLeftovers ends sessions that a crash of ours left open. They are tried
-// once: what cannot be closed expires by itself.
-func (r *Redfish) closeLeftovers(ctx context.Context) {
-	if r.o.ReadOnly {
-		return
-	}
-	for _, uri := range r.o.Sessions.Leftover(r.o.Address) {
-		if ours, err := r.isOurs(ctx, uri); err != nil || ctx.Err() != nil {
-			return
-		} else if ours {
-			if _, err := r.request(ctx, http.MethodDelete, uri, nil, nil); isUnreachable(err) {
-				continue
-			}
-		}
-		r.o.Sessions.SessionClosed(r.o.Address, uri)
-	}
-}
-
-// sessionDocument is a session of somebody.
+// sessionDocument is a session of some client.
 type sessionDocument struct {
-	URI      string `json:"@odata.id"`
-	ID       string `json:"Id"`
-	UserName string
-	Origin   string `json:"ClientOriginIPAddress"`
-	Created  string `json:"CreatedTime"`
+	URI     string `json:"@odata.id"`
+	ID      string `json:"Id"`
+	User    string `json:"UserName"`
+	Type    string `json:"SessionType"`
+	Origin  string `json:"ClientOriginIPAddress"`
+	Created string `json:"CreatedTime"`
+	Context string // what the client that opened it wrote there
+	Oem     map[string]json.RawMessage
+}
+
+// readSession understands a session's document. Some vendors show in their Oem object what
+// the standard found a place for later.
+func readSession(raw []byte) (d sessionDocument, err error) {
+	if err := lenient(raw, &d); err != nil {
+		return d, err
+	}
+	for _, oem := range d.Oem {
+		var o struct{ UserAccount, UserIP, LoginTime string }
+		lenient(oem, &o)
+		d.User, d.Origin, d.Created = firstOf(d.User, o.UserAccount), firstOf(d.Origin, o.UserIP), firstOf(d.Created, o.LoginTime)
+	}
+	return d, nil
 }
 
 func (d sessionDocument) String() string {
@@ -273,38 +57,188 @@ func (d sessionDocument) String() string {
 	return text
 }
 
+// created is when the session was opened, by the BMC's clock; ok is false where it does not
+// say. Some leave the zone out, which does no harm to a comparison.
+func (d sessionDocument) created() (t time.Time, ok bool) {
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05", "2006-01-02 15:04:05"} {
+		if t, err := time.Parse(layout, d.Created); err == nil {
+			return t, true
+		}
+	}
+	return t, false
+}
+
+// markPrefix begins the ID of every login, so that people recognise it.
+const markPrefix = "esxiplan-"
+
+func newSessionID() string {
+	b := make([]byte, 8)
+	rand.Read(b)
+	return markPrefix + hex.EncodeToString(b)
+}
+
+// openSession logs in. The login is recorded before it is sent; one that is not answered
+// may have opened a session all the same, which is kept in mind.
+func (r *Redfish) openSession(ctx context.Context) error {
+	s := Session{ID: newSessionID(), Asked: time.Now()}
+	if err := r.o.Sessions.SessionAsked(r.o.Address, s.ID, s.Asked); err != nil {
+		return fmt.Errorf("the login is not sent, because it cannot be recorded: %w", err)
+	}
+	marked := r.takesMark()
+	a, err := r.postLogin(ctx, s.ID, marked)
+	var e *Error
+	switch {
+	case err == nil:
+		return r.opened(ctx, s, a)
+	case errors.As(err, &e) && e.Refused():
+		r.o.Sessions.SessionClosed(r.o.Address, s.ID)
+	default:
+		r.lost = append(r.lost, pending{s, time.Now()})
+		return err
+	}
+	if marked && e.Status == http.StatusBadRequest {
+		r.unmarked = true
+		return r.openSession(ctx)
+	}
+	return err
+}
+
+// takesMark reports whether the login may bear a mark. The standard has a place for it
+// since its release 2022.1; a service that does not expect it may refuse the login.
+func (r *Redfish) takesMark() bool {
+	var major, minor int
+	fmt.Sscanf(r.root.version, "#ServiceRoot.v%d_%d", &major, &minor)
+	if r.unmarked || major == 1 && minor < 13 || major < 1 {
+		return false
+	}
+	for _, v := range r.o.Vendors {
+		if v.Match(r.identity, r.root) {
+			return v.KeepsContext
+		}
+	}
+	return false
+}
+
+// postLogin sends the login, with its ID as a mark or without.
+func (r *Redfish) postLogin(ctx context.Context, id string, marked bool) (answer, error) {
+	uri := r.root.sessions
+	if uri == "" {
+		uri = rootURI + "SessionService/Sessions"
+	}
+	body := map[string]string{"UserName": r.o.Username, "Password": r.o.Password}
+	if marked {
+		body["Context"] = id
+	}
+	a, err := r.sessionRequest(ctx, http.MethodPost, uri, body, &trip{session: true, anonymous: true})
+	var e *Error
+	if errors.As(err, &e) {
+		e.Op, e.written = "log in", true
+	}
+	return a, err
+}
+
+// sessionRequest sends a request about our session. It does not go by gofish's client, which
+// begins by reading the service root: some BMCs show that only to who is logged in.
+func (r *Redfish) sessionRequest(ctx context.Context, method, uri string, body any, asked *trip) (answer, error) {
+	path, err := r.path(uri)
+	if err != nil {
+		return answer{}, err
+	}
+	payload, kind, err := payloadOf(body)
+	if err != nil {
+		return answer{}, err
+	}
+	bounded, cancel := r.bounded(ctx, asked)
+	defer cancel()
+	req, err := http.NewRequestWithContext(bounded, method, r.o.Address+path, payload)
+	if err != nil {
+		return answer{}, err
+	}
+	req.Header.Set("Accept", "application/json")
+	if kind != "" {
+		req.Header.Set("Content-Type", kind)
+	}
+	resp, err := r.http.Do(req)
+	if err != nil || asked.status >= 300 {
+		return answer{}, r.failure(ctx, method+" "+path, err, asked)
+	}
+	resp.Body.Close() // asked has it
+	return asked.answer, nil
+}
+
+// opened takes over the session that the BMC opened.
+func (r *Redfish) opened(ctx context.Context, s Session, a answer) error {
+	shown, _ := readSession(a.body)
+	token, uri := a.header.Get("X-Auth-Token"), firstOf(a.header.Get("Location"), shown.URI)
+	if token == "" {
+		return &Error{Op: "log in", Request: "POST " + r.root.sessions, Status: a.status, Messages: []Message{{Text: "the BMC gave no token for the session"}}}
+	}
+	r.session = &session{Session: s, token: token, answered: time.Now(), shown: shown}
+	r.transport.authenticate(header{"X-Auth-Token", token})
+	path, err := r.path(uri)
+	if err != nil {
+		return nil // a session without a place cannot be closed; it expires
+	}
+	r.session.URI = path
+	r.o.Sessions.SessionOpened(r.o.Address, s.ID, path)
+	if r.o.ReadOnly {
+		r.o.Warn("the BMC refuses Basic authentication; this dry run logs in by a session, its only POST, and deletes it")
+		return nil
+	}
+	r.closeLeftovers(ctx)
+	return nil
+}
+
 // OtherSessions implements [Reader]. Our own is not read: where it is the only one, this is
 // one request.
 func (r *Redfish) OtherSessions(ctx context.Context) (out []string, err error) {
-	uri := r.root.Links.Sessions.ID
-	if uri == "" {
+	shown, err := r.sessions(ctx, func(uri string) bool { return !r.isThis(uri) })
+	for _, d := range shown {
+		if d.User == r.o.Username {
+			out = append(out, d.String())
+		}
+	}
+	return out, notShown(err)
+}
+
+// sessions reads the sessions whose URI is wanted, as far as the BMC shows them.
+func (r *Redfish) sessions(ctx context.Context, wanted func(uri string) bool) (out []sessionDocument, err error) {
+	if r.root.sessions == "" {
 		return nil, nil
 	}
-	c, err := r.page(ctx, uri, true)
+	c, err := r.page(ctx, r.root.sessions, true)
 	if err != nil {
-		return nil, notShown(err)
+		return nil, err
 	}
-	for _, raw := range c.Members {
-		var d sessionDocument
-		if lenient(raw, &d) != nil || d.URI == "" || r.isThis(d.URI) {
+	for _, m := range c.Members {
+		if m.uri == "" || !wanted(m.uri) {
 			continue
 		}
-		if bare(raw) {
-			if err := r.Get(ctx, d.URI, &d); err != nil {
-				continue // it ended meanwhile, or is not for us to see
-			}
+		read := func() (sessionDocument, error) { return readSession(m.raw) }
+		if m.bare {
+			read = func() (sessionDocument, error) { return r.sessionAt(ctx, m.uri) }
 		}
-		if d.UserName == r.o.Username {
-			out = append(out, d.String())
+		if d, err := read(); err == nil { // else it ended meanwhile, or is not for us to see
+			out = append(out, d)
 		}
 	}
 	return out, nil
 }
 
-// isThis reports whether a URI is that of this client's session.
-func (r *Redfish) isThis(uri string) bool {
-	return strings.TrimSuffix(uri, "/") == strings.TrimSuffix(r.session, "/")
+func (r *Redfish) sessionAt(ctx context.Context, uri string) (sessionDocument, error) {
+	var raw json.RawMessage
+	if err := r.Get(ctx, uri, &raw); err != nil {
+		return sessionDocument{}, err
+	}
+	d, err := readSession(raw)
+	d.URI = firstOf(d.URI, uri)
+	return d, err
 }
+
+// isThis reports whether a URI is that of this client's session.
+func (r *Redfish) isThis(uri string) bool { return r.session != nil && sameURI(uri, r.session.URI) }
+
+func sameURI(a, b string) bool { return strings.TrimSuffix(a, "/") == strings.TrimSuffix(b, "/") }
 
 // notShown is for what a BMC need not show: only that it does not answer is an error.
 func notShown(err error) error {
@@ -313,20 +247,6 @@ func notShown(err error) error {
 		return nil
 	}
 	return err
-}
-
-// isOurs reports whether a session of that name is one that we left open: BMCs count
-// anew when they restart, so it may be the present one, or somebody else's.
-func (r *Redfish) isOurs(ctx context.Context, uri string) (bool, error) {
-	if r.isThis(uri) {
-		return false, nil
-	}
-	a, err := r.request(ctx, http.MethodGet, uri, nil, nil)
-	if isUnreachable(err) {
-		return false, err
-	}
-	var doc struct{ UserName string }
-	return err == nil && lenient(a.body, &doc) == nil && doc.UserName == r.o.Username, nil
 }
 
 func isUnreachable(err error) bool {
@@ -344,36 +264,58 @@ const (
 // takes a place in a small table for half an hour.
 func (r *Redfish) Close(ctx context.Context) error {
 	defer r.transport.CloseIdleConnections()
-	if r.token == "" || r.session == "" {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTakes)
 	defer cancel()
-	var err error
+	r.closeLost(ctx)
+	s := r.session
+	if s == nil || s.URI == "" {
+		return nil
+	}
+	if err := r.delete(ctx, s.URI); err != nil {
+		return fmt.Errorf("the session %s stays open until it expires: %w", s.URI, err)
+	}
+	r.o.Sessions.SessionClosed(r.o.Address, s.ID)
+	r.leave()
+	return nil
+}
+
+// leave makes this client one that is not logged in.
+func (r *Redfish) leave() {
+	r.session = nil
+	r.transport.authenticate(header{})
+}
+
+// forget gives up a session that the BMC does not accept any more. Should it be there all
+// the same, it is closed later.
+func (r *Redfish) forget(ctx context.Context) {
+	s := r.session
+	if s.URI != "" {
+		if r.logout(ctx, s.URI) == nil {
+			r.o.Sessions.SessionClosed(r.o.Address, s.ID)
+		} else {
+			r.lost = append(r.lost, pending{s.Session, s.answered})
+		}
+	}
+	r.leave()
+}
+
+// delete ends a session, in several tries where the BMC stumbles.
+func (r *Redfish) delete(ctx context.Context, uri string) (err error) {
 	for range reads {
-		if err = r.logout(ctx); err == nil || ctx.Err() != nil {
+		if err = r.logout(ctx, uri); err == nil || ctx.Err() != nil {
 			break
 		}
 		sleep(ctx, closePause)
 	}
-	if err != nil {
-		return fmt.Errorf("the session %s stays open until it expires: %w", r.session, err)
-	}
-	r.o.Sessions.SessionClosed(r.o.Address, r.session)
-	r.token, r.session = "", ""
-	return nil
+	return err
 }
 
-// logout deletes the session. One that is not there any more is closed.
-func (r *Redfish) logout(ctx context.Context) error {
-	m := &meta{login: true}
-	ctx = context.WithValue(ctx, metaKey{}, m)
-	resp, err := r.client.WithContext(ctx).RunRawRequestWithHeaders(http.MethodDelete, r.session, nil, "", r.authorised(nil))
-	if err == nil {
-		return resp.Body.Close()
-	}
-	if m.status == http.StatusNotFound || m.status == http.StatusUnauthorized {
+// logout ends a session. One that is not there any more is ended.
+func (r *Redfish) logout(ctx context.Context, uri string) error {
+	asked := &trip{session: true}
+	_, err := r.sessionRequest(ctx, http.MethodDelete, uri, nil, asked)
+	if asked.status == http.StatusNotFound || asked.status == http.StatusUnauthorized {
 		return nil
 	}
-	return r.failure("DELETE "+r.session, err, m)
+	return err
 }

@@ -48,7 +48,7 @@ func (s *shadow) Slots(ctx context.Context) ([]Slot, error) {
 }
 
 // plan records a write that only the real run makes; in the shadow it is done with that.
-func plan(ctx context.Context, w Write) error {
+func plan(ctx context.Context, w Command) error {
 	settle, err := w.begin(ctx)
 	if err == nil {
 		settle(Done)
@@ -61,7 +61,7 @@ func (s *shadow) Reset(ctx context.Context, t ResetType, record Record) error {
 	if err != nil {
 		return err
 	}
-	if err := plan(ctx, Write{Verb: VerbReset, Target: "power", Old: string(p.State), New: string(t), Record: record}); err != nil {
+	if err := plan(ctx, Command{Verb: VerbReset, Target: "power", Old: string(p.State), New: string(t), Record: record}); err != nil {
 		return err
 	}
 	state := Off
@@ -115,7 +115,7 @@ func (s *shadow) SetBoot(ctx context.Context, t Target, _ string, record Record)
 	if err != nil {
 		return err
 	}
-	if err := plan(ctx, Write{Verb: VerbBoot, Target: "source", Old: old.String(), New: string(t), Record: record}); err != nil {
+	if err := plan(ctx, Command{Verb: VerbBoot, Target: "source", Old: old.String(), New: string(t), Record: record}); err != nil {
 		return err
 	}
 	s.boot = &Boot{Target: t, Once: s.once || t == BootNone, Mode: old.Mode, Allowed: old.Allowed}
@@ -147,15 +147,15 @@ func (s *shadow) Insert(ctx context.Context, slot Slot, url string, record Recor
 		}
 		s.ready[p.Target] = true
 	}
-	return s.change(ctx, slot, InsertWrite(slot, url, record))
+	return s.change(ctx, slot, InsertCommand(slot, url, record))
 }
 
 func (s *shadow) Eject(ctx context.Context, slot Slot, record Record) error {
-	return s.change(ctx, slot, EjectWrite(slot, record))
+	return s.change(ctx, slot, EjectCommand(slot, record))
 }
 
 // change writes a slot and its mirror images: a BMC may show one slot in two places.
-func (s *shadow) change(ctx context.Context, slot Slot, w Write) error {
+func (s *shadow) change(ctx context.Context, slot Slot, w Command) error {
 	slots, err := s.Slots(ctx)
 	if err != nil {
 		return err

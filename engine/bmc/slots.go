@@ -3,11 +3,12 @@ package bmc
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/stmcginnis/gofish/schemas"
 )
 
 // Slots implements [Reader]: those of the system first, then the managers'.
@@ -15,11 +16,11 @@ func (r *Redfish) Slots(ctx context.Context) ([]Slot, error) {
 	var out []Slot
 	seen := map[string]bool{} // some systems link to their manager's collection
 	for _, uri := range r.media {
-		err := r.Members(ctx, uri, func(raw json.RawMessage) error {
-			var d slotDocument
-			if lenient(raw, &d) == nil && d.URI != "" && !seen[d.URI] {
-				seen[d.URI] = true
-				out = append(out, r.slot(d))
+		err := r.members(ctx, uri, func(uri string, d *reading) error {
+			slot, err := into[slotDocument](d, uri)
+			if err == nil && !seen[uri] {
+				seen[uri] = true
+				out = append(out, r.slot(uri, slot))
 			}
 			return nil
 		})
@@ -63,21 +64,25 @@ func (r *Redfish) Slot(ctx context.Context, s Slot) (Slot, error) {
 		}
 		return slots[0], nil
 	}
-	var d slotDocument
-	if err := r.Get(ctx, s.URI, &d); err != nil {
+	d, err := get[slotDocument](ctx, r, s.URI)
+	if err != nil {
 		return s, err
 	}
-	if d.URI == "" {
-		d.URI = s.URI
-	}
-	return r.slot(d), nil
+	return r.slot(s.URI, d), nil
 }
 
-// slot understands a slot's document, and keeps it for the write that may follow.
-func (r *Redfish) slot(d slotDocument) Slot {
-	r.slots[d.URI] = d
-	s := Slot{URI: d.URI, ID: d.ID, Place: "manager", CD: r.takesCD(d)}
-	if strings.HasPrefix(d.URI, strings.TrimSuffix(r.system, "/")+"/") {
+// drive is what a write to a slot needs to know, from when the slot was last read.
+type drive struct {
+	shown         Slot
+	insert, eject string // URIs of the actions; "": there is none
+	verifies      bool   // checks the certificate of the image server
+}
+
+// slot understands a slot's document, and keeps what a write that may follow needs.
+func (r *Redfish) slot(uri string, d *slotDocument) Slot {
+	k := drive{insert: d.actionOf(d.Actions.Insert, "InsertVirtualMedia"), eject: d.actionOf(d.Actions.Eject, "EjectVirtualMedia"), verifies: d.Verify != nil && *d.Verify}
+	s := Slot{URI: uri, ID: d.ID, Place: "manager", CD: r.takesCD(d, k.insert != "")}
+	if strings.HasPrefix(uri, strings.TrimSuffix(r.system, "/")+"/") {
 		s.Place = "system"
 	}
 	if d.Image != nil {
@@ -88,31 +93,33 @@ func (r *Redfish) slot(d slotDocument) Slot {
 	if !s.Loaded {
 		s.Image = "" // some firmware leaves the name behind
 	}
+	k.shown = s
+	r.drives[uri] = k
 	return s
 }
 
 // takesCD tells slots for a CD by URL. Old firmware names no media types; there only
 // the vendor can tell.
-func (r *Redfish) takesCD(d slotDocument) bool {
-	byType := slices.Contains(d.MediaTypes, "CD") || slices.Contains(d.MediaTypes, "DVD")
+func (r *Redfish) takesCD(d *slotDocument, action bool) bool {
+	byType := slices.Contains(d.MediaTypes, schemas.CDVirtualMediaType) || slices.Contains(d.MediaTypes, schemas.DVDVirtualMediaType)
 	if r.rules.SlotUsable == nil {
 		return byType
 	}
-	return (byType || len(d.MediaTypes) == 0) && r.rules.SlotUsable(d.ID, d.insertAction() != "")
+	return (byType || len(d.MediaTypes) == 0) && r.rules.SlotUsable(d.ID, action)
 }
 
-// known is a slot's document as it was last read: reading it again would tell no more.
-func (r *Redfish) known(ctx context.Context, s Slot) (slotDocument, error) {
-	if d, ok := r.slots[s.URI]; ok {
+// drive is a slot as it was last read: reading it again would tell no more.
+func (r *Redfish) drive(ctx context.Context, s Slot) (drive, error) {
+	if d, ok := r.drives[s.URI]; ok {
 		return d, nil
 	}
 	_, err := r.Slot(ctx, s)
-	return r.slots[s.URI], err
+	return r.drives[s.URI], err
 }
 
 // actionOf finds an action of a slot: the standard's, else one in the Oem object that
 // ends in the same word.
-func (d slotDocument) actionOf(standard action, suffix string) string {
+func (d *slotDocument) actionOf(standard action, suffix string) string {
 	if standard.Target != "" {
 		return standard.Target
 	}
@@ -126,10 +133,6 @@ func (d slotDocument) actionOf(standard action, suffix string) string {
 		}
 	}
 	return ""
-}
-
-func (d slotDocument) insertAction() string {
-	return d.actionOf(d.Actions.Insert, "InsertVirtualMedia")
 }
 
 // Preparations implements [Reader]. A BMC that checks the certificate of the image
@@ -148,13 +151,13 @@ func (r *Redfish) uncheck(ctx context.Context, s Slot, url string) ([]Preparatio
 	if r.byFlow(s) {
 		return nil, nil
 	}
-	d, err := r.known(ctx, s)
+	d, err := r.drive(ctx, s)
 	if err != nil {
 		return nil, err
 	}
 	var out []Preparation
-	if strings.HasPrefix(url, "https:") && d.Verify != nil && *d.Verify {
-		out = append(out, NewPreparation(s.Name(), "checks the image server's certificate", "does not check it", func(ctx context.Context, w Write) error {
+	if strings.HasPrefix(url, "https:") && d.verifies {
+		out = append(out, NewPreparation(s.Name(), "checks the image server's certificate", "does not check it", func(ctx context.Context, w Command) error {
 			return r.Patch(ctx, w, s.URI, map[string]any{"VerifyCertificate": false})
 		}))
 	}
@@ -180,8 +183,8 @@ func Scheme(url, only string) error {
 	return &ErrUnsupported{"this BMC fetches images by " + only + " only; publish them so (media.listen_tls, or a url that begins with " + only + ")"}
 }
 
-func (p Preparation) write(record Record) Write {
-	return Write{Verb: VerbPrepare, Target: p.Target, Old: p.Old, New: p.New, Record: record}
+func (p Preparation) write(record Record) Command {
+	return Command{Verb: VerbPrepare, Target: p.Target, Old: p.Old, New: p.New, Record: record}
 }
 
 // Insert implements [Client]. By action the smallest body goes first, and what
@@ -195,9 +198,9 @@ func (r *Redfish) Insert(ctx context.Context, s Slot, url string, record Record)
 		return err
 	}
 	if r.byFlow(s) {
-		return slotError(r.rules.Flow.Insert(ctx, InsertWrite(s, url, record), s))
+		return slotError(r.rules.Flow.Insert(ctx, InsertCommand(s, url, record), s))
 	}
-	d, err := r.known(ctx, s)
+	d, err := r.drive(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -205,13 +208,12 @@ func (r *Redfish) Insert(ctx context.Context, s Slot, url string, record Record)
 	for _, name := range r.rules.InsertFields {
 		body[name] = insertValue(name, url)
 	}
-	w := InsertWrite(r.slot(d), url, record)
-	target := d.insertAction()
-	if target != "" {
-		return slotError(adapt(body, url, w, func(w Write) error { return r.Post(ctx, w, target, body) }))
+	w := InsertCommand(d.shown, url, record)
+	if d.insert != "" {
+		return slotError(adapt(body, url, w, func(w Command) error { return r.Post(ctx, w, d.insert, body) }))
 	}
 	body["Inserted"], body["WriteProtected"] = true, true
-	return slotError(adapt(body, url, w, func(w Write) error { return r.Patch(ctx, w, s.URI, body) }))
+	return slotError(adapt(body, url, w, func(w Command) error { return r.Patch(ctx, w, s.URI, body) }))
 }
 
 // insertFields are what a BMC may want beside the image.
@@ -232,7 +234,7 @@ func insertValue(name, url string) any {
 
 // adapt sends a body, and again with what the BMC misses in it or without what it
 // does not know, each field at most once either way.
-func adapt(body map[string]any, url string, w Write, send func(Write) error) error {
+func adapt(body map[string]any, url string, w Command, send func(Command) error) error {
 	tried := map[string]bool{}
 	for {
 		err := send(w)
@@ -279,16 +281,16 @@ func slotError(err error) error {
 
 // Eject implements [Client].
 func (r *Redfish) Eject(ctx context.Context, s Slot, record Record) error {
-	w := EjectWrite(s, record)
+	w := EjectCommand(s, record)
 	if r.byFlow(s) {
 		return r.Emptied(ctx, s, r.rules.Flow.Eject(ctx, w, s))
 	}
-	d, err := r.known(ctx, s)
+	d, err := r.drive(ctx, s)
 	if err != nil {
 		return err
 	}
-	if uri := d.actionOf(d.Actions.Eject, "EjectVirtualMedia"); uri != "" {
-		return r.Emptied(ctx, s, r.Post(ctx, w, uri, struct{}{})) // an empty body is refused by some
+	if d.eject != "" {
+		return r.Emptied(ctx, s, r.Post(ctx, w, d.eject, struct{}{})) // an empty body is refused by some
 	}
 	body := map[string]any{"Image": nil, "Inserted": false}
 	err = r.Patch(ctx, w, s.URI, body)
@@ -301,14 +303,14 @@ func (r *Redfish) Eject(ctx context.Context, s Slot, record Record) error {
 	return r.Emptied(ctx, s, err)
 }
 
-// EjectWrite is the record of emptying a slot.
-func EjectWrite(s Slot, r Record) Write {
-	return Write{Verb: VerbEject, Target: s.Name(), Old: cmp.Or(s.Shown(), "unknown image"), Record: r}
+// EjectCommand empties a slot.
+func EjectCommand(s Slot, r Record) Command {
+	return Command{Verb: VerbEject, Target: s.Name(), Old: cmp.Or(s.Shown(), "unknown image"), Record: r}
 }
 
-// InsertWrite is the record of mounting an image in a slot.
-func InsertWrite(s Slot, url string, r Record) Write {
-	return Write{Verb: VerbInsert, Target: s.Name(), Old: s.Shown(), New: url, Record: r}
+// InsertCommand mounts an image in a slot.
+func InsertCommand(s Slot, url string, r Record) Command {
+	return Command{Verb: VerbInsert, Target: s.Name(), Old: s.Shown(), New: url, Record: r}
 }
 
 // Emptied judges the refusal of an eject: it is none when the slot reads empty.

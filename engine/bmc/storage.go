@@ -16,12 +16,12 @@ func (r *Redfish) Inventory(ctx context.Context) (Inventory, error) {
 	if r.stock != nil {
 		return *r.stock, nil
 	}
-	var s systemDocument
-	if err := r.Get(ctx, r.system, &s); err != nil {
+	s, err := get[systemDocument](ctx, r, r.system)
+	if err != nil {
 		return Inventory{}, err
 	}
 	var out Inventory
-	for _, read := range []func(context.Context, systemDocument, *Inventory) error{r.readDisks, r.readNICs, r.readSecureBoot} {
+	for _, read := range []func(context.Context, *systemDocument, *Inventory) error{r.readDisks, r.readNICs, r.readSecureBoot} {
 		if err := read(ctx, s, &out); err != nil {
 			return out, err
 		}
@@ -39,7 +39,7 @@ func absent(err error) bool {
 // readDisks reads what the system lists under Storage, else under SimpleStorage,
 // and what only the vendor knows of. A list that names no device at all says nothing:
 // some BMCs show one before they have looked. The disks stay unknown.
-func (r *Redfish) readDisks(ctx context.Context, s systemDocument, out *Inventory) error {
+func (r *Redfish) readDisks(ctx context.Context, s *systemDocument, out *Inventory) error {
 	disks, err := r.standardDisks(ctx, s.Storage.ID)
 	if err != nil && !absent(err) {
 		return err
@@ -184,13 +184,16 @@ func (r *Redfish) simpleDisks(ctx context.Context, uri string) ([]Disk, error) {
 	return out, err
 }
 
+// wwnExtras are what BMCs write into a world wide name beside its digits.
+var wwnExtras = strings.NewReplacer(":", "", "-", "", "naa.", "", "eui.", "", "0x", "")
+
 var hexadecimal = regexp.MustCompile(`^[0-9a-f]{16}([0-9a-f]{16})?$`)
 
 // appendWWN adds a durable name that is a world wide name. BMCs write them with
 // colons, dashes or a prefix, and mislabel their format; an EUI comes in either byte
 // order (recorded: drives behind an MR controller), so both are kept.
 func appendWWN(list []string, id identifierDocument) []string {
-	name := strings.NewReplacer(":", "", "-", "", "naa.", "", "eui.", "", "0x", "").Replace(strings.ToLower(id.DurableName))
+	name := wwnExtras.Replace(strings.ToLower(id.DurableName))
 	if !hexadecimal.MatchString(name) {
 		return list
 	}
@@ -236,7 +239,7 @@ func realSerial(text string) bool {
 // Absent reports that the BMC does not have what was asked for: unknown, no failure.
 func Absent(err error) bool { return absent(err) }
 
-func (r *Redfish) readSecureBoot(ctx context.Context, s systemDocument, out *Inventory) error {
+func (r *Redfish) readSecureBoot(ctx context.Context, s *systemDocument, out *Inventory) error {
 	if s.SecureBoot.ID == "" {
 		return nil
 	}

@@ -1,7 +1,6 @@
 package bmc
 
 import (
-	"bytes"
 	"io"
 	"net/http"
 	"regexp"
@@ -28,19 +27,16 @@ type Exchange struct {
 }
 
 // traced sends a request and tells of it.
-func (t *transport) traced(req *http.Request, m *meta) (*http.Response, error) {
+func (t *transport) traced(req *http.Request, asked *trip) (*http.Response, error) {
 	if t.trace == nil {
-		return t.base.RoundTrip(req)
+		return t.send(req, asked)
 	}
 	x := Exchange{Time: time.Now(), Method: req.Method, Path: req.URL.RequestURI(), IfMatch: req.Header.Get("If-Match"), Body: sent(req)}
-	resp, err := t.base.RoundTrip(req)
-	x.Took, x.Err = time.Since(x.Time), err
-	if err == nil {
-		x.Status, x.ETag = resp.StatusCode, resp.Header.Get("ETag")
-		if !m.login {
-			x.Location = resp.Header.Get("Location")
-		}
-		x.Answer, err = received(resp)
+	resp, err := t.send(req, asked)
+	x.Took, x.Err, x.Status = time.Since(x.Time), err, asked.status
+	x.ETag, x.Answer = asked.header.Get("ETag"), withoutSecrets(asked.body)
+	if !asked.session {
+		x.Location = asked.header.Get("Location")
 	}
 	t.trace(x)
 	return resp, err
@@ -57,14 +53,6 @@ func sent(req *http.Request) string {
 	defer body.Close()
 	text, _ := io.ReadAll(body)
 	return withoutSecrets(text)
-}
-
-// received reads an answer and puts it back for whoever asked.
-func received(resp *http.Response) (string, error) {
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
-	resp.Body.Close()
-	resp.Body = io.NopCloser(bytes.NewReader(body))
-	return withoutSecrets(body), err
 }
 
 var secretField = regexp.MustCompile(`("[^"]*(?i:passw|passphrase|token|secret|community|hash|salt|license_?key|licensestring|privatekey|encryptionkey|ipmikey|v3key)[^"]*"\s*:\s*)"(?:[^"\\]|\\.)*"`)

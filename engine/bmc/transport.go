@@ -3,24 +3,22 @@ package bmc
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
-	"strings"
 	"sync"
 	"time"
 )
 
-// maxBody bounds what a broken BMC can make us read.
-const maxBody = 16 << 20
+// maxBody bounds what a broken BMC can make us read; up to commonBody it is believed that
+// it sends as much as it says.
+const (
+	maxBody    = 16 << 20
+	commonBody = 1 << 20
+)
 
 // freshFor is how long a connection counts as alive after an answer.
 const freshFor = 2 * time.Second
@@ -28,32 +26,22 @@ const freshFor = 2 * time.Second
 // DialFunc opens a connection; it lets plan addresses be reached elsewhere.
 type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-// Trust says how a BMC's certificate is checked. The zero value checks against
-// the system's authorities.
-type Trust struct {
-	Off         bool
-	Fingerprint string // SHA-256, hexadecimal, the only certificate accepted
-	CAFile      string
-	FirstUse    Pins // accept the first certificate seen, then only that one
-}
-
-// Pins remembers the certificate that each BMC showed first.
-type Pins interface {
-	Pin(address string) (fingerprint string, ok bool)
-	SetPin(address, fingerprint string) error
-}
-
-// transport is the connection to one BMC. It belongs to that BMC alone, so
-// nothing leaks from one to another.
+// transport is the connection to one BMC. It belongs to that BMC alone, so nothing
+// leaks from one to another. The client of gofish stands on it: it authenticates the
+// requests, keeps the answers as they came, and lets no write of a dry run pass.
 type transport struct {
 	base     *http.Transport
 	readOnly bool // a dry run: only GET, HEAD and the session may pass
 	trace    Trace
 
-	mu       sync.Mutex
-	answered time.Time
-	seen     string // fingerprint of the certificate
+	mu         sync.Mutex
+	answered   time.Time
+	seen       string // fingerprint of the certificate
+	credential header // of every request but the login
 }
+
+// header is one header of a request; the zero value is none.
+type header struct{ name, value string }
 
 func newTransport(address string, trust Trust, dial DialFunc, readOnly bool) (*transport, error) {
 	t := &transport{readOnly: readOnly}
@@ -88,116 +76,89 @@ func (t *transport) fingerprint() string {
 	return t.seen
 }
 
-func fingerprintOf(certificate *x509.Certificate) string {
-	sum := sha256.Sum256(certificate.Raw)
-	return hex.EncodeToString(sum[:])
+// authenticate sets the credential of the requests to come.
+func (t *transport) authenticate(h header) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.credential = h
 }
 
-// config builds the TLS configuration; saw is told the certificate's fingerprint.
-func (trust Trust) config(address string, saw func(string)) (*tls.Config, error) {
-	c := &tls.Config{
-		MinVersion:         tls.VersionTLS12,
-		CurvePreferences:   []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384}, // a hello of 1.7 KB, as post-quantum makes it, confuses old firmware
-		ClientSessionCache: tls.NewLRUClientSessionCache(1),
-	}
-	if trust.CAFile != "" {
-		pem, err := os.ReadFile(trust.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("tls.ca_file: %w", err)
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("tls.ca_file: %s holds no certificate in PEM form", trust.CAFile)
-		}
-	}
-	want := strings.ToLower(strings.NewReplacer("sha256:", "", ":", "").Replace(trust.Fingerprint))
-	c.InsecureSkipVerify = trust.Off || want != "" || trust.FirstUse != nil
-	c.VerifyConnection = func(state tls.ConnectionState) error {
-		have := fingerprintOf(state.PeerCertificates[0])
-		saw(have)
-		if trust.FirstUse != nil {
-			return firstUse(trust.FirstUse, address, have)
-		}
-		if want != "" && want != have {
-			return &ErrCertificate{fmt.Sprintf("the BMC shows the certificate sha256:%s, the plan pins sha256:%s: either it was renewed (then change tls.fingerprint) or this is another machine", have, want)}
-		}
-		return nil
-	}
-	return c, nil
+type tripKey struct{}
+
+// trip is a round trip: what its caller asks of the transport, and the BMC's last answer.
+// gofish hands on neither the headers of an error nor its body as it came.
+type trip struct {
+	session   bool // opens or ends our session: it may pass in a dry run
+	anonymous bool // goes without a credential
+	answer         // status 0: none came
 }
 
-func firstUse(pins Pins, address, have string) error {
-	pinned, ok := pins.Pin(address)
-	if !ok {
-		return pins.SetPin(address, have)
-	}
-	if pinned != have {
-		return &ErrCertificate{fmt.Sprintf("the BMC shows the certificate sha256:%s, on first use it was sha256:%s: either it was renewed (then remove the old one from the state folder) or this is another machine", have, pinned)}
-	}
-	return nil
-}
-
-// ErrCertificate is a certificate that the plan does not accept. It is final.
-type ErrCertificate struct{ Reason string }
-
-func (e *ErrCertificate) Error() string { return e.Reason }
-
-// certificateProblem tells whether err is about trust, and how to go on.
-func certificateProblem(err error) (string, bool) {
-	var pinned *ErrCertificate
-	if errors.As(err, &pinned) {
-		return pinned.Reason, true
-	}
-	var verification *tls.CertificateVerificationError
-	if errors.As(err, &verification) {
-		return fmt.Sprintf("the BMC's certificate is not trusted (%v): pin it with tls = { fingerprint = \"sha256:%s\" } after checking it, or see tls in the documentation", verification.Err, fingerprintOf(verification.UnverifiedCertificates[0])), true
-	}
-	return "", false
-}
-
-type metaKey struct{}
-
-// meta is what a round trip leaves for its caller.
-type meta struct {
-	header http.Header
+// answer is what a BMC answered.
+type answer struct {
 	status int
-	login  bool // a session request: may pass in a dry run
-	local  bool // answered here: gofish's request at connect
+	header http.Header
+	body   []byte
 }
 
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	m, _ := req.Context().Value(metaKey{}).(*meta)
-	if m == nil {
-		m = &meta{}
+	asked, _ := req.Context().Value(tripKey{}).(*trip)
+	if asked == nil {
+		asked = &trip{}
 	}
-	if m.local {
-		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader([]byte("{}"))), Request: req}, nil
-	}
+	asked.answer = answer{}
 	reads := req.Method == http.MethodGet || req.Method == http.MethodHead
-	if t.readOnly && !reads && !m.login {
+	if t.readOnly && !reads && !asked.session {
 		return nil, fmt.Errorf("a dry run tried to send %s %s; this is a bug in esxiplan, and the request was not sent", req.Method, req.URL.Path)
 	}
 	if !reads && !t.fresh() {
 		t.base.CloseIdleConnections()
 	}
-	resp, err := t.traced(req, m)
+	return t.traced(t.signed(req, asked), asked)
+}
+
+// signed is a copy of a request with the headers that all requests bear.
+func (t *transport) signed(req *http.Request, asked *trip) *http.Request {
+	req = req.Clone(req.Context())
+	req.Header.Set("OData-Version", "4.0")
+	req.Header.Set("User-Agent", "esxiplan")
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.credential.name != "" && !asked.anonymous {
+		req.Header.Set(t.credential.name, t.credential.value)
+	}
+	return req
+}
+
+// send makes the round trip and reads the whole answer, so that the connection is free
+// again whatever the caller does with it.
+func (t *transport) send(req *http.Request, asked *trip) (*http.Response, error) {
+	resp, err := t.base.RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}
-	t.answer()
-	m.header, m.status = resp.Header, resp.StatusCode
-	resp.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.LimitReader(resp.Body, maxBody), resp.Body}
+	body, err := readBody(resp)
+	if err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	t.answered = time.Now()
+	t.mu.Unlock()
+	asked.answer = answer{resp.StatusCode, resp.Header, body}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, nil
 }
 
-func (t *transport) answer() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.answered = time.Now()
+// readBody reads an answer's body, into no more memory than it takes where its length
+// is known.
+func readBody(resp *http.Response) ([]byte, error) {
+	defer resp.Body.Close()
+	if n := resp.ContentLength; n > 0 && n <= commonBody && resp.Body != http.NoBody {
+		body := make([]byte, n)
+		_, err := io.ReadFull(resp.Body, body)
+		return body, err
+	}
+	return io.ReadAll(io.LimitReader(resp.Body, maxBody))
 }
 
 func (t *transport) fresh() bool {

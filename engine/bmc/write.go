@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/stmcginnis/gofish/schemas"
 )
 
 // Verb is what a write does.
@@ -22,8 +24,9 @@ const (
 	VerbPrepare Verb = "prepare" // sets what an insert needs to be otherwise
 )
 
-// Write is a state-changing request that is about to be made.
-type Write struct {
+// Command is a write that the door asks to have recorded before it sends the request. It
+// holds states and URLs only, no secret.
+type Command struct {
 	Verb     Verb
 	Target   string // of the verb: "slot CD1", "source", "power"
 	Old, New string // states, as far as there are any: "Off", "cd", a URL
@@ -43,12 +46,12 @@ const (
 	Unknown Fate = "unknown"
 )
 
-// Record makes a write durable; when it fails, the request is not sent. What came of
+// Record makes a command durable; when it fails, the request is not sent. What came of
 // the request is told to settle, once.
-type Record func(context.Context, Write) (settle func(Fate), err error)
+type Record func(context.Context, Command) (settle func(Fate), err error)
 
-// begin records a write that is about to be made.
-func (w Write) begin(ctx context.Context) (settle func(Fate), err error) {
+// begin records a command that is about to be sent.
+func (w Command) begin(ctx context.Context) (settle func(Fate), err error) {
 	if w.Record == nil {
 		return nil, fmt.Errorf("%s %s has no record, so the request was not sent; this is a bug in esxiplan", w.Verb, w.Target)
 	}
@@ -75,7 +78,7 @@ func fateOf(err error) Fate {
 // write records and sends a state-changing request. The request is not torn by
 // the end of ctx once it is under way: what was sent must be known. What was read
 // before it counts no longer.
-func (r *Redfish) write(ctx context.Context, w Write, method, uri string, body any, header map[string]string) (answer, error) {
+func (r *Redfish) write(ctx context.Context, w Command, method, uri string, body any, header map[string]string) (answer, error) {
 	if err := ctx.Err(); err != nil {
 		return answer{}, err
 	}
@@ -105,7 +108,7 @@ func (r *Redfish) write(ctx context.Context, w Write, method, uri string, body a
 }
 
 // Post calls an action. Actions take no If-Match: some BMCs answer 412 to any.
-func (r *Redfish) Post(ctx context.Context, w Write, uri string, body any) error {
+func (r *Redfish) Post(ctx context.Context, w Command, uri string, body any) error {
 	_, err := r.write(ctx, w, http.MethodPost, uri, body, nil)
 	return err
 }
@@ -122,7 +125,7 @@ func (r *Redfish) Ask(ctx context.Context, uri string, body, into any) error {
 // Patch changes a resource, with the ETag of the last read. When the BMC does not
 // take it, a short ladder follows: the tag read anew, its other forms, none at all;
 // a BMC that demands a tag (428) gets the one read anew, then "*".
-func (r *Redfish) Patch(ctx context.Context, w Write, uri string, body any) error {
+func (r *Redfish) Patch(ctx context.Context, w Command, uri string, body any) error {
 	tags := []string{r.etags[strings.TrimSuffix(uri, "/")]}
 	for rung := 0; ; rung++ {
 		header := map[string]string{}
@@ -232,7 +235,8 @@ func (r *Redfish) task(ctx context.Context, uri string) (taskDocument, int, erro
 // became the answer of the request.
 func (t taskDocument) over() bool {
 	switch t.State {
-	case "New", "Starting", "Running", "Pending", "Stopping", "Suspended", "Service", "Cancelling":
+	case schemas.NewTaskState, schemas.StartingTaskState, schemas.RunningTaskState, schemas.PendingTaskState, schemas.StoppingTaskState,
+		schemas.SuspendedTaskState, schemas.ServiceTaskState, schemas.CancellingTaskState:
 		return t.EndTime != "" && !strings.HasPrefix(t.EndTime, "0000")
 	}
 	return true
@@ -242,12 +246,12 @@ func (t taskDocument) over() bool {
 // a message that says why nothing was done.
 func (r *Redfish) verdict(uri string, t taskDocument) error {
 	messages := messageList(t.Messages)
-	failed := t.State == "Exception" || t.State == "Killed" || t.State == "Cancelled" || t.Status == "Critical"
+	failed := slices.Contains([]schemas.TaskState{schemas.ExceptionTaskState, schemas.KilledTaskState, schemas.CancelledTaskState}, t.State) || t.Status == "Critical"
 	failed = failed || slices.ContainsFunc(messages, func(m Message) bool { return m.Severity == "Critical" || m.Severity == "Warning" })
 	if !failed {
 		return nil
 	}
-	messages = append(messages, Message{Text: "the BMC's task ended as " + t.State})
+	messages = append(messages, Message{Text: "the BMC's task ended as " + string(t.State)})
 	e := &Error{Request: "GET " + uri, Status: http.StatusInternalServerError, Messages: messages, written: true}
 	e.explain(r.messages)
 	return e

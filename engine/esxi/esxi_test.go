@@ -128,3 +128,51 @@ func TestRootIsNotLocked(t *testing.T) {
 		t.Errorf("locked %v, %v", s.Locked(), last)
 	}
 }
+
+// TestProbeLeadsToLogin: a login that follows a probe at once goes on in its connection, one
+// that comes later begins anew.
+func TestProbeLeadsToLogin(t *testing.T) {
+	s := start(t, config())
+	c := open(s, nil, "right", "right")
+	defer c.Close()
+	asked := func() (n int) {
+		for _, call := range s.Calls() {
+			if call == "RetrieveServiceContent" {
+				n++
+			}
+		}
+		return n
+	}
+	p, _ := c.Probe(t.Context())
+	if _, err := c.Inspect(t.Context(), esxi.Current, p.Fingerprint); err != nil || asked() != 1 {
+		t.Errorf("at once: %v, asked %d times what is there", err, asked())
+	}
+	if _, err := c.Inspect(t.Context(), esxi.Root, p.Fingerprint); err != nil || asked() != 2 {
+		t.Errorf("later: %v, asked %d times what is there", err, asked())
+	}
+}
+
+// TestLoginKeepsToTheProbed: when another system comes up between a probe and a login, it
+// gets no password.
+func TestLoginKeepsToTheProbed(t *testing.T) {
+	s := start(t, config())
+	c := open(s, nil, "right", "right")
+	defer c.Close()
+	p, _ := c.Probe(t.Context())
+	if _, err := c.Inspect(t.Context(), esxi.Root, strings.Repeat("0", 64)); err == nil {
+		t.Error("another system than the one that is meant is let in")
+	}
+	p, _ = c.Probe(t.Context())
+	s.Down()
+	if _, err := s.Boot(config()); err != nil { // with a certificate of its own
+		t.Fatal(err)
+	}
+	for _, who := range []esxi.Who{esxi.Root, esxi.Current} {
+		if _, err := c.Inspect(t.Context(), who, p.Fingerprint); err == nil {
+			t.Errorf("%v logged in to another system", who)
+		}
+	}
+	if slices.Contains(s.Calls(), "Login") {
+		t.Error("a password was sent")
+	}
+}

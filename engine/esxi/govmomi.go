@@ -74,6 +74,7 @@ func Open(o Options) Client {
 
 type client struct {
 	o          Options
+	probed     *conversation // of the last probe, for a login that follows at once
 	current    *conversation // the session with the running system
 	currentErr error         // of its login, which is not tried again
 	logins     int           // with the new root password, failed or not
@@ -92,10 +93,22 @@ type conversation struct {
 	soap      *soap.Client
 	content   types.ServiceContent
 	transport *http.Transport
-	pinned    string
+	answered  time.Time // when content came
 
-	mu   sync.Mutex // a handshake may outlive the request that began it
-	seen string
+	mu     sync.Mutex // a handshake may outlive the request that began it
+	pinned string
+	seen   string
+}
+
+// freshFor is how long a connection counts as alive after an answer. No login is tried on
+// an older one: it may be dead, and the login of the running system is not tried again.
+const freshFor = 2 * time.Second
+
+// pin lets through the certificate with a fingerprint only, from now on.
+func (v *conversation) pin(fingerprint string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.pinned = fingerprint
 }
 
 func (v *conversation) fingerprint() string {
@@ -115,7 +128,7 @@ func (c *client) converse(pinned string) *conversation {
 	v.transport = &http.Transport{
 		DialContext: c.o.Dial, DisableCompression: true, MaxConnsPerHost: 1, TLSHandshakeTimeout: c.o.Timeout,
 		TLSNextProto:   map[string]func(string, *tls.Conn) http.RoundTripper{},
-		ReadBufferSize: 2048, WriteBufferSize: 2048,
+		ReadBufferSize: 2048, WriteBufferSize: 2048, IdleConnTimeout: freshFor,
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, VerifyConnection: v.verify, CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256}},
 	}
 	v.soap.Client.Transport = readingMethods{v.transport}
@@ -131,8 +144,8 @@ func (v *conversation) verify(state tls.ConnectionState) error {
 	sum := sha256.Sum256(state.PeerCertificates[0].Raw)
 	seen := hex.EncodeToString(sum[:])
 	v.mu.Lock()
+	defer v.mu.Unlock()
 	v.seen = seen
-	v.mu.Unlock()
 	if v.pinned != "" && v.pinned != seen {
 		return errors.New("the certificate is no longer the one that was seen before the login")
 	}
@@ -189,11 +202,15 @@ func soapMethod(envelope []byte) string {
 
 // Probe implements [Client]. That nothing answers is an answer, not an error.
 func (c *client) Probe(ctx context.Context) (Probe, error) {
+	c.forgetProbe()
 	v := c.converse("")
-	defer v.close()
-	content, err := methods.GetServiceContent(ctx, v.soap)
+	content, err := v.begin(ctx)
 	if ctx.Err() != nil {
+		v.close()
 		return Probe{}, ctx.Err()
+	}
+	if c.probed = v; err != nil {
+		c.forgetProbe()
 	}
 	p := Probe{State: Up, Fingerprint: v.fingerprint()}
 	switch {
@@ -290,22 +307,16 @@ func (c *client) inspectRoot(ctx context.Context, fingerprint string) (System, e
 
 // login opens a session; sent is told before the password leaves.
 func (c *client) login(ctx context.Context, login Login, fingerprint string, sent func()) (*conversation, error) {
-	v := c.converse(fingerprint)
-	content, err := methods.GetServiceContent(ctx, v.soap)
-	if err == nil && content.SessionManager == nil {
-		err = errors.New("its API offers no login")
-	}
+	v, err := c.begin(ctx, fingerprint)
 	if err != nil {
-		v.close()
 		return nil, fmt.Errorf("ESXi %s: %s", c.o.Address, plain(err))
 	}
-	v.content = content
 	if err := c.mayLogIn(login, fingerprint); err != nil {
 		v.close()
 		return nil, err
 	}
 	sent()
-	_, err = methods.Login(ctx, v.soap, &types.Login{This: *content.SessionManager, UserName: login.Username, Password: login.Password})
+	_, err = methods.Login(ctx, v.soap, &types.Login{This: *v.content.SessionManager, UserName: login.Username, Password: login.Password})
 	if err == nil {
 		return v, nil
 	}
@@ -320,6 +331,41 @@ func (c *client) login(ctx context.Context, login Login, fingerprint string, sen
 		}
 	}
 	return nil, &ErrLogin{Address: c.o.Address, Username: login.Username, Reason: reason}
+}
+
+// begin opens a conversation with the system that has a fingerprint. One that a probe began
+// a moment ago is continued.
+func (c *client) begin(ctx context.Context, fingerprint string) (v *conversation, err error) {
+	if v = c.probed; v != nil && v.fingerprint() == fingerprint && time.Since(v.answered) < freshFor {
+		c.probed = nil
+		v.pin(fingerprint)
+	} else {
+		c.forgetProbe()
+		v = c.converse(fingerprint)
+		_, err = v.begin(ctx)
+	}
+	if err == nil && v.content.SessionManager == nil {
+		err = errors.New("its API offers no login")
+	}
+	if err != nil {
+		v.close()
+	}
+	return v, err
+}
+
+// begin asks for what the API says without a login.
+func (v *conversation) begin(ctx context.Context) (types.ServiceContent, error) {
+	content, err := methods.GetServiceContent(ctx, v.soap)
+	v.content, v.answered = content, time.Now()
+	return content, err
+}
+
+// forgetProbe closes the connection of the last probe.
+func (c *client) forgetProbe() {
+	if c.probed != nil {
+		c.probed.close()
+		c.probed = nil
+	}
 }
 
 // mayLogIn spares an account that refused too many logins of ours a moment ago.
@@ -433,6 +479,7 @@ func (s *System) addHost(host mo.HostSystem) {
 
 // Gone implements [Client].
 func (c *client) Gone() {
+	c.forgetProbe()
 	if c.current != nil {
 		c.current.close()
 		c.current, c.currentErr = nil, &ErrLogin{Address: c.o.Address, Username: c.o.Current.Username, Reason: "the login of the running system was used already, and is used only once per run"}
@@ -442,6 +489,7 @@ func (c *client) Gone() {
 // Close implements [Client]: it ends the session with the running system, which
 // may be off by now.
 func (c *client) Close() {
+	c.forgetProbe()
 	if c.current != nil {
 		c.current.logout(context.Background())
 		c.Gone()

@@ -50,13 +50,13 @@ func (shelf) Latest(string) (media.Published, bool) { return media.Published{}, 
 type drive struct{ bmc.Client }
 
 func (drive) Identity(context.Context) (bmc.Identity, error)  { return bmc.Identity{}, nil }
-func (drive) Licence(context.Context) (bmc.Licence, error)    { return bmc.Licence{}, nil }
+func (drive) License(context.Context) (bmc.License, error)    { return bmc.License{}, nil }
 func (drive) OtherSessions(context.Context) ([]string, error) { return nil, nil }
 func (drive) Close(context.Context) error                     { return nil }
 func (drive) Power(context.Context) (bmc.Power, error)        { return bmc.Power{State: bmc.Off}, nil }
 func (drive) Refresh()                                        {}
 func (drive) Insert(ctx context.Context, s bmc.Slot, url string, r bmc.Record) error {
-	w := bmc.InsertWrite(s, url, r)
+	w := bmc.InsertCommand(s, url, r)
 	for _, fate := range map[string][]bmc.Fate{"refused": {bmc.Refused}, "lost": {bmc.Unknown}, "twice": {bmc.Refused, bmc.Done}}[url] {
 		settle, err := r(ctx, w)
 		if err != nil {

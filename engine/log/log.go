@@ -50,7 +50,7 @@ type Log struct {
 	err      error // final
 
 	past    *past
-	inUse   map[string]bool // sessions that this process opened: BMC and URI
+	inUse   map[string]bool // logins of this process
 	records []Record        // of the run before this process
 
 	showing sync.Mutex
@@ -268,7 +268,7 @@ func (l *Log) stamp(r *Record) {
 	if l.at.size == 0 {
 		r.Log = Version
 	}
-	if r.Host != "" && r.Session == "" {
+	if r.Host != "" && !r.ofSession() {
 		r.Machine = l.o.Machine(r.Host)
 	}
 	if r.Write != nil {
@@ -349,31 +349,6 @@ func (l *Log) Close() error {
 		l.past.renew(l.state) // when that fails, the next process reads the logs
 	}
 	return err
-}
-
-// SessionOpened notes a session of a BMC by its URI, never by its token.
-func (l *Log) SessionOpened(address, uri string) { l.session(SessionOpened, address, uri) }
-
-// SessionClosed notes its end.
-func (l *Log) SessionClosed(address, uri string) { l.session(SessionClosed, address, uri) }
-
-// session keeps what concerns only later runs: it is not shown.
-func (l *Log) session(k event.Kind, address, uri string) {
-	r := Record{Event: event.Event{Kind: k, Host: address, Time: time.Now()}, Log: Version, Session: uri}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.add(&r) == nil && k == SessionOpened {
-		l.inUse[bmcOf(address)+uri] = true
-		l.flush(l.appended)
-	}
-}
-
-// Leftover lists sessions that a crashed run left on a BMC.
-func (l *Log) Leftover(address string) []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	bmc := bmcOf(address)
-	return slices.DeleteFunc(slices.Clone(l.past.Left[bmc]), func(uri string) bool { return l.inUse[bmc+uri] })
 }
 
 // History is what this and earlier runs did to a host's machine.

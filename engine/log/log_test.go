@@ -155,7 +155,7 @@ var spellings = [][2]string{
 }
 
 // TestLeftoverSessions are found by every spelling, also where the log of an earlier
-// version has the plan's.
+// version has the plan's. A login of which no session was recorded is among them.
 func TestLeftoverSessions(t *testing.T) {
 	for _, pair := range spellings {
 		state := t.TempDir()
@@ -163,10 +163,16 @@ func TestLeftoverSessions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, uri := range []string{"/1", "/2", "/3"} {
-			j.SessionOpened(pair[0], uri)
+		asked := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+		for _, id := range []string{"1", "2", "3", "4"} {
+			if err := j.SessionAsked(pair[0], id, asked); err != nil {
+				t.Fatal(err)
+			}
+			if id != "4" {
+				j.SessionOpened(pair[0], id, "/"+id)
+			}
 		}
-		j.SessionClosed(pair[1], "/2")
+		j.SessionClosed(pair[1], "2")
 		if err := j.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -174,10 +180,41 @@ func TestLeftoverSessions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		later.SessionClosed(pair[0], "/1")
-		if left := later.Leftover(pair[1]); len(left) != 1 || left[0] != "/3" {
+		later.SessionClosed(pair[0], "1")
+		left := later.Leftover(pair[1])
+		if len(left) != 2 || left[0].ID != "3" || left[0].URI != "/3" || !left[0].Asked.Equal(asked) || left[1].ID != "4" || left[1].URI != "" {
 			t.Errorf("%s left %v at %s", pair[0], left, pair[1])
 		}
 		later.Close()
+	}
+}
+
+// TestLeftoverSessionsOfOldLogs: an earlier version recorded the URI only, which names
+// the session in later logs, too.
+func TestLeftoverSessionsOfOldLogs(t *testing.T) {
+	state := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(state, "runs"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	const old = `{"schema":1,"seq":1,"time":"2026-03-01T12:00:00Z","run":"a","host":"https://10.0.0.1","kind":"session_opened","session":"/1"}
+{"schema":1,"seq":2,"time":"2026-03-01T12:00:00Z","run":"a","host":"https://10.0.0.1","kind":"session_opened","session":"/2"}
+{"schema":1,"seq":3,"time":"2026-03-01T12:00:00Z","run":"a","host":"https://10.0.0.1","kind":"session_closed","session":"/1"}
+`
+	if err := os.WriteFile(filepath.Join(state, "runs", "a.jsonl"), []byte(old), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, run := range []string{"b", "c"} {
+		j, err := log.Open(state, run, log.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		left := j.Leftover("https://10.0.0.1")
+		if run == "b" && (len(left) != 1 || left[0].ID != "/2" || left[0].URI != "/2" || !left[0].Asked.IsZero()) || run == "c" && len(left) != 0 {
+			t.Errorf("run %s: left %v", run, left)
+		}
+		j.SessionClosed("https://10.0.0.1", "/2")
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -16,7 +16,6 @@ import (
 
 	"esxiplan/engine/event"
 	"esxiplan/engine/step"
-	"esxiplan/schema"
 )
 
 // suffix is that of the file of a log.
@@ -36,7 +35,7 @@ type past struct {
 	Version  int                      `json:"version"`
 	Logs     map[string]*mark         `json:"logs"` // by run
 	Machines map[string]*step.History `json:"machines"`
-	Left     map[string][]string      `json:"left"` // sessions of BMCs that nobody closed, by BMC
+	Left     map[string][]session     `json:"left"` // logins whose sessions nobody closed, by BMC
 
 	run   string           // the one under way
 	fresh int64            // bytes of logs that were read because they were not in the snapshot
@@ -53,7 +52,7 @@ type mark struct {
 }
 
 func newPast() *past {
-	return &past{Version: snapshotVersion, Logs: map[string]*mark{}, Machines: map[string]*step.History{}, Left: map[string][]string{}}
+	return &past{Version: snapshotVersion, Logs: map[string]*mark{}, Machines: map[string]*step.History{}, Left: map[string][]session{}}
 }
 
 // load reads the snapshot, and the logs as far as they are not in it. A snapshot that does
@@ -309,16 +308,9 @@ func (p *past) of(machine string) *step.History {
 // of the run.
 func (p *past) fold(run string, r Record) {
 	p.logOf(run).Info.fold(r)
-	switch r.Kind {
-	case SessionOpened:
-		bmc := bmcOf(r.Host)
-		p.Left[bmc] = append(p.Left[bmc], r.Session)
-	case SessionClosed:
-		bmc := bmcOf(r.Host)
-		p.Left[bmc] = slices.DeleteFunc(p.Left[bmc], func(s string) bool { return s == r.Session })
-		if len(p.Left[bmc]) == 0 {
-			delete(p.Left, bmc)
-		}
+	if r.ofSession() {
+		p.foldSession(r)
+		return
 	}
 	if about, ok := aboutMachine(r); ok {
 		p.of(r.Machine).Fold(about)
@@ -373,14 +365,4 @@ func oldVerdict(e event.Event) *event.Verdict {
 		return nil
 	}
 	return &event.Verdict{Proven: *old.Proven, Seeks: old.Goal == "esxi"}
-}
-
-// bmcOf is the BMC of a session, which records name by its address: its URL, or what the
-// plan said where an earlier version wrote the log.
-func bmcOf(address string) string {
-	a, err := schema.ParseAddress(address)
-	if err != nil {
-		return address
-	}
-	return a.Key()
 }

@@ -19,8 +19,9 @@ const Version = 1
 const (
 	StageStarted  event.Kind = "stage_started"
 	AttemptDone   event.Kind = "attempt_done"
-	Interrupted   event.Kind = "interrupted" // somebody stopped the run
-	RetryAsked    event.Kind = "retry_asked" // hosts that failed are tried again
+	Interrupted   event.Kind = "interrupted"   // somebody stopped the run
+	RetryAsked    event.Kind = "retry_asked"   // hosts that failed are tried again
+	SessionAsked  event.Kind = "session_asked" // a login is about to be sent
 	SessionOpened event.Kind = "session_opened"
 	SessionClosed event.Kind = "session_closed"
 )
@@ -34,6 +35,12 @@ type Record struct {
 	Outcome json.RawMessage `json:"outcome,omitempty"` // attempt_done
 	Hosts   []string        `json:"hosts,omitempty"`   // retry_asked
 	Session string          `json:"session,omitempty"` // session_*: URI, never a token
+	Login   string          `json:"login,omitempty"`   // session_*: ID of the login
+}
+
+// ofSession reports a record about a session of a BMC, whose Host is the address of that.
+func (r Record) ofSession() bool {
+	return r.Kind == SessionAsked || r.Kind == SessionOpened || r.Kind == SessionClosed
 }
 
 // Stage is a part of a run: what one call of esxiplan was asked to do.

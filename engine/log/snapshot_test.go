@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"esxiplan/engine/bmc"
 	"esxiplan/engine/event"
 	"esxiplan/engine/log"
 )
@@ -34,7 +35,7 @@ func known(t *testing.T, state string, machines []string) string {
 		boot, _ := h.BootSet()
 		taken, _ := h.Taken()
 		left := l.Leftover(m)
-		slices.Sort(left)
+		slices.SortFunc(left, func(a, b bmc.Session) int { return strings.Compare(a.ID, b.ID) })
 		all[m] = map[string]any{"last": last, "boot": boot, "taken": taken, "mounted": h.Mounted(), "left": h.Left(), "continuous": h.OnlyContinuous(), "sessions": left}
 	}
 	b, err := json.MarshalIndent(all, "", " ")
@@ -153,7 +154,10 @@ func (s *site) act(p *process) {
 	case n == 4:
 		uri := fmt.Sprintf("/%s/%d", p.run, s.now.Unix())
 		p.sessions = append(p.sessions, uri)
-		p.log.SessionOpened(machine, uri)
+		check(s, p.log.SessionAsked(machine, uri, s.now))
+		if s.IntN(3) > 0 {
+			p.log.SessionOpened(machine, uri, uri)
+		}
 	case n == 5 && len(p.sessions) > 0:
 		p.log.SessionClosed(machine, p.sessions[0])
 		p.sessions = p.sessions[1:]

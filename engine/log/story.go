@@ -51,7 +51,7 @@ func (s *Story) fold(r Record) {
 			s.host(host).Digests, _ = r.Stage.DigestsOf(host)
 		}
 	}
-	if r.Host != "" && r.Session == "" {
+	if r.Host != "" && !r.ofSession() {
 		s.host(r.Host).fold(r)
 	}
 }

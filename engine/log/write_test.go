@@ -227,7 +227,9 @@ func TestLockLost(t *testing.T) {
 	check(t, l.Later(event.Event{Kind: event.WriteDone, Host: "one", Time: noon}))
 	lost = errors.New("the lock was taken over by run other")
 	l.Note(event.Event{Kind: event.HostDone, Host: "one", Time: noon})
-	l.SessionOpened("10.0.0.1", "/1")
+	if err := l.SessionAsked("10.0.0.1", "1", noon); err != lost {
+		t.Errorf("a login: %v", err)
+	}
 	if _, err := l.Append(insert("two")); err != lost {
 		t.Errorf("an event: %v", err)
 	}

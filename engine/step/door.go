@@ -53,7 +53,7 @@ func (d *BMC) admitWrite(ctx context.Context) error {
 
 // recorder records the requests of one write, with what they are part of.
 func (d *BMC) recorder(i event.Intent) bmc.Record {
-	return func(ctx context.Context, w bmc.Write) (func(bmc.Fate), error) {
+	return func(ctx context.Context, w bmc.Command) (func(bmc.Fate), error) {
 		c := event.Change{Door: event.DoorBMC, Verb: event.Verb(w.Verb), Target: w.Target, Old: w.Old, New: w.New, Request: w.Request, Repeat: w.Repeat, Intent: i}
 		c.Risk = riskOf(c)
 		id, err := d.host.attempt.Record(ctx, c)
@@ -146,7 +146,7 @@ func (d *BMC) Insert(ctx context.Context, s bmc.Slot, url string) error {
 	if err := d.admitPreparation(ctx); err != nil {
 		return err
 	}
-	license, err := d.Licence(ctx)
+	license, err := d.License(ctx)
 	if err != nil {
 		return err
 	}

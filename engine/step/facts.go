@@ -86,7 +86,7 @@ func readMedia(ctx context.Context, c bmc.Reader, f *Facts) error {
 	for _, s := range slots {
 		f.Media = append(f.Media, Slot{s.ID, s.Place, s.CD, s.Shown()})
 	}
-	licence, err := c.Licence(ctx)
+	licence, err := c.License(ctx)
 	f.Licence = licence.Name
 	return err
 }

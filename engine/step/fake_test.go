@@ -24,13 +24,13 @@ type machine struct {
 	slots    []bmc.Slot
 	stock    bmc.Inventory
 	network  bmc.Network
-	license  bmc.Licence
+	license  bmc.License
 	err      error // of every read
 	slotsErr error
 	others   []string // sessions
 	writeErr error
 	fate     bmc.Fate // "" is done
-	wrote    []bmc.Write
+	wrote    []bmc.Command
 	set      func(bmc.Target) // what setting a boot source does; nil: it holds, once
 	closed   bool
 }
@@ -45,7 +45,7 @@ func (m *machine) Inventory(context.Context) (bmc.Inventory, error) {
 	return m.stock, m.err
 }
 func (m *machine) Network(context.Context) (bmc.Network, error) { return m.network, m.err }
-func (m *machine) Licence(context.Context) (bmc.Licence, error) { return m.license, m.err }
+func (m *machine) License(context.Context) (bmc.License, error) { return m.license, m.err }
 func (m *machine) Ready(context.Context) (string, error)        { return "", m.err }
 func (m *machine) OtherSessions(context.Context) ([]string, error) {
 	return m.others, m.err
@@ -72,7 +72,7 @@ func (m *machine) Slot(_ context.Context, s bmc.Slot) (bmc.Slot, error) {
 	return s, m.err
 }
 
-func (m *machine) write(ctx context.Context, w bmc.Write, r bmc.Record) error {
+func (m *machine) write(ctx context.Context, w bmc.Command, r bmc.Record) error {
 	settle, err := r(ctx, w)
 	if err != nil {
 		return err
@@ -87,7 +87,7 @@ func (m *machine) write(ctx context.Context, w bmc.Write, r bmc.Record) error {
 }
 
 func (m *machine) Reset(ctx context.Context, t bmc.ResetType, r bmc.Record) error {
-	err := m.write(ctx, bmc.Write{Verb: bmc.VerbReset, Target: "power", Old: string(m.power.State), New: string(t)}, r)
+	err := m.write(ctx, bmc.Command{Verb: bmc.VerbReset, Target: "power", Old: string(m.power.State), New: string(t)}, r)
 	if err == nil {
 		m.power.State = map[bool]bmc.PowerState{true: bmc.On, false: bmc.Off}[t.Starts()]
 	}
@@ -95,7 +95,7 @@ func (m *machine) Reset(ctx context.Context, t bmc.ResetType, r bmc.Record) erro
 }
 
 func (m *machine) SetBoot(ctx context.Context, t bmc.Target, _ string, r bmc.Record) error {
-	err := m.write(ctx, bmc.Write{Verb: bmc.VerbBoot, Target: "source", Old: m.boot.String(), New: string(t)}, r)
+	err := m.write(ctx, bmc.Command{Verb: bmc.VerbBoot, Target: "source", Old: m.boot.String(), New: string(t)}, r)
 	switch {
 	case err != nil:
 	case m.set != nil:
@@ -107,7 +107,7 @@ func (m *machine) SetBoot(ctx context.Context, t bmc.Target, _ string, r bmc.Rec
 }
 
 func (m *machine) Insert(ctx context.Context, s bmc.Slot, url string, r bmc.Record) error {
-	err := m.write(ctx, bmc.InsertWrite(s, url, r), r)
+	err := m.write(ctx, bmc.InsertCommand(s, url, r), r)
 	for i := range m.slots {
 		if err == nil && m.slots[i].ID == s.ID {
 			m.slots[i].Loaded, m.slots[i].Image = true, url
@@ -117,7 +117,7 @@ func (m *machine) Insert(ctx context.Context, s bmc.Slot, url string, r bmc.Reco
 }
 
 func (m *machine) Eject(ctx context.Context, s bmc.Slot, r bmc.Record) error {
-	err := m.write(ctx, bmc.EjectWrite(s, r), r)
+	err := m.write(ctx, bmc.EjectCommand(s, r), r)
 	for i := range m.slots {
 		if err == nil && m.slots[i].ID == s.ID {
 			m.slots[i].Loaded, m.slots[i].Image = false, ""

@@ -7,7 +7,7 @@ import (
 )
 
 // CheckLicense refuses to mount by a BMC whose license does not cover it.
-func CheckLicense(l bmc.Licence) error {
+func CheckLicense(l bmc.License) error {
 	if l.Media == nil || *l.Media {
 		return nil
 	}

@@ -52,9 +52,9 @@ func TestCheckProtected(t *testing.T) {
 }
 
 func TestCheckLicense(t *testing.T) {
-	judge(t, step.CheckLicense(bmc.Licence{}), "", "")
-	judge(t, step.CheckLicense(bmc.Licence{Media: ptr(true)}), "", "")
-	judge(t, step.CheckLicense(bmc.Licence{Name: "Basic", Media: ptr(false)}), "license (Basic) does not cover", "Install one")
+	judge(t, step.CheckLicense(bmc.License{}), "", "")
+	judge(t, step.CheckLicense(bmc.License{Media: ptr(true)}), "", "")
+	judge(t, step.CheckLicense(bmc.License{Name: "Basic", Media: ptr(false)}), "license (Basic) does not cover", "Install one")
 }
 
 func TestCheckDrive(t *testing.T) {

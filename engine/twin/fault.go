@@ -3,6 +3,7 @@ package twin
 import (
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -22,7 +23,7 @@ var FaultKinds = map[string]string{
 	"wrong-serial":   "the machine is another one (the plan must give its serial)",
 	"two-disks":      "two disks match",
 	"no-disk":        "no disk matches",
-	"no-licence":     "the BMC's license does not cover virtual media",
+	"no-license":     "the BMC's license does not cover virtual media",
 	"no-drive":       "the BMC offers no virtual CD drive",
 	"lockdown":       "the BMC refuses every change",
 	"no-nic":         "the plan's network port is not there",
@@ -35,6 +36,7 @@ var FaultKinds = map[string]string{
 	"leftover":       "somebody's image is mounted",
 	"boots-disk":     "the machine ignores the boot override and boots its old disk",
 	"lost-answer":    "the answer to the first reset is lost",
+	"lost-login":     "the answer to the first login is lost: the session is open, and the client does not know it",
 	"lost-insert":    "an insert is answered with success and not done, once",
 	"idle-drop":      "the BMC drops idle connections",
 	"busy-bmc":       "the BMC answers 503 three times",
@@ -59,7 +61,8 @@ func (f faults) bmc() []bmcsim.Fault {
 		"lost-insert": {Kind: "ignore", Action: "insert", Count: 1}, "idle-drop": {Kind: "idle"},
 		"busy-bmc":   {Kind: "status", Status: 503, Method: "GET", Count: 3},
 		"half-image": {Kind: "half"}, "late-on": {Kind: "deferred", Count: 1}, "early-on": {Kind: "early", Count: 1},
-		"stays-off": {Kind: "ignore", Action: "on", Count: 1}, "loop": {Kind: "cd-first"}, "keeps-override": {Kind: "ignore", Action: "clear"},
+		"lost-login": {Kind: "lost", Method: http.MethodPost, Path: "/Sessions", Count: 1},
+		"stays-off":  {Kind: "ignore", Action: "on", Count: 1}, "loop": {Kind: "cd-first"}, "keeps-override": {Kind: "ignore", Action: "clear"},
 	} {
 		if f[kind] {
 			out = append(out, fault)
@@ -176,8 +179,9 @@ var firmwareFaults = map[string]struct {
 	why string // other firmware does not
 }{
 	"lockdown":       {func(p bmcsim.Profile) bool { return p.Attributes != nil }, "has no lockdown"},
-	"no-licence":     {bmcsim.Profile.ShowsLicence, "does not tell its license"},
+	"no-license":     {bmcsim.Profile.ShowsLicense, "does not tell its license"},
 	"not-ready":      {bmcsim.Profile.TellsReady, "does not tell whether it is ready"},
+	"lost-login":     {func(p bmcsim.Profile) bool { return !p.BasicOnly }, "knows no sessions"},
 	"half-image":     {func(p bmcsim.Profile) bool { return p.Prefetches }, "reads the image while the machine runs, and fetches nothing whole at an insert"},
 	"keeps-override": {func(p bmcsim.Profile) bool { return p.OnlyContinuous }, "boots once, and then clears the boot override itself"},
 }

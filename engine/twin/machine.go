@@ -101,8 +101,8 @@ func profileName(h *schema.Host, profiles map[string]string) string {
 
 // change makes a BMC's firmware as the faults have it.
 func (f faults) change(p *bmcsim.Profile) {
-	if f["no-licence"] {
-		p.Licence = "Standard"
+	if f["no-license"] {
+		p.License = "Standard"
 	}
 	if f["no-drive"] {
 		p.SystemSlots, p.ManagerSlots, p.Flow = nil, nil, ""

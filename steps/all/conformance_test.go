@@ -63,7 +63,7 @@ var troubles = []trouble{
 	{name: "not allowed", source: "§15; recorded AccessDenied of an XCC", fault: bmcsim.Fault{Kind: "status", Status: 403, Message: "Base.1.8.AccessDenied", Method: "GET", Path: "/Systems"}, fails: "the user may not do this"},
 
 	{name: "500 on insert", source: "§15 SYS446 and InternalError", except: noInsertAction, fault: bmcsim.Fault{Kind: "status", Status: 500, Message: "Base.1.2.InternalError", Path: insertAction, Count: 2}},
-	{name: "405 on insert", source: "§15 405 unlicensed", except: noInsertAction, fault: bmcsim.Fault{Kind: "status", Status: 405, Message: "Base.1.8.ActionNotSupported", Path: insertAction}, fails: "check licence and firmware"},
+	{name: "405 on insert", source: "§15 405 unlicensed", except: noInsertAction, fault: bmcsim.Fault{Kind: "status", Status: 405, Message: "Base.1.8.ActionNotSupported", Path: insertAction}, fails: "check license and firmware"},
 	{name: "answer to insert lost", source: "§15 retry classes", except: noInsertAction, fault: bmcsim.Fault{Kind: "lost", Method: "POST", Path: insertAction, Count: 1}},
 	{name: "insert never arrives", source: "§15 retry classes", except: noInsertAction, fault: bmcsim.Fault{Kind: "reset", Method: "POST", Path: insertAction, Count: 1}},
 	{name: "answer to a patched mount lost", source: "§15 retry classes", only: "lenovo", except: "tsm 1.90", fault: bmcsim.Fault{Kind: "lost", Method: "PATCH", Path: "VirtualMedia/EXT", After: 1, Count: 1}},

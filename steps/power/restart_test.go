@@ -103,7 +103,7 @@ func (m *machine) Slot(context.Context, bmc.Slot) (bmc.Slot, error) {
 	return m.slot, nil
 }
 func (m *machine) Network(context.Context) (bmc.Network, error) { return bmc.Network{}, nil }
-func (m *machine) Licence(context.Context) (bmc.Licence, error) { return bmc.Licence{}, nil }
+func (m *machine) License(context.Context) (bmc.License, error) { return bmc.License{}, nil }
 func (m *machine) Inventory(context.Context) (bmc.Inventory, error) {
 	return bmc.Inventory{Disks: []bmc.Disk{{Model: "M", Serial: "S1"}}}, nil
 }
@@ -115,7 +115,7 @@ func (m *machine) Reset(ctx context.Context, t bmc.ResetType, record bmc.Record)
 	if m.heard != nil {
 		m.heard()
 	}
-	settle, err := record(ctx, bmc.Write{Verb: bmc.VerbReset, Target: "power", Old: string(m.power.State), New: string(t)})
+	settle, err := record(ctx, bmc.Command{Verb: bmc.VerbReset, Target: "power", Old: string(m.power.State), New: string(t)})
 	if err != nil {
 		return err
 	}

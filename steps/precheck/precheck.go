@@ -143,7 +143,7 @@ func medium(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
 }
 
 func licence(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
-	l, err := h.BMC.Licence(ctx)
+	l, err := h.BMC.License(ctx)
 	if r.Licence = l.Name; err != nil || !h.Settings.Installs {
 		return err
 	}

@@ -51,7 +51,7 @@ func (m *machine) Slots(context.Context) ([]bmc.Slot, error) {
 }
 func (m *machine) Inventory(context.Context) (bmc.Inventory, error) { return m.stock, m.err }
 func (m *machine) Network(context.Context) (bmc.Network, error)     { return bmc.Network{}, m.err }
-func (m *machine) Licence(context.Context) (bmc.Licence, error)     { return bmc.Licence{}, m.err }
+func (m *machine) License(context.Context) (bmc.License, error)     { return bmc.License{}, m.err }
 func (m *machine) OtherSessions(context.Context) ([]string, error)  { return nil, nil }
 func (m *machine) Ready(context.Context) (string, error)            { return "", m.err }
 func (m *machine) Refresh()                                         {}
@@ -77,7 +77,7 @@ func (m *machine) Slot(_ context.Context, s bmc.Slot) (bmc.Slot, error) {
 }
 
 // write records a write, and settles it as the door of a real BMC does.
-func (m *machine) write(ctx context.Context, w bmc.Write, r bmc.Record, answer error) error {
+func (m *machine) write(ctx context.Context, w bmc.Command, r bmc.Record, answer error) error {
 	settle, err := r(ctx, w)
 	if err != nil {
 		return err
@@ -95,7 +95,7 @@ func (m *machine) write(ctx context.Context, w bmc.Write, r bmc.Record, answer e
 }
 
 func (m *machine) Reset(ctx context.Context, t bmc.ResetType, r bmc.Record) error {
-	err := m.write(ctx, bmc.Write{Verb: bmc.VerbReset, Target: "power", Old: string(m.power.State), New: string(t)}, r, m.resetErr)
+	err := m.write(ctx, bmc.Command{Verb: bmc.VerbReset, Target: "power", Old: string(m.power.State), New: string(t)}, r, m.resetErr)
 	if err == nil {
 		m.power.State = bmc.On
 	}
@@ -103,7 +103,7 @@ func (m *machine) Reset(ctx context.Context, t bmc.ResetType, r bmc.Record) erro
 }
 
 func (m *machine) SetBoot(ctx context.Context, t bmc.Target, _ string, r bmc.Record) error {
-	err := m.write(ctx, bmc.Write{Verb: bmc.VerbBoot, Target: "source", Old: m.boot.String(), New: string(t)}, r, m.clearErr)
+	err := m.write(ctx, bmc.Command{Verb: bmc.VerbBoot, Target: "source", Old: m.boot.String(), New: string(t)}, r, m.clearErr)
 	switch {
 	case err != nil:
 	case m.clear != nil:
@@ -119,7 +119,7 @@ func (m *machine) Insert(context.Context, bmc.Slot, string, bmc.Record) error {
 }
 
 func (m *machine) Eject(ctx context.Context, s bmc.Slot, r bmc.Record) error {
-	err := m.write(ctx, bmc.Write{Verb: bmc.VerbEject, Target: s.Name(), Old: s.Image}, r, m.ejectErr)
+	err := m.write(ctx, bmc.Command{Verb: bmc.VerbEject, Target: s.Name(), Old: s.Image}, r, m.ejectErr)
 	for i := range m.slots {
 		switch {
 		case err != nil || m.slots[i].ID != s.ID:

@@ -46,7 +46,7 @@ type client struct {
 func New(r *bmc.Redfish, scheme string) bmc.Client {
 	c := &client{r, scheme}
 	r.SetRules(bmc.Rules{Mode: bmc.ModeAlways, InsertFields: []string{"TransferProtocolType"}, Prepare: c.prepare,
-		Flow: &bmc.Flow{ID: "CD (not yet enabled)", Find: c.find, Insert: c.mount, Eject: func(context.Context, bmc.Write, bmc.Slot) error { return nil }}})
+		Flow: &bmc.Flow{ID: "CD (not yet enabled)", Find: c.find, Insert: c.mount, Eject: func(context.Context, bmc.Command, bmc.Slot) error { return nil }}})
 	return r
 }
 
@@ -88,7 +88,7 @@ func (c *client) find(ctx context.Context, shown []bmc.Slot) (bmc.Slot, bool, er
 }
 
 // mount puts the image into the first drive that is there now: to prepare made it appear.
-func (c *client) mount(ctx context.Context, w bmc.Write, _ bmc.Slot) error {
+func (c *client) mount(ctx context.Context, w bmc.Command, _ bmc.Slot) error {
 	for waited := time.Duration(0); waited < restarts; waited += starts {
 		c.Refresh()
 		slots, err := c.Slots(ctx)
@@ -113,7 +113,7 @@ func (c *client) prepare(ctx context.Context, _ bmc.Slot, url string) ([]bmc.Pre
 	if err != nil || target == "" {
 		return nil, err
 	}
-	enable := bmc.NewPreparation("remote media", "disabled", "enabled", func(ctx context.Context, w bmc.Write) error {
+	enable := bmc.NewPreparation("remote media", "disabled", "enabled", func(ctx context.Context, w bmc.Command) error {
 		if err := c.Post(ctx, w, target, map[string]string{"RMediaState": "Enable"}); err != nil {
 			return err
 		}

@@ -51,7 +51,7 @@ func (s *Sim) managerOem(d object) {
 	if s.p.Flow == remoteMap {
 		oem["RemoteMap"] = s.href(mgr + "/Oem/Lenovo/RemoteMap")
 	}
-	if s.p.SuccessBody && s.p.Licence != "" {
+	if s.p.SuccessBody && s.p.License != "" {
 		oem["License"] = object{"LicenseType": "Perpetual"}
 		oem["Links"] = object{"LicenseService": s.href(mgr + "/LicenseService")}
 	}
@@ -88,14 +88,14 @@ func (s *Sim) oemDocument(path string) object {
 	switch {
 	case s.p.Attributes != nil && path == s.attributesAt():
 		return object{"Id": "iDRAC.Embedded.1", "Attributes": maps.Clone(s.attributes)}
-	case s.p.TagInSKU && s.p.Licence != "" && path == mgr+"/Oem/Dell/DellLicenses":
+	case s.p.TagInSKU && s.p.License != "" && path == mgr+"/Oem/Dell/DellLicenses":
 		return s.collection(path + "/1")
-	case s.p.TagInSKU && s.p.Licence != "" && path == mgr+"/Oem/Dell/DellLicenses/1":
-		return object{"Id": "1", "LicenseDescription": []string{s.p.Licence}, "LicensePrimaryStatus": "OK"}
+	case s.p.TagInSKU && s.p.License != "" && path == mgr+"/Oem/Dell/DellLicenses/1":
+		return object{"Id": "1", "LicenseDescription": []string{s.p.License}, "LicensePrimaryStatus": "OK"}
 	case s.p.SuccessBody && path == mgr+"/LicenseService":
 		return s.collection(path + "/1")
 	case s.p.SuccessBody && path == mgr+"/LicenseService/1":
-		return object{"Id": "1", "License": s.p.Licence, "LicenseClass": "FQL"}
+		return object{"Id": "1", "License": s.p.License, "LicenseClass": "FQL"}
 	case s.p.Flow == remoteMap && path == mgr+"/Oem/Lenovo/RemoteMap":
 		return object{"Id": "RemoteMap", "MountImages": s.href(path + "/MountImages"), "Actions": object{
 			"#LenovoRemoteMapService.Mount":  object{"target": path + "/Actions/LenovoRemoteMapService.Mount"},

@@ -78,14 +78,19 @@ type Profile struct {
 	ImportList      bool           // it wants its target as a list
 
 	// Protocol.
-	Success       int           // status of a write that worked
-	SuccessBody   bool          // with "Success" inside an error object
-	PlainErrors   bool          // what is wrong stands in error.message; ExtendedInfo has no text
-	ETags         string        // "", "weak" or "strong" (checked)
-	NeedsMatch    int           // status of a PATCH without If-Match; 0: it needs none
-	NoMatchOnPost bool          // If-Match on an action answers 412
-	SessionLimit  int           //
+	Success       int    // status of a write that worked
+	SuccessBody   bool   // with "Success" inside an error object
+	PlainErrors   bool   // what is wrong stands in error.message; ExtendedInfo has no text
+	ETags         string // "", "weak" or "strong" (checked)
+	NeedsMatch    int    // status of a PATCH without If-Match; 0: it needs none
+	NoMatchOnPost bool   // If-Match on an action answers 412
+	Schema        string // of the service root, "1_5_0"; "": "1_5_0"
+	SessionLimit  int    //
+	Sessions      sessionProfile
 	BasicOnly     bool          // has no session service
+	NoBasic       bool          // takes no Basic authentication
+	HiddenRoot    bool          // shows its service root only to who is logged in
+	BareLogin     bool          // answers 415 to a login that bears a credential
 	Idle          time.Duration // idle connections are closed after that long, in real time
 
 	// Hardware.
@@ -93,7 +98,17 @@ type Profile struct {
 	OldStorage bool   // storage stands in the vendor's own form only
 	ExtraNIC   bool   // the link between BMC and host shows as a NIC
 	NoNICs     bool   // the system lists no network ports, only adapters do
-	Licence    string // name of the licence that the manager shows
+	License    string // name of the license that the manager shows
+}
+
+// sessionProfile is what firmware shows of a session beside its user.
+type sessionProfile struct {
+	Type    bool // SessionType
+	Origin  bool // ClientOriginIPAddress
+	Created bool // CreatedTime
+	Context bool // what the client wrote there at its login; others refuse such a login
+	Oem     bool // user, address and time in its own object, where the standard has its own place later
+	NoUser  bool // UserName is not shown
 }
 
 type slotProfile struct {
@@ -174,16 +189,20 @@ func dell(name, source, generation, firmware string) Profile {
 		Name: name, Source: source, Manufacturer: "Dell Inc.", Model: "PowerEdge R750", Vendor: "Dell", Oem: "Dell", Dialect: dellWords,
 		System: "System.Embedded.1", Manager: "iDRAC.Embedded.1", Generation: generation, Firmware: firmware, TagInSKU: true,
 		Lag: 2 * time.Second, EmptyEject: 500, Success: 204, Resets: dellAll, Targets: dellBoot, Continuous: true, SessionLimit: 8,
-		Attributes: dellAttributes(), Import: "#OemManager.ImportSystemConfiguration", Storage: "BOSS-S2", Licence: "iDRAC9 Enterprise License",
+		Attributes: dellAttributes(), Import: "#OemManager.ImportSystemConfiguration", Storage: "BOSS-S2", License: "iDRAC9 Enterprise License",
 	}
 }
+
+// idracSessions are documented: the answer of an iDRAC9 to a login (its vendor's Ansible
+// modules). That it answers 415 to a login that bears a credential is community.general#5886.
+var idracSessions = sessionProfile{Type: true, Origin: true, Created: true}
 
 func idrac8() Profile {
 	p := dell("dell/idrac8", "recording 13G 2.40 (tree without media); else bmc-facts §3, §6", "13G Monolithic", "2.82.82.82")
 	p.Model, p.Vendor, p.Oem, p.NoExpand = "PowerEdge R730", "", "", true
 	p.ManagerSlots = []slotProfile{{ID: "RemovableDisk", Types: usb}, {ID: "CD", Types: cd, Takes: true}}
 	p.NoMode = true
-	p.OneImage, p.CdIsMetal, p.FixedAttributes, p.Storage, p.Licence = true, true, true, "PERC H730 Mini", "iDRAC8 Enterprise License"
+	p.OneImage, p.CdIsMetal, p.FixedAttributes, p.Storage, p.License = true, true, true, "PERC H730 Mini", "iDRAC8 Enterprise License"
 	p.Resets = []string{"On", "ForceOff", "GracefulRestart", "PushPowerButton", "Nmi"} // recorded: no ForceRestart
 	return p
 }
@@ -191,6 +210,7 @@ func idrac8() Profile {
 func idrac9() Profile {
 	p := dell("dell/idrac9", "recordings R750 6.00 and 7.10; BOSS from facts", "15G Monolithic", "7.10.30.00")
 	p.BootProgress = true // recorded with 7.10, not with 6.00
+	p.Schema, p.Sessions, p.BareLogin = "1_16_0", idracSessions, true
 	p.SystemSlots = []slotProfile{{ID: "1", Types: all, Takes: true}, {ID: "2", Types: all, Takes: true}}
 	p.ManagerSlots = []slotProfile{{ID: "RemovableDisk", Types: usb}, {ID: "CD", Types: cd, Takes: true}}
 	return p
@@ -209,6 +229,7 @@ func idrac10() Profile {
 	p.SystemSlots = []slotProfile{{ID: "2", Types: all}, {ID: "1", Types: all, Takes: true}}
 	p.Forgets, p.BootInSetting, p.NoMatchOnPost, p.ImportList, p.BootProgress = true, true, true, true, true
 	p.BusyAfterOff = 20 * time.Second
+	p.Schema, p.Sessions, p.BareLogin = "1_17_0", idracSessions, true
 	return p
 }
 
@@ -222,7 +243,7 @@ func ilo(name, source, generation, firmware string) Profile {
 		System: "1", Manager: "1", Generation: generation, Firmware: firmware, Slash: true,
 		ManagerSlots: []slotProfile{{ID: "1", Types: []string{"Floppy", "USBStick"}}, {ID: "2", Types: cd, Takes: true}},
 		EmptyEject:   400, LaxMount: true, Success: 200, SuccessBody: true, ETags: "weak", PostLock: true, OnNext: true, Resets: hpeAll, Targets: hpeBoot,
-		Continuous: true, SessionLimit: 12, Storage: "HPE NS204i-u Gen11 Boot Controller", Licence: "iLO Advanced",
+		Continuous: true, SessionLimit: 12, Sessions: sessionProfile{Oem: true}, Storage: "HPE NS204i-u Gen11 Boot Controller", License: "iLO Advanced",
 	}
 }
 
@@ -257,6 +278,7 @@ func xcc() Profile {
 		System: "1", Manager: "1", Generation: "Lenovo XClarity Controller", Firmware: "TGBT42S 2.83 2023-07-05",
 		SystemSlots: xccSlots(), ManagerSlots: xccSlots(), PatchSlots: true, Success: 200, ETags: "strong", Resets: xccAll, Targets: xccBoot,
 		SessionLimit: 16, Storage: "M.2 Storage", ExtraNIC: true,
+		Schema: "1_13_0", Sessions: sessionProfile{Type: true, Created: true}, // as the documentation of XCC2, which speaks the same Redfish 1.15
 	}
 }
 
@@ -271,6 +293,7 @@ func xcc2() Profile {
 func xcc3() Profile {
 	p := xcc2()
 	p.Name, p.Model, p.Generation, p.Firmware = "lenovo/xcc3", "ThinkSystem SR650 V4", "Lenovo XClarity Controller 3", "IHX408M 1.20"
+	p.Sessions.Origin = true
 	return p
 }
 
@@ -278,6 +301,7 @@ func xccOld() Profile {
 	p := xcc()
 	p.Name, p.Source, p.FactsOnly = "lenovo/xcc-1.90", "bmc-facts §3", true
 	p.Model, p.Firmware, p.NoExpand = "ThinkSystem SR650", "CDI324U 1.90", true
+	p.Schema, p.Sessions.Created = "", false
 	p.SystemSlots, p.ManagerSlots, p.Flow, p.PatchSlots = nil, nil, remoteMap, false
 	p.Schemes = []string{"http"}
 	return p
@@ -359,6 +383,7 @@ func bmcweb() Profile {
 		Schemes:      []string{"https"}, Dialect: plain.with(func(d *dialect) { d.wrongScheme = "Base.1.13.ResourceAtUriInUnknownFormat" }),
 		Success: 204, ETags: "strong", Targets: []string{"None", "Pxe", "Hdd", "Cd", "Diags", "BiosSetup", "Usb"}, Continuous: true, IdlesSet: true,
 		Resets: []string{"On", "ForceOff", "ForceOn", "ForceRestart", "GracefulRestart", "GracefulShutdown", "PowerCycle", "Nmi"}, ActionInfo: true, SessionLimit: 64, BootProgress: true,
+		Schema: "1_15_0", Sessions: sessionProfile{Origin: true, Context: true}, // its source: redfish_sessions
 	}
 }
 
@@ -377,6 +402,7 @@ func ibmc() Profile {
 		System: "1", Manager: "1", Generation: "iBMC", Firmware: "6.36", ManagerSlots: []slotProfile{{ID: "CD", Types: cd, Takes: true}}, Flow: vmmControl, Tasks: true,
 		NeedsMatch: 412, ETags: "strong", Success: 200, Targets: []string{"None", "Pxe", "Cd", "Hdd", "BiosSetup"},
 		Resets: []string{"On", "ForceOff", "ForceRestart", "GracefulShutdown", "Nmi", "ForcePowerCycle"}, SessionLimit: 8, NoExpand: true,
+		Sessions: sessionProfile{Oem: true, NoUser: true}, // its documentation
 	}
 }
 
@@ -394,6 +420,7 @@ func standard() Profile {
 		Name: "redfish/standard", Source: "the standard", FactsOnly: true, Manufacturer: "Contoso", Model: "3500RX", System: "437XR1138R2", Manager: "BMC",
 		Generation: "BMC", Firmware: "1.0", SystemSlots: []slotProfile{{ID: "CD1", Types: cd, Takes: true}}, Success: 204, ETags: "strong", NoExpand: true,
 		Resets: []string{"On", "ForceOff", "ForceRestart"}, Targets: []string{"None", "Pxe", "Cd", "Hdd"}, SessionLimit: 4, BootProgress: true,
+		Schema: "1_15_0", Sessions: sessionProfile{Type: true, Origin: true, Created: true, Context: true},
 	}
 }
 
@@ -425,9 +452,9 @@ func emulator() Profile {
 	return p
 }
 
-// ShowsLicence reports whether the firmware tells its license.
-func (p Profile) ShowsLicence() bool {
-	return p.Licence != "" && (p.SuccessBody || p.TagInSKU && !p.FixedAttributes)
+// ShowsLicense reports whether the firmware tells its license.
+func (p Profile) ShowsLicense() bool {
+	return p.License != "" && (p.SuccessBody || p.TagInSKU && !p.FixedAttributes)
 }
 
 // TellsReady reports whether the firmware tells that its controller for the host is

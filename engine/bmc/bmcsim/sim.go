@@ -7,9 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log"
 	"math/big"
@@ -33,6 +31,7 @@ type Config struct {
 	Clock      Clock
 	Username   string
 	Password   string
+	Accounts   map[string]string // passwords of further users
 	Serial     string
 	UUID       string
 	Disks      []Disk
@@ -101,7 +100,7 @@ type Sim struct {
 	tasks      map[string]*task
 	slots      map[string]*slot
 	attributes map[string]any
-	sessions   map[string]string // token by id
+	sessions   map[string]*session // by id
 	opened     int
 	closed     int
 	serial     int // of sessions and ETags
@@ -128,7 +127,7 @@ type slot struct {
 
 // New makes a BMC.
 func New(c Config) *Sim {
-	s := &Sim{c: c, p: c.Profile, power: "Off", mode: "UEFI", device: "None", slots: map[string]*slot{}, sessions: map[string]string{}, attributes: map[string]any{}, tasks: map[string]*task{}}
+	s := &Sim{c: c, p: c.Profile, power: "Off", mode: "UEFI", device: "None", slots: map[string]*slot{}, sessions: map[string]*session{}, attributes: map[string]any{}, tasks: map[string]*task{}}
 	s.idleBoot()
 	if c.On {
 		s.power, s.progress = "On", OSRunning
@@ -355,7 +354,9 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer after(w)
 	}
 	if !s.authenticated(r) {
-		rec.Header().Set("WWW-Authenticate", `Basic realm="BMC"`)
+		if !s.p.NoBasic {
+			rec.Header().Set("WWW-Authenticate", `Basic realm="BMC"`)
+		}
 		s.fail(rec, 401, "Base.1.8.NoValidSession")
 		return
 	}
@@ -394,65 +395,21 @@ func (s *Sim) note(r *http.Request, status int, body []byte) {
 
 func (s *Sim) authenticated(r *http.Request) bool {
 	path := strings.TrimSuffix(r.URL.Path, "/")
-	if path == "/redfish" || path == "/redfish/v1" || r.Method == http.MethodPost && strings.HasSuffix(path, "/Sessions") {
+	if path == "/redfish" || path == "/redfish/v1" && !s.p.HiddenRoot || r.Method == http.MethodPost && strings.HasSuffix(path, "/Sessions") {
 		return true // where there is no session service, that is found out without a login
 	}
-	if user, password, ok := r.BasicAuth(); ok {
-		return user == s.c.Username && password == s.c.Password
+	if user, password, ok := r.BasicAuth(); ok && !s.p.NoBasic {
+		return s.knows(user, password)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	token := r.Header.Get("X-Auth-Token")
-	for _, t := range s.sessions {
-		if token != "" && t == token {
+	for _, open := range s.sessions {
+		if token != "" && open.token == token {
 			return true
 		}
 	}
 	return false
-}
-
-func (s *Sim) login(w http.ResponseWriter, body []byte) {
-	var c struct{ UserName, Password string }
-	if json.Unmarshal(body, &c) != nil {
-		s.fail(w, 400, "Base.1.8.MalformedJSON")
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if c.UserName != s.c.Username || c.Password != s.c.Password {
-		s.fail(w, 401, "Base.1.8.InsufficientPrivilege")
-		return
-	}
-	if len(s.sessions) >= s.p.SessionLimit || s.fails("full", "") {
-		s.fail(w, 503, s.p.in().sessionFull)
-		return
-	}
-	random := make([]byte, 16)
-	rand.Read(random)
-	s.serial++
-	s.opened++
-	id, token := fmt.Sprint(s.serial), hex.EncodeToString(random)
-	s.sessions[id] = token
-	location := "/redfish/v1/SessionService/Sessions/" + id
-	w.Header().Set("X-Auth-Token", token)
-	if s.p.Slash { // an absolute Location with a slash, as HPE documents it
-		w.Header().Set("Location", "https://"+s.c.UUID+location+"/")
-	} else {
-		w.Header().Set("Location", location)
-	}
-	s.write(w, 201, map[string]any{"@odata.id": location, "Id": id, "UserName": c.UserName})
-}
-
-func (s *Sim) logout(w http.ResponseWriter, id string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, ok := s.sessions[id]; !ok {
-		s.fail(w, 404, "Base.1.8.ResourceMissingAtURI")
-		return
-	}
-	delete(s.sessions, id)
-	s.closed++
-	s.succeed(w)
 }
 
 // write sends a document.

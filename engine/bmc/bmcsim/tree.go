@@ -1,10 +1,9 @@
 package bmcsim
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 )
@@ -31,9 +30,9 @@ func (s *Sim) route(w http.ResponseWriter, r *http.Request, body []byte) {
 	switch {
 	case s.p.BasicOnly && strings.HasPrefix(path, root+"/SessionService"):
 		s.fail(w, 404, "Base.1.8.ResourceMissingAtURI", path)
-	case path == root+"/SessionService/Sessions" && r.Method == http.MethodPost:
-		s.login(w, body)
-	case strings.HasPrefix(path, root+"/SessionService/Sessions/") && r.Method == http.MethodDelete:
+	case path == sessionsPath && r.Method == http.MethodPost:
+		s.login(w, r, body)
+	case strings.HasPrefix(path, sessionsPath+"/") && r.Method == http.MethodDelete:
 		s.logout(w, path[strings.LastIndexByte(path, '/')+1:])
 	case r.Method == http.MethodGet || r.Method == http.MethodHead:
 		s.get(w, r, path)
@@ -44,14 +43,6 @@ func (s *Sim) route(w http.ResponseWriter, r *http.Request, body []byte) {
 	default:
 		s.fail(w, 405, "Base.1.8.ActionNotSupported", r.Method)
 	}
-}
-
-// sessionURIs are the sessions that are open.
-func (s *Sim) sessionURIs() (uris []string) {
-	for _, id := range slices.Sorted(maps.Keys(s.sessions)) {
-		uris = append(uris, root+"/SessionService/Sessions/"+id)
-	}
-	return uris
 }
 
 func (s *Sim) get(w http.ResponseWriter, r *http.Request, path string) {
@@ -97,13 +88,11 @@ func (s *Sim) document(path string) (object, bool) {
 	case path == root+"/Managers":
 		d = s.collection(mgr)
 	case path == root+"/SessionService":
-		d = object{"Id": "SessionService", "Sessions": s.href(root + "/SessionService/Sessions")}
-	case path == root+"/SessionService/Sessions":
+		d = object{"Id": "SessionService", "Sessions": s.href(sessionsPath)}
+	case path == sessionsPath:
 		d = s.collection(s.sessionURIs()...)
-	case strings.HasPrefix(path, root+"/SessionService/Sessions/"):
-		if id := path[strings.LastIndexByte(path, '/')+1:]; s.sessions[id] != "" {
-			d = object{"Id": id, "UserName": s.c.Username}
-		}
+	case strings.HasPrefix(path, sessionsPath+"/"):
+		d = s.sessionDocument(path)
 	case path == sys:
 		d = s.systemDocument()
 	case path == sys+"/ResetActionInfo" && s.p.ActionInfo:
@@ -158,9 +147,9 @@ func (s *Sim) collection(paths ...string) object {
 
 func (s *Sim) rootDocument() object {
 	d := object{
-		"Id": "RootService", "RedfishVersion": "1.15.0", "Systems": s.href(root + "/Systems"), "Managers": s.href(root + "/Managers"),
+		"@odata.type": "#ServiceRoot.v" + cmp.Or(s.p.Schema, "1_5_0") + ".ServiceRoot", "Id": "RootService", "RedfishVersion": "1.15.0", "Systems": s.href(root + "/Systems"), "Managers": s.href(root + "/Managers"),
 		"SessionService":            s.href(root + "/SessionService"),
-		"Links":                     object{"Sessions": s.href(root + "/SessionService/Sessions")},
+		"Links":                     object{"Sessions": s.href(sessionsPath)},
 		"ProtocolFeaturesSupported": object{"ExpandQuery": object{"NoLinks": !s.p.NoExpand, "Levels": true, "MaxLevels": 1}},
 	}
 	if s.p.BasicOnly {

@@ -58,7 +58,7 @@ func newClient(r *bmc.Redfish) bmc.Client {
 		SerialFromSKU: true,
 		BootDevices:   []bmc.BootDevice{{Controller: "BOSS", Model: "DELLBOSS VD"}, {Controller: "AHCI.Slot", Model: "DELLBOSS VD"}}, // BOSS-S1 shows as AHCI.Slot.5-1
 		Prepare:       c.prepare,
-		Licences:      c.licences,
+		Licenses:      c.licenses,
 		Covers:        covers,
 		Ready:         c.ready,
 		Ways: []bmc.Way{
@@ -111,7 +111,7 @@ type managerDocument struct {
 		Oem struct {
 			Dell struct {
 				DellAttributes []link
-				Licences       link `json:"DellLicenseCollection"`
+				Licenses       link `json:"DellLicenseCollection"`
 				Lifecycle      link `json:"DellLCService"`
 			}
 		}
@@ -170,7 +170,7 @@ func (c *client) prepare(ctx context.Context, _ bmc.Slot, _ string) ([]bmc.Prepa
 	if values["VirtualMedia.1.Attached"] != "Detached" {
 		return nil, nil
 	}
-	attach := bmc.NewPreparation("virtual media", "Detached", "Attached", func(ctx context.Context, w bmc.Write) error {
+	attach := bmc.NewPreparation("virtual media", "Detached", "Attached", func(ctx context.Context, w bmc.Command) error {
 		return c.Patch(ctx, w, uri, map[string]any{"Attributes": map[string]any{"VirtualMedia.1.Attached": "Attached"}})
 	})
 	return []bmc.Preparation{attach}, nil
@@ -187,7 +187,7 @@ func (c *client) readAttributesBoot(ctx context.Context) (bmc.Boot, error) {
 	return out, err
 }
 
-func (c *client) setAttributesBoot(ctx context.Context, w bmc.Write, t bmc.Target) error {
+func (c *client) setAttributesBoot(ctx context.Context, w bmc.Command, t bmc.Target) error {
 	uri, _, err := c.attributes(ctx)
 	if err != nil {
 		return err
@@ -205,7 +205,7 @@ func bootAttributes(t bmc.Target) map[string]any {
 // importBoot sets the same attributes by importing a configuration of two lines. The
 // action's name differs between iDRACs, so its suffix counts; iDRAC10 wants the
 // target as a list, older ones may want a string.
-func (c *client) importBoot(ctx context.Context, w bmc.Write, t bmc.Target) error {
+func (c *client) importBoot(ctx context.Context, w bmc.Command, t bmc.Target) error {
 	m, err := c.manager(ctx)
 	if err != nil {
 		return err
@@ -242,13 +242,13 @@ func bootConfiguration(t bmc.Target) string {
 	return b.String()
 }
 
-// licences are those of iDRACs that do not have the standard's service.
-func (c *client) licences(ctx context.Context) (names []string, err error) {
+// licenses are those of iDRACs that do not have the standard's service.
+func (c *client) licenses(ctx context.Context) (names []string, err error) {
 	m, err := c.manager(ctx)
 	if err != nil {
 		return nil, err
 	}
-	err = c.Members(ctx, m.Links.Oem.Dell.Licences.ID, func(raw json.RawMessage) error {
+	err = c.Members(ctx, m.Links.Oem.Dell.Licenses.ID, func(raw json.RawMessage) error {
 		var l struct{ LicenseDescription []string }
 		if bmc.Decode(raw, &l) == nil {
 			names = append(names, l.LicenseDescription...)

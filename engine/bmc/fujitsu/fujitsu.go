@@ -86,7 +86,7 @@ func (c *client) prepare(ctx context.Context, _ bmc.Slot, _ string) ([]bmc.Prepa
 	if len(change) == 0 {
 		return nil, nil
 	}
-	enable := bmc.NewPreparation("remote mount", "disabled", "enabled", func(ctx context.Context, w bmc.Write) error {
+	enable := bmc.NewPreparation("remote mount", "disabled", "enabled", func(ctx context.Context, w bmc.Command) error {
 		if err := c.Patch(ctx, w, uri, change); err != nil {
 			return err
 		}
@@ -119,7 +119,7 @@ func (c *client) readBoot(ctx context.Context) (bmc.Boot, error) {
 	return out, nil
 }
 
-func (c *client) setBoot(ctx context.Context, w bmc.Write, t bmc.Target) error {
+func (c *client) setBoot(ctx context.Context, w bmc.Command, t bmc.Target) error {
 	uri, err := c.oem(ctx, "BootConfig")
 	if err != nil {
 		return err

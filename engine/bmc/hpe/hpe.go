@@ -23,7 +23,7 @@ var Vendor = bmc.Vendor{
 		"UnableToModifyDuringSystemPOST":            {Text: "the iLO changes nothing while the machine is in POST", Next: "wait, or power it off first: one_time_boot { power_off = true }", Retry: true},
 		"InvalidOperationForSystemState":            {Text: "the machine's power state does not allow this now", Retry: true},
 		"ResourceInUseWithDetail":                   {Text: "the iLO is busy with another change", Retry: true},
-		"LicenseKeyRequired":                        {Text: "the iLO has no licence for virtual media by script", Next: "install an iLO Advanced licence"},
+		"LicenseKeyRequired":                        {Text: "the iLO has no license for virtual media by script", Next: "install an iLO Advanced license"},
 		"VirtualMediaIsDisabled":                    {Text: "virtual media is disabled in the iLO's settings", Next: "enable it under Security, Access Settings"},
 		"MaxVirtualMediaConnectionEstablished":      {Text: "the virtual drive is in use, perhaps by a console", Next: "close open consoles", Retry: true},
 		"NoVirtualMediaConnectionAvailable":         {Text: "the virtual drive is empty"},
@@ -50,7 +50,7 @@ func newClient(r *bmc.Redfish) bmc.Client {
 		BootDevices: []bmc.BootDevice{{Controller: "NS204i"}},
 		Ways:        []bmc.Way{{Name: "BootOnNextServerReset", Targets: []bmc.Target{bmc.BootCD}, Read: c.readSlotBoot, Set: c.setSlotBoot}},
 		Post:        post,
-		Licences:    c.licences,
+		Licenses:    c.licenses,
 		Covers:      covers,
 		Disks:       c.smartStorage,
 		NICs:        c.baseAdapters,
@@ -109,7 +109,7 @@ func (c *client) readSlotBoot(ctx context.Context) (bmc.Boot, error) {
 	return out, err
 }
 
-func (c *client) setSlotBoot(ctx context.Context, w bmc.Write, t bmc.Target) error {
+func (c *client) setSlotBoot(ctx context.Context, w bmc.Command, t bmc.Target) error {
 	slot, ok, err := c.drive(ctx)
 	if err != nil {
 		return err
@@ -148,9 +148,9 @@ func (c *client) drive(ctx context.Context) (bmc.Slot, bool, error) {
 	return slots[0], true, nil
 }
 
-// licences are listed by a service of the manager; old firmware names the one in the
+// licenses are listed by a service of the manager; old firmware names the one in the
 // manager itself.
-func (c *client) licences(ctx context.Context) (names []string, err error) {
+func (c *client) licenses(ctx context.Context) (names []string, err error) {
 	var m struct{ Oem map[string]json.RawMessage }
 	if err := c.Get(ctx, c.Manager(), &m); err != nil {
 		return nil, err
@@ -173,7 +173,7 @@ func (c *client) licences(ctx context.Context) (names []string, err error) {
 	return names, err
 }
 
-// covers: a standard licence mounts nothing by script.
+// covers: a standard license mounts nothing by script.
 func covers(names []string) *bool {
 	yes := slices.ContainsFunc(names, func(n string) bool { return !strings.Contains(n, "Standard") && !strings.Contains(n, "Essentials") })
 	return &yes

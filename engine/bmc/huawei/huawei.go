@@ -64,7 +64,7 @@ func (c *client) Insert(ctx context.Context, s bmc.Slot, url string, r bmc.Recor
 	if err != nil || target == "" {
 		return orStandard(err, func() error { return c.Redfish.Insert(ctx, s, url, r) })
 	}
-	return c.Post(ctx, bmc.InsertWrite(s, url, r), target, map[string]string{"VmmControlType": "Connect", "Image": url})
+	return c.Post(ctx, bmc.InsertCommand(s, url, r), target, map[string]string{"VmmControlType": "Connect", "Image": url})
 }
 
 // Eject implements [bmc.Client].
@@ -73,7 +73,7 @@ func (c *client) Eject(ctx context.Context, s bmc.Slot, r bmc.Record) error {
 	if err != nil || target == "" {
 		return orStandard(err, func() error { return c.Redfish.Eject(ctx, s, r) })
 	}
-	return c.Emptied(ctx, s, c.Post(ctx, bmc.EjectWrite(s, r), target, map[string]string{"VmmControlType": "Disconnect"}))
+	return c.Emptied(ctx, s, c.Post(ctx, bmc.EjectCommand(s, r), target, map[string]string{"VmmControlType": "Disconnect"}))
 }
 
 func orStandard(err error, standard func() error) error {

@@ -115,7 +115,7 @@ func (c *client) find(ctx context.Context, shown []bmc.Slot) (mapped bmc.Slot, h
 
 // mount puts the image into RemoteMap's list and mounts the list: one mount, though it
 // takes two requests.
-func (c *client) mount(ctx context.Context, w bmc.Write, s bmc.Slot) error {
+func (c *client) mount(ctx context.Context, w bmc.Command, s bmc.Slot) error {
 	var m remoteMap
 	if err := c.Get(ctx, s.URI, &m); err != nil {
 		return err
@@ -148,7 +148,7 @@ func (c *client) listed(ctx context.Context, uri, url string) (found bool, err e
 	return found, err
 }
 
-func (c *client) unmount(ctx context.Context, w bmc.Write, _ bmc.Slot) error {
+func (c *client) unmount(ctx context.Context, w bmc.Command, _ bmc.Slot) error {
 	var m remoteMap
 	if err := c.Get(ctx, c.mapURI, &m); err != nil {
 		return err

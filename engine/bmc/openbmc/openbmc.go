@@ -16,6 +16,8 @@ var Vendor = bmc.Vendor{
 		return oem || id.Generation == "OpenBmc"
 	},
 	New: newClient,
+	// redfish_sessions.hpp of bmcweb reads Context at a login and shows it.
+	KeepsContext: true,
 	Messages: map[string]bmc.Advice{
 		"ResourceAtUriInUnknownFormat": {Text: "OpenBMC fetches images by https only", Next: "serve them by https: media.listen_tls, or an https url"},
 	},

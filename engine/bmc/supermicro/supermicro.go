@@ -18,8 +18,8 @@ var Vendor = bmc.Vendor{
 	},
 	New: newClient,
 	Messages: map[string]bmc.Advice{
-		"OemLicenseNotPassed": {Text: "the BMC has no licence for this", Next: "install an SFT-OOB-LIC or SFT-DCMS-SINGLE licence"},
-		"LicenseNotActivated": {Text: "the BMC has no licence for this", Next: "install an SFT-OOB-LIC or SFT-DCMS-SINGLE licence"},
+		"OemLicenseNotPassed": {Text: "the BMC has no license for this", Next: "install an SFT-OOB-LIC or SFT-DCMS-SINGLE license"},
+		"LicenseNotActivated": {Text: "the BMC has no license for this", Next: "install an SFT-OOB-LIC or SFT-DCMS-SINGLE license"},
 	},
 	Quirks: []bmc.Quirk{
 		{What: "insert takes Image alone: anything beside it is not in the list of valid properties", Models: "X11 to X14", Source: "bmc-facts §4", Profiles: "supermicro/x13 supermicro/x11"},
@@ -111,7 +111,7 @@ func (c *client) find(ctx context.Context, shown []bmc.Slot) (s bmc.Slot, has bo
 }
 
 // mount configures the image, then mounts it: one mount, though it takes two requests.
-func (c *client) mount(ctx context.Context, w bmc.Write, s bmc.Slot) error {
+func (c *client) mount(ctx context.Context, w bmc.Command, s bmc.Slot) error {
 	u, err := url.Parse(w.New)
 	if err != nil {
 		return err
@@ -128,7 +128,7 @@ func (c *client) mount(ctx context.Context, w bmc.Write, s bmc.Slot) error {
 	return c.Post(ctx, w, d.Actions.Mount.Target, struct{}{})
 }
 
-func (c *client) unmount(ctx context.Context, w bmc.Write, s bmc.Slot) error {
+func (c *client) unmount(ctx context.Context, w bmc.Command, s bmc.Slot) error {
 	var d imageDocument
 	if err := c.Get(ctx, s.URI, &d); err != nil {
 		return err

@@ -163,8 +163,8 @@ func summary(ctx context.Context, c bmc.Client) string {
 	for _, s := range slots {
 		line("", fmt.Sprintf("%s/%s cd %v loaded %v %s", s.Place, s.ID, s.CD, s.Loaded, s.Image), nil)
 	}
-	licence, err := c.Licence(ctx)
-	line("licence", fmt.Sprintf("%q media %s", licence.Name, yes(licence.Media)), err)
+	license, err := c.License(ctx)
+	line("license", fmt.Sprintf("%q media %s", license.Name, yes(license.Media)), err)
 	stock, err := c.Inventory(ctx)
 	line("secure boot", yes(stock.SecureBoot), err)
 	line("disks", known(stock.Disks == nil, len(stock.Disks)), nil)

@@ -45,4 +45,6 @@ var standard = bmc.Vendor{
 	Name: "redfish", Summary: "any other BMC that keeps to the standard",
 	Match: func(bmc.Identity, bmc.RootDocument) bool { return true },
 	New:   func(r *bmc.Redfish) bmc.Client { return r },
+
+	KeepsContext: true,
 }

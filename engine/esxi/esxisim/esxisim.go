@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
@@ -57,6 +58,7 @@ type Sim struct {
 	done     chan struct{}
 
 	mu          sync.Mutex
+	conns       map[net.Conn]bool
 	handler     http.Handler // nil: starting, 503
 	certificate *tls.Certificate
 	failures    int
@@ -72,11 +74,12 @@ func Start(address string, called func(method string)) (*Sim, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sim{listener: l, done: make(chan struct{}), called: called}
+	s := &Sim{listener: l, done: make(chan struct{}), called: called, conns: map[net.Conn]bool{}}
 	s.server = &http.Server{
 		Handler: http.HandlerFunc(s.serve), ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0),
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
 		TLSConfig:    &tls.Config{GetCertificate: s.present, NextProtos: []string{"http/1.1"}, SessionTicketsDisabled: true},
+		ConnState:    s.track,
 	}
 	go func() {
 		defer close(s.done)
@@ -107,6 +110,18 @@ func (g gate) Accept() (net.Conn, error) {
 			tcp.SetLinger(0)
 		}
 		conn.Close()
+	}
+}
+
+// track knows the open connections.
+func (s *Sim) track(conn net.Conn, state http.ConnState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch state {
+	case http.StateNew:
+		s.conns[conn] = true
+	case http.StateClosed, http.StateHijacked:
+		delete(s.conns, conn)
 	}
 }
 
@@ -145,9 +160,12 @@ const SessionLost = "SessionLost"
 // Down takes the system away: open connections and sessions end, new ones are refused.
 func (s *Sim) Down() {
 	s.mu.Lock()
-	lost := s.sessions
+	lost, open := s.sessions, slices.Collect(maps.Keys(s.conns))
 	s.handler, s.certificate, s.sessions = nil, nil, 0
 	s.mu.Unlock()
+	for _, conn := range open {
+		conn.Close()
+	}
 	for range lost {
 		if s.called != nil {
 			s.called(SessionLost)

@@ -6,34 +6,34 @@ import (
 	"strings"
 )
 
-// Licence implements [Reader]. The standard's service tells names where there is one,
+// License implements [Reader]. The standard's service tells names where there is one,
 // else the vendor knows where to look; what a name covers, only the vendor knows.
-func (r *Redfish) Licence(ctx context.Context) (Licence, error) {
-	if r.licence != nil {
-		return *r.licence, nil
+func (r *Redfish) License(ctx context.Context) (License, error) {
+	if r.license != nil {
+		return *r.license, nil
 	}
-	names, err := r.licences(ctx)
-	if err == nil && len(names) == 0 && r.rules.Licences != nil {
-		names, err = r.rules.Licences(ctx)
+	names, err := r.licenses(ctx)
+	if err == nil && len(names) == 0 && r.rules.Licenses != nil {
+		names, err = r.rules.Licenses(ctx)
 	}
 	if err != nil && !absent(err) {
-		return Licence{}, err
+		return License{}, err
 	}
-	l := Licence{Name: strings.Join(names, ", ")}
+	l := License{Name: strings.Join(names, ", ")}
 	if r.rules.Covers != nil && len(names) > 0 {
 		l.Media = r.rules.Covers(names)
 	}
-	r.licence = &l
+	r.license = &l
 	return l, nil
 }
 
-// licences reads the standard's service.
-func (r *Redfish) licences(ctx context.Context) ([]string, error) {
-	if r.root.Licences.ID == "" {
+// licenses reads the standard's service.
+func (r *Redfish) licenses(ctx context.Context) ([]string, error) {
+	if r.root.licenses == "" {
 		return nil, nil
 	}
 	var service struct{ Licenses link }
-	if err := r.Get(ctx, r.root.Licences.ID, &service); err != nil {
+	if err := r.Get(ctx, r.root.licenses, &service); err != nil {
 		if absent(err) {
 			return nil, nil
 		}

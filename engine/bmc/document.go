@@ -1,0 +1,138 @@
+package bmc
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// reading is a document and when it was read.
+type reading struct {
+	body    []byte
+	at      time.Time
+	decoded any // what it was decoded into last; nobody changes it
+}
+
+// recent is how long a document counts as just read.
+const recent = 2 * time.Second
+
+// Refresh implements [Reader].
+func (r *Redfish) Refresh() { clear(r.documents) }
+
+// known is a document that was read a moment ago, with no write since; nil: none.
+func (r *Redfish) known(uri string) *reading {
+	if d := r.documents[uri]; d != nil && r.o.Now().Sub(d.at) < recent {
+		return d
+	}
+	return nil
+}
+
+// remember keeps a document for a moment, and lets go of those whose moment is over.
+func (r *Redfish) remember(uri string, body []byte) *reading {
+	d := &reading{body: body, at: r.o.Now()}
+	maps.DeleteFunc(r.documents, func(_ string, old *reading) bool { return d.at.Sub(old.at) >= recent })
+	r.documents[uri] = d
+	return d
+}
+
+// document reads a document. What was read a moment ago, with no write since, is taken
+// from memory. A session that the BMC has forgotten is renewed once.
+func (r *Redfish) document(ctx context.Context, uri string) (*reading, error) {
+	if uri == "" {
+		return nil, &ErrUnsupported{"the BMC does not link to what is needed here"}
+	}
+	if d := r.known(uri); d != nil {
+		return d, nil
+	}
+	if err := r.connect(ctx); err != nil {
+		return nil, err
+	}
+	a, err := r.read(ctx, uri)
+	if err != nil {
+		return nil, err
+	}
+	r.keepETag(uri, a.header.Get("ETag"), a.body)
+	return r.remember(uri, a.body), nil
+}
+
+// Get reads a document into a value of the caller's.
+func (r *Redfish) Get(ctx context.Context, uri string, into any) error {
+	d, err := r.document(ctx, uri)
+	if err != nil {
+		return err
+	}
+	return decode(http.MethodGet, uri, d.body, into)
+}
+
+// get reads a document that is looked at again and again: it is decoded once.
+func get[T any](ctx context.Context, r *Redfish, uri string) (*T, error) {
+	d, err := r.document(ctx, uri)
+	if err != nil {
+		return nil, err
+	}
+	return into[T](d, uri)
+}
+
+// into decodes a reading, once. The value is shared.
+func into[T any](d *reading, uri string) (*T, error) {
+	if value, ok := d.decoded.(*T); ok {
+		return value, nil
+	}
+	value := new(T)
+	if err := decode(http.MethodGet, uri, d.body, value); err != nil {
+		return nil, err
+	}
+	d.decoded = value
+	return value, nil
+}
+
+// lenient decodes JSON and puts up with fields of a wrong type: BMCs have them,
+// mostly in places that nobody needs.
+func lenient(body []byte, into any) error {
+	err := json.Unmarshal(body, into)
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		return nil
+	}
+	return err
+}
+
+// Decode is json.Unmarshal that puts up with fields of a wrong type.
+func Decode(body []byte, into any) error { return lenient(body, into) }
+
+func decode(method, uri string, body []byte, into any) error {
+	if err := lenient(body, into); err != nil {
+		return &Error{Request: method + " " + uri, Status: http.StatusOK, Messages: []Message{{Text: notJSON(body)}}}
+	}
+	return nil
+}
+
+func notJSON(body []byte) string {
+	text := strings.Join(strings.Fields(string(body)), " ")
+	switch {
+	case text == "":
+		return "the answer is empty"
+	case text[0] == '<':
+		return "it sent a web page instead of Redfish; is this the BMC's address?"
+	case len(text) > 80:
+		text = text[:80] + "…"
+	}
+	return "the answer is not JSON: " + text
+}
+
+// keepETag notes a document's tag: that of the answer's header, else its own.
+func (r *Redfish) keepETag(uri, tag string, body []byte) {
+	if tag == "" && bytes.Contains(body, []byte("@odata.etag")) {
+		var doc struct {
+			Tag string `json:"@odata.etag"`
+		}
+		lenient(body, &doc)
+		tag = doc.Tag
+	}
+	r.etags[strings.TrimSuffix(uri, "/")] = tag
+}
