@@ -79,7 +79,7 @@ func (p *Prepared) lock(ctx context.Context) (held func() error, release func(),
 	for _, h := range p.Pending() {
 		names[h.BMC.Address.Key()] = fmt.Sprintf("%s (bmc %s)", h.Name, h.BMC.Address)
 	}
-	machines, err := state.Acquire(ctx, slices.Sorted(maps.Keys(names)), state.LockOptions{Folders: p.o.Locks, Holder: state.NewHolder(p.Name), Name: func(key string) string { return names[key] }})
+	machines, err := state.Acquire(context.WithoutCancel(ctx), slices.Sorted(maps.Keys(names)), state.LockOptions{Folders: p.o.Locks, Holder: state.NewHolder(p.Name), Name: func(key string) string { return names[key] }})
 	if err != nil {
 		run.Release()
 		return nil, nil, err
