@@ -28,12 +28,13 @@ bench: build ## measure a run of 300 simulated hosts, media of 400 MB, a storm o
 
 FUZZ = 1000000x
 DAMAGED = 200000x
-fuzz: ## run the fuzz tests of images, kickstarts, boot.cfg and BMC answers, FUZZ=1000000x each
+fuzz: ## run the fuzz tests of images, kickstarts, boot.cfg, BMC answers and logs, FUZZ=1000000x each
 	$(GO) test -run '^$$' -fuzz FuzzLint -fuzztime $(FUZZ) ./engine/media/kickstart
 	$(GO) test -run '^$$' -fuzz FuzzBootConfig -fuzztime $(FUZZ) ./engine/media
 	$(GO) test -run '^$$' -fuzz FuzzOverlay -fuzztime 50000x ./engine/media/iso
 	$(GO) test -run '^$$' -fuzz FuzzExtendedInfo -fuzztime $(FUZZ) ./engine/bmc
 	$(GO) test -run '^$$' -fuzz FuzzDamagedRecordings -fuzztime $(DAMAGED) -fuzzminimizetime 1x ./engine/bmc/vendors
+	$(GO) test -run '^$$' -fuzz FuzzLog -fuzztime $(DAMAGED) -fuzzminimizetime 1x ./engine/log
 
 boot: build ## boot virtual machines from served images (needs QEMU; says what is missing)
 	testdata/qemu/boot.sh $(BIN)
