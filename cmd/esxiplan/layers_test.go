@@ -36,6 +36,7 @@ var levels = map[string][]string{
 	"engine/lane":       {"schema", "engine/step", "engine/event", "engine/survey", "engine/gates"},
 	"engine/log":        {"schema", "engine/step", "engine/event"},
 	"engine/local":      {"schema", "engine/step", "engine/event", "engine/lane", "engine/log"},
+	"engine/local/*":    {"schema", "engine/step", "engine/survey", "engine/bmc", "engine/media"}, // doors and steps for tests
 	"engine/session":    {"schema", "engine/step", "engine/event", "engine/state", "engine/survey", "engine/lane", "engine/log", "engine/local"},
 	"engine":            {},
 	"engine/twin":       {"schema", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart", "engine/bmc/bmcsim", "engine/esxi/esxisim", "engine/media/isosim"},
@@ -47,7 +48,7 @@ var levels = map[string][]string{
 }
 
 // lists may import what they list.
-var lists = []string{"steps/all", "engine/bmc/vendors", "plans", "cmd/esxiplan", "testdata/bench", "testdata/bench/bmc", "testdata/bench/media"}
+var lists = []string{"steps/all", "engine/bmc/vendors", "plans", "cmd/esxiplan", "testdata/bench", "testdata/bench/bmc", "testdata/bench/media", "testdata/bench/startup"}
 
 // owners says where an outside module may be imported.
 var owners = map[string][]string{

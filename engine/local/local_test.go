@@ -2,149 +2,27 @@ package local_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"esxiplan/engine/bmc"
 	"esxiplan/engine/event"
 	"esxiplan/engine/lane"
 	"esxiplan/engine/local"
+	"esxiplan/engine/local/localtest"
 	"esxiplan/engine/log"
-	"esxiplan/engine/media"
 	"esxiplan/engine/step"
 	"esxiplan/engine/survey"
 	"esxiplan/schema"
 )
 
-// fakeArguments drive the fake step: what each attempt comes to is written in
-// the plan, by host and attempt.
-type fakeArguments struct {
-	Do    []string `json:"do" doc:"What each attempt does: ok, write, retry, final, gone, low, slow, panic. The last repeats."`
-	Takes *string  `json:"takes" doc:"Anything."`
-}
-
-type fakeResult struct {
-	Value int    `json:"value" doc:"Number of the attempt, or less."`
-	Text  string `json:"text" doc:"Some text."`
-}
-
-// shelf is a media door that publishes anything.
-type shelf struct{ media.Store }
-
-func (shelf) Publish(ctx context.Context, _ media.Request, record media.Record) (media.Published, error) {
-	return media.Published{}, record(ctx, media.Replacement{Action: "publish", Target: "image", New: "x"})
-}
-
-func (shelf) Latest(string) (media.Published, bool) { return media.Published{}, false }
-
-// drive is a BMC of which each insert comes to what the image is called: "refused", "lost",
-// or, after a refusal in one form, done in another ("twice").
-type drive struct{ bmc.Client }
-
-func (drive) Identity(context.Context) (bmc.Identity, error)  { return bmc.Identity{}, nil }
-func (drive) License(context.Context) (bmc.License, error)    { return bmc.License{}, nil }
-func (drive) OtherSessions(context.Context) ([]string, error) { return nil, nil }
-func (drive) Close(context.Context) error                     { return nil }
-func (drive) Power(context.Context) (bmc.Power, error)        { return bmc.Power{State: bmc.Off}, nil }
-func (drive) Refresh()                                        {}
-func (drive) Insert(ctx context.Context, s bmc.Slot, url string, r bmc.Record) error {
-	w := bmc.InsertCommand(s, url, r)
-	for _, fate := range map[string][]bmc.Fate{"refused": {bmc.Refused}, "lost": {bmc.Unknown}, "twice": {bmc.Refused, bmc.Done}}[url] {
-		settle, err := r(ctx, w)
-		if err != nil {
-			return err
-		}
-		settle(fate)
-		w.Repeat = true
-	}
-	return nil
-}
-
-type flaky struct{ retryable, unreachable bool }
-
-func (f flaky) Error() string     { return "trouble" }
-func (f flaky) Retryable() bool   { return f.retryable }
-func (f flaky) Unreachable() bool { return f.unreachable }
-
-// lab runs plans of fake steps and keeps what happened.
-type lab struct {
-	mu       sync.Mutex
-	attempts map[string]int
-	running  int
-	most     int
-	order    []string
-}
-
-func (l *lab) step(name string, writes bool) *step.Type {
-	return step.Define(step.Spec[fakeArguments, fakeResult]{
-		Name: name, Summary: "Does as it is told.", Doc: "```hcl\n```", Most: step.Effects{Writes: writes, Starts: name == "fake_reset"},
-		Policy: step.Policy{Retries: 2, Delay: time.Second, MaxDelay: 4 * time.Second},
-		Run: func(ctx context.Context, h *step.Host, c fakeArguments) (fakeResult, error) {
-			key := h.Name + "/" + strings.Join(c.Do, ",")
-			l.mu.Lock()
-			n := l.attempts[key]
-			l.attempts[key]++
-			l.running++
-			l.most = max(l.most, l.running)
-			l.order = append(l.order, h.Name+" "+name)
-			l.mu.Unlock()
-			defer func() {
-				l.mu.Lock()
-				l.running--
-				l.mu.Unlock()
-			}()
-			return l.do(ctx, h, c.Do[min(n, len(c.Do)-1)], n+1)
-		},
-	})
-}
-
-func (l *lab) do(ctx context.Context, h *step.Host, what string, n int) (fakeResult, error) {
-	select { // an attempt takes a second
-	case <-time.After(time.Second):
-	case <-ctx.Done():
-		return fakeResult{}, ctx.Err()
-	}
-	switch what {
-	case "write":
-		_, err := h.Media.Publish(ctx, media.Request{})
-		return fakeResult{Value: n}, err
-	case "refused", "lost", "twice":
-		return fakeResult{Value: n}, h.BMC.Insert(ctx, bmc.Slot{ID: "1"}, what)
-	case "retry":
-		return fakeResult{}, flaky{retryable: true}
-	case "gone":
-		return fakeResult{}, flaky{true, true}
-	case "final":
-		return fakeResult{}, errors.New("it is broken")
-	case "low":
-		return fakeResult{Value: -1}, nil
-	case "slow":
-		err := h.Until(ctx, time.Hour, "never", func(context.Context) (bool, error) { return false, nil })
-		return fakeResult{}, err
-	case "stuck":
-		<-ctx.Done()
-		return fakeResult{}, ctx.Err()
-	case "late":
-		<-ctx.Done()
-		return fakeResult{}, errors.New("it is broken")
-	case "panic":
-		panic("oh")
-	}
-	return fakeResult{Value: n, Text: what}, nil
-}
-
 type ended struct {
 	events  []event.Event
 	summary event.Summary
-	lab     *lab
+	lab     *localtest.Lab
 	took    time.Duration
 }
 
@@ -167,37 +45,12 @@ func (e ended) find(kind event.Kind, host string) (out []event.Event) {
 	return out
 }
 
-const head = `
-group "a" {
-  bmc {
-    username = "u"
-    password = "p"
-  }
-  host "one" {}
-  host "two" {}
-  host "three" {}
-}
-`
-
 // perform runs a plan under simulated time. interrupt > 0 presses Ctrl-C then.
 func perform(t *testing.T, text string, o survey.Options, forks int, interrupt time.Duration) (out ended) {
 	t.Helper()
-	dir := t.TempDir()
-	file := filepath.Join(dir, "plan.hcl")
-	if err := os.WriteFile(file, []byte(head+text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	l := &lab{attempts: map[string]int{}}
-	types := []*step.Type{l.step("fake", false), l.step("fake_write", true), l.step("fake_reset", true)}
-	k := schema.Known{Version: "0.1", Steps: map[string]schema.StepType{}, Facts: schema.Of[step.Facts]()}
-	for _, typ := range types {
-		k.Steps[typ.Name] = schema.StepType{Arguments: typ.Arguments, Result: typ.Result}
-	}
-	p, diags := schema.Load([]string{file}, schema.Input{}, k)
-	if diags.HasErrors() {
-		t.Fatal(diags)
-	}
-	found, diags := survey.New(p, types, o)
+	dir, l := t.TempDir(), localtest.New()
+	p := l.Plan(t, text)
+	found, diags := survey.New(p, l.Types, o)
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
@@ -208,12 +61,7 @@ func perform(t *testing.T, text string, o survey.Options, forks int, interrupt t
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := &local.Worker{Plan: p, Types: types, Clock: local.NewClock(1), Log: j, Open: func(h *schema.Host) (*step.Host, error) {
-			host := step.NewHost(p.Name, h, found.Settings(h))
-			host.SetMedia(shelf{})
-			host.SetBMC(drive{})
-			return host, nil
-		}}
+		w := &local.Worker{Plan: p, Types: l.Types, Clock: local.NewClock(1), Log: j, Open: func(h *schema.Host) (*step.Host, error) { return l.Open(found, h), nil }}
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		if interrupt > 0 {
@@ -280,8 +128,8 @@ func TestPolicies(t *testing.T) {
 
 func TestForksBoundTheWork(t *testing.T) {
 	e := perform(t, `step "fake" "x" { do = ["ok"] }`, survey.Options{}, 2, 0)
-	if e.lab.most != 2 {
-		t.Errorf("%d hosts worked at once, forks are 2", e.lab.most)
+	if e.lab.Most != 2 {
+		t.Errorf("%d hosts worked at once, forks are 2", e.lab.Most)
 	}
 }
 
@@ -308,15 +156,15 @@ func TestOvertime(t *testing.T) {
 
 func TestThrottle(t *testing.T) {
 	e := perform(t, "step \"fake\" \"x\" {\n do = [\"ok\"]\n throttle = 1\n}", survey.Options{}, 10, 0)
-	if e.lab.most != 1 {
-		t.Errorf("%d hosts in a step with throttle 1", e.lab.most)
+	if e.lab.Most != 1 {
+		t.Errorf("%d hosts in a step with throttle 1", e.lab.Most)
 	}
 }
 
 func TestInFlight(t *testing.T) {
 	e := perform(t, "step \"fake_write\" \"x\" { do = [\"write\"] }\nstep \"fake\" \"y\" { do = [\"ok\"] }", survey.Options{InFlight: "1"}, 10, 0)
-	if e.lab.most != 1 || e.summary.Exit != 0 {
-		t.Errorf("%d hosts in flight, exit %d", e.lab.most, e.summary.Exit)
+	if e.lab.Most != 1 || e.summary.Exit != 0 {
+		t.Errorf("%d hosts in flight, exit %d", e.lab.Most, e.summary.Exit)
 	}
 }
 
@@ -327,10 +175,10 @@ step "fake_write" "y" {
   do      = ["ok"]
   barrier = true
 }`, survey.Options{}, 10, 0)
-	first := slices.IndexFunc(e.lab.order, func(s string) bool { return strings.HasSuffix(s, "fake_write") })
-	for _, s := range e.lab.order[first:] {
+	first := slices.IndexFunc(e.lab.Order, func(s string) bool { return strings.HasSuffix(s, "fake_write") })
+	for _, s := range e.lab.Order[first:] {
 		if !strings.HasSuffix(s, "fake_write") {
-			t.Errorf("%s ran after the barrier opened: %v", s, e.lab.order)
+			t.Errorf("%s ran after the barrier opened: %v", s, e.lab.Order)
 		}
 	}
 	if e.status("two", "y") != event.OK || e.status("one", "y") != "none" {

@@ -228,7 +228,7 @@ func (p *past) catchUp(state string, sizes map[string]int64) error {
 
 // head looks at the first record of a log that is not in this past.
 func (p *past) head(state, run string) (h head, any bool, err error) {
-	_, err = read(logFile(state, run), p.Logs[run].end(), func(r Record, _ []byte) error {
+	_, err = readSome(logFile(state, run), p.Logs[run].end(), tells, func(r Record, _ []byte) error {
 		h, any = head{run, r.Time}, true
 		return errStop
 	})
@@ -238,13 +238,13 @@ func (p *past) head(state, run string) (h head, any bool, err error) {
 // readStage folds the next stage of a log, and returns the one that follows.
 func (p *past) readStage(state, run string) (next head, more bool, err error) {
 	from, first := p.Logs[run].end(), true
-	at, err := read(logFile(state, run), from, func(r Record, line []byte) error {
+	at, err := readSome(logFile(state, run), from, tells, func(r Record, old []byte) error {
 		if !first && r.Kind == StageStarted {
 			next, more = head{run, r.Time}, true
 			return errStop
 		}
 		first = false
-		p.foldLine(run, r, line)
+		p.foldRead(run, r, old)
 		return nil
 	})
 	if err == nil {
@@ -276,13 +276,32 @@ func (p *past) logOf(run string) *mark {
 	return m
 }
 
-// foldLine folds a record that was read from the log of a run.
-func (p *past) foldLine(run string, r Record, line []byte) {
-	if r.Kind == event.WriteMade && r.Write != nil && r.Write.ID == "" {
-		p.foldOld(run, r, line)
-		return
+// tells reports a line that tells more than that time went by, of its run, its machine or a
+// BMC. Most do not: outcomes, and steps without a verdict.
+func tells(body []byte) bool {
+	switch event.Kind(field(body, "kind")) {
+	case StageStarted, SessionAsked, SessionOpened, SessionClosed, event.RunStarted, event.RunDone, event.WriteMade, event.WriteDone:
+		return true
+	case event.StepDone:
+		return bytes.Contains(body, []byte(`"verdict":{`))
 	}
-	p.fold(run, r)
+	return false
+}
+
+// foldRead folds a record that was read from the log of a run; old is its line where that is
+// of version 0.1.
+func (p *past) foldRead(run string, r Record, old []byte) {
+	switch {
+	case old == nil:
+		p.fold(run, r)
+	case r.Kind == event.WriteMade && r.Write != nil && r.Write.ID == "":
+		p.foldOld(run, r, old)
+	default:
+		if r.Kind == event.StepDone && r.Verdict == nil {
+			r.Verdict = oldVerdict(r.Event)
+		}
+		p.fold(run, r)
+	}
 }
 
 // follow says which run is under way.
@@ -333,9 +352,7 @@ func aboutMachine(r Record) (out step.Record, ok bool) {
 	case event.WriteDone:
 		out.Settled = r.Settled
 	case event.StepDone:
-		if out.Verdict = r.Verdict; out.Verdict == nil {
-			out.Verdict = oldVerdict(r.Event)
-		}
+		out.Verdict = r.Verdict
 	}
 	return out, out.Change != nil || out.Settled != nil || out.Verdict != nil
 }

@@ -3,6 +3,7 @@ package log
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"maps"
@@ -166,15 +167,21 @@ func split(line []byte) (body []byte, sum string, ok bool) {
 	return line[:at], string(line[at+len(sumBegins) : len(line)-len(sumEnds)]), true
 }
 
-// unseal reads a line and carries the chain on.
-func (c *chain) unseal(line []byte) (r Record, err error) {
+// unseal takes the checksum off a line, and carries the chain on. What is left lacks the
+// closing brace.
+func (c *chain) unseal(line []byte) (body []byte, err error) {
 	body, sum, ok := split(line)
 	if !ok {
-		return r, fmt.Errorf("it has no checksum")
+		return nil, errors.New("it has no checksum")
 	}
 	*c = chain(crc32.Update(uint32(*c), castagnoli, body))
 	if want := fmt.Sprintf("%08x", uint32(*c)); sum != want {
-		return r, fmt.Errorf("its checksum is %q, but the line and those before it give %q", sum, want)
+		return nil, fmt.Errorf("its checksum is %q, but the line and those before it give %q", sum, want)
 	}
-	return r, json.Unmarshal(append(body[:len(body):len(body)], '}'), &r)
+	return body, nil
+}
+
+// parse reads a record from what unseal left of its line, whose checksum it overwrites.
+func parse(body []byte) (r Record, err error) {
+	return r, json.Unmarshal(append(body, '}'), &r)
 }

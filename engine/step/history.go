@@ -117,7 +117,8 @@ func (h *History) Fold(r Record) {
 	}
 }
 
-// keep remembers a change whose fate can change the state.
+// keep remembers a change whose fate can change the state. What another run did before, and
+// was done, stays so.
 func (h *History) keep(r Record) {
 	e := entry{Record: r, fate: event.Unknown}
 	switch c := r.Change; c.Verb {
@@ -133,10 +134,11 @@ func (h *History) keep(r Record) {
 	default: // nothing at the machine
 		return
 	}
-	h.recent = append(h.recent, e)
-	if len(h.recent) > keptEntries {
-		h.recent = slices.Clone(h.recent[1:])
+	h.recent = slices.DeleteFunc(h.recent, func(old entry) bool { return old.Run != r.Run && old.fate == event.Done })
+	if len(h.recent) == keptEntries {
+		h.recent = slices.Delete(h.recent, 0, 1)
 	}
+	h.recent = append(h.recent, e)
 }
 
 // Recount takes a record in for [History.Made] only: one of the run under way that the
