@@ -319,3 +319,44 @@ func TestNewRunAfterACrash(t *testing.T) {
 	}
 	s.onceEach(s.end())
 }
+
+// TestFullDisk: a run whose log cannot be written makes no further write, stops and says why;
+// once there is room it is continued, and nothing is done twice.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	s := simulatePlan(t, fleetPlan(3, fromRun), "--speed", "100", "--tally", "tally.json")
+	whole := s.run("--run", "full")
+	c := exec.Command("sh", append([]string{"-c", `ulimit -f 60; exec "$0" "$@"`}, whole.Args...)...) // 30 KB a file
+	c.Dir, c.Env = whole.Dir, whole.Env
+	out, _ := c.CombinedOutput()
+	if c.ProcessState.ExitCode() != event.ExitInternal || !regexp.MustCompile(`stopped: the log .*full\.jsonl cannot be written: .*make room or repair the disk, then continue the run`).Match(out) {
+		t.Fatalf("exit %d\n%s", c.ProcessState.ExitCode(), out)
+	}
+	again, err := s.run("--run", "full").CombinedOutput()
+	if err != nil || !strings.Contains(string(again), "3 proven installed") {
+		t.Errorf("%v\n%s", err, again)
+	}
+	s.onceEach(s.end())
+}
+
+// TestNobodyReads: a reader of the output that goes away ends the output, not the run.
+func TestNobodyReads(t *testing.T) {
+	t.Parallel()
+	s := simulate(t, 2, "--speed", "100", "--tally", "tally.json")
+	c := s.run("-o", "jsonl")
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	out.Close()
+	if err := c.Wait(); err != nil {
+		t.Error(err)
+	}
+	s.onceEach(s.end())
+}
