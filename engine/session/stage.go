@@ -65,7 +65,6 @@ type folding struct {
 	earlier    []event.Event
 	events     []event.Event
 	open       map[string]lane.Action // attempts that are not done, by host
-	now        map[string]map[string]string
 }
 
 // survey reads what the records tell of the run as a whole.
