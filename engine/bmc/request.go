@@ -26,12 +26,10 @@ func (r *Redfish) open(ctx context.Context) error {
 	if err != nil {
 		return r.failure(ctx, "GET "+rootURI, err, asked)
 	}
-	root := asked.body
-	*asked = trip{} // the client keeps the context, and with it what asked holds
-	if err := r.takeRoot(client.Service, root); err != nil {
+	if err := r.takeRoot(client.Service, asked.body); err != nil {
 		return err
 	}
-	r.client = client
+	r.client = client.WithContext(context.Background()) // each request has its own
 	return nil
 }
 
