@@ -106,6 +106,8 @@ func (r *Redfish) failure(ctx context.Context, request string, err error, asked 
 	if reason, ok := certificateProblem(err); ok {
 		return &ErrCertificate{reason}
 	}
+	var op *net.OpError
+	out.unsent = errors.As(err, &op) && op.Op == "dial"
 	out.Err = plainTransport(err)
 	return out
 }
