@@ -1,17 +1,39 @@
-// Package bmc is the door to a host's management controller.
+// Package bmc is the door to a host's management controller (BMC), over Redfish.
 //
-// [Open] gives a [Client]: a few reads and four writes. It connects on first use,
-// keeps one session for the whole run and closes it with [Client.Close]. The
-// standard, [Redfish], is written once, on gofish; a vendor is a folder below
-// that overrides only what differs and is listed in package vendors.
+// [Open] gives a [Client]: a few reads and four writes. It connects on first use, keeps one
+// session for the whole run and closes it with [Client.Close]. gofish carries the connection
+// and every resource: its client reads the service root to begin with and sends all requests
+// but the login and the logout, which have to work before and without it. The standard,
+// [Redfish], is written once; a vendor is a folder below that overrides only what differs and
+// is listed in package vendors.
 //
-// Every state-changing request is recorded before it is sent: no record, no
-// request. It goes out on a connection that answered a moment ago, or on a new
-// one, because Go never repeats a POST on a dropped idle connection and the
-// answer may be lost. Nothing is retried here beyond what the standard's
-// adaptive bodies and ETags ask for: who retries re-reads the state first, and
-// that is the engine.
+// A state-changing request is recorded before it is sent ([Command], [Record]): no record, no
+// request. A login is recorded, too ([SessionLog]), so that the next process closes what a
+// crash left open. Both go out on a connection that answered within two seconds or on a new
+// one, because Go never repeats a POST on a connection that turns out to be dead, and its
+// answer may be lost.
 //
-// [Shadow] is the same door for a dry run. The package leaves out what a step
-// makes of an answer, guards, and waiting.
+// # Retries
+//
+// Who repeats a request must know that it was not done. So each layer repeats what it can
+// judge, and no more:
+//
+//   - The transport repeats nothing. net/http repeats a GET on a pooled connection that died
+//     before it answered.
+//   - Reads and logins are repeated three times, two seconds apart, when the BMC answers with
+//     a server error or drops the connection. A BMC that keeps silent is not asked again.
+//   - A request that is answered 401 is repeated once after a new login, writes included:
+//     nothing was done. A refused login is final for the client, and after three BMCs refused
+//     it for the run ([Logins]).
+//   - A write that the BMC refused for its form is sent again in another form: with another
+//     ETag, with what the BMC misses or without what it does not know. A boot source override,
+//     which does no harm when it is set twice, is also sent in its next form after an answer
+//     that says only that something failed. Each form is a command of its own, marked Repeat.
+//     A task that the BMC began is waited for.
+//   - Everything else is left to the caller: a write that failed or whose answer was lost is
+//     never sent again here. Whether an error may pass is what [Error.Retryable] tells; the
+//     engine tries the whole step again, after reading the state anew.
+//
+// [Shadow] is the same door for a dry run. The package leaves out what a step makes of an
+// answer, guards, and waiting for a state.
 package bmc

@@ -28,6 +28,7 @@ type Error struct {
 	headers  map[string][]string
 	vague    bool // the advice only says that something failed
 	written  bool // the answer to a write of ours
+	unsent   bool // there was no connection to send it on
 }
 
 // Refused reports that the BMC answered a write by not doing it. A server error that

@@ -26,12 +26,10 @@ func (r *Redfish) open(ctx context.Context) error {
 	if err != nil {
 		return r.failure(ctx, "GET "+rootURI, err, asked)
 	}
-	root := asked.body
-	*asked = trip{} // the client keeps the context, and with it what asked holds
-	if err := r.takeRoot(client.Service, root); err != nil {
+	if err := r.takeRoot(client.Service, asked.body); err != nil {
 		return err
 	}
-	r.client = client
+	r.client = client.WithContext(context.Background()) // each request has its own
 	return nil
 }
 
@@ -108,6 +106,8 @@ func (r *Redfish) failure(ctx context.Context, request string, err error, asked 
 	if reason, ok := certificateProblem(err); ok {
 		return &ErrCertificate{reason}
 	}
+	var op *net.OpError
+	out.unsent = errors.As(err, &op) && op.Op == "dial"
 	out.Err = plainTransport(err)
 	return out
 }

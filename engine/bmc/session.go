@@ -86,21 +86,27 @@ func (r *Redfish) openSession(ctx context.Context) error {
 	}
 	marked := r.takesMark()
 	a, err := r.postLogin(ctx, s.ID, marked)
-	var e *Error
 	switch {
 	case err == nil:
 		return r.opened(ctx, s, a)
-	case errors.As(err, &e) && e.Refused():
-		r.o.Sessions.SessionClosed(r.o.Address, s.ID)
-	default:
+	case !opensNone(err):
 		r.lost = append(r.lost, pending{s, time.Now()})
 		return err
 	}
-	if marked && e.Status == http.StatusBadRequest {
+	r.o.Sessions.SessionClosed(r.o.Address, s.ID)
+	var e *Error
+	if marked && errors.As(err, &e) && e.Status == http.StatusBadRequest {
 		r.unmarked = true
 		return r.openSession(ctx)
 	}
 	return err
+}
+
+// opensNone reports whether a login that failed this way surely opened no session.
+func opensNone(err error) bool {
+	var e *Error
+	var untrusted *ErrCertificate
+	return errors.As(err, &untrusted) || errors.As(err, &e) && (e.unsent || e.Refused())
 }
 
 // takesMark reports whether the login may bear a mark. The standard has a place for it

@@ -224,7 +224,7 @@ func (s *Sim) source() string {
 		return "Hdd"
 	case s.target == virtualCD:
 		return "Cd"
-	case s.target == "None" || s.target == "Cd" || s.target == "UsbCd": // a drive of metal, which there is none
+	case s.target == "None" || s.target == "Cd" || s.target == "UsbCd": // a physical drive, which does not exist
 		return "Hdd"
 	}
 	return s.target

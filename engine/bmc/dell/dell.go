@@ -37,10 +37,11 @@ var Vendor = bmc.Vendor{
 		{What: "SKU is the service tag, SerialNumber the board's", Models: "all", Source: "recordings 13G, R750; bmc-facts §13", Profiles: "dell/idrac8 dell/idrac9 dell/idrac9-4.40 dell/idrac10"},
 		{What: "empty slots answer an eject with 500 VRM0021; CD and RemovableDisk share one channel", Models: "iDRAC9 before 6.00", Source: "bmc-facts §5", Profiles: "dell/idrac9-4.40"},
 		{What: "Inserted goes on reading true for a moment after an eject", Models: "iDRAC9", Source: "bmc-facts §5", Profiles: "dell/idrac9 dell/idrac9-4.40"},
-		{What: "Cd is a drive of metal; the attributes ServerBoot.1.* boot the virtual one", Models: "iDRAC9 before 4.40.10 (Intel), 6.00 (AMD)", Source: "bmc-facts §6", Profiles: "dell/idrac9-4.40"},
+		{What: "Cd is a physical drive; the attributes ServerBoot.1.* boot the virtual one", Models: "iDRAC9 before 4.40.10 (Intel), 6.00 (AMD)", Source: "bmc-facts §6", Profiles: "dell/idrac9-4.40"},
 		{What: "the attributes cannot be written; a configuration import can", Models: "iDRAC8", Source: "bmc-facts §6", Profiles: "dell/idrac8"},
 		{What: "slot 1 alone boots; the image reads back empty; boot is written in the settings; If-Match on an action answers 412; 409 for up to a minute after a power-off", Models: "iDRAC10", Source: "recorded insert of an R670; bmc-facts §3, §6, §7, §8, §10", Profiles: "dell/idrac10"},
 		{What: "VirtualMedia.1.Attached must not read Detached", Models: "all", Source: "bmc-facts §4", Profiles: "dell/idrac9 dell/idrac9-4.40 dell/idrac10"},
+		{What: "a login that bears a credential answers 415", Models: "iDRAC9 since 5.x", Source: "community.general#5886", Profiles: "dell/idrac9 dell/idrac10"},
 		{What: "System Lockdown refuses every change", Models: "iDRAC9 and 10", Source: "bmc-facts §16", Profiles: "dell/idrac9"},
 	},
 }
@@ -86,7 +87,7 @@ func generation(id bmc.Identity) int {
 	return n
 }
 
-// physical tells iDRACs that take "Cd" for a drive of metal.
+// physical tells iDRACs that take "Cd" for a physical drive.
 func physical(id bmc.Identity) bool {
 	g := generation(id)
 	if g <= 13 {

@@ -36,6 +36,7 @@ var Vendor = bmc.Vendor{
 		{What: "links end in a slash; success comes inside an error object; an eject wants {}", Models: "iLO 4 to 7", Source: "recorded exchanges of iLO 4 and 5; bmc-facts §2, §4, §5", Profiles: "hpe/ilo4 hpe/ilo5 hpe/ilo6 hpe/ilo6-nooverride hpe/ilo7"},
 		{What: "an empty slot answers an eject with 400 NoVirtualMediaConnectionAvailable", Models: "iLO 5 to 7", Source: "bmc-facts §5", Profiles: "hpe/ilo5 hpe/ilo6 hpe/ilo7"},
 		{What: "an image that cannot be read is answered with success", Models: "iLO 5", Source: "bmc-facts §10", Profiles: "hpe/ilo5 hpe/ilo6 hpe/ilo7"},
+		{What: "a session shows the client's address and the time of the login in its Oem object", Models: "iLO 4 to 7", Source: "vendor's documentation (Redfish authentication and sessions)", Profiles: "hpe/ilo4 hpe/ilo5 hpe/ilo6 hpe/ilo6-nooverride hpe/ilo7"},
 		{What: "no boot changes in POST", Models: "iLO 5 to 7", Source: "bmc-facts §6", Profiles: "hpe/ilo5 hpe/ilo6 hpe/ilo7"},
 		{What: "every override is refused with UnsupportedOperation; BootOnNextServerReset of the slot holds", Models: "some iLO 6", Source: "bmc-facts §6", Profiles: "hpe/ilo6-nooverride"},
 		{What: "Oem key Hp; insert and eject are actions in the slot's Oem object; storage under SmartStorage only", Models: "iLO 4", Source: "bmc-facts §4, §5, §13", Profiles: "hpe/ilo4"},

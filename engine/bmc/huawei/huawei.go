@@ -25,6 +25,7 @@ var Vendor = bmc.Vendor{
 	Quirks: []bmc.Quirk{
 		{What: "mount and unmount are VmmControl in the slot's Oem object and begin a task", Models: "iBMC", Source: "bmc-facts §4, §5, §14", Profiles: "huawei/ibmc"},
 		{What: "PATCH without If-Match answers 412", Models: "iBMC", Source: "bmc-facts §6, §8", Profiles: "huawei/ibmc"},
+		{What: "a session shows user, address and time in its Oem object only", Models: "iBMC", Source: "vendor's documentation (creating a session)", Profiles: "huawei/ibmc"},
 		{What: "ManagedBy is missing, Managers is there; ForcePowerCycle instead of PowerCycle", Models: "1288H", Source: "bmc-facts §2, §7", Profiles: "huawei/ibmc"},
 	},
 }

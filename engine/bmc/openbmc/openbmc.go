@@ -15,8 +15,7 @@ var Vendor = bmc.Vendor{
 		_, oem := root.Oem["OpenBmc"]
 		return oem || id.Generation == "OpenBmc"
 	},
-	New: newClient,
-	// redfish_sessions.hpp of bmcweb reads Context at a login and shows it.
+	New:          newClient,
 	KeepsContext: true,
 	Messages: map[string]bmc.Advice{
 		"ResourceAtUriInUnknownFormat": {Text: "OpenBMC fetches images by https only", Next: "serve them by https: media.listen_tls, or an https url"},
@@ -25,6 +24,7 @@ var Vendor = bmc.Vendor{
 		{What: "images by https only; http is refused with ResourceAtUriInUnknownFormat", Models: "bmcweb with virtual media", Source: "bmc-facts §4, §9", Profiles: "openbmc/bmcweb"},
 		{What: "slots without an insert action are for consoles (proxy)", Models: "bmcweb with virtual media", Source: "bmc-facts §3", Profiles: "openbmc/bmcweb"},
 		{What: "reset types stand in ActionInfo; a restart while off is accepted", Models: "bmcweb", Source: "recording GH200; bmc-facts §7", Profiles: "openbmc/bmcweb"},
+		{What: "a login may bear a Context, which its session shows", Models: "newer bmcweb", Source: "its redfish_sessions.hpp", Profiles: "openbmc/bmcweb"},
 		{What: "idles at Continuous with target Hdd or None", Models: "GH200 24.05", Source: "recording GH200", Profiles: "openbmc/bmcweb"},
 	},
 }

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -440,6 +441,42 @@ func TestUnrecordedLoginIsNotSent(t *testing.T) {
 		_, err := s.process(t, nil).Identity(t.Context())
 		if !errors.Is(err, errCrash) || s.logins() != 0 {
 			t.Errorf("%v, %d logins", err, s.logins())
+		}
+	})
+}
+
+// slowLog records a login so late that it needs a connection of its own.
+type slowLog struct{ *sessionLog }
+
+func (l slowLog) SessionAsked(address, id string, at time.Time) error {
+	time.Sleep(time.Minute)
+	return l.sessionLog.SessionAsked(address, id, at)
+}
+
+// TestUnsentLoginIsNotLookedFor: a login for which there was no connection opened no session;
+// the log holds it as closed at once.
+func TestUnsentLoginIsNotLookedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStation(t, find(t, "dell/idrac9"), &sessionLog{})
+		connections := 0
+		c := s.process(t, func(o *bmc.Options) {
+			o.Sessions = slowLog{s.log}
+			o.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+				if connections++; connections > 1 {
+					return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
+				}
+				return s.dial(ctx, network, address)
+			}
+		})
+		_, err := c.Identity(t.Context())
+		if !errors.Is(err, syscall.ECONNREFUSED) || s.logins() != 0 {
+			t.Fatalf("%v, %d logins", err, s.logins())
+		}
+		if len(s.log.logins) != 1 || !s.log.logins[0].closed {
+			t.Errorf("%d logins are recorded, the first as closed: %v", len(s.log.logins), s.log.logins[0].closed)
+		}
+		if c.Close(t.Context()); len(s.log.logins) != 1 {
+			t.Errorf("the end logs in again")
 		}
 	})
 }

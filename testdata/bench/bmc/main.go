@@ -3,8 +3,8 @@
 // The storm installs hosts whose BMCs answer 5 % of all requests with 503, 2 % with a
 // reset connection and 1 % not at all, lose 1 % of the answers and do nothing for 1 %
 // of the writes: every host must converge or say why not, be restarted at most once,
-// and get its image once. A session stays only where the answer to a login was lost:
-// nobody was told its name, and it expires. Discover reads machines whose BMCs take 50 ms per answer.
+// and get its image once. A session stays only where the answer to a login was lost and
+// the firmware does not show by what to recognise it; it expires. Discover reads machines whose BMCs take 50 ms per answer.
 package main
 
 import (
