@@ -506,6 +506,41 @@ step "fake_write" "y" { do = ["write"] }`, func(s *site) {
 	})
 }
 
+// TestOtherLimits: what a stage did holds, also where it is continued with other limits.
+func TestOtherLimits(t *testing.T) {
+	const plan = `step "fake" "w" { do = ["ok"] }
+step "fake_write" "x" { do = ["write"] }
+step "fake" "y" { do = ["stuck", "ok"] }`
+	for name, c := range map[string]struct{ before, after survey.Options }{
+		"fewer in flight": {survey.Options{}, survey.Options{InFlight: "1"}},
+		"more in flight":  {survey.Options{InFlight: "1"}, survey.Options{}},
+		"fewer hosts":     {survey.Options{}, survey.Options{Choice: survey.Choice{Limit: []string{"two"}}}},
+	} {
+		at(t, plan, func(s *site) {
+			s.interrupted(session.Options{Run: "r", Options: c.before}, 10*time.Second)
+			for _, host := range []string{"one", "two", "three"} { // no one is stuck any more
+				s.lab.Attempts[localtest.Task{Host: host, Step: "y"}] = 1
+			}
+			if e := s.run(session.Options{Run: "r", Options: c.after}); e.err != nil || e.summary.Exit != event.ExitOK || s.attempts("two", "x") != 1 {
+				t.Errorf("%s: %v, %+v, attempts %v", name, e.err, e.summary, s.lab.Attempts)
+			}
+		})
+	}
+	at(t, plan+`
+step "fake" "z" {
+  do      = ["ok"]
+  barrier = true
+}`, func(s *site) {
+		s.lab.Attempts[localtest.Task{Host: "two", Step: "y"}] = 1 // is not stuck
+		s.exits(s.run(session.Options{Run: "r", Options: survey.Options{Choice: survey.Choice{Limit: []string{"two"}}}}), event.ExitOK, map[event.Status]int{event.Changed: 1})
+		s.lab.Attempts[localtest.Task{Host: "one", Step: "y"}], s.lab.Attempts[localtest.Task{Host: "three", Step: "y"}] = 1, 1
+		s.exits(s.run(session.Options{Run: "r"}), event.ExitOK, map[event.Status]int{event.Changed: 3})
+		if s.attempts("two", "z") != 1 {
+			t.Errorf("attempts %v", s.lab.Attempts)
+		}
+	})
+}
+
 // TestOtherPlan: a run is continued with what the plan said of a host when the run first had
 // it. Where that changed, the host is refused, by what changed, as often as it is asked for;
 // the others are continued.

@@ -30,6 +30,7 @@ func (p *Prepared) foldRun(records []log.Record, installing func(host string) bo
 	p.stage = stage{lanes: lane.NewSet(p.Survey), read: len(records), number: 1 + f.stages, again: f.again, earlier: f.earlier}
 	if f.again {
 		p.stage.number = f.number
+		p.stage.lanes.Replay()
 	}
 	f.take(p.stage.lanes.Start(f.past))
 	if err := f.fold(records); err != nil {
@@ -38,6 +39,7 @@ func (p *Prepared) foldRun(records []log.Record, installing func(host string) bo
 	if p.o.RetryFailed {
 		f.retry()
 	}
+	f.take(p.stage.lanes.Live())
 	p.stage.events, p.stage.actions = f.events, f.pending()
 	return nil
 }
@@ -164,6 +166,8 @@ func (f *folding) fold(records []log.Record) error {
 			for _, host := range r.Hosts {
 				f.take(f.stage.lanes.Retry(host))
 			}
+		case r.Kind == event.StepStarted, r.Kind == event.StepDone:
+			f.take(f.stage.lanes.Admit(lane.TaskID{Host: r.Host, Step: r.Step}))
 		case r.Kind == log.AttemptDone:
 			if err := f.foldAttempt(r, stopped); err != nil {
 				return err
