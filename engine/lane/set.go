@@ -2,6 +2,8 @@ package lane
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"esxiplan/engine/event"
 	"esxiplan/engine/gates"
@@ -20,8 +22,19 @@ type Set struct {
 	held        bool // the failure budget held a host back
 	internal    string
 
+	replays bool
+	asked   map[string]asked // by host, while the log is read
+	came    int              // how many asked then
+
 	events  []event.Event
 	actions []Action
+}
+
+// asked is what a lane waits for while the log is read, with its place in the order in which
+// lanes asked.
+type asked struct {
+	gates.Request
+	number int
 }
 
 // NewSet makes a lane for each host of a run.
@@ -39,6 +52,50 @@ func NewSet(s *survey.Survey) *Set {
 	}
 	m.gates = gates.New(s.Limits(), groups, barriers)
 	return m
+}
+
+// Replay is said before Start where the outcomes of a log follow. Until Live, the gates let
+// nobody pass: who passed them then, the log says, whatever the limits are now.
+func (m *Set) Replay() { m.replays, m.asked = true, map[string]asked{} }
+
+// Admit lets a host begin a step at whose gates it waits: it began it before.
+func (m *Set) Admit(id TaskID) ([]event.Event, []Action) {
+	if waits, ok := m.asked[id.Host]; !ok || waits.Step != id.Step {
+		return nil, nil
+	}
+	delete(m.asked, id.Host)
+	m.turn(m.pass(gates.Grant{Host: id.Host}))
+	return m.flush()
+}
+
+// Live ends the reading of the log: those who wait ask the gates, in the order in which they
+// came.
+func (m *Set) Live() ([]event.Event, []Action) {
+	m.replays = false
+	for _, a := range slices.SortedFunc(maps.Values(m.asked), func(a, b asked) int { return a.number - b.number }) {
+		for _, g := range m.gates.Ask(a.Request) {
+			m.turn(m.pass(g))
+		}
+	}
+	m.asked = nil
+	return m.flush()
+}
+
+// ask asks the gates.
+func (m *Set) ask(r gates.Request) []gates.Grant {
+	if m.replays {
+		m.came++
+		m.asked[r.Host] = asked{r, m.came}
+		return nil
+	}
+	return m.gates.Ask(r)
+}
+
+// pass gives a lane the answer of the gates.
+func (m *Set) pass(g gates.Grant) (*Lane, Turn) {
+	m.held = m.held || g.Held
+	l := m.byHost[g.Host]
+	return l, l.Pass(g)
 }
 
 // Start begins the run, each host as far as the gates let it.
@@ -88,6 +145,7 @@ func (m *Set) Retry(host string) ([]event.Event, []Action) {
 		return nil, nil
 	}
 	delete(m.ended, l)
+	delete(m.asked, host)
 	m.turn(l, l.Retry())
 	return m.flush()
 }
@@ -143,12 +201,11 @@ func (m *Set) turn(l *Lane, t Turn) {
 		}
 		grants := m.gates.Report(l.host.Name, l.Stand())
 		if t.Ask != nil {
-			grants = append(grants, m.gates.Ask(*t.Ask)...)
+			grants = append(grants, m.ask(*t.Ask)...)
 		}
 		for _, g := range grants {
-			m.held = m.held || g.Held
-			passed := m.byHost[g.Host]
-			answers = append(answers, answer{passed, passed.Pass(g)})
+			l, t := m.pass(g)
+			answers = append(answers, answer{l, t})
 		}
 	}
 }

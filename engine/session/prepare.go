@@ -93,7 +93,7 @@ func Prepare(p *schema.Plan, o Options) (*Prepared, hcl.Diagnostics, error) {
 func (p *Prepared) name() error {
 	o := &p.o
 	switch {
-	case o.Resume && o.OnlyFailed, o.Run != "" && o.Resume:
+	case o.Resume && o.OnlyFailed, o.Run != "" && (o.Resume || o.OnlyFailed):
 		return unusable("--run, --resume and --only-failed exclude one another: --run NAME continues that run, --resume the last one that did not end, and --only-failed starts a new one")
 	case (o.Resume || o.OnlyFailed) && o.chosen():
 		return unusable("--resume and --only-failed take steps and hosts from the earlier run: leave out --tags, --skip-tags, --start-at and --limit")
@@ -143,20 +143,22 @@ func (p *Prepared) resume(runs []log.Info) error {
 		return unusable("there is no run of plan %q that did not end in %s: nothing to resume", p.Plan.Name, p.o.State)
 	}
 	p.Name = runs[i].Run
-	last, err := lastStage(p.o.State, p.Name)
+	stages, err := stagesOf(p.o.State, p.Name)
 	if err != nil {
 		return err
 	}
+	last := stages[len(stages)-1]
 	p.o.Steps, p.o.Hosts = last.Steps, last.Hosts
 	return nil
 }
 
-// onlyFailed takes steps and failed hosts of the last run.
+// onlyFailed takes the failed hosts of the last run, and the steps of all its stages: a host
+// that failed in one has to go through the later ones, too.
 func (p *Prepared) onlyFailed(runs []log.Info) error {
 	if len(runs) == 0 {
 		return unusable("there is no run of plan %q in %s: nothing has failed", p.Plan.Name, p.o.State)
 	}
-	last, err := lastStage(p.o.State, runs[0].Run)
+	stages, err := stagesOf(p.o.State, runs[0].Run)
 	if err != nil {
 		return err
 	}
@@ -167,22 +169,25 @@ func (p *Prepared) onlyFailed(runs []log.Info) error {
 	if len(failed) == 0 {
 		return unusable("no host failed in run %s, the last one of plan %q", runs[0].Run, p.Plan.Name)
 	}
-	p.o.Steps, p.o.Hosts = last.Steps, failed
+	for _, s := range stages {
+		p.o.Steps = append(p.o.Steps, s.Steps...)
+	}
+	p.o.Hosts = failed
 	return nil
 }
 
-// lastStage is the stage that a run began last.
-func lastStage(state, run string) (last log.Stage, err error) {
+// stagesOf are the stages of a run, one at least, in the order in which they began.
+func stagesOf(state, run string) (stages []log.Stage, err error) {
 	err = log.Each(state, run, func(r log.Record) error {
 		if r.Kind == log.StageStarted && r.Stage != nil {
-			last = *r.Stage
+			stages = append(stages, *r.Stage)
 		}
 		return nil
 	})
-	if err == nil && last.Number == 0 {
+	if err == nil && len(stages) == 0 {
 		err = unusable("the run %s was made by an older esxiplan and cannot be continued: start a new one", run)
 	}
-	return last, err
+	return stages, err
 }
 
 // failedHosts are the hosts of a run whose last end was a failure, in the order in which

@@ -25,22 +25,21 @@ type stage struct {
 
 // foldRun folds the records of the run into fresh lanes.
 func (p *Prepared) foldRun(records []log.Record, installing func(host string) bool) error {
-	f := &folding{Prepared: p, installing: installing, key: key(p.stepNames()), failed: map[string]failure{}, digests: map[string]map[string]string{}, known: map[string][]event.Event{}, open: map[string]lane.Action{}}
+	f := &folding{Prepared: p, installing: installing, key: key(p.stepNames()), failed: map[string]failure{}, over: map[string]bool{}, digests: map[string]map[string]string{}, known: map[string][]event.Event{}, open: map[string]lane.Action{}}
 	f.survey(records)
 	p.stage = stage{lanes: lane.NewSet(p.Survey), read: len(records), number: 1 + f.stages, again: f.again, earlier: f.earlier}
 	if f.again {
 		p.stage.number = f.number
+		p.stage.lanes.Replay()
 	}
-	events, actions := p.stage.lanes.Start(f.past)
-	f.take(events, actions)
-	if f.again {
-		if err := f.fold(records); err != nil {
-			return err
-		}
+	f.take(p.stage.lanes.Start(f.past))
+	if err := f.fold(records); err != nil {
+		return err
 	}
 	if p.o.RetryFailed {
 		f.retry()
 	}
+	f.take(p.stage.lanes.Live())
 	p.stage.events, p.stage.actions = f.events, f.pending()
 	return nil
 }
@@ -60,7 +59,8 @@ type folding struct {
 	number     int  // of that stage, if it began before
 	again      bool // it did
 	failed     map[string]failure
-	digests    map[string]map[string]string // of each host, when the run last had it
+	over       map[string]bool              // hosts that came to their end in this stage
+	digests    map[string]map[string]string // of each host, when the run first had it
 	known      map[string][]event.Event     // of this stage, by host, that the log has
 	earlier    []event.Event
 	events     []event.Event
@@ -74,19 +74,16 @@ func (f *folding) survey(records []log.Record) {
 		switch {
 		case r.Kind == log.StageStarted && r.Stage != nil:
 			current = key(r.Stage.Steps)
-			f.stages = max(f.stages, r.Stage.Number)
-			if current == f.key {
-				f.again, f.number = true, r.Stage.Number
-			}
-			for host := range r.Stage.Digests {
-				f.digests[host], _ = r.Stage.DigestsOf(host)
+			f.begin(*r.Stage)
+		case r.Kind == log.RetryAsked && current == f.key:
+			for _, host := range r.Hosts {
+				delete(f.failed, host)
+				delete(f.over, host)
 			}
 		case r.Kind == event.StepDone && isFailure(r.Status):
 			steps[r.Host] = r.Step
-		case r.Kind == event.HostDone && isFailure(r.Status):
-			f.failed[r.Host] = failure{current, steps[r.Host]}
-		case r.Kind == event.HostDone && (r.Status == event.OK || r.Status == event.Changed):
-			delete(f.failed, r.Host)
+		case r.Kind == event.HostDone:
+			f.end(r, failure{current, steps[r.Host]})
 		}
 		if current == f.key && r.Log == 0 {
 			f.earlier = append(f.earlier, r.Event)
@@ -95,9 +92,38 @@ func (f *folding) survey(records []log.Record) {
 	}
 }
 
+// begin takes in that a stage began. What the plan said of a host when the run first had it
+// is what the run can be continued with.
+func (f *folding) begin(s log.Stage) {
+	f.stages = max(f.stages, s.Number)
+	if key(s.Steps) == f.key {
+		f.again, f.number = true, s.Number
+	}
+	for host := range s.Digests {
+		if _, had := f.digests[host]; !had {
+			f.digests[host], _ = s.DigestsOf(host)
+		}
+	}
+}
+
+// end takes in that a host came to its end in a stage.
+func (f *folding) end(r log.Record, how failure) {
+	if how.key == f.key {
+		f.over[r.Host] = r.Status != event.NotRun
+	}
+	switch {
+	case isFailure(r.Status):
+		f.failed[r.Host] = how
+	case r.Status == event.OK, r.Status == event.Changed:
+		delete(f.failed, r.Host)
+	}
+}
+
 // past is what is known of a host before the first step of the stage.
 func (f *folding) past(host string) (p lane.Past) {
-	if before, ok := f.failed[host]; ok && before.key != f.key && !f.o.RetryFailed {
+	if before, ok := f.failedElsewhere(host); ok && f.o.RetryFailed {
+		f.stage.retries = append(f.stage.retries, host)
+	} else if ok {
 		p.LeftOut = fmt.Sprintf("failed before in this run, in step %s; --retry-failed tries it again", before.step)
 	}
 	if parts, ok := f.digests[host]; ok {
@@ -105,6 +131,13 @@ func (f *folding) past(host string) (p lane.Past) {
 	}
 	p.Installing = f.installing(host)
 	return p
+}
+
+// failedElsewhere reports a host that failed in another stage, and did not come to its end in
+// this one.
+func (f *folding) failedElsewhere(host string) (failure, bool) {
+	before, ok := f.failed[host]
+	return before, ok && before.key != f.key && !f.over[host]
 }
 
 // changed is why the run cannot be continued on a host whose part of the plan is not what
@@ -133,6 +166,8 @@ func (f *folding) fold(records []log.Record) error {
 			for _, host := range r.Hosts {
 				f.take(f.stage.lanes.Retry(host))
 			}
+		case r.Kind == event.StepStarted, r.Kind == event.StepDone:
+			f.take(f.stage.lanes.Admit(lane.TaskID{Host: r.Host, Step: r.Step}))
 		case r.Kind == log.AttemptDone:
 			if err := f.foldAttempt(r, stopped); err != nil {
 				return err
@@ -143,13 +178,15 @@ func (f *folding) fold(records []log.Record) error {
 }
 
 // foldAttempt folds the outcome of one attempt. One that was interrupted is open still; what
-// ran because of the interrupt is not what comes next.
+// ran because of the interrupt is not what comes next, and nothing comes next on a host that
+// the stage leaves out.
 func (f *folding) foldAttempt(r log.Record, stopped bool) error {
 	var o lane.Outcome
 	if err := json.Unmarshal(r.Outcome, &o); err != nil {
 		return fmt.Errorf("run %s cannot be continued: record %d of its log has no outcome: %w", f.Name, r.Seq, err)
 	}
 	id := lane.TaskID{Host: r.Host, Step: r.Step}
+	_, leftOut := f.failedElsewhere(r.Host)
 	switch {
 	case o.Interrupted, !f.stage.lanes.Has(r.Host):
 		return nil
@@ -157,7 +194,7 @@ func (f *folding) foldAttempt(r log.Record, stopped bool) error {
 		delete(f.open, r.Host)
 		f.take(f.stage.lanes.Fold(id, o))
 		return nil
-	case stopped, f.refused(r.Host):
+	case stopped, leftOut, f.refused(r.Host):
 		return nil
 	}
 	return fmt.Errorf("run %s cannot be continued: record %d of its log is the outcome of step %s on host %s, which does not come there by this plan. Start a new run", f.Name, r.Seq, r.Step, r.Host)
@@ -193,17 +230,18 @@ func (f *folding) take(events []event.Event, actions []lane.Action) {
 	}
 }
 
-// logged reports that the log has an event, and passes it by with those before it.
+// logged reports that the log has an event, and passes it by with those before it. After one
+// that it lacks it has no other of that host: what looks like one is of another time.
 func (f *folding) logged(e event.Event) bool {
 	known := f.known[e.Host]
 	i := slices.IndexFunc(known, func(k event.Event) bool {
 		return k.Kind == e.Kind && k.Step == e.Step && k.Status == e.Status && k.Attempt == e.Attempt && (e.Kind != event.Warned || k.Text == e.Text)
 	})
-	if i < 0 {
-		return false
-	}
 	f.known[e.Host] = known[i+1:]
-	return true
+	if i < 0 {
+		f.known[e.Host] = nil
+	}
+	return i >= 0
 }
 
 // pending are the attempts that are open, in plan order. What they paused for is over, where

@@ -150,7 +150,9 @@ func (l *Locks) beat() {
 			return
 		}
 		l.mu.Lock()
-		l.renew()
+		if l.lost == nil {
+			l.renew()
+		}
 		lost := l.lost != nil
 		l.mu.Unlock()
 		if lost {
