@@ -145,7 +145,7 @@ func TestPeekIsNoCut(t *testing.T) {
 			if f := fetching(c); f == nil || f.Bytes != 4096 {
 				t.Errorf("while the server is there: %+v", f)
 			}
-			m := manifest{t.TempDir(), "p"}
+			m := manifest{dir: t.TempDir(), plan: "p"}
 			if err := m.note("h", "s", noted{Token: "x", Process: "killed", Reads: c.get()}); err != nil {
 				t.Fatal(err)
 			}

@@ -21,7 +21,7 @@ func NewDirectory(dir, baseURL string, overlays bool, o Options) (*Library, erro
 	if err := checkBaseURL(baseURL); err != nil {
 		return nil, err
 	}
-	m := manifest{manifestFolder(dir), o.Plan}
+	m := manifest{manifestFolder(dir), o.Plan, &entries{}}
 	return newLibrary(&directoryShelf{dir, strings.TrimSuffix(baseURL, "/"), overlays, m}, m, o), nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -79,14 +80,65 @@ func (e entry) at(url string) bool { return e.published().At(url) }
 func (e entry) file() string { return e.Token + "/" + fileName(e.Host) + ".iso" }
 
 // manifest is a folder with a file per host of a plan.
-type manifest struct{ dir, plan string }
+type manifest struct {
+	dir, plan string
+	known     *entries // nil: each look reads the file
+}
+
+// entries remembers what files of a manifest held, which a run looks at again and again. A
+// file is only ever replaced as a whole, so that another one is seen by what it is.
+type entries struct {
+	mu     sync.Mutex
+	byPath map[string]remembered
+}
+
+type remembered struct {
+	file os.FileInfo
+	entry
+}
+
+// of is what a file holds that is still the one that was read.
+func (k *entries) of(path string, now os.FileInfo) (entry, bool) {
+	if k == nil {
+		return entry{}, false
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	r, ok := k.byPath[path]
+	if !ok || !os.SameFile(r.file, now) || !r.file.ModTime().Equal(now.ModTime()) || r.file.Size() != now.Size() {
+		return entry{}, false
+	}
+	return r.entry, true
+}
+
+func (k *entries) keep(path string, file os.FileInfo, e entry) {
+	if k == nil {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.byPath == nil {
+		k.byPath = map[string]remembered{}
+	}
+	k.byPath[path] = remembered{file, e}
+}
 
 func (m manifest) path(host string) string {
 	return filepath.Join(m.dir, fileName(host)+"@"+fileName(m.plan)+".json")
 }
 
 func (m manifest) read(host string) (entry, bool) {
-	e, ok := readEntry(m.path(host))
+	path := m.path(host)
+	file, err := os.Stat(path) // before it is read: one that comes between is read anew
+	if err != nil {
+		return entry{}, false
+	}
+	e, ok := m.known.of(path, file)
+	if !ok {
+		if e, ok = readEntry(path); ok {
+			m.known.keep(path, file, e)
+		}
+	}
 	return e, ok && e.Host == host
 }
 
@@ -125,7 +177,7 @@ func (m manifest) byToken(token, name string) (entry, manifest, bool) {
 	files, _ := filepath.Glob(filepath.Join(m.dir, name+"@*.json"))
 	for _, f := range files {
 		if e, ok := readEntry(f); ok && e.Token == token {
-			return e, manifest{m.dir, e.Plan}, true
+			return e, manifest{dir: m.dir, plan: e.Plan}, true
 		}
 	}
 	return entry{}, m, false

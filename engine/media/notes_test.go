@@ -41,7 +41,7 @@ func TestPulseIsWhole(t *testing.T) {
 func TestLateFetchOfAnOldImage(t *testing.T) {
 	const bmc = "192.0.2.1"
 	dir := t.TempDir()
-	m := manifest{manifestFolder(dir), "p"}
+	m := manifest{dir: manifestFolder(dir), plan: "p"}
 	s := &handler{dir: dir, manifest: manifest{dir: m.dir}, name: "s", allowed: newAllowList(Anybody), readOnly: true}
 	s.begin()
 	s.readOnly = false // the test alone writes down what was read

@@ -49,7 +49,7 @@ func NewServer(o ServerOptions) (*Server, error) {
 	if len(o.Allow) == 0 {
 		o.Allow = []string{Anybody}
 	}
-	m := manifest{o.State, o.Plan}
+	m := manifest{o.State, o.Plan, &entries{}}
 	images := &handler{dir: o.State, manifest: m, allowed: newAllowList(o.Allow...), widen: "media.allow", now: o.Now, readOnly: o.DryRun != nil}
 	shelf := &serverShelf{directoryShelf: directoryShelf{dir: o.State, overlays: true, manifest: m}, images: images, url0: strings.TrimSuffix(o.URL, "/"), sockets: o.Sockets, announced: o.DryRun, probe: o.Probe}
 	library := newLibrary(shelf, m, o.Options)

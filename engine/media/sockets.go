@@ -94,7 +94,7 @@ func (a Addresses) listen(certificate, key, folder string) (s Sockets, err error
 // LastAddresses are those under which a plan's images were published last by a [Server]
 // with this state folder; images that are still kept come first.
 func LastAddresses(state, plan string) (last Addresses) {
-	m := manifest{state, plan}
+	m := manifest{dir: state, plan: plan}
 	shelf := directoryShelf{dir: state, overlays: true, manifest: m}
 	entries, _ := m.all()
 	var best entry
