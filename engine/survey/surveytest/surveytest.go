@@ -33,14 +33,14 @@ type Result struct {
 	Next   string `json:"next" doc:"What to do about it."`
 }
 
-// Types are the step types: note has no effect, read needs the host's disk, write changes
-// the machine and is retried twice after a second, look repeats until its result is done,
-// wait waits for an installation where its goal is "esxi". build, insert, boot and power
-// have the effects of the real step types; only build can be recalled.
+// Types are the step types: note has no effect, read needs the host's disk and has ten
+// minutes, write changes the machine and is retried twice after a second, look repeats until
+// its result is done, wait waits for an installation where its goal is "esxi". build, insert,
+// boot and power have the effects of the real step types; only build can be recalled.
 func Types() []*step.Type {
 	return []*step.Type{
 		define(step.Spec[Arguments, Result]{Name: "note"}),
-		define(step.Spec[Arguments, Result]{Name: "read", Most: step.Effects{Disk: true}}),
+		define(step.Spec[Arguments, Result]{Name: "read", Most: step.Effects{Disk: true}, Policy: step.Policy{Timeout: 10 * time.Minute}}),
 		define(step.Spec[Arguments, Result]{Name: "write", Most: step.Effects{Writes: true}, Policy: step.Policy{Retries: 2, Delay: time.Second, MaxDelay: 4 * time.Second}}),
 		define(step.Spec[Arguments, Result]{Name: "look", Until: "done", Verdict: verdict, Policy: polling}),
 		define(step.Spec[Arguments, Result]{Name: "wait", Until: "done", Verdict: verdict, Policy: polling, Most: step.Effects{Waits: true},
