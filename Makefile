@@ -21,9 +21,10 @@ lint: ## gofmt, vet, staticcheck
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 
-bench: build ## measure validate up to 10,000 hosts, a run of 300, media of 400 MB, a storm of faults, discover
+bench: build ## measure validate up to 10,000 hosts, a run of 300, start-up with old runs, media of 400 MB, a storm of faults, discover
 	$(GO) run ./testdata/bench/validate -esxiplan $(BIN)
 	$(GO) run ./testdata/bench -esxiplan $(BIN)
+	$(GO) run ./testdata/bench/startup -runs 500 -long 20
 	$(GO) run ./testdata/bench/media -esxiplan $(BIN)
 	$(GO) run ./testdata/bench/bmc -esxiplan $(BIN)
 

@@ -320,7 +320,7 @@ func TestVerdictOfADryWait(t *testing.T) {
 	s := surveytest.Survey(t, hosts+`step "wait" "x" { to = "esxi" }`, survey.Options{DryRun: true})
 	l := lane.New(s, s.Hosts()[0])
 	l.Start(lane.Past{})
-	if e := l.Fold(because("booting")).Events[0]; e.Status != event.OK || e.Verdict == nil || !e.Verdict.Ended || e.Verdict.Proven {
+	if e := l.Fold(shadowed(because("booting"))).Events[0]; e.Status != event.OK || e.Verdict == nil || !e.Verdict.Ended || e.Verdict.Proven {
 		t.Errorf("%s, %+v", e.Status, e.Verdict)
 	}
 	l = lane.New(s, s.Hosts()[0])
@@ -328,4 +328,10 @@ func TestVerdictOfADryWait(t *testing.T) {
 	if e := l.Fold(broken).Events[0]; e.Status != event.Failed || e.Verdict != nil {
 		t.Errorf("one that failed: %s, %+v", e.Status, e.Verdict)
 	}
+}
+
+// shadowed is the outcome of an attempt over shadows.
+func shadowed(o lane.Outcome) lane.Outcome {
+	o.Shadow = true
+	return o
 }

@@ -30,15 +30,16 @@ func TestInterrupt(t *testing.T) {
 		"during an attempt that wrote": {steps: cleanup, moves: append(inY[:3:3], interrupts("·"), folds(lane.Outcome{Interrupted: true, Writes: 1},
 			"y not_run (interrupted after 1 write; see the log of the run, and run the step again to finish it); start c; → c 1 always"))},
 		"during an attempt that succeeds all the same": {steps: cleanup, moves: append(inY[:3:3], interrupts("·"), folds(wrote, "y changed; start c; → c 1 always"), folds(succeeds, "c ok; end not_run (interrupted); ·"))},
-		"during an attempt that fails all the same":    {steps: cleanup, moves: append(inY[:3:3], interrupts("·"), folds(trouble, "y failed: trouble; start c; → c 1 always"), folds(succeeds, "c ok; end failed; ·"))},
+		"during an attempt that would be retried":      {steps: cleanup, moves: append(inY[:3:3], interrupts("·"), folds(trouble, "y not_run (interrupted): trouble; start c; → c 1 always"), folds(succeeds, "c ok; end not_run (interrupted); ·"))},
+		"during an attempt that fails for good":        {steps: cleanup, moves: append(inY[:3:3], interrupts("·"), folds(broken, "y failed: broken; start c; → c 1 always"), folds(succeeds, "c ok; end failed; ·"))},
 		"while a retry waits": {steps: cleanup, moves: []move{
 			starts("host; start x; → x 1"), folds(trouble, "retry x 2: trouble; → x 2"), interrupts("·"), folds(cancelled, "x not_run (interrupted); start c; → c 1 always"),
 		}},
 		"while a look waits": {steps: "step \"look\" \"x\" {}", moves: []move{
 			starts("host; start x; → x 1 within 45m0s"), folds(because("booting"), "look x 2 (booting); → x 2 after 5s within 44m54s"), interrupts("·"), folds(cancelled, "x not_run (interrupted); end not_run (interrupted); ·"),
 		}},
-		"a look that ends after it is the last": {steps: "step \"look\" \"x\" {}", moves: []move{
-			starts("host; start x; → x 1 within 45m0s"), interrupts("·"), folds(because("booting"), "x failed: Gave up after 1s: booting; end failed; ·"),
+		"a look that ends after it is not repeated": {steps: "step \"look\" \"x\" {}", moves: []move{
+			starts("host; start x; → x 1 within 45m0s"), interrupts("·"), folds(because("booting"), "x not_run (interrupted); end not_run (interrupted); ·"),
 		}},
 		"while facts are gathered": {steps: "step \"note\" \"x\" { takes = host.facts.model }\nstep \"note\" \"c\" { run_on = \"always\" }", moves: []move{
 			starts("host; → (facts) 1"), interrupts("·"), folds(cancelled, "start c; → c 1 always"), folds(succeeds, "c ok; end not_run (interrupted); ·"),

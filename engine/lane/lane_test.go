@@ -30,33 +30,34 @@ group "a" {
 // move is something that happens to a lane, and the turn that it answers with, as
 // turnText writes it.
 type move struct {
-	do   func(*lane.Lane) lane.Turn
-	want string
+	do      func(*lane.Lane) lane.Turn
+	want    string
+	outcome *lane.Outcome // that is folded
 }
 
 func starts(want string) move { return startsWith(lane.Past{}, want) }
 
 func startsWith(p lane.Past, want string) move {
-	return move{func(l *lane.Lane) lane.Turn { return l.Start(p) }, want}
+	return move{do: func(l *lane.Lane) lane.Turn { return l.Start(p) }, want: want}
 }
 
 func folds(o lane.Outcome, want string) move {
-	return move{func(l *lane.Lane) lane.Turn { return l.Fold(o) }, want}
+	return move{want: want, outcome: &o}
 }
 
 func passes(want string) move {
-	return move{func(l *lane.Lane) lane.Turn { return l.Pass(gates.Grant{}) }, want}
+	return move{do: func(l *lane.Lane) lane.Turn { return l.Pass(gates.Grant{}) }, want: want}
 }
 
 func isHeld(want string) move {
-	return move{func(l *lane.Lane) lane.Turn { return l.Pass(gates.Grant{Held: true}) }, want}
+	return move{do: func(l *lane.Lane) lane.Turn { return l.Pass(gates.Grant{Held: true}) }, want: want}
 }
 
-func interrupts(want string) move { return move{(*lane.Lane).Interrupt, want} }
+func interrupts(want string) move { return move{do: (*lane.Lane).Interrupt, want: want} }
 
-func abandons(want string) move { return move{(*lane.Lane).Abandon, want} }
+func abandons(want string) move { return move{do: (*lane.Lane).Abandon, want: want} }
 
-func retries(want string) move { return move{(*lane.Lane).Retry, want} }
+func retries(want string) move { return move{do: (*lane.Lane).Retry, want: want} }
 
 // result is an outcome with a result, after a second.
 func result(r surveytest.Result) lane.Outcome {
@@ -155,7 +156,7 @@ func play(t *testing.T, s *survey.Survey, moves ...move) *lane.Lane {
 	t.Helper()
 	l := lane.New(s, s.Hosts()[0])
 	for i, m := range moves {
-		turn := m.do(l)
+		turn := m.play(l, s.Options.DryRun)
 		if turn.Action != nil && turn.Ask != nil {
 			t.Fatalf("move %d is answered with an action and a request", i+1)
 		}
@@ -167,6 +168,16 @@ func play(t *testing.T, s *survey.Survey, moves ...move) *lane.Lane {
 		}
 	}
 	return l
+}
+
+// play makes a move; in a dry run an outcome is that of an attempt over shadows.
+func (m move) play(l *lane.Lane, dry bool) lane.Turn {
+	if m.outcome == nil {
+		return m.do(l)
+	}
+	o := *m.outcome
+	o.Shadow = dry
+	return l.Fold(o)
 }
 
 func checkPlain(t *testing.T, task lane.Task) {

@@ -17,6 +17,7 @@ import (
 	"esxiplan/engine/event"
 	"esxiplan/engine/lane"
 	"esxiplan/engine/local"
+	"esxiplan/engine/local/localtest"
 	"esxiplan/engine/log"
 	"esxiplan/engine/step"
 	"esxiplan/engine/survey"
@@ -91,19 +92,19 @@ type seen struct {
 	place            step.Place
 }
 
-// witness is a lab whose step types keep what they see.
+// witness has step types that keep what they see.
 type witness struct {
-	*lab
-	mu   sync.Mutex
-	seen map[string][]seen // by host
+	mu       sync.Mutex
+	attempts map[string]int
+	seen     map[string][]seen // by host
 }
 
 func (w *witness) types() []*step.Type {
-	spec := step.Spec[secretArguments, fakeResult]{
+	spec := step.Spec[secretArguments, localtest.Result]{
 		Summary: "Does what the plan says, and hands its secret on.", Doc: "```hcl\n```", Policy: step.Policy{Retries: 2, Delay: time.Second, MaxDelay: 4 * time.Second},
-		Run: func(ctx context.Context, h *step.Host, a secretArguments) (fakeResult, error) {
+		Run: func(ctx context.Context, h *step.Host, a secretArguments) (localtest.Result, error) {
 			n := w.attempt(h)
-			r, err := w.do(ctx, h, a.Do[min(n, len(a.Do)-1)], n+1)
+			r, err := localtest.Do(ctx, h, a.Do[min(n, len(a.Do)-1)], n+1)
 			if !a.Key.IsZero() {
 				r.Text = "the key is " + a.Key.Reveal()
 			}
@@ -148,7 +149,7 @@ func (w *witness) watch(t *step.Type) *step.Type {
 }
 
 // machine is a BMC that reports facts.
-type machine struct{ drive }
+type machine struct{ localtest.Drive }
 
 func (machine) Identity(context.Context) (bmc.Identity, error) { return bmc.Identity{Model: "R1"}, nil }
 func (machine) Boot(context.Context) (bmc.Boot, error)         { return bmc.Boot{}, nil }
@@ -170,7 +171,7 @@ type recording struct {
 // record drives the plan under simulated time. interrupt > 0 stops it then.
 func record(t *testing.T, o survey.Options, interrupt time.Duration) recording {
 	t.Helper()
-	w := &witness{lab: &lab{attempts: map[string]int{}}, seen: map[string][]seen{}}
+	w := &witness{attempts: map[string]int{}, seen: map[string][]seen{}}
 	types := w.types()
 	p := surveytest.Load(t, replayed, types)
 	s, diags := survey.New(p, types, o)
@@ -186,7 +187,7 @@ func record(t *testing.T, o survey.Options, interrupt time.Duration) recording {
 		}
 		worker := &local.Worker{Plan: p, Types: types, Clock: local.NewClock(1), Log: l, Open: func(h *schema.Host) (*step.Host, error) {
 			host := step.NewHost(p.Name, h, s.Settings(h))
-			host.SetMedia(shelf{})
+			host.SetMedia(localtest.Shelf{})
 			host.SetBMC(machine{})
 			return host, nil
 		}}

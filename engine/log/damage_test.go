@@ -88,6 +88,9 @@ func isDamaged(t *testing.T, err error, offset, line int) {
 	}
 }
 
+// old is a record of version 0.1.
+const old = `{"schema":1,"seq":1,"run":"run","kind":"host_done"}` + "\n"
+
 // TestDamage: a log that was changed is refused by all that read it, with the place.
 func TestDamage(t *testing.T) {
 	whole := small(t)
@@ -108,10 +111,12 @@ func TestDamage(t *testing.T) {
 		"an empty line":            {[][]byte{l[0], []byte("\n"), l[1]}, 2, "no checksum"},
 		"NULs within":              {[][]byte{l[0], bytes.Repeat([]byte{0}, 4096), l[1]}, 2, "its checksum is"},
 		"half a line within":       {[][]byte{l[0], l[1][:20], l[2]}, 2, "its checksum is"},
-		"an old line behind":       {[][]byte{l[0], []byte(`{"schema":1,"seq":9,"run":"run","kind":"host_done"}` + "\n")}, 2, "no checksum"},
-		"a new line behind an old": {[][]byte{[]byte(`{"schema":1,"seq":1,"run":"run","kind":"host_done"}` + "\n"), l[0]}, 2, "the lines before it have none"},
+		"an old line behind":       {[][]byte{l[0], []byte(old)}, 2, "no checksum"},
+		"a new line behind an old": {[][]byte{[]byte(old), l[0]}, 1, "no checksum"},
+		"a new line behind two":    {[][]byte{[]byte(old), []byte(old), l[0]}, 3, "the lines before it have none"},
 		"a last line with no end":  {[][]byte{l[0], append(l[1][:len(l[1])-1:len(l[1])-1], 'x')}, 2, "its line has no end"},
 		"something else":           {[][]byte{[]byte("# notes\n")}, 1, "is no record"},
+		"an unknown kind":          {[][]byte{[]byte(strings.Replace(old, "host_done", "st7b", 1))}, 1, "is no record of version 0.1"},
 		"an empty object":          {[][]byte{[]byte("{}\n")}, 1, "is no record of version 0.1"},
 	} {
 		t.Run(name, func(t *testing.T) {

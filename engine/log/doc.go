@@ -11,8 +11,8 @@
 // Everything that is known is a fold over records: [Log.History] of a machine, what a run
 // may continue from ([Log.Records]), the list of runs ([List]). So that start-up does not
 // read years, the histories of all machines lie in a snapshot (snapshot.json), with how far
-// each log went into it; what is missing in it, or all if it is missing or damaged, is read
-// from the logs.
+// each log went into it; what is missing in it, or all if it is missing, damaged or does not
+// fit the logs, is read from the logs. What [Prune] removed is known from the snapshot only.
 //
 // Secrets do not get in: texts are masked, and in the outcomes of attempts, which must be
 // folded again as they were, a secret is a reference to what the plan calls it.

@@ -34,6 +34,8 @@ var errStop = errors.New("far enough")
 // errReplaced is a log that does not begin with what was read of it before.
 var errReplaced = errors.New("the log is not the one that was read before")
 
+var errNoChecksum = errors.New("it has no checksum")
+
 // end is where a log stands after it was read.
 type end struct {
 	size   int64 // bytes that hold records; what follows was cut short by a crash
@@ -90,6 +92,9 @@ func readLines(name string, f io.Reader, at end, wanted func([]byte) bool, each 
 		}
 		before := at
 		r, err := at.line(bytes.TrimSuffix(line, []byte("\n")), wanted)
+		if err == nil && before.size == 0 && at.legacy && nextIsSealed(lines) {
+			err = errNoChecksum
+		}
 		if err != nil {
 			return before, &Damaged{name, before.size, number, err}
 		}
@@ -126,6 +131,14 @@ func (e *end) line(line []byte, wanted func([]byte) bool) (Record, error) {
 	return parse(body)
 }
 
+// nextIsSealed looks at the next line: if it has a checksum, the first one had one.
+func nextIsSealed(lines *bufio.Reader) bool {
+	ahead, _ := lines.Peek(lines.Buffered())
+	line, _, _ := bytes.Cut(ahead, []byte("\n"))
+	_, _, sealed := split(line)
+	return sealed
+}
+
 // skim reads kind and time of a record from its line, which has a valid checksum, so it was
 // written by this package: both stand before all that may hold others. Quotes within texts
 // are escaped there.
@@ -155,8 +168,10 @@ func (e end) checkTail(name string, number int, tail []byte) error {
 	return &Damaged{name, e.size, number, errors.New("the record is complete, but its line has no end")}
 }
 
-// oldKeys are those of a record of version 0.1.
+// oldKeys and oldKinds are those of a record of version 0.1.
 var oldKeys = strings.Fields("schema seq time run host machine group step type attempt kind status text write settled verdict problem result delay elapsed progress counts left summary plan session")
+
+var oldKinds = strings.Fields("run_started host_started step_started write write_done progress retry warning step_done host_done diagnostic run_done session_opened session_closed")
 
 // readOld reads a line of version 0.1. It must not be a newer one whose checksum is damaged,
 // so all that it holds must be known.
@@ -167,13 +182,13 @@ func readOld(line []byte) (r Record, err error) {
 	}
 	for key := range fields {
 		if !slices.Contains(oldKeys, key) {
-			return r, errors.New("it has no checksum")
+			return r, errNoChecksum
 		}
 	}
 	if err := json.Unmarshal(line, &r); err != nil {
 		return r, fmt.Errorf("it is no record: %w", err)
 	}
-	if r.Schema != 1 || r.Kind == "" {
+	if r.Schema != 1 || !slices.Contains(oldKinds, string(r.Kind)) {
 		return r, errors.New("it has no checksum, and is no record of version 0.1")
 	}
 	return r, nil

@@ -3,7 +3,6 @@ package log
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"maps"
@@ -172,7 +171,7 @@ func split(line []byte) (body []byte, sum string, ok bool) {
 func (c *chain) unseal(line []byte) (body []byte, err error) {
 	body, sum, ok := split(line)
 	if !ok {
-		return nil, errors.New("it has no checksum")
+		return nil, errNoChecksum
 	}
 	*c = chain(crc32.Update(uint32(*c), castagnoli, body))
 	if want := fmt.Sprintf("%08x", uint32(*c)); sum != want {

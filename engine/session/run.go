@@ -42,7 +42,7 @@ func (e *NotStarted) Unwrap() error { return e.Err }
 // at the next safe point; when hard ends, too, at once. The error is a [NotStarted], or that
 // of the log; then the summary says internal error.
 func (p *Prepared) Run(ctx, hard context.Context, o Outlets) (event.Summary, error) {
-	held, release, err := p.lock(ctx)
+	held, release, err := p.lock(hard) // short; an interrupt ends a run, which it can only once that began
 	if err != nil {
 		return event.Summary{}, &NotStarted{err}
 	}

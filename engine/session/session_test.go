@@ -77,7 +77,7 @@ func (s *site) prepare(o session.Options) (*session.Prepared, error) {
 // run is a process from its beginning to its end, which comes long before somebody stops it.
 func (s *site) run(o session.Options) ended { s.Helper(); return s.interrupted(o, time.Hour) }
 
-// interrupted is one to which somebody says Ctrl-C after a time.
+// interrupted is one to which somebody says Ctrl-C after a time; 0: before it does anything.
 func (s *site) interrupted(o session.Options, after time.Duration) (out ended) {
 	s.Helper()
 	p, err := s.prepare(o)
@@ -86,6 +86,9 @@ func (s *site) interrupted(o session.Options, after time.Duration) (out ended) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	if after == 0 {
+		cancel()
+	}
 	defer time.AfterFunc(after, cancel).Stop()
 	out = ended{Prepared: p}
 	out.summary, out.err = p.Run(ctx, context.Background(), session.Outlets{
@@ -395,6 +398,17 @@ step "fake" "z" {
 			}
 		}
 		s.exits(s.run(session.Options{Run: "r"}), event.ExitOK, map[event.Status]int{event.OK: 3})
+	})
+}
+
+// TestInterruptedAtOnce: Ctrl-C before the first attempt ends the run as later ones do.
+func TestInterruptedAtOnce(t *testing.T) {
+	at(t, stages, func(s *site) {
+		s.exits(s.interrupted(session.Options{Run: "r"}, 0), event.ExitInterrupted, map[event.Status]int{event.NotRun: 3})
+		if len(s.lab.Attempts) > 0 {
+			t.Errorf("attempts %v", s.lab.Attempts)
+		}
+		s.exits(s.run(session.Options{Resume: true}), event.ExitFailed, map[event.Status]int{event.Changed: 2, event.Failed: 1})
 	})
 }
 
