@@ -29,31 +29,34 @@ type arguments struct {
 	Takes *string  `json:"takes" doc:"Anything."`
 }
 
-type result struct {
+// Result is that of the steps.
+type Result struct {
 	Value int    `json:"value" doc:"Number of the attempt, or less."`
 	Text  string `json:"text" doc:"Some text."`
 }
 
-// shelf is a media door that publishes anything.
-type shelf struct{ media.Store }
+// Shelf is a media door that publishes anything.
+type Shelf struct{ media.Store }
 
-func (shelf) Publish(ctx context.Context, _ media.Request, record media.Record) (media.Published, error) {
+// Publish is that of the media door.
+func (Shelf) Publish(ctx context.Context, _ media.Request, record media.Record) (media.Published, error) {
 	return media.Published{}, record(ctx, media.Write{Action: "publish", Target: "image", New: "x"})
 }
 
-func (shelf) Latest(string) (media.Published, bool) { return media.Published{}, false }
+// Latest is that of the media door.
+func (Shelf) Latest(string) (media.Published, bool) { return media.Published{}, false }
 
-// drive is a BMC of which each insert comes to what the image is called: "refused", "lost",
+// Drive is a BMC of which each insert comes to what the image is called: "refused", "lost",
 // or, after a refusal in one form, done in another ("twice").
-type drive struct{ bmc.Client }
+type Drive struct{ bmc.Client }
 
-func (drive) Identity(context.Context) (bmc.Identity, error)  { return bmc.Identity{}, nil }
-func (drive) Licence(context.Context) (bmc.Licence, error)    { return bmc.Licence{}, nil }
-func (drive) OtherSessions(context.Context) ([]string, error) { return nil, nil }
-func (drive) Close(context.Context) error                     { return nil }
-func (drive) Power(context.Context) (bmc.Power, error)        { return bmc.Power{State: bmc.Off}, nil }
-func (drive) Refresh()                                        {}
-func (drive) Insert(ctx context.Context, s bmc.Slot, url string, r bmc.Record) error {
+func (Drive) Identity(context.Context) (bmc.Identity, error)  { return bmc.Identity{}, nil }
+func (Drive) Licence(context.Context) (bmc.Licence, error)    { return bmc.Licence{}, nil }
+func (Drive) OtherSessions(context.Context) ([]string, error) { return nil, nil }
+func (Drive) Close(context.Context) error                     { return nil }
+func (Drive) Power(context.Context) (bmc.Power, error)        { return bmc.Power{State: bmc.Off}, nil }
+func (Drive) Refresh()                                        {}
+func (Drive) Insert(ctx context.Context, s bmc.Slot, url string, r bmc.Record) error {
 	w := bmc.InsertWrite(s, url, r)
 	for _, fate := range map[string][]bmc.Fate{"refused": {bmc.Refused}, "lost": {bmc.Unknown}, "twice": {bmc.Refused, bmc.Done}}[url] {
 		settle, err := r(ctx, w)
@@ -94,13 +97,13 @@ func New() *Lab {
 }
 
 func (l *Lab) fake(name string, writes bool) *step.Type {
-	return step.Define(step.Spec[arguments, result]{
+	return step.Define(step.Spec[arguments, Result]{
 		Name: name, Summary: "Does what the plan says.", Doc: "```hcl\n```", Most: step.Effects{Writes: writes, Starts: name == "fake_reset"},
 		Policy: step.Policy{Retries: 2, Delay: time.Second, MaxDelay: 4 * time.Second},
-		Run: func(ctx context.Context, h *step.Host, c arguments) (result, error) {
+		Run: func(ctx context.Context, h *step.Host, c arguments) (Result, error) {
 			n := l.begin(h, name)
 			defer l.end()
-			return do(ctx, h, c.Do[min(n, len(c.Do))-1], n)
+			return Do(ctx, h, c.Do[min(n, len(c.Do))-1], n)
 		},
 	})
 }
@@ -123,39 +126,40 @@ func (l *Lab) end() {
 	l.running--
 }
 
-func do(ctx context.Context, h *step.Host, what string, n int) (result, error) {
+// Do is the attempt number n of a step that does what the plan says.
+func Do(ctx context.Context, h *step.Host, what string, n int) (Result, error) {
 	select { // an attempt takes a second
 	case <-time.After(time.Second):
 	case <-ctx.Done():
-		return result{}, ctx.Err()
+		return Result{}, ctx.Err()
 	}
 	switch what {
 	case "write":
 		_, err := h.Media.Publish(ctx, media.Request{})
-		return result{Value: n}, err
+		return Result{Value: n}, err
 	case "refused", "lost", "twice":
-		return result{Value: n}, h.BMC.Insert(ctx, bmc.Slot{ID: "1"}, what)
+		return Result{Value: n}, h.BMC.Insert(ctx, bmc.Slot{ID: "1"}, what)
 	case "retry":
-		return result{}, flaky{retryable: true}
+		return Result{}, flaky{retryable: true}
 	case "gone":
-		return result{}, flaky{true, true}
+		return Result{}, flaky{true, true}
 	case "final":
-		return result{}, errors.New("it is broken")
+		return Result{}, errors.New("it is broken")
 	case "low":
-		return result{Value: -1}, nil
+		return Result{Value: -1}, nil
 	case "slow":
 		err := h.Until(ctx, time.Hour, "never", func(context.Context) (bool, error) { return false, nil })
-		return result{}, err
+		return Result{}, err
 	case "stuck":
 		<-ctx.Done()
-		return result{}, ctx.Err()
+		return Result{}, ctx.Err()
 	case "late":
 		<-ctx.Done()
-		return result{}, errors.New("it is broken")
+		return Result{}, errors.New("it is broken")
 	case "panic":
 		panic("oh")
 	}
-	return result{Value: n, Text: what}, nil
+	return Result{Value: n, Text: what}, nil
 }
 
 // head is what all plans begin with.
@@ -192,7 +196,7 @@ func (l *Lab) Plan(t *testing.T, steps string) *schema.Plan {
 // Open opens the doors of a host.
 func (l *Lab) Open(s *survey.Survey, h *schema.Host) *step.Host {
 	host := step.NewHost(s.Plan.Name, h, s.Settings(h))
-	host.SetMedia(shelf{})
-	host.SetBMC(drive{})
+	host.SetMedia(Shelf{})
+	host.SetBMC(Drive{})
 	return host
 }
