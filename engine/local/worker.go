@@ -77,6 +77,17 @@ func (w *Worker) Close(ctx context.Context, name string) error {
 	return h.Close(ctx)
 }
 
+// Tidy closes what a process that crashed left open on a host's BMC, which happens when a
+// session is opened there: for a host that has nothing else to do.
+func (w *Worker) Tidy(ctx context.Context, name string) error {
+	h, err := w.host(name)
+	if err != nil {
+		return err
+	}
+	_, err = h.BMC.Power(ctx)
+	return errors.Join(err, w.Close(ctx, name))
+}
+
 // Do carries out one attempt. sleep is how the attempt waits; it may let other
 // hosts work meanwhile.
 func (w *Worker) Do(ctx context.Context, t lane.Task, sleep func(context.Context, time.Duration) error) (o lane.Outcome) {

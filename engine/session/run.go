@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	"esxiplan/engine/event"
 	"esxiplan/engine/local"
@@ -75,11 +76,7 @@ func (p *Prepared) lock(ctx context.Context) (held func() error, release func(),
 	if err != nil {
 		return nil, nil, err
 	}
-	names := map[string]string{}
-	for _, h := range p.Pending() {
-		names[h.BMC.Address.Key()] = fmt.Sprintf("%s (bmc %s)", h.Name, h.BMC.Address)
-	}
-	machines, err := state.Acquire(context.WithoutCancel(ctx), slices.Sorted(maps.Keys(names)), state.LockOptions{Folders: p.o.Locks, Holder: state.NewHolder(p.Name), Name: func(key string) string { return names[key] }})
+	machines, err := p.lockMachines(ctx, p.Pending())
 	if err != nil {
 		run.Release()
 		return nil, nil, err
@@ -89,6 +86,16 @@ func (p *Prepared) lock(ctx context.Context) (held func() error, release func(),
 		machines.Release()
 		run.Release()
 	}, nil
+}
+
+// lockMachines takes the locks of machines, all or none.
+func (p *Prepared) lockMachines(ctx context.Context, hosts []*schema.Host) (*state.Locks, error) {
+	names := map[string]string{}
+	for _, h := range hosts {
+		names[h.BMC.Address.Key()] = fmt.Sprintf("%s (bmc %s)", h.Name, h.BMC.Address)
+	}
+	return state.Acquire(ctx, slices.Sorted(maps.Keys(names)), state.LockOptions{
+		Folders: p.o.Locks, Holder: state.NewHolder(p.Name), Name: func(key string) string { return names[key] }})
 }
 
 // lockRun takes the lock of a run.
@@ -127,9 +134,36 @@ func (p *Prepared) runStage(ctx, hard context.Context, l *log.Log, o Outlets) (e
 	l.Note(event.Event{Kind: event.RunStarted, Time: p.o.Clock.Now(), Plan: p.info()})
 	worker := &local.Worker{Plan: p.Plan, Types: p.o.Types, Open: w.Open, Clock: p.o.Clock, Log: l}
 	driver := &local.Driver{Lanes: p.stage.lanes, Worker: worker, Forks: p.o.Forks}
+	tidied := p.tidy(ctx, worker, l)
 	summary, err := driver.Run(ctx, hard, p.stage.events, p.stage.actions)
+	tidied.Wait()
 	l.Note(event.Event{Kind: event.RunDone, Time: p.o.Clock.Now(), Summary: &summary})
 	return summary, err
+}
+
+// tidy closes sessions that a process left open which crashed after a host's last attempt,
+// while the other hosts are at work.
+func (p *Prepared) tidy(ctx context.Context, w *local.Worker, l *log.Log) *sync.WaitGroup {
+	var work sync.WaitGroup
+	slots := make(chan struct{}, max(1, p.o.Forks))
+	for _, h := range p.Survey.Working() {
+		if !p.stage.lanes.HostDone(h.Name) || len(l.Leftover(h.BMC.Address.URL())) == 0 {
+			continue
+		}
+		work.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			locks, err := p.lockMachines(ctx, []*schema.Host{h})
+			if err != nil {
+				return // another run works on it, whose sessions these may be
+			}
+			defer locks.Release()
+			if err := w.Tidy(ctx, h.Name); err != nil {
+				l.Note(event.Event{Kind: event.Warned, Time: p.o.Clock.Now(), Host: h.Name, Text: "a session that was left open on the BMC could not be closed; it ends by itself: " + err.Error()})
+			}
+		})
+	}
+	return &work
 }
 
 // records open the stage in the log.
