@@ -148,10 +148,9 @@ func (h *History) Recount(r Record) {
 	case r.Change != nil && r.Run == h.run:
 		h.made = append(h.made, Made{r.Step, *r.Change, event.Unknown})
 	case r.Settled != nil:
-		for i := range h.made {
-			if h.made[i].ID == r.Settled.Change {
-				h.made[i].Fate = r.Settled.Fate
-			}
+		if i := slices.IndexFunc(h.made, func(m Made) bool { return m.ID == r.Settled.Change }); i >= 0 {
+			h.made = slices.Clone(h.made) // copies of this history share it
+			h.made[i].Fate = r.Settled.Fate
 		}
 	}
 }
@@ -470,6 +469,6 @@ func Effective(made []Made) (out []Made) {
 // Copy is the history as it is now.
 func (h *History) Copy() History {
 	c := *h
-	c.made, c.recent = slices.Clone(h.made), nil
+	c.made, c.recent = slices.Clip(h.made), nil
 	return c
 }
