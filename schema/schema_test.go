@@ -198,6 +198,7 @@ func FuzzLoad(f *testing.F) {
 		f.Add(string(b))
 	}
 	f.Add(concerns)
+	f.Add(machine + "step \"try\" \"s\" { text = file() }\nstep \"try\" \"t\" { text = templatefile(\"tpl.txt\", { name = [for x in step : x.out][0] }) }\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		p, _ := load(t, text, schema.Input{})
 		for _, h := range p.Hosts() {

@@ -98,11 +98,7 @@ func (p *Plan) decoded(s *Step, h *Host) ([]byte, hcl.Diagnostics) {
 }
 
 func (p *Plan) knownArguments(s *Step, h *Host) ([]byte, hcl.Diagnostics) {
-	results := map[string]cty.Value{}
-	for _, other := range p.Steps {
-		results[other.Name] = cty.UnknownVal(p.known.Steps[other.Type].Result.Type())
-	}
-	value, diags := p.Arguments(s, Scope{Host: h, Results: results})
+	value, diags := p.Arguments(s, Scope{Host: h, Results: p.unknownResults()})
 	if diags.HasErrors() {
 		return nil, diags
 	}
@@ -114,6 +110,15 @@ func (p *Plan) knownArguments(s *Step, h *Host) ([]byte, hcl.Diagnostics) {
 		diags = append(diags, problem(s.Range, "Invalid arguments", "%v.", err))
 	}
 	return b, diags
+}
+
+// unknownResults are those of all steps as long as none has run.
+func (p *Plan) unknownResults() map[string]cty.Value {
+	results := make(map[string]cty.Value, len(p.Steps))
+	for _, s := range p.Steps {
+		results[s.Name] = cty.UnknownVal(p.known.Steps[s.Type].Result.Type())
+	}
+	return results
 }
 
 // Condition evaluates one of the step's conditions; ok is false where the plan

@@ -192,37 +192,32 @@ func (p *Plan) checkable() []*Host {
 	return whole
 }
 
-// checkStep evaluates all expressions of a step; skips: `when` is surely false.
+// checkStep evaluates all expressions of a step, in one context: those that may not refer to
+// `result` were found by their references. skips: `when` is surely false.
 func (p *Plan) checkStep(h *Host, s *Step, results map[string]cty.Value) (skips bool, diags hcl.Diagnostics) {
-	scope := Scope{Host: h, Results: results}
+	ctx := p.context(s, Scope{Host: h, Results: results, Result: cty.UnknownVal(p.known.Steps[s.Type].Result.Type())})
 	if attr, ok := s.Conditions["when"]; ok {
-		holds, err := condition(attr.Expr, p.context(s, scope))
+		holds, err := condition(attr.Expr, ctx)
 		if err == nil && holds.IsKnown() && holds.False() {
 			return true, nil
 		}
 	}
-	_, diags = p.Arguments(s, scope)
-	for _, name := range []string{"when", "done_when"} {
-		diags = append(diags, p.checkCondition(s, name, scope)...)
-	}
-	scope.Result = cty.UnknownVal(p.known.Steps[s.Type].Result.Type())
-	for _, name := range []string{"until", "failed_when"} {
-		diags = append(diags, p.checkCondition(s, name, scope)...)
+	_, diags = p.evaluate(s, ctx)
+	for _, name := range []string{"when", "done_when", "until", "failed_when"} {
+		if attr, ok := s.Conditions[name]; ok {
+			diags = append(diags, checkCondition(attr, ctx)...)
+		}
 	}
 	return false, diags
 }
 
-func (p *Plan) checkCondition(s *Step, name string, scope Scope) hcl.Diagnostics {
-	attr, ok := s.Conditions[name]
-	if !ok {
-		return nil
-	}
-	_, err := condition(attr.Expr, p.context(s, scope))
+func checkCondition(attr *hcl.Attribute, ctx *hcl.EvalContext) hcl.Diagnostics {
+	_, err := condition(attr.Expr, ctx)
 	if diags, ok := err.(hcl.Diagnostics); ok {
 		return diags
 	}
 	if err != nil {
-		return hcl.Diagnostics{problem(attr.Expr.Range(), "Invalid condition", "%s: %v.", name, err)}
+		return hcl.Diagnostics{problem(attr.Expr.Range(), "Invalid condition", "%s: %v.", attr.Name, err)}
 	}
 	return nil
 }

@@ -17,7 +17,8 @@ import (
 // the row of a table, stays a part of the expression: of the table nothing else matters.
 type writing struct {
 	plan  *Plan
-	ctx   *hcl.EvalContext // what only a run knows is unknown in it
+	group string
+	ctx   func() *hcl.EvalContext // what only a run knows is unknown in it; few expressions need it
 	parts map[string]string
 	texts []string
 
@@ -63,7 +64,7 @@ func (w *writing) taken(node hclsyntax.Node) bool {
 		w.picked(n.(hclsyntax.Expression))
 		return true
 	case *hclsyntax.FunctionCallExpr:
-		if n.Name == "file" || n.Name == "templatefile" {
+		if (n.Name == "file" || n.Name == "templatefile") && len(n.Args) > 0 {
 			w.read(n)
 		}
 	}
@@ -84,12 +85,12 @@ func (w *writing) reference(t hcl.Traversal) {
 		}
 		w.parts["image"] = digestOf(w.valueAt(t))
 	case "group":
-		w.texts = append(w.texts, w.valueAt(t))
+		w.texts = append(w.texts, w.group)
 	}
 }
 
 func (w *writing) valueAt(t hcl.Traversal) string {
-	v, diags := t.TraverseAbs(w.ctx)
+	v, diags := t.TraverseAbs(w.plan.global)
 	if diags.HasErrors() {
 		return "(no value)"
 	}
@@ -98,7 +99,7 @@ func (w *writing) valueAt(t hcl.Traversal) string {
 
 // picked adds the value of an expression, or where that takes a run, all to which it refers.
 func (w *writing) picked(expr hclsyntax.Expression) {
-	if v, diags := expr.Value(w.ctx); !diags.HasErrors() && v.IsWhollyKnown() {
+	if v, diags := expr.Value(w.ctx()); !diags.HasErrors() && v.IsWhollyKnown() {
 		w.texts = append(w.texts, canonical(v))
 		return
 	}
@@ -110,10 +111,11 @@ func (w *writing) picked(expr hclsyntax.Expression) {
 // read adds what a function reads from a file: what it makes of it, or where that takes a
 // run, what is in the file.
 func (w *writing) read(call *hclsyntax.FunctionCallExpr) {
-	v, diags := call.Value(w.ctx)
+	ctx := w.ctx()
+	v, diags := call.Value(ctx)
 	if diags.HasErrors() || !v.IsWhollyKnown() {
 		v = cty.NullVal(cty.String)
-		if name, diags := call.Args[0].Value(w.ctx); !diags.HasErrors() {
+		if name, diags := call.Args[0].Value(ctx); !diags.HasErrors() {
 			if text, err := w.plan.global.Functions["file"].Call([]cty.Value{name}); err == nil {
 				v = text
 			}

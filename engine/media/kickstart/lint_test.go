@@ -281,3 +281,27 @@ func FuzzRender(f *testing.F) {
 		}
 	})
 }
+
+// TestMisplacedCommands: every command of the installer is found at the start of a script's
+// line, and nothing else is.
+func TestMisplacedCommands(t *testing.T) {
+	for _, line := range []string{
+		"vmaccepteula", "accepteula ", "rootpw x", "serialnum --esx=A", "vmserialnum --esx=A", "install --firstdisk", "installorupgrade --disk=a", "upgrade --disk=a",
+		"clearpart --alldrives", "network --bootproto=dhcp", "part x --ondisk=a", "partition --x", "keyboard 'US Default'", "keyboard German",
+	} {
+		want := !strings.HasPrefix(line, "part x") // the name comes first, as in a shell command
+		if isMisplaced(line) != want {
+			t.Errorf("%s: %v", line, !want)
+		}
+	}
+	for _, line := range []string{"", " rootpw x", "installer --x", "install file", "vmaccepteula now", "keyboard=de", "networkd --x", "partprobe", "echo rootpw x"} {
+		if isMisplaced(line) {
+			t.Errorf("%q is taken for a command of the installer", line)
+		}
+	}
+	for _, word := range commandWords {
+		if !strings.Contains(misplaced.String(), word) {
+			t.Errorf("%s begins no line that is looked for", word)
+		}
+	}
+}
