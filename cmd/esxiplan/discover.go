@@ -407,7 +407,7 @@ func (a *app) printDetails(found []machine) {
 			continue
 		}
 		x := m.facts
-		fmt.Fprintf(&out, "  %s %s, serial %s, %s %s, licence %s\n  power %s, %s boot, media %s\n", x.Manufacturer, x.Model, orUnknown(x.Serial), x.BMC, x.Firmware, orUnknown(x.Licence), x.Power, orUnknown(x.BootMode), mediaText(x))
+		fmt.Fprintf(&out, "  %s %s, serial %s, %s %s, license %s\n  power %s, %s boot, media %s\n", x.Manufacturer, x.Model, orUnknown(x.Serial), x.BMC, x.Firmware, orUnknown(x.License), x.Power, orUnknown(x.BootMode), mediaText(x))
 		for _, d := range x.Drives {
 			fmt.Fprintf(&out, "  disk  %s\n", diskLine(d))
 		}

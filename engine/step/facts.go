@@ -27,7 +27,7 @@ type Facts struct {
 	BootMode     string     `json:"boot_mode" doc:"UEFI, Legacy, or empty where the BMC does not say."`
 	BootSource   string     `json:"boot_source" doc:"Boot source override: none, cd, pxe, uefi_http, disk or other."`
 	SecureBoot   *bool      `json:"secure_boot" doc:"Whether Secure Boot is on; null where the BMC does not say."`
-	Licence      string     `json:"licence" doc:"Licence of the BMC; empty where it does not say."`
+	License      string     `json:"license" doc:"License of the BMC; empty where it does not say."`
 	Media        []Slot     `json:"media" doc:"Virtual media slots, those that take a CD first."`
 	Drives       []bmc.Disk `json:"drives" doc:"Disks as the operating system sees them; null where the BMC reports none."`
 	NICs         []bmc.NIC  `json:"nics" doc:"Network ports; null where the BMC reports none."`
@@ -86,8 +86,8 @@ func readMedia(ctx context.Context, c bmc.Reader, f *Facts) error {
 	for _, s := range slots {
 		f.Media = append(f.Media, Slot{s.ID, s.Place, s.CD, s.Shown()})
 	}
-	licence, err := c.License(ctx)
-	f.Licence = licence.Name
+	license, err := c.License(ctx)
+	f.License = license.Name
 	return err
 }
 

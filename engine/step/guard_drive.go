@@ -11,5 +11,5 @@ func CheckDrive(drives []bmc.Slot) error {
 	if slices.ContainsFunc(drives, func(s bmc.Slot) bool { return s.CD }) {
 		return nil
 	}
-	return &Refusal{"medium", "the BMC offers no virtual CD drive", "Check its licence and that virtual media is enabled"}
+	return &Refusal{"medium", "the BMC offers no virtual CD drive", "Check its license and that virtual media is enabled"}
 }

@@ -59,8 +59,8 @@ func TestCheckLicense(t *testing.T) {
 
 func TestCheckDrive(t *testing.T) {
 	judge(t, step.CheckDrive([]bmc.Slot{{ID: "1"}, {ID: "2", CD: true}}), "", "")
-	judge(t, step.CheckDrive([]bmc.Slot{{ID: "1"}}), "no virtual CD drive", "licence")
-	judge(t, step.CheckDrive(nil), "no virtual CD drive", "licence")
+	judge(t, step.CheckDrive([]bmc.Slot{{ID: "1"}}), "no virtual CD drive", "license")
+	judge(t, step.CheckDrive(nil), "no virtual CD drive", "license")
 }
 
 func TestCheckConsent(t *testing.T) {

@@ -53,7 +53,7 @@ func count(requests []bmcsim.Request) (needed, members, polls int) {
 // profile: one session (none where there are none), one connection, and not more requests than needed.
 func TestRequests(t *testing.T) {
 	var list strings.Builder
-	list.WriteString("Members are drives, volumes, slots and ports read one by one; also storage units, licences, and what\nold firmware has in their place. Polls are left out.\n\n")
+	list.WriteString("Members are drives, volumes, slots and ports read one by one; also storage units, licenses, and what\nold firmware has in their place. Polls are left out.\n\n")
 	list.WriteString("profile              needed members sessions connections\n")
 	for _, p := range bmcsim.Profiles() {
 		b := steptest.NewFaultyBench(t, p, true)

@@ -31,7 +31,7 @@ type Result struct {
 	Post       string     `json:"post" doc:"How far the firmware has come, in the BMC's words; empty where it does not say."`
 	SecureBoot *bool      `json:"secure_boot" doc:"Whether Secure Boot is on; null where the BMC does not say."`
 	BootMode   string     `json:"boot_mode" doc:"UEFI, Legacy, or empty where the BMC does not say."`
-	Licence    string     `json:"licence" doc:"Licence of the BMC; empty where it does not say."`
+	License    string     `json:"license" doc:"License of the BMC; empty where it does not say."`
 	Drives     []bmc.Disk `json:"drives" doc:"Disks as the operating system sees them; null where the BMC reports no storage."`
 	NICs       []bmc.NIC  `json:"nics" doc:"Network ports that the computer system lists; null where it lists none."`
 	Slots      []string   `json:"slots" doc:"Virtual media slots that take a CD."`
@@ -50,7 +50,7 @@ type check func(context.Context, *step.Host, Arguments, *Result) error
 func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	var r Result
 	p := &problems{}
-	for _, look := range []check{identity, ready, hardware, medium, licence, disk, nic, use} {
+	for _, look := range []check{identity, ready, hardware, medium, license, disk, nic, use} {
 		if err := p.add(look(ctx, h, c, &r)); err != nil {
 			return Result{}, err
 		}
@@ -142,9 +142,9 @@ func medium(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
 	return err
 }
 
-func licence(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
+func license(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
 	l, err := h.BMC.License(ctx)
-	if r.Licence = l.Name; err != nil || !h.Settings.Installs {
+	if r.License = l.Name; err != nil || !h.Settings.Installs {
 		return err
 	}
 	return step.CheckLicense(l)
