@@ -83,15 +83,18 @@ func (r *request) offerResume() (done bool, err error) {
 	if before == nil {
 		return false, nil
 	}
-	about := fmt.Sprintf("%s of this plan, started by %s %s ago, did not end", before.Run, before.By, r.prepared.Ago(before.Began))
-	resume := shellLine(append(r.command(), "--resume"))
+	about := fmt.Sprintf("%s of this plan, started by %s %s ago, is unfinished", before.Run, before.By, r.prepared.Ago(before.Began))
+	resume := r.resumption(before.Run)
 	if len(r.prepared.Proven) == 0 {
-		fmt.Fprintf(r.streams.Err, "note: run %s; this is a new run. To continue that one: %s\n", about, resume)
+		fmt.Fprintf(r.streams.Err, "note: run %s; this is another run. To continue that one: %s\n", about, resume)
 		return false, nil
 	}
-	fmt.Fprintf(r.streams.Err, "Run %s. It installed and proved %s, which this new run would wipe again: %s\n", about, hostCount(len(r.prepared.Proven)), strings.Join(r.prepared.Proven, ", "))
-	if !term.IsTerminal(int(r.in.Fd())) {
-		return false, r.refuse(fmt.Errorf("continue that run with %s; or, to install these hosts anew, name a new run with --run NAME", resume))
+	fmt.Fprintf(r.streams.Err, "Run %s. It installed and proved %s, which run %s would wipe again: %s\n", about, hostCount(len(r.prepared.Proven)), r.prepared.Name, strings.Join(r.prepared.Proven, ", "))
+	switch named := r.flags.name != ""; {
+	case named && r.flags.yes: // who names a run and consents means another one
+		return false, nil
+	case !term.IsTerminal(int(r.in.Fd())):
+		return false, r.refuse(fmt.Errorf("continue that run with %s; or, to reinstall these hosts, start a new run with --run NAME and --yes", resume))
 	}
 	write(r.streams.Err, "Type resume to continue that run, or new to start this one: ")
 	switch answer, err := r.readLine(); {
@@ -101,7 +104,7 @@ func (r *request) offerResume() (done bool, err error) {
 		r.sayBefore("nothing was started")
 		return false, exitCode(event.ExitRefused)
 	}
-	r.flags.choice, r.flags.resume = survey.Choice{}, true
+	r.flags.choice, r.flags.name, r.flags.resume = survey.Choice{}, before.Run, true
 	if err := r.prepare(); err != nil {
 		return false, err
 	}

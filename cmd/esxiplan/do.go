@@ -39,6 +39,7 @@ esxiplan doc STEP); values are words, or expressions of the plan's language.`,
 				return err
 			}
 			f.planFlags.step, f.planFlags.choice.Only = source, adHoc
+			f.byHand = byHand(args)
 			return a.run(paths, f)
 		},
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
@@ -53,6 +54,19 @@ esxiplan doc STEP); values are words, or expressions of the plan's language.`,
 	f.addRun(c)
 	f.addReal(c)
 	return c
+}
+
+// byHand is the command for the log; what is given to the step may be a secret, and is left
+// out.
+func byHand(args []string) string {
+	words := []string{"esxiplan", "do"}
+	for _, arg := range args {
+		if name, _, given := strings.Cut(arg, "="); given {
+			arg = name + "=…"
+		}
+		words = append(words, arg)
+	}
+	return shellLine(words)
 }
 
 func stepNames() []string {

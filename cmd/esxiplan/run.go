@@ -34,6 +34,7 @@ type runFlags struct {
 	keepMedia   bool
 	name        string
 	resume      bool
+	byHand      string // the command, where it is do
 	retryFailed bool
 	onlyFailed  bool
 	prune       bool
@@ -58,8 +59,8 @@ func (f *runFlags) addRun(c *cobra.Command) {
 	c.Flags().StringVar(&f.inFlight, "in-flight", "", "how many hosts may be between first write and end: N or P%")
 	c.Flags().StringVar(&f.maxFailures, "max-failures", "", "stop when more hosts than this failed: N or P%")
 	c.Flags().StringVarP(&f.output, "output", "o", "plain", "output: "+strings.Join(view.Formats, " or "))
-	c.Flags().StringVar(&f.state, "state", "", "state folder (default: .esxiplan beside the plan)")
-	c.Flags().BoolVar(&f.prune, "prune", false, "at the end take away published images that no host of the plan has any more")
+	c.Flags().StringVar(&f.state, "state", "", "state folder (default: .esxiplan next to the plan)")
+	c.Flags().BoolVar(&f.prune, "prune", false, "at the end remove published images of hosts that are no longer in the plan")
 	c.Flags().BoolVar(&f.keepMedia, "keep-media", false, "leave published images after the proof of installation")
 	f.trace.add(c)
 }
@@ -76,18 +77,20 @@ func (a *app) runCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run PLAN…",
 		Short: "Run a plan",
-		Long: `Run a plan: each host goes through the steps on its own; one host's trouble stays its own.
+		Long: `Run a plan: each host goes through the steps on its own, and a host that fails
+does not affect the others.
 
 A run that may wipe machines lists hosts and disks first and asks; --yes answers.
 
-A run has a name (--run NAME, else one is made). The same name again continues it: with the same
-steps where it stood, after a crash or Ctrl-C, too; with others (--tags) as its next stage, without the
-hosts that failed before (--retry-failed tries them again). --resume continues the last run that did not
-end; --only-failed starts a new one on what failed. esxiplan runs lists runs.
+A run has a name (--run NAME; by default one is made). The same name continues the
+run: with the same steps from where it stood, also after a crash or Ctrl-C; with
+other steps (--tags) as its next stage, without the hosts that failed before
+(--retry-failed includes them). --resume continues the last unfinished stage;
+--only-failed starts a new run on the hosts that failed. esxiplan runs lists runs.
 
-Exit codes:
-0 all well, 1 plan or usage error, 2 hosts failed, 4 hosts unreachable, 6 both, 5 nothing was started,
-8 stopped by the failure budget, 70 internal error, 130 interrupted.`,
+Exit codes: 0 success, 1 plan or usage error, 2 hosts failed, 4 hosts unreachable,
+6 both, 5 nothing was started, 8 stopped by the failure budget, 70 internal error,
+130 interrupted.`,
 		Example: "  esxiplan run site.hcl --dry-run\n  esxiplan run site.hcl --tags mount-iso --limit rack7\n  esxiplan run site.hcl --run \"$BUILD_TAG\" --tags reboot --yes\n  esxiplan run site.hcl --resume\n  esxiplan run site.hcl --yes -o jsonl",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -97,7 +100,16 @@ Exit codes:
 	}
 	f.add(c)
 	f.addReal(c)
+	f.addContinue(c)
 	return c
+}
+
+// addContinue adds which run it is.
+func (f *runFlags) addContinue(c *cobra.Command) {
+	c.Flags().StringVar(&f.name, "run", "", "name of the run: a new one, or one to continue (default: a new name)")
+	c.Flags().BoolVar(&f.resume, "resume", false, "continue the last unfinished stage, of the run that --run names or of the last one that has any")
+	c.Flags().BoolVar(&f.retryFailed, "retry-failed", false, "with --run or --resume: also retry the hosts that failed")
+	c.Flags().BoolVar(&f.onlyFailed, "only-failed", false, "start a new run with the steps of the last one, on the hosts that failed in it")
 }
 
 // addReal adds what only runs on machines have, not rehearsals.
@@ -105,10 +117,6 @@ func (f *runFlags) addReal(c *cobra.Command) {
 	c.Flags().BoolVar(&f.dry, "dry-run", false, "show what would be written; writes nothing")
 	c.Flags().BoolVarP(&f.check, "check", "C", false, "the same as --dry-run")
 	c.Flags().BoolVarP(&f.yes, "yes", "y", false, "do not ask before a run that wipes")
-	c.Flags().StringVar(&f.name, "run", "", "name of the run: a new one, or one that is continued (default: a new name)")
-	c.Flags().BoolVar(&f.resume, "resume", false, "continue the last run of the plan that did not end, with its steps and hosts")
-	c.Flags().BoolVar(&f.retryFailed, "retry-failed", false, "in a run that is continued, try hosts again that failed")
-	c.Flags().BoolVar(&f.onlyFailed, "only-failed", false, "start a new run of the last one's steps, on the hosts that failed in it")
 	c.Flags().BoolVar(&f.again, "again", false, "reset machines although their last reset is neither proven nor timed out")
 	c.Flags().StringVar(&f.sim, "sim", "", "run against the machines that esxiplan sim serves: the file that it wrote")
 }
@@ -144,6 +152,9 @@ func (r *request) run() error {
 		r.sayBefore("nothing was started: the plan says protected = true for every chosen host (" + strings.Join(hostNames(left), ", ") + "). Remove it where a host may be changed")
 		return exitCode(event.ExitRefused)
 	}
+	if left := r.prepared.LeftOut(); len(left) > 0 && len(left) == len(s.Working()) {
+		return r.refuse(fmt.Errorf("every chosen host failed before in run %s (%s). --retry-failed includes them", r.prepared.Name, strings.Join(left, ", ")))
+	}
 	if !r.flags.dry {
 		if err := r.consent(); err != nil {
 			return err
@@ -176,7 +187,7 @@ func (r *request) prepare() error {
 		return err
 	}
 	prepared.Continue = r.continuation(prepared.Survey)
-	if !r.rehearsal && !f.dry {
+	if !r.rehearsal && !f.dry && f.byHand == "" {
 		prepared.Resume = r.resumption(prepared.Name)
 	}
 	r.prepared = prepared
@@ -196,7 +207,7 @@ func (r *request) options() session.Options {
 // by is who asks for a run.
 func by() log.Who {
 	h := state.NewHolder("")
-	return log.Who{User: h.User, Machine: h.Host, PID: h.PID, Job: h.Job}
+	return log.Who{User: h.User, Host: h.Host, PID: h.PID, Job: h.Job}
 }
 
 // refuse ends a run that did not start.
@@ -231,10 +242,10 @@ func (r *request) command() []string {
 }
 
 // commandLine is the command by which the run was asked for, for the log.
-func (r *request) commandLine() string { return shellLine(r.chosenCommand()) }
-
-// chosenCommand is the command with what it chooses.
-func (r *request) chosenCommand() []string {
+func (r *request) commandLine() string {
+	if r.flags.byHand != "" {
+		return r.flags.byHand
+	}
 	command, c := r.command(), r.flags.choice
 	for _, list := range []struct {
 		name   string
@@ -247,7 +258,7 @@ func (r *request) chosenCommand() []string {
 	if c.StartAt != "" {
 		command = append(command, "--start-at", c.StartAt)
 	}
-	return command
+	return shellLine(command)
 }
 
 // continuation is the command that waits for installations which this run began, "" where
@@ -260,9 +271,19 @@ func (r *request) continuation(s *survey.Survey) string {
 	return shellLine(append(r.command(), "--start-at", wait))
 }
 
-// resumption is the command that continues a run with the same steps and hosts.
+// resumption is the command that continues a run where it stood: its steps and hosts are in
+// its log.
 func (r *request) resumption(run string) string {
-	return shellLine(append(r.chosenCommand(), "--run", run))
+	command, f := append(r.command(), "--run", run, "--resume"), r.flags
+	for _, flag := range []struct{ name, value string }{{"--in-flight", f.inFlight}, {"--max-failures", f.maxFailures}} {
+		if flag.value != "" {
+			command = append(command, flag.name, flag.value)
+		}
+	}
+	if f.keepMedia {
+		command = append(command, "--keep-media")
+	}
+	return shellLine(command)
 }
 
 // plainWord is what a shell takes as it stands.

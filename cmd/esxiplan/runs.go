@@ -1,10 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -25,7 +25,7 @@ type runsFlags struct {
 }
 
 func (f *runsFlags) add(c *cobra.Command) {
-	c.PersistentFlags().StringVar(&f.state, "state", "", "state folder (default: .esxiplan beside the plan, or in the current directory)")
+	c.PersistentFlags().StringVar(&f.state, "state", "", "state folder (default: .esxiplan next to the plan, or in the current directory)")
 	c.PersistentFlags().StringVar(&f.sim, "sim", "", "runs against the machines that esxiplan sim serves: the file that it wrote")
 	c.PersistentFlags().BoolVar(&f.asJSON, "json", false, "write JSON")
 }
@@ -62,8 +62,9 @@ func (a *app) runsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "runs [PLAN]",
 		Short: "List runs, and show what they did",
-		Long: `List the runs of a state folder, the latest first: when each began, by whom, how its last stage ended.
-A run that is unfinished can be continued: esxiplan run PLAN --resume, or with its name --run RUN.`,
+		Long: `List the runs of a state folder, the latest first: when each began, how its last
+stage ended, by whom it was started. An unfinished run can be continued:
+esxiplan run PLAN --resume, or by its name with --run RUN --resume.`,
 		Example: "  esxiplan runs site.hcl\n  esxiplan runs show nightly-7 site.hcl --host 10.172.18.191\n  esxiplan runs diff nightly-6 nightly-7\n  esxiplan runs prune --keep 90d",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -93,8 +94,8 @@ func (a *app) listRuns(state string, asJSON bool) error {
 	}
 	var rows []listRow
 	for _, i := range runs {
-		rows = append(rows, listRow{{"run", i.Run}, {"plan", i.Plan}, {"began", when(i.Began)}, {"took", view.Span(i.Latest.Sub(i.Began))}, {"by", i.By.String()},
-			{"stages", strconv.Itoa(i.Stages)}, {"hosts", strconv.Itoa(i.Hosts)}, {"ended", howEnded(i)}})
+		rows = append(rows, listRow{{"run", i.Run}, {"began", when(i.Began)}, {"state", howEnded(i)}, {"took", view.Span(i.Latest.Sub(i.Began))},
+			{"stages", strconv.Itoa(i.Stages)}, {"hosts", strconv.Itoa(i.Hosts)}, {"plan", i.Plan}, {"by", i.By.String()}})
 	}
 	a.printWide(rows)
 	return nil
@@ -106,7 +107,7 @@ func when(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
 // howEnded says how the last stage of a run ended.
 func howEnded(i log.Info) string {
 	if !i.Ended {
-		return "unfinished: its process ended, or is still at work"
+		return "unfinished: still running, or its process died"
 	}
 	var parts []string
 	for _, s := range []event.Status{event.OK, event.Changed, event.Skipped, event.NotRun, event.Failed, event.Unreachable} {
@@ -118,7 +119,11 @@ func howEnded(i log.Info) string {
 	if i.Interrupted {
 		text = "interrupted: " + text
 	}
-	return fmt.Sprintf("%s (exit %d)", text, i.Exit)
+	text = fmt.Sprintf("%s (exit %d)", text, i.Exit)
+	if n := len(i.Open); n > 0 && !i.Interrupted {
+		text += fmt.Sprintf("; unfinished: %s", count(n, "stage"))
+	}
+	return text
 }
 
 func (a *app) runsShowCommand(f *runsFlags) *cobra.Command {
@@ -158,6 +163,9 @@ func (a *app) showRun(state, run string, asJSON bool) error {
 			began = "continued"
 		}
 		fmt.Fprintf(a.streams.Out, "stage %d %s %s by %s with esxiplan %s: %s, steps %s\n", p.Number, began, when(p.Started), p.By, p.Version, hostCount(len(p.Hosts)), strings.Join(p.Steps, " "))
+		if p.Command != "" {
+			fmt.Fprintln(a.streams.Out, "  "+p.Command)
+		}
 	}
 	var rows []listRow
 	for _, h := range s.Hosts {
@@ -238,7 +246,9 @@ func (a *app) runsDiffCommand(f *runsFlags) *cobra.Command {
 				return a.writeJSON(rows)
 			case len(rows) == 0:
 				fmt.Fprintln(a.streams.Out, "no difference")
+				return nil
 			}
+			fmt.Fprintf(a.streams.Out, "before: run %s, after: run %s\n", before.Run, after.Run)
 			a.printWide(rows)
 			return nil
 		},
@@ -251,18 +261,19 @@ func differences(before, after *log.Story) []listRow {
 	rows := []listRow{}
 	old, now := byHost(before), byHost(after)
 	var names []string
-	for _, s := range []*log.Story{before, after} {
-		for _, h := range s.Hosts {
-			if !slices.Contains(names, h.Host) {
-				names = append(names, h.Host)
-			}
+	for _, h := range before.Hosts {
+		names = append(names, h.Host)
+	}
+	for _, h := range after.Hosts {
+		if old[h.Host] == nil {
+			names = append(names, h.Host)
 		}
 	}
 	for _, name := range names {
 		a, b := ended(old[name]), ended(now[name])
 		plan := partsThatDiffer(old[name], now[name])
 		if a != b || plan != "" {
-			rows = append(rows, listRow{{"host", name}, {before.Run, a}, {after.Run, b}, {"plan differs in", plan}})
+			rows = append(rows, listRow{{"host", name}, {"before", a}, {"after", b}, {"plan differs in", plan}})
 		}
 	}
 	return rows
@@ -299,10 +310,11 @@ func (a *app) runsPruneCommand(f *runsFlags) *cobra.Command {
 	var dry bool
 	c := &cobra.Command{
 		Use:   "prune [PLAN] --keep 90d",
-		Short: "Remove the logs of old runs; what they tell of the state of machines stays known",
-		Long: `Remove the logs of runs that ended, and whose last record is older than --keep. A log stays while
-something that it tells of is open: an installation that is neither proven nor timed out, an image in a
-drive, a boot source that is set. What the removed logs tell of machines stays known.`,
+		Short: "Remove the logs of old runs; the known state of machines is kept",
+		Long: `Remove the logs of runs that ended and whose last record is older than --keep.
+The log of a run stays while something that it began is open at a machine: an
+installation that is neither proven nor timed out, an image in a drive, a boot
+source that is set. The known state of machines is kept.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			age, err := days(keep)
@@ -318,6 +330,12 @@ drive, a boot source that is set. What the removed logs tell of machines stays k
 			if dry {
 				verb = "would remove"
 			}
+			if f.asJSON {
+				return errors.Join(a.writeJSON(gone), err)
+			}
+			if len(gone) == 0 && err == nil {
+				fmt.Fprintln(a.streams.Out, "nothing to remove")
+			}
 			sort.Slice(gone, func(i, j int) bool { return gone[i].Run < gone[j].Run })
 			for _, i := range gone {
 				fmt.Fprintf(a.streams.Out, "%s %s, which ended %s\n", verb, i.Run, when(i.Latest))
@@ -325,7 +343,7 @@ drive, a boot source that is set. What the removed logs tell of machines stays k
 			return err
 		},
 	}
-	c.Flags().StringVar(&keep, "keep", "90d", "how old a log may become: 90d, 12h")
+	c.Flags().StringVar(&keep, "keep", "90d", "remove logs older than this: 90d, 12h")
 	c.Flags().BoolVar(&dry, "dry-run", false, "show what would be removed")
 	return c
 }

@@ -309,8 +309,8 @@ func TestNewRunAfterACrash(t *testing.T) {
 	})
 	r.c.Process.Kill()
 	r.wait()
-	out := s.refuses(event.ExitRefused, "did not end. It installed and proved 1 host, which this new run would wipe again: h00", "run", "fleet.hcl", "--sim", "sim.json", "--yes")
-	if !strings.Contains(out, "continue that run with esxiplan run fleet.hcl --sim sim.json --resume") {
+	out := s.refuses(event.ExitRefused, "is unfinished. It installed and proved 1 host, which run ", "run", "fleet.hcl", "--sim", "sim.json", "--yes")
+	if !strings.Contains(out, "continue that run with esxiplan run fleet.hcl --sim sim.json --run ") {
 		t.Errorf("the way out is not named:\n%s", out)
 	}
 	again, err := s.command("run", "fleet.hcl", "--sim", "sim.json", "--resume", "--yes").CombinedOutput()

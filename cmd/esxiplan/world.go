@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -118,14 +119,14 @@ func (w *world) use(s media.Store, l *media.Library, closeStore func()) {
 // openServer serves from this process. A dry run and a simulation stay on loopback; a
 // dry run knows the addresses of the real one all the same.
 func (w *world) openServer(m *schema.Media, o media.Options) error {
-	allow := m.Allow
+	allow := slices.Clone(m.Allow)
 	if !w.dry && w.sim == nil {
 		if err := media.CheckAllowed(allow); err != nil {
 			return fmt.Errorf("media block: allow: %w", err)
 		}
 	}
 	for _, h := range w.survey.Hosts() {
-		allow = append(allow[:len(allow):len(allow)], h.BMC.Address.Host())
+		allow = append(allow, h.BMC.Address.Host())
 	}
 	options := media.ServerOptions{Options: o, Allow: allow, State: filepath.Join(w.state, "media")}
 	last := media.LastAddresses(options.State, w.plan.Name)

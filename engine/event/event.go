@@ -105,9 +105,10 @@ type PlanInfo struct {
 	// tells that their images end with it.
 	Continue string `json:"continue,omitempty"`
 	// Resume is the command that continues the run itself.
-	Resume string `json:"resume,omitempty"`
-	Of     int    `json:"of,omitempty"` // hosts in the plan, of which the run has some
-	Serves bool   `json:"serves,omitempty"`
+	Resume    string `json:"resume,omitempty"`
+	Continued bool   `json:"continued,omitempty"` // the run began before, in another call
+	Of        int    `json:"of,omitempty"`        // hosts in the plan, of which the run has some
+	Serves    bool   `json:"serves,omitempty"`
 }
 
 // Counts are the tasks of a host by status, and how many retries they took.

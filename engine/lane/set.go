@@ -138,6 +138,16 @@ func (m *Set) HostFailed(host string) bool {
 	return m.Has(host) && m.byHost[host].broken != "" && !m.byHost[host].refused
 }
 
+// LeftOut lists the hosts that failed before in the run, in plan order.
+func (m *Set) LeftOut() (hosts []string) {
+	for _, l := range m.lanes {
+		if l.leftOut != "" && l.leftOut != protected {
+			hosts = append(hosts, l.host.Name)
+		}
+	}
+	return hosts
+}
+
 // Retry lets a host that failed begin again with the step that failed.
 func (m *Set) Retry(host string) ([]event.Event, []Action) {
 	l := m.byHost[host]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -95,8 +96,8 @@ func (r *localRun) fold(first folded) {
 		}
 	}
 	records := make([]log.Record, len(batch))
-	for i, f := range batch {
-		records[i] = f.record()
+	for i := range batch {
+		records[i] = batch[i].record()
 	}
 	r.busy -= len(batch)
 	r.keep(records...)
@@ -106,10 +107,11 @@ func (r *localRun) fold(first folded) {
 }
 
 // record is the outcome as the log keeps it.
-func (f folded) record() log.Record {
+func (f *folded) record() log.Record {
 	b, err := json.Marshal(f.outcome)
-	if err != nil { // a result that is no JSON cannot have been folded from JSON
-		b = nil
+	if err != nil { // a step's result that is no JSON: the lane must see what the log has
+		f.outcome = lane.Outcome{Internal: fmt.Sprintf("the result of %s on %s cannot be written as JSON: %v; this is a bug in esxiplan", f.task.ID.Step, f.task.ID.Host, err)}
+		b, _ = json.Marshal(f.outcome)
 	}
 	return log.Record{Event: event.Event{Kind: log.AttemptDone, Host: f.task.ID.Host, Step: f.task.ID.Step, Type: f.task.Type, Attempt: f.task.Attempt}, Mode: string(f.task.Mode), Outcome: b}
 }

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"esxiplan/engine/event"
@@ -47,6 +48,7 @@ func (r Record) ofSession() bool {
 type Stage struct {
 	Number    int       `json:"number"` // from 1
 	Continued bool      `json:"continued,omitempty"`
+	AdHoc     bool      `json:"ad_hoc,omitempty"` // one step, run by hand
 	Plan      string    `json:"plan"`
 	Files     []string  `json:"files,omitempty"`
 	Hosts     []string  `json:"hosts"`
@@ -112,18 +114,24 @@ func Differ(before, now map[string]string) (parts []string) {
 	return parts
 }
 
+// Key tells the stages of a run apart: one that runs the same steps is the same stage.
+func (s Stage) Key() string { return StageKey(s.Steps) }
+
+// StageKey is the key of a stage that runs these steps.
+func StageKey(steps []string) string { return strings.Join(steps, " ") }
+
 // Who asked for a stage.
 type Who struct {
-	User    string `json:"user,omitempty"`
-	Machine string `json:"machine,omitempty"` // name of the computer that esxiplan ran on
-	PID     int    `json:"pid,omitempty"`
-	Job     string `json:"job,omitempty"` // of a CI system
+	User string `json:"user,omitempty"`
+	Host string `json:"host,omitempty"` // the computer that esxiplan ran on
+	PID  int    `json:"pid,omitempty"`
+	Job  string `json:"job,omitempty"` // of a CI system
 }
 
 func (w Who) String() string {
 	text := w.User
-	if w.Machine != "" {
-		text += "@" + w.Machine
+	if w.Host != "" {
+		text += "@" + w.Host
 	}
 	if w.Job != "" {
 		text += " (" + w.Job + ")"

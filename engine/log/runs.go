@@ -20,8 +20,8 @@ type Info struct {
 	Latest  time.Time `json:"latest"` // its last record
 	By      Who       `json:"by"`
 	Version string    `json:"version,omitempty"` // of esxiplan
-	Stages  int       `json:"stages"`
-	Hosts   int       `json:"hosts"` // of the last stage
+	Stages  int       `json:"stage_count"`
+	Hosts   int       `json:"host_count"` // of the last stage
 	Steps   []string  `json:"steps,omitempty"`
 	Ended   bool      `json:"ended"` // the last stage came to its end
 	Exit    int       `json:"exit"`  // of the last stage, where it ended
@@ -29,11 +29,15 @@ type Info struct {
 	Counts map[event.Status]int `json:"counts,omitempty"`
 	// Interrupted: the last stage was stopped before its end.
 	Interrupted bool `json:"interrupted,omitempty"`
+	AdHoc       bool `json:"ad_hoc,omitempty"` // one step, run by hand
+	// Open are the keys of stages that did not come to their end, the latest last: they were
+	// stopped, their process ended, or the log could not be written.
+	Open []string `json:"open,omitempty"`
 }
 
-// Unfinished reports a run whose last stage did not come to its end: it was stopped, its
-// process ended, or its log could not be written.
-func (i Info) Unfinished() bool { return !i.Ended || i.Interrupted || i.Exit == event.ExitInternal }
+// Unfinished reports a run that can be continued where it stood: a stage of it did not come
+// to its end.
+func (i Info) Unfinished() bool { return len(i.Open) > 0 && !i.AdHoc }
 
 // fold takes in a record.
 func (i *Info) fold(r Record) {
@@ -46,13 +50,23 @@ func (i *Info) fold(r Record) {
 	switch {
 	case r.Kind == StageStarted && r.Stage != nil:
 		i.Plan, i.By, i.Version, i.Stages = r.Stage.Plan, r.Stage.By, r.Stage.Version, max(i.Stages, r.Stage.Number)
+		i.AdHoc = r.Stage.AdHoc
 		i.begin(len(r.Stage.Hosts), r.Stage.Steps)
+		i.Open = append(i.others(r.Stage.Key()), r.Stage.Key())
 	case r.Kind == event.RunStarted && r.Plan != nil:
 		i.Plan, i.Stages = r.Plan.Name, max(i.Stages, 1)
 		i.begin(len(r.Plan.Hosts), r.Plan.Steps)
 	case r.Kind == event.RunDone && r.Summary != nil:
 		i.Ended, i.Exit, i.Counts, i.Interrupted = true, r.Summary.Exit, r.Summary.Hosts, r.Summary.Interrupted
+		if !i.Interrupted && i.Exit != event.ExitInternal {
+			i.Open = i.others(StageKey(i.Steps))
+		}
 	}
+}
+
+// others are the open stages but one.
+func (i *Info) others(key string) []string {
+	return slices.DeleteFunc(slices.Clone(i.Open), func(k string) bool { return k == key })
 }
 
 // begin begins a stage.

@@ -9,9 +9,9 @@ import (
 // Story is what a log tells of its run, stage by stage and host by host.
 type Story struct {
 	Info
-	Parts []Stage `json:"parts"` // the stages, in order; what is continued stands there again
+	Parts []Stage `json:"stages"` // the stages, in order; what is continued stands there again
 	// Hosts are in the order in which they began.
-	Hosts []*HostStory `json:"hosts_told"`
+	Hosts []*HostStory `json:"hosts"`
 
 	byHost map[string]*HostStory
 }

@@ -1,10 +1,11 @@
 package session
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -93,29 +94,28 @@ func Prepare(p *schema.Plan, o Options) (*Prepared, hcl.Diagnostics, error) {
 func (p *Prepared) name() error {
 	o := &p.o
 	switch {
-	case o.Resume && o.OnlyFailed, o.Run != "" && (o.Resume || o.OnlyFailed):
-		return unusable("--run, --resume and --only-failed exclude one another: --run NAME continues that run, --resume the last one that did not end, and --only-failed starts a new one")
+	case o.OnlyFailed && (o.Resume || o.Run != ""):
+		return unusable("--only-failed starts a new run: it cannot be combined with --run and --resume, which continue one")
+	case o.RetryFailed && o.Run == "" && !o.Resume:
+		return unusable("--retry-failed continues a run: say which with --run NAME or --resume, or start a new run on the failed hosts with --only-failed")
 	case (o.Resume || o.OnlyFailed) && o.chosen():
 		return unusable("--resume and --only-failed take steps and hosts from the earlier run: leave out --tags, --skip-tags, --start-at and --limit")
-	case o.Run != "":
-		p.Name = o.Run
-		return log.CheckName(p.Name)
-	case o.Apart:
-		p.Name = log.MakeName(o.Clock.Now())
-		return nil
+	}
+	p.Name = cmp.Or(o.Run, log.MakeName(o.Clock.Now()))
+	if err := log.CheckName(p.Name); err != nil || o.Apart {
+		return err
 	}
 	runs, err := log.List(o.State)
 	if err != nil {
 		return &NotStarted{err}
 	}
-	runs = slices.DeleteFunc(runs, func(i log.Info) bool { return i.Plan != p.Plan.Name })
-	p.Name = log.MakeName(o.Clock.Now())
+	runs = slices.DeleteFunc(runs, func(i log.Info) bool { return i.Plan != p.Plan.Name || i.AdHoc })
 	switch {
 	case o.Resume:
 		return p.resume(runs)
 	case o.OnlyFailed:
 		return p.onlyFailed(runs)
-	case !o.DryRun:
+	case !o.DryRun && o.Only == "":
 		p.before = runs
 	}
 	return nil
@@ -136,19 +136,30 @@ func (o Options) chosen() bool {
 	return len(o.Tags)+len(o.SkipTags)+len(o.Limit) > 0 || o.StartAt != "" || o.Only != ""
 }
 
-// resume takes name, steps and hosts of the last run that did not end.
+// resume takes steps and hosts of the latest stage that did not come to its end, of the run
+// that was named, else of the last one that has such a stage.
 func (p *Prepared) resume(runs []log.Info) error {
+	if named := p.o.Run; named != "" {
+		runs = slices.DeleteFunc(runs, func(i log.Info) bool { return i.Run != named })
+	}
 	i := slices.IndexFunc(runs, log.Info.Unfinished)
-	if i < 0 {
-		return unusable("there is no run of plan %q that did not end in %s: nothing to resume", p.Plan.Name, p.o.State)
+	switch {
+	case i < 0 && p.o.Run != "":
+		return unusable("nothing to resume: %s has no unfinished run %q of plan %q; esxiplan runs lists them", p.o.State, p.o.Run, p.Plan.Name)
+	case i < 0:
+		return unusable("nothing to resume: %s has no unfinished run of plan %q", p.o.State, p.Plan.Name)
 	}
 	p.Name = runs[i].Run
 	stages, err := stagesOf(p.o.State, p.Name)
 	if err != nil {
 		return err
 	}
-	last := stages[len(stages)-1]
-	p.o.Steps, p.o.Hosts = last.Steps, last.Hosts
+	open := runs[i].Open[len(runs[i].Open)-1]
+	for _, s := range stages {
+		if s.Key() == open {
+			p.o.Steps, p.o.Hosts = s.Steps, s.Hosts
+		}
+	}
 	return nil
 }
 
@@ -192,17 +203,19 @@ func stagesOf(state, run string) (stages []log.Stage, err error) {
 
 // failedHosts are the hosts of a run whose last end was a failure, in the order in which
 // they failed.
-func failedHosts(state, run string) (failed []string, err error) {
-	err = log.Each(state, run, func(r log.Record) error {
-		if r.Kind == event.HostDone && r.Status != event.NotRun {
-			failed = slices.DeleteFunc(failed, func(h string) bool { return h == r.Host })
-			if isFailure(r.Status) {
-				failed = append(failed, r.Host)
-			}
+func failedHosts(state, run string) ([]string, error) {
+	at := map[string]uint64{} // the record of the failure
+	err := log.Each(state, run, func(r log.Record) error {
+		switch {
+		case r.Kind != event.HostDone, r.Status == event.NotRun:
+		case isFailure(r.Status):
+			at[r.Host] = r.Seq
+		default:
+			delete(at, r.Host)
 		}
 		return nil
 	})
-	return failed, err
+	return slices.SortedFunc(maps.Keys(at), func(a, b string) int { return cmp.Compare(at[a], at[b]) }), err
 }
 
 func isFailure(s event.Status) bool { return s == event.Failed || s == event.Unreachable }
@@ -244,8 +257,8 @@ func (p *Prepared) stillPending(hosts []*schema.Host) []*schema.Host {
 	return slices.DeleteFunc(hosts, func(h *schema.Host) bool { return p.stage.lanes.HostDone(h.Name) })
 }
 
-// findUnfinished finds a run that did not end: one that installed hosts which this one would
-// wipe, and which nobody has reset since, or else the last run, if it did not end.
+// findUnfinished finds an unfinished run: one that installed hosts which this one would wipe,
+// and which no run has reset since, or else, for a run without a name, the last one.
 func (p *Prepared) findUnfinished(l *log.Log) {
 	proven := map[string][]string{}
 	for _, h := range p.Survey.Wipes() {
@@ -254,7 +267,7 @@ func (p *Prepared) findUnfinished(l *log.Log) {
 		}
 	}
 	for i, info := range p.before {
-		if info.Unfinished() && (i == 0 || len(proven[info.Run]) > 0) && !p.live(info.Run) {
+		if info.Run != p.Name && info.Unfinished() && (i == 0 && p.o.Run == "" || len(proven[info.Run]) > 0) && !p.live(info.Run) {
 			p.Unfinished, p.Proven = &p.before[i], proven[info.Run]
 		}
 		if len(p.Proven) > 0 {
@@ -271,6 +284,9 @@ func (p *Prepared) machineOf(host string) string {
 	}
 	return h.Machine()
 }
+
+// LeftOut lists the hosts that the stage leaves out because they failed before in the run.
+func (p *Prepared) LeftOut() []string { return p.stage.lanes.LeftOut() }
 
 // Ago is how long ago something was, for people.
 func (p *Prepared) Ago(t time.Time) time.Duration {
@@ -294,6 +310,3 @@ func (p *Prepared) stepNames() (names []string) {
 	}
 	return names
 }
-
-// key tells stages of a run apart: those with the same steps are one stage.
-func key(steps []string) string { return strings.Join(steps, " ") }

@@ -166,11 +166,19 @@ func (p *Prepared) tidy(ctx context.Context, w *local.Worker, l *log.Log) *sync.
 	return &work
 }
 
+// mask takes secrets out of a text.
+func (p *Prepared) mask(text string) string {
+	if p.o.Mask == nil {
+		return text
+	}
+	return p.o.Mask(text)
+}
+
 // records open the stage in the log.
 func (p *Prepared) records() []log.Record {
 	now := p.o.Clock.Now()
-	s := &log.Stage{Number: p.stage.number, Continued: p.stage.again, Plan: p.Plan.Name, Files: slices.Sorted(maps.Keys(p.Plan.Files)), Steps: p.stepNames(),
-		Command: p.o.Command, By: p.o.By, Version: p.o.Version, Started: now}
+	s := &log.Stage{Number: p.stage.number, Continued: p.stage.again, AdHoc: p.o.Only != "", Plan: p.Plan.Name, Files: slices.Sorted(maps.Keys(p.Plan.Files)), Steps: p.stepNames(),
+		Command: p.mask(p.o.Command), By: p.o.By, Version: p.o.Version, Started: now}
 	digests := map[string]map[string]string{}
 	for _, h := range p.Survey.Hosts() {
 		s.Hosts = append(s.Hosts, h.Name)
@@ -188,7 +196,7 @@ func (p *Prepared) records() []log.Record {
 func (p *Prepared) info() *event.PlanInfo {
 	s := p.Survey
 	info := &event.PlanInfo{Name: p.Plan.Name, Files: slices.Sorted(maps.Keys(p.Plan.Files)), Steps: p.stepNames(), DryRun: p.o.DryRun, Note: p.o.Note,
-		Continue: p.Continue, Resume: p.Resume, Of: len(p.Plan.Hosts()), Serves: s.Serves()}
+		Continue: p.Continue, Resume: p.Resume, Continued: p.Continues != nil, Of: len(p.Plan.Hosts()), Serves: s.Serves()}
 	for _, h := range s.Hosts() {
 		info.Hosts = append(info.Hosts, h.Name)
 	}

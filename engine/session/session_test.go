@@ -423,7 +423,7 @@ step "fake" "y" {
   tags = ["two"]
 }`, func(s *site) {
 		_, err := s.prepare(session.Options{Resume: true})
-		isUsage(t, err, `no run of plan "plan" that did not end`, s.state)
+		isUsage(t, err, "nothing to resume", `no unfinished run of plan "plan"`, s.state)
 		chosen := only("one")
 		chosen.Limit = []string{"one,three"}
 		s.interrupted(session.Options{Run: "stopped", Options: chosen}, 10*time.Second)
@@ -479,11 +479,11 @@ func TestOnlyFailed(t *testing.T) {
 func TestWishesThatExclude(t *testing.T) {
 	at(t, stages, func(s *site) {
 		for name, o := range map[string]session.Options{
-			"resume and only failed": {Resume: true, OnlyFailed: true}, "a name and resume": {Run: "r", Resume: true}, "a name and only failed": {Run: "r", OnlyFailed: true},
+			"resume and only failed": {Resume: true, OnlyFailed: true}, "a name and only failed": {Run: "r", OnlyFailed: true},
 		} {
 			t.Log(name)
 			_, err := s.prepare(o)
-			isUsage(t, err, "--run, --resume and --only-failed exclude one another")
+			isUsage(t, err, "--only-failed starts a new run: it cannot be combined")
 		}
 		for _, name := range []string{"", "-x", ".hidden", "a/b", "../r", "a\nb", " a", strings.Repeat("x", 201), "a\x00"} {
 			if name == "" {
@@ -638,10 +638,10 @@ func TestOldRun(t *testing.T) {
 		}
 		_, err := s.prepare(session.Options{Run: "r"})
 		isNotStarted(t, err, "the run r was made by an older esxiplan", "give the new one another name")
-		for _, o := range []session.Options{{Resume: true}, {OnlyFailed: true}} {
-			_, err = s.prepare(o)
-			isUsage(t, err, "the run r was made by an older esxiplan", "start a new one")
-		}
+		_, err = s.prepare(session.Options{Resume: true})
+		isUsage(t, err, "nothing to resume")
+		_, err = s.prepare(session.Options{OnlyFailed: true})
+		isUsage(t, err, "the run r was made by an older esxiplan", "start a new one")
 		s.exits(s.run(session.Options{Run: "new"}), event.ExitFailed, map[event.Status]int{event.Changed: 2, event.Failed: 1})
 	})
 }

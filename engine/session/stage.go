@@ -25,7 +25,7 @@ type stage struct {
 
 // foldRun folds the records of the run into fresh lanes.
 func (p *Prepared) foldRun(records []log.Record, installing func(host string) bool) error {
-	f := &folding{Prepared: p, installing: installing, key: key(p.stepNames()), failed: map[string]failure{}, over: map[string]bool{}, digests: map[string]map[string]string{}, known: map[string][]event.Event{}, open: map[string]lane.Action{}}
+	f := &folding{Prepared: p, installing: installing, key: log.StageKey(p.stepNames()), failed: map[string]failure{}, over: map[string]bool{}, digests: map[string]map[string]string{}, known: map[string][]event.Event{}, open: map[string]lane.Action{}}
 	f.survey(records)
 	p.stage = stage{lanes: lane.NewSet(p.Survey), read: len(records), number: 1 + f.stages, again: f.again, earlier: f.earlier}
 	if f.again {
@@ -73,7 +73,7 @@ func (f *folding) survey(records []log.Record) {
 	for _, r := range records {
 		switch {
 		case r.Kind == log.StageStarted && r.Stage != nil:
-			current = key(r.Stage.Steps)
+			current = r.Stage.Key()
 			f.begin(*r.Stage)
 		case r.Kind == log.RetryAsked && current == f.key:
 			for _, host := range r.Hosts {
@@ -96,7 +96,7 @@ func (f *folding) survey(records []log.Record) {
 // is what the run can be continued with.
 func (f *folding) begin(s log.Stage) {
 	f.stages = max(f.stages, s.Number)
-	if key(s.Steps) == f.key {
+	if s.Key() == f.key {
 		f.again, f.number = true, s.Number
 	}
 	for host := range s.Digests {
@@ -158,7 +158,7 @@ func (f *folding) fold(records []log.Record) error {
 	for _, r := range records {
 		switch {
 		case r.Kind == log.StageStarted && r.Stage != nil:
-			ours, stopped = key(r.Stage.Steps) == f.key, false
+			ours, stopped = r.Stage.Key() == f.key, false
 		case !ours:
 		case r.Kind == log.Interrupted:
 			stopped = true

@@ -124,8 +124,11 @@ func (p *plain) line(e event.Event) string {
 
 func (p *plain) intro(e event.Event) string {
 	kind := "run"
-	if e.Plan.DryRun {
+	switch {
+	case e.Plan.DryRun:
 		kind = "dry run"
+	case e.Plan.Continued:
+		kind = "continuing run"
 	}
 	text := fmt.Sprintf("plan %q, %s %s: %s, steps %s", e.Plan.Name, kind, e.Run, hosts(len(e.Plan.Hosts)), strings.Join(e.Plan.Steps, " "))
 	if e.Plan.Note != "" {
