@@ -15,5 +15,7 @@
 // fit the logs, is read from the logs. What [Prune] removed is known from the snapshot only.
 //
 // Secrets do not get in: texts are masked, and in the outcomes of attempts, which must be
-// folded again as they were, a secret is a reference to what the plan calls it.
+// folded again as they were, a secret is a reference to what the plan calls it. Secrets of
+// fewer than six characters are not looked for in texts, in which they would be found by
+// chance.
 package log

@@ -2,8 +2,9 @@
 // them.
 //
 // [Prepare] says what a run would do, which hosts it would wipe, what it continues and
-// whose consent it needs; nothing is written and no machine is read. [Prepared.Run] takes
-// the locks, opens the log, and drives the lanes to their end, over the doors of a [World].
+// whose consent it needs; no machine is read, and nothing is written but the snapshot of
+// what old logs tell. [Prepared.Run] takes the locks, opens the log, and drives the lanes to
+// their end, over the doors of a [World].
 //
 // A run has a name. What one call of esxiplan is asked to do is a stage of it: certain
 // steps on certain hosts. The same name again continues the run: a stage with the same

@@ -35,5 +35,5 @@
 // local file systems, NFS and SMB. A clock of a file server that jumps forward by more than a lease
 // ends all leases there; their holders notice when somebody takes a lock over, at the next Held.
 //
-// The package leaves out what a run did (package engine) and which machines a run needs.
+// The package leaves out what a run did (engine/log) and which machines a run needs.
 package state

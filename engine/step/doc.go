@@ -16,8 +16,8 @@
 // guard is a file (guard_*.go): a function of what was read, what is planned and what is
 // on record, which passes or gives a [Refusal].
 //
-// A write is a value: a [Change], recorded before it is made, with the [Intent] that it is
-// part of; what came of it is a second record, [Settled]. [History] folds the records of a
+// A write is a value: an event.Change, recorded before it is made, with the event.Intent that it is
+// part of; what came of it is a second record, event.Settled. [History] folds the records of a
 // machine and alone says what they mean: what is mounted, what it is set to boot, whether
 // an installation of ours is under way, what we owe it.
 package step

@@ -141,7 +141,7 @@ func wanted(have, tags, skip []string) bool {
 	return chosen && !skipped
 }
 
-// Select picks the hosts that a selection leaves, where no step is run.
+// Select picks the hosts that a choice leaves, where no step is run.
 func Select(p *schema.Plan, c Choice) ([]*schema.Host, hcl.Diagnostics) { return c.hosts(p) }
 
 // hosts picks the hosts that --limit leaves: names, groups and globs, joined;
