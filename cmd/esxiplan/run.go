@@ -93,8 +93,11 @@ Exit codes: 0 success, 1 plan or usage error, 2 hosts failed, 4 hosts unreachabl
 130 interrupted.`,
 		Example: "  esxiplan run site.hcl --dry-run\n  esxiplan run site.hcl --tags mount-iso --limit rack7\n  esxiplan run site.hcl --run \"$BUILD_TAG\" --tags reboot --yes\n  esxiplan run site.hcl --resume\n  esxiplan run site.hcl --yes -o jsonl",
 		Args:    cobra.MinimumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			f.dry = f.dry || f.check
+			if c.Flags().Changed("run") && f.name == "" {
+				return errors.New("--run takes the name of a run, and the name given is empty: is a variable not set?")
+			}
 			return a.run(args, f)
 		},
 	}

@@ -130,7 +130,7 @@ func (l *Lane) Retry() Turn {
 		l.task = nil
 		l.broken, l.done, l.next, l.gathered = "", false, l.brokenAt, l.facts != cty.NilVal
 		l.flies, l.flew = false, l.flies || l.flew
-		l.counts.Failed, l.counts.Unreach = 0, 0
+		l.counts.Failed, l.counts.Unreach, l.internal = 0, 0, ""
 		l.advance()
 	}
 	return l.take()

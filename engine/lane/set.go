@@ -1,6 +1,7 @@
 package lane
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -115,9 +116,6 @@ func (m *Set) Fold(id TaskID, o Outcome) ([]event.Event, []Action) {
 	}
 	m.interrupted = m.interrupted || o.Interrupted
 	m.turn(l, l.Fold(o))
-	if l.internal != "" {
-		m.internal = l.internal
-	}
 	return m.flush()
 }
 
@@ -234,6 +232,7 @@ func (m *Set) Summary() event.Summary {
 	s := event.Summary{Hosts: map[event.Status]int{}, Interrupted: m.interrupted, Budget: m.held, Internal: m.internal}
 	for _, l := range m.lanes {
 		s.Hosts[l.Status()]++
+		s.Internal = cmp.Or(s.Internal, l.internal)
 	}
 	s.Exit = s.ExitCode()
 	return s

@@ -77,13 +77,25 @@ func (w *Worker) Close(ctx context.Context, name string) error {
 	return h.Close(ctx)
 }
 
-// Tidy closes what a process that crashed left open on a host's BMC, which happens when a
-// session is opened there: for a host that has nothing else to do.
-func (w *Worker) Tidy(ctx context.Context, name string) error {
+// TidyStep is the name under which is recorded what is put in order at a host's machine after
+// its last step; no step can have it.
+const TidyStep = "(tidy)"
+
+// Tidy puts in order what a process left behind that crashed after a host's last attempt:
+// sessions on the BMC, which are closed when one is opened there, and a boot source override
+// that no boot uses up.
+func (w *Worker) Tidy(ctx context.Context, name string) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		}
+	}()
 	h, err := w.host(name)
 	if err != nil {
 		return err
 	}
+	h.last = lane.Task{ID: lane.TaskID{Host: name, Step: TidyStep}, Attempt: 1}
+	h.Begin(&attempt{worker: w, task: h.last, sleep: w.Clock.Sleep})
 	_, err = h.BMC.Power(ctx)
 	return errors.Join(err, w.Close(ctx, name))
 }

@@ -280,7 +280,8 @@ func (l *Log) stamp(r *Record) {
 
 // seal takes a record into the next batch, without secrets.
 func (l *Log) seal(r Record) error {
-	r.Event, r.Outcome = masked(r.Event, l.o.Mask), l.secrets.refer(r.Outcome)
+	r.Event = masked(r.Event, l.o.Mask)
+	r.Outcome = eachString(l.secrets.refer(r.Outcome), l.o.Mask) // another form of a secret need not be put back
 	b, err := l.at.chain.seal(r)
 	if err != nil {
 		return err

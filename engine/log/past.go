@@ -28,7 +28,7 @@ func logFile(state, run string) string { return filepath.Join(runsDir(state), ru
 func snapshotFile(state string) string { return filepath.Join(state, "snapshot.json") }
 
 // snapshotVersion is that of the snapshot; another one is not read.
-const snapshotVersion = 2
+const snapshotVersion = 3
 
 // past is what all logs of a state folder add up to. Its exported fields are the snapshot.
 type past struct {
@@ -280,7 +280,7 @@ func (p *past) logOf(run string) *mark {
 // BMC. Most do not: outcomes, and steps without a verdict.
 func tells(body []byte) bool {
 	switch event.Kind(field(body, "kind")) {
-	case StageStarted, SessionAsked, SessionOpened, SessionClosed, event.RunStarted, event.RunDone, event.WriteMade, event.WriteDone:
+	case StageStarted, SessionAsked, SessionOpened, SessionClosed, event.RunStarted, event.RunDone, event.HostDone, event.WriteMade, event.WriteDone:
 		return true
 	case event.StepDone:
 		return bytes.Contains(body, []byte(`"verdict":{`))

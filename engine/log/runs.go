@@ -30,9 +30,18 @@ type Info struct {
 	// Interrupted: the last stage was stopped before its end.
 	Interrupted bool `json:"interrupted,omitempty"`
 	AdHoc       bool `json:"ad_hoc,omitempty"` // one step, run by hand
-	// Open are the keys of stages that did not come to their end, the latest last: they were
-	// stopped, their process ended, or the log could not be written.
-	Open []string `json:"open,omitempty"`
+	// Open are the stages in which hosts did not come to their end, the latest last: they were
+	// stopped, their process ended, the log could not be written, or the failure budget held
+	// them back.
+	Open []OpenStage `json:"open,omitempty"`
+	// Call are the hosts of the present call of esxiplan that did not come to their end yet.
+	Call []string `json:"call,omitempty"`
+}
+
+// OpenStage is a stage of a run with the hosts that did not come to their end in it.
+type OpenStage struct {
+	Key   string          `json:"key"`
+	Hosts map[string]bool `json:"hosts"`
 }
 
 // Unfinished reports a run that can be continued where it stood: a stage of it did not come
@@ -52,21 +61,46 @@ func (i *Info) fold(r Record) {
 		i.Plan, i.By, i.Version, i.Stages = r.Stage.Plan, r.Stage.By, r.Stage.Version, max(i.Stages, r.Stage.Number)
 		i.AdHoc = r.Stage.AdHoc
 		i.begin(len(r.Stage.Hosts), r.Stage.Steps)
-		i.Open = append(i.others(r.Stage.Key()), r.Stage.Key())
+		i.open(r.Stage.Key(), r.Stage.Hosts)
 	case r.Kind == event.RunStarted && r.Plan != nil:
 		i.Plan, i.Stages = r.Plan.Name, max(i.Stages, 1)
 		i.begin(len(r.Plan.Hosts), r.Plan.Steps)
 	case r.Kind == event.RunDone && r.Summary != nil:
 		i.Ended, i.Exit, i.Counts, i.Interrupted = true, r.Summary.Exit, r.Summary.Hosts, r.Summary.Interrupted
-		if !i.Interrupted && i.Exit != event.ExitInternal {
-			i.Open = i.others(StageKey(i.Steps))
+		if !i.Interrupted && i.Exit != event.ExitInternal && i.Exit != event.ExitBudget {
+			i.close(i.Call...)
 		}
+		i.Call = nil
+	case r.Kind == event.HostDone && r.Status != event.NotRun:
+		i.close(r.Host)
 	}
 }
 
-// others are the open stages but one.
-func (i *Info) others(key string) []string {
-	return slices.DeleteFunc(slices.Clone(i.Open), func(k string) bool { return k == key })
+// open takes in that a stage was begun, or continued, with these hosts.
+func (i *Info) open(key string, hosts []string) {
+	s := OpenStage{Key: key, Hosts: map[string]bool{}}
+	if at := slices.IndexFunc(i.Open, func(s OpenStage) bool { return s.Key == key }); at >= 0 {
+		s = i.Open[at]
+		i.Open = slices.Delete(i.Open, at, at+1)
+	}
+	for _, h := range hosts {
+		s.Hosts[h] = true
+	}
+	i.Open, i.Call = append(i.Open, s), hosts
+}
+
+// close takes in that hosts came to their end in the present stage.
+func (i *Info) close(hosts ...string) {
+	last := len(i.Open) - 1
+	if last < 0 || i.Open[last].Key != StageKey(i.Steps) {
+		return
+	}
+	for _, h := range hosts {
+		delete(i.Open[last].Hosts, h)
+	}
+	if len(i.Open[last].Hosts) == 0 {
+		i.Open = i.Open[:last]
+	}
 }
 
 // begin begins a stage.

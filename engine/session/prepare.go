@@ -11,8 +11,10 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"esxiplan/engine/event"
+	"esxiplan/engine/lane"
 	"esxiplan/engine/local"
 	"esxiplan/engine/log"
+	"esxiplan/engine/state"
 	"esxiplan/engine/step"
 	"esxiplan/engine/survey"
 	"esxiplan/schema"
@@ -59,7 +61,8 @@ type Prepared struct {
 
 	o      Options
 	stage  stage
-	before []log.Info // runs of the plan, the latest first, of which this may be a repetition
+	resets map[string]string // the last reset of each host that may be wiped, when it was asked for
+	before []log.Info        // runs of the plan, the latest first, of which this may be a repetition
 }
 
 // Unusable is a wish that cannot be met: a usage error.
@@ -124,11 +127,11 @@ func (p *Prepared) name() error {
 // live reports a run at which another process is at work.
 func (p *Prepared) live(run string) bool {
 	locks, err := p.lockRun(run)
-	if err != nil {
-		return true
+	if err == nil {
+		locks.Release()
 	}
-	locks.Release()
-	return false
+	var locked *state.Locked
+	return errors.As(err, &locked)
 }
 
 // chosen reports that steps or hosts were chosen by hand.
@@ -154,12 +157,18 @@ func (p *Prepared) resume(runs []log.Info) error {
 	if err != nil {
 		return err
 	}
-	open := runs[i].Open[len(runs[i].Open)-1]
+	open := runs[i].Open[len(runs[i].Open)-1].Key
+	hosts := map[string]bool{}
 	for _, s := range stages {
-		if s.Key() == open {
-			p.o.Steps, p.o.Hosts = s.Steps, s.Hosts
+		if s.Key() != open {
+			continue
+		}
+		p.o.Steps = s.Steps
+		for _, h := range s.Hosts {
+			hosts[h] = true
 		}
 	}
+	p.o.Hosts = slices.Sorted(maps.Keys(hosts))
 	return nil
 }
 
@@ -204,10 +213,14 @@ func stagesOf(state, run string) (stages []log.Stage, err error) {
 // failedHosts are the hosts of a run whose last end was a failure, in the order in which
 // they failed.
 func failedHosts(state, run string) ([]string, error) {
-	at := map[string]uint64{} // the record of the failure
+	at, refused := map[string]uint64{}, map[string]bool{} // the record of the failure
 	err := log.Each(state, run, func(r log.Record) error {
 		switch {
+		case r.Kind == event.StepDone && r.Step == lane.PlanStep:
+			refused[r.Host] = true
 		case r.Kind != event.HostDone, r.Status == event.NotRun:
+		case refused[r.Host]: // that is of the plan then, not of the host
+			delete(refused, r.Host)
 		case isFailure(r.Status):
 			at[r.Host] = r.Seq
 		default:
@@ -241,10 +254,16 @@ func (p *Prepared) readRun() error {
 			return unusable("run %s is one of plan %q, and this is plan %q: give it another name", p.Name, info.Plan, p.Plan.Name)
 		}
 	}
-	return p.foldRun(records, func(host string) bool {
+	err = p.foldRun(records, func(host string) bool {
 		_, open := l.History(host).Installing()
 		return open
 	})
+	p.resets = map[string]string{}
+	for _, h := range p.Survey.Wipes() {
+		last, _ := l.History(h.Name).LastReset()
+		p.resets[h.Name] = last.Change
+	}
+	return err
 }
 
 // Wipes lists the hosts that the run may still start an installer on.

@@ -118,6 +118,9 @@ func (p *Prepared) runStage(ctx, hard context.Context, l *log.Log, o Outlets) (e
 	if n := l.Before(); n != p.stage.read {
 		return event.Summary{}, &NotStarted{unusable("run %s was continued by another process meanwhile; look at it with esxiplan runs show %[1]s, and start again", p.Name)}
 	}
+	if err := p.unchanged(l); err != nil {
+		return event.Summary{}, &NotStarted{err}
+	}
 	w, err := o.World(l)
 	if err != nil {
 		return event.Summary{}, &NotStarted{err}
@@ -141,13 +144,26 @@ func (p *Prepared) runStage(ctx, hard context.Context, l *log.Log, o Outlets) (e
 	return summary, err
 }
 
-// tidy closes sessions that a process left open which crashed after a host's last attempt,
+// unchanged refuses machines that were reset since it was asked whether they may be wiped.
+func (p *Prepared) unchanged(l *log.Log) error {
+	for host, before := range p.resets {
+		if now, ok := l.History(host).LastReset(); ok && now.Change != before {
+			return fmt.Errorf("run %s has restarted host %s since this run was prepared; look at it with esxiplan status, and start again", now.Run, host)
+		}
+	}
+	return nil
+}
+
+// tidy puts in order what a process left at machines that crashed after their last attempt,
 // while the other hosts are at work.
 func (p *Prepared) tidy(ctx context.Context, w *local.Worker, l *log.Log) *sync.WaitGroup {
 	var work sync.WaitGroup
+	if p.o.DryRun || p.o.Apart {
+		return &work
+	}
 	slots := make(chan struct{}, max(1, p.o.Forks))
 	for _, h := range p.Survey.Working() {
-		if !p.stage.lanes.HostDone(h.Name) || len(l.Leftover(h.BMC.Address.URL())) == 0 {
+		if !p.stage.lanes.HostDone(h.Name) || len(l.Leftover(h.BMC.Address.URL())) == 0 && !l.History(h.Name).Debt() {
 			continue
 		}
 		work.Go(func() {
@@ -155,11 +171,11 @@ func (p *Prepared) tidy(ctx context.Context, w *local.Worker, l *log.Log) *sync.
 			defer func() { <-slots }()
 			locks, err := p.lockMachines(ctx, []*schema.Host{h})
 			if err != nil {
-				return // another run works on it, whose sessions these may be
+				return // another run works on it, whose doing this may be
 			}
 			defer locks.Release()
 			if err := w.Tidy(ctx, h.Name); err != nil {
-				l.Note(event.Event{Kind: event.Warned, Time: p.o.Clock.Now(), Host: h.Name, Text: "a session that was left open on the BMC could not be closed; it ends by itself: " + err.Error()})
+				l.Note(event.Event{Kind: event.Warned, Time: p.o.Clock.Now(), Host: h.Name, Text: "what the run left at this machine before it was continued could not be put in order: " + err.Error()})
 			}
 		})
 	}

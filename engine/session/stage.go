@@ -69,7 +69,10 @@ type folding struct {
 
 // survey reads what the records tell of the run as a whole.
 func (f *folding) survey(records []log.Record) {
-	current, steps := "", map[string]string{}
+	current, steps, ours := "", map[string]string{}, map[string]bool{}
+	for _, h := range f.Survey.Hosts() {
+		ours[h.Name] = true
+	}
 	for _, r := range records {
 		switch {
 		case r.Kind == log.StageStarted && r.Stage != nil:
@@ -85,7 +88,7 @@ func (f *folding) survey(records []log.Record) {
 		case r.Kind == event.HostDone:
 			f.end(r, failure{current, steps[r.Host]})
 		}
-		if current == f.key && r.Log == 0 {
+		if current == f.key && r.Log == 0 && ours[r.Host] {
 			f.earlier = append(f.earlier, r.Event)
 			f.known[r.Host] = append(f.known[r.Host], r.Event)
 		}
@@ -112,6 +115,7 @@ func (f *folding) end(r log.Record, how failure) {
 		f.over[r.Host] = r.Status != event.NotRun
 	}
 	switch {
+	case how.step == lane.PlanStep: // that was of the plan as it was then
 	case isFailure(r.Status):
 		f.failed[r.Host] = how
 	case r.Status == event.OK, r.Status == event.Changed:

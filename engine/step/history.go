@@ -449,6 +449,16 @@ func (h History) Made(step string) (out []Made) {
 	return out
 }
 
+// PreparedSince reports that the run under way mounted an image, or set what the machine
+// boots next, after one of its changes.
+func (h History) PreparedSince(change string) bool {
+	at := slices.IndexFunc(h.made, func(m Made) bool { return m.ID == change })
+	return at >= 0 && slices.ContainsFunc(h.made[at+1:], func(m Made) bool {
+		boots := m.Verb == event.SetBoot && m.New != string(bmc.BootNone) && m.New != string(bmc.BootDisk)
+		return m.Took() && (boots || m.Verb == event.Insert)
+	})
+}
+
 // Took reports whether a change of ours took place, as far as is known: it was not
 // refused, and is not undone.
 func (m Made) Took() bool { return m.Fate != event.Refused && m.Fate != event.Undone && !m.Found }

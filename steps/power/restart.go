@@ -36,6 +36,10 @@ func isOn(t bmc.ResetType) bool { return t == bmc.ResetOn || t == "ForceOn" }
 // guards anew, and what came up after our first request is never forced off.
 func restart(ctx context.Context, h *step.Host) error {
 	if last, took := asked(h, bmc.ResetType.Starts); took {
+		if h.History().PreparedSince(last.ID) {
+			return &step.Refusal{Guard: "restart", Reason: "this run has restarted the machine already, and something was mounted or set for its next boot since",
+				Next: "Start a new run, which may restart it once more"}
+		}
 		return afterStart(ctx, h, last)
 	}
 	p, err := steady(ctx, h)
