@@ -54,16 +54,17 @@ func TestRehearsalLeavesNothing(t *testing.T) {
 	t.Errorf("%d goroutines, before %d; %d open files, before %d\n%s", g, goroutines, f, files, stacks.String())
 }
 
-var recapOfHosts = regexp.MustCompile(`(?m)^(\d+) hosts?: `)
+var recapOfHosts = regexp.MustCompile(`(?m)^(\d+) hosts?: (?:.*?(\d+) not.run)?`)
 
-// hostsEnded is how many hosts the recap counts; 0 where there is none.
+// hostsEnded is how many hosts the recap counts that were run; 0 where there is no recap.
 func hostsEnded(out string) int {
 	found := recapOfHosts.FindStringSubmatch(out)
 	if found == nil {
 		return 0
 	}
-	n, _ := strconv.Atoi(found[1])
-	return n
+	all, _ := strconv.Atoi(found[1])
+	idle, _ := strconv.Atoi(found[2]) // "" is none
+	return all - idle
 }
 
 // openFiles counts the files that this process has open, where the system tells.
