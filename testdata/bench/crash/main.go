@@ -95,8 +95,7 @@ func (o options) try(parallel int) error {
 		slots <- struct{}{}
 		work.Go(func() {
 			defer func() { <-slots }()
-			n := 1 + i*whole.events/o.points
-			r, err := o.at(n)
+			n, r, err := o.part(i, whole.events)
 			mu.Lock()
 			defer mu.Unlock()
 			all.add(n, r, err)
@@ -104,6 +103,19 @@ func (o options) try(parallel int) error {
 	}
 	work.Wait()
 	return all.report(o, time.Since(began))
+}
+
+// part gives a run the signal at the ith of all points, which is the nth event. How often hosts
+// are looked at varies, so that a run may end before it: then one of its own length is tried.
+func (o options) part(i, events int) (n int, r result, err error) {
+	for range 3 {
+		n = 1 + i*events/o.points
+		if r, err = o.at(n); r.hit || err != nil {
+			break
+		}
+		events = r.events
+	}
+	return n, r, err
 }
 
 // tally is what came of all runs.
