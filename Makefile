@@ -2,7 +2,7 @@
 GO ?= go
 BIN = bin/esxiplan
 
-.PHONY: help build demo test lint bench fuzz boot docs clean
+.PHONY: help build demo test lint bench crash fuzz boot docs clean
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -18,15 +18,25 @@ test: ## run all tests
 
 lint: ## gofmt, vet, staticcheck
 	@test -z "$$(gofmt -l cmd engine steps schema plans testdata)" || { gofmt -l cmd engine steps schema plans testdata; echo "run gofmt -w on these files"; exit 1; }
-	$(GO) vet ./...
-	$(GO) tool staticcheck ./...
+	$(GO) vet ./... ./testdata/bench/...
+	$(GO) tool staticcheck ./... ./testdata/bench/...
 
-bench: build ## measure validate up to 10,000 hosts, a run of 300, start-up with old runs, media of 400 MB, a storm of faults, discover
+# Start-up after years of work at a large site: testdata/bench/startup -runs 5000 -long 200 (2 GB of disk, some minutes).
+bench: build ## measure validate up to 10,000 hosts, runs of 50, 300 and 1,000, start-up with old runs, media of 400 MB, a storm of faults, discover
 	$(GO) run ./testdata/bench/validate -esxiplan $(BIN)
 	$(GO) run ./testdata/bench -esxiplan $(BIN)
 	$(GO) run ./testdata/bench/startup -runs 500 -long 20
 	$(GO) run ./testdata/bench/media -esxiplan $(BIN)
 	$(GO) run ./testdata/bench/bmc -esxiplan $(BIN)
+
+KILLS = 200
+STAGES = 60
+ENDS = 30
+crash: build ## kill runs at KILLS=200 events and resume them, five stages at STAGES=60; end others by TERM and HUP at ENDS=30 each
+	$(GO) run ./testdata/bench/crash -esxiplan $(BIN) -points $(KILLS) -resume
+	$(GO) run ./testdata/bench/crash -esxiplan $(BIN) -points $(STAGES) -stages
+	$(GO) run ./testdata/bench/crash -esxiplan $(BIN) -points $(ENDS) -signal TERM -resume
+	$(GO) run ./testdata/bench/crash -esxiplan $(BIN) -points $(ENDS) -signal HUP
 
 FUZZ = 1000000x
 DAMAGED = 200000x

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"runtime/pprof"
+	"strconv"
 	"testing"
 	"time"
 
@@ -25,7 +27,7 @@ func TestRehearsalLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	speed := fmt.Sprint(max(12, min(100, 6000 / *rehearsed)))
-	rehearse := func(hosts string) {
+	rehearse := func(hosts string, n int) {
 		var out, said bytes.Buffer
 		a := &app{in: os.Stdin, streams: &view.Streams{Out: &out, Err: &said}}
 		c := a.command()
@@ -33,10 +35,13 @@ func TestRehearsalLeavesNothing(t *testing.T) {
 		if err := c.Execute(); err != nil { // a host that fails on a busy machine may leave nothing either
 			t.Logf("%v\n%s", err, out.String())
 		}
+		if ended := hostsEnded(out.String()); ended != n {
+			t.Fatalf("%d of %d hosts came to an end, so that nothing is shown about what they leave\n%s%s", ended, n, out.String(), said.String())
+		}
 	}
-	rehearse("h000") // what stays for the whole process is there after it
+	rehearse("h000", 1) // what stays for the whole process is there after it
 	goroutines, files := runtime.NumGoroutine(), openFiles(t)
-	rehearse("all")
+	rehearse("all", *rehearsed)
 	var g, f int
 	for range 200 { // connections take a moment to close
 		if g, f = runtime.NumGoroutine(), openFiles(t); g <= goroutines && f <= files {
@@ -47,6 +52,19 @@ func TestRehearsalLeavesNothing(t *testing.T) {
 	var stacks bytes.Buffer
 	pprof.Lookup("goroutine").WriteTo(&stacks, 1)
 	t.Errorf("%d goroutines, before %d; %d open files, before %d\n%s", g, goroutines, f, files, stacks.String())
+}
+
+var recapOfHosts = regexp.MustCompile(`(?m)^(\d+) hosts?: (?:.*?(\d+) not.run)?`)
+
+// hostsEnded is how many hosts the recap counts that were run; 0 where there is no recap.
+func hostsEnded(out string) int {
+	found := recapOfHosts.FindStringSubmatch(out)
+	if found == nil {
+		return 0
+	}
+	all, _ := strconv.Atoi(found[1])
+	idle, _ := strconv.Atoi(found[2]) // "" is none
+	return all - idle
 }
 
 // openFiles counts the files that this process has open, where the system tells.

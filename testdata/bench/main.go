@@ -1,33 +1,54 @@
 // Command bench measures what a run costs: esxiplan run in one process against
-// esxiplan sim in another, 300 hosts, seven steps, no latency. It prints wall time,
-// CPU time and peak memory of the run's process, whole and per host.
+// esxiplan sim in another, seven steps, no latency, fleets of 50, 300 and 1,000 hosts.
+// It prints wall time, CPU time and peak memory of the run's process, whole and per host,
+// and how many times as much CPU a host needs in the most expensive size as in the cheapest.
 //
-// Memory per host is the difference to a run of one host, divided by the others.
-// The wait step looks once a simulated minute, so that what is measured is the
-// work and not the polling of a clock that runs hundreds of times too fast; images
-// are published to a folder, so that it is not the work of a web server either.
+// What a host needs is the difference to a run of one host, divided by the others.
+// The wait step looks at simulated intervals, so that the machines must not run too fast,
+// or what is measured is the polling of a clock; and both processes share the cores, so that
+// large fleets time out where machines are faster than the run. Images are published to a
+// folder, so that it is not the work of a web server either.
+//
+// Usage: go run ./testdata/bench [-hosts 50,300,1000] [-speed 0]
 package main
 
 import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"esxiplan/testdata/bench/fleet"
 )
 
 func main() {
 	esxiplan := flag.String("esxiplan", "bin/esxiplan", "the binary")
-	hosts := flag.Int("hosts", 300, "hosts")
-	speed := flag.Int("speed", 100, "how much faster than real time the machines run")
+	hosts := flag.String("hosts", "50,300,1000", "sizes of the fleets, each more than 1")
+	speed := flag.Int("speed", 0, "how much faster than real time the machines run; 0 chooses by size")
 	flag.Parse()
-	if err := bench(*esxiplan, *hosts, *speed); err != nil {
+	sizes, err := sizesOf(*hosts)
+	if err == nil {
+		err = bench(*esxiplan, sizes, *speed)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+}
+
+func sizesOf(list string) (sizes []int, err error) {
+	for field := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(field))
+		if err != nil || n < 2 {
+			return nil, fmt.Errorf("-hosts %s: %q is not a number of hosts above 1, which is what is compared with. Give a list such as 50,300", list, field)
+		}
+		sizes = append(sizes, n)
+	}
+	return sizes, nil
 }
 
 type cost struct {
@@ -35,87 +56,76 @@ type cost struct {
 	peak      int64 // bytes
 }
 
-func bench(esxiplan string, hosts, speed int) error {
+// perHost is the CPU time in milliseconds and the memory in KB of one host more.
+func (c cost) perHost(one cost, hosts int) (cpu, memory float64) {
+	more := float64(hosts - 1)
+	return float64((c.cpu - one.cpu).Microseconds()) / 1000 / more, float64(c.peak-one.peak) / 1000 / more
+}
+
+func (c cost) String() string {
+	return fmt.Sprintf("wall %6.1f s, CPU %6.2f s, peak %6.1f MB", c.wall.Seconds(), c.cpu.Seconds(), float64(c.peak)/1e6)
+}
+
+func bench(esxiplan string, sizes []int, speed int) error {
 	binary, err := filepath.Abs(esxiplan)
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "esxiplan-bench-")
+	one, err := measure(binary, 1, speed)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	one, err := measure(binary, dir, 1, speed)
-	if err != nil {
-		return err
+	fmt.Printf("run, %5d host:  %s\n", 1, one)
+	var least, most float64
+	for _, hosts := range sizes {
+		c, err := measure(binary, hosts, speed)
+		if err != nil {
+			return fmt.Errorf("%d hosts: %w", hosts, err)
+		}
+		cpu, memory := c.perHost(one, hosts)
+		fmt.Printf("run, %5d hosts: %s; per host CPU %.1f ms (aim 20), memory %.0f KB (aim 150)\n", hosts, c, cpu, memory)
+		if least == 0 || cpu < least {
+			least = cpu
+		}
+		most = max(most, cpu)
 	}
-	all, err := measure(binary, dir, hosts, speed)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("run, 1 host:      wall %s, CPU %s, peak %.1f MB\n", one.wall.Round(time.Millisecond), one.cpu.Round(time.Millisecond), float64(one.peak)/1e6)
-	fmt.Printf("run, %d hosts:   wall %s, CPU %s, peak %.1f MB\n", hosts, all.wall.Round(time.Millisecond), all.cpu.Round(time.Millisecond), float64(all.peak)/1e6)
-	fmt.Printf("per host:         CPU %.2f ms (aim 8), memory %.0f KB (aim 100)\n",
-		float64((all.cpu-one.cpu).Microseconds())/1000/float64(hosts-1), float64(all.peak-one.peak)/1000/float64(hosts-1))
+	fmt.Printf("CPU per host, most to least: %.2f (aim 1.3)\n", most/least)
 	return nil
 }
 
-func measure(binary, dir string, hosts, speed int) (cost, error) {
-	plan := filepath.Join(dir, fmt.Sprintf("bench%d.hcl", hosts))
-	if err := os.WriteFile(plan, []byte(planFor(hosts)), 0o600); err != nil {
+// speedFor is how much faster than real time so many machines can run on two cores without
+// a host that times out.
+func speedFor(hosts int) int { return max(20, min(50, 15000/hosts)) }
+
+func measure(binary string, hosts, speed int) (cost, error) {
+	f, err := fleet.New(binary, hosts, fleet.Folder)
+	if err != nil {
 		return cost{}, err
 	}
-	file := plan + ".sim.json"
-	sim := exec.Command(binary, "sim", plan, "--out", file, "--speed", fmt.Sprint(speed))
-	if err := sim.Start(); err != nil {
+	defer f.Remove()
+	if speed == 0 {
+		speed = speedFor(hosts)
+	}
+	if err := f.Start("--speed", fmt.Sprint(speed)); err != nil {
 		return cost{}, err
 	}
-	defer func() {
-		sim.Process.Signal(syscall.SIGTERM)
-		sim.Wait()
-	}()
-	for n := 0; ; n++ {
-		if _, err := os.Stat(file); err == nil {
-			break
-		}
-		if n > 600 {
-			return cost{}, fmt.Errorf("esxiplan sim does not start")
-		}
-		time.Sleep(50 * time.Millisecond)
+	c, err := run(f)
+	if _, stopped := f.Stop(); err == nil {
+		err = stopped
 	}
-	run := exec.Command(binary, "run", plan, "--sim", file, "--yes", "--state", filepath.Join(dir, fmt.Sprint(hosts)))
+	return c, err
+}
+
+func run(f *fleet.Fleet) (cost, error) {
+	run := f.Command("run", "site.hcl", "--sim", "sim.json", "--yes")
 	began := time.Now()
 	out, err := run.Output()
 	if err != nil {
 		return cost{}, fmt.Errorf("run: %w\n%s", err, out)
 	}
-	if want := fmt.Sprintf("%d proven installed", hosts); !strings.Contains(string(out), want) {
+	if want := fmt.Sprintf("%d proven installed", f.Hosts); !strings.Contains(string(out), want) {
 		return cost{}, fmt.Errorf("not all hosts were installed:\n%s", out)
 	}
 	usage := run.ProcessState.SysUsage().(*syscall.Rusage)
 	return cost{time.Since(began), run.ProcessState.UserTime() + run.ProcessState.SystemTime(), usage.Maxrss * 1024}, nil
-}
-
-func planFor(hosts int) string {
-	var b strings.Builder
-	b.WriteString("plan \"bench\" {}\nimage \"esxi\" {\n  source = \"ESXi-8.0U3-24022510.iso\"\n}\nmedia {\n  directory = \"media\"\n  url       = \"http://203.0.113.1/iso\"\n}\n")
-	for g, vendor := range []string{"dell", "hpe", "lenovo"} {
-		fmt.Fprintf(&b, "group %q {\n  vendor = %[1]q\n  bmc {\n    username = \"root\"\n    password = \"calvin-bench\"\n    tls      = { verify = false }\n  }\n  esxi {\n    netmask       = \"255.255.0.0\"\n    gateway       = \"10.9.0.1\"\n    disk          = { model = \"MTFDKBA480TFR\" }\n    root_password = \"Bench-password-1x\"\n    current       = { username = \"root\", password = \"Bench-password-1x\" }\n  }\n", vendor)
-		for i := g; i < hosts; i += 3 {
-			fmt.Fprintf(&b, "  host \"h%04d\" {\n    bmc { address = \"10.8.%d.%d\" }\n    esxi { address = \"10.9.%[2]d.%[3]d\" }\n  }\n", i, 1+i/200, 2+i%200)
-		}
-		b.WriteString("}\n")
-	}
-	b.WriteString(`step "precheck" "login" {}
-step "build_iso" "installer" { image = image.esxi }
-step "eject" "leftovers" {}
-step "insert" "cd" { image = step.installer.url }
-step "one_time_boot" "cd_once" { target = "cd" }
-step "power" "restart" { action = "restart" }
-step "wait" "installed" {
-  retries = 60
-  delay   = "60s"
-}
-`)
-	return b.String()
 }

@@ -40,7 +40,7 @@ func main() {
 }
 
 func inFolder(binary string, hosts int, measure func(*fleet.Fleet) error) error {
-	f, err := fleet.New(binary, hosts, "listen = \"127.0.0.1:0\"")
+	f, err := fleet.New(binary, hosts, fleet.Serve)
 	if err != nil {
 		return err
 	}

@@ -3,17 +3,26 @@
 // continued: all hosts must be proven, each machine booted from our medium once and got its
 // image once, no session may stay open, and the log must have every record once.
 //
-// With -stages the run is five calls in one run name, as a pipeline makes them, and the
-// stage that is killed is called again. With -signal the process gets another signal.
+// What ended a run is continued by the same command, or, with -resume, by run --resume; where
+// that finds nothing to resume, the log must have no stage that is open, and the same command
+// comes next. With -stages the run is five calls in one run name, as a pipeline makes them, and
+// the stage that is killed is continued. With -signal the process gets another signal; STOP
+// only stops it for a while, which must not be seen in what becomes of the run.
+//
+// With -serve the run serves the images itself. A server that is killed breaks installations
+// that are under way, so that a host may fail then; what it must not do is restart twice, get its
+// image twice, leave a session or be called proven.
+//
+// The output of what comes out wrong is written to a file.
 package main
 
 import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +30,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"esxiplan/testdata/bench/fleet"
 )
@@ -32,10 +42,13 @@ type options struct {
 	points int
 	speed  int
 	stages bool
+	resume bool
+	serve  bool
 	signal syscall.Signal
+	pause  time.Duration // between SIGSTOP and SIGCONT
 }
 
-var signals = map[string]syscall.Signal{"KILL": syscall.SIGKILL, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "INT": syscall.SIGINT}
+var signals = map[string]syscall.Signal{"KILL": syscall.SIGKILL, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "INT": syscall.SIGINT, "STOP": syscall.SIGSTOP}
 
 func main() {
 	var o options
@@ -44,14 +57,17 @@ func main() {
 	flag.IntVar(&o.points, "points", 200, "moments at which a run is ended")
 	flag.IntVar(&o.speed, "speed", 200, "how much faster than real time the machines run")
 	flag.BoolVar(&o.stages, "stages", false, "five stages in one run")
+	flag.BoolVar(&o.resume, "resume", false, "continue with run --resume, not with the same command")
+	flag.BoolVar(&o.serve, "serve", false, "the run serves the images itself")
+	flag.DurationVar(&o.pause, "pause", 2*time.Second, "how long STOP stops a run; less than the lease of its locks")
 	parallel := flag.Int("parallel", 4, "runs at once")
-	signal := flag.String("signal", "KILL", "the signal: KILL, TERM, HUP or INT")
+	signal := flag.String("signal", "KILL", "the signal: KILL, TERM, HUP, INT or STOP")
 	flag.Parse()
 	var err error
 	if o.binary, err = filepath.Abs(o.binary); err == nil {
 		var known bool
 		if o.signal, known = signals[*signal]; !known {
-			err = fmt.Errorf("no signal %s", *signal)
+			err = fmt.Errorf("no signal %s: give KILL, TERM, HUP, INT or STOP", *signal)
 		}
 	}
 	if err == nil {
@@ -69,46 +85,97 @@ func (o options) try(parallel int) error {
 	if err != nil {
 		return fmt.Errorf("a run that is left alone: %w", err)
 	}
-	fmt.Printf("%d hosts, %d events in a run; ended by %s at %d points\n", o.hosts, whole.events, o.signal, o.points)
+	began := time.Now()
+	fmt.Printf("%d hosts, %d events in a run; signal %q at %d points\n", o.hosts, whole.events, o.signal, o.points)
 	var mu sync.Mutex
-	var wrong []string
-	killed := 0
+	var all tally
 	slots := make(chan struct{}, parallel)
 	var work sync.WaitGroup
 	for i := range o.points {
 		slots <- struct{}{}
 		work.Go(func() {
 			defer func() { <-slots }()
-			n := 1 + i*whole.events/o.points
-			r, err := o.at(n)
+			n, r, err := o.part(i, whole.events)
 			mu.Lock()
 			defer mu.Unlock()
-			if r.ended {
-				killed++
-			}
-			if err != nil {
-				wrong = append(wrong, fmt.Sprintf("ended at event %d: %v", n, err))
-				fmt.Println(wrong[len(wrong)-1])
-			}
+			all.add(n, r, err)
 		})
 	}
 	work.Wait()
-	fmt.Printf("%d runs were ended before their end and continued, %d came out wrong\n", killed, len(wrong))
-	if len(wrong) > 0 {
-		return fmt.Errorf("%d of %d", len(wrong), o.points)
+	return all.report(o, time.Since(began))
+}
+
+// part gives a run the signal at the ith of all points, which is the nth event. How often hosts
+// are looked at varies, so that a run may end before it: then one of its own length is tried.
+func (o options) part(i, events int) (n int, r result, err error) {
+	for range 3 {
+		n = 1 + i*events/o.points
+		if r, err = o.at(n); r.hit || err != nil {
+			break
+		}
+		events = r.events
 	}
-	return nil
+	return n, r, err
+}
+
+// tally is what came of all runs.
+type tally struct {
+	hit, unresumed, failed int
+	wrong                  []string // texts of what came out wrong
+}
+
+func (t *tally) add(n int, r result, err error) {
+	if r.hit {
+		t.hit++
+	}
+	if r.unresumed {
+		t.unresumed++
+	}
+	if r.exit != 0 {
+		t.failed++
+	}
+	if err != nil {
+		t.wrong = append(t.wrong, fmt.Sprintf("event %d: %v", n, err))
+		first, _, _ := strings.Cut(t.wrong[len(t.wrong)-1], "\n")
+		fmt.Printf("  wrong at %.160s\n", first)
+	}
+}
+
+// report prints the sums, and writes what came out wrong to a file.
+func (t *tally) report(o options, took time.Duration) error {
+	fmt.Printf("%d runs got the signal before their end, %d came out wrong (%s)\n", t.hit, len(t.wrong), took.Round(time.Second))
+	if o.resume {
+		fmt.Printf("  %d had nothing to resume, and the same command was right\n", t.unresumed)
+	}
+	if o.serve {
+		fmt.Printf("  %d ended with hosts whose installation broke with the server\n", t.failed)
+	}
+	if len(t.wrong) == 0 {
+		return nil
+	}
+	file, err := os.CreateTemp("", "esxiplan-crash-*.txt")
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(strings.Join(t.wrong, "\n\n"))
+	return errors.Join(fmt.Errorf("%d of %d points came out wrong: %s has their output", len(t.wrong), o.points, file.Name()), err, file.Close())
 }
 
 // result is what one run came to.
 type result struct {
-	events int
-	ended  bool // by us
+	events    int
+	hit       bool // it got the signal
+	unresumed bool // --resume found nothing to resume
+	exit      int  // of the last call
 }
 
-// at ends a run at its nth event, continues it, and judges what came of it.
+// at gives a run the signal at its nth event, continues it, and judges what came of it.
 func (o options) at(n int) (r result, err error) {
-	f, err := fleet.New(o.binary, o.hosts, "directory = \"media\"\n  url = \"http://203.0.113.1/iso\"")
+	media := fleet.Folder
+	if o.serve {
+		media = fleet.Serve
+	}
+	f, err := fleet.New(o.binary, o.hosts, media)
 	if err != nil {
 		return r, err
 	}
@@ -118,50 +185,74 @@ func (o options) at(n int) (r result, err error) {
 	}
 	out, err := o.run(f, n, &r)
 	tallies, stopErr := f.Stop()
-	switch {
-	case err != nil:
-		return r, fmt.Errorf("%w\n%s", err, out)
-	case stopErr != nil:
-		return r, stopErr
+	if err == nil {
+		var proven map[string]bool
+		if proven, err = judgeLogs(f, r.exit == 0); err == nil {
+			err = errors.Join(stopErr, judge(tallies, proven))
+		}
 	}
-	if err := judge(tallies); err != nil {
+	if err != nil {
 		return r, fmt.Errorf("%w\n%s", err, out)
 	}
-	return r, judgeLogs(f)
+	return r, nil
 }
 
-// run makes all calls of a run; the one in which the nth event comes is ended there and
-// made again.
+// run makes all calls of a run; the one in which the nth event comes gets the signal there and
+// is continued.
 func (o options) run(f *fleet.Fleet, n int, r *result) (out string, err error) {
-	calls := [][]string{{}}
-	if o.stages {
-		calls = nil
-		for _, tag := range []string{"pre-check", "build-iso", "mount-iso", "reboot", "post-check"} {
-			calls = append(calls, []string{"--tags", tag})
-		}
-	}
-	for _, call := range calls {
-		args := append([]string{"run", "site.hcl", "--sim", "sim.json", "--yes", "--run", "crash"}, call...)
-		c := f.Command(append(args, "-o", "jsonl")...)
-		said, ended, err := o.endAt(c, n-r.events)
+	for _, call := range o.calls() {
+		said, hit, err := o.signalAt(f.Command(append(call, "-o", "jsonl")...), n-r.events)
 		r.events += bytes.Count(said, []byte("\n"))
-		if ended {
-			r.ended = true
-			said, err = f.Command(args...).CombinedOutput()
+		r.hit = r.hit || hit
+		if hit && o.signal != syscall.SIGSTOP {
+			said, err = o.resumed(f, call, r)
 		}
 		out += string(said)
-		if err != nil {
-			return out, fmt.Errorf("%s: %w", strings.Join(args, " "), err)
+		var exit *exec.ExitError
+		if errors.As(err, &exit) && r.hit && o.serve && slices.Contains([]int{2, 4, 6}, exit.ExitCode()) {
+			r.exit, err = exit.ExitCode(), nil
 		}
-	}
-	if r.ended && !o.stages && !strings.Contains(out, fmt.Sprintf("%d proven installed", f.Hosts)) {
-		return out, fmt.Errorf("not all hosts are proven")
+		if err != nil {
+			return out, fmt.Errorf("%s: %w", strings.Join(call, " "), err)
+		}
 	}
 	return out, nil
 }
 
-// endAt runs a command and ends it when it has written n lines.
-func (o options) endAt(c *exec.Cmd, n int) (said []byte, ended bool, err error) {
+// calls are the commands of a run.
+func (o options) calls() (calls [][]string) {
+	call := []string{"run", "site.hcl", "--sim", "sim.json", "--yes", "--run", "crash"}
+	if !o.stages {
+		return [][]string{call}
+	}
+	for _, tag := range []string{"pre-check", "build-iso", "mount-iso", "reboot", "post-check"} {
+		calls = append(calls, append(slices.Clone(call), "--tags", tag))
+	}
+	return calls
+}
+
+// resumed continues what a call began.
+func (o options) resumed(f *fleet.Fleet, call []string, r *result) ([]byte, error) {
+	if !o.resume {
+		return f.Command(call...).CombinedOutput()
+	}
+	open, err := stageOpen(f)
+	if err != nil {
+		return nil, err
+	}
+	out, err := f.Command("run", "site.hcl", "--sim", "sim.json", "--yes", "--resume").CombinedOutput()
+	if err == nil || !bytes.Contains(out, []byte("nothing to resume")) {
+		return out, err
+	}
+	if r.unresumed = true; open {
+		return out, errors.New("--resume finds nothing to resume, but the log has a stage that did not end")
+	}
+	more, err := f.Command(call...).CombinedOutput()
+	return append(out, more...), err
+}
+
+// signalAt runs a command and sends it the signal when it has written n lines.
+func (o options) signalAt(c *exec.Cmd, n int) (said []byte, hit bool, err error) {
 	stdout, err := c.StdoutPipe()
 	if err != nil {
 		return nil, false, err
@@ -176,10 +267,10 @@ func (o options) endAt(c *exec.Cmd, n int) (said []byte, ended bool, err error) 
 		line, readErr := lines.ReadBytes('\n')
 		said = append(said, line...)
 		if n--; n == 0 {
-			ended = true
-			c.Process.Signal(o.signal)
+			hit = true
+			o.send(c.Process)
 		}
-		if readErr == io.EOF {
+		if readErr != nil {
 			break
 		}
 	}
@@ -187,16 +278,25 @@ func (o options) endAt(c *exec.Cmd, n int) (said []byte, ended bool, err error) 
 	if err != nil {
 		said = append(said, stderr.Bytes()...)
 	}
-	return said, ended, err
+	return said, hit, err
 }
 
-// judge says what must not be.
-func judge(tallies []fleet.Tally) error {
+func (o options) send(p *os.Process) {
+	p.Signal(o.signal)
+	if o.signal == syscall.SIGSTOP {
+		time.Sleep(o.pause)
+		p.Signal(syscall.SIGCONT)
+	}
+}
+
+// judge says what must not be. A host that is not proven need not have done anything.
+func judge(tallies []fleet.Tally, proven map[string]bool) error {
 	var wrong []string
 	for _, t := range tallies {
 		cd := len(slices.DeleteFunc(slices.Clone(t.Boots), func(b string) bool { return b != "Cd" }))
-		if cd != 1 || t.PowerChanges > 2 || t.Inserts != 1 || t.Installs != 1 || t.SessionsOpened != t.SessionsClosed {
-			wrong = append(wrong, fmt.Sprintf("%+v", t))
+		twice := cd > 1 || t.PowerChanges > 2 || t.Inserts > 1 || t.Installs > 1
+		if twice || t.SessionsOpened != t.SessionsClosed || proven[t.Host] && (cd != 1 || t.Inserts != 1 || t.Installs != 1) {
+			wrong = append(wrong, fmt.Sprintf("proven %t: %+v", proven[t.Host], t))
 		}
 	}
 	if len(wrong) > 0 {
@@ -205,40 +305,75 @@ func judge(tallies []fleet.Tally) error {
 	return nil
 }
 
-// judgeLogs demands that the log has every record once, and every step of every host.
-func judgeLogs(f *fleet.Fleet) error {
-	logs, err := filepath.Glob(filepath.Join(f.Dir, ".esxiplan/sim/*/runs/*.jsonl"))
+// record is what is read of one in a log.
+type record struct {
+	Seq                      uint64
+	Kind, Host, Step, Status string
+	Summary                  struct{ Interrupted bool }
+	Verdict                  struct{ Proven bool }
+}
+
+func logFiles(f *fleet.Fleet) ([]string, error) {
+	return filepath.Glob(filepath.Join(f.Dir, ".esxiplan/sim/*/runs/*.jsonl"))
+}
+
+// stageOpen reports that a stage in the log has not come to its end.
+func stageOpen(f *fleet.Fleet) (open bool, err error) {
+	logs, err := logFiles(f)
+	if err != nil || len(logs) == 0 {
+		return false, err
+	}
+	b, err := os.ReadFile(logs[0])
+	for line := range bytes.Lines(b) {
+		var r record
+		if json.Unmarshal(line, &r) != nil {
+			break // torn by the signal
+		}
+		switch r.Kind {
+		case "stage_started":
+			open = true
+		case "run_done":
+			open = r.Summary.Interrupted
+		}
+	}
+	return open, err
+}
+
+// judgeLogs demands that the log has every record once, and, after a run without failures,
+// every step of every host and that all are proven. It returns the hosts that are proven.
+func judgeLogs(f *fleet.Fleet, all bool) (proven map[string]bool, err error) {
+	logs, err := logFiles(f)
 	if err != nil || len(logs) != 1 {
-		return fmt.Errorf("logs %v, %v", logs, err)
+		return nil, fmt.Errorf("logs %v, %v", logs, err)
 	}
 	b, err := os.ReadFile(logs[0])
 	if err != nil {
-		return err
+		return nil, err
 	}
-	seqs, done := map[uint64]bool{}, map[string]int{}
+	seqs, done, proven := map[uint64]bool{}, map[string]bool{}, map[string]bool{}
 	for line := range bytes.Lines(b) {
-		var e struct {
-			Seq                      uint64
-			Kind, Host, Step, Status string
+		var r record
+		if err := json.Unmarshal(line, &r); err != nil {
+			return nil, err
 		}
-		if err := json.Unmarshal(line, &e); err != nil {
-			return err
+		if seqs[r.Seq] {
+			return nil, fmt.Errorf("two records have the number %d", r.Seq)
 		}
-		if seqs[e.Seq] {
-			return fmt.Errorf("two records have the number %d", e.Seq)
+		seqs[r.Seq] = true
+		if r.Kind != "step_done" || r.Status == "not_run" {
+			continue
 		}
-		seqs[e.Seq] = true
-		if e.Kind == "step_done" && e.Status != "not_run" {
-			done[e.Host+" "+e.Step]++
+		task := r.Host + " " + r.Step
+		if done[task] {
+			return nil, fmt.Errorf("%s is done twice in the log", task)
+		}
+		done[task] = true
+		if r.Verdict.Proven {
+			proven[r.Host] = true
 		}
 	}
-	for task, n := range done {
-		if n != 1 {
-			return fmt.Errorf("%s is done %d times in the log", task, n)
-		}
+	if all && (len(done) != f.Hosts*7 || len(proven) != f.Hosts) {
+		return nil, fmt.Errorf("in the log %d tasks are done, not %d, and %d hosts proven, not %d", len(done), f.Hosts*7, len(proven), f.Hosts)
 	}
-	if len(done) != f.Hosts*7 {
-		return fmt.Errorf("%d tasks are done in the log, not %d", len(done), f.Hosts*7)
-	}
-	return nil
+	return proven, nil
 }

@@ -3,6 +3,7 @@
 package fleet
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -21,6 +22,12 @@ type Fleet struct {
 	sim *exec.Cmd
 }
 
+// Arguments of a media block.
+const (
+	Folder = "directory = \"media\"\n  url = \"http://203.0.113.1/iso\"" // images are published to a folder
+	Serve  = "listen = \"127.0.0.1:0\""                                  // the run serves them itself
+)
+
 // Tally is what the simulator counted for one machine.
 type Tally struct {
 	Host           string
@@ -33,7 +40,8 @@ type Tally struct {
 	Requests       int
 }
 
-// New makes a folder with a plan. media are the arguments of its media block.
+// New makes a folder with a plan. media are the arguments of its media block: Folder, Serve,
+// or others.
 func New(binary string, hosts int, media string) (*Fleet, error) {
 	dir, err := os.MkdirTemp("", "esxiplan-bench-")
 	if err != nil {
@@ -56,6 +64,8 @@ func (f *Fleet) Command(args ...string) *exec.Cmd {
 // Start begins the simulation and waits until it serves; sim.json describes it.
 func (f *Fleet) Start(flags ...string) error {
 	f.sim = f.Command(append([]string{"sim", "site.hcl", "--tally", "tally.json"}, flags...)...)
+	var said bytes.Buffer
+	f.sim.Stderr = &said
 	if err := f.sim.Start(); err != nil {
 		return err
 	}
@@ -65,7 +75,9 @@ func (f *Fleet) Start(flags ...string) error {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	return fmt.Errorf("esxiplan sim does not start")
+	f.sim.Process.Kill()
+	f.sim.Wait()
+	return fmt.Errorf("esxiplan sim has not served %d machines within a minute: %s", f.Hosts, &said)
 }
 
 // Stop ends the simulation and returns what it counted.
