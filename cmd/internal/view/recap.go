@@ -105,8 +105,6 @@ func (b *board) fold(e event.Event) {
 	}
 }
 
-func broken(r *row) bool { return r.status == event.Failed || r.status == event.Unreachable }
-
 // recap writes the hosts, those in trouble last with reason and next action,
 // then the totals.
 func (b *board) recap(s *Streams, t theme) {
@@ -117,7 +115,7 @@ func (b *board) recap(s *Streams, t theme) {
 	fmt.Fprintln(s.Out, t.bold.Render(title)+t.dim.Render(strings.Repeat(t.line, max(0, min(120, widthOf(s))-len(title)))))
 	var fine, bad []*row
 	for _, r := range b.hosts {
-		if broken(r) {
+		if r.status.Failure() {
 			bad = append(bad, r)
 		} else {
 			fine = append(fine, r)
