@@ -182,7 +182,7 @@ func (b *board) print(s *Streams, t theme, r *row) {
 	end := short(r.elapsed)
 	switch {
 	case r.left.Off:
-		end += "  " + t.bad.Render("left off")
+		end += "  " + t.bad.Render("powered off")
 	case r.installing():
 		end += "  " + t.warn.Render("being installed since "+r.left.Installing.Local().Format("15:04:05")) + t.dim.Render(" ("+short(b.ended.Sub(r.left.Installing))+")")
 	case r.proof != nil:
