@@ -20,10 +20,13 @@ func (b *board) leftBehind(s *Streams, t theme) {
 	}
 	b.tellInstalling(s)
 	b.tellMounted(s)
-	if b.plan.Resume != "" && b.summary.Interrupted {
-		say(s, "", "Resume this run with: "+b.plan.Resume)
+	if b.plan.Resume != "" && (b.summary.Interrupted || b.summary.Internal != "") {
+		command(s, "Resume this run with: "+b.plan.Resume)
 	}
 }
+
+// command writes a line that people copy: it is not wrapped.
+func command(s *Streams, text string) { fmt.Fprintln(s.Out, s.plain(text)) }
 
 // mostLines is how many hosts get a line each; of more, only the names are listed.
 const mostLines = 3
@@ -81,7 +84,7 @@ func (b *board) tellInstalling(s *Streams) {
 		say(s, "", b.images(n))
 	}
 	if len(names) > 0 && b.plan.Continue != "" {
-		say(s, "", "Continue with: "+b.plan.Continue+limit(names, b.plan.Of))
+		command(s, "Continue with: "+b.plan.Continue+limit(names, b.plan.Of))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,9 +35,13 @@ func Line(s *Streams, e event.Event) {
 	text := p.line(e)
 	switch e.Kind {
 	case event.HostStarted:
-		text = "begun"
+		text = "host started"
 	case event.StepStarted:
-		text = e.Step + " begun"
+		text = e.Step + " started"
+	case event.WriteMade:
+		text = "  " + p.write(e) + kindOfWrite(e)
+	case event.StepDone:
+		text += remedy(e.Problem)
 	case event.WriteDone:
 		text = "  " + string(e.Settled.Fate)
 	case event.HostDone:
@@ -53,6 +58,32 @@ func Line(s *Streams, e event.Event) {
 	}
 }
 
+// kindOfWrite tells a log's reader which write was no new request.
+func kindOfWrite(e event.Event) string {
+	switch {
+	case e.Write.Repeat:
+		return " (once more, in another form)"
+	case e.Write.Found:
+		return " (found on the machine: made by something else)"
+	}
+	return ""
+}
+
+// remedy is what a problem's summary leaves out, a line each.
+func remedy(p *event.Problem) string {
+	text := ""
+	if p == nil {
+		return text
+	}
+	if p.Detail != "" {
+		text += "\n  " + p.Detail
+	}
+	if p.Next != "" {
+		text += "\n  next: " + p.Next
+	}
+	return text
+}
+
 func (p *plain) Earlier(e event.Event) { p.board.fold(clean(e)) }
 
 // clean takes control characters out of what stands in an event.
@@ -66,7 +97,16 @@ func clean(e event.Event) event.Event {
 	if e.Write != nil {
 		write := *e.Write
 		write.Old, write.New, write.Target = Clean(write.Old), Clean(write.New), Clean(write.Target)
+		write.Detail = Clean(write.Detail)
 		e.Write = &write
+	}
+	if e.Verdict != nil {
+		verdict := *e.Verdict
+		verdict.Version, verdict.Build, verdict.Evidence = Clean(verdict.Version), Clean(verdict.Build), slices.Clone(verdict.Evidence)
+		for i, line := range verdict.Evidence {
+			verdict.Evidence[i] = Clean(line)
+		}
+		e.Verdict = &verdict
 	}
 	return e
 }
@@ -74,8 +114,9 @@ func clean(e event.Event) event.Event {
 // say writes lines to the progress stream. What a step did is cut to the
 // terminal's width (the recap has all of a failure); the rest is wrapped.
 func (p *plain) say(host, text string) {
+	text = p.s.plain(text)
 	if host == "" && p.s.Width > 0 {
-		text = ansi.Wordwrap(text, p.s.Width, " ")
+		text = wrap(text, p.s.Width)
 	}
 	for line := range strings.SplitSeq(text, "\n") {
 		if host != "" {
@@ -84,7 +125,7 @@ func (p *plain) say(host, text string) {
 		if p.s.Width > 0 {
 			line = ansi.Truncate(line, p.s.Width, ellipsis(p.s.ASCII))
 		}
-		fmt.Fprintln(p.s.Err, p.s.plain(line))
+		fmt.Fprintln(p.s.Err, line)
 	}
 }
 
@@ -106,14 +147,13 @@ func (p *plain) line(e event.Event) string {
 		}
 		return t.dim.Render("  ") + p.write(e)
 	case event.Retried:
-		return fmt.Sprintf("%s: %s, attempt %d in %s", e.Step, e.Problem.Summary, e.Attempt, short(time.Duration(e.Delay)))
+		return fmt.Sprintf("%s: attempt %d in %s: %s", e.Step, e.Attempt, short(time.Duration(e.Delay)), e.Problem.Summary)
 	case event.Warned:
-		text := e.Text
-		if room := p.s.Width - p.board.hostWidth - 3; p.s.Width > 0 && room > 20 {
-			text = ansi.Wordwrap("warning: "+text, room, " ")
-			return t.warn.Render("warning: ") + strings.TrimPrefix(text, "warning: ")
+		text := t.warn.Render("warning:") + " " + e.Text
+		if room := p.s.Width - p.board.hostWidth - 3; e.Host != "" && room > 20 {
+			text = wrap(text, room)
 		}
-		return t.warn.Render("warning: ") + text
+		return text
 	case event.StepDone:
 		return p.stepDone(e)
 	case event.Diagnosed:
@@ -175,7 +215,7 @@ func indented(result json.RawMessage) string {
 	if json.Indent(&b, result, "  ", "  ") != nil {
 		return ""
 	}
-	return "  " + b.String()
+	return "  " + Clean(b.String())
 }
 
 // Close writes what the run came to.
