@@ -59,8 +59,8 @@ func firstDifference(want, got string) string {
 	return fmt.Sprintf("its end: %d lines, want %d", len(now), len(old))
 }
 
-// show feeds a story to a view, and is what it wrote.
-func show(t *testing.T, format string, s Streams, told story) (stdout, stderr string) {
+// show feeds a story to a view and returns what the view wrote.
+func show(t *testing.T, format string, s Streams, run story) (stdout, stderr string) {
 	t.Helper()
 	var out, err bytes.Buffer
 	s.Out, s.Err = &out, &err
@@ -68,13 +68,13 @@ func show(t *testing.T, format string, s Streams, told story) (stdout, stderr st
 	if problem != nil {
 		t.Fatal(problem)
 	}
-	for _, e := range told.earlier {
+	for _, e := range run.earlier {
 		v.Earlier(e)
 	}
 	if out.Len()+err.Len() > 0 {
 		t.Errorf("what was shown before is shown again:\n%s%s", out.String(), err.String())
 	}
-	for _, e := range told.events {
+	for _, e := range run.events {
 		v.Event(e)
 	}
 	v.Close()
@@ -83,14 +83,14 @@ func show(t *testing.T, format string, s Streams, told story) (stdout, stderr st
 
 // TestPlain: what people read of a run, on each kind of terminal.
 func TestPlain(t *testing.T) {
-	for _, told := range stories(time.Local) { // times are shown in local time, so the files hold everywhere
-		t.Run(told.name, func(t *testing.T) {
+	for _, run := range stories(time.Local) { // times are shown in local time, so the files hold everywhere
+		t.Run(run.name, func(t *testing.T) {
 			var all strings.Builder
 			for _, terminal := range terminals {
-				stdout, stderr := show(t, "plain", terminal.Streams, told)
+				stdout, stderr := show(t, "plain", terminal.Streams, run)
 				fmt.Fprintf(&all, "==== %s: stderr\n%s==== %s: stdout\n%s", terminal.name, stderr, terminal.name, stdout)
 			}
-			golden(t, told.name, all.String())
+			golden(t, run.name, all.String())
 		})
 	}
 }
@@ -98,19 +98,19 @@ func TestPlain(t *testing.T) {
 // TestPlainKeepsToTheTerminal: progress lines never exceed the terminal, an ASCII terminal
 // gets ASCII, and without colours there is no escape sequence, whatever machines say.
 func TestPlainKeepsToTheTerminal(t *testing.T) {
-	for _, told := range stories(time.Local) {
+	for _, run := range stories(time.Local) {
 		for _, terminal := range terminals {
-			stdout, stderr := show(t, "plain", terminal.Streams, told)
+			stdout, stderr := show(t, "plain", terminal.Streams, run)
 			if terminal.Width > 0 {
 				for line := range strings.Lines(stderr) {
 					if n := ansi.StringWidth(strings.TrimSuffix(line, "\n")); n > terminal.Width {
-						t.Errorf("%s, %s: %d columns: %s", told.name, terminal.name, n, line)
+						t.Errorf("%s, %s: %d columns: %s", run.name, terminal.name, n, line)
 					}
 				}
 			}
 			for _, r := range stdout + stderr {
 				if terminal.ASCII && r > '~' || !terminal.Color && r == '\x1b' {
-					t.Errorf("%s, %s: %q was written", told.name, terminal.name, r)
+					t.Errorf("%s, %s: %q was written", run.name, terminal.name, r)
 				}
 			}
 		}
@@ -119,15 +119,15 @@ func TestPlainKeepsToTheTerminal(t *testing.T) {
 
 // TestJSONLines: the events as programs read them; the schema only grows.
 func TestJSONLines(t *testing.T) {
-	for _, told := range stories(time.UTC)[:2] {
-		stdout, stderr := show(t, "jsonl", Streams{Width: 80}, told)
+	for _, run := range stories(time.UTC)[:2] {
+		stdout, stderr := show(t, "jsonl", Streams{Width: 80}, run)
 		if stderr != "" {
 			t.Errorf("stderr: %s", stderr)
 		}
-		golden(t, told.name+".jsonl", stdout)
+		golden(t, run.name+".jsonl", stdout)
 		lines := strings.Split(strings.TrimSuffix(stdout, "\n"), "\n")
-		if len(lines) != len(told.events) {
-			t.Errorf("%d lines for %d events", len(lines), len(told.events))
+		if len(lines) != len(run.events) {
+			t.Errorf("%d lines for %d events", len(lines), len(run.events))
 		}
 		for _, line := range lines {
 			var e event.Event

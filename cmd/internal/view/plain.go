@@ -58,7 +58,7 @@ func Line(s *Streams, e event.Event) {
 	}
 }
 
-// kindOfWrite tells a log's reader which write was no new request.
+// kindOfWrite marks writes of a log that are not new requests.
 func kindOfWrite(e event.Event) string {
 	switch {
 	case e.Write.Repeat:
@@ -69,7 +69,7 @@ func kindOfWrite(e event.Event) string {
 	return ""
 }
 
-// remedy is what a problem's summary leaves out, a line each.
+// remedy is the detail of a problem and what to do about it, one line each.
 func remedy(p *event.Problem) string {
 	text := ""
 	if p == nil {
