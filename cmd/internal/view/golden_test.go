@@ -158,6 +158,35 @@ func TestLine(t *testing.T) {
 	}
 }
 
+// TestControlCharacters: nothing that a machine says reaches a terminal as a command.
+func TestControlCharacters(t *testing.T) {
+	const evil = "a\x1b]0;title\x07\u009b2Jb"
+	problem := &event.Problem{Summary: evil, Detail: evil, Next: evil}
+	tape := newTape(time.Local)
+	tape.begin(event.PlanInfo{Hosts: []string{"dell-01"}, DryRun: true})
+	tape.host("dell-01")
+	tape.add(0, event.Event{Kind: event.Warned, Host: "dell-01", Text: evil})
+	tape.add(0, event.Event{Kind: event.Retried, Host: "dell-01", Step: "login", Problem: problem})
+	tape.write("dell-01", "insert", event.Change{Verb: event.Insert, Target: evil, Old: evil, New: evil, Detail: evil})
+	tape.done("dell-01", "installed", 0, event.Event{Status: event.Changed, Result: json.RawMessage("\"a\u009bb\""), Verdict: &event.Verdict{Proven: true, Version: evil, Build: evil, Evidence: []string{evil}}})
+	tape.done("dell-01", "login", 0, event.Event{Status: event.Failed, Problem: problem})
+	tape.end("dell-01", event.Failed, event.Counts{}, evil, nil)
+	events := tape.finish(event.Summary{Hosts: map[event.Status]int{event.Failed: 1}, Internal: evil})
+	stdout, stderr := show(t, "plain", Streams{Verbose: true}, story{events: events})
+	var log bytes.Buffer
+	for _, e := range events {
+		Line(&Streams{Out: &log, Verbose: true}, e)
+	}
+	for name, text := range map[string]string{"stdout": stdout, "stderr": stderr, "log": log.String()} {
+		if !strings.Contains(text, "a\uFFFD") {
+			t.Errorf("%s does not show what the machine said:\n%s", name, text)
+		}
+		if i := strings.IndexAny(text, "\x1b\x07\u009b"); i >= 0 {
+			t.Errorf("%s has a control character: %q", name, text[max(0, i-40):i+4])
+		}
+	}
+}
+
 // TestCommandsStayWhole: what people copy from the recap is on one line, however narrow
 // the terminal is.
 func TestCommandsStayWhole(t *testing.T) {

@@ -101,14 +101,22 @@ func clean(e event.Event) event.Event {
 		e.Write = &write
 	}
 	if e.Verdict != nil {
-		verdict := *e.Verdict
-		verdict.Version, verdict.Build, verdict.Evidence = Clean(verdict.Version), Clean(verdict.Build), slices.Clone(verdict.Evidence)
-		for i, line := range verdict.Evidence {
-			verdict.Evidence[i] = Clean(line)
-		}
-		e.Verdict = &verdict
+		e.Verdict = cleanVerdict(*e.Verdict)
+	}
+	if e.Summary != nil {
+		summary := *e.Summary
+		summary.Internal = Clean(summary.Internal)
+		e.Summary = &summary
 	}
 	return e
+}
+
+func cleanVerdict(v event.Verdict) *event.Verdict {
+	v.Version, v.Build, v.Evidence = Clean(v.Version), Clean(v.Build), slices.Clone(v.Evidence)
+	for i, line := range v.Evidence {
+		v.Evidence[i] = Clean(line)
+	}
+	return &v
 }
 
 // say writes lines to the progress stream. What a step did is cut to the
