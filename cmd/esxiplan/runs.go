@@ -179,7 +179,7 @@ func statusOf(h *log.HostStory) string {
 	switch {
 	case h.Status == "":
 		return "under way"
-	case h.Proof != nil && h.Status != event.Failed && h.Status != event.Unreachable:
+	case h.Proof != nil && !h.Status.Failure():
 		return "proven"
 	}
 	return string(h.Status)
@@ -188,7 +188,7 @@ func statusOf(h *log.HostStory) string {
 // about says what matters most about a host.
 func about(h *log.HostStory) string {
 	switch {
-	case h.Problem != nil && (h.Status == event.Failed || h.Status == event.Unreachable):
+	case h.Problem != nil && h.Status.Failure():
 		return h.Step + ": " + h.Problem.Summary
 	case h.Status == "":
 		return "in step " + h.Step

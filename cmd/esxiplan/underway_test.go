@@ -224,7 +224,7 @@ func TestLeftOff(t *testing.T) {
 	if code := r.wait(); code != event.ExitInterrupted {
 		t.Errorf("exit %d", code)
 	}
-	for _, want := range []string{"  left off\n", "h000 was powered off for its restart and is not on again; run the same command again to start it, or power it on (esxiplan do power … action=on --limit h000)\n"} {
+	for _, want := range []string{"  powered off\n", "h000 was powered off for its restart and is not on again; run the same command again to start it, or power it on (esxiplan do power … action=on --limit h000)\n"} {
 		if !strings.Contains(r.out.String(), want) {
 			t.Errorf("want %q:\n%s", want, r.out.String())
 		}

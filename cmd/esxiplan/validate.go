@@ -44,7 +44,7 @@ func (a *app) validateCommand() *cobra.Command {
 				return exitCode(event.ExitUsage)
 			}
 			if !asJSON {
-				fmt.Fprintf(a.streams.Out, "plan %q is valid: hosts %d, steps %d\n", p.Name, len(p.Hosts()), len(p.Steps))
+				fmt.Fprintf(a.streams.Out, "plan %q is valid: %s, %s\n", p.Name, hostCount(len(p.Hosts())), count(len(p.Steps), "step"))
 			}
 			return nil
 		},

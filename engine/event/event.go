@@ -41,6 +41,9 @@ const (
 	NotRun      Status = "not_run"
 )
 
+// Failure reports that a step or a host ended in trouble: it failed or was unreachable.
+func (s Status) Failure() bool { return s == Failed || s == Unreachable }
+
 // Event is one thing that happened in a run, as people and programs read it. Which bodies are set depends on the kind.
 type Event struct {
 	Schema  int       `json:"schema"`

@@ -377,7 +377,7 @@ func (l *Lane) close(status event.Status, p *event.Problem, result json.RawMessa
 // end reports how a step ended and what that means for the host.
 func (l *Lane) end(s *schema.Step, status event.Status, p *event.Problem, result json.RawMessage) {
 	l.begin() // where a result could not be recalled, no step began before
-	bad := status == event.Failed || status == event.Unreachable
+	bad := status.Failure()
 	if bad && s.Policy.OnError == "continue" {
 		status, bad = event.Ignored, false
 	}

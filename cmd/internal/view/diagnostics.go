@@ -34,7 +34,7 @@ func Diagnostics(s *Streams, diags hcl.Diagnostics, files map[string]*hcl.File) 
 		}
 		text := d.Detail
 		if s.Width > 0 {
-			text = ansi.Wordwrap(text, max(20, s.Width-2), " ")
+			text = wrap(text, max(20, s.Width-2))
 		}
 		for line := range strings.SplitSeq(text, "\n") {
 			fmt.Fprintln(s.Err, "  "+line)

@@ -7,7 +7,7 @@ import (
 )
 
 // leftBehind tells what the run leaves at the machines: installations that are under way,
-// with the command that waits for them, machines that it left off, and images that stay
+// with the command that waits for them, machines that it left powered off, and images that stay
 // mounted. What is the same for several hosts is said once.
 func (b *board) leftBehind(s *Streams, t theme) {
 	if b.dryRun {
@@ -20,12 +20,15 @@ func (b *board) leftBehind(s *Streams, t theme) {
 	}
 	b.tellInstalling(s)
 	b.tellMounted(s)
-	if b.plan.Resume != "" && b.summary.Interrupted {
-		say(s, "", "Resume this run with: "+b.plan.Resume)
+	if b.plan.Resume != "" && (b.summary.Interrupted || b.summary.Internal != "") {
+		command(s, "Resume this run with: "+b.plan.Resume)
 	}
 }
 
-// mostLines is how many hosts are told of one by one; of more, only their names are said.
+// command writes a line that people copy: it is not wrapped.
+func command(s *Streams, text string) { fmt.Fprintln(s.Out, s.plain(text)) }
+
+// mostLines is how many hosts get a line each; of more, only the names are listed.
 const mostLines = 3
 
 // tellMounted names the hosts that our media stay in, and what they boot next.
@@ -38,7 +41,7 @@ func (b *board) tellMounted(s *Streams) {
 		}
 	}
 	if len(kept) > mostLines {
-		say(s, "", fmt.Sprintf("Media of ours stay mounted, or the boot source stays set, on %d hosts: %s", len(kept), strings.Join(names, ", ")))
+		say(s, "", fmt.Sprintf("Our media remain mounted, or the boot source stays set, on %d hosts: %s", len(kept), strings.Join(names, ", ")))
 		return
 	}
 	for _, r := range kept {
@@ -53,7 +56,7 @@ func (b *board) tellMounted(s *Streams) {
 	}
 }
 
-// waysOn is how a machine that was left off gets on again.
+// waysOn is how a machine that was left powered off gets on again.
 func (b *board) waysOn(r *row) string {
 	switch {
 	case r.open() && b.plan.Continue == "":
@@ -81,7 +84,7 @@ func (b *board) tellInstalling(s *Streams) {
 		say(s, "", b.images(n))
 	}
 	if len(names) > 0 && b.plan.Continue != "" {
-		say(s, "", "Continue with: "+b.plan.Continue+limit(names, b.plan.Of))
+		command(s, "Continue with: "+b.plan.Continue+limit(names, b.plan.Of))
 	}
 }
 

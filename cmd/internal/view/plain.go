@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,9 +35,13 @@ func Line(s *Streams, e event.Event) {
 	text := p.line(e)
 	switch e.Kind {
 	case event.HostStarted:
-		text = "begun"
+		text = "host started"
 	case event.StepStarted:
-		text = e.Step + " begun"
+		text = e.Step + " started"
+	case event.WriteMade:
+		text = "  " + p.write(e) + kindOfWrite(e)
+	case event.StepDone:
+		text += remedy(e.Problem)
 	case event.WriteDone:
 		text = "  " + string(e.Settled.Fate)
 	case event.HostDone:
@@ -53,6 +58,32 @@ func Line(s *Streams, e event.Event) {
 	}
 }
 
+// kindOfWrite marks writes of a log that are not new requests.
+func kindOfWrite(e event.Event) string {
+	switch {
+	case e.Write.Repeat:
+		return " (once more, in another form)"
+	case e.Write.Found:
+		return " (found on the machine: made by something else)"
+	}
+	return ""
+}
+
+// remedy is the detail of a problem and what to do about it, one line each.
+func remedy(p *event.Problem) string {
+	text := ""
+	if p == nil {
+		return text
+	}
+	if p.Detail != "" {
+		text += "\n  " + p.Detail
+	}
+	if p.Next != "" {
+		text += "\n  next: " + p.Next
+	}
+	return text
+}
+
 func (p *plain) Earlier(e event.Event) { p.board.fold(clean(e)) }
 
 // clean takes control characters out of what stands in an event.
@@ -66,16 +97,34 @@ func clean(e event.Event) event.Event {
 	if e.Write != nil {
 		write := *e.Write
 		write.Old, write.New, write.Target = Clean(write.Old), Clean(write.New), Clean(write.Target)
+		write.Detail = Clean(write.Detail)
 		e.Write = &write
 	}
+	if e.Verdict != nil {
+		e.Verdict = cleanVerdict(*e.Verdict)
+	}
+	if e.Summary != nil {
+		summary := *e.Summary
+		summary.Internal = Clean(summary.Internal)
+		e.Summary = &summary
+	}
 	return e
+}
+
+func cleanVerdict(v event.Verdict) *event.Verdict {
+	v.Version, v.Build, v.Evidence = Clean(v.Version), Clean(v.Build), slices.Clone(v.Evidence)
+	for i, line := range v.Evidence {
+		v.Evidence[i] = Clean(line)
+	}
+	return &v
 }
 
 // say writes lines to the progress stream. What a step did is cut to the
 // terminal's width (the recap has all of a failure); the rest is wrapped.
 func (p *plain) say(host, text string) {
+	text = p.s.plain(text)
 	if host == "" && p.s.Width > 0 {
-		text = ansi.Wordwrap(text, p.s.Width, " ")
+		text = wrap(text, p.s.Width)
 	}
 	for line := range strings.SplitSeq(text, "\n") {
 		if host != "" {
@@ -84,7 +133,7 @@ func (p *plain) say(host, text string) {
 		if p.s.Width > 0 {
 			line = ansi.Truncate(line, p.s.Width, ellipsis(p.s.ASCII))
 		}
-		fmt.Fprintln(p.s.Err, p.s.plain(line))
+		fmt.Fprintln(p.s.Err, line)
 	}
 }
 
@@ -106,14 +155,13 @@ func (p *plain) line(e event.Event) string {
 		}
 		return t.dim.Render("  ") + p.write(e)
 	case event.Retried:
-		return fmt.Sprintf("%s: %s, attempt %d in %s", e.Step, e.Problem.Summary, e.Attempt, short(time.Duration(e.Delay)))
+		return fmt.Sprintf("%s: attempt %d in %s: %s", e.Step, e.Attempt, short(time.Duration(e.Delay)), e.Problem.Summary)
 	case event.Warned:
-		text := e.Text
-		if room := p.s.Width - p.board.hostWidth - 3; p.s.Width > 0 && room > 20 {
-			text = ansi.Wordwrap("warning: "+text, room, " ")
-			return t.warn.Render("warning: ") + strings.TrimPrefix(text, "warning: ")
+		text := t.warn.Render("warning:") + " " + e.Text
+		if room := p.s.Width - p.board.hostWidth - 3; e.Host != "" && room > 20 {
+			text = wrap(text, room)
 		}
-		return t.warn.Render("warning: ") + text
+		return text
 	case event.StepDone:
 		return p.stepDone(e)
 	case event.Diagnosed:
@@ -178,7 +226,7 @@ func indented(result json.RawMessage) string {
 	if json.Indent(&b, result, "  ", "  ") != nil {
 		return ""
 	}
-	return "  " + b.String()
+	return "  " + Clean(b.String())
 }
 
 // Close writes what the run came to.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/charmbracelet/x/ansi"
 
@@ -83,8 +84,9 @@ func (b *board) fold(e event.Event) {
 		r := b.row(e.Host)
 		r.bad = slices.DeleteFunc(r.bad, func(f event.Event) bool { return f.Step == e.Step })
 	case event.WriteMade:
-		r := b.row(e.Host)
-		r.writes = append(r.writes, e)
+		if r := b.row(e.Host); !e.Write.Repeat && !e.Write.Found {
+			r.writes = append(r.writes, e)
+		}
 	case event.StepDone:
 		r := b.row(e.Host)
 		if e.Problem != nil {
@@ -105,8 +107,6 @@ func (b *board) fold(e event.Event) {
 	}
 }
 
-func broken(r *row) bool { return r.status == event.Failed || r.status == event.Unreachable }
-
 // recap writes the hosts, those in trouble last with reason and next action,
 // then the totals.
 func (b *board) recap(s *Streams, t theme) {
@@ -117,21 +117,36 @@ func (b *board) recap(s *Streams, t theme) {
 	fmt.Fprintln(s.Out, t.bold.Render(title)+t.dim.Render(strings.Repeat(t.line, max(0, min(120, widthOf(s))-len(title)))))
 	var fine, bad []*row
 	for _, r := range b.hosts {
-		if broken(r) {
+		if r.status.Failure() {
 			bad = append(bad, r)
 		} else {
 			fine = append(fine, r)
 		}
 	}
-	for _, r := range folded(fine) {
-		b.print(s, t, r)
-	}
-	for _, r := range bad {
-		b.print(s, t, r)
-		b.explain(s, t, r)
-	}
+	b.print(s, t, append(folded(fine), bad...))
 	b.leftBehind(s, t)
-	fmt.Fprintln(s.Out, b.totals(t))
+	say(s, "", b.totals(t))
+}
+
+// print writes the rows, below those in trouble their reasons.
+func (b *board) print(s *Streams, t theme, rows []*row) {
+	width := 0
+	for _, r := range rows {
+		width = max(width, utf8.RuneCountInString(r.name))
+	}
+	var lines []line
+	narrow := false
+	for _, r := range rows {
+		l := b.line(t, r, width)
+		lines = append(lines, l)
+		narrow = narrow || s.Width > 0 && ansi.StringWidth(l.wide()) > s.Width
+	}
+	for i, r := range rows {
+		s.print(lines[i], narrow)
+		if r.status.Failure() {
+			b.explain(s, t, r)
+		}
+	}
 }
 
 func widthOf(s *Streams) int {
@@ -167,7 +182,13 @@ func folded(rows []*row) []*row {
 	return out
 }
 
-func (b *board) print(s *Streams, t theme, r *row) {
+// line is a row of the recap in words.
+type line struct{ name, cells, took, note string }
+
+func (l line) wide() string { return l.name + "  " + l.cells + "  " + l.took }
+
+// line has the name padded to width, and colours.
+func (b *board) line(t theme, r *row, width int) line {
 	c := r.counts
 	cell := func(name string, n int, color func(...string) string) string {
 		text := fmt.Sprintf("%s=%d", name, n)
@@ -180,28 +201,51 @@ func (b *board) print(s *Streams, t theme, r *row) {
 		cell("ok", c.OK, t.ok.Render), cell("changed", c.Changed, t.changed.Render), cell("unreachable", c.Unreach, t.bad.Render), cell("failed", c.Failed, t.bad.Render),
 		cell("skipped", c.Skipped, t.dim.Render), cell("ignored", c.Ignored, t.warn.Render), cell("retried", c.Retried, t.warn.Render),
 	}
-	name := fmt.Sprintf("%-*s", b.hostWidth, r.name)
-	end := short(r.elapsed)
+	return line{t.bold.Render(fmt.Sprintf("%-*s", width, r.name)), strings.Join(cells, " "), short(r.elapsed), b.note(t, r)}
+}
+
+// note is what matters most about a host, "" where its counts say all.
+func (b *board) note(t theme, r *row) string {
 	switch {
 	case r.left.Off:
-		end += "  " + t.bad.Render("left off")
+		return t.bad.Render("powered off")
 	case r.installing():
-		end += "  " + t.warn.Render("being installed since "+r.left.Installing.Local().Format("15:04:05")) + t.dim.Render(" ("+short(b.ended.Sub(r.left.Installing))+")")
+		return t.warn.Render("being installed since "+r.left.Installing.Local().Format("15:04:05")) + t.dim.Render(" ("+short(b.ended.Sub(r.left.Installing))+")")
 	case r.proof != nil:
-		end += "  " + t.ok.Render("proven "+r.proof.Version)
+		return t.ok.Render("proven " + r.proof.Version)
 	case r.remark != "":
-		end += "  " + t.warn.Render(string(r.status)+": "+r.remark)
+		return t.warn.Render(string(r.status) + ": " + r.remark)
 	}
-	line := t.bold.Render(name) + "  " + strings.Join(cells, " ") + "  " + end
-	if s.Width > 0 && ansi.StringWidth(line) > s.Width { // a narrow terminal gets two lines
-		line = t.bold.Render(name) + "  " + end + "\n    " + strings.Join(cells, " ")
+	return ""
+}
+
+// print writes a row: on one line where there is room for it, with the note below where
+// that alone is too long. On a narrow terminal each row has its counts below.
+func (s *Streams) print(l line, narrow bool) {
+	first, below := l.wide(), []string{}
+	if narrow {
+		first, below = l.name+"  "+l.took, []string{l.cells}
 	}
-	fmt.Fprintln(s.Out, line)
+	switch one := first + "  " + l.note; {
+	case l.note == "":
+	case s.Width == 0 || ansi.StringWidth(one) <= s.Width:
+		first = one
+	default:
+		below = slices.Insert(below, 0, l.note)
+	}
+	say(s, "", first)
+	for _, text := range below {
+		say(s, "    ", text)
+	}
 }
 
 func (b *board) explain(s *Streams, t theme, r *row) {
 	for _, e := range r.bad {
-		say(s, "    ", t.bad.Render(e.Step)+": "+e.Problem.Summary)
+		step := t.bad.Render(e.Step)
+		if e.Status == event.Ignored {
+			step = t.warn.Render(e.Step + " (ignored)")
+		}
+		say(s, "    ", step+": "+e.Problem.Summary)
 		if e.Problem.Detail != "" {
 			say(s, "    ", e.Problem.Detail)
 		}
@@ -217,7 +261,7 @@ func (b *board) explain(s *Streams, t theme, r *row) {
 // say writes a paragraph, wrapped to the terminal.
 func say(s *Streams, indent, text string) {
 	if s.Width > 0 {
-		text = ansi.Wordwrap(text, max(20, s.Width-len(indent)), " ")
+		text = wrap(s.plain(text), max(20, s.Width-len(indent)))
 	}
 	for line := range strings.SplitSeq(text, "\n") {
 		fmt.Fprintln(s.Out, s.plain(indent+line))
@@ -280,20 +324,17 @@ func (b *board) writes(s *Streams, t theme) {
 			fmt.Fprintln(s.Out, "  nothing would be written")
 		}
 		for _, e := range r.writes {
-			if e.Write.Repeat {
-				continue
-			}
 			risk := ""
 			if e.Write.Risk != "" {
 				risk = " [" + string(e.Write.Risk) + "]"
 			}
-			fmt.Fprintf(s.Out, "  %s: %s %s: %s %s %s%s\n", e.Step, e.Write.Verb, e.Write.Target, orEmpty(e.Write.Old), t.arrow, orEmpty(e.Write.New), t.warn.Render(risk))
+			fmt.Fprintln(s.Out, s.plain(fmt.Sprintf("  %s: %s %s: %s %s %s%s", e.Step, e.Write.Verb, e.Write.Target, orEmpty(e.Write.Old), t.arrow, orEmpty(e.Write.New), t.warn.Render(risk))))
 			for line := range strings.Lines(e.Write.Detail) {
 				if strings.HasPrefix(line, "%pre") {
-					fmt.Fprintln(s.Out, t.dim.Render("      %pre … (the script that finds the disk, or stops)"))
+					fmt.Fprintln(s.Out, t.dim.Render(s.plain("      %pre … (the script that finds the disk, or stops)")))
 					break
 				}
-				fmt.Fprintln(s.Out, t.dim.Render("      "+strings.TrimSuffix(line, "\n")))
+				fmt.Fprintln(s.Out, s.plain(t.dim.Render("      "+strings.TrimSuffix(line, "\n"))))
 			}
 		}
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // TestRecapInstalling: a machine that is being installed is called so, whatever was proven
-// on it earlier in the run; one that was left off does not fold into others.
+// on it earlier in the run; one that was left powered off does not fold into others.
 func TestRecapInstalling(t *testing.T) {
 	began := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	b := newBoard()

@@ -12,6 +12,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/charmbracelet/lipgloss"
 	"github.com/muesli/termenv"
@@ -116,7 +117,13 @@ func (s *Streams) plain(text string) string {
 	if !s.ASCII {
 		return text
 	}
-	return strings.NewReplacer("…", "...", "→", "->", "•", "*", "─", "-", "·", "-").Replace(text)
+	text = strings.NewReplacer("…", "...", "→", "->", "•", "*", "─", "-", "·", "-").Replace(text)
+	return strings.Map(func(r rune) rune {
+		if r >= utf8.RuneSelf {
+			return '?'
+		}
+		return r
+	}, text)
 }
 
 // Span is a length of time for people.
