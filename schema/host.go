@@ -24,6 +24,9 @@ var (
 
 	hostHeader  = layerHeader()
 	groupHeader = layerHeader("host")
+
+	// sectionHeaders are those of the blocks in a host or group block.
+	sectionHeaders = map[string]*hcl.BodySchema{"bmc": header(bmcObject), "esxi": header(esxiObject)}
 )
 
 // HostObjects describes what host and group blocks take: their own arguments,
@@ -58,11 +61,11 @@ type layers struct{ host, group layer }
 func (l *loader) layer(content *hcl.BodyContent) layer {
 	out := layer{"": {arguments: content.Attributes}}
 	for _, b := range content.Blocks {
-		object := map[string]*Object{"bmc": bmcObject, "esxi": esxiObject}[b.Type]
-		if object == nil {
+		arguments, ok := sectionHeaders[b.Type]
+		if !ok {
 			continue
 		}
-		attrs, diags := l.attributes(b.Body, header(object))
+		attrs, diags := l.attributes(b.Body, arguments)
 		if first, seen := out[b.Type]; seen {
 			l.problem(b.DefRange, "Duplicate block", "There is already a block %s at %s.", b.Type, position(first.at))
 			attrs = under(first.arguments, attrs)
