@@ -116,9 +116,9 @@ func (l *loader) group(b *hcl.Block) {
 	g := &Group{Name: b.Labels[0], Range: b.DefRange}
 	l.plan.Groups = append(l.plan.Groups, g)
 	if attr, ok := content.Attributes["in_flight"]; ok {
-		value, ok := l.objectFrom(hcl.Attributes{"in_flight": attr}, planObject, l.global, b.DefRange, nil)
-		if ok && !value.GetAttr("in_flight").IsNull() && value.IsWhollyKnown() {
-			g.InFlight = value.GetAttr("in_flight").AsString()
+		values, ok := l.objectFrom(hcl.Attributes{"in_flight": attr}, planObject, l.global, b.DefRange, nil)
+		if text := values["in_flight"]; ok && text.IsKnown() && !text.IsNull() {
+			g.InFlight = text.AsString()
 			l.checkInFlight(attr.Range, g.InFlight)
 		}
 	}
@@ -264,8 +264,8 @@ func (e *hostEvaluation) decode(attrs hcl.Attributes, o *Object, at hcl.Range, i
 		e.ok = d.ok && e.ok
 		return
 	}
-	value, ok := e.objectFrom(attrs, o, e.context, at, nil)
-	ok = ok && e.fill(value, o, into, at)
+	values, ok := e.objectFrom(attrs, o, e.context, at, nil)
+	ok = ok && e.fill(values, o, into, at)
 	e.ok = ok && e.ok
 	if shared {
 		kept := reflect.New(target.Type()).Elem() // what is added to the host is its own
@@ -325,12 +325,12 @@ func (e *hostEvaluation) esxi(facts cty.Value) {
 	before := maps.Clone(e.scope)
 	e.scope["facts"] = facts
 	said, _ := e.host.said.section("esxi")
-	value, ok := e.objectFrom(said.arguments, esxiObject, e.context, said.at, nil)
+	values, ok := e.objectFrom(said.arguments, esxiObject, e.context, said.at, nil)
 	e.scope = before
-	value, names := e.takeLate(value, said.arguments)
+	names := e.takeLate(values, said.arguments)
 	x := &ESXi{}
 	e.host.ESXi = x
-	e.ok = ok && e.fill(value, esxiObject, x, said.at) && e.ok
+	e.ok = ok && e.fill(values, esxiObject, x, said.at) && e.ok
 	if x.RootPassword.Reveal() == "-" {
 		x.RootPassword = Secret{}
 	}
