@@ -8,16 +8,16 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// bind copies a conformed, wholly known value into the struct from which the object is
+// bind copies conformed, wholly known arguments into the struct from which the object is
 // derived. It reports false for what it leaves to [ToGo], which says what is wrong: the two
 // agree on everything else. It is there for plans with thousands of hosts, where the way by
 // JSON takes as long as reading the files.
-func (o *Object) bind(v cty.Value, into reflect.Value) bool {
-	if into.Type() != o.goType || v.IsNull() {
+func (o *Object) bind(value func(name string) cty.Value, into reflect.Value) bool {
+	if into.Type() != o.goType {
 		return false
 	}
 	for _, a := range o.Arguments {
-		if !a.bind(v.GetAttr(a.Name), into.FieldByIndex(a.field)) {
+		if !a.bind(value(a.Name), into.FieldByIndex(a.field)) {
 			return false
 		}
 	}
@@ -35,7 +35,7 @@ func (a *Argument) bind(v cty.Value, into reflect.Value) bool {
 		into = made.Elem()
 	}
 	if a.Object != nil && a.Type.IsObjectType() {
-		return a.Object.bind(v, into)
+		return a.Object.bind(v.GetAttr, into)
 	}
 	return bindValue(v, into, a.Object)
 }
@@ -90,7 +90,7 @@ func bindList(v cty.Value, into reflect.Value, element *Object) bool {
 		case e.IsNull():
 			return false
 		case element != nil && e.Type().IsObjectType():
-			if !element.bind(e, at) {
+			if !element.bind(e.GetAttr, at) {
 				return false
 			}
 		case !bindValue(e, at, nil):

@@ -74,7 +74,7 @@ func judgeBinding[T any](t *testing.T, given cty.Value, want bool) {
 		t.Fatal(err)
 	}
 	var short, long T
-	if bound := o.bind(v, reflect.ValueOf(&short).Elem()); bound != want {
+	if bound := o.bind(v.GetAttr, reflect.ValueOf(&short).Elem()); bound != want {
 		t.Fatalf("bound: %v", bound)
 	}
 	if err := ToGo(v, &long); want && (err != nil || !reflect.DeepEqual(short, long)) {

@@ -24,6 +24,9 @@ var (
 
 	hostHeader  = layerHeader()
 	groupHeader = layerHeader("host")
+
+	// sectionHeaders are those of the blocks in a host or group block.
+	sectionHeaders = map[string]*hcl.BodySchema{"bmc": header(bmcObject), "esxi": header(esxiObject)}
 )
 
 // HostObjects describes what host and group blocks take: their own arguments,
@@ -58,11 +61,11 @@ type layers struct{ host, group layer }
 func (l *loader) layer(content *hcl.BodyContent) layer {
 	out := layer{"": {arguments: content.Attributes}}
 	for _, b := range content.Blocks {
-		object := map[string]*Object{"bmc": bmcObject, "esxi": esxiObject}[b.Type]
-		if object == nil {
+		arguments, ok := sectionHeaders[b.Type]
+		if !ok {
 			continue
 		}
-		attrs, diags := l.attributes(b.Body, header(object))
+		attrs, diags := l.attributes(b.Body, arguments)
 		if first, seen := out[b.Type]; seen {
 			l.problem(b.DefRange, "Duplicate block", "There is already a block %s at %s.", b.Type, position(first.at))
 			attrs = under(first.arguments, attrs)
@@ -113,9 +116,9 @@ func (l *loader) group(b *hcl.Block) {
 	g := &Group{Name: b.Labels[0], Range: b.DefRange}
 	l.plan.Groups = append(l.plan.Groups, g)
 	if attr, ok := content.Attributes["in_flight"]; ok {
-		value, ok := l.objectFrom(hcl.Attributes{"in_flight": attr}, planObject, l.global, b.DefRange, nil)
-		if ok && !value.GetAttr("in_flight").IsNull() && value.IsWhollyKnown() {
-			g.InFlight = value.GetAttr("in_flight").AsString()
+		values, ok := l.objectFrom(hcl.Attributes{"in_flight": attr}, planObject, l.global, b.DefRange, nil)
+		if text := values["in_flight"]; ok && text.IsKnown() && !text.IsNull() {
+			g.InFlight = text.AsString()
 			l.checkInFlight(attr.Range, g.InFlight)
 		}
 	}
@@ -261,8 +264,8 @@ func (e *hostEvaluation) decode(attrs hcl.Attributes, o *Object, at hcl.Range, i
 		e.ok = d.ok && e.ok
 		return
 	}
-	value, ok := e.objectFrom(attrs, o, e.context, at, nil)
-	ok = ok && e.fill(value, o, into, at)
+	values, ok := e.objectFrom(attrs, o, e.context, at, nil)
+	ok = ok && e.fill(values, o, into, at)
 	e.ok = ok && e.ok
 	if shared {
 		kept := reflect.New(target.Type()).Elem() // what is added to the host is its own
@@ -322,12 +325,12 @@ func (e *hostEvaluation) esxi(facts cty.Value) {
 	before := maps.Clone(e.scope)
 	e.scope["facts"] = facts
 	said, _ := e.host.said.section("esxi")
-	value, ok := e.objectFrom(said.arguments, esxiObject, e.context, said.at, nil)
+	values, ok := e.objectFrom(said.arguments, esxiObject, e.context, said.at, nil)
 	e.scope = before
-	value, names := e.takeLate(value, said.arguments)
+	names := e.takeLate(values, said.arguments)
 	x := &ESXi{}
 	e.host.ESXi = x
-	e.ok = ok && e.fill(value, esxiObject, x, said.at) && e.ok
+	e.ok = ok && e.fill(values, esxiObject, x, said.at) && e.ok
 	if x.RootPassword.Reveal() == "-" {
 		x.RootPassword = Secret{}
 	}

@@ -35,28 +35,22 @@ func (p *Plan) Resolve(h *Host, facts cty.Value) (*Host, hcl.Diagnostics) {
 	return &copied, p.hide(l.diags)
 }
 
-// takeLate takes the arguments out of an esxi block that the facts do not tell yet.
-// What else is not known is an error: only a machine's own devices are late.
-func (e *hostEvaluation) takeLate(value cty.Value, attrs hcl.Attributes) (cty.Value, []string) {
-	if !value.Type().IsObjectType() || value.IsWhollyKnown() {
-		return value, nil
-	}
-	var names []string
-	plain, marks := value.Unmark()
-	out := plain.AsValueMap()
-	for _, name := range slices.Sorted(maps.Keys(out)) {
-		attr, given := attrs[name]
-		if !given || out[name].IsWhollyKnown() || !refersToFacts(attr.Expr) {
+// takeLate takes the arguments out of an esxi block that the facts do not tell yet, and names
+// them. What else is not known is an error: only a machine's own devices are late.
+func (e *hostEvaluation) takeLate(values map[string]cty.Value, attrs hcl.Attributes) (names []string) {
+	for _, name := range slices.Sorted(maps.Keys(attrs)) {
+		attr, value := attrs[name], values[name]
+		if value == cty.NilVal || value.IsWhollyKnown() || !refersToFacts(attr.Expr) {
 			continue
 		}
 		if !slices.Contains(lateArguments, name) {
 			e.problem(attr.Expr.Range(), "Too early for facts", "esxi.%s cannot depend on host.facts: only %s can, which name what the machine has.", name, strings.Join(lateArguments, ", "))
 			e.ok = false
 		}
-		out[name] = cty.NullVal(out[name].Type())
+		values[name] = cty.NullVal(value.Type())
 		names = append(names, name)
 	}
-	return cty.ObjectVal(out).WithMarks(marks), names
+	return names
 }
 
 func refersToFacts(x hcl.Expression) bool {

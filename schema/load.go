@@ -324,14 +324,14 @@ func (l *loader) images(blocks hcl.Blocks) {
 			l.problem(a.Range, "Unsupported argument", "An image has its name from the block's label.")
 			continue
 		}
-		value, ok := l.objectFrom(attrs, imageObject, l.global, b.DefRange, map[string]cty.Value{"name": cty.StringVal(b.Labels[0])})
+		arguments, ok := l.objectFrom(attrs, imageObject, l.global, b.DefRange, map[string]cty.Value{"name": cty.StringVal(b.Labels[0])})
 		if !ok {
 			continue
 		}
 		image := &Image{Range: b.DefRange}
-		l.fill(value, imageObject, image, b.DefRange)
+		l.fill(arguments, imageObject, image, b.DefRange)
 		l.plan.Images = append(l.plan.Images, image)
-		values[image.Name] = value
+		values[image.Name] = cty.ObjectVal(arguments)
 	}
 	l.plan.global.Variables["image"] = cty.ObjectVal(values)
 }
@@ -396,15 +396,15 @@ func (l *loader) attributes(body hcl.Body, s *hcl.BodySchema) (hcl.Attributes, h
 func (l *loader) decodeBlock(body hcl.Body, o *Object, into any) bool {
 	attrs, diags := l.attributes(body, header(o))
 	l.diags = append(l.diags, diags...)
-	value, ok := l.objectFrom(attrs, o, l.global, body.MissingItemRange(), nil)
+	values, ok := l.objectFrom(attrs, o, l.global, body.MissingItemRange(), nil)
 	if !ok || diags.HasErrors() {
 		return false
 	}
-	return l.fill(value, o, into, body.MissingItemRange())
+	return l.fill(values, o, into, body.MissingItemRange())
 }
 
 // objectFrom evaluates arguments, each in a context of its own.
-func (l *loader) objectFrom(attrs hcl.Attributes, o *Object, context func(*hcl.Attribute) *hcl.EvalContext, at hcl.Range, given map[string]cty.Value) (cty.Value, bool) {
+func (l *loader) objectFrom(attrs hcl.Attributes, o *Object, context func(*hcl.Attribute) *hcl.EvalContext, at hcl.Range, given map[string]cty.Value) (map[string]cty.Value, bool) {
 	checked := attrs
 	for name, attr := range attrs {
 		if d := l.checkNames(attr); d != nil {
@@ -415,19 +415,19 @@ func (l *loader) objectFrom(attrs hcl.Attributes, o *Object, context func(*hcl.A
 			delete(checked, name)
 		}
 	}
-	value, diags := evaluateObject(checked, o, at, given, func(attr *hcl.Attribute, a *Argument) (cty.Value, hcl.Diagnostics) {
+	values, diags := evaluateObject(checked, o, at, given, func(attr *hcl.Attribute, a *Argument) (cty.Value, hcl.Diagnostics) {
 		return l.argument(attr, a, context)
 	})
 	if len(checked) == len(attrs) {
 		l.diags = append(l.diags, diags...)
-		return value, !diags.HasErrors()
+		return values, !diags.HasErrors()
 	}
 	for _, d := range diags { // what is missing now was told by its name
 		if d.Summary != "Missing argument" {
 			l.diags = append(l.diags, d)
 		}
 	}
-	return value, false
+	return values, false
 }
 
 // argument evaluates one argument, unless that was done for another host.
@@ -473,7 +473,7 @@ func (l *loader) checkNames(attr *hcl.Attribute) *hcl.Diagnostic {
 
 // evaluateObject evaluates arguments one by one, so that each problem has its
 // own place.
-func evaluateObject(attrs hcl.Attributes, o *Object, at hcl.Range, given map[string]cty.Value, evaluate func(*hcl.Attribute, *Argument) (cty.Value, hcl.Diagnostics)) (cty.Value, hcl.Diagnostics) {
+func evaluateObject(attrs hcl.Attributes, o *Object, at hcl.Range, given map[string]cty.Value, evaluate func(*hcl.Attribute, *Argument) (cty.Value, hcl.Diagnostics)) (map[string]cty.Value, hcl.Diagnostics) {
 	var diags, moreDiags hcl.Diagnostics
 	out := make(map[string]cty.Value, len(o.Arguments))
 	for _, a := range o.Arguments {
@@ -488,7 +488,7 @@ func evaluateObject(attrs hcl.Attributes, o *Object, at hcl.Range, given map[str
 		}
 		diags = append(diags, moreDiags...)
 	}
-	return cty.ObjectVal(out), diags
+	return out, diags
 }
 
 // evaluate evaluates an argument as it is written.
@@ -560,19 +560,21 @@ func withoutValues(diags hcl.Diagnostics) hcl.Diagnostics {
 	return diags
 }
 
-// fill copies a conformed value into the Go struct from which its object is derived.
-func (l *loader) fill(v cty.Value, o *Object, into any, at hcl.Range) bool {
-	if !v.IsWhollyKnown() {
-		return false
+// fill copies conformed arguments into the Go struct from which their object is derived.
+func (l *loader) fill(values map[string]cty.Value, o *Object, into any, at hcl.Range) bool {
+	for _, v := range values {
+		if !v.IsWhollyKnown() {
+			return false
+		}
 	}
 	target := reflect.ValueOf(into).Elem()
 	bound := reflect.New(target.Type()).Elem()
 	bound.Set(target)
-	if o.bind(v, bound) {
+	if o.bind(func(name string) cty.Value { return values[name] }, bound) {
 		target.Set(bound)
 		return true
 	}
-	if err := ToGo(v, into); err != nil {
+	if err := ToGo(cty.ObjectVal(values), into); err != nil {
 		l.problem(at, "Invalid value", "%v.", err)
 		return false
 	}

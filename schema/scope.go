@@ -62,9 +62,10 @@ func (p *Plan) Arguments(s *Step, scope Scope) (cty.Value, hcl.Diagnostics) {
 }
 
 func (p *Plan) evaluate(s *Step, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
-	return evaluateObject(s.Arguments, p.known.Steps[s.Type].Arguments, s.Range, nil, func(attr *hcl.Attribute, a *Argument) (cty.Value, hcl.Diagnostics) {
+	values, diags := evaluateObject(s.Arguments, p.known.Steps[s.Type].Arguments, s.Range, nil, func(attr *hcl.Attribute, a *Argument) (cty.Value, hcl.Diagnostics) {
 		return a.evaluate(attr, ctx)
 	})
+	return cty.ObjectVal(values), diags
 }
 
 // Decode evaluates the arguments of a step for one host without a run: where they

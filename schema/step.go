@@ -44,8 +44,8 @@ func (l *loader) step(b *hcl.Block) {
 		}
 	}
 	step.refs = referencesOf(step.Arguments, step.Conditions)
-	value, _ := l.objectFrom(policy, commonObject, l.global, b.DefRange, nil)
-	l.fill(value, commonObject, &step.Policy, b.DefRange)
+	values, _ := l.objectFrom(policy, commonObject, l.global, b.DefRange, nil)
+	l.fill(values, commonObject, &step.Policy, b.DefRange)
 	l.checkPolicy(step, policy)
 	l.plan.Steps = append(l.plan.Steps, step)
 }

@@ -72,12 +72,12 @@ func (l *loader) variableNames() []string {
 func (l *loader) variable(b *hcl.Block) *Variable {
 	content, diags := b.Body.Content(variableHeader)
 	l.diags = append(l.diags, diags...)
-	value, ok := l.objectFrom(content.Attributes, variableObject, l.global, b.DefRange, nil)
+	values, ok := l.objectFrom(content.Attributes, variableObject, l.global, b.DefRange, nil)
 	if !ok || diags.HasErrors() {
 		return nil
 	}
 	var arguments variableArguments
-	l.fill(value, variableObject, &arguments, b.DefRange)
+	l.fill(values, variableObject, &arguments, b.DefRange)
 	v := &Variable{Name: b.Labels[0], Description: deref(arguments.Description), Sensitive: arguments.Sensitive, Type: cty.DynamicPseudoType, Range: b.DefRange}
 	if attr, ok := content.Attributes["type"]; ok {
 		t, defaults, diags := typeexpr.TypeConstraintWithDefaults(attr.Expr)

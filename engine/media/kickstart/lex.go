@@ -121,6 +121,9 @@ var sectionWords = []string{"%pre", "%post", "%firstboot", "%include", "include"
 
 // opens returns the section's word that a line starts with, or "".
 func opens(line string) string {
+	if line == "" || line[0] != '%' && line[0] != 'i' {
+		return ""
+	}
 	for _, w := range sectionWords {
 		if strings.HasPrefix(line, w) {
 			return w

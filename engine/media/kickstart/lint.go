@@ -295,6 +295,9 @@ func (l *linter) ignoredAnywhere(id string) bool {
 
 // bytes looks at the characters of a line; ended: an LF follows.
 func (l *linter) bytes(n int, line string, ended bool) {
+	if isPlain(line) {
+		return
+	}
 	if column, what := control(line, ended); column > 0 {
 		l.add("syntax", n, column, "the line holds %s", what)
 	}
@@ -304,6 +307,16 @@ func (l *linter) bytes(n int, line string, ended bool) {
 			return
 		}
 	}
+}
+
+// isPlain reports a line of printable ASCII, blanks and tabs, as nearly all are.
+func isPlain(line string) bool {
+	for i := range len(line) {
+		if b := line[i]; b > '~' || b < ' ' && b != '\t' {
+			return false
+		}
+	}
+	return true
 }
 
 // command reads a line of the command part. It returns nil for a line without one.

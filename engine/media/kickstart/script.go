@@ -1,6 +1,7 @@
 package kickstart
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"path"
@@ -69,8 +70,12 @@ func (s Script) Render() ([]byte, error) {
 	lines = append(lines, s.Network.command())
 	lines = append(lines, s.Commands...)
 	lines = append(lines, "reboot")
-	lines = append(lines, s.sections()...)
-	return []byte(strings.Join(lines, "\n") + "\n"), nil
+	var text bytes.Buffer
+	for _, line := range append(lines, s.sections()...) {
+		text.WriteString(line)
+		text.WriteByte('\n')
+	}
+	return text.Bytes(), nil
 }
 
 func quote(text string) string { return "'" + text + "'" }
