@@ -360,3 +360,47 @@ func TestNobodyReads(t *testing.T) {
 	}
 	s.onceEach(s.end())
 }
+
+// TestStageOfSome: continuing a killed run on some of its hosts leaves the others to be
+// continued.
+func TestStageOfSome(t *testing.T) {
+	t.Parallel()
+	s := simulate(t, 2, "--speed", "60", "--tally", "tally.json")
+	r := s.begin(s.run("--run", "x"))
+	s.started("h000", "h001")
+	r.c.Process.Kill()
+	r.wait()
+	for _, args := range [][]string{{"--run", "x", "--limit", "h000"}, {"--run", "x", "--resume"}} {
+		if out, err := s.run(args...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v\n%s", args, err, out)
+		}
+	}
+	s.refuses(event.ExitUsage, "nothing to resume", "run", "fleet.hcl", "--sim", "sim.json", "--resume")
+	s.onceEach(s.end())
+}
+
+// TestTidied: what a killed run left at a machine after its last attempt is put in order when
+// the run is continued: its session, and an override that no boot uses up.
+func TestTidied(t *testing.T) {
+	t.Parallel()
+	plan := strings.Replace(fleetPlan(1, toDirectory), `vendor = "dell"`, `vendor = "auto"`, 1)
+	s := simulatePlan(t, strings.Replace(plan, "step \"wait\" \"installed\" { tags = [\"post-check\"] }", "step \"wait\" \"installed\" {\n  tags    = [\"post-check\"]\n  timeout = \"20s\"\n}", 1),
+		"--speed", "20", "--latency", "20ms", "--profile", "h000=redfish/continuous")
+	r := s.begin(s.run("--run", "x", "-o", "jsonl"))
+	s.until("the host is at its end", func() bool {
+		return slices.ContainsFunc(s.events(simulatedState), func(e event.Event) bool { return e.Kind == event.HostDone })
+	})
+	r.c.Process.Kill()
+	r.wait()
+	if !slices.ContainsFunc(s.events(simulatedState), func(e event.Event) bool { return e.Settled != nil && e.Settled.Stays }) {
+		t.Fatal("no override stayed")
+	}
+	out, _ := s.run("--run", "x").CombinedOutput()
+	if n := s.open(); n != 0 {
+		t.Errorf("%d sessions stay open\n%s", n, out)
+	}
+	look, err := s.command("status", "fleet.hcl", "--sim", "sim.json", "--once").CombinedOutput()
+	if err != nil || strings.Contains(string(look), "starts from cd at every boot") {
+		t.Errorf("%v\n%s\n%s", err, look, out)
+	}
+}
