@@ -90,14 +90,17 @@ func (w *Worker) Tidy(ctx context.Context, name string) (err error) {
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
 		}
 	}()
-	h, err := w.host(name)
+	declared, ok := w.Plan.Host(name)
+	if !ok {
+		return fmt.Errorf("the plan has no host %q", name)
+	}
+	h, err := w.Open(declared) // doors of its own: the run may close those of the host meanwhile
 	if err != nil {
 		return err
 	}
-	h.last = lane.Task{ID: lane.TaskID{Host: name, Step: TidyStep}, Attempt: 1}
-	h.Begin(&attempt{worker: w, task: h.last, sleep: w.Clock.Sleep})
+	h.Begin(&attempt{worker: w, task: lane.Task{ID: lane.TaskID{Host: name, Step: TidyStep}, Attempt: 1}, sleep: w.Clock.Sleep})
 	_, err = h.BMC.Power(ctx)
-	return errors.Join(err, w.Close(ctx, name))
+	return errors.Join(err, h.Close(ctx))
 }
 
 // Do carries out one attempt. sleep is how the attempt waits; it may let other
