@@ -372,7 +372,8 @@ func TestEvidenceOfNamedBMC(t *testing.T) {
 				b := drive(t, f)
 				b.length = 2 << 20
 				bootFrom(s, b, c.client)
-				r := f.until(t, "noted", func(r media.Reads) bool { return r.Count == int64(len(b.files))+1 })
+				all := 512 + int64(len(b.files))*b.length
+				r := f.until(t, "noted", func(r media.Reads) bool { return r.Count == int64(len(b.files))+1 && r.Bytes >= all })
 				if e := r.Since(noon); e.Boots != c.boots || e.Loaded != (c.boots > 0) || e.Bytes == 0 {
 					t.Errorf("%+v", e)
 				}
