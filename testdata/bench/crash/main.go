@@ -289,13 +289,23 @@ func (o options) send(p *os.Process) {
 	}
 }
 
+// mayStay is how many sessions may stay open on a host's BMC: one on firmware that shows of a
+// session only its user. One that a killed process was just opening cannot be told from
+// another client's there, so that it is left to expire.
+func mayStay(host string) int {
+	if slices.Contains([]string{"supermicro", "ami", "fujitsu"}, fleet.VendorOf(host)) {
+		return 1
+	}
+	return 0
+}
+
 // judge says what must not be. A host that is not proven need not have done anything.
 func judge(tallies []fleet.Tally, proven map[string]bool) error {
 	var wrong []string
 	for _, t := range tallies {
 		cd := len(slices.DeleteFunc(slices.Clone(t.Boots), func(b string) bool { return b != "Cd" }))
 		twice := cd > 1 || t.PowerChanges > 2 || t.Inserts > 1 || t.Installs > 1
-		if twice || t.SessionsOpened != t.SessionsClosed || proven[t.Host] && (cd != 1 || t.Inserts != 1 || t.Installs != 1) {
+		if twice || t.SessionsOpened-t.SessionsClosed > mayStay(t.Host) || proven[t.Host] && (cd != 1 || t.Inserts != 1 || t.Installs != 1) {
 			wrong = append(wrong, fmt.Sprintf("proven %t: %+v", proven[t.Host], t))
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -92,9 +93,17 @@ func (f *Fleet) Stop() ([]Tally, error) {
 	return tallies, json.Unmarshal(b, &tallies)
 }
 
+// vendors are those of the hosts, in turn.
+var vendors = []string{"dell", "hpe", "lenovo", "supermicro", "ami", "huawei", "fujitsu"}
+
+// VendorOf is the vendor of a host of the plan.
+func VendorOf(host string) string {
+	n, _ := strconv.Atoi(strings.TrimPrefix(host, "h"))
+	return vendors[n%len(vendors)]
+}
+
 // plan is one for hosts of seven vendors, with five stages by tags. media are the arguments of its block.
 func plan(hosts int, media string) string {
-	vendors := []string{"dell", "hpe", "lenovo", "supermicro", "ami", "huawei", "fujitsu"}
 	var b strings.Builder
 	fmt.Fprintf(&b, "plan \"storm\" {}\nimage \"esxi\" {\n  source = \"ESXi-8.0U3-24022510.iso\"\n}\nmedia {\n  %s\n}\n", media)
 	for g, vendor := range vendors {
