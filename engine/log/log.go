@@ -20,8 +20,11 @@ import (
 
 // Options connect a log with its run.
 type Options struct {
-	Mask    func(string) string      // takes secrets out of texts; nil does nothing
-	Secrets map[string]string        // what a secret is called, by its text
+	Mask    func(string) string // takes secrets out of texts; nil does nothing
+	Secrets map[string]string   // what a secret is called, by its text
+	// Secret gives a text by another name than that in Secrets, where it has several; nil: it
+	// has none.
+	Secret  func(name string) (text string, ok bool)
 	Show    func(event.Event)        // gets every event, one at a time; may be nil
 	Machine func(host string) string // which machine a host of the plan is; nil: the host's name
 	Held    func() error             // whether the run is still ours to write to; nil: it is
@@ -104,7 +107,7 @@ func Dry(state, run string, o Options) (*Log, error) {
 	if err := CheckName(run); err != nil {
 		return nil, err
 	}
-	l := &Log{run: run, state: state, path: logFile(state, run), o: o, secrets: newSecrets(o.Secrets), inUse: map[string]bool{}}
+	l := &Log{run: run, state: state, path: logFile(state, run), o: o, secrets: newSecrets(o.Secrets, o.Secret), inUse: map[string]bool{}}
 	l.cond = sync.NewCond(&l.mu)
 	var err error
 	if l.past, err = load(state); err != nil {

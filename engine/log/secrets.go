@@ -13,6 +13,7 @@ import (
 type secrets struct {
 	hide   *strings.Replacer
 	byName map[string]string
+	other  func(name string) (text string, ok bool) // by a name that is not in byName
 }
 
 const refBegins, refEnds = "${{", "}}"
@@ -21,8 +22,8 @@ const refBegins, refEnds = "${{", "}}"
 // found everywhere.
 const shortest = 6
 
-func newSecrets(names map[string]string) secrets {
-	s := secrets{byName: map[string]string{}}
+func newSecrets(names map[string]string, other func(string) (string, bool)) secrets {
+	s := secrets{byName: map[string]string{}, other: other}
 	var pairs []string
 	for _, text := range slices.SortedFunc(maps.Keys(names), func(a, b string) int { return len(b) - len(a) }) {
 		name := reference(names[text])
@@ -65,6 +66,14 @@ func (s secrets) reveal(raw json.RawMessage) (json.RawMessage, error) {
 	return out, missing
 }
 
+// text is the secret that a reference names.
+func (s secrets) text(reference string) (text string, ok bool) {
+	if text, ok = s.byName[reference]; ok || s.other == nil {
+		return text, ok
+	}
+	return s.other(strings.ReplaceAll(reference, "%7D", "}"))
+}
+
 func (s secrets) back(text string) (string, error) {
 	var out strings.Builder
 	for {
@@ -74,7 +83,7 @@ func (s secrets) back(text string) (string, error) {
 			return out.String(), nil
 		}
 		name, rest, closed := strings.Cut(after, refEnds)
-		secret, known := s.byName[name]
+		secret, known := s.text(name)
 		switch {
 		case closed && name == "":
 			secret = refBegins

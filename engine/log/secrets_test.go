@@ -132,3 +132,21 @@ func TestSecretThatChanged(t *testing.T) {
 		}
 	}
 }
+
+// TestSecretsThatBecameOne: two secrets whose texts are the same now have one name of the two
+// that the log refers to; the other one is asked for.
+func TestSecretsThatBecameOne(t *testing.T) {
+	state := t.TempDir()
+	l, err := log.Open(state, "run", log.Options{Secrets: map[string]string{"hunter22": "var.a", "rabbit33": `var.logins["b}"]`}})
+	check(t, err)
+	check(t, l.Keep(log.Record{Event: event.Event{Kind: log.AttemptDone, Time: noon}, Outcome: []byte(`{"result":"hunter22 rabbit33"}`)}))
+	check(t, l.Close())
+	later, err := log.Dry(state, "run", log.Options{Secrets: map[string]string{"same-one": "var.a"}, Secret: func(name string) (string, bool) {
+		return "same-one", name == `var.logins["b}"]`
+	}})
+	check(t, err)
+	records, err := later.Records()
+	if err != nil || string(records[0].Outcome) != `{"result":"same-one same-one"}` {
+		t.Errorf("%+v, %v", records, err)
+	}
+}

@@ -221,7 +221,7 @@ func failedHosts(state, run string) ([]string, error) {
 		case r.Kind != event.HostDone, r.Status == event.NotRun:
 		case refused[r.Host]: // that is of the plan then, not of the host
 			delete(refused, r.Host)
-		case isFailure(r.Status):
+		case r.Status.Failure():
 			at[r.Host] = r.Seq
 		default:
 			delete(at, r.Host)
@@ -231,14 +231,12 @@ func failedHosts(state, run string) ([]string, error) {
 	return slices.SortedFunc(maps.Keys(at), func(a, b string) int { return cmp.Compare(at[a], at[b]) }), err
 }
 
-func isFailure(s event.Status) bool { return s == event.Failed || s == event.Unreachable }
-
 // readRun reads what the run did before, and what another one that did not end did.
 func (p *Prepared) readRun() error {
 	if p.o.Apart {
 		return p.foldRun(nil, func(string) bool { return false })
 	}
-	l, err := log.Dry(p.o.State, p.Name, log.Options{Secrets: p.o.Secrets, Machine: p.machineOf})
+	l, err := log.Dry(p.o.State, p.Name, log.Options{Secrets: p.o.Secrets, Secret: p.Plan.SecretText, Machine: p.machineOf})
 	if err != nil {
 		return &NotStarted{err}
 	}

@@ -83,7 +83,7 @@ func (f *folding) survey(records []log.Record) {
 				delete(f.failed, host)
 				delete(f.over, host)
 			}
-		case r.Kind == event.StepDone && isFailure(r.Status):
+		case r.Kind == event.StepDone && r.Status.Failure():
 			steps[r.Host] = r.Step
 		case r.Kind == event.HostDone:
 			f.end(r, failure{current, steps[r.Host]})
@@ -116,7 +116,7 @@ func (f *folding) end(r log.Record, how failure) {
 	}
 	switch {
 	case how.step == lane.PlanStep: // that was of the plan as it was then
-	case isFailure(r.Status):
+	case r.Status.Failure():
 		f.failed[r.Host] = how
 	case r.Status == event.OK, r.Status == event.Changed:
 		delete(f.failed, r.Host)

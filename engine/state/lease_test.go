@@ -232,6 +232,9 @@ func TestOldNotices(t *testing.T) {
 func TestEnded(t *testing.T) {
 	here := thisProcess()
 	if here.Started == "" {
+		if os.Getenv("CI") != "" {
+			t.Fatal("CI must run on Linux, which tells processes apart")
+		}
 		t.Skip("only Linux tells processes apart")
 	}
 	c := exec.Command("cat")
