@@ -21,8 +21,8 @@ func (a *app) fmtCommand() *cobra.Command {
 	var check, diff bool
 	c := &cobra.Command{
 		Use:   "fmt [FILE or FOLDER]…",
-		Short: "Bring plan files into the usual form",
-		Long:  "Rewrite plan files in the usual form. - reads standard input and writes to standard output. Without arguments: the present folder.",
+		Short: "Bring plan files into the canonical format",
+		Long:  "Rewrite plan files in the canonical format. - reads standard input and writes to standard output. Without arguments: the current directory.",
 		RunE: func(_ *cobra.Command, args []string) error {
 			return a.format(args, check, diff)
 		},

@@ -25,7 +25,7 @@ func (a *app) statusCommand() *cobra.Command {
 		Use:   "status PLAN…",
 		Short: "Show power, media, boot override and ESXi of the plan's hosts, live",
 		Long: `Look at the plan's hosts: power state, what is mounted, the boot source override, and what answers on
-the ESXi address (asked without a password). Nothing is written. On a terminal the table is drawn anew
+the ESXi address (asked without a password). Nothing is written. On a terminal the table is redrawn
 until Ctrl-C, which is its ordinary end (exit 0); else, and with --once, there is one look, and the exit
 code says whether all BMCs could be read (2 failed, 4 unreachable, 6 both).`,
 		Example: "  esxiplan status site.hcl --limit rack7\n  esxiplan status site.hcl --json | jq .",
