@@ -59,7 +59,21 @@ func (d *BMC) checkServed(ctx context.Context, m Mount) error {
 	case err != nil:
 		return &Refusal{"medium", "the mounted image can no longer be read: " + err.Error(), mountAgain}
 	}
-	if reads, known := h.Media.Reads(h.Name); known && h.Holds(m.URL) {
+	if !h.Holds(m.URL) {
+		return nil
+	}
+	return d.checkWhole(ctx)
+}
+
+// checkWhole waits for a fetch that is under way, and demands that it came to its end.
+func (d *BMC) checkWhole(ctx context.Context) error {
+	h := d.host
+	_, err := h.FetchEnds(ctx)
+	var late *Unsettled
+	if err != nil && !errors.As(err, &late) {
+		return err
+	}
+	if reads, known := h.Media.Reads(h.Name); known {
 		return CheckWhole(reads)
 	}
 	return nil

@@ -163,6 +163,23 @@ func (h *Host) Reads() (reads media.Reads, known bool) {
 	return reads, known
 }
 
+// fetchTakes is how long a BMC may take that fetches the whole image at once.
+const fetchTakes = 12 * time.Minute
+
+// FetchEnds waits for a BMC that fetches the whole of the host's image. What it returns is
+// the fetch that has not come to its end. What a server notes is a moment old: a fetch may
+// look unfinished although the BMC has said that the image is mounted.
+func (h *Host) FetchEnds(ctx context.Context) (open *media.Fetch, err error) {
+	err = h.Until(ctx, fetchTakes, "the BMC has fetched the image", func(context.Context) (bool, error) {
+		reads, known := h.Reads()
+		if known {
+			open = reads.Fetching
+		}
+		return !known || open == nil, nil
+	})
+	return open, err
+}
+
 // Reader names who read an image: "the BMC", or an address.
 func (h *Host) Reader(address string) string {
 	if address == h.Declared.BMC.Address.Host() {

@@ -161,6 +161,26 @@ func TestMedium(t *testing.T) {
 	}
 }
 
+// TestFetchEnds: a fetch that ends while the guard looks is no reason to refuse.
+func TestFetchEnds(t *testing.T) {
+	const url = "http://x/a.iso"
+	b := newBench(t, step.Settings{Consent: all, Installs: true})
+	b.mounted(url, "digest of a.iso")
+	b.SetMedia(b.s)
+	b.s.has, b.s.known = true, true
+	b.s.latest = media.Published{URL: url, Digest: "digest of a.iso", Disks: []string{"serial S1"}}
+	b.s.reads.Fetching = &media.Fetch{Bytes: 33e6, Size: 66e6, Open: true}
+	sleeps := 0
+	b.a.onSleep = func() {
+		if sleeps++; sleeps == 3 {
+			b.s.reads.Fetching = nil
+		}
+	}
+	if _, err := b.BMC.Admit(t.Context()); err != nil || sleeps != 3 {
+		t.Error(sleeps, err)
+	}
+}
+
 func TestConfirm(t *testing.T) {
 	b := newBench(t, step.Settings{Consent: all})
 	b.m.fate, b.m.writeErr = bmc.Refused, errors.New("409")

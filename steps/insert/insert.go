@@ -136,9 +136,6 @@ func candidates(ctx context.Context, h *step.Host, c Arguments) ([]bmc.Slot, err
 	return nil, step.CheckDrive(slots)
 }
 
-// fetchTakes is how long a BMC may take that fetches the whole image at once.
-const fetchTakes = 12 * time.Minute
-
 // fetched waits for a BMC that fetches the whole image when it mounts it, and demands that
 // it came to the end: it calls a part of the image inserted, too. It can be told where we
 // serve the image.
@@ -146,19 +143,11 @@ func fetched(ctx context.Context, h *step.Host, url string) error {
 	if !h.Holds(url) {
 		return nil
 	}
-	var open *media.Fetch
-	err := h.Until(ctx, fetchTakes, "the BMC has fetched the image", func(context.Context) (bool, error) {
-		reads, known := h.Reads()
-		if known {
-			open = reads.Fetching
-		}
-		return !known || open == nil, nil
-	})
-	if h.Settings.DryRun {
-		return nil // nothing comes to an end while it looks
-	}
+	open, err := h.FetchEnds(ctx)
 	var late *step.Unsettled
 	switch {
+	case h.Settings.DryRun:
+		return nil // nothing comes to an end while it looks
 	case err != nil && !errors.As(err, &late):
 		return err
 	case open != nil: // also when its server is there no longer
