@@ -181,12 +181,7 @@ func TestDebtAfterAKill(t *testing.T) {
 			if err := c.Start(); err != nil {
 				t.Fatal(err)
 			}
-			for range 400 {
-				if s.resets("h", "\"On\"") > 0 {
-					break
-				}
-				pause()
-			}
+			s.until("the machine is reset", func() bool { return s.resets("h", "\"On\"") > 0 })
 			<-time.After(200 * time.Millisecond)
 			c.Process.Kill()
 			c.Wait()

@@ -146,12 +146,7 @@ func TestKilledAndAgain(t *testing.T) {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for range 400 {
-		if s.resets("h000", "\"On\"") > 0 {
-			break
-		}
-		pause()
-	}
+	s.until("the machine is reset", func() bool { return s.resets("h000", "\"On\"") > 0 })
 	c.Process.Kill()
 	c.Wait()
 	if out, err := s.run("--limit", "h000", "--tags", "reboot").CombinedOutput(); err == nil || !strings.Contains(string(out), "neither proven nor timed out") {
@@ -176,12 +171,7 @@ func TestTwoRunsAtOnce(t *testing.T) {
 	if err := first.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for range 400 {
-		if len(s.log()) > 0 {
-			break
-		}
-		pause()
-	}
+	s.until("the first run asks a BMC", func() bool { return len(s.log()) > 0 })
 	second := s.run("--tags", "pre-check")
 	out, _ := second.CombinedOutput()
 	if second.ProcessState.ExitCode() != 5 || !strings.Contains(string(out), "h000 (bmc 10.8.1.2) is locked by run") {
