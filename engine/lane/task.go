@@ -39,6 +39,10 @@ type Task struct {
 	Limit     time.Duration   `json:"limit,omitempty"`  // what is left of the step's timeout; 0: no bound
 	Always    bool            `json:"always,omitempty"` // runs although the run was interrupted
 	Place     step.Place      `json:"place,omitzero"`
+	// Changes are those, by ID, of earlier attempts of this task whose outcome the lane does
+	// not have, because their process was killed or they were interrupted. They count as those
+	// of this attempt.
+	Changes []string `json:"changes,omitempty"`
 	// Facts are what the host's disk or NIC are chosen by, where the plan leaves that to
 	// the machine.
 	Facts json.RawMessage `json:"facts,omitempty"`

@@ -107,7 +107,7 @@ func (w *Worker) Tidy(ctx context.Context, name string) (err error) {
 // hosts work meanwhile.
 func (w *Worker) Do(ctx context.Context, t lane.Task, sleep func(context.Context, time.Duration) error) (o lane.Outcome) {
 	began := w.Clock.Now()
-	a := &attempt{worker: w, task: t, sleep: sleep}
+	a := &attempt{worker: w, task: t, sleep: sleep, changes: slices.Clone(t.Changes)}
 	defer func() {
 		if r := recover(); r != nil {
 			o = lane.Outcome{Internal: fmt.Sprintf("%s on %s panicked: %v\n%s", t.ID.Step, t.ID.Host, r, debug.Stack())}
@@ -204,7 +204,7 @@ type attempt struct {
 	worker  *Worker
 	task    lane.Task
 	sleep   func(context.Context, time.Duration) error
-	changes []string // that this attempt recorded
+	changes []string // that this attempt recorded, or one before it that was cut off
 	shadow  bool     // the doors are shadows
 	logErr  error
 }
@@ -254,7 +254,8 @@ func (a *attempt) Settle(s event.Settled) {
 	}
 }
 
-// took counts the changes of this attempt that took place, as far as is known.
+// took counts the changes of this attempt that took place, as far as is known, with those of
+// attempts before it that were cut off.
 func (a *attempt) took(h step.History) (n int) {
 	for _, m := range step.Effective(h.Made(a.task.ID.Step)) {
 		if slices.Contains(a.changes, m.ID) {

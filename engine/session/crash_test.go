@@ -174,3 +174,28 @@ step "fake" "z" {
 		}
 	})
 }
+
+// TestWritesOfAKilledAttempt: a host at which a killed or interrupted attempt wrote is changed
+// in the run that is continued, though no later attempt finds anything left to write.
+func TestWritesOfAKilledAttempt(t *testing.T) {
+	at(t, `step "fake_write" "y" { do = host.name == "one" ? ["write", "stuck", "ok"] : ["ok"] }`, func(s *site) {
+		s.run(session.Options{Run: "r"})
+		written := bytes.Index(s.log(), []byte(`"kind":"write"`))
+		after := s.killed(s.log()[:nextLine(s.log(), written)])
+		s.lab.Attempts[localtest.Task{Host: "one", Step: "y"}] = 1 // it was killed in the first one
+		e := after.interrupted(session.Options{Run: "r"}, 10*time.Second)
+		s.exits(e, event.ExitInterrupted, map[event.Status]int{event.OK: 2, event.NotRun: 1})
+		e = after.run(session.Options{Run: "r"})
+		s.exits(e, event.ExitOK, map[event.Status]int{event.Changed: 1, event.OK: 2})
+		if n := s.attempts("one", "y"); n != 3 {
+			t.Errorf("%d attempts, want 3", n)
+		}
+		for _, r := range after.records("r") {
+			if r.Kind == event.StepDone && r.Host == "one" && r.Status != event.NotRun && r.Status != event.Changed {
+				t.Errorf("step %s is %s", r.Step, r.Status)
+			}
+		}
+		again := after.run(session.Options{Run: "r"}) // what its log holds gives the same
+		s.exits(again, event.ExitOK, map[event.Status]int{event.Changed: 1, event.OK: 2})
+	})
+}

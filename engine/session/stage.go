@@ -3,6 +3,7 @@ package session
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -25,7 +26,7 @@ type stage struct {
 
 // foldRun folds the records of the run into fresh lanes.
 func (p *Prepared) foldRun(records []log.Record, installing func(host string) bool) error {
-	f := &folding{Prepared: p, installing: installing, key: log.StageKey(p.stepNames()), failed: map[string]failure{}, over: map[string]bool{}, digests: map[string]map[string]string{}, known: map[string][]event.Event{}, open: map[string]lane.Action{}}
+	f := &folding{Prepared: p, installing: installing, key: log.StageKey(p.stepNames()), failed: map[string]failure{}, over: map[string]bool{}, digests: map[string]map[string]string{}, known: map[string][]event.Event{}, open: map[string]lane.Action{}, cut: map[lane.TaskID][]string{}}
 	f.survey(records)
 	p.stage = stage{lanes: lane.NewSet(p.Survey), read: len(records), number: 1 + f.stages, again: f.again, earlier: f.earlier}
 	if f.again {
@@ -64,7 +65,8 @@ type folding struct {
 	known      map[string][]event.Event     // of this stage, by host, that the log has
 	earlier    []event.Event
 	events     []event.Event
-	open       map[string]lane.Action // attempts that are not done, by host
+	open       map[string]lane.Action   // attempts that are not done, by host
+	cut        map[lane.TaskID][]string // changes of attempts whose outcome was not folded, by ID
 }
 
 // survey reads what the records tell of the run as a whole.
@@ -169,7 +171,11 @@ func (f *folding) fold(records []log.Record) error {
 		case r.Kind == log.RetryAsked:
 			for _, host := range r.Hosts {
 				f.take(f.stage.lanes.Retry(host))
+				maps.DeleteFunc(f.cut, func(id lane.TaskID, _ []string) bool { return id.Host == host })
 			}
+		case r.Kind == event.WriteMade && r.Write != nil:
+			id := lane.TaskID{Host: r.Host, Step: r.Step}
+			f.cut[id] = append(f.cut[id], r.Write.ID)
 		case r.Kind == event.StepStarted, r.Kind == event.StepDone:
 			f.take(f.stage.lanes.Admit(lane.TaskID{Host: r.Host, Step: r.Step}))
 		case r.Kind == log.AttemptDone:
@@ -196,6 +202,7 @@ func (f *folding) foldAttempt(r log.Record, stopped bool) error {
 		return nil
 	case f.stage.lanes.Awaits(id):
 		delete(f.open, r.Host)
+		delete(f.cut, id)
 		f.take(f.stage.lanes.Fold(id, o))
 		return nil
 	case stopped, leftOut, f.refused(r.Host):
@@ -256,6 +263,7 @@ func (f *folding) pending() (out []lane.Action) {
 			if f.again {
 				a.After = 0
 			}
+			a.Task.Changes = f.cut[a.Task.ID]
 			out = append(out, a)
 		}
 	}
