@@ -320,6 +320,40 @@ func TestNewRunAfterACrash(t *testing.T) {
 	s.onceEach(s.end())
 }
 
+// TestKilledInAnInsert: a step whose change a killed process made is changed in the run that
+// is continued, in its log and in its recap, though that finds nothing left to do.
+func TestKilledInAnInsert(t *testing.T) {
+	t.Parallel()
+	s := simulate(t, 1, "--speed", "60", "--latency", "100ms", "--tally", "tally.json")
+	steps := []string{"--run", "x", "--tags", "pre-check,build-iso,mount-iso"}
+	r := s.begin(s.run(steps...))
+	s.until("the image is inserted", func() bool {
+		return slices.ContainsFunc(s.log(), func(e twin.Entry) bool {
+			return strings.Contains(e.Path, "InsertMedia") && e.Status < 300
+		})
+	})
+	r.c.Process.Kill()
+	r.wait()
+	ended := func(e event.Event) bool { return e.Kind == event.StepDone && e.Step == "installer_cd" }
+	if slices.ContainsFunc(s.events(simulatedState), ended) {
+		t.Fatal("the step had ended before the process was killed: the test shows less than it should")
+	}
+	out, err := s.run(steps...).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "installer_cd changed") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	for _, e := range s.events(simulatedState) {
+		if ended(e) && e.Status != event.Changed {
+			t.Errorf("in the log %s is %s", e.Step, e.Status)
+		}
+	}
+	for _, tally := range s.end() {
+		if tally.Inserts != 1 {
+			t.Errorf("%+v", tally)
+		}
+	}
+}
+
 // TestFullDisk: a run whose log cannot be written makes no further write, stops and says why;
 // once there is room it is continued, and nothing is done twice.
 func TestFullDisk(t *testing.T) {

@@ -349,7 +349,11 @@ func stageOpen(f *fleet.Fleet) (open bool, err error) {
 	return open, err
 }
 
-// judgeLogs demands that the log has every record once, and, after a run without failures,
+// writing are the steps that change something at every host, in one process or in another.
+var writing = []string{"installer", "cd", "cd_once", "restart"}
+
+// judgeLogs demands that the log has every record once and that each step which changed
+// something says so, and, after a run without failures,
 // every step of every host and that all are proven. It returns the hosts that are proven.
 func judgeLogs(f *fleet.Fleet, all bool) (proven map[string]bool, err error) {
 	logs, err := logFiles(f)
@@ -378,6 +382,9 @@ func judgeLogs(f *fleet.Fleet, all bool) (proven map[string]bool, err error) {
 			return nil, fmt.Errorf("%s is done twice in the log", task)
 		}
 		done[task] = true
+		if slices.Contains(writing, r.Step) && r.Status == "ok" {
+			return nil, fmt.Errorf("%s is ok in the log, but the run made its changes", task)
+		}
 		if r.Verdict.Proven {
 			proven[r.Host] = true
 		}
