@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -52,6 +53,7 @@ type Log struct {
 	closed   bool
 	err      error // final
 
+	series  map[string]*series // by host
 	past    *past
 	inUse   map[string]bool // logins of this process
 	records []Record        // of the run before this process
@@ -107,7 +109,7 @@ func Dry(state, run string, o Options) (*Log, error) {
 	if err := CheckName(run); err != nil {
 		return nil, err
 	}
-	l := &Log{run: run, state: state, path: logFile(state, run), o: o, secrets: newSecrets(o.Secrets, o.Secret), inUse: map[string]bool{}}
+	l := &Log{run: run, state: state, path: logFile(state, run), o: o, secrets: newSecrets(o.Secrets, o.Secret), inUse: map[string]bool{}, series: map[string]*series{}}
 	l.cond = sync.NewCond(&l.mu)
 	var err error
 	if l.past, err = load(state); err != nil {
@@ -120,7 +122,7 @@ func Dry(state, run string, o Options) (*Log, error) {
 // continues reads what the run did before.
 func (l *Log) continues() error {
 	var err error
-	l.at, err = read(l.path, end{}, func(r Record, _ []byte) error {
+	l.at, err = read(l.path, func(r Record) error {
 		l.records, l.seq = append(l.records, r), max(l.seq, r.Seq)
 		l.past.recount(r)
 		return nil
@@ -180,12 +182,15 @@ func (l *Log) Append(e event.Event) (id string, err error) {
 	return id, err
 }
 
-// Keep makes records durable that only the log has.
+// Keep makes records durable that only the log has. The outcome of an attempt that repeats
+// the one before it becomes so later, at the latest with the next record about its host.
 func (l *Log) Keep(records ...Record) error {
 	all := make([]*Record, len(records))
 	for i := range records {
-		records[i].Log = Version
-		all[i] = &records[i]
+		r := records[i]
+		r.Log = Version
+		r.Outcome = eachString(l.secrets.refer(r.Outcome), l.o.Mask) // another form of a secret need not be put back
+		all[i] = &r
 	}
 	return l.keep(all...)
 }
@@ -193,12 +198,40 @@ func (l *Log) Keep(records ...Record) error {
 func (l *Log) keep(records ...*Record) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	before := l.appended
+	if err := l.addAll(records); err != nil || l.appended == before {
+		return err
+	}
+	return l.flush(l.appended)
+}
+
+// addAll adds records in their order. What comes of an outcome that is kept back comes after
+// the records that follow it here, so with these it is not kept back.
+func (l *Log) addAll(records []*Record) error {
+	var waiting []string // hosts
 	for _, r := range records {
+		if err := l.usable(); err != nil {
+			return err
+		}
+		held, due := l.hold(r)
+		if held {
+			waiting = append(waiting, r.Host)
+		}
+		if held && !due {
+			continue
+		}
+		if err := l.releaseHosts(waiting); err != nil {
+			return err
+		}
+		waiting = nil
+		if held {
+			continue
+		}
 		if err := l.add(r); err != nil {
 			return err
 		}
 	}
-	return l.flush(l.appended)
+	return nil
 }
 
 // Later shows an event that becomes durable with the next one: when a crash forgets it,
@@ -245,20 +278,34 @@ func (l *Log) Show(e event.Event) {
 	}
 }
 
-// add stamps a record, and takes it into the next batch and into the history.
-func (l *Log) add(r *Record) error {
-	if l.err != nil {
-		return l.err
-	}
-	if l.closed {
+// usable reports why nothing can be logged any more.
+func (l *Log) usable() error {
+	if l.err == nil && l.closed {
 		return fmt.Errorf("the log %s is closed", l.path)
 	}
+	return l.err
+}
+
+// add appends a record after those that were kept back and come before it.
+func (l *Log) add(r *Record) error {
+	if err := l.usable(); err != nil {
+		return err
+	}
+	if err := l.release(r); err != nil {
+		return err
+	}
+	return l.append(r)
+}
+
+// append stamps a record, and takes it into the next batch and into the history.
+func (l *Log) append(r *Record) error {
 	l.stamp(r)
 	if l.file != nil {
 		if err := l.seal(*r); err != nil {
 			return err
 		}
 	}
+	l.begin(*r)
 	l.past.fold(l.run, *r)
 	return nil
 }
@@ -271,7 +318,7 @@ func (l *Log) stamp(r *Record) {
 	if l.at.size == 0 {
 		r.Log = Version
 	}
-	if r.Host != "" && !r.ofSession() {
+	if r.Host != "" && !r.ofSession() && r.Kind != AttemptsDone {
 		r.Machine = l.o.Machine(r.Host)
 	}
 	if r.Write != nil {
@@ -284,7 +331,6 @@ func (l *Log) stamp(r *Record) {
 // seal takes a record into the next batch, without secrets.
 func (l *Log) seal(r Record) error {
 	r.Event = masked(r.Event, l.o.Mask)
-	r.Outcome = eachString(l.secrets.refer(r.Outcome), l.o.Mask) // another form of a secret need not be put back
 	b, err := l.at.chain.seal(r)
 	if err != nil {
 		return err
@@ -342,8 +388,9 @@ func (l *Log) Close() error {
 	if l.file == nil || l.closed {
 		return nil
 	}
+	err := l.releaseHosts(slices.Sorted(maps.Keys(l.series)))
 	l.closed = true
-	err := l.flush(l.appended)
+	err = errors.Join(err, l.flush(l.appended))
 	for l.flushing {
 		l.cond.Wait()
 	}

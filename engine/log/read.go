@@ -43,14 +43,15 @@ type end struct {
 	legacy bool // of version 0.1, without checksums
 }
 
-// read hands the records of a log to a function, from a place where it stood before; with
-// its line those of version 0.1.
-func read(name string, from end, each func(Record, []byte) error) (end, error) {
-	return readSome(name, from, func([]byte) bool { return true }, each)
+// read hands all records of a log to a function, each attempt as one.
+func read(name string, each func(Record) error) (end, error) {
+	attempts := attempts{}
+	return readSome(name, end{}, func([]byte) bool { return true }, func(r Record, _ []byte) error { return attempts.each(r, each) })
 }
 
-// readSome does so too, but of the records whose line is not wanted it reads kind and time
-// only, which takes a tenth of the time.
+// readSome hands records to a function as they are in the log, from a place where it stood
+// before; with its line those of version 0.1. Of the records whose line is not wanted it reads
+// kind and time only, which takes a tenth of the time.
 func readSome(name string, from end, wanted func([]byte) bool, each func(Record, []byte) error) (end, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -95,16 +96,24 @@ func readLines(name string, f io.Reader, at end, wanted func([]byte) bool, each 
 		if err == nil && before.size == 0 && at.legacy && nextIsSealed(lines) {
 			err = errNoChecksum
 		}
-		if err != nil {
+		var later *newer
+		switch {
+		case errors.As(err, &later):
+			return before, fmt.Errorf("the log %s cannot be read from line %d: %w", name, number, err)
+		case err != nil:
 			return before, &Damaged{name, before.size, number, err}
 		}
 		var old []byte
 		if at.legacy {
 			old = line
 		}
-		if err := each(r, old); errors.Is(err, errStop) {
+		var unfit misfit
+		switch err := each(r, old); {
+		case errors.Is(err, errStop):
 			return before, nil
-		} else if err != nil {
+		case errors.As(err, &unfit):
+			return before, &Damaged{name, before.size, number, unfit}
+		case err != nil:
 			return before, err
 		}
 		at.size += int64(len(line))

@@ -13,13 +13,16 @@ import (
 	"esxiplan/engine/event"
 )
 
-// Version is that of what the log adds to the events. Fields are added, never re-used.
-const Version = 1
+// Version is that of what the log adds to the events. Fields are added, never re-used; a log
+// with records of a later version is refused, for it may say what this one does not know.
+// Version 2 added [AttemptsDone].
+const Version = 2
 
 // The kinds of records that only the log has.
 const (
 	StageStarted  event.Kind = "stage_started"
 	AttemptDone   event.Kind = "attempt_done"
+	AttemptsDone  event.Kind = "attempts_done" // several; readers get an [AttemptDone] for each
 	Interrupted   event.Kind = "interrupted"   // somebody stopped the run
 	RetryAsked    event.Kind = "retry_asked"   // hosts that failed are tried again
 	SessionAsked  event.Kind = "session_asked" // a login is about to be sent
@@ -34,6 +37,7 @@ type Record struct {
 	Stage   *Stage          `json:"stage,omitempty"`   // stage_started
 	Mode    string          `json:"mode,omitempty"`    // attempt_done: what the task was to do
 	Outcome json.RawMessage `json:"outcome,omitempty"` // attempt_done
+	Repeats *Repeats        `json:"repeats,omitempty"` // attempts_done
 	Hosts   []string        `json:"hosts,omitempty"`   // retry_asked
 	Session string          `json:"session,omitempty"` // session_*: URI, never a token
 	Login   string          `json:"login,omitempty"`   // session_*: ID of the login
@@ -190,5 +194,16 @@ func (c *chain) unseal(line []byte) (body []byte, err error) {
 
 // parse reads a record from what unseal left of its line, whose checksum it overwrites.
 func parse(body []byte) (r Record, err error) {
-	return r, json.Unmarshal(append(body, '}'), &r)
+	err = json.Unmarshal(append(body, '}'), &r)
+	if err == nil && r.Log > Version {
+		err = &newer{r.Log}
+	}
+	return r, err
+}
+
+// newer is a record of a version that this esxiplan does not know.
+type newer struct{ version int }
+
+func (e *newer) Error() string {
+	return fmt.Sprintf("a newer esxiplan wrote it (format %d; this one reads formats up to %d): continue with that version", e.version, Version)
 }

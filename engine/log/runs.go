@@ -147,7 +147,7 @@ func Each(state, run string, each func(Record) error) error {
 	if err := CheckName(run); err != nil {
 		return err
 	}
-	_, err := read(logFile(state, run), end{}, func(r Record, _ []byte) error { return each(r) })
+	_, err := read(logFile(state, run), each)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &ErrNoRun{run, state}
 	}

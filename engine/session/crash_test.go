@@ -79,6 +79,16 @@ step "fake" "z" {
 }`, stages: []session.Options{{}}},
 		"in flight, and a budget": {steps: `step "fake_write" "x" { do = host.name == "one" ? ["final"] : ["write"] }
 step "fake" "y" { do = ["ok"] }`, stages: []session.Options{{Options: survey.Options{InFlight: "1", MaxFailures: "0"}}}},
+		"conditions that hold later": {steps: `step "fake" "x" {
+  do    = ["ok"]
+  until = result.value >= (host.name == "two" ? 4 : 2)
+  delay = "50s"
+}
+step "fake" "y" {
+  do       = ["ok"]
+  throttle = 1
+  until    = result.value >= 2
+}`, stages: []session.Options{{}}},
 		"stages":                       {steps: stages, stages: []session.Options{{Options: only("one")}, {Options: only("two")}}},
 		"tried again":                  {steps: stages, stages: []session.Options{{Options: only("one")}, {Options: only("one"), RetryFailed: true}}},
 		"tried again in another stage": {steps: stages, stages: []session.Options{{Options: only("one")}, {Options: only("two"), RetryFailed: true}}},

@@ -1,0 +1,219 @@
+package log_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"hash/crc32"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"esxiplan/engine/event"
+	"esxiplan/engine/log"
+)
+
+// attempt is the record of the nth attempt of a step, five seconds after the one before it.
+func attempt(host, step string, n int, outcome string) log.Record {
+	return log.Record{Event: event.Event{Kind: log.AttemptDone, Host: host, Step: step, Type: "wait", Attempt: n, Time: noon.Add(time.Duration(n) * 5 * time.Second)}, Outcome: json.RawMessage(outcome)}
+}
+
+// looked is what a wait comes to that is not at its goal.
+func looked(n int, reason string) string {
+	return fmt.Sprintf(`{"result":{"goal":"esxi","reached":false,"ended":false,"reason":"%s; its BMC says: power state On, OSRunning, slot 1 holds http://10.172.16.2/iso/0123456789abcdef/h1.iso","next":"Look at the machine's console, through its BMC, to see where it stands","proven":false,"version":"","build":"","fingerprint":"","evidence":[],"power":"On","elapsed":%d.%03d},"installing":true,"elapsed":%d}`,
+		reason, n*5, n*37%1000, 100000000+n*1234567)
+}
+
+// outcomes are those of attempts in the log, by host, each with what it is of.
+func outcomes(records []log.Record) map[string][]string {
+	out := map[string][]string{}
+	for _, r := range records {
+		if r.Kind == log.AttemptDone {
+			out[r.Host] = append(out[r.Host], fmt.Sprint(r.Step, " ", r.Type, " ", r.Machine, " ", r.Attempt, " ", r.Mode, " ", string(r.Outcome)))
+		}
+	}
+	return out
+}
+
+// TestLongWait: a wait of 45 minutes of which each look tells the same leaves less than 20 KB,
+// and each of its looks can be read back.
+func TestLongWait(t *testing.T) {
+	state := t.TempDir()
+	l, err := log.Open(state, "run", log.Options{})
+	check(t, err)
+	const looks = 45 * 60 / 5
+	reasons := []string{"no ESXi answers (connect: connection refused)", "no ESXi answers (read: connection reset)"}
+	for n := 1; n <= looks; n++ {
+		check(t, l.Keep(attempt("one", "installed", n, looked(n, reasons[n/7%2]))))
+	}
+	check(t, l.Close())
+	if size := len(content(t, state)); size > 20_000 {
+		t.Errorf("%d bytes", size)
+	}
+	all := read(t, state)
+	if len(all) != looks {
+		t.Fatalf("%d records, want %d", len(all), looks)
+	}
+	for i, r := range all {
+		if n := i + 1; r.Attempt != n || string(r.Outcome) != looked(n, reasons[n/7%2]) || r.Kind != log.AttemptDone || r.Machine != "one" || r.Type != "wait" {
+			t.Fatalf("attempt %d is %+v", n, r)
+		}
+	}
+}
+
+// TestRepeatsAreWhole: whatever attempts come to, whichever hosts and processes they are of, and
+// whatever else is logged between them, the log gives back each outcome as it was.
+func TestRepeatsAreWhole(t *testing.T) {
+	const secret = "s3cret-12"
+	o := log.Options{Secrets: map[string]string{secret: "var.pin"}, Mask: func(s string) string { return strings.ReplaceAll(s, "hush-hush", "***") }}
+	values := []string{"1", "22", "0.5", "-7", "1e9", "true", "false", "null", `"a b"`, `"a c"`, `"1.2.3"`, `"x\"1\\2\u003c"`, `"` + secret + ` 1"`, `"${{ 1"`, `"é1"`, `"1,2 3"`, `[1,2]`, `[]`}
+	for seed := range uint64(60) {
+		r, state, n, want := rand.New(rand.NewPCG(seed, 1)), t.TempDir(), map[string]int{}, map[string][]string{}
+		for range 1 + r.IntN(3) { // processes
+			l, err := log.Open(state, "run", o)
+			check(t, err)
+			for range r.IntN(40) {
+				host := fmt.Sprint("h", r.IntN(3))
+				n[host]++
+				rec := attempt(host, fmt.Sprint("s", n[host]/10), n[host], fmt.Sprintf(`{"elapsed":%d,"result":{"a":%s,"b":%s}}`, r.IntN(1e6), values[r.IntN(len(values))], values[r.IntN(3)]))
+				want[host] = append(want[host], outcomes([]log.Record{withMachine(rec)})[host]...)
+				check(t, l.Keep(rec))
+				switch r.IntN(8) {
+				case 0:
+					check(t, l.Later(event.Event{Kind: event.Retried, Host: host, Time: rec.Time}))
+				case 1:
+					check(t, l.SessionAsked("10.0.0.1", fmt.Sprint(seed, host, n[host]), noon))
+				case 2:
+					check(t, l.Keep(log.Record{Event: event.Event{Kind: log.Interrupted, Time: noon}}))
+				}
+			}
+			check(t, l.Close())
+		}
+		l, err := log.Dry(state, "run", o)
+		check(t, err)
+		records, err := l.Records()
+		check(t, err)
+		got := outcomes(records)
+		for host := range want {
+			if !slices.Equal(got[host], want[host]) {
+				t.Fatalf("seed %d, %s\ngot  %s\nwant %s", seed, host, strings.Join(got[host], "\n     "), strings.Join(want[host], "\n     "))
+			}
+		}
+		if strings.Contains(string(content(t, state)), secret) {
+			t.Fatalf("seed %d: the secret is in the log", seed)
+		}
+	}
+}
+
+func withMachine(r log.Record) log.Record {
+	r.Machine = r.Host
+	return r
+}
+
+// TestRepeatsComeFirst: what is kept back is in the log before whatever may follow from it: the
+// next record of its host or of the run, and before attempts that were folded after it.
+func TestRepeatsComeFirst(t *testing.T) {
+	for name, c := range map[string]struct {
+		then func(*log.Log) error
+		want string
+	}{
+		"an event of the host": {func(l *log.Log) error { _, err := l.Append(insert("one")); return err }, "one/1 two/1 one/2 write one two/2"},
+		"an event of another":  {func(l *log.Log) error { _, err := l.Append(insert("two")); return err }, "one/1 two/1 two/2 write two one/2"},
+		"the interrupt":        {func(l *log.Log) error { return l.Keep(log.Record{Event: event.Event{Kind: log.Interrupted}}) }, "one/1 two/1 one/2 two/2 interrupted"},
+		"a login":              {func(l *log.Log) error { return l.SessionAsked("10.0.0.1", "x", noon) }, "one/1 two/1 session_asked 10.0.0.1 one/2 two/2"},
+		"another attempt":      {func(l *log.Log) error { return l.Keep(attempt("two", "other", 1, `{}`)) }, "one/1 two/1 two/2 two/1 one/2"},
+		"another attempt at once": {func(l *log.Log) error {
+			return l.Keep(attempt("one", "s", 3, looked(3, "x")), attempt("two", "other", 1, `{}`))
+		}, "one/1 two/1 one/2 one/3 two/2 two/1"},
+		"nothing": {func(*log.Log) error { return nil }, "one/1 two/1 one/2 two/2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			state := t.TempDir()
+			l, err := log.Open(state, "run", log.Options{})
+			check(t, err)
+			for n := 1; n <= 2; n++ {
+				check(t, l.Keep(attempt("one", "s", n, looked(n, "x")), attempt("two", "s", n, looked(n, "x"))))
+			}
+			check(t, c.then(l))
+			check(t, l.Close())
+			var got []string
+			for _, r := range read(t, state) {
+				if r.Kind == log.AttemptDone {
+					got = append(got, fmt.Sprint(r.Host, "/", r.Attempt))
+				} else {
+					got = append(got, strings.TrimSpace(fmt.Sprint(r.Kind, " ", r.Host)))
+				}
+			}
+			if strings.Join(got, " ") != c.want {
+				t.Errorf("%s, want %s", strings.Join(got, " "), c.want)
+			}
+		})
+	}
+}
+
+// TestKilledInAWait: a crash loses two minutes of a wait at most. What tells more than the one
+// before it is not kept back.
+func TestKilledInAWait(t *testing.T) {
+	state := t.TempDir()
+	l, err := log.Open(state, "run", log.Options{})
+	check(t, err)
+	for n := 1; n <= 100; n++ {
+		check(t, l.Keep(attempt("one", "s", n, looked(n, "x"))))
+		if kept := len(read(t, state)); kept < n-24 {
+			t.Fatalf("after %d attempts %d are in the log", n, kept)
+		}
+	}
+	check(t, l.Keep(attempt("one", "s", 101, strings.Replace(looked(101, "x"), `"reached":false`, `"reached":true`, 1))))
+	if kept := len(read(t, state)); kept != 101 {
+		t.Errorf("%d attempts are in the log, of which the last one reached its goal", kept)
+	}
+}
+
+// TestRepeatsOfNothing: a record of attempts that does not fit those before it is damage.
+func TestRepeatsOfNothing(t *testing.T) {
+	repeats := func(step string, n int, at []int, values string) log.Record {
+		return log.Record{Event: event.Event{Kind: log.AttemptsDone, Host: "one", Step: step, Attempt: n, Time: noon}, Repeats: &log.Repeats{At: at, Values: values}}
+	}
+	for name, r := range map[string]log.Record{
+		"of no attempt":      {Event: event.Event{Kind: log.AttemptsDone, Host: "two", Step: "s", Attempt: 2}, Repeats: &log.Repeats{}},
+		"of another step":    repeats("x", 2, nil, ""),
+		"of a later attempt": repeats("s", 3, nil, ""),
+		"without a body":     {Event: event.Event{Kind: log.AttemptsDone, Host: "one", Step: "s", Attempt: 2}},
+		"no such word":       repeats("s", 2, []int{4}, "1"),
+		"a word before all":  repeats("s", 2, []int{-1}, "1"),
+		"a word too many":    repeats("s", 2, []int{1}, "1 2"),
+		"a word too few":     repeats("s", 2, []int{0, 1}, "1"),
+		"no outcome":         repeats("s", 2, []int{1}, `"`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			state := t.TempDir()
+			l, err := log.Open(state, "run", log.Options{})
+			check(t, err)
+			check(t, l.Keep(attempt("one", "s", 1, `{"a":1}`)))
+			offset := len(content(t, state))
+			check(t, l.Keep(r))
+			check(t, l.Close())
+			_, err = records(state)
+			isDamaged(t, err, offset, 2)
+		})
+	}
+}
+
+// TestNewerLog: the log of a later version is refused, and not called damaged.
+func TestNewerLog(t *testing.T) {
+	line := fmt.Sprintf(`{"schema":1,"seq":1,"time":"2026-03-04T12:00:00Z","run":"run","kind":"stage_started","log":%d`, log.Version+1)
+	line += fmt.Sprintf(`,"sum":"%08x"}`, crc32.Checksum([]byte(line), crc32.MakeTable(crc32.Castagnoli))) + "\n"
+	state := folder(t, []byte(line))
+	_, each := records(state)
+	_, open := log.Open(state, "other", log.Options{})
+	for what, err := range map[string]error{"to read it": each, "to begin another run": open} {
+		if err == nil || !strings.Contains(err.Error(), logOf(state)) || !strings.Contains(err.Error(), "a newer esxiplan wrote it") || strings.Contains(err.Error(), "damaged") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if after, err := os.ReadFile(logOf(state)); err != nil || string(after) != line {
+		t.Errorf("it was changed: %s, %v", after, err)
+	}
+}
