@@ -56,7 +56,8 @@ type Log struct {
 	series  map[string]*series // by host
 	past    *past
 	inUse   map[string]bool // logins of this process
-	records []Record        // of the run before this process
+	records []Record        // of the run before this process, until they are handed over
+	before  int             // how many these are
 
 	showing sync.Mutex
 }
@@ -81,22 +82,24 @@ func Open(state, run string, o Options) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(filepath.Dir(l.path), 0o700); err != nil {
-		return nil, unusable(err)
+	if err := l.Begin(); err != nil {
+		return nil, err
 	}
-	l.file, err = os.OpenFile(l.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		return nil, unusable(err)
-	}
-	if err := l.file.Truncate(l.at.size); err != nil { // a record that a crash cut short
-		return nil, errors.Join(unusable(err), l.file.Close())
-	}
-	l.durable = l.at.size
 	return l, nil
 }
 
 // Dry knows the past and writes nothing: the log of a dry run.
 func Dry(state, run string, o Options) (*Log, error) {
+	p, err := Read(state)
+	if err != nil {
+		return nil, err
+	}
+	return p.Log(run, o)
+}
+
+// Log is the log of a run as far as it is written: it knows the past and, before Begin,
+// writes nothing. It takes the past over.
+func (p *Past) Log(run string, o Options) (*Log, error) {
 	if o.Mask == nil {
 		o.Mask = func(s string) string { return s }
 	}
@@ -109,12 +112,8 @@ func Dry(state, run string, o Options) (*Log, error) {
 	if err := CheckName(run); err != nil {
 		return nil, err
 	}
-	l := &Log{run: run, state: state, path: logFile(state, run), o: o, secrets: newSecrets(o.Secrets, o.Secret), inUse: map[string]bool{}, series: map[string]*series{}}
+	l := &Log{run: run, state: p.state, path: logFile(p.state, run), o: o, secrets: newSecrets(o.Secrets, o.Secret), inUse: map[string]bool{}, series: map[string]*series{}, past: p.past}
 	l.cond = sync.NewCond(&l.mu)
-	var err error
-	if l.past, err = load(state); err != nil {
-		return nil, err
-	}
 	l.past.follow(run)
 	return l, l.continues()
 }
@@ -127,6 +126,7 @@ func (l *Log) continues() error {
 		l.past.recount(r)
 		return nil
 	})
+	l.before = len(l.records)
 	if errors.Is(err, os.ErrNotExist) {
 		delete(l.past.Logs, l.run) // of an earlier run with this name, whose log was removed
 		return nil
@@ -134,6 +134,62 @@ func (l *Log) continues() error {
 	if err == nil && l.at.legacy {
 		return fmt.Errorf("the run %s was made by an older esxiplan, whose runs cannot be continued: give the new one another name", l.run)
 	}
+	return err
+}
+
+// Continued is a run that another process continued, or whose log was removed, since it was
+// read.
+type Continued struct{ Run string }
+
+func (e *Continued) Error() string {
+	return fmt.Sprintf("run %s was continued by another process meanwhile; look at it with esxiplan runs show %[1]s, and start again", e.Run)
+}
+
+// Begin opens the log for what is to come, after what other processes logged since it was
+// read. The error is a [Continued] where that is of this run.
+func (l *Log) Begin() error {
+	if err := os.MkdirAll(filepath.Dir(l.path), 0o700); err != nil {
+		return unusable(err)
+	}
+	flags := os.O_RDWR | os.O_APPEND
+	if l.at.size == 0 {
+		flags |= os.O_CREATE
+	}
+	file, err := os.OpenFile(l.path, flags, 0o600)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return &Continued{l.run}
+	case err != nil:
+		return unusable(err)
+	}
+	if err := l.begin(file); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	l.file, l.durable = file, l.at.size
+	return nil
+}
+
+// begin makes sure that nothing was missed, and cuts off a record that a crash cut short.
+func (l *Log) begin(file *os.File) error {
+	if err := l.ends(file); err != nil {
+		return err
+	}
+	if err := l.past.update(l.state, l.run); err != nil {
+		return err
+	}
+	if err := file.Truncate(l.at.size); err != nil {
+		return unusable(err)
+	}
+	return nil
+}
+
+// ends reports a log that does not end where it was read to, by the histories, too.
+func (l *Log) ends(file *os.File) error {
+	more := &Continued{l.run}
+	if l.past.Logs[l.run].end().size != l.at.size || errors.Is(l.at.find(file), errReplaced) {
+		return more
+	}
+	_, err := readLines(l.path, file, l.at, everything, func(Record, []byte) error { return more })
 	return err
 }
 
@@ -152,14 +208,16 @@ func (l *Log) Info() Info {
 }
 
 // Before is how many records the run had before this process.
-func (l *Log) Before() int { return len(l.records) }
+func (l *Log) Before() int { return l.before }
 
 // Run is the name of the run.
 func (l *Log) Run() string { return l.run }
 
-// Records are those of the run before this process, oldest first, secrets in their places.
+// Records hands over those of the run before this process, oldest first, secrets in their
+// places. The log keeps them no longer: they are many.
 func (l *Log) Records() ([]Record, error) {
-	out := slices.Clone(l.records)
+	out := l.records
+	l.records = nil
 	for i := range out {
 		var err error
 		if out[i].Outcome, err = l.secrets.reveal(out[i].Outcome); err != nil {
@@ -305,7 +363,7 @@ func (l *Log) append(r *Record) error {
 			return err
 		}
 	}
-	l.begin(*r)
+	l.follow(*r)
 	l.past.fold(l.run, *r)
 	return nil
 }

@@ -51,6 +51,21 @@ type mark struct {
 	Info
 }
 
+// Past is what all logs of a state folder told when it was read.
+type Past struct {
+	state string
+	past  *past
+}
+
+// Read reads the snapshot of a state folder, and what its logs tell after that.
+func Read(state string) (*Past, error) {
+	p, err := load(state)
+	return &Past{state, p}, err
+}
+
+// Runs lists the runs, the latest first.
+func (p *Past) Runs() []Info { return p.past.list() }
+
 func newPast() *past {
 	return &past{Version: snapshotVersion, Logs: map[string]*mark{}, Machines: map[string]*step.History{}, Left: map[string][]session{}}
 }
@@ -71,8 +86,8 @@ func load(state string) (*past, error) {
 		}
 	}
 	p.from, p.sizes = from, sizes
-	if p.fresh > saveAfter {
-		p.save(state) // when that fails, the next process reads as much
+	if p.fresh > saveAfter && p.save(state) == nil { // when that fails, the next process reads as much
+		p.from, _ = os.Stat(snapshotFile(state))
 	}
 	return p, nil
 }
@@ -167,6 +182,22 @@ func sameFile(a, b fs.FileInfo) bool {
 		return a == b
 	}
 	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
+}
+
+// update takes in what the logs of other runs than this one tell since they were read.
+func (p *past) update(state, but string) error {
+	sizes, err := logSizes(state)
+	if err != nil {
+		return err
+	}
+	delete(sizes, but)
+	if err = errReplaced; !p.disagrees(sizes) {
+		err = p.catchUp(state, sizes)
+	}
+	if errors.Is(err, errReplaced) {
+		return fmt.Errorf("logs in %s were replaced since this run was prepared: start again", runsDir(state))
+	}
+	return err
 }
 
 // disagrees reports a log that is shorter than what went into the snapshot: it is not the

@@ -46,8 +46,11 @@ type end struct {
 // read hands all records of a log to a function, each attempt as one.
 func read(name string, each func(Record) error) (end, error) {
 	attempts := attempts{}
-	return readSome(name, end{}, func([]byte) bool { return true }, func(r Record, _ []byte) error { return attempts.each(r, each) })
+	return readSome(name, end{}, everything, func(r Record, _ []byte) error { return attempts.each(r, each) })
 }
+
+// everything wants each line.
+func everything([]byte) bool { return true }
 
 // readSome hands records to a function as they are in the log, from a place where it stood
 // before; with its line those of version 0.1. Of the records whose line is not wanted it reads

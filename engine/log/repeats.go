@@ -49,8 +49,8 @@ func (l *Log) hold(r *Record) (held, due bool) {
 	return true, r.Time.Sub(s.of.Time) >= holdFor
 }
 
-// begin makes a record, when it is in the log, what later attempts may repeat.
-func (l *Log) begin(r Record) {
+// follow makes a record, when it is in the log, what later attempts may repeat.
+func (l *Log) follow(r Record) {
 	if r.Kind == AttemptDone && r.Mode == "" && l.file != nil {
 		s := &series{of: r}
 		s.text, s.words = takeWords(r.Outcome)

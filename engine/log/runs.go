@@ -111,11 +111,11 @@ func (i *Info) begin(hosts int, steps []string) {
 
 // List lists the runs of a state folder, the latest first.
 func List(state string) ([]Info, error) {
-	p, err := load(state)
+	p, err := Read(state)
 	if err != nil {
 		return nil, err
 	}
-	return p.list(), nil
+	return p.Runs(), nil
 }
 
 // list lists the runs whose logs are there and hold something, the latest first.

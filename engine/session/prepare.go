@@ -60,6 +60,9 @@ type Prepared struct {
 	Continue, Resume string
 
 	o      Options
+	log    *log.Log // as it was read; nil: the run is apart
+	show   func(event.Event)
+	held   func() error // whether the locks are still ours
 	stage  stage
 	resets map[string]string // the last reset of each host that may be wiped, when it was asked for
 	before []log.Info        // runs of the plan, the latest first, of which this may be a repetition
@@ -76,7 +79,8 @@ func unusable(format string, values ...any) error { return &Unusable{fmt.Sprintf
 // error is about the run.
 func Prepare(p *schema.Plan, o Options) (*Prepared, hcl.Diagnostics, error) {
 	out := &Prepared{Plan: p, o: o}
-	if err := out.name(); err != nil {
+	records, err := out.read()
+	if err != nil {
 		return nil, nil, err
 	}
 	s, diags := survey.New(p, o.Types, out.o.Options)
@@ -87,14 +91,50 @@ func Prepare(p *schema.Plan, o Options) (*Prepared, hcl.Diagnostics, error) {
 		return nil, diags, errors.New(reason)
 	}
 	out.Survey = s
-	if err := out.readRun(); err != nil {
+	if err := out.fold(records); err != nil {
 		return nil, diags, err
 	}
 	return out, diags, nil
 }
 
-// name finds out which run is meant.
-func (p *Prepared) name() error {
+// read finds out which run is meant, and reads its log: the one time that logs are read
+// before the run, unless other processes write them meanwhile.
+func (p *Prepared) read() ([]log.Record, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	p.Name = cmp.Or(p.o.Run, log.MakeName(p.o.Clock.Now()))
+	if err := log.CheckName(p.Name); err != nil || p.o.Apart {
+		return nil, err
+	}
+	past, err := log.Read(p.o.State)
+	if err != nil {
+		return nil, &NotStarted{err}
+	}
+	if err := p.choose(past.Runs()); err != nil {
+		return nil, err
+	}
+	if p.log, err = past.Log(p.Name, p.logOptions()); err != nil {
+		return nil, &NotStarted{err}
+	}
+	records, err := p.log.Records()
+	if err != nil {
+		return nil, &NotStarted{err}
+	}
+	if p.o.Resume {
+		p.resume(records)
+	}
+	return records, nil
+}
+
+// logOptions connect the log with the run, which may begin later.
+func (p *Prepared) logOptions() log.Options {
+	return log.Options{Mask: p.o.Mask, Secrets: p.o.Secrets, Secret: p.Plan.SecretText, Machine: p.machineOf,
+		Show: func(e event.Event) { p.show(e) }, Held: func() error { return p.held() }}
+}
+
+// check refuses wishes that exclude one another.
+func (p *Prepared) check() error {
 	o := &p.o
 	switch {
 	case o.OnlyFailed && (o.Resume || o.Run != ""):
@@ -104,21 +144,18 @@ func (p *Prepared) name() error {
 	case (o.Resume || o.OnlyFailed) && o.chosen():
 		return unusable("--resume and --only-failed take steps and hosts from the earlier run: leave out --tags, --skip-tags, --start-at and --limit")
 	}
-	p.Name = cmp.Or(o.Run, log.MakeName(o.Clock.Now()))
-	if err := log.CheckName(p.Name); err != nil || o.Apart {
-		return err
-	}
-	runs, err := log.List(o.State)
-	if err != nil {
-		return &NotStarted{err}
-	}
+	return nil
+}
+
+// choose finds the run that is continued or repeated among those of the state folder.
+func (p *Prepared) choose(runs []log.Info) error {
 	runs = slices.DeleteFunc(runs, func(i log.Info) bool { return i.Plan != p.Plan.Name || i.AdHoc })
 	switch {
-	case o.Resume:
-		return p.resume(runs)
-	case o.OnlyFailed:
+	case p.o.Resume:
+		return p.chooseOpen(runs)
+	case p.o.OnlyFailed:
 		return p.onlyFailed(runs)
-	case !o.DryRun && o.Only == "":
+	case !p.o.DryRun && p.o.Only == "":
 		p.before = runs
 	}
 	return nil
@@ -139,9 +176,9 @@ func (o Options) chosen() bool {
 	return len(o.Tags)+len(o.SkipTags)+len(o.Limit) > 0 || o.StartAt != "" || o.Only != ""
 }
 
-// resume takes steps and hosts of the latest stage that did not come to its end, of the run
-// that was named, else of the last one that has such a stage.
-func (p *Prepared) resume(runs []log.Info) error {
+// chooseOpen takes the run that was named, else the last one, with a stage that did not come
+// to its end.
+func (p *Prepared) chooseOpen(runs []log.Info) error {
 	if named := p.o.Run; named != "" {
 		runs = slices.DeleteFunc(runs, func(i log.Info) bool { return i.Run != named })
 	}
@@ -153,23 +190,22 @@ func (p *Prepared) resume(runs []log.Info) error {
 		return unusable("nothing to resume: %s has no unfinished run of plan %q", p.o.State, p.Plan.Name)
 	}
 	p.Name = runs[i].Run
-	stages, err := stagesOf(p.o.State, p.Name)
-	if err != nil {
-		return err
-	}
-	open := runs[i].Open[len(runs[i].Open)-1].Key
-	hosts := map[string]bool{}
-	for _, s := range stages {
-		if s.Key() != open {
+	return nil
+}
+
+// resume takes steps and hosts of the latest stage that did not come to its end.
+func (p *Prepared) resume(records []log.Record) {
+	open, hosts := p.log.Info().Open, map[string]bool{}
+	for _, r := range records {
+		if r.Stage == nil || len(open) == 0 || r.Stage.Key() != open[len(open)-1].Key {
 			continue
 		}
-		p.o.Steps = s.Steps
-		for _, h := range s.Hosts {
+		p.o.Steps = r.Stage.Steps
+		for _, h := range r.Stage.Hosts {
 			hosts[h] = true
 		}
 	}
 	p.o.Hosts = slices.Sorted(maps.Keys(hosts))
-	return nil
 }
 
 // onlyFailed takes the failed hosts of the last run, and the steps of all its stages: a host
@@ -178,87 +214,69 @@ func (p *Prepared) onlyFailed(runs []log.Info) error {
 	if len(runs) == 0 {
 		return unusable("there is no run of plan %q in %s: nothing has failed", p.Plan.Name, p.o.State)
 	}
-	stages, err := stagesOf(p.o.State, runs[0].Run)
-	if err != nil {
+	last, f := runs[0].Run, failures{at: map[string]uint64{}, refused: map[string]bool{}}
+	err := log.Each(p.o.State, last, func(r log.Record) error {
+		f.fold(r)
+		return nil
+	})
+	switch {
+	case err != nil:
 		return err
+	case !f.staged:
+		return unusable("the run %s was made by an older esxiplan and cannot be continued: start a new one", last)
+	case len(f.at) == 0:
+		return unusable("no host failed in run %s, the last one of plan %q", last, p.Plan.Name)
 	}
-	failed, err := failedHosts(p.o.State, runs[0].Run)
-	if err != nil {
-		return err
-	}
-	if len(failed) == 0 {
-		return unusable("no host failed in run %s, the last one of plan %q", runs[0].Run, p.Plan.Name)
-	}
-	for _, s := range stages {
-		p.o.Steps = append(p.o.Steps, s.Steps...)
-	}
-	p.o.Hosts = failed
+	p.o.Steps = f.steps
+	p.o.Hosts = slices.SortedFunc(maps.Keys(f.at), func(a, b string) int { return cmp.Compare(f.at[a], f.at[b]) })
 	return nil
 }
 
-// stagesOf are the stages of a run, one at least, in the order in which they began.
-func stagesOf(state, run string) (stages []log.Stage, err error) {
-	err = log.Each(state, run, func(r log.Record) error {
-		if r.Kind == log.StageStarted && r.Stage != nil {
-			stages = append(stages, *r.Stage)
-		}
-		return nil
-	})
-	if err == nil && len(stages) == 0 {
-		err = unusable("the run %s was made by an older esxiplan and cannot be continued: start a new one", run)
+// failures are the hosts of a run whose last end was a failure.
+type failures struct {
+	staged  bool              // the run has stages
+	steps   []string          // of all of these
+	at      map[string]uint64 // the record of a host's failure
+	refused map[string]bool   // hosts that did not begin, because the plan had changed
+}
+
+func (f *failures) fold(r log.Record) {
+	switch {
+	case r.Kind == log.StageStarted && r.Stage != nil:
+		f.staged, f.steps = true, append(f.steps, r.Stage.Steps...)
+	case r.Kind == event.StepDone && r.Step == lane.PlanStep:
+		f.refused[r.Host] = true
+	case r.Kind != event.HostDone, r.Status == event.NotRun:
+	case f.refused[r.Host]: // that is of the plan then, not of the host
+		delete(f.refused, r.Host)
+	case r.Status.Failure():
+		f.at[r.Host] = r.Seq
+	default:
+		delete(f.at, r.Host)
 	}
-	return stages, err
 }
 
-// failedHosts are the hosts of a run whose last end was a failure, in the order in which
-// they failed.
-func failedHosts(state, run string) ([]string, error) {
-	at, refused := map[string]uint64{}, map[string]bool{} // the record of the failure
-	err := log.Each(state, run, func(r log.Record) error {
-		switch {
-		case r.Kind == event.StepDone && r.Step == lane.PlanStep:
-			refused[r.Host] = true
-		case r.Kind != event.HostDone, r.Status == event.NotRun:
-		case refused[r.Host]: // that is of the plan then, not of the host
-			delete(refused, r.Host)
-		case r.Status.Failure():
-			at[r.Host] = r.Seq
-		default:
-			delete(at, r.Host)
-		}
-		return nil
-	})
-	return slices.SortedFunc(maps.Keys(at), func(a, b string) int { return cmp.Compare(at[a], at[b]) }), err
-}
-
-// readRun reads what the run did before, and what another one that did not end did.
-func (p *Prepared) readRun() error {
+// fold finds out from the records of the run what is left to do, and what another run that
+// did not end did.
+func (p *Prepared) fold(records []log.Record) error {
 	if p.o.Apart {
 		return p.foldRun(nil, func(string) bool { return false })
 	}
-	l, err := log.Dry(p.o.State, p.Name, log.Options{Secrets: p.o.Secrets, Secret: p.Plan.SecretText, Machine: p.machineOf})
-	if err != nil {
-		return &NotStarted{err}
-	}
-	p.findUnfinished(l)
-	records, err := l.Records()
-	if err != nil {
-		return &NotStarted{err}
-	}
-	if len(records) > 0 {
-		info := l.Info()
+	p.findUnfinished(p.log)
+	if p.log.Before() > 0 {
+		info := p.log.Info()
 		p.Continues = &info
 		if info.Plan != p.Plan.Name {
 			return unusable("run %s is one of plan %q, and this is plan %q: give it another name", p.Name, info.Plan, p.Plan.Name)
 		}
 	}
-	err = p.foldRun(records, func(host string) bool {
-		_, open := l.History(host).Installing()
+	err := p.foldRun(records, func(host string) bool {
+		_, open := p.log.History(host).Installing()
 		return open
 	})
 	p.resets = map[string]string{}
 	for _, h := range p.Survey.Wipes() {
-		last, _ := l.History(h.Name).LastReset()
+		last, _ := p.log.History(h.Name).LastReset()
 		p.resets[h.Name] = last.Change
 	}
 	return err

@@ -48,11 +48,11 @@ func (p *Prepared) Run(ctx, hard context.Context, o Outlets) (event.Summary, err
 		return event.Summary{}, &NotStarted{err}
 	}
 	defer release()
-	open := log.Open
-	if p.o.DryRun {
-		open = log.Dry
+	p.held, p.show = held, o.Show
+	if p.show == nil {
+		p.show = func(event.Event) {}
 	}
-	l, err := open(p.o.State, p.Name, log.Options{Mask: p.o.Mask, Secrets: p.o.Secrets, Show: o.Show, Machine: p.machineOf, Held: held})
+	l, err := p.begin()
 	if err != nil {
 		return event.Summary{}, &NotStarted{err}
 	}
@@ -61,6 +61,21 @@ func (p *Prepared) Run(ctx, hard context.Context, o Outlets) (event.Summary, err
 		err = closeErr
 	}
 	return summary, err
+}
+
+// begin opens the log. A run apart has none that could have been read before.
+func (p *Prepared) begin() (l *log.Log, err error) {
+	if l = p.log; l == nil {
+		l, err = log.Dry(p.o.State, p.Name, p.logOptions())
+	}
+	if err == nil && !p.o.DryRun {
+		err = l.Begin()
+	}
+	var continued *log.Continued
+	if errors.As(err, &continued) {
+		err = unusable("%s", continued)
+	}
+	return l, err
 }
 
 // lock takes the lock of the run, which only this state folder knows, and those of the
@@ -115,9 +130,6 @@ func refusal(err error) error {
 
 // runStage runs the stage, over a log that is open.
 func (p *Prepared) runStage(ctx, hard context.Context, l *log.Log, o Outlets) (event.Summary, error) {
-	if n := l.Before(); n != p.stage.read {
-		return event.Summary{}, &NotStarted{unusable("run %s was continued by another process meanwhile; look at it with esxiplan runs show %[1]s, and start again", p.Name)}
-	}
 	if err := p.unchanged(l); err != nil {
 		return event.Summary{}, &NotStarted{err}
 	}
@@ -134,6 +146,7 @@ func (p *Prepared) runStage(ctx, hard context.Context, l *log.Log, o Outlets) (e
 			o.Earlier(e)
 		}
 	}
+	p.stage.earlier = nil // they are many
 	l.Note(event.Event{Kind: event.RunStarted, Time: p.o.Clock.Now(), Plan: p.info()})
 	worker := &local.Worker{Plan: p.Plan, Types: p.o.Types, Open: w.Open, Clock: p.o.Clock, Log: l}
 	driver := &local.Driver{Lanes: p.stage.lanes, Worker: worker, Forks: p.o.Forks}

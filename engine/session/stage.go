@@ -16,7 +16,6 @@ import (
 type stage struct {
 	lanes   *lane.Set
 	number  int
-	read    int           // records that were folded
 	again   bool          // this stage has begun before
 	events  []event.Event // that no process came to log
 	earlier []event.Event // of this stage, that are in the log
@@ -28,7 +27,7 @@ type stage struct {
 func (p *Prepared) foldRun(records []log.Record, installing func(host string) bool) error {
 	f := &folding{Prepared: p, installing: installing, key: log.StageKey(p.stepNames()), failed: map[string]failure{}, over: map[string]bool{}, digests: map[string]map[string]string{}, known: map[string][]event.Event{}, open: map[string]lane.Action{}, cut: map[lane.TaskID][]string{}}
 	f.survey(records)
-	p.stage = stage{lanes: lane.NewSet(p.Survey), read: len(records), number: 1 + f.stages, again: f.again, earlier: f.earlier}
+	p.stage = stage{lanes: lane.NewSet(p.Survey), number: 1 + f.stages, again: f.again, earlier: f.earlier}
 	if f.again {
 		p.stage.number = f.number
 		p.stage.lanes.Replay()

@@ -15,6 +15,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -243,17 +244,16 @@ func (s site) measure() error {
 
 // begin does what a run does at its start and at its end.
 func (s site) begin() error {
-	if _, err := log.List(s.state); err != nil {
-		return err
-	}
-	if _, err := log.Dry(s.state, "next", log.Options{}); err != nil {
-		return err
-	}
-	l, err := log.Open(s.state, "next", log.Options{})
+	past, err := log.Read(s.state)
 	if err != nil {
 		return err
 	}
-	return l.Close()
+	past.Runs()
+	l, err := past.Log("next", log.Options{})
+	if err != nil {
+		return err
+	}
+	return errors.Join(l.Begin(), l.Close())
 }
 
 func timed(what string, do func() error) error {
