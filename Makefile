@@ -32,11 +32,12 @@ bench: build ## measure validate up to 10,000 hosts, runs of 50, 300 and 1,000, 
 KILLS = 200
 STAGES = 60
 ENDS = 30
-crash: build ## kill runs at KILLS=200 events and resume them, five stages at STAGES=60; end others by TERM and HUP at ENDS=30 each
+crash: build ## kill runs at KILLS=200 events and resume them, five stages at STAGES=60; end others by TERM, by HUP and by a disk that is full, at ENDS=30 each
 	$(GO) run ./testdata/bench/crash -esxiplan $(BIN) -points $(KILLS) -resume
 	$(GO) run ./testdata/bench/crash -esxiplan $(BIN) -points $(STAGES) -stages
 	$(GO) run ./testdata/bench/crash -esxiplan $(BIN) -points $(ENDS) -signal TERM -resume
 	$(GO) run ./testdata/bench/crash -esxiplan $(BIN) -points $(ENDS) -signal HUP
+	$(GO) run ./testdata/bench/crash -esxiplan $(BIN) -points $(ENDS) -full -resume
 
 FUZZ = 1000000x
 DAMAGED = 200000x

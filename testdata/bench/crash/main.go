@@ -9,6 +9,9 @@
 // the stage that is killed is continued. With -signal the process gets another signal; STOP
 // only stops it for a while, which must not be seen in what becomes of the run.
 //
+// With -full the run is not killed: from its Nth event on it can write to no file, as on a disk
+// that is full or a file system that became read-only. It must end by itself with exit code 70.
+//
 // With -serve the run serves the images itself. A server that is killed breaks installations
 // that are under way, so that a host may fail then; what it must not do is restart twice, get its
 // image twice, leave a session or be called proven.
@@ -44,6 +47,7 @@ type options struct {
 	stages bool
 	resume bool
 	serve  bool
+	full   bool
 	signal syscall.Signal
 	pause  time.Duration // between SIGSTOP and SIGCONT
 }
@@ -59,6 +63,7 @@ func main() {
 	flag.BoolVar(&o.stages, "stages", false, "five stages in one run")
 	flag.BoolVar(&o.resume, "resume", false, "continue with run --resume, not with the same command")
 	flag.BoolVar(&o.serve, "serve", false, "the run serves the images itself")
+	flag.BoolVar(&o.full, "full", false, "let the run write to no file any more, instead of a signal")
 	flag.DurationVar(&o.pause, "pause", 2*time.Second, "how long STOP stops a run; less than the lease of its locks")
 	parallel := flag.Int("parallel", 4, "runs at once")
 	signal := flag.String("signal", "KILL", "the signal: KILL, TERM, HUP, INT or STOP")
@@ -86,7 +91,7 @@ func (o options) try(parallel int) error {
 		return fmt.Errorf("a run that is left alone: %w", err)
 	}
 	began := time.Now()
-	fmt.Printf("%d hosts, %d events in a run; signal %q at %d points\n", o.hosts, whole.events, o.signal, o.points)
+	fmt.Printf("%d hosts, %d events in a run; %s at %d points\n", o.hosts, whole.events, o.what(), o.points)
 	var mu sync.Mutex
 	var all tally
 	slots := make(chan struct{}, parallel)
@@ -103,6 +108,14 @@ func (o options) try(parallel int) error {
 	}
 	work.Wait()
 	return all.report(o, time.Since(began))
+}
+
+// what is what happens to a run.
+func (o options) what() string {
+	if o.full {
+		return "no file can be written"
+	}
+	return fmt.Sprintf("signal %q", o.signal)
 }
 
 // part gives a run the signal at the ith of all points, which is the nth event. How often hosts
@@ -204,6 +217,9 @@ func (o options) run(f *fleet.Fleet, n int, r *result) (out string, err error) {
 		said, hit, err := o.signalAt(f.Command(append(call, "-o", "jsonl")...), n-r.events)
 		r.events += bytes.Count(said, []byte("\n"))
 		r.hit = r.hit || hit
+		if hit && o.full && !endedByItself(err) {
+			return out + string(said), fmt.Errorf("%s, which can write to no file: %w", strings.Join(call, " "), err)
+		}
 		if hit && o.signal != syscall.SIGSTOP {
 			said, err = o.resumed(f, call, r)
 		}
@@ -263,12 +279,12 @@ func (o options) signalAt(c *exec.Cmd, n int) (said []byte, hit bool, err error)
 		return nil, false, err
 	}
 	lines := bufio.NewReader(stdout)
+	var sendErr error
 	for {
 		line, readErr := lines.ReadBytes('\n')
 		said = append(said, line...)
 		if n--; n == 0 {
-			hit = true
-			o.send(c.Process)
+			hit, sendErr = true, o.send(c.Process)
 		}
 		if readErr != nil {
 			break
@@ -278,15 +294,27 @@ func (o options) signalAt(c *exec.Cmd, n int) (said []byte, hit bool, err error)
 	if err != nil {
 		said = append(said, stderr.Bytes()...)
 	}
-	return said, hit, err
+	return said, hit, errors.Join(sendErr, err)
 }
 
-func (o options) send(p *os.Process) {
+// endedByItself reports a run that could not be logged any more and said so, or that had nothing
+// left to log.
+func endedByItself(err error) bool {
+	var exit *exec.ExitError
+	return err == nil || errors.As(err, &exit) && exit.ExitCode() == 70
+}
+
+// send gives a run its signal. It may have ended by then.
+func (o options) send(p *os.Process) error {
+	if o.full {
+		return growNoFile(p.Pid)
+	}
 	p.Signal(o.signal)
 	if o.signal == syscall.SIGSTOP {
 		time.Sleep(o.pause)
 		p.Signal(syscall.SIGCONT)
 	}
+	return nil
 }
 
 // mayStay is how many sessions may stay open on a host's BMC: one on firmware that shows of a
