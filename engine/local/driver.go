@@ -84,7 +84,7 @@ type localRun struct {
 	err       error // of the log
 }
 
-// fold makes the outcomes that are there durable, all at once, and hands them to the lanes.
+// fold logs the outcomes that are there, all at once, and hands them to the lanes.
 func (r *localRun) fold(first folded) {
 	batch := []folded{first}
 	for more := true; more; {
@@ -116,7 +116,7 @@ func (f *folded) record() log.Record {
 	return log.Record{Event: event.Event{Kind: log.AttemptDone, Host: f.task.ID.Host, Step: f.task.ID.Step, Type: f.task.Type, Attempt: f.task.Attempt}, Mode: string(f.task.Mode), Outcome: b}
 }
 
-// keep makes records durable.
+// keep logs records.
 func (r *localRun) keep(records ...log.Record) {
 	for i := range records {
 		records[i].Time = r.Worker.Clock.Now()

@@ -35,6 +35,7 @@ func small(t testing.TB) []byte {
 	check(t, err)
 	check(t, l.Later(event.Event{Kind: event.WriteDone, Host: "one", Step: "restart", Time: noon, Settled: &event.Settled{Change: id, Fate: event.Done}}))
 	check(t, l.Keep(log.Record{Event: event.Event{Kind: log.AttemptDone, Host: "one", Step: "restart", Time: noon}, Outcome: json.RawMessage(`{"result":{"before":"on"}}`)}))
+	check(t, l.Keep(log.Record{Event: event.Event{Kind: log.AttemptDone, Host: "one", Step: "restart", Attempt: 1, Time: noon}, Outcome: json.RawMessage(`{"result":{"before":"off"}}`)}))
 	check(t, l.Note(event.Event{Kind: event.RunDone, Time: noon, Summary: &event.Summary{Hosts: map[event.Status]int{event.OK: 1}}}))
 	check(t, l.Close())
 	return content(t, state)
