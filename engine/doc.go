@@ -5,8 +5,9 @@
 // host's way through the steps, and gates are what lanes share; both are pure, and answer
 // the outcome of an attempt with the next one. Package local makes the attempts: a worker
 // runs the step (package step) over the host's doors, bmc, esxi and media. Each outcome and
-// each change is in the log before anything that follows from it. Package session begins runs, continues them
-// and ends them; what people and programs read of a run are the events of package event.
+// each change is in the log before anything that follows from it. Package session begins
+// runs, continues them and ends them; what people and programs read of a run are the events
+// of package event.
 //
 //	plan files → schema.Load → survey → session.Prepare → (consent) → lanes ⇄ local → step → door → wire
 //	                                                          ↑            ↓
