@@ -201,6 +201,23 @@ func TestRepeatsOfNothing(t *testing.T) {
 	}
 }
 
+// TestLogOfVersion1: one of the version before is read and continued.
+func TestLogOfVersion1(t *testing.T) {
+	first := fmt.Sprintf(`{"schema":1,"seq":1,"time":"2026-03-04T12:00:00Z","run":"run","host":"one","machine":"one","step":"s","type":"wait","attempt":1,"kind":"attempt_done","log":1,"outcome":%s`, looked(1, "x"))
+	state := folder(t, []byte(fmt.Sprintf("%s,\"sum\":\"%08x\"}\n", first, crc32.Checksum([]byte(first), crc32.MakeTable(crc32.Castagnoli)))))
+	l, err := log.Open(state, "run", log.Options{})
+	check(t, err)
+	for n := 2; n <= 4; n++ {
+		check(t, l.Keep(attempt("one", "s", n, looked(n, "x"))))
+	}
+	check(t, l.Close())
+	for i, r := range read(t, state) {
+		if r.Attempt != i+1 || string(r.Outcome) != looked(i+1, "x") {
+			t.Errorf("attempt %d is %+v", i+1, r)
+		}
+	}
+}
+
 // TestNewerLog: the log of a later version is refused, and not called damaged.
 func TestNewerLog(t *testing.T) {
 	line := fmt.Sprintf(`{"schema":1,"seq":1,"time":"2026-03-04T12:00:00Z","run":"run","kind":"stage_started","log":%d`, log.Version+1)
