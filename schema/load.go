@@ -1,7 +1,6 @@
 package schema
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net"
@@ -17,7 +16,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclparse"
 	"github.com/zclconf/go-cty/cty"
-	ctyjson "github.com/zclconf/go-cty/cty/json"
 )
 
 // Input is where a plan's values come from.
@@ -580,18 +578,6 @@ func (l *loader) fill(values map[string]cty.Value, o *Object, into any, at hcl.R
 	}
 	return true
 }
-
-// ToGo copies a wholly known value into a Go struct of the same shape.
-func ToGo(v cty.Value, into any) error {
-	b, err := ctyjson.Marshal(v, v.Type())
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(b, into)
-}
-
-// FromJSON reads a value of the object's type.
-func (o *Object) FromJSON(b []byte) (cty.Value, error) { return ctyjson.Unmarshal(b, o.Type()) }
 
 func deref[T any](p *T) T {
 	if p == nil {
