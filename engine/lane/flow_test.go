@@ -67,12 +67,12 @@ step "note" "z" {}
 		{func() { l.Start(lane.Past{}) }, gates.Stand{At: -1}},
 		{func() { l.Fold(facts("m")) }, gates.Stand{At: 0}},
 		{func() { l.Fold(succeeds) }, gates.Stand{At: 1}},
-		{func() { l.Pass(gates.Grant{}) }, gates.Stand{At: 1, In: "y", Flies: true}},
-		{func() { l.Fold(trouble) }, gates.Stand{At: 1, In: "y", Flies: true}},
-		{func() { l.Fold(succeeds) }, gates.Stand{At: 2, Flies: true}},
+		{func() { l.Pass(gates.Grant{}) }, gates.Stand{At: 1, In: "y", InFlight: true}},
+		{func() { l.Fold(trouble) }, gates.Stand{At: 1, In: "y", InFlight: true}},
+		{func() { l.Fold(succeeds) }, gates.Stand{At: 2, InFlight: true}},
 		{func() { l.Fold(broken) }, gates.Stand{At: gates.Gone, Failed: true}},
 		{func() { l.Retry() }, gates.Stand{At: 2}},
-		{func() { l.Pass(gates.Grant{}) }, gates.Stand{At: 2, Flies: true}},
+		{func() { l.Pass(gates.Grant{}) }, gates.Stand{At: 2, InFlight: true}},
 		{func() { l.Fold(succeeds) }, gates.Stand{At: gates.Gone}},
 	} {
 		if m.do(); l.Stand() != m.want {

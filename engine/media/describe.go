@@ -171,7 +171,7 @@ func (i *Installer) assemble(a Assembly) (*iso.Image, error) {
 		}
 		changes = append(changes, more...)
 	}
-	image, err := i.Overlay(changes, iso.Relocation(iso.Relocate))
+	image, err := i.Overlay(changes, iso.WhenFull(iso.Relocate))
 	switch {
 	case err != nil:
 		return nil, err
