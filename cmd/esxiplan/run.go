@@ -203,14 +203,8 @@ func (r *request) options() session.Options {
 		Options: survey.Options{Choice: f.choice, DryRun: f.dry, InFlight: f.inFlight, MaxFailures: f.maxFailures},
 		Types:   all.Types(), State: r.state, Locks: r.locks, Clock: r.clock, Forks: f.forks,
 		Run: f.name, Resume: f.resume, RetryFailed: f.retryFailed, OnlyFailed: f.onlyFailed, Apart: r.rehearsal,
-		By: by(), Version: version, Command: r.commandLine(), Secrets: r.plan.SecretNames(), Mask: masker(secrets), Note: r.note,
+		By: state.Self(), Version: version, Command: r.commandLine(), Secrets: r.plan.SecretNames(), Mask: masker(secrets), Note: r.note,
 	}
-}
-
-// by is who asks for a run.
-func by() log.Who {
-	h := state.NewHolder("")
-	return log.Who{User: h.User, Host: h.Host, PID: h.PID, Job: h.Job}
 }
 
 // refuse ends a run that did not start.
@@ -331,7 +325,7 @@ func (r *request) start() error {
 		return w, w.begin(r.prepared.Survey, l, r.flags, r.agreed)
 	}})
 	var notStarted *session.NotStarted
-	var unusable *session.Unusable
+	var unusable *session.UsageError
 	switch {
 	case errors.As(err, &unusable):
 		return err

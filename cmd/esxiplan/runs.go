@@ -15,6 +15,7 @@ import (
 	"esxiplan/cmd/internal/view"
 	"esxiplan/engine/event"
 	"esxiplan/engine/log"
+	"esxiplan/schema"
 )
 
 // runsFlags say where the logs of runs are.
@@ -302,7 +303,7 @@ func partsThatDiffer(a, b *log.HostStory) string {
 	if a == nil || b == nil {
 		return ""
 	}
-	return strings.Join(log.Differ(a.Digests, b.Digests), ", ")
+	return strings.Join(schema.DifferingParts(a.Digests, b.Digests), ", ")
 }
 
 func (a *app) runsPruneCommand(f *runsFlags) *cobra.Command {

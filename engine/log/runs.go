@@ -18,7 +18,7 @@ type Info struct {
 	Plan    string    `json:"plan"`
 	Began   time.Time `json:"began"`
 	Latest  time.Time `json:"latest"` // its last record
-	By      Who       `json:"by"`
+	By      event.Who `json:"by"`
 	Version string    `json:"version,omitempty"` // of esxiplan
 	Stages  int       `json:"stage_count"`
 	Hosts   int       `json:"host_count"` // of the last stage

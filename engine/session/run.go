@@ -116,7 +116,7 @@ func refusal(err error) error {
 // runStage runs the stage, over a log that is open.
 func (p *Prepared) runStage(ctx, hard context.Context, l *log.Log, o Outlets) (event.Summary, error) {
 	if n := l.Before(); n != p.stage.read {
-		return event.Summary{}, &NotStarted{unusable("run %s was continued by another process meanwhile; look at it with esxiplan runs show %[1]s, and start again", p.Name)}
+		return event.Summary{}, &NotStarted{usageError("run %s was continued by another process meanwhile; look at it with esxiplan runs show %[1]s, and start again", p.Name)}
 	}
 	if err := p.unchanged(l); err != nil {
 		return event.Summary{}, &NotStarted{err}

@@ -51,7 +51,7 @@ type ended struct {
 // options completes those of a process.
 func (s *site) options(o session.Options) session.Options {
 	o.Types, o.State, o.Locks, o.Clock, o.Forks = s.lab.Types, s.state, []string{filepath.Join(s.state, "locks")}, local.NewClock(1), 10
-	o.By, o.Version = log.Who{User: "ci"}, "0.2"
+	o.By, o.Version = event.Who{User: "ci"}, "0.2"
 	return o
 }
 
@@ -156,7 +156,7 @@ func says(t *testing.T, err error, parts ...string) {
 func isUsage(t *testing.T, err error, parts ...string) {
 	t.Helper()
 	says(t, err, parts...)
-	var wish *session.Unusable
+	var wish *session.UsageError
 	if !errors.As(err, &wish) {
 		t.Errorf("%v is no usage error", err)
 	}
@@ -620,6 +620,22 @@ func TestRunOfAnotherPlan(t *testing.T) {
 		})
 		_, err := s.prepare(session.Options{Run: "r"})
 		isUsage(t, err, `run r is one of plan "lab"`, `this is plan "plan"`, "give it another name")
+	})
+}
+
+// TestUnknownMode: a run whose log says of an attempt what no task does is not continued.
+func TestUnknownMode(t *testing.T) {
+	at(t, stages, func(s *site) {
+		s.run(session.Options{Run: "r"})
+		s.rewrite("r", func(r log.Record) log.Record {
+			if r.Kind == log.AttemptDone {
+				r.Mode = "guess"
+			}
+			return r
+		})
+		if _, err := s.prepare(session.Options{Run: "r"}); err == nil || !strings.Contains(err.Error(), `has the unknown mode "guess"`) {
+			t.Errorf("the run is continued: %v", err)
+		}
 	})
 }
 
