@@ -35,12 +35,12 @@ func (r *request) consent() error {
 	wipes := r.prepared.Wipes()
 	var lines []string
 	if len(wipes) > 0 {
-		lines = append([]string{fmt.Sprintf("This run restarts %s into an installer that wipes these disks:", hostCount(len(wipes)))}, r.wiped(wipes)...)
+		lines = append([]string{fmt.Sprintf("This run restarts %s into an installer that wipes these disks:", event.Count(len(wipes), "host"))}, r.wiped(wipes)...)
 	}
 	stops := slices.DeleteFunc(r.prepared.Stops(), func(h *schema.Host) bool { return slices.Contains(wipes, h) })
 	running, uses := r.running(stops)
 	if len(running) > 0 {
-		lines = append(append(lines, fmt.Sprintf("This run powers off or restarts %s (on, or may be on):", machineCount(len(running)))), uses...)
+		lines = append(append(lines, fmt.Sprintf("This run powers off or restarts %s (on, or may be on):", event.Count(len(running), "machine"))), uses...)
 	}
 	if len(lines) == 0 {
 		return nil
@@ -53,18 +53,6 @@ func (r *request) consent() error {
 	}
 	fmt.Fprintln(r.streams.Err, strings.Join(lines, "\n"))
 	return r.askYes()
-}
-
-func hostCount(n int) string { return count(n, "host") }
-
-func machineCount(n int) string { return count(n, "machine") }
-
-// count is a number of things for people.
-func count(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 func hostNames(hosts []*schema.Host) []string {
@@ -89,7 +77,7 @@ func (r *request) offerResume() (done bool, err error) {
 		fmt.Fprintf(r.streams.Err, "note: run %s; this is another run. To continue that one: %s\n", about, resume)
 		return false, nil
 	}
-	fmt.Fprintf(r.streams.Err, "Run %s. It installed and proved %s, which run %s would wipe again: %s\n", about, hostCount(len(r.prepared.Proven)), r.prepared.Name, strings.Join(r.prepared.Proven, ", "))
+	fmt.Fprintf(r.streams.Err, "Run %s. It installed and proved %s, which run %s would wipe again: %s\n", about, event.Count(len(r.prepared.Proven), "host"), r.prepared.Name, strings.Join(r.prepared.Proven, ", "))
 	switch named := r.flags.name != ""; {
 	case named && r.flags.yes: // who names a run and consents means another one
 		return false, nil

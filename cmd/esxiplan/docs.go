@@ -42,19 +42,25 @@ func (a *app) docCommand() *cobra.Command {
 					return nil
 				}
 			}
-			return fmt.Errorf("there is no step %q; there are %s%s", args[0], strings.Join(typeNames(), ", "), schema.DidYouMean(args[0], typeNames()))
+			return noStepType(args[0])
 		},
 	}
 	c.Flags().BoolVar(&markdown, "markdown", false, "write the reference of the whole language as Markdown")
 	return c
 }
 
-func typeNames() []string {
-	var names []string
+// typeNames are the names of the step types.
+func typeNames() (names []string) {
 	for _, t := range stepTypes() {
 		names = append(names, t.Name)
 	}
 	return names
+}
+
+// noStepType is the error for a name that no step type has.
+func noStepType(name string) error {
+	names := typeNames()
+	return fmt.Errorf("there is no step %q; there are %s%s", name, strings.Join(names, ", "), schema.DidYouMean(name, names))
 }
 
 func writeStep(w io.Writer, t *step.Type) {

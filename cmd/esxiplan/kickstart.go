@@ -382,7 +382,7 @@ func (a *app) printLint(all []linted) {
 		n := len(kickstart.Errors(l.Findings))
 		errors, warnings = errors+n, warnings+len(l.Findings)-n
 	}
-	fmt.Fprintf(a.streams.Err, "%s: %s, %s\n", counted(len(all), "file", "files"), counted(errors, "error", "errors"), counted(warnings, "warning", "warnings"))
+	fmt.Fprintf(a.streams.Err, "%s: %s, %s\n", event.Count(len(all), "file"), event.Count(errors, "error"), event.Count(warnings, "warning"))
 }
 
 func (a *app) kickstartRulesCommand() *cobra.Command {

@@ -122,7 +122,7 @@ func howEnded(i log.Info) string {
 	}
 	text = fmt.Sprintf("%s (exit %d)", text, i.Exit)
 	if n := len(i.Open); n > 0 && !i.Interrupted {
-		text += fmt.Sprintf("; unfinished: %s", count(n, "stage"))
+		text += fmt.Sprintf("; unfinished: %s", event.Count(n, "stage"))
 	}
 	return text
 }
@@ -163,7 +163,7 @@ func (a *app) showRun(state, run string, asJSON bool) error {
 		if p.Continued {
 			began = "continued"
 		}
-		fmt.Fprintf(a.streams.Out, "stage %d %s %s by %s with esxiplan %s: %s, steps %s\n", p.Number, began, when(p.Started), p.By, p.Version, hostCount(len(p.Hosts)), strings.Join(p.Steps, " "))
+		fmt.Fprintf(a.streams.Out, "stage %d %s %s by %s with esxiplan %s: %s, steps %s\n", p.Number, began, when(p.Started), p.By, p.Version, event.Count(len(p.Hosts), "host"), strings.Join(p.Steps, " "))
 		if p.Command != "" {
 			fmt.Fprintln(a.streams.Out, "  "+p.Command)
 		}

@@ -385,7 +385,7 @@ func (l *Lane) end(s *schema.Step, status event.Status, p *event.Problem, result
 	if status == event.NotRun {
 		e.Text = "interrupted"
 		if l.task != nil && l.task.writes > 0 {
-			e.Text = fmt.Sprintf("interrupted after %s; see the log of the run, and run the step again to finish it", counted(l.task.writes, "write"))
+			e.Text = fmt.Sprintf("interrupted after %s; see the log of the run, and run the step again to finish it", event.Count(l.task.writes, "write"))
 			l.counts.Add(event.Changed)
 		}
 	}

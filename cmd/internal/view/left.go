@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"esxiplan/engine/event"
 )
 
 // leftBehind tells what the run leaves at the machines: installations that are under way,
@@ -104,7 +106,7 @@ func are(n int) string {
 	if n == 1 {
 		return "1 host is"
 	}
-	return fmt.Sprintf("%d hosts are", n)
+	return event.Count(n, "host") + " are"
 }
 
 // limit is the flag that names some of the hosts.

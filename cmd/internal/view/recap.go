@@ -268,13 +268,6 @@ func say(s *Streams, indent, text string) {
 	}
 }
 
-func hosts(n int) string {
-	if n == 1 {
-		return "1 host"
-	}
-	return fmt.Sprintf("%d hosts", n)
-}
-
 func (b *board) totals(t theme) string {
 	proven, installing, stopped := 0, 0, 0
 	for _, r := range b.hosts {
@@ -304,7 +297,7 @@ func (b *board) totals(t theme) string {
 	if proven > 0 {
 		parts = append(parts, t.ok.Render(fmt.Sprintf("%d proven installed", proven)))
 	}
-	text := fmt.Sprintf("%s: %s %s %s", hosts(len(b.hosts)), strings.Join(parts, ", "), t.dot, short(b.ended.Sub(b.began)))
+	text := fmt.Sprintf("%s: %s %s %s", event.Count(len(b.hosts), "host"), strings.Join(parts, ", "), t.dot, short(b.ended.Sub(b.began)))
 	switch {
 	case b.summary.Interrupted:
 		text += " " + t.dot + " " + t.bad.Render("interrupted")
