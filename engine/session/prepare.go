@@ -128,7 +128,7 @@ func (p *Prepared) name() error {
 
 // live reports a run at which another process is at work.
 func (p *Prepared) live(run string) bool {
-	locks, err := p.lockRun(run)
+	locks, err := lockRun(p.o.State, run)
 	if err == nil {
 		locks.Release()
 	}

@@ -72,7 +72,7 @@ func (p *Prepared) lock(ctx context.Context) (held func() error, release func(),
 	if err := state.Make(p.o.State); err != nil {
 		return nil, nil, err
 	}
-	run, err := p.lockRun(p.Name)
+	run, err := lockRun(p.o.State, p.Name)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -98,10 +98,10 @@ func (p *Prepared) lockMachines(ctx context.Context, hosts []*schema.Host) (*sta
 		Folders: p.o.Locks, Holder: state.NewHolder(p.Name), Name: func(key string) string { return names[key] }})
 }
 
-// lockRun takes the lock of a run.
-func (p *Prepared) lockRun(name string) (*state.Locks, error) {
+// lockRun takes the lock of a run in a state folder.
+func lockRun(folder, name string) (*state.Locks, error) {
 	return state.Acquire(context.Background(), []string{"run-" + name}, state.LockOptions{
-		Folders: state.OwnLocks(p.o.State), Holder: state.NewHolder(name), Name: func(string) string { return "run " + name }})
+		Folders: state.OwnLocks(folder), Holder: state.NewHolder(name), Name: func(string) string { return "run " + name }})
 }
 
 // refusal is what a host fails with when the locks are lost.

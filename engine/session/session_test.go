@@ -682,6 +682,37 @@ func TestAtOnce(t *testing.T) {
 	})
 }
 
+// TestPrune: the log of an old run stays while a process is at work on the run, and while it
+// can be resumed.
+func TestPrune(t *testing.T) {
+	at(t, `step "fake" "x" { do = ["stuck", "ok"] }`, func(s *site) {
+		prune := func() log.Pruned {
+			t.Helper()
+			p, err := session.Prune(s.state, time.Now().Add(time.Hour), false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
+		}
+		stopped := make(chan ended)
+		go func() { stopped <- s.interrupted(session.Options{Run: "r"}, 10*time.Second) }()
+		time.Sleep(time.Second)
+		if p := prune(); len(p.Removed)+len(p.Resumable) > 0 {
+			t.Errorf("a run that is under way: %+v", p)
+		}
+		<-stopped
+		if p := prune(); len(p.Removed) > 0 || len(p.Resumable) != 1 || p.Resumable[0].Run != "r" {
+			t.Errorf("a run that can be resumed: %+v", p)
+		}
+		if e := s.run(session.Options{Resume: true}); e.err != nil || e.Name != "r" {
+			t.Fatalf("it is not resumed: %+v", e)
+		}
+		if p := prune(); len(p.Removed) != 1 || p.Removed[0].Run != "r" {
+			t.Errorf("a run that ended: %+v", p)
+		}
+	})
+}
+
 // TestTracesOfNone: a dry run and a rehearsal leave no trace in what other runs know.
 func TestTracesOfNone(t *testing.T) {
 	at(t, stages, func(s *site) {
