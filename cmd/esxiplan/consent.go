@@ -12,46 +12,40 @@ import (
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/esxi"
 	"esxiplan/engine/event"
+	"esxiplan/engine/session"
 	"esxiplan/engine/step"
 	"esxiplan/engine/survey"
 	"esxiplan/schema"
 )
 
-// everyHost stands for all hosts where consent was given beforehand.
-const everyHost = "*"
-
 // consent asks before a run that wipes machines, or that stops what runs on them: it lists
 // hosts and disks, and hosts with what runs there. What was agreed to is what the guards
 // let pass.
 func (r *request) consent() error {
-	r.agreed = map[string]step.Consent{}
 	if done, err := r.offerResume(); done || err != nil {
 		return err
 	}
 	if r.flags.yes || r.rehearsal {
-		r.agreed[everyHost] = step.Consent{Stop: true, Wipe: true}
+		r.agreed = session.Everything()
 		return nil
 	}
-	wipes := r.prepared.Wipes()
+	var uses []string
+	q := r.prepared.Question(func(hosts []*schema.Host) (on []*schema.Host) {
+		on, uses = r.running(hosts)
+		return on
+	})
+	if !q.Needed() {
+		return nil
+	}
 	var lines []string
-	if len(wipes) > 0 {
-		lines = append([]string{fmt.Sprintf("This run restarts %s into an installer that wipes these disks:", event.Count(len(wipes), "host"))}, r.wiped(wipes)...)
+	if len(q.Wipes) > 0 {
+		lines = append([]string{fmt.Sprintf("This run restarts %s into an installer that wipes these disks:", event.Count(len(q.Wipes), "host"))}, r.wiped(q.Wipes)...)
 	}
-	stops := slices.DeleteFunc(r.prepared.Stops(), func(h *schema.Host) bool { return slices.Contains(wipes, h) })
-	running, uses := r.running(stops)
-	if len(running) > 0 {
-		lines = append(append(lines, fmt.Sprintf("This run powers off or restarts %s (on, or may be on):", event.Count(len(running), "machine"))), uses...)
-	}
-	if len(lines) == 0 {
-		return nil
-	}
-	for _, h := range running {
-		r.agreed[h.Name] = step.Consent{Stop: true}
-	}
-	for _, h := range wipes {
-		r.agreed[h.Name] = step.Consent{Stop: true, Wipe: true}
+	if len(q.Stops) > 0 {
+		lines = append(append(lines, fmt.Sprintf("This run powers off or restarts %s (on, or may be on):", event.Count(len(q.Stops), "machine"))), uses...)
 	}
 	fmt.Fprintln(r.streams.Err, strings.Join(lines, "\n"))
+	r.agreed = q.Yes()
 	return r.askYes()
 }
 

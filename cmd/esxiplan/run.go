@@ -18,7 +18,6 @@ import (
 	"esxiplan/engine/log"
 	"esxiplan/engine/session"
 	"esxiplan/engine/state"
-	"esxiplan/engine/step"
 	"esxiplan/engine/survey"
 	"esxiplan/schema"
 	"esxiplan/steps/all"
@@ -143,7 +142,7 @@ type request struct {
 	rehearsal bool // nobody is asked, nothing real can be wiped
 
 	prepared *session.Prepared
-	agreed   map[string]step.Consent // by host, or everyHost
+	agreed   session.Agreement
 }
 
 func (r *request) run() error {
