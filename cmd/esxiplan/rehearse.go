@@ -95,7 +95,7 @@ type testbedOptions struct {
 // newTestbed makes what the plan lacks, and twins of its hosts.
 func newTestbed(p *schema.Plan, hosts []*schema.Host, o testbedOptions) (*testbed, error) {
 	s := &testbed{simulation: simulation{Addresses: map[string]string{}, StandIns: map[string]string{}}, dir: o.dir}
-	if err := s.images(p, moduleSize(o.faults)); err != nil {
+	if err := s.images(p, twin.ModuleSize(o.faults)); err != nil {
 		return nil, err
 	}
 	web := map[string]string{}
@@ -133,17 +133,6 @@ func (s *testbed) close() {
 	if s.server != nil {
 		s.server.Close(context.Background())
 	}
-}
-
-// moduleSize is that of generated images; 0 is the usual one. Of a small image, a web
-// server cannot tell whether a BMC read half of it: the sockets hold the rest.
-func moduleSize(faults []string) int {
-	for _, spec := range faults {
-		if strings.HasSuffix(spec, "half-image") {
-			return 1 << 20
-		}
-	}
-	return 0
 }
 
 // images puts generated images in the place of those that cannot be read.
