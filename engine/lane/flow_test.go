@@ -328,6 +328,12 @@ func TestVerdictOfADryWait(t *testing.T) {
 	if e := l.Fold(broken).Events[0]; e.Status != event.Failed || e.Verdict != nil {
 		t.Errorf("one that failed: %s, %+v", e.Status, e.Verdict)
 	}
+	s = surveytest.Survey(t, hosts+`step "wait" "x" { to = "off" }`, survey.Options{DryRun: true})
+	l = lane.New(s, s.Hosts()[0])
+	l.Start(lane.Past{})
+	if e := l.Fold(shadowed(succeeds)).Events[0]; e.Status != event.OK || e.Verdict != nil && e.Verdict.Ended {
+		t.Errorf("one for something else: %s, %+v", e.Status, e.Verdict)
+	}
 }
 
 // shadowed is the outcome of an attempt over shadows.

@@ -403,11 +403,11 @@ func (l *Lane) end(s *schema.Step, status event.Status, p *event.Problem, result
 	l.counts.Add(status)
 }
 
-// verdict is what a step that ended says of the installation. A wait in a dry run counts
-// as met; one that failed without a result says nothing: the installation may go on.
+// verdict is what a step that ended says of the installation. A wait for its end counts in a
+// dry run as met; one that failed without a result says nothing: the installation may go on.
 func (l *Lane) verdict(s *schema.Step, status event.Status, result json.RawMessage) *event.Verdict {
 	t := l.survey.Type(s)
-	if v := t.Verdict(result); v != nil || !t.Most.Waits || !l.survey.Options.DryRun || status != event.OK && status != event.Changed {
+	if v := t.Verdict(result); v != nil || !l.survey.Options.DryRun || !l.survey.Waits(l.host, s) || status != event.OK && status != event.Changed {
 		return v
 	}
 	return &event.Verdict{Ended: true}
