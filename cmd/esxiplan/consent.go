@@ -39,7 +39,8 @@ func (r *request) consent() error {
 	}
 	var lines []string
 	if len(q.Wipes) > 0 {
-		lines = append([]string{fmt.Sprintf("This run restarts %s into an installer that wipes these disks:", event.Count(len(q.Wipes), "host"))}, r.wiped(q.Wipes)...)
+		lines = append([]string{fmt.Sprintf("This run restarts %s into an installer that wipes these disks:", event.Count(len(q.Wipes), "host"))},
+			r.wiped(q.Wipes)...)
 	}
 	if len(q.Stops) > 0 {
 		lines = append(append(lines, fmt.Sprintf("This run powers off or restarts %s (on, or may be on):", event.Count(len(q.Stops), "machine"))), uses...)
@@ -71,7 +72,8 @@ func (r *request) offerResume() (done bool, err error) {
 		fmt.Fprintf(r.streams.Err, "note: run %s; this is another run. To continue that one: %s\n", about, resume)
 		return false, nil
 	}
-	fmt.Fprintf(r.streams.Err, "Run %s. It installed and proved %s, which run %s would wipe again: %s\n", about, event.Count(len(r.prepared.Proven), "host"), r.prepared.Name, strings.Join(r.prepared.Proven, ", "))
+	fmt.Fprintf(r.streams.Err, "Run %s. It installed and proved %s, which run %s would wipe again: %s\n", about,
+		event.Count(len(r.prepared.Proven), "host"), r.prepared.Name, strings.Join(r.prepared.Proven, ", "))
 	switch named := r.flags.name != ""; {
 	case named && r.flags.yes: // who names a run and consents means another one
 		return false, nil

@@ -86,7 +86,8 @@ func writeReference(w io.Writer) {
 		part.object.WriteMarkdown(w)
 		fmt.Fprintln(w)
 	}
-	fmt.Fprintf(w, "# host.facts\n\nWhat a machine says of itself, in the expressions of steps and of `esxi.disk`, `esxi.wipe` and `esxi.nic`. It is read before a host's first step where an expression needs it.\n\n")
+	fmt.Fprintf(w, "# host.facts\n\nWhat a machine says of itself, in the expressions of steps and of `esxi.disk`, `esxi.wipe` and `esxi.nic`. "+
+		"It is read before a host's first step where an expression needs it.\n\n")
 	schema.Of[step.Facts]().WriteMarkdown(w)
 	fmt.Fprintln(w)
 	for _, doc := range schema.ConditionDocs() {

@@ -207,7 +207,8 @@ func (a *app) printReport(path string, r isocheck.Report) {
 	if !r.OK() {
 		verdict = "invalid"
 	}
-	fmt.Fprintf(a.streams.Out, "%s is %s: %s, %s, %s\n", path, verdict, event.Count(r.Trees, "tree"), event.Count(r.Directories, "directory"), event.Count(r.Files, "file"))
+	fmt.Fprintf(a.streams.Out, "%s is %s: %s, %s, %s\n", path, verdict, event.Count(r.Trees, "tree"), event.Count(r.Directories, "directory"),
+		event.Count(r.Files, "file"))
 }
 
 func (a *app) isoDiffCommand() *cobra.Command {

@@ -117,7 +117,8 @@ func newTestbed(p *schema.Plan, hosts []*schema.Host, o testbedOptions) (*testbe
 		profiles[host] = profile
 	}
 	version, build := s.old(p)
-	fleet, err := twin.Start(p, hosts, twin.Options{Clock: o.clock, Faults: o.faults, Profiles: profiles, OldVersion: version, OldBuild: build, Media: web, Log: o.log, Latency: o.latency})
+	fleet, err := twin.Start(p, hosts, twin.Options{Clock: o.clock, Faults: o.faults, Profiles: profiles, OldVersion: version, OldBuild: build,
+		Media: web, Log: o.log, Latency: o.latency})
 	if err != nil {
 		s.close()
 		return nil, err

@@ -67,8 +67,9 @@ func (a *app) runsCommand() *cobra.Command {
 		Long: `List the runs of a state folder, the latest first: when each began, how its last
 stage ended, by whom it was started. An unfinished run can be continued:
 esxiplan run PLAN --resume, or by its name with --run RUN --resume.`,
-		Example: "  esxiplan runs site.hcl\n  esxiplan runs show nightly-7 site.hcl --host 10.172.18.191\n  esxiplan runs diff nightly-6 nightly-7\n  esxiplan runs prune --keep 90d",
-		Args:    cobra.MaximumNArgs(1),
+		Example: "  esxiplan runs site.hcl\n  esxiplan runs show nightly-7 site.hcl --host 10.172.18.191\n  esxiplan runs diff nightly-6 nightly-7\n" +
+			"  esxiplan runs prune --keep 90d",
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			state, err := f.folder(args)
 			if err != nil {
@@ -164,14 +165,16 @@ func (a *app) showRun(state, run string, asJSON bool) error {
 		if p.Continued {
 			began = "continued"
 		}
-		fmt.Fprintf(a.streams.Out, "stage %d %s %s by %s with esxiplan %s: %s, steps %s\n", p.Number, began, when(p.Started), p.By, p.Version, event.Count(len(p.Hosts), "host"), strings.Join(p.Steps, " "))
+		fmt.Fprintf(a.streams.Out, "stage %d %s %s by %s with esxiplan %s: %s, steps %s\n", p.Number, began, when(p.Started), p.By, p.Version,
+			event.Count(len(p.Hosts), "host"), strings.Join(p.Steps, " "))
 		if p.Command != "" {
 			fmt.Fprintln(a.streams.Out, "  "+p.Command)
 		}
 	}
 	var rows []listRow
 	for _, h := range s.Hosts {
-		rows = append(rows, listRow{{"host", h.Host}, {"status", statusOf(h)}, {"took", view.Span(h.Latest.Sub(h.Began))}, {"resets", strconv.Itoa(h.Resets)}, {"about", about(h)}})
+		rows = append(rows, listRow{{"host", h.Host}, {"status", statusOf(h)}, {"took", view.Span(h.Latest.Sub(h.Began))},
+			{"resets", strconv.Itoa(h.Resets)}, {"about", about(h)}})
 	}
 	a.printWide(rows)
 	return nil

@@ -75,7 +75,8 @@ func (a *app) sim(paths []string, f *planFlags, o simOptions) error {
 	}
 	defer closeLog()
 	clock := local.NewClock(o.speed)
-	s, err := newTestbed(p, found.Hosts(), testbedOptions{clock: clock, faults: o.faults, profiles: o.profiles, dir: dir, secrets: made.names(), log: record, latency: o.latency})
+	s, err := newTestbed(p, found.Hosts(), testbedOptions{clock: clock, faults: o.faults, profiles: o.profiles, dir: dir, secrets: made.names(),
+		log: record, latency: o.latency})
 	if err != nil {
 		return err
 	}

@@ -258,7 +258,8 @@ func (w *world) bmcOptions(d *schema.Host, h *step.Host) bmc.Options {
 func (w *world) bmcLogin(d *schema.Host) bmc.Options {
 	return bmc.Options{
 		Address: d.BMC.Address.URL(), Username: d.BMC.Username, Password: d.BMC.Password.Reveal(), System: deref(d.BMC.System), Trust: w.trust(d.BMC.TLS),
-		Vendors: vendors.All(), Dial: w.dialer(), Logins: w.logins, Now: w.clock.Now, Trace: w.trace.of(d.Name), Timeout: max(w.clock.Real(requestTakes), leastTimeout),
+		Vendors: vendors.All(), Dial: w.dialer(), Logins: w.logins, Now: w.clock.Now, Trace: w.trace.of(d.Name),
+		Timeout: max(w.clock.Real(requestTakes), leastTimeout),
 	}
 }
 

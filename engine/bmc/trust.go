@@ -57,7 +57,8 @@ func (trust Trust) config(address string, saw func(string)) (*tls.Config, error)
 			return firstUse(trust.FirstUse, address, have)
 		}
 		if want != "" && want != have {
-			return &ErrCertificate{fmt.Sprintf("the BMC shows the certificate sha256:%s, the plan pins sha256:%s: either it was renewed (then change tls.fingerprint) or this is another machine", have, want)}
+			return &ErrCertificate{fmt.Sprintf("the BMC shows the certificate sha256:%s, the plan pins sha256:%s: "+
+				"either it was renewed (then change tls.fingerprint) or this is another machine", have, want)}
 		}
 		return nil
 	}
@@ -70,7 +71,8 @@ func firstUse(pins Pins, address, have string) error {
 		return pins.SetPin(address, have)
 	}
 	if pinned != have {
-		return &ErrCertificate{fmt.Sprintf("the BMC shows the certificate sha256:%s, on first use it was sha256:%s: either it was renewed (then remove the old one from the state folder) or this is another machine", have, pinned)}
+		return &ErrCertificate{fmt.Sprintf("the BMC shows the certificate sha256:%s, on first use it was sha256:%s: "+
+			"either it was renewed (then remove the old one from the state folder) or this is another machine", have, pinned)}
 	}
 	return nil
 }
@@ -88,7 +90,9 @@ func certificateProblem(err error) (string, bool) {
 	}
 	var verification *tls.CertificateVerificationError
 	if errors.As(err, &verification) {
-		return fmt.Sprintf("the BMC's certificate is not trusted (%v): pin it with tls = { fingerprint = \"sha256:%s\" } after checking it, or see tls in the documentation", verification.Err, fingerprintOf(verification.UnverifiedCertificates[0])), true
+		return fmt.Sprintf("the BMC's certificate is not trusted (%v): "+
+			"pin it with tls = { fingerprint = \"sha256:%s\" } after checking it, or see tls in the documentation", verification.Err,
+			fingerprintOf(verification.UnverifiedCertificates[0])), true
 	}
 	return "", false
 }

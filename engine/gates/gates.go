@@ -87,7 +87,8 @@ func (q *queue) first() int { return q.waiting[0].number }
 // New makes the gates for hosts, given with their groups, of a plan that has barriers
 // before the steps with these indexes.
 func New(l Limits, groups map[string]string, barriers []int) *Gates {
-	g := &Gates{limits: l, groups: groups, stands: map[string]Stand{}, barriers: map[int]int{}, inStep: map[string]int{}, inGroup: map[string]int{}, queues: map[queueKey]*queue{}}
+	g := &Gates{limits: l, groups: groups, stands: map[string]Stand{}, barriers: map[int]int{}, inStep: map[string]int{}, inGroup: map[string]int{},
+		queues: map[queueKey]*queue{}}
 	for _, at := range barriers {
 		g.barriers[at] = len(groups)
 	}

@@ -56,7 +56,8 @@ func Prune(state string, o PruneOptions) (out Pruned, err error) {
 		return out, nil
 	}
 	if err := p.save(state); err != nil {
-		return out, fmt.Errorf("nothing was removed, because what these logs tell of machines could not be kept: %w; make room in %s or make it writable, and try again", err, state)
+		return out, fmt.Errorf("nothing was removed, because what these logs tell of machines could not be kept: %w; "+
+			"make room in %s or make it writable, and try again", err, state)
 	}
 	out.Removed, err = p.remove(state, old)
 	return out, err

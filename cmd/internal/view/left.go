@@ -98,7 +98,8 @@ func (b *board) images(n int) string {
 	case b.plan.Continue == "":
 		return fmt.Sprintf("%s being installed from images that this run served and that end with it: an installer that still reads its image stops.", are(n))
 	}
-	return fmt.Sprintf("%s being installed from images that this run served and that end with it: an installer that still reads its image stops. The command below serves them again.", are(n))
+	return fmt.Sprintf("%s being installed from images that this run served and that end with it: an installer that still reads its image stops. "+
+		"The command below serves them again.", are(n))
 }
 
 // are begins a sentence about some hosts.

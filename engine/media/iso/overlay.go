@@ -65,7 +65,8 @@ func Timestamp(t time.Time) OverlayOption {
 // does not matter, and it gives all or nothing. It touches neither the base nor its
 // file. No changes give the base itself.
 func (b *Base) Overlay(changes []Change, options ...OverlayOption) (*Image, error) {
-	o := &overlay{base: b, padding: defaultPadding, serials: map[*tree]uint32{}, edits: map[*directory]*edit{}, sectors: map[int64][]byte{}, next: (b.size + Sector - 1) / Sector}
+	o := &overlay{base: b, padding: defaultPadding, serials: map[*tree]uint32{}, edits: map[*directory]*edit{}, sectors: map[int64][]byte{},
+		next: (b.size + Sector - 1) / Sector}
 	for _, option := range options {
 		option(o)
 	}
