@@ -87,7 +87,8 @@ Then:         esxiplan validate site.hcl
 	root.SetOut(a.streams.Out)
 	root.SetErr(a.streams.Err)
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(a.runCommand(), a.doCommand(), a.statusCommand(), a.discoverCommand(), a.rehearseCommand(), a.simCommand(), a.serveCommand(), a.runsCommand(), a.isoCommand(), a.kickstartCommand(),
+	root.AddCommand(a.runCommand(), a.doCommand(), a.statusCommand(), a.discoverCommand(), a.rehearseCommand(), a.simCommand(), a.serveCommand(),
+		a.runsCommand(), a.isoCommand(), a.kickstartCommand(),
 		a.validateCommand(), a.fmtCommand(), a.listCommand(), a.docCommand(), a.versionCommand())
 	return root
 }

@@ -59,7 +59,8 @@ func (trust Trust) config(saw func(string), use firstUse) (*tls.Config, error) {
 			return use.judge(have)
 		}
 		if want != "" && want != have {
-			return &ErrCertificate{fmt.Sprintf("the BMC shows the certificate sha256:%s, the plan pins sha256:%s: either it was renewed (then change tls.fingerprint) or this is another machine", have, want)}
+			return &ErrCertificate{fmt.Sprintf("the BMC shows the certificate sha256:%s, the plan pins sha256:%s: "+
+				"either it was renewed (then change tls.fingerprint) or this is another machine", have, want)}
 		}
 		return nil
 	}
@@ -107,7 +108,9 @@ func certificateProblem(err error) (string, bool) {
 	}
 	var verification *tls.CertificateVerificationError
 	if errors.As(err, &verification) {
-		return fmt.Sprintf("the BMC's certificate is not trusted (%v): pin it with tls = { fingerprint = \"sha256:%s\" } after checking it, or see tls in the documentation", verification.Err, fingerprintOf(verification.UnverifiedCertificates[0])), true
+		return fmt.Sprintf("the BMC's certificate is not trusted (%v): "+
+			"pin it with tls = { fingerprint = \"sha256:%s\" } after checking it, or see tls in the documentation", verification.Err,
+			fingerprintOf(verification.UnverifiedCertificates[0])), true
 	}
 	return "", false
 }

@@ -68,7 +68,8 @@ const longestName = 200
 // CheckName reports what is wrong with the name of a run.
 func CheckName(name string) error {
 	if !runName.MatchString(name) || len(name) > longestName {
-		return fmt.Errorf("%q cannot be the name of a run: use up to %d letters, digits, blanks and . _ + = @ %% -, and begin with a letter or a digit", name, longestName)
+		return fmt.Errorf("%q cannot be the name of a run: use up to %d letters, digits, blanks and . _ + = @ %% -, and begin with a letter or a digit",
+			name, longestName)
 	}
 	return nil
 }

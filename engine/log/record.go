@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -54,7 +53,7 @@ type Stage struct {
 	Hosts     []string  `json:"hosts"`
 	Steps     []string  `json:"steps"`
 	Command   string    `json:"command,omitempty"` // by which it was asked for, without secrets
-	By        Who       `json:"by"`
+	By        event.Who `json:"by"`
 	Version   string    `json:"version"` // of esxiplan
 	Started   time.Time `json:"started"`
 	// Shared and Digests are those of what the plan says, by part: of all hosts, and of each
@@ -98,46 +97,11 @@ func (s *Stage) DigestsOf(host string) (parts map[string]string, ok bool) {
 	return parts, true
 }
 
-// Differ names the parts of a plan whose digests are not the same.
-func Differ(before, now map[string]string) (parts []string) {
-	for part, digest := range now {
-		if before[part] != digest {
-			parts = append(parts, part)
-		}
-	}
-	for part := range before {
-		if _, still := now[part]; !still {
-			parts = append(parts, part)
-		}
-	}
-	slices.Sort(parts)
-	return parts
-}
-
 // Key tells the stages of a run apart: one that runs the same steps is the same stage.
 func (s Stage) Key() string { return StageKey(s.Steps) }
 
 // StageKey is the key of a stage that runs these steps.
 func StageKey(steps []string) string { return strings.Join(steps, " ") }
-
-// Who asked for a stage.
-type Who struct {
-	User string `json:"user,omitempty"`
-	Host string `json:"host,omitempty"` // the computer that esxiplan ran on
-	PID  int    `json:"pid,omitempty"`
-	Job  string `json:"job,omitempty"` // of a CI system
-}
-
-func (w Who) String() string {
-	text := w.User
-	if w.Host != "" {
-		text += "@" + w.Host
-	}
-	if w.Job != "" {
-		text += " (" + w.Job + ")"
-	}
-	return text
-}
 
 // chain is the checksum of a log's lines so far (CRC-32C).
 type chain uint32

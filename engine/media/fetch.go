@@ -44,7 +44,8 @@ func (f *fetcher) fetch(ctx context.Context, url string, want *entry) error {
 		return err
 	}
 	if want != nil && resp.ContentLength != want.Size {
-		return &ErrFetch{url, fmt.Sprintf("the web server reports a size of %d bytes, but the image has %d: it serves another folder or an older file", resp.ContentLength, want.Size), true}
+		return &ErrFetch{url, fmt.Sprintf("the web server reports a size of %d bytes, but the image has %d: it serves another folder or an older file",
+			resp.ContentLength, want.Size), true}
 	}
 	if want == nil || len(want.Own) == 0 {
 		volume := []byte("CD001")

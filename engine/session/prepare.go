@@ -34,7 +34,7 @@ type Options struct {
 	RetryFailed bool   // try hosts again that failed in the run
 	OnlyFailed  bool   // a new run, on the hosts that failed in the last one
 
-	By      log.Who
+	By      event.Who
 	Version string // of esxiplan
 	Command string // by which the run was asked for, without secrets
 	Secrets map[string]string
@@ -65,12 +65,14 @@ type Prepared struct {
 	before []log.Info        // runs of the plan, the latest first, of which this may be a repetition
 }
 
-// Unusable is a wish that cannot be met: a usage error.
-type Unusable struct{ Reason string }
+// UsageError is a wish that cannot be met as it was given: another command would be.
+type UsageError struct{ Reason string }
 
-func (e *Unusable) Error() string { return e.Reason }
+func (e *UsageError) Error() string { return e.Reason }
 
-func unusable(format string, values ...any) error { return &Unusable{fmt.Sprintf(format, values...)} }
+func usageError(format string, values ...any) error {
+	return &UsageError{fmt.Sprintf(format, values...)}
+}
 
 // Prepare says what a run would do. Diagnostics are about the plan under this choice; an
 // error is about the run.
@@ -98,11 +100,11 @@ func (p *Prepared) name() error {
 	o := &p.o
 	switch {
 	case o.OnlyFailed && (o.Resume || o.Run != ""):
-		return unusable("--only-failed starts a new run: it cannot be combined with --run and --resume, which continue one")
+		return usageError("--only-failed starts a new run: it cannot be combined with --run and --resume, which continue one")
 	case o.RetryFailed && o.Run == "" && !o.Resume:
-		return unusable("--retry-failed continues a run: say which with --run NAME or --resume, or start a new run on the failed hosts with --only-failed")
+		return usageError("--retry-failed continues a run: say which with --run NAME or --resume, or start a new run on the failed hosts with --only-failed")
 	case (o.Resume || o.OnlyFailed) && o.chosen():
-		return unusable("--resume and --only-failed take steps and hosts from the earlier run: leave out --tags, --skip-tags, --start-at and --limit")
+		return usageError("--resume and --only-failed take steps and hosts from the earlier run: leave out --tags, --skip-tags, --start-at and --limit")
 	}
 	p.Name = cmp.Or(o.Run, log.MakeName(o.Clock.Now()))
 	if err := log.CheckName(p.Name); err != nil || o.Apart {
@@ -126,7 +128,7 @@ func (p *Prepared) name() error {
 
 // live reports a run at which another process is at work.
 func (p *Prepared) live(run string) bool {
-	locks, err := p.lockRun(run)
+	locks, err := lockRun(p.o.State, run)
 	if err == nil {
 		locks.Release()
 	}
@@ -148,9 +150,9 @@ func (p *Prepared) resume(runs []log.Info) error {
 	i := slices.IndexFunc(runs, log.Info.Unfinished)
 	switch {
 	case i < 0 && p.o.Run != "":
-		return unusable("nothing to resume: %s has no unfinished run %q of plan %q; esxiplan runs lists them", p.o.State, p.o.Run, p.Plan.Name)
+		return usageError("nothing to resume: %s has no unfinished run %q of plan %q; esxiplan runs lists them", p.o.State, p.o.Run, p.Plan.Name)
 	case i < 0:
-		return unusable("nothing to resume: %s has no unfinished run of plan %q", p.o.State, p.Plan.Name)
+		return usageError("nothing to resume: %s has no unfinished run of plan %q", p.o.State, p.Plan.Name)
 	}
 	p.Name = runs[i].Run
 	stages, err := stagesOf(p.o.State, p.Name)
@@ -176,7 +178,7 @@ func (p *Prepared) resume(runs []log.Info) error {
 // that failed in one has to go through the later ones, too.
 func (p *Prepared) onlyFailed(runs []log.Info) error {
 	if len(runs) == 0 {
-		return unusable("there is no run of plan %q in %s: nothing has failed", p.Plan.Name, p.o.State)
+		return usageError("there is no run of plan %q in %s: nothing has failed", p.Plan.Name, p.o.State)
 	}
 	stages, err := stagesOf(p.o.State, runs[0].Run)
 	if err != nil {
@@ -187,7 +189,7 @@ func (p *Prepared) onlyFailed(runs []log.Info) error {
 		return err
 	}
 	if len(failed) == 0 {
-		return unusable("no host failed in run %s, the last one of plan %q", runs[0].Run, p.Plan.Name)
+		return usageError("no host failed in run %s, the last one of plan %q", runs[0].Run, p.Plan.Name)
 	}
 	for _, s := range stages {
 		p.o.Steps = append(p.o.Steps, s.Steps...)
@@ -205,7 +207,7 @@ func stagesOf(state, run string) (stages []log.Stage, err error) {
 		return nil
 	})
 	if err == nil && len(stages) == 0 {
-		err = unusable("the run %s was made by an older esxiplan and cannot be continued: start a new one", run)
+		err = usageError("the run %s was made by an older esxiplan and cannot be continued: start a new one", run)
 	}
 	return stages, err
 }
@@ -249,7 +251,7 @@ func (p *Prepared) readRun() error {
 		info := l.Info()
 		p.Continues = &info
 		if info.Plan != p.Plan.Name {
-			return unusable("run %s is one of plan %q, and this is plan %q: give it another name", p.Name, info.Plan, p.Plan.Name)
+			return usageError("run %s is one of plan %q, and this is plan %q: give it another name", p.Name, info.Plan, p.Plan.Name)
 		}
 	}
 	err = p.foldRun(records, func(host string) bool {
