@@ -2,7 +2,7 @@
 GO ?= go
 BIN = bin/esxiplan
 
-.PHONY: help build demo test lint bench crash fuzz boot docs clean
+.PHONY: help build demo test lint security bench crash fuzz boot docs clean
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -16,10 +16,14 @@ demo: build ## install six simulated servers, from bare to proven
 test: ## run all tests
 	$(GO) test ./...
 
-lint: ## gofmt, vet, staticcheck
+lint: ## gofmt, vet, staticcheck, licenses of dependencies
 	@test -z "$$(gofmt -l cmd engine steps schema plans testdata)" || { gofmt -l cmd engine steps schema plans testdata; echo "run gofmt -w on these files"; exit 1; }
-	$(GO) vet ./... ./testdata/bench/...
-	$(GO) tool staticcheck ./... ./testdata/bench/...
+	$(GO) vet ./... ./testdata/bench/... ./testdata/licenses
+	$(GO) tool staticcheck ./... ./testdata/bench/... ./testdata/licenses
+	$(GO) run ./testdata/licenses
+
+security: ## known vulnerabilities (govulncheck), gosec, two builds that must be equal; says what could not be had
+	GO="$(GO)" testdata/security/check.sh
 
 # Start-up after years of work at a large site: testdata/bench/startup -runs 5000 -long 200 (2 GB of disk, some minutes).
 bench: build ## measure validate up to 10,000 hosts, runs of 50, 300 and 1,000, start-up with old runs, media of 400 MB, a storm of faults, discover

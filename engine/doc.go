@@ -46,7 +46,7 @@
 //	2  steps/*               engine/bmc engine/esxi engine/event engine/media engine/step schema
 //	1  cmd/internal/view     engine/event
 //	1  engine/bmc/*          engine/bmc
-//	1  engine/state          schema
+//	1  engine/state          engine/event schema
 //	1  engine/step           engine/bmc engine/esxi engine/event engine/media schema
 //	1  engine/twin           engine/bmc/bmcsim engine/esxi/esxisim engine/media schema
 //	0  engine/bmc

@@ -35,7 +35,8 @@ func (l *loader) checkHosts() {
 	taken := map[string]*Host{}
 	for _, h := range l.plan.Hosts() {
 		if !hostPattern.MatchString(h.Name) || groups[h.Name] {
-			l.problem(h.Range, "Invalid host name", "%q cannot be the name of a host: take letters, digits, dots, colons, dashes and underscores, and neither \"all\" nor the name of a group, so that --limit can name it.", h.Name)
+			l.problem(h.Range, "Invalid host name", "%q cannot be the name of a host: "+
+				"take letters, digits, dots, colons, dashes and underscores, and neither \"all\" nor the name of a group, so that --limit can name it.", h.Name)
 		}
 		if h.broken {
 			continue
@@ -63,7 +64,8 @@ func (l *loader) checkClaims(h *Host, taken map[string]*Host) {
 		if claim.what == "BMC address" && deref(h.BMC.System) != "" && deref(other.BMC.System) != "" {
 			continue // then each claims its system
 		}
-		l.problem(h.RangeOf(claim.path), "Two hosts share one "+claim.what, "Host %q and host %q (%s) both have %s %q.", h.Name, other.Name, position(other.Range), claim.what, claim.value)
+		l.problem(h.RangeOf(claim.path), "Two hosts share one "+claim.what, "Host %q and host %q (%s) both have %s %q.", h.Name, other.Name,
+			position(other.Range), claim.what, claim.value)
 	}
 }
 
@@ -218,7 +220,8 @@ func (l *loader) checkNetwork(h *Host) {
 	}
 	network := netip.PrefixFrom(address, bits).Masked()
 	if bits < 31 && (address == network.Addr() || address == lastAddress(network)) {
-		l.problem(h.RangeOf("esxi.address"), "Address outside its network", "esxi.address: %s is the first or last address of its network %s and cannot be a host's.", address, network)
+		l.problem(h.RangeOf("esxi.address"), "Address outside its network",
+			"esxi.address: %s is the first or last address of its network %s and cannot be a host's.", address, network)
 	}
 	if x.Gateway == nil {
 		return
@@ -228,9 +231,11 @@ func (l *loader) checkNetwork(h *Host) {
 	case err != nil:
 		l.problem(h.RangeOf("esxi.gateway"), "Invalid address", "esxi.gateway: %q is not an IP address.", *x.Gateway)
 	case !network.Contains(gateway):
-		l.problem(h.RangeOf("esxi.gateway"), "Gateway outside the network", "esxi.gateway: %s does not lie in %s, the network of %s with netmask %s. The installed host could not be reached.", gateway, network, address, *x.Netmask)
+		l.problem(h.RangeOf("esxi.gateway"), "Gateway outside the network",
+			"esxi.gateway: %s does not lie in %s, the network of %s with netmask %s. The installed host could not be reached.", gateway, network, address, *x.Netmask)
 	case bits < 31 && (gateway == network.Addr() || gateway == lastAddress(network)):
-		l.problem(h.RangeOf("esxi.gateway"), "Invalid address", "esxi.gateway: %s is the first or last address of the network %s and cannot be a gateway's.", gateway, network)
+		l.problem(h.RangeOf("esxi.gateway"), "Invalid address",
+			"esxi.gateway: %s is the first or last address of the network %s and cannot be a gateway's.", gateway, network)
 	case gateway == address:
 		l.problem(h.RangeOf("esxi.gateway"), "Gateway outside the network", "esxi.gateway: %s is the host's own address.", gateway)
 	}
@@ -267,7 +272,8 @@ func checkDisk(d *Disk) error {
 	}
 	unconfirmed := !strings.HasPrefix(*d.Name, "naa.") && !strings.HasPrefix(*d.Name, "eui.")
 	if unconfirmed && (d.Confirm == nil || *d.Confirm) {
-		return fmt.Errorf("no BMC can confirm the name %q; name the disk by model, serial or wwn, or accept the risk with { name = %q, confirm = false }", *d.Name, *d.Name)
+		return fmt.Errorf("no BMC can confirm the name %q; "+
+			"name the disk by model, serial or wwn, or accept the risk with { name = %q, confirm = false }", *d.Name, *d.Name)
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ import (
 // Parts digests everything of the plan that concerns a host, as it was declared. The keys
 // name what a person would change: "esxi.gateway", "vars.rack", "media.url", "image esxi",
 // "local.iso_dir", "step restart", "order of steps", "plan". Who keeps the map can tell
-// later, by [Plan.Differs], what is not the same any more; two maps are compared only where
+// later, by [DifferingParts], what is not the same any more; two maps are compared only where
 // one version of esxiplan made both.
 //
 // A step takes part as it is written, comments and layout aside, with what the plan gives for
@@ -53,24 +53,11 @@ func (p *Plan) Parts(h *Host) map[string]string {
 // orderPart is the part that says in which order a host takes the steps.
 const orderPart = "order of steps"
 
-// Digest is a SHA-256, in hexadecimal, of everything of the plan that concerns a host: of
-// all its [Plan.Parts].
-func (p *Plan) Digest(h *Host) string {
-	parts := p.Parts(h)
-	var all strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(parts)) {
-		all.WriteString(name + " " + parts[name] + "\n")
-	}
-	sum := sha256.Sum256([]byte(all.String()))
-	return hex.EncodeToString(sum[:])
-}
-
-// Differs names the parts that are not what they were when the host had these, in
+// DifferingParts names the [Plan.Parts] of a host that are not now what they were before, in
 // alphabetical order: changed, added and taken away. What follows from another difference is
 // left out: the places of the others where a step was added or taken away, and what a step
 // refers to where it refers to something else now.
-func (p *Plan) Differs(h *Host, before map[string]string) []string {
-	now := p.Parts(h)
+func DifferingParts(before, now map[string]string) []string {
 	names := map[string]bool{}
 	steps := false // some were added or taken away
 	for _, pair := range [][2]map[string]string{{now, before}, {before, now}} {

@@ -2,6 +2,7 @@ package schema_test
 
 import (
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -99,7 +100,7 @@ func TestPartsThatDiffer(t *testing.T) {
 		t.Fatal(problems)
 	}
 	h, _ := before.Host("h1")
-	parts, digest := before.Parts(h), before.Digest(h)
+	parts := before.Parts(h)
 	for name, c := range map[string]struct {
 		old, new string // "|" separates several edits
 		want     string // names of parts
@@ -161,11 +162,11 @@ func TestPartsThatDiffer(t *testing.T) {
 				t.Fatal(problems)
 			}
 			h, _ := after.Host("h1")
-			if got := strings.Join(after.Differs(h, parts), ", "); got != c.want {
+			if got := strings.Join(schema.DifferingParts(parts, after.Parts(h)), ", "); got != c.want {
 				t.Errorf("differs: %s", got)
 			}
-			if same := after.Digest(h) == digest; same != (c.want == "") {
-				t.Errorf("the digest is the same: %v", same)
+			if same := maps.Equal(after.Parts(h), parts); same != (c.want == "") {
+				t.Errorf("the digests are the same: %v", same)
 			}
 		})
 	}
@@ -234,15 +235,15 @@ func TestPartsOfFacts(t *testing.T) {
 		t.Fatal(problems)
 	}
 	h, _ = after.Host("h3")
-	if got := after.Differs(h, parts); !slices.Equal(got, []string{"esxi.disk"}) {
+	if got := schema.DifferingParts(parts, after.Parts(h)); !slices.Equal(got, []string{"esxi.disk"}) {
 		t.Errorf("differs: %v", got)
 	}
 	resolved, diags := after.Resolve(h, factsOf(t, "x"))
 	if diags.HasErrors() || resolved.Late() {
 		t.Fatal(diags)
 	}
-	if after.Digest(resolved) != after.Digest(h) {
-		t.Error("a host whose disk is known has another digest")
+	if !maps.Equal(after.Parts(resolved), after.Parts(h)) {
+		t.Error("a host whose disk is known has other digests")
 	}
 }
 
@@ -250,7 +251,7 @@ func TestPartsOfFacts(t *testing.T) {
 // that a log says nothing of.
 func TestPartsOfTheMissing(t *testing.T) {
 	p, _ := load(t, machine, schema.Input{})
-	got := p.Differs(p.Hosts()[0], nil)
+	got := schema.DifferingParts(nil, p.Parts(p.Hosts()[0]))
 	for _, name := range []string{"plan", "vendor", "bmc.username", "esxi.address", "vars.a", "order of steps"} {
 		if !slices.Contains(got, name) {
 			t.Errorf("%q is not among %v", name, got)
@@ -258,7 +259,7 @@ func TestPartsOfTheMissing(t *testing.T) {
 	}
 }
 
-// TestDigestsAreLinear: what a host's digest takes does not depend on how many hosts there
+// TestDigestsAreLinear: what a host's digests take does not depend on how many hosts there
 // are, even where each looks itself up in a table of all.
 func TestDigestsAreLinear(t *testing.T) {
 	each := func(n int) uint64 {
@@ -266,7 +267,7 @@ func TestDigestsAreLinear(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		for _, h := range p.Hosts() {
-			p.Digest(h)
+			p.Parts(h)
 		}
 		runtime.ReadMemStats(&after)
 		return (after.TotalAlloc - before.TotalAlloc) / uint64(len(p.Hosts()))
@@ -297,7 +298,7 @@ func BenchmarkDigest(b *testing.B) {
 	p := planOf(b, 10000)
 	for b.Loop() {
 		for _, h := range p.Hosts() {
-			p.Digest(h)
+			p.Parts(h)
 		}
 	}
 }

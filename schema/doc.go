@@ -19,8 +19,8 @@
 //
 // Secrets are values with the mark [Sensitive], and [Secret] in Go structs.
 // [Plan.SecretNames] names each text, so that a log can hold the name in its
-// place. [Plan.Parts] digests what a plan says of a host, and [Plan.Differs] names
-// what is no longer the same; no digest is made from a secret.
+// place. [Plan.Parts] digests what a plan says of a host, and [DifferingParts]
+// names what is no longer the same; no digest is made from a secret.
 //
 // Problems are hcl.Diagnostics, all of them at once. The summary of a diagnostic
 // never contains the user's data; the detail says what is wrong and what to do.

@@ -44,7 +44,8 @@ func (e *hostEvaluation) takeLate(values map[string]cty.Value, attrs hcl.Attribu
 			continue
 		}
 		if !slices.Contains(lateArguments, name) {
-			e.problem(attr.Expr.Range(), "Too early for facts", "esxi.%s cannot depend on host.facts: only %s can, which name what the machine has.", name, strings.Join(lateArguments, ", "))
+			e.problem(attr.Expr.Range(), "Too early for facts", "esxi.%s cannot depend on host.facts: only %s can, which name what the machine has.", name,
+				strings.Join(lateArguments, ", "))
 			e.ok = false
 		}
 		values[name] = cty.NullVal(value.Type())

@@ -1,7 +1,6 @@
 package schema
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net"
@@ -17,7 +16,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclparse"
 	"github.com/zclconf/go-cty/cty"
-	ctyjson "github.com/zclconf/go-cty/cty/json"
 )
 
 // Input is where a plan's values come from.
@@ -48,7 +46,8 @@ var fileHeader = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 // checked before a run. The plan is returned as far as it could be read, also
 // with errors, so that snippets can be shown.
 func Load(paths []string, in Input, known Known) (*Plan, hcl.Diagnostics) {
-	l := &loader{plan: &Plan{known: known, Files: map[string]*hcl.File{}, secrets: &secretTexts{texts: map[string]string{}}}, in: in, shared: map[*hcl.Attribute]*evaluated{}, caFiles: map[string]error{}}
+	l := &loader{plan: &Plan{known: known, Files: map[string]*hcl.File{}, secrets: &secretTexts{texts: map[string]string{}}}, in: in,
+		shared: map[*hcl.Attribute]*evaluated{}, caFiles: map[string]error{}}
 	blocks, readable := l.parse(paths)
 	if !readable {
 		return l.plan, distinct(l.diags)
@@ -219,7 +218,8 @@ func (l *loader) unique(blocks hcl.Blocks) {
 			if stepFile == "" {
 				stepFile = b.DefRange.Filename
 			} else if stepFile != b.DefRange.Filename {
-				l.problem(b.DefRange, "Steps in several files", "Steps run in the order in which they are written, so all of them stand in one file; the first is in %s.", stepFile)
+				l.problem(b.DefRange, "Steps in several files",
+					"Steps run in the order in which they are written, so all of them stand in one file; the first is in %s.", stepFile)
 			}
 		}
 		if at, seen := first[key]; seen && b.Type != "locals" {
@@ -301,7 +301,8 @@ func (l *loader) header(b *hcl.Block) {
 		if ok, err := versionAllowed(*c, l.plan.known.Version); err != nil {
 			l.problem(b.DefRange, "Invalid version constraint", "required_version: %v.", err)
 		} else if !ok {
-			l.problem(b.DefRange, "Unsupported version", "The plan demands esxiplan %s; this is %s. Install another version, or change required_version.", *c, l.plan.known.Version)
+			l.problem(b.DefRange, "Unsupported version", "The plan demands esxiplan %s; this is %s. Install another version, or change required_version.",
+				*c, l.plan.known.Version)
 		}
 	}
 }
@@ -344,7 +345,8 @@ func (l *loader) media(b *hcl.Block) {
 	l.plan.Media = m
 	switch {
 	case (m.Directory == nil) == !m.Serves():
-		l.problem(b.DefRange, "Invalid media block", "Give either directory and url (files for a web server that you have), or listen or listen_tls (this run serves the images itself).")
+		l.problem(b.DefRange, "Invalid media block", "Give either directory and url (files for a web server that you have), "+
+			"or listen or listen_tls (this run serves the images itself).")
 	case m.Directory != nil && m.URL == nil:
 		l.problem(b.DefRange, "Missing argument", "With directory, url is required: the address under which BMCs find that folder.")
 	case m.Directory == nil && m.Store == "overlay":
@@ -352,7 +354,8 @@ func (l *loader) media(b *hcl.Block) {
 	case (m.Certificate == nil) != (m.Key == nil) || m.Certificate != nil && m.ListenTLS == nil:
 		l.problem(b.DefRange, "Invalid media block", "certificate and key go together, and with listen_tls.")
 	case m.Directory != nil && m.Allow != nil:
-		l.problem(b.DefRange, "Invalid media block", "allow belongs to listen and listen_tls. Who may read a directory is up to the web server that serves it; esxiplan serve has --allow.")
+		l.problem(b.DefRange, "Invalid media block", "allow belongs to listen and listen_tls. "+
+			"Who may read a directory is up to the web server that serves it; esxiplan serve has --allow.")
 	}
 	for _, name := range m.Allow {
 		if !namesReader(name) {
@@ -369,7 +372,8 @@ func (l *loader) media(b *hcl.Block) {
 	}
 	if m.URL != nil {
 		if u, err := url.Parse(*m.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.User != nil {
-			l.problem(b.DefRange, "Invalid media block", "url: %q must be http:// or https:// with a host and a path, without query and user: BMCs take nothing else.", *m.URL)
+			l.problem(b.DefRange, "Invalid media block", "url: %q must be http:// or https:// with a host and a path, without query and user: "+
+				"BMCs take nothing else.", *m.URL)
 		}
 	}
 }
@@ -404,7 +408,8 @@ func (l *loader) decodeBlock(body hcl.Body, o *Object, into any) bool {
 }
 
 // objectFrom evaluates arguments, each in a context of its own.
-func (l *loader) objectFrom(attrs hcl.Attributes, o *Object, context func(*hcl.Attribute) *hcl.EvalContext, at hcl.Range, given map[string]cty.Value) (map[string]cty.Value, bool) {
+func (l *loader) objectFrom(attrs hcl.Attributes, o *Object, context func(*hcl.Attribute) *hcl.EvalContext, at hcl.Range,
+	given map[string]cty.Value) (map[string]cty.Value, bool) {
 	checked := attrs
 	for name, attr := range attrs {
 		if d := l.checkNames(attr); d != nil {
@@ -473,7 +478,8 @@ func (l *loader) checkNames(attr *hcl.Attribute) *hcl.Diagnostic {
 
 // evaluateObject evaluates arguments one by one, so that each problem has its
 // own place.
-func evaluateObject(attrs hcl.Attributes, o *Object, at hcl.Range, given map[string]cty.Value, evaluate func(*hcl.Attribute, *Argument) (cty.Value, hcl.Diagnostics)) (map[string]cty.Value, hcl.Diagnostics) {
+func evaluateObject(attrs hcl.Attributes, o *Object, at hcl.Range, given map[string]cty.Value,
+	evaluate func(*hcl.Attribute, *Argument) (cty.Value, hcl.Diagnostics)) (map[string]cty.Value, hcl.Diagnostics) {
 	var diags, moreDiags hcl.Diagnostics
 	out := make(map[string]cty.Value, len(o.Arguments))
 	for _, a := range o.Arguments {
@@ -525,7 +531,8 @@ func sentence(err error) string {
 
 func missing(attr *hcl.Attribute, a *Argument, at hcl.Range) *hcl.Diagnostic {
 	if attr != nil {
-		return problem(attr.Expr.Range(), "Null where a value is required", "Argument %q is null here. It needs a value: %s Where the value is the result of a step, that step does not run on this host.", a.Name, a.Doc)
+		return problem(attr.Expr.Range(), "Null where a value is required",
+			"Argument %q is null here. It needs a value: %s Where the value is the result of a step, that step does not run on this host.", a.Name, a.Doc)
 	}
 	return problem(at, "Missing argument", "Argument %q is required: %s", a.Name, a.Doc)
 }
@@ -580,18 +587,6 @@ func (l *loader) fill(values map[string]cty.Value, o *Object, into any, at hcl.R
 	}
 	return true
 }
-
-// ToGo copies a wholly known value into a Go struct of the same shape.
-func ToGo(v cty.Value, into any) error {
-	b, err := ctyjson.Marshal(v, v.Type())
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(b, into)
-}
-
-// FromJSON reads a value of the object's type.
-func (o *Object) FromJSON(b []byte) (cty.Value, error) { return ctyjson.Unmarshal(b, o.Type()) }
 
 func deref[T any](p *T) T {
 	if p == nil {

@@ -195,7 +195,8 @@ func AtArgument(name string, format string, values ...any) error {
 // sensitive value is refused unless the argument is a secret.
 func (a *Argument) Conform(v cty.Value) (cty.Value, error) {
 	if IsSensitive(v) && !a.Secret && a.Object == nil {
-		return cty.NilVal, fmt.Errorf("the value is sensitive, and %q would show it: secrets can only be given to passwords. If the value is no secret, wrap it in nonsensitive()", a.Name)
+		return cty.NilVal, fmt.Errorf("the value is sensitive, and %q would show it: secrets can only be given to passwords. "+
+			"If the value is no secret, wrap it in nonsensitive()", a.Name)
 	}
 	if v.IsNull() {
 		return a.absent, a.absentErr
@@ -281,7 +282,8 @@ func (o *Object) Conform(v cty.Value) (cty.Value, error) {
 	given := v.AsValueMap()
 	for _, key := range slices.Sorted(maps.Keys(given)) {
 		if !o.has(key) {
-			return cty.NilVal, &ArgumentError{cty.GetAttrPath(key), fmt.Errorf("there is no attribute %q here; it takes %s%s", key, quoted(o.Names()), DidYouMean(key, o.Names()))}
+			return cty.NilVal, &ArgumentError{cty.GetAttrPath(key),
+				fmt.Errorf("there is no attribute %q here; it takes %s%s", key, quoted(o.Names()), DidYouMean(key, o.Names()))}
 		}
 	}
 	out := make(map[string]cty.Value, len(o.Arguments))

@@ -143,7 +143,8 @@ func (p *Plan) checkStepReference(i int, name string, t hcl.Traversal, at hcl.Ra
 			continue
 		}
 		if k >= i {
-			return problem(at, "Reference to a later step", "Step %q runs at or after this one, so its result does not exist yet. Move it up, or refer to an earlier step.", name)
+			return problem(at, "Reference to a later step",
+				"Step %q runs at or after this one, so its result does not exist yet. Move it up, or refer to an earlier step.", name)
 		}
 		return checkAttribute(p.known.Steps[s.Type].Result, t, 2, "step."+name)
 	}
@@ -159,5 +160,6 @@ func checkAttribute(result *Object, t hcl.Traversal, n int, what string) *hcl.Di
 	if !ok || result.has(attr.Name) {
 		return nil
 	}
-	return problem(attr.SourceRange(), "Unknown attribute", "%s has no attribute %q; it has %s%s", what, attr.Name, quoted(result.Names()), DidYouMean(attr.Name, result.Names()))
+	return problem(attr.SourceRange(), "Unknown attribute", "%s has no attribute %q; it has %s%s", what, attr.Name, quoted(result.Names()),
+		DidYouMean(attr.Name, result.Names()))
 }

@@ -202,7 +202,7 @@ func FuzzLoad(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		p, _ := load(t, text, schema.Input{})
 		for _, h := range p.Hosts() {
-			if differs := p.Differs(h, p.Parts(h)); len(differs) > 0 {
+			if differs := schema.DifferingParts(p.Parts(h), p.Parts(h)); len(differs) > 0 {
 				t.Errorf("host %q differs from itself in %v", h.Name, differs)
 			}
 		}

@@ -62,9 +62,10 @@ func (p *Plan) Arguments(s *Step, scope Scope) (cty.Value, hcl.Diagnostics) {
 }
 
 func (p *Plan) evaluate(s *Step, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
-	values, diags := evaluateObject(s.Arguments, p.known.Steps[s.Type].Arguments, s.Range, nil, func(attr *hcl.Attribute, a *Argument) (cty.Value, hcl.Diagnostics) {
-		return a.evaluate(attr, ctx)
-	})
+	values, diags := evaluateObject(s.Arguments, p.known.Steps[s.Type].Arguments, s.Range, nil,
+		func(attr *hcl.Attribute, a *Argument) (cty.Value, hcl.Diagnostics) {
+			return a.evaluate(attr, ctx)
+		})
 	return cty.ObjectVal(values), diags
 }
 
@@ -72,7 +73,8 @@ func (p *Plan) evaluate(s *Step, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnosti
 // depend on the machine or on another step's result, that is an error.
 func (p *Plan) Decode(s *Step, h *Host, into any) hcl.Diagnostics {
 	if h.Late() {
-		return hcl.Diagnostics{problem(h.RangeOf("esxi.disk"), "Not known yet", "The disk or NIC of host %q is chosen from host.facts; only a run knows it, or a dry run.", h.Name)}
+		return hcl.Diagnostics{problem(h.RangeOf("esxi.disk"), "Not known yet",
+			"The disk or NIC of host %q is chosen from host.facts; only a run knows it, or a dry run.", h.Name)}
 	}
 	b, diags := p.decoded(s, h)
 	if diags.HasErrors() {
@@ -104,7 +106,8 @@ func (p *Plan) knownArguments(s *Step, h *Host) ([]byte, hcl.Diagnostics) {
 		return nil, diags
 	}
 	if !value.IsWhollyKnown() {
-		return nil, append(diags, problem(s.Range, "Not known yet", "The arguments of step %q depend on the machine, or on the result of another step; only a run knows them.", s.Name))
+		return nil, append(diags, problem(s.Range, "Not known yet",
+			"The arguments of step %q depend on the machine, or on the result of another step; only a run knows them.", s.Name))
 	}
 	b, err := ctyjson.Marshal(value, value.Type())
 	if err != nil {

@@ -187,7 +187,8 @@ func (l *loader) resolve(v *Variable, values map[string]given) {
 		}
 		l.accept(v, given{text: text, origin: "the terminal", at: v.Range})
 	default:
-		l.problem(v.Range, "No value for a variable", "Variable %q has no default. Give it by -e %[1]s=…, --var-file or the environment variable ESXIPLAN_VAR_%[1]s.", v.Name)
+		l.problem(v.Range, "No value for a variable", "Variable %q has no default. "+
+			"Give it by -e %[1]s=…, --var-file or the environment variable ESXIPLAN_VAR_%[1]s.", v.Name)
 	}
 	if v.Value != cty.NilVal && v.Sensitive {
 		l.plan.secrets.add("var."+v.Name, v.Value)
@@ -230,7 +231,8 @@ func (l *loader) accept(v *Variable, g given) {
 		v.Value, v.Origin = converted, g.origin
 	}
 	if v.Sensitive && g.origin == "-e" {
-		l.warn(g.at, "Secret on the command line", "Variable %q is sensitive; what is given by -e shows in the process list. Use ESXIPLAN_VAR_%[1]s or --var-file.", v.Name)
+		l.warn(g.at, "Secret on the command line", "Variable %q is sensitive; what is given by -e shows in the process list. "+
+			"Use ESXIPLAN_VAR_%[1]s or --var-file.", v.Name)
 	}
 }
 

@@ -12,59 +12,42 @@ import (
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/esxi"
 	"esxiplan/engine/event"
+	"esxiplan/engine/session"
 	"esxiplan/engine/step"
 	"esxiplan/engine/survey"
 	"esxiplan/schema"
 )
 
-// everyHost stands for all hosts where consent was given beforehand.
-const everyHost = "*"
-
 // consent asks before a run that wipes machines, or that stops what runs on them: it lists
 // hosts and disks, and hosts with what runs there. What was agreed to is what the guards
 // let pass.
 func (r *request) consent() error {
-	r.agreed = map[string]step.Consent{}
 	if done, err := r.offerResume(); done || err != nil {
 		return err
 	}
 	if r.flags.yes || r.rehearsal {
-		r.agreed[everyHost] = step.Consent{Stop: true, Wipe: true}
+		r.agreed = session.Everything()
 		return nil
 	}
-	wipes := r.prepared.Wipes()
+	var uses []string
+	q := r.prepared.Question(func(hosts []*schema.Host) (on []*schema.Host) {
+		on, uses = r.running(hosts)
+		return on
+	})
+	if !q.Needed() {
+		return nil
+	}
 	var lines []string
-	if len(wipes) > 0 {
-		lines = append([]string{fmt.Sprintf("This run restarts %s into an installer that wipes these disks:", hostCount(len(wipes)))}, r.wiped(wipes)...)
+	if len(q.Wipes) > 0 {
+		lines = append([]string{fmt.Sprintf("This run restarts %s into an installer that wipes these disks:", event.Count(len(q.Wipes), "host"))},
+			r.wiped(q.Wipes)...)
 	}
-	stops := slices.DeleteFunc(r.prepared.Stops(), func(h *schema.Host) bool { return slices.Contains(wipes, h) })
-	running, uses := r.running(stops)
-	if len(running) > 0 {
-		lines = append(append(lines, fmt.Sprintf("This run powers off or restarts %s (on, or may be on):", machineCount(len(running)))), uses...)
-	}
-	if len(lines) == 0 {
-		return nil
-	}
-	for _, h := range running {
-		r.agreed[h.Name] = step.Consent{Stop: true}
-	}
-	for _, h := range wipes {
-		r.agreed[h.Name] = step.Consent{Stop: true, Wipe: true}
+	if len(q.Stops) > 0 {
+		lines = append(append(lines, fmt.Sprintf("This run powers off or restarts %s (on, or may be on):", event.Count(len(q.Stops), "machine"))), uses...)
 	}
 	fmt.Fprintln(r.streams.Err, strings.Join(lines, "\n"))
+	r.agreed = q.Yes()
 	return r.askYes()
-}
-
-func hostCount(n int) string { return count(n, "host") }
-
-func machineCount(n int) string { return count(n, "machine") }
-
-// count is a number of things for people.
-func count(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 func hostNames(hosts []*schema.Host) []string {
@@ -89,7 +72,8 @@ func (r *request) offerResume() (done bool, err error) {
 		fmt.Fprintf(r.streams.Err, "note: run %s; this is another run. To continue that one: %s\n", about, resume)
 		return false, nil
 	}
-	fmt.Fprintf(r.streams.Err, "Run %s. It installed and proved %s, which run %s would wipe again: %s\n", about, hostCount(len(r.prepared.Proven)), r.prepared.Name, strings.Join(r.prepared.Proven, ", "))
+	fmt.Fprintf(r.streams.Err, "Run %s. It installed and proved %s, which run %s would wipe again: %s\n", about,
+		event.Count(len(r.prepared.Proven), "host"), r.prepared.Name, strings.Join(r.prepared.Proven, ", "))
 	switch named := r.flags.name != ""; {
 	case named && r.flags.yes: // who names a run and consents means another one
 		return false, nil

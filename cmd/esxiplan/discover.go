@@ -140,7 +140,8 @@ func (f *discoverFlags) fits(isPlan bool, c *cobra.Command) error {
 	}[isPlan]
 	for _, name := range foreign {
 		if c.Flags().Changed(name) {
-			return fmt.Errorf("--%s goes with %s", name, map[bool]string{true: "addresses, not with a plan, whose bmc blocks say it", false: "a plan, not with addresses"}[isPlan])
+			return fmt.Errorf("--%s goes with %s", name, map[bool]string{true: "addresses, not with a plan, whose bmc blocks say it",
+				false: "a plan, not with addresses"}[isPlan])
 		}
 	}
 	if f.picks != "" && !f.write {
@@ -330,7 +331,8 @@ func (a *app) printMachines(found []machine) {
 		}
 		x := m.facts
 		row := listRow{{"host", m.host.Name}, {"vendor", x.Vendor}, {"model", x.Model}, {"serial", x.Serial},
-			{"power", x.Power}, {"boot", strings.TrimSpace(x.BootMode + " " + onOff(x.SecureBoot))}, {"media", mediaText(x)}, {"disks", diskText(x.Drives)}, {"nics", nicText(x.NICs)}, {"bmc", strings.TrimSpace(x.BMC + " " + x.Firmware)}}
+			{"power", x.Power}, {"boot", strings.TrimSpace(x.BootMode + " " + onOff(x.SecureBoot))}, {"media", mediaText(x)},
+			{"disks", diskText(x.Drives)}, {"nics", nicText(x.NICs)}, {"bmc", strings.TrimSpace(x.BMC + " " + x.Firmware)}}
 		rows = append(rows, row)
 	}
 	a.printWide(rows)
@@ -407,7 +409,8 @@ func (a *app) printDetails(found []machine) {
 			continue
 		}
 		x := m.facts
-		fmt.Fprintf(&out, "  %s %s, serial %s, %s %s, license %s\n  power %s, %s boot, media %s\n", x.Manufacturer, x.Model, orUnknown(x.Serial), x.BMC, x.Firmware, orUnknown(x.License), x.Power, orUnknown(x.BootMode), mediaText(x))
+		fmt.Fprintf(&out, "  %s %s, serial %s, %s %s, license %s\n  power %s, %s boot, media %s\n", x.Manufacturer, x.Model, orUnknown(x.Serial), x.BMC,
+			x.Firmware, orUnknown(x.License), x.Power, orUnknown(x.BootMode), mediaText(x))
 		for _, d := range x.Drives {
 			fmt.Fprintf(&out, "  disk  %s\n", diskLine(d))
 		}

@@ -46,7 +46,7 @@ esxiplan doc STEP); values are words, or expressions of the plan's language.`,
 			if len(args) > 0 {
 				return nil, cobra.ShellCompDirectiveDefault
 			}
-			return stepNames(), cobra.ShellCompDirectiveNoFileComp
+			return typeNames(), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
 	f.planFlags.add(c)
@@ -69,19 +69,11 @@ func byHand(args []string) string {
 	return shellLine(words)
 }
 
-func stepNames() []string {
-	var names []string
-	for _, t := range stepTypes() {
-		names = append(names, t.Name)
-	}
-	return names
-}
-
 // adHocStep writes the step block that the command line means.
 func adHocStep(args []string) (paths []string, source string, err error) {
 	name := args[0]
-	if !slices.Contains(stepNames(), name) {
-		return nil, "", fmt.Errorf("there is no step %q; there are %s%s", name, strings.Join(stepNames(), ", "), schema.DidYouMean(name, stepNames()))
+	if !slices.Contains(typeNames(), name) {
+		return nil, "", noStepType(name)
 	}
 	file := hclwrite.NewEmptyFile()
 	block := file.Body().AppendNewBlock("step", []string{name, adHoc})

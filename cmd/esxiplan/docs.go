@@ -42,19 +42,25 @@ func (a *app) docCommand() *cobra.Command {
 					return nil
 				}
 			}
-			return fmt.Errorf("there is no step %q; there are %s%s", args[0], strings.Join(typeNames(), ", "), schema.DidYouMean(args[0], typeNames()))
+			return noStepType(args[0])
 		},
 	}
 	c.Flags().BoolVar(&markdown, "markdown", false, "write the reference of the whole language as Markdown")
 	return c
 }
 
-func typeNames() []string {
-	var names []string
+// typeNames are the names of the step types.
+func typeNames() (names []string) {
 	for _, t := range stepTypes() {
 		names = append(names, t.Name)
 	}
 	return names
+}
+
+// noStepType is the error for a name that no step type has.
+func noStepType(name string) error {
+	names := typeNames()
+	return fmt.Errorf("there is no step %q; there are %s%s", name, strings.Join(names, ", "), schema.DidYouMean(name, names))
 }
 
 func writeStep(w io.Writer, t *step.Type) {
@@ -80,7 +86,8 @@ func writeReference(w io.Writer) {
 		part.object.WriteMarkdown(w)
 		fmt.Fprintln(w)
 	}
-	fmt.Fprintf(w, "# host.facts\n\nWhat a machine says of itself, in the expressions of steps and of `esxi.disk`, `esxi.wipe` and `esxi.nic`. It is read before a host's first step where an expression needs it.\n\n")
+	fmt.Fprintf(w, "# host.facts\n\nWhat a machine says of itself, in the expressions of steps and of `esxi.disk`, `esxi.wipe` and `esxi.nic`. "+
+		"It is read before a host's first step where an expression needs it.\n\n")
 	schema.Of[step.Facts]().WriteMarkdown(w)
 	fmt.Fprintln(w)
 	for _, doc := range schema.ConditionDocs() {

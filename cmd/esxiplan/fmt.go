@@ -129,7 +129,8 @@ func formatFiles(args []string) ([]string, error) {
 }
 
 func (a *app) printDiff(name string, before, after []byte) {
-	text, err := difflib.GetUnifiedDiffString(difflib.UnifiedDiff{A: difflib.SplitLines(string(before)), B: difflib.SplitLines(string(after)), FromFile: "old/" + name, ToFile: "new/" + name, Context: 3})
+	text, err := difflib.GetUnifiedDiffString(difflib.UnifiedDiff{A: difflib.SplitLines(string(before)), B: difflib.SplitLines(string(after)),
+		FromFile: "old/" + name, ToFile: "new/" + name, Context: 3})
 	if err == nil {
 		write(a.streams.Out, text)
 	}

@@ -207,15 +207,8 @@ func (a *app) printReport(path string, r isocheck.Report) {
 	if !r.OK() {
 		verdict = "invalid"
 	}
-	fmt.Fprintf(a.streams.Out, "%s is %s: %s, %s, %s\n", path, verdict, counted(r.Trees, "tree", "trees"), counted(r.Directories, "directory", "directories"), counted(r.Files, "file", "files"))
-}
-
-// counted is a number with its noun.
-func counted(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprint(n, " ", many)
+	fmt.Fprintf(a.streams.Out, "%s is %s: %s, %s, %s\n", path, verdict, event.Count(r.Trees, "tree"), event.Count(r.Directories, "directory"),
+		event.Count(r.Files, "file"))
 }
 
 func (a *app) isoDiffCommand() *cobra.Command {

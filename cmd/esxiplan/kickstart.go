@@ -38,9 +38,10 @@ func (a *app) kickstartRenderCommand() *cobra.Command {
 	var host, stepName string
 	var asJSON bool
 	c := &cobra.Command{
-		Use:     "render PLAN… --host HOST",
-		Short:   "Show the kickstart that a host's medium would hold, its secrets hidden",
-		Long:    "Show the kickstart that build_iso would put on a host's medium, without passwords and serial numbers. Nothing is read from machines; secrets that nobody gave are made up.",
+		Use:   "render PLAN… --host HOST",
+		Short: "Show the kickstart that a host's medium would hold, its secrets hidden",
+		Long: "Show the kickstart that build_iso would put on a host's medium, without passwords and serial numbers. Nothing is read from machines; " +
+			"secrets that nobody gave are made up.",
 		Example: "  esxiplan kickstart render site.hcl --host 10.172.18.191",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -198,7 +199,8 @@ func waitProblem(h *schema.Host, s, build *schema.Step) *hcl.Diagnostic {
 		at = goal.Expr.Range()
 	}
 	return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Wait that cannot succeed", Subject: &at,
-		Detail: fmt.Sprintf("Step %q waits for a new ESXi on host %q, but the medium of step %q installs nothing (dryrun; %s at %s:%d:%d). Write goal = \"installer\" here, or build a medium that installs.",
+		Detail: fmt.Sprintf("Step %q waits for a new ESXi on host %q, but the medium of step %q installs nothing (dryrun; %s at %s:%d:%d). "+
+			"Write goal = \"installer\" here, or build a medium that installs.",
 			s.Name, h.Name, build.Name, build.Type, filepath.Base(build.Range.Filename), build.Range.Start.Line, build.Range.Start.Column)}
 }
 
@@ -382,7 +384,7 @@ func (a *app) printLint(all []linted) {
 		n := len(kickstart.Errors(l.Findings))
 		errors, warnings = errors+n, warnings+len(l.Findings)-n
 	}
-	fmt.Fprintf(a.streams.Err, "%s: %s, %s\n", counted(len(all), "file", "files"), counted(errors, "error", "errors"), counted(warnings, "warning", "warnings"))
+	fmt.Fprintf(a.streams.Err, "%s: %s, %s\n", event.Count(len(all), "file"), event.Count(errors, "error"), event.Count(warnings, "warning"))
 }
 
 func (a *app) kickstartRulesCommand() *cobra.Command {

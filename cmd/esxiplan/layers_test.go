@@ -29,7 +29,7 @@ var levels = map[string][]string{
 	"engine/esxi/*":     {"engine/esxi"},
 	"engine/media/*":    {},
 	"engine/event":      {},
-	"engine/state":      {"schema"},
+	"engine/state":      {"schema", "engine/event"},
 	"engine/gates":      {},
 	"engine/step":       {"schema", "engine/bmc", "engine/esxi", "engine/media", "engine/event"},
 	"engine/survey":     {"schema", "engine/step", "engine/gates"},

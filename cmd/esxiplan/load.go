@@ -71,7 +71,8 @@ func (f *planFlags) complete(words func(*schema.Plan) []string) func(*cobra.Comm
 
 // known tells the language about steps, vendors and facts.
 func known() schema.Known {
-	k := schema.Known{Version: version, Steps: map[string]schema.StepType{}, Vendors: vendors.Names(), Facts: schema.Of[step.Facts](), RootPassword: kickstart.CheckPassword}
+	k := schema.Known{Version: version, Steps: map[string]schema.StepType{}, Vendors: vendors.Names(), Facts: schema.Of[step.Facts](),
+		RootPassword: kickstart.CheckPassword}
 	for _, t := range all.Types() {
 		k.Steps[t.Name] = schema.StepType{Arguments: t.Arguments, Result: t.Result, Requires: t.Requires}
 	}

@@ -28,8 +28,22 @@ func main() { os.Exit(Main()) }
 // Main runs the command line and returns the exit code.
 func Main() int {
 	a := &app{in: os.Stdin, streams: newStreams(os.Stdout, os.Stderr)}
-	root := a.command()
-	err := root.Execute()
+	out := view.NewOutput(os.Stdout)
+	a.streams.Out = out
+	code := a.execute()
+	lost := out.Lost()
+	if lost == nil || errors.Is(lost, syscall.EPIPE) { // a reader that went away wants no more
+		return code
+	}
+	write(a.streams.Err, "esxiplan: the output is not whole: "+lost.Error()+". What was to be done is not affected; make room, then see `esxiplan runs show` for a run, or run this again\n")
+	if code == event.ExitOK {
+		return event.ExitUsage
+	}
+	return code
+}
+
+func (a *app) execute() int {
+	err := a.command().Execute()
 	var exit exitCode
 	switch {
 	case err == nil:
@@ -73,7 +87,8 @@ Then:         esxiplan validate site.hcl
 	root.SetOut(a.streams.Out)
 	root.SetErr(a.streams.Err)
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(a.runCommand(), a.doCommand(), a.statusCommand(), a.discoverCommand(), a.rehearseCommand(), a.simCommand(), a.serveCommand(), a.runsCommand(), a.isoCommand(), a.kickstartCommand(),
+	root.AddCommand(a.runCommand(), a.doCommand(), a.statusCommand(), a.discoverCommand(), a.rehearseCommand(), a.simCommand(), a.serveCommand(),
+		a.runsCommand(), a.isoCommand(), a.kickstartCommand(),
 		a.validateCommand(), a.fmtCommand(), a.listCommand(), a.docCommand(), a.versionCommand())
 	return root
 }

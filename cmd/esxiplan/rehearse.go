@@ -71,8 +71,9 @@ func (s *secrets) names() []string {
 	return names
 }
 
-// stage is a simulated world for a plan: stand-ins and twins.
-type stage struct {
+// testbed is where a plan runs without hardware: placeholders of what it lacks, and twins of
+// its hosts.
+type testbed struct {
 	simulation
 	fleet   *twin.Fleet
 	server  *media.DirectoryServer
@@ -80,8 +81,8 @@ type stage struct {
 	remarks []string
 }
 
-// stageOptions say how to simulate.
-type stageOptions struct {
+// testbedOptions say how to simulate.
+type testbedOptions struct {
 	clock    *local.Clock
 	faults   []string
 	profiles []string
@@ -91,10 +92,10 @@ type stageOptions struct {
 	secrets  []string
 }
 
-// setStage makes what the plan lacks, and twins of its hosts.
-func setStage(p *schema.Plan, hosts []*schema.Host, o stageOptions) (*stage, error) {
-	s := &stage{simulation: simulation{Addresses: map[string]string{}, StandIns: map[string]string{}}, dir: o.dir}
-	if err := s.images(p, moduleSize(o.faults)); err != nil {
+// newTestbed makes what the plan lacks, and twins of its hosts.
+func newTestbed(p *schema.Plan, hosts []*schema.Host, o testbedOptions) (*testbed, error) {
+	s := &testbed{simulation: simulation{Addresses: map[string]string{}, StandIns: map[string]string{}}, dir: o.dir}
+	if err := s.images(p, twin.ModuleSize(o.faults)); err != nil {
 		return nil, err
 	}
 	web := map[string]string{}
@@ -116,7 +117,8 @@ func setStage(p *schema.Plan, hosts []*schema.Host, o stageOptions) (*stage, err
 		profiles[host] = profile
 	}
 	version, build := s.old(p)
-	fleet, err := twin.Start(p, hosts, twin.Options{Clock: o.clock, Faults: o.faults, Profiles: profiles, OldVersion: version, OldBuild: build, Media: web, Log: o.log, Latency: o.latency})
+	fleet, err := twin.Start(p, hosts, twin.Options{Clock: o.clock, Faults: o.faults, Profiles: profiles, OldVersion: version, OldBuild: build,
+		Media: web, Log: o.log, Latency: o.latency})
 	if err != nil {
 		s.close()
 		return nil, err
@@ -125,7 +127,7 @@ func setStage(p *schema.Plan, hosts []*schema.Host, o stageOptions) (*stage, err
 	return s, nil
 }
 
-func (s *stage) close() {
+func (s *testbed) close() {
 	if s.fleet != nil {
 		s.fleet.Close()
 	}
@@ -134,19 +136,8 @@ func (s *stage) close() {
 	}
 }
 
-// moduleSize is that of generated images; 0 is the usual one. Of a small image, a web
-// server cannot tell whether a BMC read half of it: the sockets hold the rest.
-func moduleSize(faults []string) int {
-	for _, spec := range faults {
-		if strings.HasSuffix(spec, "half-image") {
-			return 1 << 20
-		}
-	}
-	return 0
-}
-
 // images puts generated images in the place of those that cannot be read.
-func (s *stage) images(p *schema.Plan, moduleSize int) error {
+func (s *testbed) images(p *schema.Plan, moduleSize int) error {
 	for _, i := range p.Images {
 		path := i.Source
 		if !filepath.IsAbs(path) {
@@ -194,7 +185,7 @@ func versionOf(i *schema.Image) (version, build string) {
 
 // old is the system that runs before: the image's own version and build, the
 // hardest case to tell apart.
-func (s *stage) old(p *schema.Plan) (version, build string) {
+func (s *testbed) old(p *schema.Plan) (version, build string) {
 	if len(p.Images) == 0 {
 		return "8.0.3", "24674464"
 	}
@@ -213,7 +204,7 @@ func (s *stage) old(p *schema.Plan) (version, build string) {
 const notedEvery = 200 * time.Millisecond
 
 // webServer stands in for the web server that serves the plan's directory.
-func (s *stage) webServer(baseURL string, table map[string]string, clock *local.Clock) error {
+func (s *testbed) webServer(baseURL string, table map[string]string, clock *local.Clock) error {
 	u, err := url.Parse(baseURL)
 	if err != nil || u.Host == "" {
 		return fmt.Errorf("media.url %q is no address", baseURL)
@@ -235,7 +226,7 @@ func (s *stage) webServer(baseURL string, table map[string]string, clock *local.
 	return nil
 }
 
-func (s *stage) note() string {
+func (s *testbed) note() string {
 	text := "simulated machines, whose certificates are not checked"
 	if len(s.remarks) == 0 {
 		return text
@@ -313,7 +304,7 @@ func (a *app) rehearse(paths []string, f *runFlags, faults, profiles []string, s
 		speed = speedFor(len(found.Hosts()))
 	}
 	where.clock = local.NewClock(speed)
-	s, err := setStage(p, found.Hosts(), stageOptions{clock: where.clock, faults: faults, profiles: profiles, dir: dir, secrets: made.names()})
+	s, err := newTestbed(p, found.Hosts(), testbedOptions{clock: where.clock, faults: faults, profiles: profiles, dir: dir, secrets: made.names()})
 	if err != nil {
 		return err
 	}
@@ -326,7 +317,7 @@ func (a *app) rehearse(paths []string, f *runFlags, faults, profiles []string, s
 
 // consoles shows what stands on the screens of machines that did not come up: on
 // real ones somebody would have to look there.
-func (a *app) consoles(s *stage) {
+func (a *app) consoles(s *testbed) {
 	for _, m := range s.fleet.Machines {
 		lines := m.Console()
 		if len(lines) == 0 || strings.HasPrefix(lines[len(lines)-1], "ESXi ") {
@@ -347,7 +338,7 @@ type simFile struct {
 
 func (f *simFile) secret(name string) string { return f.Secrets[name] }
 
-func (f *simFile) note() string { return (&stage{remarks: f.Remarks}).note() }
+func (f *simFile) note() string { return (&testbed{remarks: f.Remarks}).note() }
 
 func readSimFile(name string) (*simFile, error) {
 	b, err := os.ReadFile(name)

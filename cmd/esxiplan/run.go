@@ -18,7 +18,6 @@ import (
 	"esxiplan/engine/log"
 	"esxiplan/engine/session"
 	"esxiplan/engine/state"
-	"esxiplan/engine/step"
 	"esxiplan/engine/survey"
 	"esxiplan/schema"
 	"esxiplan/steps/all"
@@ -91,8 +90,9 @@ other steps (--tags) as its next stage, without the hosts that failed before
 Exit codes: 0 success, 1 plan or usage error, 2 hosts failed, 4 hosts unreachable,
 6 both, 5 nothing was started, 8 stopped by the failure budget, 70 internal error,
 130 interrupted.`,
-		Example: "  esxiplan run site.hcl --dry-run\n  esxiplan run site.hcl --tags mount-iso --limit rack7\n  esxiplan run site.hcl --run \"$BUILD_TAG\" --tags reboot --yes\n  esxiplan run site.hcl --resume\n  esxiplan run site.hcl --yes -o jsonl",
-		Args:    cobra.MinimumNArgs(1),
+		Example: "  esxiplan run site.hcl --dry-run\n  esxiplan run site.hcl --tags mount-iso --limit rack7\n" +
+			"  esxiplan run site.hcl --run \"$BUILD_TAG\" --tags reboot --yes\n  esxiplan run site.hcl --resume\n  esxiplan run site.hcl --yes -o jsonl",
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			f.dry = f.dry || f.check
 			if c.Flags().Changed("run") && f.name == "" {
@@ -143,7 +143,7 @@ type request struct {
 	rehearsal bool // nobody is asked, nothing real can be wiped
 
 	prepared *session.Prepared
-	agreed   map[string]step.Consent // by host, or everyHost
+	agreed   session.Agreement
 }
 
 func (r *request) run() error {
@@ -152,7 +152,8 @@ func (r *request) run() error {
 	}
 	s := r.prepared.Survey
 	if left := s.Protected(); len(left) == len(s.Hosts()) {
-		r.sayBefore("nothing was started: the plan says protected = true for every chosen host (" + strings.Join(hostNames(left), ", ") + "). Remove it where a host may be changed")
+		r.sayBefore("nothing was started: the plan says protected = true for every chosen host (" + strings.Join(hostNames(left), ", ") +
+			"). Remove it where a host may be changed")
 		return exitCode(event.ExitRefused)
 	}
 	if left := r.prepared.LeftOut(); len(left) > 0 && len(left) == len(s.Working()) {
@@ -203,14 +204,8 @@ func (r *request) options() session.Options {
 		Options: survey.Options{Choice: f.choice, DryRun: f.dry, InFlight: f.inFlight, MaxFailures: f.maxFailures},
 		Types:   all.Types(), State: r.state, Locks: r.locks, Clock: r.clock, Forks: f.forks,
 		Run: f.name, Resume: f.resume, RetryFailed: f.retryFailed, OnlyFailed: f.onlyFailed, Apart: r.rehearsal,
-		By: by(), Version: version, Command: r.commandLine(), Secrets: r.plan.SecretNames(), Mask: masker(secrets), Note: r.note,
+		By: state.Self(), Version: version, Command: r.commandLine(), Secrets: r.plan.SecretNames(), Mask: masker(secrets), Note: r.note,
 	}
-}
-
-// by is who asks for a run.
-func by() log.Who {
-	h := state.NewHolder("")
-	return log.Who{User: h.User, Host: h.Host, PID: h.PID, Job: h.Job}
 }
 
 // refuse ends a run that did not start.
@@ -331,7 +326,7 @@ func (r *request) start() error {
 		return w, w.begin(r.prepared.Survey, l, r.flags, r.agreed)
 	}})
 	var notStarted *session.NotStarted
-	var unusable *session.Unusable
+	var unusable *session.UsageError
 	switch {
 	case errors.As(err, &unusable):
 		return err
@@ -378,7 +373,8 @@ func masker(secrets []string) func(string) string {
 			continue
 		}
 		quoted, _ := json.Marshal(s)
-		for _, form := range []string{s, strings.TrimSuffix(strings.TrimPrefix(string(quoted), `"`), `"`), url.QueryEscape(s), url.PathEscape(s), base64.StdEncoding.EncodeToString([]byte(s))} {
+		for _, form := range []string{s, strings.TrimSuffix(strings.TrimPrefix(string(quoted), `"`), `"`), url.QueryEscape(s), url.PathEscape(s),
+			base64.StdEncoding.EncodeToString([]byte(s))} {
 			pairs = append(pairs, form, schema.Hidden)
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +15,8 @@ import (
 	"esxiplan/cmd/internal/view"
 	"esxiplan/engine/event"
 	"esxiplan/engine/log"
+	"esxiplan/engine/session"
+	"esxiplan/schema"
 )
 
 // runsFlags say where the logs of runs are.
@@ -65,8 +67,9 @@ func (a *app) runsCommand() *cobra.Command {
 		Long: `List the runs of a state folder, the latest first: when each began, how its last
 stage ended, by whom it was started. An unfinished run can be continued:
 esxiplan run PLAN --resume, or by its name with --run RUN --resume.`,
-		Example: "  esxiplan runs site.hcl\n  esxiplan runs show nightly-7 site.hcl --host 10.172.18.191\n  esxiplan runs diff nightly-6 nightly-7\n  esxiplan runs prune --keep 90d",
-		Args:    cobra.MaximumNArgs(1),
+		Example: "  esxiplan runs site.hcl\n  esxiplan runs show nightly-7 site.hcl --host 10.172.18.191\n  esxiplan runs diff nightly-6 nightly-7\n" +
+			"  esxiplan runs prune --keep 90d",
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			state, err := f.folder(args)
 			if err != nil {
@@ -121,7 +124,7 @@ func howEnded(i log.Info) string {
 	}
 	text = fmt.Sprintf("%s (exit %d)", text, i.Exit)
 	if n := len(i.Open); n > 0 && !i.Interrupted {
-		text += fmt.Sprintf("; unfinished: %s", count(n, "stage"))
+		text += fmt.Sprintf("; unfinished: %s", event.Count(n, "stage"))
 	}
 	return text
 }
@@ -162,14 +165,16 @@ func (a *app) showRun(state, run string, asJSON bool) error {
 		if p.Continued {
 			began = "continued"
 		}
-		fmt.Fprintf(a.streams.Out, "stage %d %s %s by %s with esxiplan %s: %s, steps %s\n", p.Number, began, when(p.Started), p.By, p.Version, hostCount(len(p.Hosts)), strings.Join(p.Steps, " "))
+		fmt.Fprintf(a.streams.Out, "stage %d %s %s by %s with esxiplan %s: %s, steps %s\n", p.Number, began, when(p.Started), p.By, p.Version,
+			event.Count(len(p.Hosts), "host"), strings.Join(p.Steps, " "))
 		if p.Command != "" {
 			fmt.Fprintln(a.streams.Out, "  "+p.Command)
 		}
 	}
 	var rows []listRow
 	for _, h := range s.Hosts {
-		rows = append(rows, listRow{{"host", h.Host}, {"status", statusOf(h)}, {"took", view.Span(h.Latest.Sub(h.Began))}, {"resets", strconv.Itoa(h.Resets)}, {"about", about(h)}})
+		rows = append(rows, listRow{{"host", h.Host}, {"status", statusOf(h)}, {"took", view.Span(h.Latest.Sub(h.Began))},
+			{"resets", strconv.Itoa(h.Resets)}, {"about", about(h)}})
 	}
 	a.printWide(rows)
 	return nil
@@ -302,7 +307,7 @@ func partsThatDiffer(a, b *log.HostStory) string {
 	if a == nil || b == nil {
 		return ""
 	}
-	return strings.Join(log.Differ(a.Digests, b.Digests), ", ")
+	return strings.Join(schema.DifferingParts(a.Digests, b.Digests), ", ")
 }
 
 func (a *app) runsPruneCommand(f *runsFlags) *cobra.Command {
@@ -311,10 +316,12 @@ func (a *app) runsPruneCommand(f *runsFlags) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "prune [PLAN] --keep 90d",
 		Short: "Remove the logs of old runs; the known state of machines is kept",
-		Long: `Remove the logs of runs that ended and whose last record is older than --keep.
-The log of a run stays while something that it began is open at a machine: an
-installation that is neither proven nor timed out, an image in a drive, a boot
-source that is set. The known state of machines is kept.`,
+		Long: `Remove the logs of runs whose last record is older than --keep. The log of a
+run stays while something that it began is open at a machine: an installation
+that is neither proven nor timed out, an image in a drive, a boot source that
+is set. It stays, too, while the run can be resumed: it was interrupted or its
+process was killed, and no later run has worked on the hosts that it did not
+finish. The known state of machines is kept.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			age, err := days(keep)
@@ -325,20 +332,16 @@ source that is set. The known state of machines is kept.`,
 			if err != nil {
 				return err
 			}
-			gone, err := log.Prune(state, time.Now().Add(-age), dry)
-			verb := "removed"
-			if dry {
-				verb = "would remove"
+			pruned, err := session.Prune(state, time.Now().Add(-age), dry)
+			for _, i := range pruned.Resumable {
+				fmt.Fprintf(a.streams.Err, "kept %s: can be resumed with %s\n", i.Run, f.resumption(args, i.Run))
 			}
 			if f.asJSON {
-				return errors.Join(a.writeJSON(gone), err)
+				return errors.Join(a.writeJSON(append([]log.Info{}, pruned.Removed...)), err)
 			}
-			if len(gone) == 0 && err == nil {
+			a.printRemoved(pruned.Removed, dry)
+			if len(pruned.Removed) == 0 && err == nil {
 				fmt.Fprintln(a.streams.Out, "nothing to remove")
-			}
-			sort.Slice(gone, func(i, j int) bool { return gone[i].Run < gone[j].Run })
-			for _, i := range gone {
-				fmt.Fprintf(a.streams.Out, "%s %s, which ended %s\n", verb, i.Run, when(i.Latest))
 			}
 			return err
 		},
@@ -346,6 +349,35 @@ source that is set. The known state of machines is kept.`,
 	c.Flags().StringVar(&keep, "keep", "90d", "remove logs older than this: 90d, 12h")
 	c.Flags().BoolVar(&dry, "dry-run", false, "show what would be removed")
 	return c
+}
+
+// resumption is the command that continues a run of these plan files where it stood.
+func (f *runsFlags) resumption(plans []string, run string) string {
+	if len(plans) == 0 {
+		plans = []string{"PLAN"} // its state folder was found without it
+	}
+	command := append([]string{"esxiplan", "run"}, plans...)
+	for _, flag := range []struct{ name, value string }{{"--state", f.state}, {"--sim", f.sim}, {"--run", run}} {
+		if flag.value != "" {
+			command = append(command, flag.name, flag.value)
+		}
+	}
+	return shellLine(append(command, "--resume"))
+}
+
+// printRemoved lists the runs whose logs were removed, by name.
+func (a *app) printRemoved(runs []log.Info, dry bool) {
+	verb := "removed"
+	if dry {
+		verb = "would remove"
+	}
+	for _, i := range slices.SortedFunc(slices.Values(runs), func(a, b log.Info) int { return strings.Compare(a.Run, b.Run) }) {
+		end := "ended"
+		if !i.Ended {
+			end = "was killed after"
+		}
+		fmt.Fprintf(a.streams.Out, "%s %s, which %s %s\n", verb, i.Run, end, when(i.Latest))
+	}
 }
 
 // days reads a length of time that may be in days.

@@ -75,7 +75,8 @@ func (a *app) sim(paths []string, f *planFlags, o simOptions) error {
 	}
 	defer closeLog()
 	clock := local.NewClock(o.speed)
-	s, err := setStage(p, found.Hosts(), stageOptions{clock: clock, faults: o.faults, profiles: o.profiles, dir: dir, secrets: made.names(), log: record, latency: o.latency})
+	s, err := newTestbed(p, found.Hosts(), testbedOptions{clock: clock, faults: o.faults, profiles: o.profiles, dir: dir, secrets: made.names(),
+		log: record, latency: o.latency})
 	if err != nil {
 		return err
 	}
@@ -115,7 +116,7 @@ func writeSimFile(name string, f simFile) error {
 	return os.Rename(temporary, name)
 }
 
-func (a *app) printSim(s *stage, hosts []*schema.Host, file string, made *secrets) {
+func (a *app) printSim(s *testbed, hosts []*schema.Host, file string, made *secrets) {
 	fmt.Fprintln(a.streams.Out, s.note())
 	for _, h := range hosts {
 		m := s.fleet.Machine(h.Name)

@@ -157,7 +157,8 @@ func (h *hostStatus) read(ctx context.Context, c bmc.Reader) error {
 		return err
 	}
 	if h.Boot = boot.String(); step.Loops(boot) {
-		h.Problem = fmt.Sprintf("the machine starts from %s at every boot, and would be installed again and again: take the override away (esxiplan do one_time_boot … target=none)", boot.Target)
+		h.Problem = fmt.Sprintf("the machine starts from %s at every boot, and would be installed again and again: "+
+			"take the override away (esxiplan do one_time_boot … target=none)", boot.Target)
 	}
 	slots, err := c.Slots(ctx)
 	if err != nil {

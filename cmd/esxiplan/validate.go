@@ -44,7 +44,7 @@ func (a *app) validateCommand() *cobra.Command {
 				return exitCode(event.ExitUsage)
 			}
 			if !asJSON {
-				fmt.Fprintf(a.streams.Out, "plan %q is valid: %s, %s\n", p.Name, hostCount(len(p.Hosts())), count(len(p.Steps), "step"))
+				fmt.Fprintf(a.streams.Out, "plan %q is valid: %s, %s\n", p.Name, event.Count(len(p.Hosts()), "host"), event.Count(len(p.Steps), "step"))
 			}
 			return nil
 		},

@@ -15,6 +15,7 @@ import (
 	"esxiplan/engine/esxi"
 	"esxiplan/engine/log"
 	"esxiplan/engine/media"
+	"esxiplan/engine/session"
 	"esxiplan/engine/state"
 	"esxiplan/engine/step"
 	"esxiplan/engine/survey"
@@ -35,7 +36,7 @@ type world struct {
 	dry     bool
 	again   bool
 	keep    bool
-	consent map[string]step.Consent // by host, or everyHost
+	consent session.Agreement
 
 	store   media.Store
 	library *media.Library // behind the store, nil without a media block
@@ -52,8 +53,11 @@ func newWorld(p *schema.Plan, s site, t *tracer) *world {
 }
 
 // begin makes the world that of a run: it opens the store of media.
-func (w *world) begin(s *survey.Survey, l *log.Log, f *runFlags, consent map[string]step.Consent) error {
+func (w *world) begin(s *survey.Survey, l *log.Log, f *runFlags, consent session.Agreement) error {
 	w.survey, w.log, w.dry, w.again, w.keep, w.consent = s, l, f.dry, f.again, f.keepMedia, consent
+	if w.dry {
+		w.consent = session.Everything() // nothing is written
+	}
 	return w.openStore()
 }
 
@@ -183,7 +187,7 @@ func deref[T any](p *T) T {
 // Open gives a host its doors.
 func (w *world) Open(declared *schema.Host) (*step.Host, error) {
 	settings := w.survey.Settings(declared)
-	settings.Again, settings.KeepMedia, settings.Consent = w.again, w.keep, w.agreed(declared.Name)
+	settings.Again, settings.KeepMedia, settings.Consent = w.again, w.keep, w.consent.Of(declared.Name)
 	h := step.NewHost(w.plan.Name, declared, settings)
 	h.SetMedia(w.store)
 	client, err := bmc.Open(w.bmcOptions(declared, h))
@@ -207,14 +211,6 @@ func (w *world) Open(declared *schema.Host) (*step.Host, error) {
 	}
 	h.SetBMC(client)
 	return h, nil
-}
-
-// agreed is what a host's writes may do. A dry run makes none.
-func (w *world) agreed(host string) step.Consent {
-	if all, ok := w.consent[everyHost]; ok || w.dry {
-		return step.Consent{Stop: all.Stop || w.dry, Wipe: all.Wipe || w.dry}
-	}
-	return w.consent[host]
 }
 
 // dryBMC closes the real connection under a shadow.
@@ -262,7 +258,8 @@ func (w *world) bmcOptions(d *schema.Host, h *step.Host) bmc.Options {
 func (w *world) bmcLogin(d *schema.Host) bmc.Options {
 	return bmc.Options{
 		Address: d.BMC.Address.URL(), Username: d.BMC.Username, Password: d.BMC.Password.Reveal(), System: deref(d.BMC.System), Trust: w.trust(d.BMC.TLS),
-		Vendors: vendors.All(), Dial: w.dialer(), Logins: w.logins, Now: w.clock.Now, Trace: w.trace.of(d.Name), Timeout: max(w.clock.Real(requestTakes), leastTimeout),
+		Vendors: vendors.All(), Dial: w.dialer(), Logins: w.logins, Now: w.clock.Now, Trace: w.trace.of(d.Name),
+		Timeout: max(w.clock.Real(requestTakes), leastTimeout),
 	}
 }
 

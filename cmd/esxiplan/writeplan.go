@@ -106,7 +106,8 @@ func replaceFiles(files map[string]*hclwrite.File) error {
 	for name, file := range files {
 		texts[name] = hclwrite.Format(file.Bytes())
 		if _, diags := hclwrite.ParseConfig(texts[name], name, hcl.InitialPos); diags.HasErrors() {
-			return fmt.Errorf("nothing was written: %s would no longer be a plan (%s); bring its host blocks into the canonical format with esxiplan fmt, and report this", name, diags[0].Summary)
+			return fmt.Errorf("nothing was written: %s would no longer be a plan (%s); "+
+				"bring its host blocks into the canonical format with esxiplan fmt, and report this", name, diags[0].Summary)
 		}
 	}
 	var errs []error

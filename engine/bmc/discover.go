@@ -56,7 +56,8 @@ func (r *Redfish) takeRoot(service *gofish.Service, body []byte) error {
 	}
 	lenient(body, &to)
 	if to.Systems.ID == "" {
-		return &Error{Request: "GET " + rootURI, Status: http.StatusOK, Messages: []Message{{Text: "the answer names no computer systems; is this the BMC's address?"}}}
+		return &Error{Request: "GET " + rootURI, Status: http.StatusOK,
+			Messages: []Message{{Text: "the answer names no computer systems; is this the BMC's address?"}}}
 	}
 	r.root = RootDocument{
 		Vendor: service.Vendor, Product: service.Product, version: service.ODataType, expands: service.ProtocolFeaturesSupported.ExpandQuery.NoLinks,
@@ -190,7 +191,8 @@ func (r *Redfish) members(ctx context.Context, uri string, each func(uri string,
 			return err
 		}
 		if members += len(c.Members); members > mostMembers || len(seen) > mostMembers {
-			return &Error{Request: "GET " + uri, Status: http.StatusOK, Messages: []Message{{Text: fmt.Sprintf("the collection has more than %d members or pages", mostMembers)}}}
+			return &Error{Request: "GET " + uri, Status: http.StatusOK,
+				Messages: []Message{{Text: fmt.Sprintf("the collection has more than %d members or pages", mostMembers)}}}
 		}
 		for _, m := range c.Members {
 			d, err := r.member(ctx, m)

@@ -128,7 +128,8 @@ func (e *Error) Unreachable() bool { return e.Status == 0 }
 type ErrLogin struct{ Address, Username, Reason string }
 
 func (e *ErrLogin) Error() string {
-	return fmt.Sprintf("the BMC %s refuses the login of user %q: %s. Correct username or password in the plan; it is not tried again, because BMCs lock accounts", e.Address, e.Username, e.Reason)
+	return fmt.Sprintf("the BMC %s refuses the login of user %q: %s. Correct username or password in the plan; "+
+		"it is not tried again, because BMCs lock accounts", e.Address, e.Username, e.Reason)
 }
 
 // ErrSlot is a slot that does not take the image; another one may.

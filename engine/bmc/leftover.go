@@ -66,7 +66,8 @@ func (r *Redfish) settle(ctx context.Context, f finding) {
 		}
 	}
 	if len(f.doubt) > 0 {
-		r.o.Warn(fmt.Sprintf("a login that was cut off may have left a session open on the BMC; it cannot be told which one of user %q it is (%s), so none was closed. It ends by itself when it was idle for long enough", r.o.Username, joined(f.doubt)))
+		r.o.Warn(fmt.Sprintf("a login that was cut off may have left a session open on the BMC; "+
+			"it cannot be told which one of user %q it is (%s), so none was closed. It ends by itself when it was idle for long enough", r.o.Username, joined(f.doubt)))
 	}
 	r.o.Sessions.SessionClosed(r.o.Address, f.ID)
 }

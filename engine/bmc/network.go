@@ -92,7 +92,8 @@ func (n *Network) add(nics ...NIC) {
 			continue
 		}
 		have := &n.NICs[i]
-		for _, field := range []struct{ have, more *string }{{&have.Link, &nic.Link}, {&have.Adapter, &nic.Adapter}, {&have.Slot, &nic.Slot}, {&have.Port, &nic.Port}} {
+		for _, field := range []struct{ have, more *string }{{&have.Link, &nic.Link}, {&have.Adapter, &nic.Adapter}, {&have.Slot, &nic.Slot},
+			{&have.Port, &nic.Port}} {
 			if *field.have == "" {
 				*field.have = *field.more
 			}

@@ -147,7 +147,7 @@ func newRedfish(o Options) (*Redfish, error) {
 		return nil, err
 	}
 	o.complete()
-	t, err := newTransport(o.Address, o.Trust, o.Dial, o.ReadOnly)
+	t, err := newTransport(o)
 	if err != nil {
 		return nil, err
 	}

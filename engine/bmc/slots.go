@@ -80,7 +80,8 @@ type drive struct {
 
 // slot understands a slot's document, and keeps what a write that may follow needs.
 func (r *Redfish) slot(uri string, d *slotDocument) Slot {
-	k := drive{insert: d.actionOf(d.Actions.Insert, "InsertVirtualMedia"), eject: d.actionOf(d.Actions.Eject, "EjectVirtualMedia"), verifies: d.Verify != nil && *d.Verify}
+	k := drive{insert: d.actionOf(d.Actions.Insert, "InsertVirtualMedia"), eject: d.actionOf(d.Actions.Eject, "EjectVirtualMedia"),
+		verifies: d.Verify != nil && *d.Verify}
 	s := Slot{URI: uri, ID: d.ID, Place: "manager", CD: r.takesCD(d, k.insert != "")}
 	if strings.HasPrefix(uri, strings.TrimSuffix(r.system, "/")+"/") {
 		s.Place = "system"

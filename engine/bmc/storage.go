@@ -176,7 +176,8 @@ func (r *Redfish) simpleDisks(ctx context.Context, uri string) ([]Disk, error) {
 		}
 		for _, device := range d.Devices {
 			if device.Status.State != "Absent" && device.Model != "" {
-				out = append(out, Disk{Model: strings.TrimSpace(device.Model), Bytes: int64(device.CapacityBytes), Name: device.Name, Controller: d.Name, Health: device.Status.Health})
+				out = append(out, Disk{Model: strings.TrimSpace(device.Model), Bytes: int64(device.CapacityBytes), Name: device.Name, Controller: d.Name,
+					Health: device.Status.Health})
 			}
 		}
 		return nil

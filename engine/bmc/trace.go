@@ -55,7 +55,8 @@ func sent(req *http.Request) string {
 	return withoutSecrets(text)
 }
 
-var secretField = regexp.MustCompile(`("[^"]*(?i:passw|passphrase|token|secret|community|hash|salt|license_?key|licensestring|privatekey|encryptionkey|ipmikey|v3key)[^"]*"\s*:\s*)"(?:[^"\\]|\\.)*"`)
+var secretField = regexp.MustCompile(`("[^"]*(?i:passw|passphrase|token|secret|community|hash|salt|` +
+	`license_?key|licensestring|privatekey|encryptionkey|ipmikey|v3key)[^"]*"\s*:\s*)"(?:[^"\\]|\\.)*"`)
 
 // login is user and password in a URL, such as that of an image which somebody mounted.
 var login = regexp.MustCompile(`(://)[^/@\s"]+@`)

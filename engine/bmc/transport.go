@@ -43,14 +43,14 @@ type transport struct {
 // header is one header of a request; the zero value is none.
 type header struct{ name, value string }
 
-func newTransport(address string, trust Trust, dial DialFunc, readOnly bool) (*transport, error) {
-	t := &transport{readOnly: readOnly}
-	config, err := trust.config(address, t.saw)
+func newTransport(o Options) (*transport, error) {
+	t := &transport{readOnly: o.ReadOnly}
+	config, err := o.Trust.config(t.saw, firstUse{o.Trust.FirstUse, o.Address, o.Warn})
 	if err != nil {
 		return nil, err
 	}
 	t.base = &http.Transport{
-		DialContext:         dial,
+		DialContext:         o.Dial,
 		TLSClientConfig:     config,
 		TLSNextProto:        map[string]func(string, *tls.Conn) http.RoundTripper{}, // HTTP/2 of BMCs is not to be trusted
 		DisableCompression:  true,                                                   // compression changes ETags

@@ -16,10 +16,11 @@ import (
 type pins map[string]string
 
 func (p pins) Pin(address string) (string, bool) { f, ok := p[address]; return f, ok }
-func (p pins) SetPin(address, fingerprint string) error {
+func (p pins) SetPin(address, fingerprint string) (bool, error) {
 	p[address] = fingerprint
-	return nil
+	return true, nil
 }
+func (p pins) File(address string) string { return "state/pins/" + address }
 
 // TestTrust tries every form of tls against a real handshake.
 func TestTrust(t *testing.T) {
@@ -41,7 +42,7 @@ func TestTrust(t *testing.T) {
 	}{
 		{"default", Trust{}, "not trusted"}, {"off", Trust{Off: true}, ""}, {"ca_file", Trust{CAFile: ca}, ""},
 		{"fingerprint", Trust{Fingerprint: "sha256:" + right}, ""}, {"upper case", Trust{Fingerprint: strings.ToUpper(right)}, ""}, {"wrong fingerprint", Trust{Fingerprint: strings.Repeat("0", 64)}, "pins sha256:"},
-		{"first use", Trust{FirstUse: known}, ""}, {"second use", Trust{FirstUse: known}, ""}, {"another on second use", Trust{FirstUse: pins{s.URL: "aa"}}, "on first use it was"},
+		{"first use", Trust{FirstUse: known}, ""}, {"second use", Trust{FirstUse: known}, ""}, {"another on second use", Trust{FirstUse: pins{s.URL: "aa"}}, "on first use it was sha256:aa"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, err := newRedfish(Options{Address: s.URL, Trust: c.trust})
@@ -76,5 +77,46 @@ func TestDryRunCannotWrite(t *testing.T) {
 		if _, err := r.http.Do(req); err == nil || asked != 0 {
 			t.Errorf("%s went out: %v", method, err)
 		}
+	}
+}
+
+// looking keeps nothing, as a dry run does.
+type looking struct{ pins }
+
+func (looking) SetPin(string, string) (bool, error) { return false, nil }
+
+// TestFirstUse: whoever trusts a certificate because it was seen first says which one, and a
+// changed one is refused with both and with the file to remove.
+func TestFirstUse(t *testing.T) {
+	s := httptest.NewTLSServer(http.NotFoundHandler())
+	defer s.Close()
+	sum := sha256.Sum256(s.Certificate().Raw)
+	have := "sha256:" + hex.EncodeToString(sum[:])
+	for name, c := range map[string]struct {
+		pins  Pins
+		warns string
+		fails []string
+	}{
+		"run":     {pins{}, have + " was pinned", nil},
+		"dry run": {looking{pins{}}, have + ", and none is pinned yet", nil},
+		"known":   {pins{s.URL: have[len("sha256:"):]}, "", nil},
+		"changed": {pins{s.URL: "aa"}, "", []string{have, "sha256:aa", "remove state/pins/" + s.URL}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var warned []string
+			r, err := newRedfish(Options{Address: s.URL, Trust: Trust{FirstUse: c.pins}, Warn: func(text string) { warned = append(warned, text) }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = r.request(t.Context(), http.MethodGet, "/redfish/v1/", nil, nil)
+			if text := strings.Join(warned, "\n"); (text == "") != (c.warns == "") || !strings.Contains(text, c.warns) {
+				t.Errorf("warned: %s", text)
+			}
+			for _, says := range c.fails {
+				if !strings.Contains(err.Error(), says) {
+					t.Errorf("%v does not say %s", err, says)
+				}
+			}
+		})
 	}
 }

@@ -23,7 +23,8 @@ type Trust struct {
 // Pins remembers the certificate that each BMC showed first.
 type Pins interface {
 	Pin(address string) (fingerprint string, ok bool)
-	SetPin(address, fingerprint string) error
+	SetPin(address, fingerprint string) (kept bool, err error) // false: what only looks keeps nothing
+	File(address string) string                                // where the pin is kept, for whoever has to remove it
 }
 
 func fingerprintOf(certificate *x509.Certificate) string {
@@ -31,8 +32,9 @@ func fingerprintOf(certificate *x509.Certificate) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// config builds the TLS configuration; saw is told the certificate's fingerprint.
-func (trust Trust) config(address string, saw func(string)) (*tls.Config, error) {
+// config builds the TLS configuration. saw gets the certificate's fingerprint, use judges it
+// where the first one seen is trusted.
+func (trust Trust) config(saw func(string), use firstUse) (*tls.Config, error) {
 	c := &tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		CurvePreferences:   []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384}, // a hello of 1.7 KB, as post-quantum makes it, confuses old firmware
@@ -49,28 +51,46 @@ func (trust Trust) config(address string, saw func(string)) (*tls.Config, error)
 		}
 	}
 	want := strings.ToLower(strings.NewReplacer("sha256:", "", ":", "").Replace(trust.Fingerprint))
-	c.InsecureSkipVerify = trust.Off || want != "" || trust.FirstUse != nil
+	c.InsecureSkipVerify = trust.Off || want != "" || trust.FirstUse != nil // #nosec G402 -- VerifyConnection compares fingerprints instead
 	c.VerifyConnection = func(state tls.ConnectionState) error {
 		have := fingerprintOf(state.PeerCertificates[0])
 		saw(have)
 		if trust.FirstUse != nil {
-			return firstUse(trust.FirstUse, address, have)
+			return use.judge(have)
 		}
 		if want != "" && want != have {
-			return &ErrCertificate{fmt.Sprintf("the BMC shows the certificate sha256:%s, the plan pins sha256:%s: either it was renewed (then change tls.fingerprint) or this is another machine", have, want)}
+			return &ErrCertificate{fmt.Sprintf("the BMC shows the certificate sha256:%s, the plan pins sha256:%s: "+
+				"either it was renewed (then change tls.fingerprint) or this is another machine", have, want)}
 		}
 		return nil
 	}
 	return c, nil
 }
 
-func firstUse(pins Pins, address, have string) error {
-	pinned, ok := pins.Pin(address)
-	if !ok {
-		return pins.SetPin(address, have)
+// firstUse trusts the certificate that a BMC showed first, and says so: whoever reads it
+// can still compare.
+type firstUse struct {
+	pins    Pins
+	address string
+	warn    func(string)
+}
+
+func (f firstUse) judge(have string) error {
+	pinned, ok := f.pins.Pin(f.address)
+	switch {
+	case ok && pinned == have:
+		return nil
+	case ok:
+		return &ErrCertificate{fmt.Sprintf("the BMC shows the certificate sha256:%s, on first use it was sha256:%s: it was renewed, or this is another machine, or somebody is in between. Compare it with what the BMC's own page or its console shows; if it was renewed, remove %s and run this again", have, pinned, f.pins.File(f.address))}
 	}
-	if pinned != have {
-		return &ErrCertificate{fmt.Sprintf("the BMC shows the certificate sha256:%s, on first use it was sha256:%s: either it was renewed (then remove the old one from the state folder) or this is another machine", have, pinned)}
+	kept, err := f.pins.SetPin(f.address, have)
+	switch {
+	case err != nil:
+		return err
+	case kept:
+		f.warn(fmt.Sprintf("first use of this BMC: its certificate sha256:%s was pinned, and no other one is accepted from now on", have))
+	default:
+		f.warn(fmt.Sprintf("the BMC shows the certificate sha256:%s, and none is pinned yet (tls.first_use): nothing proves that this is the BMC, and a run will pin it. Compare it with what the BMC's own page or its console shows", have))
 	}
 	return nil
 }
@@ -88,7 +108,9 @@ func certificateProblem(err error) (string, bool) {
 	}
 	var verification *tls.CertificateVerificationError
 	if errors.As(err, &verification) {
-		return fmt.Sprintf("the BMC's certificate is not trusted (%v): pin it with tls = { fingerprint = \"sha256:%s\" } after checking it, or see tls in the documentation", verification.Err, fingerprintOf(verification.UnverifiedCertificates[0])), true
+		return fmt.Sprintf("the BMC's certificate is not trusted (%v): "+
+			"pin it with tls = { fingerprint = \"sha256:%s\" } after checking it, or see tls in the documentation", verification.Err,
+			fingerprintOf(verification.UnverifiedCertificates[0])), true
 	}
 	return "", false
 }

@@ -246,7 +246,8 @@ func (t taskDocument) over() bool {
 // a message that says why nothing was done.
 func (r *Redfish) verdict(uri string, t taskDocument) error {
 	messages := messageList(t.Messages)
-	failed := slices.Contains([]schemas.TaskState{schemas.ExceptionTaskState, schemas.KilledTaskState, schemas.CancelledTaskState}, t.State) || t.Status == "Critical"
+	failed := slices.Contains([]schemas.TaskState{schemas.ExceptionTaskState, schemas.KilledTaskState, schemas.CancelledTaskState}, t.State) ||
+		t.Status == "Critical"
 	failed = failed || slices.ContainsFunc(messages, func(m Message) bool { return m.Severity == "Critical" || m.Severity == "Warning" })
 	if !failed {
 		return nil

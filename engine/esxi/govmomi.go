@@ -129,6 +129,7 @@ func (c *client) converse(pinned string) *conversation {
 		DialContext: c.o.Dial, DisableCompression: true, MaxConnsPerHost: 1, TLSHandshakeTimeout: c.o.Timeout,
 		TLSNextProto:   map[string]func(string, *tls.Conn) http.RoundTripper{},
 		ReadBufferSize: 2048, WriteBufferSize: 2048, IdleConnTimeout: freshFor,
+		// #nosec G402 -- verify pins the certificate: a fresh installation has one that nobody signed
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, VerifyConnection: v.verify, CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256}},
 	}
 	v.soap.Client.Transport = readingMethods{v.transport}
@@ -166,7 +167,8 @@ func (r readingMethods) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if name := soapMethod(body); !slices.Contains(allowed, name) {
-		return nil, fmt.Errorf("esxiplan tried to call %q of an ESXi, which is not among the methods that only read; this is a bug in esxiplan, and nothing was sent", name)
+		return nil, fmt.Errorf("esxiplan tried to call %q of an ESXi, which is not among the methods that only read; "+
+			"this is a bug in esxiplan, and nothing was sent", name)
 	}
 	req.Body = io.NopCloser(bytes.NewReader(body))
 	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
@@ -259,7 +261,8 @@ func (c *client) inspectCurrent(ctx context.Context, fingerprint string) (System
 	case c.currentErr != nil:
 		return System{}, c.currentErr
 	case c.current != nil && c.current.pinned != fingerprint:
-		return System{}, &ErrLogin{Address: c.o.Address, Username: c.o.Current.Username, Reason: "another system answers there than the one that was looked into before, and its login is used only once"}
+		return System{}, &ErrLogin{Address: c.o.Address, Username: c.o.Current.Username,
+			Reason: "another system answers there than the one that was looked into before, and its login is used only once"}
 	case c.current == nil:
 		v, err := c.login(ctx, *c.o.Current, fingerprint, func() {})
 		if err != nil {
@@ -285,7 +288,9 @@ func (c *client) inspectRoot(ctx context.Context, fingerprint string) (System, e
 		return system, nil
 	}
 	if c.logins >= maxRootLogins {
-		return System{}, &ErrLogin{c.o.Address, c.o.Root.Username, fmt.Sprintf("%d logins with the new password did not prove the installation; no more are made, wrong ones would lock root. Log in by hand to see what runs there", c.logins), true}
+		return System{}, &ErrLogin{c.o.Address, c.o.Root.Username,
+			fmt.Sprintf("%d logins with the new password did not prove the installation; no more are made, wrong ones would lock root. "+
+				"Log in by hand to see what runs there", c.logins), true}
 	}
 	if c.logins > 0 && c.o.Now().Sub(c.last) < betweenLogins {
 		return System{}, ErrTooSoon
@@ -375,7 +380,8 @@ func (c *client) mayLogIn(login Login, fingerprint string) error {
 	}
 	now := c.o.Now()
 	if n := c.o.Refused.Between(c.o.Address, fingerprint, now.Add(-refusedCount), now); n >= maxRefused {
-		return &ErrLogin{c.o.Address, login.Username, fmt.Sprintf("not tried: %d logins of ours were refused there within %s, and more could lock the account. Correct the password in the plan, then wait a quarter of an hour", n, refusedCount), true}
+		return &ErrLogin{c.o.Address, login.Username, fmt.Sprintf("not tried: %d logins of ours were refused there within %s, "+
+			"and more could lock the account. Correct the password in the plan, then wait a quarter of an hour", n, refusedCount), true}
 	}
 	return nil
 }
@@ -394,9 +400,11 @@ var hostRef = types.ManagedObjectReference{Type: "HostSystem", Value: "ha-host"}
 // user may not see is an error, not an absence: "no virtual machine" must be known.
 func (v *conversation) read(ctx context.Context) (System, error) {
 	answer, err := methods.RetrieveProperties(ctx, v.soap, &types.RetrieveProperties{This: v.content.PropertyCollector, SpecSet: []types.PropertyFilterSpec{{
-		ObjectSet: []types.ObjectSpec{{Obj: hostRef, Skip: types.NewBool(false), SelectSet: []types.BaseSelectionSpec{&types.TraversalSpec{Type: "HostSystem", Path: "vm"}}}},
+		ObjectSet: []types.ObjectSpec{{Obj: hostRef, Skip: types.NewBool(false),
+			SelectSet: []types.BaseSelectionSpec{&types.TraversalSpec{Type: "HostSystem", Path: "vm"}}}},
 		PropSet: []types.PropertySpec{
-			{Type: "HostSystem", PathSet: []string{"hardware.systemInfo", "runtime.bootTime", "summary.managementServerIp", "config.vsanHostConfig", "configManager.imageConfigManager"}},
+			{Type: "HostSystem", PathSet: []string{"hardware.systemInfo", "runtime.bootTime", "summary.managementServerIp", "config.vsanHostConfig",
+				"configManager.imageConfigManager"}},
 			{Type: "VirtualMachine", PathSet: []string{"name", "runtime.powerState"}},
 		},
 	}}})
@@ -482,7 +490,8 @@ func (c *client) Gone() {
 	c.forgetProbe()
 	if c.current != nil {
 		c.current.close()
-		c.current, c.currentErr = nil, &ErrLogin{Address: c.o.Address, Username: c.o.Current.Username, Reason: "the login of the running system was used already, and is used only once per run"}
+		c.current, c.currentErr = nil, &ErrLogin{Address: c.o.Address, Username: c.o.Current.Username,
+			Reason: "the login of the running system was used already, and is used only once per run"}
 	}
 }
 

@@ -29,7 +29,7 @@ type Request struct {
 	At          int  // index of the step in the plan
 	Barrier     bool // wait until all hosts have arrived
 	Throttle    int  // hosts that may be in the step at once; 0: no bound
-	Flies       bool // the host's first write: it needs a place in flight
+	InFlight    bool // the host's first write: it needs a place in flight
 	Judged      bool // the failure budget may hold the host back
 }
 
@@ -41,10 +41,10 @@ type Grant struct {
 
 // Stand is how far a host has come.
 type Stand struct {
-	At     int    // index of the step that it has arrived at; Gone: it keeps nobody waiting
-	In     string // the throttled step that it is in, "" for none
-	Flies  bool   // it is in flight
-	Failed bool
+	At       int    // index of the step that it has arrived at; Gone: it keeps nobody waiting
+	In       string // the throttled step that it is in, "" for none
+	InFlight bool   // it is in flight
+	Failed   bool
 }
 
 // Gone is the place of a host that has failed, was stopped, or is at its end.
@@ -57,7 +57,7 @@ type Gates struct {
 	groups   map[string]string // of hosts
 	barriers map[int]int       // hosts that have not arrived, by index of the step
 	inStep   map[string]int
-	flying   int
+	inFlight int
 	inGroup  map[string]int
 	failures int
 	queues   map[queueKey]*queue
@@ -66,9 +66,9 @@ type Gates struct {
 
 // queueKey is what the hosts in a queue wait for.
 type queueKey struct {
-	at                     int
-	group                  string // "" where the group does not bound them
-	barrier, flies, judged bool
+	at                        int
+	group                     string // "" where the group does not bound them
+	barrier, inFlight, judged bool
 }
 
 type queue struct {
@@ -87,7 +87,8 @@ func (q *queue) first() int { return q.waiting[0].number }
 // New makes the gates for hosts, given with their groups, of a plan that has barriers
 // before the steps with these indexes.
 func New(l Limits, groups map[string]string, barriers []int) *Gates {
-	g := &Gates{limits: l, groups: groups, stands: map[string]Stand{}, barriers: map[int]int{}, inStep: map[string]int{}, inGroup: map[string]int{}, queues: map[queueKey]*queue{}}
+	g := &Gates{limits: l, groups: groups, stands: map[string]Stand{}, barriers: map[int]int{}, inStep: map[string]int{}, inGroup: map[string]int{},
+		queues: map[queueKey]*queue{}}
 	for _, at := range barriers {
 		g.barriers[at] = len(groups)
 	}
@@ -100,8 +101,8 @@ func New(l Limits, groups map[string]string, barriers []int) *Gates {
 // Ask takes a request; the grants may include the answer to it.
 func (g *Gates) Ask(r Request) []Grant {
 	g.arrive(r.Host, r.At)
-	key := queueKey{at: r.At, barrier: r.Barrier, flies: r.Flies, judged: r.Judged}
-	if r.Flies && g.limitOf(r.Group) >= 0 {
+	key := queueKey{at: r.At, barrier: r.Barrier, inFlight: r.InFlight, judged: r.Judged}
+	if r.InFlight && g.limitOf(r.Group) >= 0 {
 		key.group = r.Group
 	}
 	q := g.queues[key]
@@ -160,14 +161,14 @@ func (g *Gates) enter(host string, now Stand) {
 		g.inStep[before.In]--
 		g.inStep[now.In]++
 	}
-	if before.Flies == now.Flies {
+	if before.InFlight == now.InFlight {
 		return
 	}
 	n := 1
-	if before.Flies {
+	if before.InFlight {
 		n = -1
 	}
-	g.flying += n
+	g.inFlight += n
 	g.inGroup[g.groups[host]] += n
 }
 
@@ -207,22 +208,23 @@ func (g *Gates) grant(r Request) (Grant, bool) {
 		return Grant{r.Host, true}, true
 	}
 	full := r.Throttle > 0 && g.inStep[r.Step] >= r.Throttle
-	if full || r.Barrier && g.barriers[r.At] > 0 || r.Flies && !g.mayFly(r.Group) {
+	if full || r.Barrier && g.barriers[r.At] > 0 || r.InFlight && !g.hasPlace(r.Group) {
 		return Grant{}, false
 	}
 	s := g.stands[r.Host]
 	if r.Throttle > 0 {
 		s.In = r.Step
 	}
-	s.Flies = s.Flies || r.Flies
+	s.InFlight = s.InFlight || r.InFlight
 	g.enter(r.Host, s)
 	g.stands[r.Host] = s
 	return Grant{Host: r.Host}, true
 }
 
-func (g *Gates) mayFly(group string) bool {
+// hasPlace reports that one more host of a group may be in flight.
+func (g *Gates) hasPlace(group string) bool {
 	within := func(limit, n int) bool { return limit < 0 || n < limit }
-	return within(g.limits.InFlight, g.flying) && within(g.limitOf(group), g.inGroup[group])
+	return within(g.limits.InFlight, g.inFlight) && within(g.limitOf(group), g.inGroup[group])
 }
 
 // limitOf is how many hosts of a group may be in flight; -1 is no bound.

@@ -50,15 +50,15 @@ func groupsOf(hosts string) map[string]string {
 }
 
 var (
-	unbound  = gates.Limits{InFlight: -1, Failures: -1}
-	gone     = gates.Stand{At: gates.Gone}
-	failed   = gates.Stand{At: gates.Gone, Failed: true}
-	flying   = gates.Stand{Flies: true}
-	landed   = gates.Stand{At: gates.Gone}
-	barrier  = gates.Request{At: 2, Barrier: true}
-	throttle = gates.Request{At: 1, Throttle: 1}
-	flies    = gates.Request{At: 1, Flies: true}
-	judged   = gates.Request{At: 1, Judged: true}
+	unbound    = gates.Limits{InFlight: -1, Failures: -1}
+	gone       = gates.Stand{At: gates.Gone}
+	failed     = gates.Stand{At: gates.Gone, Failed: true}
+	inFlight   = gates.Stand{InFlight: true}
+	landed     = gates.Stand{At: gates.Gone}
+	barrier    = gates.Request{At: 2, Barrier: true}
+	throttle   = gates.Request{At: 1, Throttle: 1}
+	needsPlace = gates.Request{At: 1, InFlight: true}
+	judged     = gates.Request{At: 1, Judged: true}
 )
 
 func TestGates(t *testing.T) {
@@ -69,7 +69,7 @@ func TestGates(t *testing.T) {
 		moves    []move
 	}{
 		"without a bound a request is granted at once": {"a1", unbound, nil, []move{
-			asks("a1", gates.Request{Flies: true, Judged: true}, "a1"),
+			asks("a1", gates.Request{InFlight: true, Judged: true}, "a1"),
 		}},
 		"a barrier opens when the last host has arrived": {"a1 a2 a3", unbound, []int{2}, []move{
 			asks("a2", barrier, ""), asks("a1", barrier, ""), reports("a3", gates.Stand{At: 1}, ""), asks("a3", barrier, "a2 a1 a3"),
@@ -105,30 +105,30 @@ func TestGates(t *testing.T) {
 			reports("a2", gates.Stand{At: 2}, ""), asks("a2", gates.Request{At: 2, Throttle: 1}, ""), reports("a1", gone, "a2"),
 		}},
 		"places in flight are bounded": {"a1 a2 b1", gates.Limits{InFlight: 2, Failures: -1}, nil, []move{
-			asks("a1", flies, "a1"), asks("a2", flies, "a2"), asks("b1", flies, ""), reports("a1", flying, ""), reports("a1", landed, "b1"),
+			asks("a1", needsPlace, "a1"), asks("a2", needsPlace, "a2"), asks("b1", needsPlace, ""), reports("a1", inFlight, ""), reports("a1", landed, "b1"),
 		}},
 		"a host in flight needs no second place": {"a1 a2", gates.Limits{InFlight: 1, Failures: -1}, nil, []move{
-			asks("a1", flies, "a1"), asks("a1", gates.Request{At: 2, Judged: true}, "a1"), asks("a2", flies, ""), reports("a1", landed, "a2"),
+			asks("a1", needsPlace, "a1"), asks("a1", gates.Request{At: 2, Judged: true}, "a1"), asks("a2", needsPlace, ""), reports("a1", landed, "a2"),
 		}},
 		"a place that was granted and not used is free": {"a1 a2", gates.Limits{InFlight: 1, Failures: -1}, nil, []move{
-			asks("a1", flies, "a1"), asks("a2", flies, ""), reports("a1", gates.Stand{At: 2}, "a2"),
+			asks("a1", needsPlace, "a1"), asks("a2", needsPlace, ""), reports("a1", gates.Stand{At: 2}, "a2"),
 		}},
 		"a group bounds its own hosts": {"a1 a2 b1 b2", gates.Limits{InFlight: 3, Failures: -1, Groups: map[string]int{"a": 1, "b": -1}}, nil, []move{
-			asks("a1", flies, "a1"), asks("a2", flies, ""), asks("b1", flies, "b1"), asks("b2", flies, "b2"),
+			asks("a1", needsPlace, "a1"), asks("a2", needsPlace, ""), asks("b1", needsPlace, "b1"), asks("b2", needsPlace, "b2"),
 			reports("b1", landed, ""), reports("a1", landed, "a2"),
 		}},
 		"a group without an entry has no bound": {"a1 a2", gates.Limits{InFlight: -1, Failures: -1, Groups: map[string]int{"b": 1}}, nil, []move{
-			asks("a1", flies, "a1"), asks("a2", flies, "a2"),
+			asks("a1", needsPlace, "a1"), asks("a2", needsPlace, "a2"),
 		}},
 		"the budget holds back what asks after it is spent": {"a1 a2 a3", gates.Limits{InFlight: -1, Failures: 1}, nil, []move{
 			reports("a1", failed, ""), asks("a2", judged, "a2"), reports("a2", failed, ""), asks("a3", judged, "-a3"),
 		}},
 		"the budget holds back what waits already": {"a1 a2 a3", gates.Limits{InFlight: 1, Failures: 0}, []int{2}, []move{
-			asks("a1", gates.Request{At: 1, Flies: true, Judged: true}, "a1"), asks("a2", gates.Request{At: 1, Flies: true, Judged: true}, ""),
+			asks("a1", gates.Request{At: 1, InFlight: true, Judged: true}, "a1"), asks("a2", gates.Request{At: 1, InFlight: true, Judged: true}, ""),
 			asks("a3", gates.Request{At: 2, Barrier: true, Judged: true}, ""), reports("a1", failed, "-a2 -a3"),
 		}},
 		"the budget does not hold back what it does not judge": {"a1 a2", gates.Limits{InFlight: -1, Failures: 0}, nil, []move{
-			reports("a1", failed, ""), asks("a2", flies, "a2"), asks("a2", throttle, "a2"),
+			reports("a1", failed, ""), asks("a2", needsPlace, "a2"), asks("a2", throttle, "a2"),
 		}},
 		"a host fails once, however often it says so": {"a1 a2", gates.Limits{InFlight: -1, Failures: 1}, nil, []move{
 			reports("a1", gates.Stand{At: 1, Failed: true}, ""), reports("a1", failed, ""), asks("a2", judged, "a2"),
@@ -138,26 +138,26 @@ func TestGates(t *testing.T) {
 			reports("a1", failed, ""), asks("a2", judged, "-a2"),
 		}},
 		"whoever asked first goes first, whatever the step": {"a1 a2 a3 a4", gates.Limits{InFlight: 1, Failures: -1}, nil, []move{
-			asks("a1", flies, "a1"), asks("a2", flies, ""), asks("a3", gates.Request{At: 2, Flies: true}, ""), asks("a4", flies, ""),
+			asks("a1", needsPlace, "a1"), asks("a2", needsPlace, ""), asks("a3", gates.Request{At: 2, InFlight: true}, ""), asks("a4", needsPlace, ""),
 			reports("a1", landed, "a2"), reports("a2", landed, "a3"), reports("a3", landed, "a4"),
 		}},
 		"whoever asked first goes first, whatever the group": {"a1 a2 a3 b1", gates.Limits{InFlight: 1, Failures: -1, Groups: map[string]int{"a": 1, "b": 1}}, nil, []move{
-			asks("a1", flies, "a1"), asks("a2", flies, ""), asks("b1", flies, ""), asks("a3", flies, ""),
+			asks("a1", needsPlace, "a1"), asks("a2", needsPlace, ""), asks("b1", needsPlace, ""), asks("a3", needsPlace, ""),
 			reports("a1", landed, "a2"), reports("a2", landed, "b1"), reports("b1", landed, "a3"),
 		}},
 		"those that are granted at once go in the order in which they asked": {"a1 a2 a3 a4", gates.Limits{InFlight: 3, Failures: -1}, []int{2}, []move{
-			asks("a1", gates.Request{At: 2, Barrier: true, Flies: true}, ""), asks("a2", gates.Request{At: 2, Barrier: true}, ""),
-			asks("a3", gates.Request{At: 2, Barrier: true, Flies: true}, ""), reports("a4", gone, "a1 a2 a3"),
+			asks("a1", gates.Request{At: 2, Barrier: true, InFlight: true}, ""), asks("a2", gates.Request{At: 2, Barrier: true}, ""),
+			asks("a3", gates.Request{At: 2, Barrier: true, InFlight: true}, ""), reports("a4", gone, "a1 a2 a3"),
 		}},
 		"who cannot go does not stop who can": {"a1 a2 b1", gates.Limits{InFlight: -1, Failures: -1, Groups: map[string]int{"a": 1}}, nil, []move{
-			asks("a1", flies, "a1"), asks("a2", flies, ""), asks("b1", flies, "b1"),
+			asks("a1", needsPlace, "a1"), asks("a2", needsPlace, ""), asks("b1", needsPlace, "b1"),
 		}},
 		"a host that waits for no barrier passes those that do": {"a1 a2 a3", unbound, []int{2}, []move{
 			asks("a1", barrier, ""), asks("a2", gates.Request{At: 2, Throttle: 1}, "a2"),
 		}},
 		"what was asked before a Clear is not granted": {"a1 a2 a3", gates.Limits{InFlight: 1, Failures: -1}, []int{2}, []move{
-			asks("a1", flies, "a1"), asks("a2", flies, ""), asks("a3", barrier, ""), clears(), reports("a1", landed, ""), reports("a2", gone, ""),
-			asks("a3", flies, "a3"),
+			asks("a1", needsPlace, "a1"), asks("a2", needsPlace, ""), asks("a3", barrier, ""), clears(), reports("a1", landed, ""), reports("a2", gone, ""),
+			asks("a3", needsPlace, "a3"),
 		}},
 		"a Clear leaves the hosts where they are": {"a1 a2", unbound, []int{2}, []move{
 			asks("a1", barrier, ""), asks("a2", throttle, "a2"), clears(), asks("a1", throttle, ""), reports("a2", gates.Stand{At: 2}, "a1"),

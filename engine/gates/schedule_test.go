@@ -57,7 +57,7 @@ func (n *naive) grants() (out []gates.Grant) {
 			out = append(out, gates.Grant{Host: r.Host, Held: true})
 		case n.may(r):
 			s := n.stands[r.Host]
-			s.Flies = s.Flies || r.Flies
+			s.InFlight = s.InFlight || r.InFlight
 			if r.Throttle > 0 {
 				s.In = r.Step
 			}
@@ -74,16 +74,16 @@ func (n *naive) grants() (out []gates.Grant) {
 func (n *naive) may(r gates.Request) bool {
 	away := n.count(func(_ string, s gates.Stand) bool { return s.At < r.At })
 	inStep := n.count(func(_ string, s gates.Stand) bool { return s.In == r.Step })
-	flying := n.count(func(_ string, s gates.Stand) bool { return s.Flies })
-	inGroup := n.count(func(host string, s gates.Stand) bool { return s.Flies && n.groups[host] == r.Group })
+	inFlight := n.count(func(_ string, s gates.Stand) bool { return s.InFlight })
+	inGroup := n.count(func(host string, s gates.Stand) bool { return s.InFlight && n.groups[host] == r.Group })
 	limit, bound := n.limits.Groups[r.Group]
 	switch {
 	case r.Barrier && away > 0, r.Throttle > 0 && inStep >= r.Throttle:
 		return false
-	case !r.Flies:
+	case !r.InFlight:
 		return true
 	}
-	return (n.limits.InFlight < 0 || flying < n.limits.InFlight) && (!bound || limit < 0 || inGroup < limit)
+	return (n.limits.InFlight < 0 || inFlight < n.limits.InFlight) && (!bound || limit < 0 || inGroup < limit)
 }
 
 // phase is what a host of a schedule does.
@@ -100,7 +100,7 @@ type walker struct {
 	name, group           string
 	at                    int // index of its step
 	phase                 phase
-	flies                 bool
+	inFlight              bool
 	failed, held, stopped bool
 	gone                  bool // it has been at its end, or on its way there
 }
@@ -251,13 +251,13 @@ func (s *schedule) advance(w *walker) {
 			continue
 		}
 		r := gates.Request{Host: w.name, Group: w.group, Step: fmt.Sprint(w.at), At: w.at, Barrier: step.barrier && !w.stopped, Throttle: step.throttle,
-			Flies: step.writes && !w.flies, Judged: step.judged && !step.always}
+			InFlight: step.writes && !w.inFlight, Judged: step.judged && !step.always}
 		w.phase = waiting
 		s.report(w)
 		s.call(func() []gates.Grant { return s.gates.Ask(r) }, func() []gates.Grant { return s.naive.ask(r) })
 		return
 	}
-	w.phase, w.flies = done, false
+	w.phase, w.inFlight = done, false
 	s.report(w)
 }
 
@@ -280,14 +280,14 @@ func (s *schedule) take() {
 			s.advance(w)
 		default:
 			s.checkArrived(w, step)
-			w.phase, w.flies = working, w.flies || step.writes
+			w.phase, w.inFlight = working, w.inFlight || step.writes
 			s.report(w)
 		}
 	}
 }
 
 func (s *schedule) report(w *walker) {
-	stand := gates.Stand{At: w.at, Flies: w.flies, Failed: w.failed}
+	stand := gates.Stand{At: w.at, InFlight: w.inFlight, Failed: w.failed}
 	switch {
 	case w.phase == done, w.failed, w.held, w.stopped:
 		stand.At, w.gone = gates.Gone, true
@@ -313,18 +313,18 @@ func (s *schedule) call(real, model func() []gates.Grant) {
 
 // checkBounds counts what the hosts really do.
 func (s *schedule) checkBounds() {
-	flying, inGroup, inStep := 0, map[string]int{}, map[int]int{}
+	inFlight, inGroup, inStep := 0, map[string]int{}, map[int]int{}
 	for _, w := range s.walkers {
-		if w.flies {
-			flying++
+		if w.inFlight {
+			inFlight++
 			inGroup[w.group]++
 		}
 		if w.phase == working {
 			inStep[w.at]++
 		}
 	}
-	if limit := s.limits.InFlight; limit >= 0 && flying > limit {
-		s.t.Fatalf("%d hosts are in flight, %d may be", flying, limit)
+	if limit := s.limits.InFlight; limit >= 0 && inFlight > limit {
+		s.t.Fatalf("%d hosts are in flight, %d may be", inFlight, limit)
 	}
 	for group, limit := range s.limits.Groups {
 		if limit >= 0 && inGroup[group] > limit {
@@ -384,7 +384,7 @@ func BenchmarkGates(b *testing.B) {
 // fleet is one run of all hosts.
 func fleet(b *testing.B, names []string, groups map[string]string) {
 	g := gates.New(gates.Limits{InFlight: 50, Failures: len(names)}, groups, []int{1})
-	var flying []gates.Grant
+	var granted []gates.Grant
 	for _, host := range names {
 		g.Report(host, gates.Stand{At: -1})
 	}
@@ -392,15 +392,15 @@ func fleet(b *testing.B, names []string, groups map[string]string) {
 		g.Report(host, gates.Stand{At: 0})
 	}
 	for _, host := range names {
-		flying = append(flying, g.Report(host, gates.Stand{At: 1})...)
-		flying = append(flying, g.Ask(gates.Request{Host: host, Group: groups[host], Step: "write", At: 1, Barrier: true, Flies: true, Judged: true})...)
+		granted = append(granted, g.Report(host, gates.Stand{At: 1})...)
+		granted = append(granted, g.Ask(gates.Request{Host: host, Group: groups[host], Step: "write", At: 1, Barrier: true, InFlight: true, Judged: true})...)
 	}
 	landed := 0
-	for ; len(flying) > 0; flying = flying[1:] {
-		host := flying[0].Host
-		g.Report(host, gates.Stand{At: 1, Flies: true})
-		g.Report(host, gates.Stand{At: 2, Flies: true})
-		flying = append(flying, g.Report(host, gates.Stand{At: gates.Gone})...)
+	for ; len(granted) > 0; granted = granted[1:] {
+		host := granted[0].Host
+		g.Report(host, gates.Stand{At: 1, InFlight: true})
+		g.Report(host, gates.Stand{At: 2, InFlight: true})
+		granted = append(granted, g.Report(host, gates.Stand{At: gates.Gone})...)
 		landed++
 	}
 	if landed != len(names) {

@@ -67,12 +67,12 @@ step "note" "z" {}
 		{func() { l.Start(lane.Past{}) }, gates.Stand{At: -1}},
 		{func() { l.Fold(facts("m")) }, gates.Stand{At: 0}},
 		{func() { l.Fold(succeeds) }, gates.Stand{At: 1}},
-		{func() { l.Pass(gates.Grant{}) }, gates.Stand{At: 1, In: "y", Flies: true}},
-		{func() { l.Fold(trouble) }, gates.Stand{At: 1, In: "y", Flies: true}},
-		{func() { l.Fold(succeeds) }, gates.Stand{At: 2, Flies: true}},
+		{func() { l.Pass(gates.Grant{}) }, gates.Stand{At: 1, In: "y", InFlight: true}},
+		{func() { l.Fold(trouble) }, gates.Stand{At: 1, In: "y", InFlight: true}},
+		{func() { l.Fold(succeeds) }, gates.Stand{At: 2, InFlight: true}},
 		{func() { l.Fold(broken) }, gates.Stand{At: gates.Gone, Failed: true}},
 		{func() { l.Retry() }, gates.Stand{At: 2}},
-		{func() { l.Pass(gates.Grant{}) }, gates.Stand{At: 2, Flies: true}},
+		{func() { l.Pass(gates.Grant{}) }, gates.Stand{At: 2, InFlight: true}},
 		{func() { l.Fold(succeeds) }, gates.Stand{At: gates.Gone}},
 	} {
 		if m.do(); l.Stand() != m.want {
@@ -327,6 +327,12 @@ func TestVerdictOfADryWait(t *testing.T) {
 	l.Start(lane.Past{})
 	if e := l.Fold(broken).Events[0]; e.Status != event.Failed || e.Verdict != nil {
 		t.Errorf("one that failed: %s, %+v", e.Status, e.Verdict)
+	}
+	s = surveytest.Survey(t, hosts+`step "wait" "x" { to = "off" }`, survey.Options{DryRun: true})
+	l = lane.New(s, s.Hosts()[0])
+	l.Start(lane.Past{})
+	if e := l.Fold(shadowed(succeeds)).Events[0]; e.Status != event.OK || e.Verdict != nil && e.Verdict.Ended {
+		t.Errorf("one for something else: %s, %+v", e.Status, e.Verdict)
 	}
 }
 

@@ -241,20 +241,12 @@ func (r *running) reason() string {
 // unmet explains a goal that was not reached, in the step's own words where it has any.
 func unmet(r *running, result json.RawMessage) *event.Problem {
 	p := &event.Problem{Summary: "The goal was not reached in time", At: event.Place(r.step.Range),
-		Detail: fmt.Sprintf("After %s in %s the condition of this step still does not hold.", counted(r.task.Attempt, "attempt"), r.spent.Round(time.Second))}
+		Detail: fmt.Sprintf("After %s in %s the condition of this step still does not hold.", event.Count(r.task.Attempt, "attempt"), r.spent.Round(time.Second))}
 	if v := r.typ.Verdict(result); v != nil && v.Reason != "" {
 		p.Summary = fmt.Sprintf("Gave up after %s: %s", r.spent.Round(time.Second), v.Reason)
 		p.Detail, p.Next = "", v.Next+"."
 	}
 	return p
-}
-
-// counted is a number of things, for people.
-func counted(n int, thing string) string {
-	if n != 1 {
-		thing += "s"
-	}
-	return fmt.Sprint(n, " ", thing)
 }
 
 // policy is what holds for one step of the plan: its own words over its type's.

@@ -29,15 +29,15 @@ type Lane struct {
 	counts  event.Counts
 	task    *running
 
-	began    bool
-	gathered bool // the facts were asked for
-	done     bool
-	granted  bool // the gates let it begin the next step
-	flies    bool
-	flew     bool         // before it was tried again: it needs a place in flight for whatever comes next
-	held     bool         // by the failure budget
-	broken   event.Status // "", or how a step ended that stopped the host
-	brokenAt int          // index of that step
+	began       bool
+	gathered    bool // the facts were asked for
+	done        bool
+	granted     bool // the gates let it begin the next step
+	inFlight    bool
+	wasInFlight bool         // before it was tried again: it needs a place in flight for whatever comes next
+	held        bool         // by the failure budget
+	broken      event.Status // "", or how a step ended that stopped the host
+	brokenAt    int          // index of that step
 
 	interrupted bool // the run is
 	stopped     bool // by that
@@ -129,7 +129,7 @@ func (l *Lane) Retry() Turn {
 	if l.broken != "" && !l.refused {
 		l.task = nil
 		l.broken, l.done, l.next, l.gathered = "", false, l.brokenAt, l.facts != cty.NilVal
-		l.flies, l.flew = false, l.flies || l.flew
+		l.inFlight, l.wasInFlight = false, l.inFlight || l.wasInFlight
 		l.counts.Failed, l.counts.Unreach, l.internal = 0, 0, ""
 		l.advance()
 	}
@@ -138,7 +138,7 @@ func (l *Lane) Retry() Turn {
 
 // Stand is how far the lane has come, for the gates.
 func (l *Lane) Stand() gates.Stand {
-	s := gates.Stand{At: l.next, Flies: l.flies && !l.done, Failed: l.broken != ""}
+	s := gates.Stand{At: l.next, InFlight: l.inFlight && !l.done, Failed: l.broken != ""}
 	switch {
 	case l.done, l.held, l.stopped, l.broken != "":
 		s.At = gates.Gone
@@ -209,12 +209,12 @@ func (l *Lane) request(s *schema.Step) (r gates.Request, needed bool) {
 		return r, false
 	}
 	most := l.survey.Type(s).Most
-	r = gates.Request{Host: l.host.Name, Group: l.host.Group, Step: s.Name, At: l.next, Barrier: s.Policy.Barrier && !l.stopped, Flies: (most.Writes || l.flew) && !l.flies}
+	r = gates.Request{Host: l.host.Name, Group: l.host.Group, Step: s.Name, At: l.next, Barrier: s.Policy.Barrier && !l.stopped, InFlight: (most.Writes || l.wasInFlight) && !l.inFlight}
 	if s.Policy.Throttle != nil {
 		r.Throttle = *s.Policy.Throttle
 	}
-	r.Judged = (r.Flies || most.Starts) && s.Policy.RunOn == "success" && l.broken == ""
-	return r, r.Barrier || r.Flies || r.Judged || r.Throttle > 0
+	r.Judged = (r.InFlight || most.Starts) && s.Policy.RunOn == "success" && l.broken == ""
+	return r, r.Barrier || r.InFlight || r.Judged || r.Throttle > 0
 }
 
 // due reports whether the lane, in the state in which it is, takes the step.
@@ -304,7 +304,7 @@ func (l *Lane) start(s *schema.Step) bool {
 		r.task.Mode = ModeRecall
 	} else {
 		r.throttle = s.Policy.Throttle != nil
-		l.flies = l.flies || l.flew || r.typ.Most.Writes
+		l.inFlight = l.inFlight || l.wasInFlight || r.typ.Most.Writes
 		l.emit(event.Event{Kind: event.StepStarted, Step: s.Name, Type: s.Type})
 	}
 	l.act(r, 0)
@@ -385,7 +385,7 @@ func (l *Lane) end(s *schema.Step, status event.Status, p *event.Problem, result
 	if status == event.NotRun {
 		e.Text = "interrupted"
 		if l.task != nil && l.task.writes > 0 {
-			e.Text = fmt.Sprintf("interrupted after %s; see the log of the run, and run the step again to finish it", counted(l.task.writes, "write"))
+			e.Text = fmt.Sprintf("interrupted after %s; see the log of the run, and run the step again to finish it", event.Count(l.task.writes, "write"))
 			l.counts.Add(event.Changed)
 		}
 	}
@@ -403,11 +403,11 @@ func (l *Lane) end(s *schema.Step, status event.Status, p *event.Problem, result
 	l.counts.Add(status)
 }
 
-// verdict is what a step that ended says of the installation. A wait in a dry run counts
-// as met; one that failed without a result says nothing: the installation may go on.
+// verdict is what a step that ended says of the installation. A wait for its end counts in a
+// dry run as met; one that failed without a result says nothing: the installation may go on.
 func (l *Lane) verdict(s *schema.Step, status event.Status, result json.RawMessage) *event.Verdict {
 	t := l.survey.Type(s)
-	if v := t.Verdict(result); v != nil || !t.Most.Waits || !l.survey.Options.DryRun || status != event.OK && status != event.Changed {
+	if v := t.Verdict(result); v != nil || !l.survey.Options.DryRun || !l.survey.Waits(l.host, s) || status != event.OK && status != event.Changed {
 		return v
 	}
 	return &event.Verdict{Ended: true}

@@ -141,7 +141,7 @@ func requestText(r gates.Request) string {
 	if r.Barrier {
 		text += " barrier"
 	}
-	if r.Flies {
+	if r.InFlight {
 		text += " flies"
 	}
 	if r.Judged {

@@ -26,6 +26,9 @@ const (
 	ModeFacts  Mode = "facts"
 )
 
+// Known reports a mode that a task can have; what is read from a log may have another one.
+func (m Mode) Known() bool { return m == ModeRun || m == ModeRecall || m == ModeFacts }
+
 // FactsStep is the name under which facts are gathered; no step can have it.
 const FactsStep = "(facts)"
 

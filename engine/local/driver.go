@@ -34,7 +34,8 @@ func (d *Driver) Run(ctx, hard context.Context, events []event.Event, actions []
 	asked := ctx
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	r := &localRun{Driver: d, ctx: ctx, stop: stop, asked: asked, hard: hard, slots: make(chan struct{}, max(1, d.Forks)), done: make(chan folded, 64), over: make(chan struct{})}
+	r := &localRun{Driver: d, ctx: ctx, stop: stop, asked: asked, hard: hard, slots: make(chan struct{}, max(1, d.Forks)),
+		done: make(chan folded, 64), over: make(chan struct{})}
 	defer close(r.over)
 	r.handle(events, actions)
 	interrupted := ctx.Done()
@@ -110,10 +111,12 @@ func (r *localRun) fold(first folded) {
 func (f *folded) record() log.Record {
 	b, err := json.Marshal(f.outcome)
 	if err != nil { // a step's result that is no JSON: the lane must see what the log has
-		f.outcome = lane.Outcome{Internal: fmt.Sprintf("the result of %s on %s cannot be written as JSON: %v; this is a bug in esxiplan", f.task.ID.Step, f.task.ID.Host, err)}
+		f.outcome = lane.Outcome{Internal: fmt.Sprintf("the result of %s on %s cannot be written as JSON: %v; this is a bug in esxiplan",
+			f.task.ID.Step, f.task.ID.Host, err)}
 		b, _ = json.Marshal(f.outcome)
 	}
-	return log.Record{Event: event.Event{Kind: log.AttemptDone, Host: f.task.ID.Host, Step: f.task.ID.Step, Type: f.task.Type, Attempt: f.task.Attempt}, Mode: string(f.task.Mode), Outcome: b}
+	return log.Record{Event: event.Event{Kind: log.AttemptDone, Host: f.task.ID.Host, Step: f.task.ID.Step, Type: f.task.Type,
+		Attempt: f.task.Attempt}, Mode: string(f.task.Mode), Outcome: b}
 }
 
 // keep logs records.

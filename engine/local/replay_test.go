@@ -332,7 +332,7 @@ func TestReplayOfALog(t *testing.T) {
 		exit      int
 		shows     []string // what the log must have, so that the test shows what it should
 	}{
-		"to its end": {survey.Options{Choice: left}, 0, event.ExitFailed, []string{`"retry"`, `"mode":"recall"`, `"mode":"facts"`, `"attempts_done"`, "${{var.pin}}", `"changed"`, `"failed"`}},
+		"to its end": {survey.Options{Choice: left}, 0, event.ExitFailed, []string{`"retry"`, `"mode":"recall"`, `"mode":"facts"`, `"repeat"`, "${{var.pin}}", `"changed"`, `"failed"`}},
 		"stopped by the budget": {survey.Options{Choice: left, MaxFailures: "1", InFlight: "2"}, 0, event.ExitBudget,
 			[]string{`"retry"`, `"mode":"recall"`, "${{var.pin}}", `"not_run"`, "held back by the failure budget"}},
 		"interrupted in a retry":   {survey.Options{Choice: left}, 2500 * time.Millisecond, event.ExitInterrupted, []string{`"interrupted"`, `"not_run"`}},

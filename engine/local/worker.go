@@ -210,7 +210,8 @@ type attempt struct {
 }
 
 func (a *attempt) event(k event.Kind) event.Event {
-	return event.Event{Kind: k, Time: a.worker.Clock.Now(), Run: a.worker.Log.Run(), Host: a.task.ID.Host, Step: a.task.ID.Step, Type: a.task.Type, Attempt: a.task.Attempt}
+	return event.Event{Kind: k, Time: a.worker.Clock.Now(), Run: a.worker.Log.Run(), Host: a.task.ID.Host, Step: a.task.ID.Step, Type: a.task.Type,
+		Attempt: a.task.Attempt}
 }
 
 func (a *attempt) Run() string       { return a.worker.Log.Run() }

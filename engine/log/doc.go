@@ -8,9 +8,9 @@
 // a damaged or shortened log is noticed; a last line that a crash cut short was never
 // acknowledged and is dropped.
 //
-// Attempts of a step that waits come to the same for most of an hour. Those which repeat the
-// one before them, but for times and the like, are logged together, as what differs
-// ([Repeats]); readers get each of them whole.
+// Attempts of a step that waits come to the same for most of an hour. What repeats the one
+// before it, but for times and the like, is logged as what differs ([Repeat]); readers get
+// each of them whole.
 //
 // Everything that is known is a fold over records: [Log.History] of a machine, what a run
 // may continue from ([Log.Records]), the list of runs ([List]). So that start-up does not

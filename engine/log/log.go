@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -53,11 +52,11 @@ type Log struct {
 	closed   bool
 	err      error // final
 
-	series  map[string]*series // by host
-	past    *past
-	inUse   map[string]bool // logins of this process
-	records []Record        // of the run before this process, until they are handed over
-	before  int             // how many these are
+	outcomes map[string]outcome // the last one of each host that this process logged
+	past     *past
+	inUse    map[string]bool // logins of this process
+	records  []Record        // of the run before this process, until they are handed over
+	before   int             // how many these are
 
 	showing sync.Mutex
 }
@@ -71,7 +70,8 @@ const longestName = 200
 // CheckName reports what is wrong with the name of a run.
 func CheckName(name string) error {
 	if !runName.MatchString(name) || len(name) > longestName {
-		return fmt.Errorf("%q cannot be the name of a run: use up to %d letters, digits, blanks and . _ + = @ %% -, and begin with a letter or a digit", name, longestName)
+		return fmt.Errorf("%q cannot be the name of a run: use up to %d letters, digits, blanks and . _ + = @ %% -, and begin with a letter or a digit",
+			name, longestName)
 	}
 	return nil
 }
@@ -112,7 +112,7 @@ func (p *Past) Log(run string, o Options) (*Log, error) {
 	if err := CheckName(run); err != nil {
 		return nil, err
 	}
-	l := &Log{run: run, state: p.state, path: logFile(p.state, run), o: o, secrets: newSecrets(o.Secrets, o.Secret), inUse: map[string]bool{}, series: map[string]*series{}, past: p.past}
+	l := &Log{run: run, state: p.state, path: logFile(p.state, run), o: o, secrets: newSecrets(o.Secrets, o.Secret), inUse: map[string]bool{}, outcomes: map[string]outcome{}, past: p.past}
 	l.cond = sync.NewCond(&l.mu)
 	l.past.follow(run)
 	return l, l.continues()
@@ -240,15 +240,12 @@ func (l *Log) Append(e event.Event) (id string, err error) {
 	return id, err
 }
 
-// Keep makes records durable that only the log has. The outcome of an attempt that repeats
-// the one before it becomes so later, at the latest with the next record about its host.
+// Keep makes records durable that only the log has.
 func (l *Log) Keep(records ...Record) error {
 	all := make([]*Record, len(records))
 	for i := range records {
-		r := records[i]
-		r.Log = Version
-		r.Outcome = eachString(l.secrets.refer(r.Outcome), l.o.Mask) // another form of a secret need not be put back
-		all[i] = &r
+		records[i].Log = Version
+		all[i] = &records[i]
 	}
 	return l.keep(all...)
 }
@@ -256,40 +253,12 @@ func (l *Log) Keep(records ...Record) error {
 func (l *Log) keep(records ...*Record) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	before := l.appended
-	if err := l.addAll(records); err != nil || l.appended == before {
-		return err
-	}
-	return l.flush(l.appended)
-}
-
-// addAll adds records in their order. What comes of an outcome that is kept back comes after
-// the records that follow it here, so with these it is not kept back.
-func (l *Log) addAll(records []*Record) error {
-	var waiting []string // hosts
 	for _, r := range records {
-		if err := l.usable(); err != nil {
-			return err
-		}
-		held, due := l.hold(r)
-		if held {
-			waiting = append(waiting, r.Host)
-		}
-		if held && !due {
-			continue
-		}
-		if err := l.releaseHosts(waiting); err != nil {
-			return err
-		}
-		waiting = nil
-		if held {
-			continue
-		}
 		if err := l.add(r); err != nil {
 			return err
 		}
 	}
-	return nil
+	return l.flush(l.appended)
 }
 
 // Later shows an event that becomes durable with the next one: when a crash forgets it,
@@ -336,34 +305,20 @@ func (l *Log) Show(e event.Event) {
 	}
 }
 
-// usable reports why nothing can be logged any more.
-func (l *Log) usable() error {
-	if l.err == nil && l.closed {
+// add stamps a record, and takes it into the next batch and into the history.
+func (l *Log) add(r *Record) error {
+	if l.err != nil {
+		return l.err
+	}
+	if l.closed {
 		return fmt.Errorf("the log %s is closed", l.path)
 	}
-	return l.err
-}
-
-// add appends a record after those that were kept back and come before it.
-func (l *Log) add(r *Record) error {
-	if err := l.usable(); err != nil {
-		return err
-	}
-	if err := l.release(r); err != nil {
-		return err
-	}
-	return l.append(r)
-}
-
-// append stamps a record, and takes it into the next batch and into the history.
-func (l *Log) append(r *Record) error {
 	l.stamp(r)
 	if l.file != nil {
 		if err := l.seal(*r); err != nil {
 			return err
 		}
 	}
-	l.follow(*r)
 	l.past.fold(l.run, *r)
 	return nil
 }
@@ -376,7 +331,7 @@ func (l *Log) stamp(r *Record) {
 	if l.at.size == 0 {
 		r.Log = Version
 	}
-	if r.Host != "" && !r.ofSession() && r.Kind != AttemptsDone {
+	if r.Host != "" && !r.ofSession() {
 		r.Machine = l.o.Machine(r.Host)
 	}
 	if r.Write != nil {
@@ -389,7 +344,8 @@ func (l *Log) stamp(r *Record) {
 // seal takes a record into the next batch, without secrets.
 func (l *Log) seal(r Record) error {
 	r.Event = masked(r.Event, l.o.Mask)
-	b, err := l.at.chain.seal(r)
+	r.Outcome = eachString(l.secrets.refer(r.Outcome), l.o.Mask) // another form of a secret need not be put back
+	b, err := l.at.chain.seal(l.shorten(r))
 	if err != nil {
 		return err
 	}
@@ -446,9 +402,8 @@ func (l *Log) Close() error {
 	if l.file == nil || l.closed {
 		return nil
 	}
-	err := l.releaseHosts(slices.Sorted(maps.Keys(l.series)))
 	l.closed = true
-	err = errors.Join(err, l.flush(l.appended))
+	err := l.flush(l.appended)
 	for l.flushing {
 		l.cond.Wait()
 	}

@@ -27,6 +27,9 @@ func logFile(state, run string) string { return filepath.Join(runsDir(state), ru
 
 func snapshotFile(state string) string { return filepath.Join(state, "snapshot.json") }
 
+// unfinishedSnapshot is the pattern of the names of snapshots that are being written.
+const unfinishedSnapshot = "snapshot-*.new"
+
 // snapshotVersion is that of the snapshot; another one is not read.
 const snapshotVersion = 3
 
@@ -149,7 +152,7 @@ func (p *past) save(state string) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(state, "snapshot-*.new")
+	f, err := os.CreateTemp(state, unfinishedSnapshot)
 	if err != nil {
 		return err
 	}
@@ -160,8 +163,10 @@ func (p *past) save(state string) error {
 	}
 	if err != nil {
 		os.Remove(f.Name())
+		return err
 	}
-	return err
+	removeUnfinished(state)
+	return nil
 }
 
 // renew writes the snapshot. Where another process wrote one since this past was loaded, it

@@ -23,7 +23,8 @@ type Damaged struct {
 }
 
 func (e *Damaged) Error() string {
-	return fmt.Sprintf("the log %s is damaged at byte %d (line %d): %v. What it tells of its machines after that is not known: restore the file from a copy, or, if you know the state of these machines, move it out of the folder", e.File, e.Offset, e.Line, e.Err)
+	return fmt.Sprintf("the log %s is damaged at byte %d (line %d): %v. What it tells of its machines after that is not known: "+
+		"restore the file from a copy, or, if you know the state of these machines, move it out of the folder", e.File, e.Offset, e.Line, e.Err)
 }
 
 func (e *Damaged) Unwrap() error { return e.Err }
@@ -46,7 +47,13 @@ type end struct {
 // read hands all records of a log to a function, each attempt as one.
 func read(name string, each func(Record) error) (end, error) {
 	attempts := attempts{}
-	return readSome(name, end{}, everything, func(r Record, _ []byte) error { return attempts.each(r, each) })
+	return readSome(name, end{}, everything, func(r Record, _ []byte) error {
+		r, err := attempts.restore(r)
+		if err != nil {
+			return err
+		}
+		return each(r)
+	})
 }
 
 // everything wants each line.
@@ -181,9 +188,11 @@ func (e end) checkTail(name string, number int, tail []byte) error {
 }
 
 // oldKeys and oldKinds are those of a record of version 0.1.
-var oldKeys = strings.Fields("schema seq time run host machine group step type attempt kind status text write settled verdict problem result delay elapsed progress counts left summary plan session")
+var oldKeys = strings.Fields("schema seq time run host machine group step type attempt kind status text write settled verdict problem result " +
+	"delay elapsed progress counts left summary plan session")
 
-var oldKinds = strings.Fields("run_started host_started step_started write write_done progress retry warning step_done host_done diagnostic run_done session_opened session_closed")
+var oldKinds = strings.Fields("run_started host_started step_started write write_done progress retry warning step_done host_done diagnostic " +
+	"run_done session_opened session_closed")
 
 // readOld reads a line of version 0.1. It must not be a newer one whose checksum is damaged,
 // so all that it holds must be known.

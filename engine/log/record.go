@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -15,14 +14,13 @@ import (
 
 // Version is that of what the log adds to the events. Fields are added, never re-used; a log
 // with records of a later version is refused, for it may say what this one does not know.
-// Version 2 added [AttemptsDone].
+// Version 2 added [Repeat].
 const Version = 2
 
 // The kinds of records that only the log has.
 const (
 	StageStarted  event.Kind = "stage_started"
 	AttemptDone   event.Kind = "attempt_done"
-	AttemptsDone  event.Kind = "attempts_done" // several; readers get an [AttemptDone] for each
 	Interrupted   event.Kind = "interrupted"   // somebody stopped the run
 	RetryAsked    event.Kind = "retry_asked"   // hosts that failed are tried again
 	SessionAsked  event.Kind = "session_asked" // a login is about to be sent
@@ -37,7 +35,7 @@ type Record struct {
 	Stage   *Stage          `json:"stage,omitempty"`   // stage_started
 	Mode    string          `json:"mode,omitempty"`    // attempt_done: what the task was to do
 	Outcome json.RawMessage `json:"outcome,omitempty"` // attempt_done
-	Repeats *Repeats        `json:"repeats,omitempty"` // attempts_done
+	Repeat  *Repeat         `json:"repeat,omitempty"`  // attempt_done, in the place of outcome; readers get that
 	Hosts   []string        `json:"hosts,omitempty"`   // retry_asked
 	Session string          `json:"session,omitempty"` // session_*: URI, never a token
 	Login   string          `json:"login,omitempty"`   // session_*: ID of the login
@@ -58,7 +56,7 @@ type Stage struct {
 	Hosts     []string  `json:"hosts"`
 	Steps     []string  `json:"steps"`
 	Command   string    `json:"command,omitempty"` // by which it was asked for, without secrets
-	By        Who       `json:"by"`
+	By        event.Who `json:"by"`
 	Version   string    `json:"version"` // of esxiplan
 	Started   time.Time `json:"started"`
 	// Shared and Digests are those of what the plan says, by part: of all hosts, and of each
@@ -102,46 +100,11 @@ func (s *Stage) DigestsOf(host string) (parts map[string]string, ok bool) {
 	return parts, true
 }
 
-// Differ names the parts of a plan whose digests are not the same.
-func Differ(before, now map[string]string) (parts []string) {
-	for part, digest := range now {
-		if before[part] != digest {
-			parts = append(parts, part)
-		}
-	}
-	for part := range before {
-		if _, still := now[part]; !still {
-			parts = append(parts, part)
-		}
-	}
-	slices.Sort(parts)
-	return parts
-}
-
 // Key tells the stages of a run apart: one that runs the same steps is the same stage.
 func (s Stage) Key() string { return StageKey(s.Steps) }
 
 // StageKey is the key of a stage that runs these steps.
 func StageKey(steps []string) string { return strings.Join(steps, " ") }
-
-// Who asked for a stage.
-type Who struct {
-	User string `json:"user,omitempty"`
-	Host string `json:"host,omitempty"` // the computer that esxiplan ran on
-	PID  int    `json:"pid,omitempty"`
-	Job  string `json:"job,omitempty"` // of a CI system
-}
-
-func (w Who) String() string {
-	text := w.User
-	if w.Host != "" {
-		text += "@" + w.Host
-	}
-	if w.Job != "" {
-		text += " (" + w.Job + ")"
-	}
-	return text
-}
 
 // chain is the checksum of a log's lines so far (CRC-32C).
 type chain uint32

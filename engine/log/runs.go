@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -18,7 +17,7 @@ type Info struct {
 	Plan    string    `json:"plan"`
 	Began   time.Time `json:"began"`
 	Latest  time.Time `json:"latest"` // its last record
-	By      Who       `json:"by"`
+	By      event.Who `json:"by"`
 	Version string    `json:"version,omitempty"` // of esxiplan
 	Stages  int       `json:"stage_count"`
 	Hosts   int       `json:"host_count"` // of the last stage
@@ -152,48 +151,4 @@ func Each(state, run string, each func(Record) error) error {
 		return &ErrNoRun{run, state}
 	}
 	return err
-}
-
-// Prune removes the logs of runs whose last record is older than a time, and that ended; a
-// log stays while an installation, a mounted image or a boot source that it tells of is
-// open. What the others tell of machines stays known, by the snapshot. It returns what it
-// removed; dry removes nothing.
-func Prune(state string, before time.Time, dry bool) ([]Info, error) {
-	p, err := load(state)
-	if err != nil {
-		return nil, err
-	}
-	open := p.open()
-	old := slices.DeleteFunc(p.list(), func(i Info) bool { return !i.Ended || !i.Latest.Before(before) || open[i.Run] })
-	if dry || len(old) == 0 {
-		return old, nil
-	}
-	if err := p.save(state); err != nil {
-		return nil, fmt.Errorf("nothing was removed, because what these logs tell of machines could not be kept: %w; make room in %s or make it writable, and try again", err, state)
-	}
-	return p.remove(state, old)
-}
-
-// open are the runs of which something is still open at a machine.
-func (p *past) open() map[string]bool {
-	runs := map[string]bool{}
-	for _, h := range p.Machines {
-		for _, run := range h.OpenRuns() {
-			runs[run] = true
-		}
-	}
-	return runs
-}
-
-// remove removes the logs of runs, and forgets how far they were read: a later run may have
-// the same name.
-func (p *past) remove(state string, old []Info) (gone []Info, err error) {
-	for _, i := range old {
-		if err = os.Remove(logFile(state, i.Run)); err != nil {
-			break
-		}
-		delete(p.Logs, i.Run)
-		gone = append(gone, i)
-	}
-	return gone, errors.Join(err, p.save(state))
 }

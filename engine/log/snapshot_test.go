@@ -330,8 +330,8 @@ func TestRemovedLogStaysKnown(t *testing.T) {
 	state := t.TempDir()
 	write(t, state, "run", "m1", noon, true, installs)
 	proves(t, state, "run", "m1", noon.Add(time.Minute))
-	gone, err := log.Prune(state, noon.Add(time.Hour), false)
-	if err != nil || len(gone) != 1 {
+	gone, err := log.Prune(state, log.PruneOptions{Before: noon.Add(time.Hour)})
+	if err != nil || len(gone.Removed) != 1 {
 		t.Fatal(gone, err)
 	}
 	knows := func() {
@@ -364,8 +364,8 @@ func TestRemovedWhileAtWork(t *testing.T) {
 	check(t, busy.Keep(log.Record{Event: event.Event{Kind: log.StageStarted, Time: noon}, Stage: &log.Stage{Number: 1, Plan: "lab"}}))
 	write(t, state, "run", "m1", noon.Add(time.Minute), true, installs)
 	proves(t, state, "run", "m1", noon.Add(2*time.Minute))
-	gone, err := log.Prune(state, noon.Add(time.Hour), false)
-	if err != nil || len(gone) != 1 || gone[0].Run != "run" {
+	gone, err := log.Prune(state, log.PruneOptions{Before: noon.Add(time.Hour)})
+	if err != nil || len(gone.Removed) != 1 || gone.Removed[0].Run != "run" {
 		t.Fatal(gone, err)
 	}
 	check(t, busy.Close())
@@ -399,10 +399,10 @@ func TestPrune(t *testing.T) {
 	}
 	all := runs()
 	pruned := func(dry bool) string {
-		gone, err := log.Prune(state, noon.Add(time.Hour), dry)
+		gone, err := log.Prune(state, log.PruneOptions{Before: noon.Add(time.Hour), Dry: dry})
 		check(t, err)
 		var names []string
-		for _, i := range gone {
+		for _, i := range gone.Removed {
 			names = append(names, i.Run)
 		}
 		slices.Sort(names)
@@ -428,8 +428,8 @@ func TestPruneWithoutSnapshot(t *testing.T) {
 	write(t, state, "run", "m1", noon, true)
 	check(t, os.Remove(snapshotOf(state)))
 	check(t, os.MkdirAll(filepath.Join(snapshotOf(state), "in-the-way"), 0o700)) // stops a rename, also root's
-	gone, err := log.Prune(state, noon.Add(time.Hour), false)
-	if err == nil || len(gone) != 0 || !strings.Contains(err.Error(), "nothing was removed") {
+	gone, err := log.Prune(state, log.PruneOptions{Before: noon.Add(time.Hour)})
+	if err == nil || len(gone.Removed) != 0 || !strings.Contains(err.Error(), "nothing was removed") {
 		t.Errorf("removed %v, %v", gone, err)
 	}
 	if n, err := records(state); n == 0 || err != nil {

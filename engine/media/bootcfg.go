@@ -140,7 +140,8 @@ func (c *BootConfig) Check(path string) error {
 	options := c.Options()
 	kernel, _ := c.Get("kernel")
 	if !slices.Contains(options, installerOption) {
-		return fmt.Errorf("its kernel options do not start the installer (no %s among %q), so it is not an installer image, or it was changed", installerOption, strings.Join(options, " "))
+		return fmt.Errorf("its kernel options do not start the installer (no %s among %q), so it is not an installer image, or it was changed",
+			installerOption, strings.Join(options, " "))
 	}
 	i := slices.IndexFunc(options, func(o string) bool { return strings.HasPrefix(o, "ks=") })
 	if i < 0 || options[i] != "ks=cdrom:"+path || slices.ContainsFunc(options[i+1:], func(o string) bool { return strings.HasPrefix(o, "ks=") }) {

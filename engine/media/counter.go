@@ -107,7 +107,8 @@ func (c *counter) identify(by string, is relation) {
 func (c *counter) forgetClient() {
 	oldest := ""
 	for by, p := range c.clients {
-		if q := c.clients[oldest]; len(p.copies) == 0 && (q == nil || p.fetch == nil && q.fetch != nil || (p.fetch == nil) == (q.fetch == nil) && p.last.Before(q.last)) {
+		if q := c.clients[oldest]; len(p.copies) == 0 &&
+			(q == nil || p.fetch == nil && q.fetch != nil || (p.fetch == nil) == (q.fetch == nil) && p.last.Before(q.last)) {
 			oldest = by
 		}
 	}

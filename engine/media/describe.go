@@ -59,7 +59,8 @@ func Describe(path string) (Description, error) {
 	if err != nil {
 		return Description{}, fmt.Errorf("%s: %w", path, err)
 	}
-	d := Description{File: path, Size: info.Size(), Label: base.Label(), Trees: base.Trees(), Warnings: append([]iso.Warning{}, base.Warnings()...), Boot: []BootEntry{}, Configs: []BootFile{}}
+	d := Description{File: path, Size: info.Size(), Label: base.Label(), Trees: base.Trees(), Warnings: append([]iso.Warning{}, base.Warnings()...),
+		Boot: []BootEntry{}, Configs: []BootFile{}}
 	entries, err := base.BootEntries()
 	if err != nil {
 		d.Warnings = append(d.Warnings, iso.Warning{ID: "boot", Text: err.Error()})
@@ -171,7 +172,7 @@ func (i *Installer) assemble(a Assembly) (*iso.Image, error) {
 		}
 		changes = append(changes, more...)
 	}
-	image, err := i.Overlay(changes, iso.Relocation(iso.Relocate))
+	image, err := i.Overlay(changes, iso.WhenFull(iso.Relocate))
 	switch {
 	case err != nil:
 		return nil, err

@@ -86,10 +86,10 @@ func plainFileError(path string, err error) error {
 // listed by the web server's user.
 func (d *directoryShelf) put(e entry, image *iso.Image, source *Installer) error {
 	path := d.path(e)
-	if err := os.MkdirAll(filepath.Dir(path), 0o711); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o711); err != nil { // #nosec G301 -- a web server of another user reads there
 		return err
 	}
-	err := os.Chmod(filepath.Dir(path), 0o711) // whatever the umask
+	err := os.Chmod(filepath.Dir(path), 0o711) // #nosec G302 -- as above, whatever the umask
 	switch {
 	case err != nil:
 	case d.overlays:

@@ -148,7 +148,8 @@ func (s *handler) item(token, name string) (*item, error) {
 		}
 		return i, nil
 	}
-	next := &item{token: token, name: name, path: token + "/" + name + ".iso", stamp: info.ModTime(), content: content{file: file, digest: token, modified: info.ModTime()}}
+	next := &item{token: token, name: name, path: token + "/" + name + ".iso", stamp: info.ModTime(),
+		content: content{file: file, digest: token, modified: info.ModTime()}}
 	if overlay != "" {
 		if err := s.restore(next, overlay); err != nil {
 			return nil, err

@@ -143,12 +143,12 @@ func (i *Installer) Personalise(kickstart []byte, options []string) (*iso.Image,
 	return image, err
 }
 
-func (i *Installer) personalise(path string, kickstart []byte, options []string, p iso.Policy) (*iso.Image, error) {
+func (i *Installer) personalise(path string, kickstart []byte, options []string, full iso.Relocation) (*iso.Image, error) {
 	changes, err := i.changes(path, kickstart, options)
 	if err != nil {
 		return nil, err
 	}
-	return i.Overlay(changes, iso.Relocation(p))
+	return i.Overlay(changes, iso.WhenFull(full))
 }
 
 // changes are the files by which a machine installs itself.

@@ -164,7 +164,8 @@ func (m manifest) all() (out []entry, err error) {
 		}
 		e, ok := readEntry(filepath.Join(m.dir, f.Name()))
 		if !ok {
-			err = fmt.Errorf("%s cannot be read, or is of another version of esxiplan, so its image may be in use; take it away by hand when it is not", filepath.Join(m.dir, f.Name()))
+			err = fmt.Errorf("%s cannot be read, or is of another version of esxiplan, so its image may be in use; take it away by hand when it is not",
+				filepath.Join(m.dir, f.Name()))
 			continue
 		}
 		out = append(out, e)

@@ -59,11 +59,13 @@ func (l *Library) Published(_ context.Context, r Request) (Published, error) {
 // read: on another machine than the one that built.
 func (l *Library) recognise(old entry, r Request, gone *errNoSource) (built, error) {
 	if !old.Contents.known() {
-		return built{}, fmt.Errorf("%w; without it the image that was published for %s cannot be compared with the plan, because an earlier version of esxiplan built it: %s, or run where the installer image is", gone, r.Host, remedy)
+		return built{}, fmt.Errorf("%w; without it the image that was published for %s cannot be compared with the plan, "+
+			"because an earlier version of esxiplan built it: %s, or run where the installer image is", gone, r.Host, remedy)
 	}
 	from := SourceContents{File: r.Source.Path, Version: r.Source.Version, Build: r.Source.Build, SHA256: checksum(r.Source.SHA256)}
 	if before := old.Contents.Source; from.SHA256 == "" && !before.is(SourceContents{File: from.File}) {
-		return built{}, fmt.Errorf("%w; the image that was published for %s was made from %s: correct the path, or give the image's sha256", gone, r.Host, before.File)
+		return built{}, fmt.Errorf("%w; the image that was published for %s was made from %s: correct the path, or give the image's sha256", gone,
+			r.Host, before.File)
 	}
 	script, warnings, err := r.script(either(r.Source.Version, old.Version), kickstart.Crypt(r.Password, old.Salt))
 	if err != nil {

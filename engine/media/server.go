@@ -51,7 +51,8 @@ func NewServer(o ServerOptions) (*Server, error) {
 	}
 	m := manifest{o.State, o.Plan, &entries{}}
 	images := &handler{dir: o.State, manifest: m, allowed: newAllowList(o.Allow...), widen: "media.allow", now: o.Now, readOnly: o.DryRun != nil}
-	shelf := &serverShelf{directoryShelf: directoryShelf{dir: o.State, overlays: true, manifest: m}, images: images, url0: strings.TrimSuffix(o.URL, "/"), sockets: o.Sockets, announced: o.DryRun, probe: o.Probe}
+	shelf := &serverShelf{directoryShelf: directoryShelf{dir: o.State, overlays: true, manifest: m}, images: images,
+		url0: strings.TrimSuffix(o.URL, "/"), sockets: o.Sockets, announced: o.DryRun, probe: o.Probe}
 	library := newLibrary(shelf, m, o.Options)
 	if o.DryRun != nil {
 		library.client = newFetcher(shelf.dial(o.Dial))
@@ -92,7 +93,8 @@ type DirectoryServerOptions struct {
 
 // ServeDirectory starts serving.
 func ServeDirectory(o DirectoryServerOptions) *DirectoryServer {
-	s := &handler{dir: o.Dir, manifest: manifest{dir: manifestFolder(o.Dir)}, name: serverName(o.Sockets), allowed: newAllowList(o.Allow...), widen: "--allow", now: o.Now, every: o.Every, log: o.Log}
+	s := &handler{dir: o.Dir, manifest: manifest{dir: manifestFolder(o.Dir)}, name: serverName(o.Sockets), allowed: newAllowList(o.Allow...),
+		widen: "--allow", now: o.Now, every: o.Every, log: o.Log}
 	s.begin()
 	return &DirectoryServer{s, o.start(s, troubles{o.Log})}
 }

@@ -34,7 +34,7 @@ type Options struct {
 	RetryFailed bool   // try hosts again that failed in the run
 	OnlyFailed  bool   // a new run, on the hosts that failed in the last one
 
-	By      log.Who
+	By      event.Who
 	Version string // of esxiplan
 	Command string // by which the run was asked for, without secrets
 	Secrets map[string]string
@@ -68,12 +68,14 @@ type Prepared struct {
 	before []log.Info        // runs of the plan, the latest first, of which this may be a repetition
 }
 
-// Unusable is a wish that cannot be met: a usage error.
-type Unusable struct{ Reason string }
+// UsageError is a wish that cannot be met as it was given: another command would be.
+type UsageError struct{ Reason string }
 
-func (e *Unusable) Error() string { return e.Reason }
+func (e *UsageError) Error() string { return e.Reason }
 
-func unusable(format string, values ...any) error { return &Unusable{fmt.Sprintf(format, values...)} }
+func usageError(format string, values ...any) error {
+	return &UsageError{fmt.Sprintf(format, values...)}
+}
 
 // Prepare says what a run would do. Diagnostics are about the plan under this choice; an
 // error is about the run.
@@ -138,11 +140,11 @@ func (p *Prepared) check() error {
 	o := &p.o
 	switch {
 	case o.OnlyFailed && (o.Resume || o.Run != ""):
-		return unusable("--only-failed starts a new run: it cannot be combined with --run and --resume, which continue one")
+		return usageError("--only-failed starts a new run: it cannot be combined with --run and --resume, which continue one")
 	case o.RetryFailed && o.Run == "" && !o.Resume:
-		return unusable("--retry-failed continues a run: say which with --run NAME or --resume, or start a new run on the failed hosts with --only-failed")
+		return usageError("--retry-failed continues a run: say which with --run NAME or --resume, or start a new run on the failed hosts with --only-failed")
 	case (o.Resume || o.OnlyFailed) && o.chosen():
-		return unusable("--resume and --only-failed take steps and hosts from the earlier run: leave out --tags, --skip-tags, --start-at and --limit")
+		return usageError("--resume and --only-failed take steps and hosts from the earlier run: leave out --tags, --skip-tags, --start-at and --limit")
 	}
 	return nil
 }
@@ -163,7 +165,7 @@ func (p *Prepared) choose(runs []log.Info) error {
 
 // live reports a run at which another process is at work.
 func (p *Prepared) live(run string) bool {
-	locks, err := p.lockRun(run)
+	locks, err := lockRun(p.o.State, run)
 	if err == nil {
 		locks.Release()
 	}
@@ -185,9 +187,9 @@ func (p *Prepared) chooseOpen(runs []log.Info) error {
 	i := slices.IndexFunc(runs, log.Info.Unfinished)
 	switch {
 	case i < 0 && p.o.Run != "":
-		return unusable("nothing to resume: %s has no unfinished run %q of plan %q; esxiplan runs lists them", p.o.State, p.o.Run, p.Plan.Name)
+		return usageError("nothing to resume: %s has no unfinished run %q of plan %q; esxiplan runs lists them", p.o.State, p.o.Run, p.Plan.Name)
 	case i < 0:
-		return unusable("nothing to resume: %s has no unfinished run of plan %q", p.o.State, p.Plan.Name)
+		return usageError("nothing to resume: %s has no unfinished run of plan %q", p.o.State, p.Plan.Name)
 	}
 	p.Name = runs[i].Run
 	return nil
@@ -212,7 +214,7 @@ func (p *Prepared) resume(records []log.Record) {
 // that failed in one has to go through the later ones, too.
 func (p *Prepared) onlyFailed(runs []log.Info) error {
 	if len(runs) == 0 {
-		return unusable("there is no run of plan %q in %s: nothing has failed", p.Plan.Name, p.o.State)
+		return usageError("there is no run of plan %q in %s: nothing has failed", p.Plan.Name, p.o.State)
 	}
 	last, f := runs[0].Run, failures{at: map[string]uint64{}, refused: map[string]bool{}}
 	err := log.Each(p.o.State, last, func(r log.Record) error {
@@ -223,9 +225,9 @@ func (p *Prepared) onlyFailed(runs []log.Info) error {
 	case err != nil:
 		return err
 	case !f.staged:
-		return unusable("the run %s was made by an older esxiplan and cannot be continued: start a new one", last)
+		return usageError("the run %s was made by an older esxiplan and cannot be continued: start a new one", last)
 	case len(f.at) == 0:
-		return unusable("no host failed in run %s, the last one of plan %q", last, p.Plan.Name)
+		return usageError("no host failed in run %s, the last one of plan %q", last, p.Plan.Name)
 	}
 	p.o.Steps = f.steps
 	p.o.Hosts = slices.SortedFunc(maps.Keys(f.at), func(a, b string) int { return cmp.Compare(f.at[a], f.at[b]) })
@@ -267,7 +269,7 @@ func (p *Prepared) fold(records []log.Record) error {
 		info := p.log.Info()
 		p.Continues = &info
 		if info.Plan != p.Plan.Name {
-			return unusable("run %s is one of plan %q, and this is plan %q: give it another name", p.Name, info.Plan, p.Plan.Name)
+			return usageError("run %s is one of plan %q, and this is plan %q: give it another name", p.Name, info.Plan, p.Plan.Name)
 		}
 	}
 	err := p.foldRun(records, func(host string) bool {

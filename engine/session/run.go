@@ -73,7 +73,7 @@ func (p *Prepared) begin() (l *log.Log, err error) {
 	}
 	var continued *log.Continued
 	if errors.As(err, &continued) {
-		err = unusable("%s", continued)
+		err = usageError("%s", continued)
 	}
 	return l, err
 }
@@ -87,7 +87,7 @@ func (p *Prepared) lock(ctx context.Context) (held func() error, release func(),
 	if err := state.Make(p.o.State); err != nil {
 		return nil, nil, err
 	}
-	run, err := p.lockRun(p.Name)
+	run, err := lockRun(p.o.State, p.Name)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -113,10 +113,10 @@ func (p *Prepared) lockMachines(ctx context.Context, hosts []*schema.Host) (*sta
 		Folders: p.o.Locks, Holder: state.NewHolder(p.Name), Name: func(key string) string { return names[key] }})
 }
 
-// lockRun takes the lock of a run.
-func (p *Prepared) lockRun(name string) (*state.Locks, error) {
+// lockRun takes the lock of a run in a state folder.
+func lockRun(folder, name string) (*state.Locks, error) {
 	return state.Acquire(context.Background(), []string{"run-" + name}, state.LockOptions{
-		Folders: state.OwnLocks(p.o.State), Holder: state.NewHolder(name), Name: func(string) string { return "run " + name }})
+		Folders: state.OwnLocks(folder), Holder: state.NewHolder(name), Name: func(string) string { return "run " + name }})
 }
 
 // refusal is what a host fails with when the locks are lost.
@@ -188,7 +188,8 @@ func (p *Prepared) tidy(ctx context.Context, w *local.Worker, l *log.Log) *sync.
 			}
 			defer locks.Release()
 			if err := w.Tidy(ctx, h.Name); err != nil {
-				l.Note(event.Event{Kind: event.Warned, Time: p.o.Clock.Now(), Host: h.Name, Text: "what the run left at this machine before it was continued could not be put in order: " + err.Error()})
+				l.Note(event.Event{Kind: event.Warned, Time: p.o.Clock.Now(), Host: h.Name,
+					Text: "what the run left at this machine before it was continued could not be put in order: " + err.Error()})
 			}
 		})
 	}
@@ -206,7 +207,8 @@ func (p *Prepared) mask(text string) string {
 // records open the stage in the log.
 func (p *Prepared) records() []log.Record {
 	now := p.o.Clock.Now()
-	s := &log.Stage{Number: p.stage.number, Continued: p.stage.again, AdHoc: p.o.Only != "", Plan: p.Plan.Name, Files: slices.Sorted(maps.Keys(p.Plan.Files)), Steps: p.stepNames(),
+	s := &log.Stage{Number: p.stage.number, Continued: p.stage.again, AdHoc: p.o.Only != "", Plan: p.Plan.Name,
+		Files: slices.Sorted(maps.Keys(p.Plan.Files)), Steps: p.stepNames(),
 		Command: p.mask(p.o.Command), By: p.o.By, Version: p.o.Version, Started: now}
 	digests := map[string]map[string]string{}
 	for _, h := range p.Survey.Hosts() {

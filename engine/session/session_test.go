@@ -51,7 +51,7 @@ type ended struct {
 // options completes those of a process.
 func (s *site) options(o session.Options) session.Options {
 	o.Types, o.State, o.Locks, o.Clock, o.Forks = s.lab.Types, s.state, []string{filepath.Join(s.state, "locks")}, local.NewClock(1), 10
-	o.By, o.Version = log.Who{User: "ci"}, "0.2"
+	o.By, o.Version = event.Who{User: "ci"}, "0.2"
 	return o
 }
 
@@ -156,7 +156,7 @@ func says(t *testing.T, err error, parts ...string) {
 func isUsage(t *testing.T, err error, parts ...string) {
 	t.Helper()
 	says(t, err, parts...)
-	var wish *session.Unusable
+	var wish *session.UsageError
 	if !errors.As(err, &wish) {
 		t.Errorf("%v is no usage error", err)
 	}
@@ -623,6 +623,22 @@ func TestRunOfAnotherPlan(t *testing.T) {
 	})
 }
 
+// TestUnknownMode: a run whose log says of an attempt what no task does is not continued.
+func TestUnknownMode(t *testing.T) {
+	at(t, stages, func(s *site) {
+		s.run(session.Options{Run: "r"})
+		s.rewrite("r", func(r log.Record) log.Record {
+			if r.Kind == log.AttemptDone {
+				r.Mode = "guess"
+			}
+			return r
+		})
+		if _, err := s.prepare(session.Options{Run: "r"}); err == nil || !strings.Contains(err.Error(), `has the unknown mode "guess"`) {
+			t.Errorf("the run is continued: %v", err)
+		}
+	})
+}
+
 // TestOldRun: a run of version 0.1 is not continued, in whatever way it is asked for, and
 // hinders no new one.
 func TestOldRun(t *testing.T) {
@@ -663,6 +679,37 @@ func TestAtOnce(t *testing.T) {
 		_, err = late.Run(t.Context(), t.Context(), session.Outlets{})
 		isUsage(t, err, "run r was continued by another process meanwhile", "start again")
 		same(t, "after that", story(s.records("r")), before)
+	})
+}
+
+// TestPrune: the log of an old run stays while a process is at work on the run, and while it
+// can be resumed.
+func TestPrune(t *testing.T) {
+	at(t, `step "fake" "x" { do = ["stuck", "ok"] }`, func(s *site) {
+		prune := func() log.Pruned {
+			t.Helper()
+			p, err := session.Prune(s.state, time.Now().Add(time.Hour), false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
+		}
+		stopped := make(chan ended)
+		go func() { stopped <- s.interrupted(session.Options{Run: "r"}, 10*time.Second) }()
+		time.Sleep(time.Second)
+		if p := prune(); len(p.Removed)+len(p.Resumable) > 0 {
+			t.Errorf("a run that is under way: %+v", p)
+		}
+		<-stopped
+		if p := prune(); len(p.Removed) > 0 || len(p.Resumable) != 1 || p.Resumable[0].Run != "r" {
+			t.Errorf("a run that can be resumed: %+v", p)
+		}
+		if e := s.run(session.Options{Resume: true}); e.err != nil || e.Name != "r" {
+			t.Fatalf("it is not resumed: %+v", e)
+		}
+		if p := prune(); len(p.Removed) != 1 || p.Removed[0].Run != "r" {
+			t.Errorf("a run that ended: %+v", p)
+		}
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"esxiplan/engine/event"
 	"esxiplan/engine/lane"
 	"esxiplan/engine/log"
+	"esxiplan/schema"
 )
 
 // stage is the stage of a run that is to be run, as far as its log has come.
@@ -25,7 +26,8 @@ type stage struct {
 
 // foldRun folds the records of the run into fresh lanes.
 func (p *Prepared) foldRun(records []log.Record, installing func(host string) bool) error {
-	f := &folding{Prepared: p, installing: installing, key: log.StageKey(p.stepNames()), failed: map[string]failure{}, over: map[string]bool{}, digests: map[string]map[string]string{}, known: map[string][]event.Event{}, open: map[string]lane.Action{}, cut: map[lane.TaskID][]string{}}
+	f := &folding{Prepared: p, installing: installing, key: log.StageKey(p.stepNames()), failed: map[string]failure{}, over: map[string]bool{},
+		digests: map[string]map[string]string{}, known: map[string][]event.Event{}, open: map[string]lane.Action{}, cut: map[lane.TaskID][]string{}}
 	f.survey(records)
 	p.stage = stage{lanes: lane.NewSet(p.Survey), number: 1 + f.stages, again: f.again, earlier: f.earlier}
 	if f.again {
@@ -149,7 +151,7 @@ func (f *folding) failedElsewhere(host string) (failure, bool) {
 // it was; nil where it is.
 func (f *folding) changed(host string, before map[string]string) *event.Problem {
 	h, _ := f.Plan.Host(host)
-	differs := f.Plan.Differs(h, before)
+	differs := schema.DifferingParts(before, f.Plan.Parts(h))
 	if len(differs) == 0 {
 		return nil
 	}
@@ -190,6 +192,11 @@ func (f *folding) fold(records []log.Record) error {
 // ran because of the interrupt is not what comes next, and nothing comes next on a host that
 // the stage leaves out.
 func (f *folding) foldAttempt(r log.Record, stopped bool) error {
+	if !lane.Mode(r.Mode).Known() {
+		return fmt.Errorf("run %s cannot be continued: its log is damaged, or of a newer esxiplan: "+
+			"record %d, of step %s on host %s, has the unknown mode %q. Restore the log from a copy, or start a new run",
+			f.Name, r.Seq, r.Step, r.Host, r.Mode)
+	}
 	var o lane.Outcome
 	if err := json.Unmarshal(r.Outcome, &o); err != nil {
 		return fmt.Errorf("run %s cannot be continued: record %d of its log has no outcome: %w", f.Name, r.Seq, err)
@@ -207,7 +214,8 @@ func (f *folding) foldAttempt(r log.Record, stopped bool) error {
 	case stopped, leftOut, f.refused(r.Host):
 		return nil
 	}
-	return fmt.Errorf("run %s cannot be continued: record %d of its log is the outcome of step %s on host %s, which does not come there by this plan. Start a new run", f.Name, r.Seq, r.Step, r.Host)
+	return fmt.Errorf("run %s cannot be continued: record %d of its log is the outcome of step %s on host %s, "+
+		"which does not come there by this plan. Start a new run", f.Name, r.Seq, r.Step, r.Host)
 }
 
 // refused reports a host whose plan changed, so that its outcomes mean nothing here.

@@ -206,7 +206,8 @@ func (s *survey) judge(key string, numbers []int) (dead []claim, err error) {
 		case l.dead(s.now):
 			dead = append(dead, claim{number: number, id: id, notify: id != "" && !l.gone && !l.ended})
 		default:
-			alive = &Locked{Key: key, Name: s.name(key), Holder: l.holder, File: filepath.Join(s.path, claimName(key, number)), Here: l.here, Seen: time.Now(), Left: l.lease - s.now.Sub(l.touched)}
+			alive = &Locked{Key: key, Name: s.name(key), Holder: l.holder, File: filepath.Join(s.path, claimName(key, number)), Here: l.here,
+				Seen: time.Now(), Left: l.lease - s.now.Sub(l.touched)}
 		}
 	}
 	s.count(alive)

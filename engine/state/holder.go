@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,31 +11,31 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"esxiplan/engine/event"
 )
 
 // Holder is who holds a lock.
 type Holder struct {
-	Run   string    `json:"run"`
-	User  string    `json:"user"`
-	Host  string    `json:"host"` // the name of the host where the process runs
-	PID   int       `json:"pid"`
-	Job   string    `json:"job,omitempty"` // of a CI system
-	Since time.Time `json:"since"`         // when Acquire took the locks
+	Run string `json:"run"`
+	event.Who
+	Since time.Time `json:"since"` // when Acquire took the locks
 }
 
 // jobVariables are in which CI systems tell a job what it is: Jenkins, GitLab, GitHub.
 var jobVariables = []string{"BUILD_TAG", "CI_JOB_URL", "GITHUB_RUN_ID"}
 
 // NewHolder is this process, for a run.
-func NewHolder(run string) Holder {
-	h := Holder{Run: run, User: userName(), PID: os.Getpid()}
-	h.Host, _ = os.Hostname()
+func NewHolder(run string) Holder { return Holder{Run: run, Who: Self()} }
+
+// Self is who this process works for.
+func Self() event.Who {
+	w := event.Who{User: userName(), PID: os.Getpid()}
+	w.Host, _ = os.Hostname()
 	for _, name := range jobVariables {
-		if h.Job == "" {
-			h.Job = os.Getenv(name)
-		}
+		w.Job = cmp.Or(w.Job, os.Getenv(name))
 	}
-	return h
+	return w
 }
 
 func userName() string {

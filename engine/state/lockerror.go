@@ -54,9 +54,10 @@ const nothingMore = "This run writes nothing more to its machines. "
 // takenOver are locks that another holder has, because we were silent for a lease.
 func takenOver(by Holder, lease time.Duration, now time.Time) *Lost {
 	return &Lost{
-		Reason: fmt.Sprintf("the locks of this run were taken over by %s, at %s, because this process had not renewed them for %s: it was stopped or suspended, or the lock folder could not be written", by, since(by.Since, now), lease),
-		Next:   nothingMore + "Wait for the end of that run, and look at the machines (esxiplan status) before the next one",
-		By:     by,
+		Reason: fmt.Sprintf("the locks of this run were taken over by %s, at %s, because this process had not renewed them for %s: "+
+			"it was stopped or suspended, or the lock folder could not be written", by, since(by.Since, now), lease),
+		Next: nothingMore + "Wait for the end of that run, and look at the machines (esxiplan status) before the next one",
+		By:   by,
 	}
 }
 
@@ -74,5 +75,6 @@ func outdated(lease time.Duration, err error) *Lost {
 	if err != nil {
 		reason += ": " + err.Error()
 	}
-	return &Lost{Reason: reason, Next: nothingMore + "Make sure that the lock folder can be written and that no other run works on the machines, then start it again", Err: err}
+	return &Lost{Reason: reason, Next: nothingMore + "Make sure that the lock folder can be written and that no other run works on the machines, " +
+		"then start it again", Err: err}
 }

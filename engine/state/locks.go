@@ -88,7 +88,8 @@ func checkKeys(keys []string) ([]string, error) {
 	keys = slices.Compact(slices.Sorted(slices.Values(keys)))
 	for _, key := range keys {
 		if key == "" || len(key) > longestKey || key[0] == '.' || strings.ContainsAny(key, "/\\~\x00") {
-			return nil, fmt.Errorf("%q cannot be locked: the name of a run or machine has 1 to %d bytes, none of them / \\ or ~, and does not begin with a dot", key, longestKey)
+			return nil, fmt.Errorf("%q cannot be locked: the name of a run or machine has 1 to %d bytes, none of them / \\ or ~, "+
+				"and does not begin with a dot", key, longestKey)
 		}
 	}
 	return keys, nil

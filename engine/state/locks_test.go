@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"esxiplan/engine/event"
 	"esxiplan/engine/state"
 	"esxiplan/schema"
 )
@@ -728,7 +729,7 @@ func TestNewHolder(t *testing.T) {
 // TestLockMessages are what people read at night.
 func TestLockMessages(t *testing.T) {
 	seen := time.Date(2026, 3, 4, 14, 14, 30, 0, time.Local)
-	h := state.Holder{Run: "nightly-7", User: "ci", Host: "jenkins-3", PID: 4711, Since: seen.Add(-12 * time.Minute)}
+	h := state.Holder{Run: "nightly-7", Who: event.Who{User: "ci", Host: "jenkins-3", PID: 4711}, Since: seen.Add(-12 * time.Minute)}
 	long := h
 	long.Since, long.Job, long.Run = seen.Add(-50*time.Hour), "lab #7", "bad\x1b[31m\nname"
 	ahead := h

@@ -35,6 +35,15 @@ func (p Pins) Pin(address string) (string, bool) {
 	return pin, true
 }
 
+// File is where the certificate of a BMC is kept.
+func (p Pins) File(address string) string {
+	key, err := keyOf(address)
+	if err != nil { // no address: nothing is kept for it
+		return filepath.Join(p.Dir, "pins")
+	}
+	return filepath.Join(p.Dir, "pins", key)
+}
+
 func (p Pins) read(address string) (string, error) {
 	key, err := keyOf(address)
 	if err != nil {
@@ -49,26 +58,27 @@ func (p Pins) read(address string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return strings.TrimSpace(string(b)), checkPrivate(filepath.Join(p.Dir, "pins", key), info)
+	return strings.TrimSpace(string(b)), checkPrivate(p.File(address), info)
 }
 
-// SetPin keeps the certificate seen first.
-func (p Pins) SetPin(address, fingerprint string) error {
+// SetPin keeps the certificate seen first, but not where nothing may be written.
+func (p Pins) SetPin(address, fingerprint string) (kept bool, err error) {
 	if p.ReadOnly {
-		return nil
+		return false, nil
 	}
 	key, err := keyOf(address)
 	if err != nil {
-		return err
+		return false, err
 	}
 	root, err := makeSub(p.Dir, "pins")
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer root.Close()
 	temporary := rand.Text() + ".new"
 	if err := createFile(root, temporary, []byte(fingerprint+"\n")); err != nil {
-		return err
+		return false, err
 	}
-	return root.Rename(temporary, key)
+	err = root.Rename(temporary, key)
+	return err == nil, err
 }

@@ -24,8 +24,9 @@ func TestStateFolderKnowsAllSpellings(t *testing.T) {
 	for _, pair := range spellings {
 		dir := t.TempDir()
 		pins, refused := state.Pins{Dir: dir}, state.Refusals{Dir: dir}
-		if err := errors.Join(pins.SetPin(pair[0], "aa"), refused.Add(pair[0], "0123456789abcdef0123", now)); err != nil {
-			t.Fatal(err)
+		kept, err := pins.SetPin(pair[0], "aa")
+		if err := errors.Join(err, refused.Add(pair[0], "0123456789abcdef0123", now)); err != nil || !kept {
+			t.Fatal(kept, err)
 		}
 		if got, ok := pins.Pin(pair[1]); !ok || got != "aa" {
 			t.Errorf("pinned for %s, not for %s: %q", pair[0], pair[1], got)
@@ -64,10 +65,18 @@ func TestStateFolderTrustsNoOddAddress(t *testing.T) {
 		if n := refused.Between(address, "aa", time.Time{}, time.Now()); n != math.MaxInt {
 			t.Errorf("%q: %d refusals", address, n)
 		}
-		if pins.SetPin(address, "aa") == nil || refused.Add(address, "aa", time.Now()) == nil {
+		if kept, err := pins.SetPin(address, "aa"); kept || err == nil || refused.Add(address, "aa", time.Now()) == nil {
 			t.Errorf("%q is kept", address)
 		}
 	}
+}
+
+func pin(p state.Pins, address, fingerprint string) error {
+	kept, err := p.SetPin(address, fingerprint)
+	if err == nil && kept == p.ReadOnly {
+		return errors.New("what was kept is told wrongly")
+	}
+	return err
 }
 
 // TestPinsFollowNoLinks, and trust no file that other users can write to.
@@ -82,7 +91,7 @@ func TestPinsFollowNoLinks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "state")
 			pins, refused := state.Pins{Dir: dir}, state.Refusals{Dir: dir}
-			if err := errors.Join(pins.SetPin("h", "aa"), refused.Add("h", "aa", now), change(dir)); err != nil {
+			if err := errors.Join(pin(pins, "h", "aa"), refused.Add("h", "aa", now), change(dir)); err != nil {
 				t.Fatal(err)
 			}
 			if pin, ok := pins.Pin("h"); !ok || !strings.HasPrefix(pin, "unreadable: ") {
@@ -114,7 +123,7 @@ func relink(dir string, names ...string) (err error) {
 func TestPinIsReplaced(t *testing.T) {
 	dir := t.TempDir()
 	pins := state.Pins{Dir: filepath.Join(dir, "made")}
-	if err := errors.Join(pins.SetPin("h", "aa"), pins.SetPin("h", "bb"), state.Pins{Dir: dir, ReadOnly: true}.SetPin("h", "cc")); err != nil {
+	if err := errors.Join(pin(pins, "h", "aa"), pin(pins, "h", "bb"), pin(state.Pins{Dir: dir, ReadOnly: true}, "h", "cc")); err != nil {
 		t.Fatal(err)
 	}
 	if pin, ok := pins.Pin("h"); pin != "bb" || !ok {

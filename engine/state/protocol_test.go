@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"esxiplan/engine/event"
 )
 
 // player is one process in a game for the lock of "a", which goes through its steps when the
@@ -20,7 +22,7 @@ type player struct {
 
 func join(t *testing.T, dir, name string) *player {
 	t.Helper()
-	self := record{Holder: Holder{Run: name, Host: "host of " + name, PID: os.Getpid()}, process: thisProcess(), Lease: time.Minute.Milliseconds()}
+	self := record{Holder: Holder{Run: name, Who: event.Who{Host: "host of " + name, PID: os.Getpid()}}, process: thisProcess(), Lease: time.Minute.Milliseconds()}
 	p, err := enter(dir, self, []string{"a"}, func(key string) string { return key })
 	if err != nil {
 		t.Fatal(err)

@@ -46,7 +46,8 @@ func (d *BMC) admitWrite(ctx context.Context) error {
 	d.identified = true
 	others, err := d.OtherSessions(ctx)
 	if len(others) > 0 {
-		d.host.Warn("user %q is also logged in to this BMC elsewhere (%s): is another run, or a person, at work on this machine?", d.host.Declared.BMC.Username, strings.Join(others, ", "))
+		d.host.Warn("user %q is also logged in to this BMC elsewhere (%s): is another run, or a person, at work on this machine?",
+			d.host.Declared.BMC.Username, strings.Join(others, ", "))
 	}
 	return err
 }
@@ -283,7 +284,8 @@ func (d *BMC) admitStart(ctx context.Context, same *LastReset) (event.Intent, er
 		return event.Intent{}, err
 	}
 	if h.Place().BootsMedium && !i.Installs {
-		return event.Intent{}, &Refusal{"medium", "nothing of ours is mounted for this host and no boot source is set, so it would only boot its disk again", "Run the steps before this one (insert, one_time_boot), then restart"}
+		return event.Intent{}, &Refusal{"medium", "nothing of ours is mounted for this host and no boot source is set, " +
+			"so it would only boot its disk again", "Run the steps before this one (insert, one_time_boot), then restart"}
 	}
 	i.Boots, i.Before, i.Seal = true, &use.Before, admitted{}
 	return i, nil

@@ -9,9 +9,11 @@ func CheckConsent(s Settings, power bmc.PowerState, installs bool) error {
 	case installs && s.Consent.Wipe, !installs && s.Consent.Stop:
 		return nil
 	case installs:
-		return &Refusal{"consent", "this restart would boot what is mounted or set for it, and nobody was asked whether that may wipe the machine", "Run it again with --yes"}
+		return &Refusal{"consent", "this restart would boot what is mounted or set for it, and nobody was asked whether that may wipe the machine",
+			"Run it again with --yes"}
 	case power != bmc.Off:
-		return &Refusal{"consent", "the machine is on (power state " + string(power) + "), and nobody was asked whether what runs on it may be stopped", "Run it again with --yes"}
+		return &Refusal{"consent", "the machine is on (power state " + string(power) + "), and nobody was asked whether what runs on it may be stopped",
+			"Run it again with --yes"}
 	}
 	return nil
 }

@@ -87,7 +87,8 @@ func resolveAll(wanted []*schema.Disk, disks []bmc.Disk) error {
 // reports.
 func ResolveDisk(want *schema.Disk, disks []bmc.Disk) (bmc.Disk, error) {
 	if disks == nil {
-		return bmc.Disk{}, &Refusal{"disk", "the BMC reports no storage, so it cannot confirm the disk " + want.String(), "Power the machine on once so that the BMC sees its storage, or accept the risk with confirm = false"}
+		return bmc.Disk{}, &Refusal{"disk", "the BMC reports no storage, so it cannot confirm the disk " + want.String(),
+			"Power the machine on once so that the BMC sees its storage, or accept the risk with confirm = false"}
 	}
 	var found []bmc.Disk
 	for _, d := range disks {

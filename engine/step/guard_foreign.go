@@ -70,6 +70,7 @@ func CheckForeign(image string) error {
 	if image == "" {
 		return nil
 	}
-	return &Refusal{"medium", fmt.Sprintf("another esxiplan run may be installing this machine: a drive holds %s, which is not on record here, the machine is on, and no ESXi answers", image),
+	return &Refusal{"medium", fmt.Sprintf("another esxiplan run may be installing this machine: "+
+		"a drive holds %s, which is not on record here, the machine is on, and no ESXi answers", image),
 		"Wait for that run, or use its state folder (--state); if it is over, eject the image with force = true, or use --again"}
 }

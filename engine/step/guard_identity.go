@@ -11,7 +11,8 @@ import (
 // CheckIdentity compares what the BMC says with what the plan demands.
 func CheckIdentity(d *schema.Host, id bmc.Identity) error {
 	if d.Vendor != "auto" && d.Vendor != id.Vendor {
-		return &Refusal{"identity", fmt.Sprintf("the plan says vendor %q, the BMC at %s is of %q (%s %s)", d.Vendor, d.BMC.Address, id.Vendor, id.Manufacturer, id.Model),
+		return &Refusal{"identity", fmt.Sprintf("the plan says vendor %q, the BMC at %s is of %q (%s %s)", d.Vendor, d.BMC.Address, id.Vendor,
+			id.Manufacturer, id.Model),
 			"Correct vendor or address in the plan"}
 	}
 	if d.Serial != "" && !strings.EqualFold(d.Serial, id.Serial) && !strings.EqualFold(d.Serial, id.Board) {

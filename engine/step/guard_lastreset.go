@@ -15,7 +15,8 @@ func CheckLastReset(h History, run string, s Settings) error {
 	if !open || last.Run == run || s.Again {
 		return nil
 	}
-	return &Refusal{"last reset", fmt.Sprintf("run %s reset this machine at %s, and that installation is neither proven nor timed out", last.Run, ClockTime(last.Time)),
+	return &Refusal{"last reset", fmt.Sprintf("run %s reset this machine at %s, and that installation is neither proven nor timed out", last.Run,
+		ClockTime(last.Time)),
 		s.waitForIt() + ", or reset all the same with --again"}
 }
 
@@ -26,7 +27,8 @@ func CheckInstalling(h History, s Settings) error {
 	if !open || s.Again {
 		return nil
 	}
-	return &Refusal{"last reset", fmt.Sprintf("an installation of ours is under way on this machine since %s (run %s): what is mounted or set now would be booted by the installer's own restart", ClockTime(last.Time), last.Run),
+	return &Refusal{"last reset", fmt.Sprintf("an installation of ours is under way on this machine since %s (run %s): "+
+		"what is mounted or set now would be booted by the installer's own restart", ClockTime(last.Time), last.Run),
 		s.waitForIt() + ", or go on all the same with --again"}
 }
 

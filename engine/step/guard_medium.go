@@ -132,10 +132,12 @@ func CheckPlanned(h History, p Place) error {
 // confirmed.
 func CheckBuilt(m Mount, p media.Published, disks []string) error {
 	if p.Disks != nil && !slices.Equal(p.Disks, disks) {
-		return &Refusal{"medium", fmt.Sprintf("the mounted medium was built for another disk (%s) than the plan names now (%s)", strings.Join(p.Disks, ", "), strings.Join(disks, ", ")), mountAgain}
+		return &Refusal{"medium", fmt.Sprintf("the mounted medium was built for another disk (%s) than the plan names now (%s)",
+			strings.Join(p.Disks, ", "), strings.Join(disks, ", ")), mountAgain}
 	}
 	if m.Medium != "" && p.Digest != "" && m.Medium != p.Digest {
-		return &Refusal{"medium", fmt.Sprintf("what lies at %s was replaced after it was mounted: digest %.12s…, mounted was %.12s…", m.URL, p.Digest, m.Medium), mountAgain}
+		return &Refusal{"medium", fmt.Sprintf("what lies at %s was replaced after it was mounted: digest %.12s…, mounted was %.12s…", m.URL, p.Digest,
+			m.Medium), mountAgain}
 	}
 	return nil
 }

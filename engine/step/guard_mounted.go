@@ -22,7 +22,8 @@ func CheckMounted(h History, p Place, drives []bmc.Slot, boot bmc.Boot) error {
 	}
 	for _, s := range drives {
 		if other, ours := h.MountIn(s); ours && other.URL != m.URL {
-			return &Refusal{"medium", fmt.Sprintf("two images of ours are mounted: %s, and %s in %s; which of them the machine would boot is not known", m.URL, other.URL, s.Name()),
+			return &Refusal{"medium", fmt.Sprintf("two images of ours are mounted: %s, and %s in %s; which of them the machine would boot is not known",
+				m.URL, other.URL, s.Name()),
 				"Take out the one that it is not to boot (step eject), then restart"}
 		}
 	}

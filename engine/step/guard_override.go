@@ -14,7 +14,8 @@ func CheckOverride(h History, boot bmc.Boot, p Place) error {
 	mounted := len(h.Mounted()) > 0
 	switch {
 	case set && string(boot.Target) != ours.Target:
-		return &Refusal{"boot source", fmt.Sprintf("the boot source override reads %q, we had set %q: somebody changed it, or the machine was restarted meanwhile", boot.Target, ours.Target),
+		return &Refusal{"boot source", fmt.Sprintf("the boot source override reads %q, we had set %q: "+
+			"somebody changed it, or the machine was restarted meanwhile", boot.Target, ours.Target),
 			"Set it again (step one_time_boot), then restart; or take it back (target none), and restart without it"}
 	case mounted && !set && (boot.Target == bmc.BootNone || boot.Target == bmc.BootDisk):
 		return &Refusal{"boot source", "our image is mounted, but no boot source override is set: the machine would boot its disk",

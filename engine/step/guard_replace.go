@@ -14,6 +14,7 @@ func CheckReplace(h History, latest media.Published, s Settings) error {
 	if !open || !mounted {
 		return nil
 	}
-	return &Refusal{"medium", "the machine was reset by us at " + ClockTime(last.Time) + " and may be installing from the image that is published, which would be taken away",
+	return &Refusal{"medium", "the machine was reset by us at " + ClockTime(last.Time) +
+		" and may be installing from the image that is published, which would be taken away",
 		s.waitForIt() + ", or go on all the same with --again"}
 }

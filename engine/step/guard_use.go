@@ -41,7 +41,8 @@ func LookInto(ctx context.Context, h *Host) (Use, error) {
 	if err != nil {
 		return Use{}, err
 	}
-	use := Use{Power: power.State, State: UseUnknown, Reason: "it is on, and the plan declares no ESXi to look into", Before: event.Snapshot{State: string(esxi.Silent)}}
+	use := Use{Power: power.State, State: UseUnknown, Reason: "it is on, and the plan declares no ESXi to look into",
+		Before: event.Snapshot{State: string(esxi.Silent)}}
 	if last, open := h.History().Installing(); open && last.Run != h.attempt.Run() && !h.Settings.Again {
 		use.Installing, use.Wait = &last, h.Settings.waitForIt()
 	}
@@ -108,7 +109,8 @@ func (u Use) inspect(ctx context.Context, h *Host, probe esxi.Probe) (Use, error
 // an installation of ours is under way there is one way out only: to wait for it.
 func CheckUse(u Use, allowRunning bool) error {
 	if u.Installing != nil {
-		return &Refusal{"in use", fmt.Sprintf("an installation of ours is under way on this machine since %s (run %s)", ClockTime(u.Installing.Time), u.Installing.Run), u.Wait}
+		return &Refusal{"in use", fmt.Sprintf("an installation of ours is under way on this machine since %s (run %s)", ClockTime(u.Installing.Time),
+			u.Installing.Run), u.Wait}
 	}
 	if err := CheckForeign(u.Foreign); err != nil {
 		return err
@@ -122,5 +124,6 @@ func CheckUse(u Use, allowRunning bool) error {
 	if u.State == Busy {
 		return &Refusal{"in use", "the machine is in use: " + u.Reason, "Move its virtual machines away and power it off, or set allow_running = true"}
 	}
-	return &Refusal{"in use", "cannot determine whether the machine is in use: " + u.Reason, "Power it off, or give esxi.current (the login of the running ESXi), or set allow_running = true"}
+	return &Refusal{"in use", "cannot determine whether the machine is in use: " + u.Reason,
+		"Power it off, or give esxi.current (the login of the running ESXi), or set allow_running = true"}
 }

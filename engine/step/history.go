@@ -216,7 +216,8 @@ func (h *History) applyReset(r Record, c event.Change) {
 		repeated.Asked = r.Time
 		h.reset = &repeated
 	} else {
-		h.reset = &LastReset{Run: r.Run, Step: r.Step, Time: r.Time, Open: c.Installs || c.Risk == event.Wipes, Medium: c.Medium, Boot: h.boot, Before: h.snapshot(c.Before), Change: c.ID, Asked: r.Time, Fate: event.Unknown}
+		h.reset = &LastReset{Run: r.Run, Step: r.Step, Time: r.Time, Open: c.Installs || c.Risk == event.Wipes, Medium: c.Medium, Boot: h.boot,
+			Before: h.snapshot(c.Before), Change: c.ID, Asked: r.Time, Fate: event.Unknown}
 	}
 	if !h.boot.Stays {
 		h.boot = Override{}

@@ -27,7 +27,10 @@ func SameMachine(s esxi.System, id bmc.Identity) (same, known bool) {
 }
 
 // placeholders are serial numbers that firmware writes where nobody gave one.
-var placeholders = []string{"to be filled by o.e.m.", "to be filled by oem", "default string", "none", "n/a", "unknown", "not specified", "not applicable", "system serial number", "chassis serial number", "0123456789", "123456789", "1234567890"}
+var placeholders = []string{
+	"to be filled by o.e.m.", "to be filled by oem", "default string", "none", "n/a", "unknown", "not specified", "not applicable",
+	"system serial number", "chassis serial number", "0123456789", "123456789", "1234567890",
+}
 
 // telling are the serial numbers that tell one machine from another, lower case.
 func telling(serials []string) (out []string) {

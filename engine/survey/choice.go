@@ -98,7 +98,8 @@ func (c Choice) stepsOf(p *schema.Plan) (map[string]bool, hcl.Diagnostics) {
 	chosen := map[string]bool{}
 	for _, name := range c.Steps {
 		if _, ok := p.Step(name); !ok {
-			diags = append(diags, usage("A step is gone", "The run that is to be continued has the step %q, which the plan no longer has. Put it back, or start a new run.", name))
+			diags = append(diags, usage("A step is gone", "The run that is to be continued has the step %q, which the plan no longer has. "+
+				"Put it back, or start a new run.", name))
 		}
 		chosen[name] = true
 	}
@@ -111,7 +112,8 @@ func (c Choice) hostsOf(p *schema.Plan) (out []*schema.Host, diags hcl.Diagnosti
 	for _, name := range c.Hosts {
 		wanted[name] = true
 		if _, ok := p.Host(name); !ok {
-			diags = append(diags, usage("A host is gone", "The run that is to be continued has the host %q, which the plan no longer has. Put it back, or start a new run.", name))
+			diags = append(diags, usage("A host is gone", "The run that is to be continued has the host %q, which the plan no longer has. "+
+				"Put it back, or start a new run.", name))
 		}
 	}
 	for _, h := range p.Hosts() {

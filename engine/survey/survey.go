@@ -85,7 +85,8 @@ func (s *Survey) setLimits() hcl.Diagnostics {
 		inFlight = s.Plan.InFlight
 	}
 	working := len(s.Working())
-	l := gates.Limits{InFlight: read("in_flight", inFlight, working, 1), Failures: read("--max-failures", s.Options.MaxFailures, working, 0), Groups: map[string]int{}}
+	l := gates.Limits{InFlight: read("in_flight", inFlight, working, 1), Failures: read("--max-failures", s.Options.MaxFailures, working, 0),
+		Groups: map[string]int{}}
 	if l.Failures >= 0 && l.InFlight < 0 {
 		l.InFlight = max(1, l.Failures)
 	}
@@ -108,7 +109,8 @@ func (s *Survey) checkSense() hcl.Diagnostics {
 		busy = busy || slices.ContainsFunc(s.hosts, st.Applies)
 		if st.Policy.Barrier && writes && bound {
 			return hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "Barrier that cannot open", Subject: &st.Range,
-				Detail: fmt.Sprintf("Step %q waits for all hosts, but in_flight (or --max-failures, which bounds it, too) lets only some of them begin to write before it. Raise the bound, or take the barrier away.", st.Name)}}
+				Detail: fmt.Sprintf("Step %q waits for all hosts, but in_flight (or --max-failures, which bounds it, "+
+					"too) lets only some of them begin to write before it. Raise the bound, or take the barrier away.", st.Name)}}
 		}
 		writes = writes || s.types[st.Type].Most.Writes
 	}
@@ -239,7 +241,8 @@ func (s *Survey) Serving() string {
 	if !s.mountsOurs() || !slices.ContainsFunc(s.Working(), s.stopsServing) {
 		return ""
 	}
-	return "this run would mount images that it serves itself (media.listen) and end before they are read. Run the wait step, too, or publish to a directory (media.directory and url)"
+	return "this run would mount images that it serves itself (media.listen) and end before they are read. " +
+		"Run the wait step, too, or publish to a directory (media.directory and url)"
 }
 
 // stopsServing reports that the images of this run end with it, and that it waits for no

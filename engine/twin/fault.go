@@ -49,6 +49,21 @@ var FaultKinds = map[string]string{
 	"keeps-override": "clearing the boot override is answered with success and not done (firmware that knows only a continuous one, such as redfish/continuous)",
 }
 
+// moduleSizes are how large the modules of an image must be for a fault to show, in bytes. Of
+// a small image, a web server cannot tell whether a BMC read half of it: the sockets hold the
+// rest.
+var moduleSizes = map[string]int{"half-image": 1 << 20}
+
+// ModuleSize is how large the modules of generated images must be, in bytes, so that faults
+// show, given as in [Options]; 0 where any size does.
+func ModuleSize(specs []string) (size int) {
+	for _, spec := range specs {
+		_, kind, _ := faultOf(spec)
+		size = max(size, moduleSizes[kind])
+	}
+	return size
+}
+
 // bmc are the faults that the BMC itself makes.
 func (f faults) bmc() []bmcsim.Fault {
 	var out []bmcsim.Fault

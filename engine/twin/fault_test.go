@@ -103,3 +103,17 @@ func TestFaultsTogether(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestModuleSize: a fault of any host asks for the images that it needs to show.
+func TestModuleSize(t *testing.T) {
+	for faults, want := range map[string]int{"": 0, "hang h1=loop": 0, "half-image": 1 << 20, "hang h1=half-image loop": 1 << 20, "not-half-image": 0} {
+		if got := ModuleSize(strings.Fields(faults)); got != want {
+			t.Errorf("%q: %d, want %d", faults, got, want)
+		}
+	}
+	for kind := range moduleSizes {
+		if FaultKinds[kind] == "" {
+			t.Errorf("there is no fault %q", kind)
+		}
+	}
+}

@@ -70,7 +70,8 @@ func newMachine(f *Fleet, h *schema.Host, faulty faults) (*Machine, error) {
 	disks := m.disks(profile)
 	m.BMC = bmcsim.New(bmcsim.Config{
 		Profile: profile, Clock: f.o.Clock, Username: h.BMC.Username, Password: m.password(), Serial: m.serial(), UUID: uuid(h.Name),
-		Disks: disks, MACs: m.macs(), On: m.startsOn(), POST: postTakes, Faults: faulty.bmc(), Check: m.check, Fetch: m.fetch, Booted: m.booted, Lost: m.lost, SAN: faulty["san"], SecureBoot: faulty["secure-boot"], Latency: f.o.Latency,
+		Disks: disks, MACs: m.macs(), On: m.startsOn(), POST: postTakes, Faults: faulty.bmc(), Check: m.check, Fetch: m.fetch, Booted: m.booted,
+		Lost: m.lost, SAN: faulty["san"], SecureBoot: faulty["secure-boot"], Latency: f.o.Latency,
 		Log: f.bmcLog(h.Name),
 	})
 	if err := m.BMC.Serve("127.0.0.1:0"); err != nil {
@@ -232,7 +233,8 @@ func (m *Machine) oldSystem() error {
 		return nil
 	}
 	now := m.fleet.o.Clock.Now()
-	c := esxisim.Config{Version: m.fleet.o.OldVersion, Build: m.fleet.o.OldBuild, UUID: uuid(m.Host.Name), Serial: m.serial(), Installed: now.Add(-oldInstalled), Booted: now.Add(-oldInstalled / 2), Now: m.fleet.o.Clock.Now}
+	c := esxisim.Config{Version: m.fleet.o.OldVersion, Build: m.fleet.o.OldBuild, UUID: uuid(m.Host.Name), Serial: m.serial(),
+		Installed: now.Add(-oldInstalled), Booted: now.Add(-oldInstalled / 2), Now: m.fleet.o.Clock.Now}
 	if m.faults["other-machine"] {
 		c.UUID, c.Serial = uuid("another"), "ANOTHER"
 	}

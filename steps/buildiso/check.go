@@ -17,7 +17,8 @@ func (c Arguments) check(x *schema.ESXi) error {
 		return c.checkOwn(c.planned(x))
 	}
 	if c.UncheckedDisks {
-		return schema.AtArgument("unchecked_disks", "unchecked_disks belongs to a kickstart of your own; the generated one writes to the plan's disks only. Where a script only reads a disk, write # esxiplan:ignore script-disk on its line")
+		return schema.AtArgument("unchecked_disks", "unchecked_disks belongs to a kickstart of your own; "+
+			"the generated one writes to the plan's disks only. Where a script only reads a disk, write # esxiplan:ignore script-disk on its line")
 	}
 	return c.checkGenerated(c.planned(x))
 }
@@ -25,7 +26,8 @@ func (c Arguments) check(x *schema.ESXi) error {
 func (c Arguments) checkKernelOptions() error {
 	for _, option := range c.KernelOptions {
 		if name, _, _ := strings.Cut(option, "="); strings.EqualFold(name, "systemMediaSize") {
-			return schema.AtArgument("kernel_options", "kernel option %q has an argument of its own: system_media_size, which is checked against the image's version", option)
+			return schema.AtArgument("kernel_options", "kernel option %q has an argument of its own: "+
+				"system_media_size, which is checked against the image's version", option)
 		}
 	}
 	if err := media.CheckOptions(c.KernelOptions); err != nil {
@@ -64,7 +66,8 @@ func (c Arguments) checkGenerated(p kickstart.Planned) error {
 		}
 		if found := p.CheckSection(deref(script.text)); len(found) > 0 {
 			f := found[0]
-			return schema.AtArgument(script.argument, "line %d, column %d of the %s script: %s [%s]. %s %s", f.Line, f.Column, script.argument, f.Text, f.Rule, f.Reason, f.Remedy)
+			return schema.AtArgument(script.argument, "line %d, column %d of the %s script: %s [%s]. %s %s", f.Line, f.Column, script.argument, f.Text,
+				f.Rule, f.Reason, f.Remedy)
 		}
 	}
 	return nil

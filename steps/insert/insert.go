@@ -100,7 +100,8 @@ func check(ctx context.Context, h *step.Host, url string) error {
 		return schema.AtArgument("image", "%q does not end in .iso, which several BMCs demand", url)
 	}
 	if u, err := neturl.Parse(url); err != nil || u.User != nil {
-		return schema.AtArgument("image", "the image's URL must be valid and without user and password: it is written to the log and to the BMC; serve the image without a login")
+		return schema.AtArgument("image", "the image's URL must be valid and without user and password: it is written to the log and to the BMC; "+
+			"serve the image without a login")
 	}
 	if h.Media == nil {
 		return nil
@@ -161,9 +162,11 @@ type partial struct{ media.Fetch }
 
 func (e *partial) Error() string {
 	if e.Open {
-		return fmt.Sprintf("the BMC says that the image is inserted, but it has not finished fetching it: %s, the last of it at %s", e.Fetch, e.At.Local().Format(time.TimeOnly))
+		return fmt.Sprintf("the BMC says that the image is inserted, but it has not finished fetching it: %s, the last of it at %s", e.Fetch,
+			e.At.Local().Format(time.TimeOnly))
 	}
-	return "the BMC says that the image is inserted, but it fetched only " + e.Fetch.String() + " of it. Find out what cuts the transfer between the BMC and the server of the image, then run this again"
+	return "the BMC says that the image is inserted, but it fetched only " + e.Fetch.String() +
+		" of it. Find out what cuts the transfer between the BMC and the server of the image, then run this again"
 }
 
 // Retryable makes the engine mount the image again. One that is still being fetched was

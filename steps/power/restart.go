@@ -173,7 +173,8 @@ func withoutEffect(ctx context.Context, h *step.Host, off step.Made, moved, same
 	}
 	h.Undone(off.ID) // whatever came of it, the machine is on
 	if !waiting && !same && !stillUp(ctx, h, off) {
-		return &step.Failure{Reason: "the BMC was asked to power the machine off, and its power state reads On; nothing shows whether the machine was restarted meanwhile, so it is not asked again, for that could interrupt an installation",
+		return &step.Failure{Reason: "the BMC was asked to power the machine off, and its power state reads On; " +
+			"nothing shows whether the machine was restarted meanwhile, so it is not asked again, for that could interrupt an installation",
 			Next: "Look at the machine's console; if it still runs what it ran before, power it off by hand, then run this again"}
 	}
 	if offs(h) >= mostOffs {
@@ -321,7 +322,8 @@ func restarted(ctx context.Context, h *step.Host, was bmc.Power) error {
 	case errors.As(err, &unsettled) && (uses || was.Post != ""):
 		return noSign(was, uses)
 	case errors.As(err, &unsettled):
-		h.Warn("the BMC was asked for a restart, and nothing can show whether the machine was restarted: its power state reads On all the time, the BMC tells nothing of POST, and no boot source override of ours is used up by a boot")
+		h.Warn("the BMC was asked for a restart, and nothing can show whether the machine was restarted: " +
+			"its power state reads On all the time, the BMC tells nothing of POST, and no boot source override of ours is used up by a boot")
 	case err != nil:
 		return err
 	}
@@ -337,6 +339,7 @@ func noSign(was bmc.Power, uses bool) error {
 	if uses {
 		still += ", and its boot source override is still set"
 	}
-	return &step.Failure{Reason: "the BMC was asked for a restart, and nothing shows that the machine was restarted: its power state reads On" + still + ". It is not asked again, for that could interrupt an installation",
+	return &step.Failure{Reason: "the BMC was asked for a restart, and nothing shows that the machine was restarted: its power state reads On" +
+		still + ". It is not asked again, for that could interrupt an installation",
 		Next: "Look at the machine's console; if it was not restarted, power it off, and run this again with --again"}
 }

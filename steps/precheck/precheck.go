@@ -126,7 +126,8 @@ func medium(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
 		return err
 	}
 	if r.BootMode = boot.Mode; h.Settings.Installs && boot.Mode == "Legacy" {
-		h.Warn("the machine boots in BIOS (Legacy) mode: ESXi 7 deprecates it, and servers listed for ESXi 8 and later must boot in UEFI mode; change it in the BIOS setup")
+		h.Warn("the machine boots in BIOS (Legacy) mode: ESXi 7 deprecates it, and servers listed for ESXi 8 and later must boot in UEFI mode; " +
+			"change it in the BIOS setup")
 	}
 	if !h.Settings.Installs {
 		return nil

@@ -51,8 +51,10 @@ func NewBench(t *testing.T, p bmcsim.Profile) *Bench { return NewFaultyBench(t, 
 func NewFaultyBench(t *testing.T, p bmcsim.Profile, on bool, faults ...bmcsim.Fault) *Bench {
 	t.Helper()
 	b := &Bench{clock: clock{time.Now()}, Place: step.Place{Restarts: true, Waits: true}}
-	b.Sim = bmcsim.New(bmcsim.Config{Profile: p, Clock: b.clock, Username: "root", Password: "calvin", Serial: "SN1", UUID: "4c4c4544-0058-5110-8034-b7c04f543933", On: on, Faults: faults,
-		Disks: []bmcsim.Disk{{Model: "MZVL2256HCHQ", Serial: "S1", WWN: "5001000000000001", Bytes: 480e9}}, MACs: []string{"B4:96:91:A7:3F:D6"}, POST: 10 * time.Second})
+	b.Sim = bmcsim.New(bmcsim.Config{Profile: p, Clock: b.clock, Username: "root", Password: "calvin", Serial: "SN1",
+		UUID: "4c4c4544-0058-5110-8034-b7c04f543933", On: on, Faults: faults,
+		Disks: []bmcsim.Disk{{Model: "MZVL2256HCHQ", Serial: "S1", WWN: "5001000000000001", Bytes: 480e9}}, MACs: []string{"B4:96:91:A7:3F:D6"},
+		POST: 10 * time.Second})
 	if err := b.Sim.Serve("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +71,8 @@ func (b *Bench) host(t *testing.T, vendors []bmc.Vendor, dry bool) *step.Host {
 	if dry && b.Media != nil {
 		h.SetMedia(media.Shadow(b.Media))
 	}
-	c, err := bmc.Open(bmc.Options{Address: "https://" + b.Sim.Address(), Username: "root", Password: "calvin", Trust: bmc.Trust{Off: true}, Vendors: vendors, ReadOnly: dry, Timeout: timeout,
+	c, err := bmc.Open(bmc.Options{Address: "https://" + b.Sim.Address(), Username: "root", Password: "calvin", Trust: bmc.Trust{Off: true},
+		Vendors: vendors, ReadOnly: dry, Timeout: timeout,
 		Now: b.age, Sleep: b.sleep})
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"esxiplan/engine/event"
 )
 
 // leftBehind tells what the run leaves at the machines: installations that are under way,
@@ -96,7 +98,8 @@ func (b *board) images(n int) string {
 	case b.plan.Continue == "":
 		return fmt.Sprintf("%s being installed from images that this run served and that end with it: an installer that still reads its image stops.", are(n))
 	}
-	return fmt.Sprintf("%s being installed from images that this run served and that end with it: an installer that still reads its image stops. The command below serves them again.", are(n))
+	return fmt.Sprintf("%s being installed from images that this run served and that end with it: an installer that still reads its image stops. "+
+		"The command below serves them again.", are(n))
 }
 
 // are begins a sentence about some hosts.
@@ -104,7 +107,7 @@ func are(n int) string {
 	if n == 1 {
 		return "1 host is"
 	}
-	return fmt.Sprintf("%d hosts are", n)
+	return event.Count(n, "host") + " are"
 }
 
 // limit is the flag that names some of the hosts.

@@ -178,7 +178,7 @@ func (p *plain) intro(e event.Event) string {
 	case e.Plan.Continued:
 		kind = "continuing run"
 	}
-	text := fmt.Sprintf("plan %q, %s %s: %s, steps %s", e.Plan.Name, kind, e.Run, hosts(len(e.Plan.Hosts)), strings.Join(e.Plan.Steps, " "))
+	text := fmt.Sprintf("plan %q, %s %s: %s, steps %s", e.Plan.Name, kind, e.Run, event.Count(len(e.Plan.Hosts), "host"), strings.Join(e.Plan.Steps, " "))
 	if e.Plan.Note != "" {
 		text += "\n" + e.Plan.Note
 	}

@@ -164,7 +164,8 @@ func folded(rows []*row) []*row {
 	var out []*row
 	for _, r := range rows {
 		same := slices.IndexFunc(out, func(o *row) bool {
-			return o.counts == r.counts && o.status == r.status && (o.proof == nil) == (r.proof == nil) && o.installing() == r.installing() && o.left.Off == r.left.Off && o.remark == r.remark
+			return o.counts == r.counts && o.status == r.status && (o.proof == nil) == (r.proof == nil) && o.installing() == r.installing() &&
+				o.left.Off == r.left.Off && o.remark == r.remark
 		})
 		if same < 0 {
 			copied := *r
@@ -198,7 +199,8 @@ func (b *board) line(t theme, r *row, width int) line {
 		return t.dim.Render(text)
 	}
 	cells := []string{
-		cell("ok", c.OK, t.ok.Render), cell("changed", c.Changed, t.changed.Render), cell("unreachable", c.Unreach, t.bad.Render), cell("failed", c.Failed, t.bad.Render),
+		cell("ok", c.OK, t.ok.Render), cell("changed", c.Changed, t.changed.Render), cell("unreachable", c.Unreach, t.bad.Render),
+		cell("failed", c.Failed, t.bad.Render),
 		cell("skipped", c.Skipped, t.dim.Render), cell("ignored", c.Ignored, t.warn.Render), cell("retried", c.Retried, t.warn.Render),
 	}
 	return line{t.bold.Render(fmt.Sprintf("%-*s", width, r.name)), strings.Join(cells, " "), short(r.elapsed), b.note(t, r)}
@@ -268,13 +270,6 @@ func say(s *Streams, indent, text string) {
 	}
 }
 
-func hosts(n int) string {
-	if n == 1 {
-		return "1 host"
-	}
-	return fmt.Sprintf("%d hosts", n)
-}
-
 func (b *board) totals(t theme) string {
 	proven, installing, stopped := 0, 0, 0
 	for _, r := range b.hosts {
@@ -304,7 +299,7 @@ func (b *board) totals(t theme) string {
 	if proven > 0 {
 		parts = append(parts, t.ok.Render(fmt.Sprintf("%d proven installed", proven)))
 	}
-	text := fmt.Sprintf("%s: %s %s %s", hosts(len(b.hosts)), strings.Join(parts, ", "), t.dot, short(b.ended.Sub(b.began)))
+	text := fmt.Sprintf("%s: %s %s %s", event.Count(len(b.hosts), "host"), strings.Join(parts, ", "), t.dot, short(b.ended.Sub(b.began)))
 	switch {
 	case b.summary.Interrupted:
 		text += " " + t.dot + " " + t.bad.Render("interrupted")
@@ -328,7 +323,8 @@ func (b *board) writes(s *Streams, t theme) {
 			if e.Write.Risk != "" {
 				risk = " [" + string(e.Write.Risk) + "]"
 			}
-			fmt.Fprintln(s.Out, s.plain(fmt.Sprintf("  %s: %s %s: %s %s %s%s", e.Step, e.Write.Verb, e.Write.Target, orEmpty(e.Write.Old), t.arrow, orEmpty(e.Write.New), t.warn.Render(risk))))
+			fmt.Fprintln(s.Out, s.plain(fmt.Sprintf("  %s: %s %s: %s %s %s%s", e.Step, e.Write.Verb, e.Write.Target, orEmpty(e.Write.Old), t.arrow,
+				orEmpty(e.Write.New), t.warn.Render(risk))))
 			for line := range strings.Lines(e.Write.Detail) {
 				if strings.HasPrefix(line, "%pre") {
 					fmt.Fprintln(s.Out, t.dim.Render(s.plain("      %pre … (the script that finds the disk, or stops)")))

@@ -90,7 +90,8 @@ func (s *Streams) themeOf(colors bool) theme {
 		r.SetColorProfile(termenv.ANSI)
 	}
 	color := func(c string) lipgloss.Style { return r.NewStyle().Foreground(lipgloss.Color(c)) }
-	t := theme{ok: color("2"), changed: color("3"), bad: color("1").Bold(true), warn: color("5"), dim: r.NewStyle().Faint(true), bold: r.NewStyle().Bold(true), arrow: "→", line: "─", bullet: "•", dot: "·"}
+	t := theme{ok: color("2"), changed: color("3"), bad: color("1").Bold(true), warn: color("5"), dim: r.NewStyle().Faint(true),
+		bold: r.NewStyle().Bold(true), arrow: "→", line: "─", bullet: "•", dot: "·"}
 	if s.ASCII {
 		t.arrow, t.line, t.bullet, t.dot = "->", "-", "*", "-"
 	}

@@ -133,7 +133,8 @@ func (s *Sim) smartDocument(path, base string) object {
 	case "":
 		return s.collection(base + "/0")
 	case "/0":
-		return object{"Id": "0", "Model": s.p.Storage, "links": object{"LogicalDrives": object{"href": base + "/0/LogicalDrives"}, "PhysicalDrives": object{"href": base + "/0/DiskDrives"}}}
+		return object{"Id": "0", "Model": s.p.Storage, "links": object{"LogicalDrives": object{"href": base + "/0/LogicalDrives"},
+			"PhysicalDrives": object{"href": base + "/0/DiskDrives"}}}
 	case "/0/LogicalDrives", "/0/DiskDrives":
 		var paths []string
 		for i, d := range s.c.Disks {
@@ -150,7 +151,8 @@ func (s *Sim) smartDocument(path, base string) object {
 	}
 	if n, _ := fmt.Sscanf(rest, "/0/DiskDrives/%d", &i); n == 1 && i < len(s.c.Disks) {
 		d := s.c.Disks[i]
-		return object{"Model": d.Model, "SerialNumber": d.Serial, "Location": fmt.Sprintf("1I:1:%d", i), "CapacityMiB": d.Bytes >> 20, "MediaType": "SSD", "InterfaceType": "SATA"}
+		return object{"Model": d.Model, "SerialNumber": d.Serial, "Location": fmt.Sprintf("1I:1:%d", i), "CapacityMiB": d.Bytes >> 20,
+			"MediaType": "SSD", "InterfaceType": "SATA"}
 	}
 	return nil
 }
@@ -177,7 +179,8 @@ func (s *Sim) oemPost(w http.ResponseWriter, path string, arguments map[string]a
 		s.mountHidden(w, func() string { return strings.Join(s.images, "") })
 	case s.p.Flow == imageFile && strings.HasSuffix(path, "/IsoConfig.Mount"):
 		s.mountHidden(w, func() string { return s.host + s.path })
-	case s.p.Flow == remoteMap && strings.HasSuffix(path, "/LenovoRemoteMapService.UMount"), s.p.Flow == imageFile && strings.HasSuffix(path, "/IsoConfig.UnMount"):
+	case s.p.Flow == remoteMap && strings.HasSuffix(path, "/LenovoRemoteMapService.UMount"),
+		s.p.Flow == imageFile && strings.HasSuffix(path, "/IsoConfig.UnMount"):
 		s.mu.Lock()
 		s.images = nil
 		s.mu.Unlock()

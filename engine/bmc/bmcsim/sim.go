@@ -127,7 +127,8 @@ type slot struct {
 
 // New makes a BMC.
 func New(c Config) *Sim {
-	s := &Sim{c: c, p: c.Profile, power: "Off", mode: "UEFI", device: "None", slots: map[string]*slot{}, sessions: map[string]*session{}, attributes: map[string]any{}, tasks: map[string]*task{}}
+	s := &Sim{c: c, p: c.Profile, power: "Off", mode: "UEFI", device: "None", slots: map[string]*slot{}, sessions: map[string]*session{},
+		attributes: map[string]any{}, tasks: map[string]*task{}}
 	s.idleBoot()
 	if c.On {
 		s.power, s.progress = "On", OSRunning
@@ -213,7 +214,8 @@ func newCertificate() (tls.Certificate, error) {
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "bmc"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(87600 * time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "bmc"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(87600 * time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
 }

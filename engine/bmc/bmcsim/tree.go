@@ -100,7 +100,8 @@ func (s *Sim) document(path string) (object, bool) {
 	case path == sys+"/Settings" && s.p.BootInSetting:
 		d = object{"Id": "Settings", "Boot": s.bootDocument()}
 	case path == sys+"/SecureBoot":
-		d = object{"Id": "SecureBoot", "SecureBootEnable": s.c.SecureBoot, "SecureBootCurrentBoot": map[bool]string{true: "Enabled", false: "Disabled"}[s.c.SecureBoot]}
+		d = object{"Id": "SecureBoot", "SecureBootEnable": s.c.SecureBoot,
+			"SecureBootCurrentBoot": map[bool]string{true: "Enabled", false: "Disabled"}[s.c.SecureBoot]}
 	case path == mgr:
 		d = s.managerDocument()
 	case strings.HasPrefix(path, root+"/TaskService/Tasks/"):
@@ -147,7 +148,8 @@ func (s *Sim) collection(paths ...string) object {
 
 func (s *Sim) rootDocument() object {
 	d := object{
-		"@odata.type": "#ServiceRoot.v" + cmp.Or(s.p.Schema, "1_5_0") + ".ServiceRoot", "Id": "RootService", "RedfishVersion": "1.15.0", "Systems": s.href(root + "/Systems"), "Managers": s.href(root + "/Managers"),
+		"@odata.type": "#ServiceRoot.v" + cmp.Or(s.p.Schema, "1_5_0") + ".ServiceRoot", "Id": "RootService", "RedfishVersion": "1.15.0",
+		"Systems": s.href(root + "/Systems"), "Managers": s.href(root + "/Managers"),
 		"SessionService":            s.href(root + "/SessionService"),
 		"Links":                     object{"Sessions": s.href(sessionsPath)},
 		"ProtocolFeaturesSupported": object{"ExpandQuery": object{"NoLinks": !s.p.NoExpand, "Levels": true, "MaxLevels": 1}},
@@ -301,7 +303,8 @@ func (s *Sim) mediaDocument(path string) object {
 	if v == nil {
 		return s.oemDocument(path)
 	}
-	d := object{"Id": v.profile.ID, "Name": "VirtualMedia", "MediaTypes": v.profile.Types, "ConnectedVia": "NotConnected", "Inserted": false, "Image": nil, "WriteProtected": true}
+	d := object{"Id": v.profile.ID, "Name": "VirtualMedia", "MediaTypes": v.profile.Types, "ConnectedVia": "NotConnected", "Inserted": false,
+		"Image": nil, "WriteProtected": true}
 	if s.p.SuccessBody {
 		d["Image"] = ""
 	}
@@ -343,7 +346,8 @@ func (s *Sim) slotActions(d object, path string, v *slot) {
 		oem["Actions"] = object{"#VirtualMedia.VmmControl": object{"target": path + "/Oem/" + s.p.Oem + "/Actions/VirtualMedia.VmmControl"}}
 	case s.p.OemSlots:
 		base := path + "/Actions/Oem/" + s.p.Oem + "/HpiLOVirtualMedia."
-		oem["Actions"] = object{"#HpiLOVirtualMedia.InsertVirtualMedia": object{"target": base + "InsertVirtualMedia"}, "#HpiLOVirtualMedia.EjectVirtualMedia": object{"target": base + "EjectVirtualMedia"}}
+		oem["Actions"] = object{"#HpiLOVirtualMedia.InsertVirtualMedia": object{"target": base + "InsertVirtualMedia"},
+			"#HpiLOVirtualMedia.EjectVirtualMedia": object{"target": base + "EjectVirtualMedia"}}
 	case s.p.PatchSlots || v.profile.Proxy:
 	case s.p.EjectHidden && v.image == "":
 		d["Actions"] = object{"#VirtualMedia.InsertMedia": insert}
@@ -391,7 +395,8 @@ func (s *Sim) storageDocument(path, base string) object {
 	}
 	if n, _ := fmt.Sscanf(rest, "/NVMe/Drives/%d", &i); n == 1 && i < len(s.c.Disks) {
 		d := s.c.Disks[i]
-		return object{"Id": fmt.Sprint(i), "Name": fmt.Sprintf("Drive in bay %d", i), "Model": d.Model, "SerialNumber": d.Serial, "CapacityBytes": d.Bytes, "MediaType": "SSD", "Protocol": "NVMe", "Identifiers": identifiers(d), "Status": object{"State": "Enabled"}}
+		return object{"Id": fmt.Sprint(i), "Name": fmt.Sprintf("Drive in bay %d", i), "Model": d.Model, "SerialNumber": d.Serial,
+			"CapacityBytes": d.Bytes, "MediaType": "SSD", "Protocol": "NVMe", "Identifiers": identifiers(d), "Status": object{"State": "Enabled"}}
 	}
 	return nil
 }
@@ -423,7 +428,8 @@ func (s *Sim) nicDocument(path, base string) object {
 		return s.collection(paths...)
 	}
 	if path == base+"/ToManager" {
-		return object{"Id": "ToManager", "MACAddress": "7e:d3:0a:e1:27:11", "Links": object{"HostInterface": object{"@odata.id": s.managerURI() + "/HostInterfaces/1"}}}
+		return object{"Id": "ToManager", "MACAddress": "7e:d3:0a:e1:27:11",
+			"Links": object{"HostInterface": object{"@odata.id": s.managerURI() + "/HostInterfaces/1"}}}
 	}
 	var i int
 	if n, _ := fmt.Sscanf(path, base+"/NIC%d", &i); n == 1 && i >= 1 && i <= len(s.c.MACs) {

@@ -57,11 +57,12 @@ func newClient(r *bmc.Redfish) bmc.Client {
 	id, _ := r.Identity(context.Background())
 	rules := bmc.Rules{
 		SerialFromSKU: true,
-		BootDevices:   []bmc.BootDevice{{Controller: "BOSS", Model: "DELLBOSS VD"}, {Controller: "AHCI.Slot", Model: "DELLBOSS VD"}}, // BOSS-S1 shows as AHCI.Slot.5-1
-		Prepare:       c.prepare,
-		Licenses:      c.licenses,
-		Covers:        covers,
-		Ready:         c.ready,
+		// BOSS-S1 shows as AHCI.Slot.5-1
+		BootDevices: []bmc.BootDevice{{Controller: "BOSS", Model: "DELLBOSS VD"}, {Controller: "AHCI.Slot", Model: "DELLBOSS VD"}},
+		Prepare:     c.prepare,
+		Licenses:    c.licenses,
+		Covers:      covers,
+		Ready:       c.ready,
 		Ways: []bmc.Way{
 			{Name: "attributes", Targets: []bmc.Target{bmc.BootCD}, Read: c.readAttributesBoot, Set: c.setAttributesBoot},
 			{Name: "configuration import", Targets: []bmc.Target{bmc.BootCD}, Read: c.readAttributesBoot, Set: c.importBoot},

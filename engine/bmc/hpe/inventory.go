@@ -76,7 +76,8 @@ func (c *client) logicalDrives(ctx context.Context, uri, controller string) ([]b
 			Status                 struct{ Health string }
 		}
 		if bmc.Decode(raw, &d) == nil {
-			disk := bmc.Disk{Name: d.LogicalDriveName, Controller: controller, Bytes: int64(d.CapacityMiB) << 20, Volume: true, RAID: raidType(d.Raid), Health: d.Status.Health}
+			disk := bmc.Disk{Name: d.LogicalDriveName, Controller: controller, Bytes: int64(d.CapacityMiB) << 20, Volume: true, RAID: raidType(d.Raid),
+				Health: d.Status.Health}
 			if d.VolumeUniqueIdentifier != "" {
 				disk.WWN = []string{strings.ToLower(d.VolumeUniqueIdentifier)}
 			}

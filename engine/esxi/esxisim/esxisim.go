@@ -244,7 +244,8 @@ func NewCertificate() (tls.Certificate, error) {
 // costs a hundredth of govmomi's whole inventory.
 func (s *Sim) build(c Config) (http.Handler, error) {
 	t := esx.ServiceContent
-	content := types.ServiceContent{RootFolder: t.RootFolder, PropertyCollector: t.PropertyCollector, SessionManager: t.SessionManager, EventManager: t.EventManager, Setting: t.Setting}
+	content := types.ServiceContent{RootFolder: t.RootFolder, PropertyCollector: t.PropertyCollector, SessionManager: t.SessionManager,
+		EventManager: t.EventManager, Setting: t.Setting}
 	ctx, si := simulator.NewServiceInstance(simulator.NewContext(), content, esx.RootFolder)
 	si.Content.About = about(c)
 	ctx.Map.OptionManager().Setting = nil

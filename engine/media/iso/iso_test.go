@@ -68,18 +68,18 @@ func changes() []iso.Change {
 	}
 }
 
-var policies = map[string]iso.Policy{"in place": iso.Refuse, "relocated": iso.RelocateAlways}
+var relocations = map[string]iso.Relocation{"in place": iso.Refuse, "relocated": iso.RelocateAlways}
 
 // TestOverlay goes through all variants, in place and relocated: the checker that
 // knows nothing of the builder is content, the plain reader finds every file, and
 // nothing but metadata differs from the base.
 func TestOverlay(t *testing.T) {
 	for name, o := range variants {
-		for policyName, policy := range policies {
-			t.Run(name+" "+policyName, func(t *testing.T) {
+		for relocationName, relocation := range relocations {
+			t.Run(name+" "+relocationName, func(t *testing.T) {
 				source := build(t, o)
 				accept(t, "base", source)
-				image, err := open(t, source).Overlay(changes(), iso.Relocation(policy))
+				image, err := open(t, source).Overlay(changes(), iso.WhenFull(relocation))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -214,7 +214,7 @@ func TestModuleCounts(t *testing.T) {
 			} else if err != nil {
 				t.Fatal(err)
 			}
-			image, err := base.Overlay(changes(), iso.Relocation(iso.Relocate))
+			image, err := base.Overlay(changes(), iso.WhenFull(iso.Relocate))
 			if err != nil {
 				t.Fatalf("%d modules: %v", n, err)
 			}
@@ -246,7 +246,7 @@ func TestBootConfigSizes(t *testing.T) {
 func TestNoChangesAreTheBase(t *testing.T) {
 	source := build(t, isosim.Options{})
 	source = append(source, "odd length"...)
-	image, err := open(t, source).Overlay(nil, iso.Relocation(iso.RelocateAlways))
+	image, err := open(t, source).Overlay(nil, iso.WhenFull(iso.RelocateAlways))
 	if err != nil || !bytes.Equal(bytesOf(t, image), source) {
 		t.Errorf("an overlay of nothing is not the base (%v)", err)
 	}
@@ -289,15 +289,15 @@ func TestHardLinks(t *testing.T) {
 // TestDeterministic: the same input gives the same bytes, in any order.
 func TestDeterministic(t *testing.T) {
 	base := open(t, build(t, isosim.Options{RockRidge: true, Joliet: true}))
-	for _, policy := range policies {
-		a, err1 := base.Overlay(changes(), iso.Relocation(policy))
+	for _, relocation := range relocations {
+		a, err1 := base.Overlay(changes(), iso.WhenFull(relocation))
 		turned := changes()
 		slices.Reverse(turned)
-		b, err2 := base.Overlay(turned, iso.Relocation(policy))
+		b, err2 := base.Overlay(turned, iso.WhenFull(relocation))
 		if err1 != nil || err2 != nil || a.ETag() != b.ETag() || !bytes.Equal(bytesOf(t, a), bytesOf(t, b)) {
 			t.Errorf("two overlays differ (%v, %v)", err1, err2)
 		}
-		c, err := base.Overlay(changes(), iso.Relocation(policy), iso.Timestamp(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)))
+		c, err := base.Overlay(changes(), iso.WhenFull(relocation), iso.Timestamp(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)))
 		if err != nil || c.ETag() == a.ETag() {
 			t.Errorf("a date makes no difference (%v)", err)
 		}
@@ -352,7 +352,7 @@ func TestRefusals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			base, err := iso.Open(bytes.NewReader(c.data), int64(len(c.data)))
 			if err == nil {
-				_, err = base.Overlay(changes(), iso.Relocation(iso.Relocate))
+				_, err = base.Overlay(changes(), iso.WhenFull(iso.Relocate))
 			}
 			var u *iso.Unsupported
 			if !errors.As(err, &u) || u.Reason != c.want {
@@ -568,8 +568,8 @@ func TestCorruptions(t *testing.T) {
 			refused++
 			continue
 		}
-		policy := []iso.Policy{iso.Refuse, iso.Relocate, iso.RelocateAlways}[random.IntN(3)]
-		image, err := base.Overlay(changes(), iso.Relocation(policy))
+		relocation := []iso.Relocation{iso.Refuse, iso.Relocate, iso.RelocateAlways}[random.IntN(3)]
+		image, err := base.Overlay(changes(), iso.WhenFull(relocation))
 		if err != nil {
 			refused++
 			continue
@@ -640,7 +640,7 @@ func FuzzOverlay(f *testing.F) {
 			return
 		}
 		base.BootEntries()
-		image, err := base.Overlay([]iso.Change{{Path: "/KS.CFG", Data: []byte("x")}}, iso.Relocation(iso.Policy(which/64)%3))
+		image, err := base.Overlay([]iso.Change{{Path: "/KS.CFG", Data: []byte("x")}}, iso.WhenFull(iso.Relocation(which/64)%3))
 		if err != nil {
 			return
 		}

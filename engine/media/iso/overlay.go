@@ -28,21 +28,21 @@ type Change struct {
 	Data []byte
 }
 
-// Policy says what happens to a directory that has no room for another record.
-type Policy int
+// Relocation says what happens to a directory that has no room for another record.
+type Relocation int
 
-// The policies for full directories.
+// The relocations.
 const (
-	Refuse         Policy = iota // answer [DirectoryFull]
-	Relocate                     // move the directories of that tree behind the end
-	RelocateAlways               // also without need: a harder test for readers
+	Refuse         Relocation = iota // answer [DirectoryFull]
+	Relocate                         // move the directories of that tree behind the end
+	RelocateAlways                   // also without need: a harder test for readers
 )
 
 // OverlayOption changes how [Base.Overlay] works.
 type OverlayOption func(*overlay)
 
-// Relocation sets the policy; the default is [Refuse].
-func Relocation(p Policy) OverlayOption { return func(o *overlay) { o.policy = p } }
+// WhenFull sets what happens to full directories; the default is [Refuse].
+func WhenFull(r Relocation) OverlayOption { return func(o *overlay) { o.relocation = r } }
 
 // Padding sets the number of empty sectors at the end; the default is 150.
 func Padding(sectors int) OverlayOption {
@@ -65,7 +65,8 @@ func Timestamp(t time.Time) OverlayOption {
 // does not matter, and it gives all or nothing. It touches neither the base nor its
 // file. No changes give the base itself.
 func (b *Base) Overlay(changes []Change, options ...OverlayOption) (*Image, error) {
-	o := &overlay{base: b, padding: defaultPadding, serials: map[*tree]uint32{}, edits: map[*directory]*edit{}, sectors: map[int64][]byte{}, next: (b.size + Sector - 1) / Sector}
+	o := &overlay{base: b, padding: defaultPadding, serials: map[*tree]uint32{}, edits: map[*directory]*edit{}, sectors: map[int64][]byte{},
+		next: (b.size + Sector - 1) / Sector}
 	for _, option := range options {
 		option(o)
 	}
@@ -108,10 +109,10 @@ func normalised(changes []Change) ([]Change, error) {
 
 // overlay is an image in the making.
 type overlay struct {
-	base    *Base
-	policy  Policy
-	padding int64
-	stamp   []byte
+	base       *Base
+	relocation Relocation
+	padding    int64
+	stamp      []byte
 
 	serials  map[*tree]uint32 // given out so far
 	edits    map[*directory]*edit
@@ -266,7 +267,7 @@ func (o *overlay) add(t *tree, e *edit, c Change, extent int64, serial uint32) e
 	}
 	at, index := place(e.sheets, r)
 	e.sheets[at] = slices.Insert(slices.Clone(e.sheets[at]), index, r)
-	if e.flow() && o.policy == Refuse {
+	if e.flow() && o.relocation == Refuse {
 		return &DirectoryFull{"/" + e.path}
 	}
 	return nil
@@ -415,7 +416,7 @@ func (o *overlay) descriptor(d descriptor) []byte {
 // writeTree writes the edited directories of a tree where they are, or moves the
 // whole tree when one of them has grown.
 func (o *overlay) writeTree(t *tree) error {
-	move := o.policy == RelocateAlways
+	move := o.relocation == RelocateAlways
 	for _, d := range t.dirs {
 		if e := o.edits[d]; e != nil && len(e.sheets) > len(d.sheets) {
 			move = true

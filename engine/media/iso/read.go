@@ -266,7 +266,8 @@ func (b *Base) look() {
 	case err != nil || len(entries) == 0:
 		b.warn("boot", "it has no boot entries (El Torito), so no machine boots from it")
 	case !has(0xEF):
-		b.warn("uefi", "none of its boot entries is marked UEFI (platform 0xEF): most UEFI firmware will not boot it. It was probably rebuilt with -eltorito-boot where -e belongs; take the vendor's image")
+		b.warn("uefi", "none of its boot entries is marked UEFI (platform 0xEF): most UEFI firmware will not boot it. "+
+			"It was probably rebuilt with -eltorito-boot where -e belongs; take the vendor's image")
 	case !has(0):
 		b.warn("bios", "it has no boot entry for BIOS; machines in legacy mode cannot boot it")
 	}

@@ -175,32 +175,32 @@ func TestReaders(t *testing.T) {
 		sources["generated "+name] = path
 	}
 	for name, path := range sources {
-		for policyName, policy := range policies {
-			t.Run(name+", "+policyName, func(t *testing.T) {
+		for relocationName, relocation := range relocations {
+			t.Run(name+", "+relocationName, func(t *testing.T) {
 				t.Parallel()
-				readers(t, path, policy)
+				readers(t, path, relocation)
 			})
 		}
 	}
 }
 
 // laid are the changes that readers look for; a relocated image gets one more file.
-func laid(policy iso.Policy) []iso.Change {
+func laid(relocation iso.Relocation) []iso.Change {
 	out := []iso.Change{{Path: "/KS.CFG", Data: []byte("vmaccepteula\n")}, {Path: "/BOOT.CFG", Data: bytes.Repeat([]byte("bios\n"), 500)}, {Path: "/EFI/BOOT/BOOT.CFG", Data: []byte("uefi\n")}}
-	if policy == iso.RelocateAlways {
+	if relocation == iso.RelocateAlways {
 		out = append(out, iso.Change{Path: "/EFI/BOOT/KS.CFG", Data: []byte("vmaccepteula\n")})
 	}
 	return out
 }
 
-func readers(t *testing.T, path string, policy iso.Policy) {
+func readers(t *testing.T, path string, relocation iso.Relocation) {
 	source, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	base := open(t, source)
-	changed := laid(policy)
-	image, err := base.Overlay(changed, iso.Relocation(max(policy, iso.Relocate)))
+	changed := laid(relocation)
+	image, err := base.Overlay(changed, iso.WhenFull(max(relocation, iso.Relocate)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +214,7 @@ func readers(t *testing.T, path string, policy iso.Policy) {
 	}
 	isoinfo(t, built, base)
 	checkPartitions(t, path, built, base)
-	checkMD5(t, path, policy)
+	checkMD5(t, path, relocation)
 }
 
 // written is the image as a file.
@@ -395,7 +395,7 @@ func checkPartitions(t *testing.T, source, built string, base *iso.Base) {
 }
 
 // checkMD5: an image that holds a checksum of itself no longer claims to.
-func checkMD5(t *testing.T, source string, policy iso.Policy) {
+func checkMD5(t *testing.T, source string, relocation iso.Relocation) {
 	t.Helper()
 	implant, check := tool(t, "implantisomd5", "isomd5sum"), tool(t, "checkisomd5", "isomd5sum")
 	marked := filepath.Join(t.TempDir(), "marked.iso")
@@ -410,7 +410,7 @@ func checkMD5(t *testing.T, source string, policy iso.Policy) {
 		return // the tool does not take every image
 	}
 	data, _ = os.ReadFile(marked)
-	image, err := open(t, data).Overlay(laid(policy), iso.Relocation(max(policy, iso.Relocate)))
+	image, err := open(t, data).Overlay(laid(relocation), iso.WhenFull(max(relocation, iso.Relocate)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -476,7 +476,7 @@ func TestModuleCountsByTool(t *testing.T) {
 			if _, err := base.Overlay(laid(iso.Refuse)); err != nil {
 				full++
 			}
-			image, err := base.Overlay(laid(iso.Refuse), iso.Relocation(iso.Relocate))
+			image, err := base.Overlay(laid(iso.Refuse), iso.WhenFull(iso.Relocate))
 			if err != nil {
 				t.Fatalf("%s, %d modules: %v", name, n, err)
 			}

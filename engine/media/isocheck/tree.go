@@ -366,7 +366,8 @@ func (c *checker) agree() {
 	for _, t := range c.trees[1:] {
 		for path, p := range t.files {
 			if q, ok := first.files[path]; ok && (p.size != q.size || p.size > 0 && p.block != q.block) {
-				c.fault("trees", p.block, "the directory trees show different files as /%s: %d bytes at block %d, and %d bytes at block %d", path, q.size, q.block, p.size, p.block)
+				c.fault("trees", p.block, "the directory trees show different files as /%s: %d bytes at block %d, and %d bytes at block %d", path, q.size,
+					q.block, p.size, p.block)
 			}
 		}
 		if a, b := first.places(), t.places(); !slices.Equal(a, b) {

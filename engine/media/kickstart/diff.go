@@ -27,7 +27,8 @@ func Differences(medium, plan string) []string {
 
 // NamesDisks reports whether a difference is only in which disks are installed on or cleared.
 func NamesDisks(difference string) bool {
-	for _, start := range []string{"disks: ", "install --disk: ", "clearpart --drives: ", "the command \"install --disk=", "the command \"%include " + diskInclude} {
+	for _, start := range []string{"disks: ", "install --disk: ", "clearpart --drives: ", "the command \"install --disk=",
+		"the command \"%include " + diskInclude} {
 		if strings.HasPrefix(difference, start) {
 			return true
 		}

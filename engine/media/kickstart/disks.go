@@ -171,8 +171,9 @@ var (
 
 	// deviceWord is a device's name in a line without quotes, perhaps with a partition, and what
 	// comes next: behind a name that goes on in a variable or a pattern.
-	deviceWord = regexp.MustCompile(`((?:naa|eui|vml|\bt10|(?:^|\s)-[a-z]t10)\.[A-Za-z0-9][^\s;|&<>(),{}\[\]$*?%/]*|(?:mpx\.)?vmhba\d+:C\d+:T\d+:L\d+(?::\d*)?)([$*?[{%]?)`)
-	attached   = regexp.MustCompile(`^\s?-[a-z]`)
+	deviceWord = regexp.MustCompile(`((?:naa|eui|vml|\bt10|(?:^|\s)-[a-z]t10)\.[A-Za-z0-9][^\s;|&<>(),{}\[\]$*?%/]*|` +
+		`(?:mpx\.)?vmhba\d+:C\d+:T\d+:L\d+(?::\d*)?)([$*?[{%]?)`)
+	attached = regexp.MustCompile(`^\s?-[a-z]`)
 
 	scriptComment = regexp.MustCompile(`^\s*#`)
 )

@@ -64,8 +64,9 @@ var grammar = map[string]command{
 	"install":          {options: slices.Concat(installs, []option{{name: "ignoressd"}})},
 	"installorupgrade": {options: slices.Concat(installs, []option{{name: "ignoressd"}})},
 	"upgrade":          {options: slices.Concat(diskOptions, prereqs, []option{{name: "forceunsupportedinstall", since: 7.0}})},
-	"clearpart":        {options: []option{{name: "alldrives"}, {name: "drives", value: must}, {name: "ignoredrives", value: must}, {name: "firstdisk", value: may}, {name: "overwritevmfs"}}},
-	"part":             partition, "partition": partition,
+	"clearpart": {options: []option{{name: "alldrives"}, {name: "drives", value: must}, {name: "ignoredrives", value: must},
+		{name: "firstdisk", value: may}, {name: "overwritevmfs"}}},
+	"part": partition, "partition": partition,
 	"keyboard": {words: 2},
 	"network": {options: []option{
 		{name: "bootproto", value: must, judge: oneOf("static", "dhcp")}, {name: "device", value: must, judge: judgeDevice},
@@ -75,8 +76,9 @@ var grammar = map[string]command{
 	"rootpw":    {words: 1, options: []option{{name: "iscrypted"}}},
 	"serialnum": serial, "vmserialnum": serial,
 	"include": {words: 1, alias: "%include"}, "%include": {words: 1, alias: "%include"},
-	"%pre":       {options: []option{scriptShell, {name: "ignorefailure", value: may}}},
-	"%post":      {options: []option{scriptShell, {name: "timeout", value: must, judge: judgeSeconds}, {name: "ignorefailure", value: may, judge: oneOf("", "true", "false")}}},
+	"%pre": {options: []option{scriptShell, {name: "ignorefailure", value: may}}},
+	"%post": {options: []option{scriptShell, {name: "timeout", value: must, judge: judgeSeconds},
+		{name: "ignorefailure", value: may, judge: oneOf("", "true", "false")}}},
 	"%firstboot": {options: []option{scriptShell}},
 }
 

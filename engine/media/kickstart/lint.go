@@ -218,7 +218,8 @@ func (l *linter) cuts(in *section, n int, line, header string) bool {
 // script section it is taken for the end of that section only.
 func (l *linter) ended(lines []string) {
 	last := lines[len(lines)-1]
-	if header := opens(last); strings.HasSuffix(header, "include") && strings.Fields(last)[0] == "%include" && len(l.sections) > 0 && l.sections[len(l.sections)-1].line < len(lines) {
+	if header := opens(last); strings.HasSuffix(header, "include") && strings.Fields(last)[0] == "%include" && len(l.sections) > 0 &&
+		l.sections[len(l.sections)-1].line < len(lines) {
 		l.add("include-last", len(lines), 1, "%s is the last line, behind a script", header)
 	}
 }
@@ -335,7 +336,8 @@ func (l *linter) command(n int, line string) *parsed {
 	if x.comment > 0 {
 		l.add("hash-in-word", n, x.comment, "from here on the line is a comment, and the word is cut")
 	}
-	p := &parsed{name: x.words[0].text, line: n, column: x.words[0].column, given: x.words[1:], options: map[string]word{}, broken: x.problem != "", goesOn: x.problem == backslash}
+	p := &parsed{name: x.words[0].text, line: n, column: x.words[0].column, given: x.words[1:], options: map[string]word{}, broken: x.problem != "",
+		goesOn: x.problem == backslash}
 	l.count++
 	known, ok := grammar[p.name]
 	switch {

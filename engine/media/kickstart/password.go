@@ -32,7 +32,8 @@ func CheckPassword(password string) error {
 		}
 	}
 	if n < 3 {
-		return errors.New("the root password is too simple for ESXi: it needs three of capitals, small letters, digits and other characters, where a leading capital and a trailing digit do not count")
+		return errors.New("the root password is too simple for ESXi: " +
+			"it needs three of capitals, small letters, digits and other characters, where a leading capital and a trailing digit do not count")
 	}
 	return nil
 }

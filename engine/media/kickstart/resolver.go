@@ -43,7 +43,8 @@ func (s Script) resolver() string {
 	fmt.Fprintf(&b, "find_disk %s %s\ninstall=\"$found\"\n", s.Disk.Kind, quote(s.Disk.plain()))
 	var wipe []string
 	for i, d := range s.Wipe {
-		fmt.Fprintf(&b, "find_disk %s %s\nwipe%d=\"$found\"\n[ \"$found\" != \"$install\" ] || fail \"the disk to install on is also one to clear\"\n", d.Kind, quote(d.plain()), i)
+		fmt.Fprintf(&b, "find_disk %s %s\nwipe%d=\"$found\"\n[ \"$found\" != \"$install\" ] || fail \"the disk to install on is also one to clear\"\n",
+			d.Kind, quote(d.plain()), i)
 		wipe = append(wipe, fmt.Sprintf("$wipe%d", i))
 	}
 	to := ">"

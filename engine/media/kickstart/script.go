@@ -224,7 +224,8 @@ func CheckCommand(line string) error {
 	case x.end < len(line):
 		return fmt.Errorf("the command %q has a comment", line)
 	case len(x.words) == 0 || !slices.Contains(further, x.words[0].text):
-		return fmt.Errorf("%q cannot be added to the generated kickstart; %s can. Disks, network and password come from the esxi block (disks to clear: esxi.wipe); for anything else give a kickstart of your own", line, strings.Join(further, ", "))
+		return fmt.Errorf("%q cannot be added to the generated kickstart; %s can. Disks, network and password come from the esxi block (disks to clear: "+
+			"esxi.wipe); for anything else give a kickstart of your own", line, strings.Join(further, ", "))
 	}
 	return nil
 }

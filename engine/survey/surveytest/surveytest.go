@@ -41,7 +41,8 @@ func Types() []*step.Type {
 	return []*step.Type{
 		define(step.Spec[Arguments, Result]{Name: "note"}),
 		define(step.Spec[Arguments, Result]{Name: "read", Most: step.Effects{Disk: true}, Policy: step.Policy{Timeout: 10 * time.Minute}}),
-		define(step.Spec[Arguments, Result]{Name: "write", Most: step.Effects{Writes: true}, Policy: step.Policy{Retries: 2, Delay: time.Second, MaxDelay: 4 * time.Second}}),
+		define(step.Spec[Arguments, Result]{Name: "write", Most: step.Effects{Writes: true},
+			Policy: step.Policy{Retries: 2, Delay: time.Second, MaxDelay: 4 * time.Second}}),
 		define(step.Spec[Arguments, Result]{Name: "look", Until: "done", Verdict: verdict, Policy: polling}),
 		define(step.Spec[Arguments, Result]{Name: "wait", Until: "done", Verdict: verdict, Policy: polling, Most: step.Effects{Waits: true},
 			Effects: func(a Arguments) step.Effects { return step.Effects{Waits: a.To == "esxi"} }}),

@@ -102,7 +102,7 @@ func (s site) run(state, name string, at time.Time, long, last bool) error {
 		return err
 	}
 	w := writer{log: l, at: at}
-	stage := log.Stage{Number: 1, Plan: "site", Files: []string{"site.hcl"}, Steps: steps, By: log.Who{User: "ci", Host: "build-7", Job: name}, Version: "0.2", Started: at, Digests: map[string]map[string]string{}}
+	stage := log.Stage{Number: 1, Plan: "site", Files: []string{"site.hcl"}, Steps: steps, By: event.Who{User: "ci", Host: "build-7", Job: name}, Version: "0.2", Started: at, Digests: map[string]map[string]string{}}
 	for h := range s.hosts {
 		stage.Hosts = append(stage.Hosts, host(h))
 		stage.Digests[host(h)] = map[string]string{"bmc": "0123456789abcdef", "esxi": "fedcba9876543210", "steps": "00112233445566778"}
