@@ -41,12 +41,12 @@
 //	3  engine/lane           engine/event engine/gates engine/step engine/survey schema
 //	3  steps/all             engine/step steps/*
 //	2  engine/bmc/vendors    engine/bmc engine/bmc/*
-//	2  engine/log            engine/event engine/step schema
+//	2  engine/log            engine/event engine/private engine/step schema
 //	2  engine/survey         engine/gates engine/step schema
 //	2  steps/*               engine/bmc engine/esxi engine/event engine/media engine/step schema
 //	1  cmd/internal/view     engine/event
 //	1  engine/bmc/*          engine/bmc
-//	1  engine/state          engine/event schema
+//	1  engine/state          engine/event engine/private schema
 //	1  engine/step           engine/bmc engine/esxi engine/event engine/media schema
 //	1  engine/twin           engine/bmc/bmcsim engine/esxi/esxisim engine/media schema
 //	0  engine/bmc
@@ -57,5 +57,6 @@
 //	0  engine/gates
 //	0  engine/media
 //	0  engine/media/isosim
+//	0  engine/private
 //	0  schema
 package engine

@@ -8,13 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"sync"
 	"time"
 
 	"esxiplan/engine/event"
+	"esxiplan/engine/private"
 	"esxiplan/engine/step"
 )
 
@@ -121,7 +121,7 @@ func (p *Past) Log(run string, o Options) (*Log, error) {
 // continues reads what the run did before.
 func (l *Log) continues() error {
 	var err error
-	l.at, err = read(l.path, func(r Record) error {
+	l.at, err = read(l.state, l.run, func(r Record) error {
 		l.records, l.seq = append(l.records, r), max(l.seq, r.Seq)
 		l.past.recount(r)
 		return nil
@@ -148,14 +148,12 @@ func (e *Continued) Error() string {
 // Begin opens the log for what is to come, after what other processes logged since it was
 // read. The error is a [Continued] where that is of this run.
 func (l *Log) Begin() error {
-	if err := os.MkdirAll(filepath.Dir(l.path), 0o700); err != nil {
-		return unusable(err)
-	}
-	flags := os.O_RDWR | os.O_APPEND
 	if l.at.size == 0 {
-		flags |= os.O_CREATE
+		if err := l.create(); err != nil {
+			return unusable(err)
+		}
 	}
-	file, err := os.OpenFile(l.path, flags, 0o600)
+	file, err := openLog(l.state, l.run, os.O_RDWR|os.O_APPEND)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return &Continued{l.run}
@@ -166,6 +164,19 @@ func (l *Log) Begin() error {
 		return errors.Join(err, file.Close())
 	}
 	l.file, l.durable = file, l.at.size
+	return nil
+}
+
+// create makes an empty log where there is none.
+func (l *Log) create() error {
+	runs, err := private.MakeSub(l.state, runsFolder)
+	if err != nil {
+		return err
+	}
+	defer runs.Close()
+	if err := private.Create(runs, l.run+suffix, nil); !errors.Is(err, os.ErrExist) {
+		return err
+	}
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,17 +16,23 @@ import (
 	"time"
 
 	"esxiplan/engine/event"
+	"esxiplan/engine/private"
 	"esxiplan/engine/step"
 )
 
 // suffix is that of the file of a log.
 const suffix = ".jsonl"
 
-func runsDir(state string) string { return filepath.Join(state, "runs") }
+// runsFolder is the folder of the logs in the state folder.
+const runsFolder = "runs"
+
+func runsDir(state string) string { return filepath.Join(state, runsFolder) }
 
 func logFile(state, run string) string { return filepath.Join(runsDir(state), run+suffix) }
 
-func snapshotFile(state string) string { return filepath.Join(state, "snapshot.json") }
+const snapshotName = "snapshot.json"
+
+func snapshotFile(state string) string { return filepath.Join(state, snapshotName) }
 
 // unfinishedSnapshot is the pattern of the names of snapshots that are being written.
 const unfinishedSnapshot = "snapshot-*.new"
@@ -77,7 +84,7 @@ func newPast() *past {
 // not fit the logs is of no use; the logs alone say then whether they are damaged, and where.
 func load(state string) (*past, error) {
 	from, _ := os.Stat(snapshotFile(state))
-	p, ok := loadSnapshot(snapshotFile(state))
+	p, ok := loadSnapshot(state)
 	sizes, err := logSizes(state) // after the snapshot: logs only grow
 	if err != nil {
 		return nil, err
@@ -118,6 +125,8 @@ func logSizes(state string) (map[string]int64, error) {
 		}
 		switch info, err := f.Info(); {
 		case errors.Is(err, fs.ErrNotExist): // another process pruned it meanwhile
+		case err == nil && !info.Mode().IsRegular():
+			return nil, unusable(&fs.PathError{Op: "read", Path: logFile(state, run), Err: private.ErrIrregular})
 		case err != nil:
 			return nil, unusable(err)
 		default:
@@ -127,9 +136,9 @@ func logSizes(state string) (map[string]int64, error) {
 	return sizes, nil
 }
 
-// loadSnapshot reads a snapshot; ok is false where it is missing or damaged.
-func loadSnapshot(name string) (*past, bool) {
-	b, err := os.ReadFile(name)
+// loadSnapshot reads a snapshot; ok is false where it is missing, damaged or not ours.
+func loadSnapshot(state string) (*past, bool) {
+	b, err := readSnapshot(state)
 	if err != nil {
 		return nil, false
 	}
@@ -142,6 +151,23 @@ func loadSnapshot(name string) (*past, bool) {
 		return nil, false
 	}
 	return p, true
+}
+
+func readSnapshot(state string) ([]byte, error) {
+	root, err := os.OpenRoot(state)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	f, info, err := private.Open(root, snapshotName, os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if err := private.Check(f.Name(), info); err != nil {
+		return nil, err
+	}
+	return io.ReadAll(f)
 }
 
 func checksum(b []byte) string { return fmt.Sprintf("%08x", crc32.Checksum(b, castagnoli)) }
@@ -264,7 +290,7 @@ func (p *past) catchUp(state string, sizes map[string]int64) error {
 
 // head looks at the first record of a log that is not in this past.
 func (p *past) head(state, run string) (h head, any bool, err error) {
-	_, err = readSome(logFile(state, run), p.Logs[run].end(), tells, func(r Record, _ []byte) error {
+	_, err = readSome(state, run, p.Logs[run].end(), tells, func(r Record, _ []byte) error {
 		h, any = head{run, r.Time}, true
 		return errStop
 	})
@@ -274,7 +300,7 @@ func (p *past) head(state, run string) (h head, any bool, err error) {
 // readStage folds the next stage of a log, and returns the one that follows.
 func (p *past) readStage(state, run string) (next head, more bool, err error) {
 	from, first := p.Logs[run].end(), true
-	at, err := readSome(logFile(state, run), from, tells, func(r Record, old []byte) error {
+	at, err := readSome(state, run, from, tells, func(r Record, old []byte) error {
 		if !first && r.Kind == StageStarted {
 			next, more = head{run, r.Time}, true
 			return errStop

@@ -185,7 +185,7 @@ func targetsLeft(state string, i Info) (map[target]bool, error) {
 // another process removed meanwhile has none.
 func eachBegun(state, run string, each func(Record)) error {
 	begins := func(body []byte) bool { return event.Kind(field(body, "kind")) == event.HostStarted }
-	_, err := readSome(logFile(state, run), end{}, begins, func(r Record, _ []byte) error {
+	_, err := readSome(state, run, end{}, begins, func(r Record, _ []byte) error {
 		if r.Kind == event.HostStarted {
 			each(r)
 		}

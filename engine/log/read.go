@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"esxiplan/engine/event"
+	"esxiplan/engine/private"
 )
 
 // Damaged is a log whose records cannot be trusted.
@@ -44,10 +45,27 @@ type end struct {
 	legacy bool // of version 0.1, without checksums
 }
 
+// openLog opens a log that exists.
+func openLog(state, run string, flag int) (*os.File, error) {
+	runs, err := private.OpenSub(state, runsFolder)
+	if err != nil {
+		return nil, err
+	}
+	defer runs.Close()
+	f, info, err := private.Open(runs, run+suffix, flag)
+	if err != nil {
+		return nil, err
+	}
+	if err := private.Check(f.Name(), info); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
 // read hands all records of a log to a function, each attempt as one.
-func read(name string, each func(Record) error) (end, error) {
+func read(state, run string, each func(Record) error) (end, error) {
 	attempts := attempts{}
-	return readSome(name, end{}, everything, func(r Record, _ []byte) error {
+	return readSome(state, run, end{}, everything, func(r Record, _ []byte) error {
 		r, err := attempts.restore(r)
 		if err != nil {
 			return err
@@ -62,8 +80,8 @@ func everything([]byte) bool { return true }
 // readSome hands records to a function as they are in the log, from a place where it stood
 // before; with its line those of version 0.1. Of the records whose line is not wanted it reads
 // kind and time only, which takes a tenth of the time.
-func readSome(name string, from end, wanted func([]byte) bool, each func(Record, []byte) error) (end, error) {
-	f, err := os.Open(name)
+func readSome(state, run string, from end, wanted func([]byte) bool, each func(Record, []byte) error) (end, error) {
+	f, err := openLog(state, run, os.O_RDONLY)
 	if err != nil {
 		return from, unusable(err)
 	}
@@ -71,7 +89,7 @@ func readSome(name string, from end, wanted func([]byte) bool, each func(Record,
 	if err := from.find(f); err != nil {
 		return from, err
 	}
-	return readLines(name, f, from, wanted, each)
+	return readLines(logFile(state, run), f, from, wanted, each)
 }
 
 // find goes to the place where the log stood, if what is before it is still the same: the

@@ -146,7 +146,7 @@ func Each(state, run string, each func(Record) error) error {
 	if err := CheckName(run); err != nil {
 		return err
 	}
-	_, err := read(logFile(state, run), each)
+	_, err := read(state, run, each)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &ErrNoRun{run, state}
 	}

@@ -75,7 +75,7 @@ func TestReadOnce(t *testing.T) {
 			}
 		}
 		is("the next stage of a run", session.Options{Run: "r", Options: only("two")}, map[string]int{"snapshot.json": 1, "r.jsonl": 2})
-		is("a new run", session.Options{Run: "new"}, map[string]int{"snapshot.json": 1, "new.jsonl": 1})
+		is("a new run", session.Options{Run: "new"}, map[string]int{"snapshot.json": 1, "new.jsonl": 2}) // made, then opened
 		is("a dry run", session.Options{Run: "dry", Options: survey.Options{DryRun: true}}, map[string]int{"snapshot.json": 1})
 		stopped := s.interrupted(session.Options{Run: "stopped"}, 0)
 		s.exits(stopped, event.ExitInterrupted, stopped.summary.Hosts)

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"esxiplan/engine/private"
 )
 
 // lockFolder is a lock folder, with what this process has in it. The package comment explains the
@@ -77,7 +79,7 @@ func enter(dir string, self record, keys []string, name func(string) string) (*l
 
 // makeLockFolder makes a folder that only we can write to, or checks the one that exists.
 func makeLockFolder(path string) error {
-	if err := makeFolder(path); err != nil {
+	if err := private.MakeFolder(path); err != nil {
 		return err
 	}
 	info, err := os.Lstat(path)
@@ -87,7 +89,7 @@ func makeLockFolder(path string) error {
 	if !info.IsDir() {
 		return fmt.Errorf("%s is a symbolic link; name the folder itself", path)
 	}
-	return checkPrivate(path, info)
+	return private.Check(path, info)
 }
 
 func (d *lockFolder) open() (err error) {
@@ -101,7 +103,7 @@ func (d *lockFolder) open() (err error) {
 	if err != nil {
 		return err
 	}
-	return errors.Join(createFile(d.holders, d.file(), append(content, '\n')), createFile(d.holders, d.template(), d.claimed()))
+	return errors.Join(private.Create(d.holders, d.file(), append(content, '\n')), private.Create(d.holders, d.template(), d.claimed()))
 }
 
 func (d *lockFolder) file() string { return d.id + ".json" }
@@ -109,7 +111,7 @@ func (d *lockFolder) file() string { return d.id + ".json" }
 // touch gives a sign of life, and returns its time by the clock of the file system. It writes
 // the bytes that are there already, so that a full disk does not matter.
 func (d *lockFolder) touch() (time.Time, error) {
-	f, _, err := openFile(d.holders, d.file(), os.O_RDWR)
+	f, _, err := private.Open(d.holders, d.file(), os.O_RDWR)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -121,7 +123,7 @@ func (d *lockFolder) touch() (time.Time, error) {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return time.Time{}, err
 	}
-	f, info, err := openFile(d.holders, d.file(), os.O_RDONLY) // opened again, so that NFS asks its server
+	f, info, err := private.Open(d.holders, d.file(), os.O_RDONLY) // opened again, so that NFS asks its server
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -228,7 +230,7 @@ func (s *survey) count(l *Locked) {
 // claimState reads a claim and its holder. What cannot be understood counts as a holder whose last
 // sign of life is the modification time of the file.
 func (s *survey) claimState(name string) (id string, l holderState, err error) {
-	b, info, err := readFile(s.root, name)
+	b, info, err := private.Read(s.root, name)
 	if info == nil {
 		return "", holderState{}, err
 	}
@@ -247,7 +249,7 @@ func (s *survey) claimState(name string) (id string, l holderState, err error) {
 
 // readHolder reads a holder file.
 func (s *survey) readHolder(id string) (holderState, error) {
-	b, info, err := readFile(s.holders, id+".json")
+	b, info, err := private.Read(s.holders, id+".json")
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return holderState{gone: true}, nil
@@ -333,7 +335,7 @@ func (d *lockFolder) claim(key string, dead []claim) error {
 	name := claimName(key, number)
 	err := d.root.Link(filepath.Join("holders", d.template()), name) // a tenth of the time of a new file
 	if err != nil && !errors.Is(err, fs.ErrExist) {                  // some file systems have no links, or few to one file
-		err = createFile(d.root, name, d.claimed())
+		err = private.Create(d.root, name, d.claimed())
 	}
 	switch {
 	case errors.Is(err, fs.ErrExist) && !d.owns(name): // else NFS has repeated a request whose answer was lost
@@ -352,7 +354,7 @@ func (d *lockFolder) claimed() []byte { return []byte(d.id + "\n") }
 
 // owns reports that a claim is ours.
 func (d *lockFolder) owns(name string) bool {
-	b, _, err := readFile(d.root, name)
+	b, _, err := private.Read(d.root, name)
 	id, _ := parseClaim(b)
 	return err == nil && id == d.id
 }
@@ -385,8 +387,8 @@ const noticeKept = 7 * 24 * time.Hour
 
 // leaveNotice tells a holder who has its locks now, and removes old notices.
 func (d *lockFolder) leaveNotice(id string) {
-	if content, _, err := readFile(d.holders, d.file()); err == nil {
-		createFile(d.holders, id+".taken", content)
+	if content, _, err := private.Read(d.holders, d.file()); err == nil {
+		private.Create(d.holders, id+".taken", content)
 	}
 	entries, _ := fs.ReadDir(d.holders.FS(), ".")
 	for _, e := range entries {
@@ -400,7 +402,7 @@ func (d *lockFolder) leaveNotice(id string) {
 func (d *lockFolder) renew() error {
 	_, err := d.touch()
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errIrregular):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, private.ErrIrregular):
 		return d.lost(filepath.Join("holders", d.file()))
 	case err != nil:
 		return d.failed(err)
@@ -439,7 +441,7 @@ func (d *lockFolder) exists() bool {
 
 // lost says who has our locks now, or else that a file has gone.
 func (d *lockFolder) lost(file string) *Lost {
-	if b, _, err := readFile(d.holders, d.id+".taken"); err == nil {
+	if b, _, err := private.Read(d.holders, d.id+".taken"); err == nil {
 		if r, err := parseRecord(b); err == nil {
 			return takenOver(r.Holder, d.self.lease(), time.Now())
 		}
@@ -456,7 +458,7 @@ func (d *lockFolder) above() (Holder, bool) {
 	s := survey{lockFolder: d}
 	for _, key := range d.keys {
 		if n := numbers[key]; len(n) > 0 && slices.Max(n) > d.mine[key] {
-			b, _, _ := readFile(d.root, claimName(key, slices.Max(n)))
+			b, _, _ := private.Read(d.root, claimName(key, slices.Max(n)))
 			if id, ok := parseClaim(b); ok {
 				l, err := s.readHolder(id)
 				return l.holder, err == nil && l.holder != (Holder{})

@@ -13,6 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 	"unicode"
+
+	"esxiplan/engine/private"
 )
 
 // inBubble takes the lock of "a" with a lease of a minute, on a clock that stands still unless
@@ -129,7 +131,7 @@ func TestSuspended(t *testing.T) {
 					t.Errorf("not renewed: %v", err)
 				}
 				change(l)
-				if err := createFile(p.root, claimName("a", 2), []byte("x")); err != nil {
+				if err := private.Create(p.root, claimName("a", 2), []byte("x")); err != nil {
 					t.Fatal(err)
 				}
 				if err := l.Held(); err == nil {
@@ -196,7 +198,7 @@ func TestClaimBelow(t *testing.T) {
 	if err := p.claim("a", nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := createFile(p.root, "a~7", []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZ\n")); err != nil {
+	if err := private.Create(p.root, "a~7", []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZ\n")); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.verify(); err != errContended {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"esxiplan/engine/private"
 	"esxiplan/schema"
 )
 
@@ -49,16 +50,16 @@ func (p Pins) read(address string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	root, err := openSub(p.Dir, "pins")
+	root, err := private.OpenSub(p.Dir, "pins")
 	if err != nil {
 		return "", err
 	}
 	defer root.Close()
-	b, info, err := readFile(root, key)
+	b, info, err := private.Read(root, key)
 	if err != nil {
 		return "", err
 	}
-	return strings.TrimSpace(string(b)), checkPrivate(p.File(address), info)
+	return strings.TrimSpace(string(b)), private.Check(p.File(address), info)
 }
 
 // SetPin keeps the certificate seen first, but not where nothing may be written.
@@ -70,13 +71,13 @@ func (p Pins) SetPin(address, fingerprint string) (kept bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	root, err := makeSub(p.Dir, "pins")
+	root, err := private.MakeSub(p.Dir, "pins")
 	if err != nil {
 		return false, err
 	}
 	defer root.Close()
 	temporary := rand.Text() + ".new"
-	if err := createFile(root, temporary, []byte(fingerprint+"\n")); err != nil {
+	if err := private.Create(root, temporary, []byte(fingerprint+"\n")); err != nil {
 		return false, err
 	}
 	err = root.Rename(temporary, key)

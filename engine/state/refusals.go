@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"esxiplan/engine/private"
 )
 
 // Refusals keeps refused logins per system in a folder, so that the runs after one another do
@@ -46,12 +48,12 @@ func (r Refusals) read(address, fingerprint string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	root, err := openSub(r.Dir, "refused")
+	root, err := private.OpenSub(r.Dir, "refused")
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
-	b, _, err := readFile(root, name)
+	b, _, err := private.Read(root, name)
 	return b, err
 }
 
@@ -61,15 +63,15 @@ func (r Refusals) Add(address, fingerprint string, t time.Time) error {
 	if err != nil {
 		return err
 	}
-	root, err := makeSub(r.Dir, "refused")
+	root, err := private.MakeSub(r.Dir, "refused")
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	if err := createFile(root, name, nil); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := private.Create(root, name, nil); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	f, _, err := openFile(root, name, os.O_APPEND|os.O_WRONLY)
+	f, _, err := private.Open(root, name, os.O_APPEND|os.O_WRONLY)
 	if err != nil {
 		return err
 	}
