@@ -34,12 +34,9 @@ func (f *runsFlags) add(c *cobra.Command) {
 
 // folder is the state folder of a plan, of which only the place counts.
 func (f *runsFlags) folder(plans []string) (string, error) {
-	dir := f.state
-	if dir == "" {
-		dir = filepath.Join(placeOf(plans), ".esxiplan")
-	}
-	if f.sim == "" {
-		return dir, nil
+	dir, err := stateDir(placeOf(plans), f.state)
+	if err != nil || f.sim == "" {
+		return dir, err
 	}
 	file, err := readSimFile(f.sim)
 	if err != nil {

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -27,7 +30,11 @@ func (a *app) loadAt(paths []string, f *planFlags, simulated, folder string) (*s
 		if err != nil {
 			return nil, site{}, err
 		}
-		s := site{clock: local.NewClock(1), state: stateDir(p, folder)}
+		dir, err := stateDir(p.Dir, folder)
+		if err != nil {
+			return nil, site{}, err
+		}
+		s := site{clock: local.NewClock(1), state: dir}
 		s.locks = state.LockFolders(s.state)
 		return p, s, nil
 	}
@@ -39,17 +46,26 @@ func (a *app) loadAt(paths []string, f *planFlags, simulated, folder string) (*s
 	if err != nil {
 		return nil, site{}, err
 	}
-	s := site{clock: local.NewClockAt(file.Start, file.Speed), sim: &file.simulation, note: file.note(), state: simState(stateDir(p, folder), folder, file.Start)}
+	dir, err := stateDir(p.Dir, folder)
+	if err != nil {
+		return nil, site{}, err
+	}
+	s := site{clock: local.NewClockAt(file.Start, file.Speed), sim: &file.simulation, note: file.note(), state: simState(dir, folder, file.Start)}
 	s.locks = state.OwnLocks(s.state)
 	return p, s, nil
 }
 
-// stateDir is the state folder: beside the plan unless --state says otherwise.
-func stateDir(p *schema.Plan, flag string) string {
+// stateDir is the state folder: beside the plan unless --state says otherwise. There it may
+// have come along with the plan, so that one that leads elsewhere is not followed unasked.
+func stateDir(place, flag string) (string, error) {
 	if flag != "" {
-		return flag
+		return flag, nil
 	}
-	return filepath.Join(p.Dir, ".esxiplan")
+	dir := filepath.Join(place, ".esxiplan")
+	if info, err := os.Lstat(dir); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		return "", fmt.Errorf("the state folder %s is a link, which may have come along with the plan: remove it, or name the folder to which it leads with --state if that is yours", dir)
+	}
+	return dir, nil
 }
 
 // simState keeps what is known of simulated machines apart from what is known of real
