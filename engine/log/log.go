@@ -58,7 +58,7 @@ type Log struct {
 	records  []Record        // of the run before this process, until they are handed over
 	before   int             // how many these are
 
-	showing sync.Mutex
+	order *order
 }
 
 // runName is what a run may be called: its log is a file of that name.
@@ -114,6 +114,11 @@ func (p *Past) Log(run string, o Options) (*Log, error) {
 	}
 	l := &Log{run: run, state: p.state, path: logFile(p.state, run), o: o, secrets: newSecrets(o.Secrets, o.Secret), inUse: map[string]bool{}, outcomes: map[string]outcome{}, past: p.past}
 	l.cond = sync.NewCond(&l.mu)
+	l.order = newOrder(func(e event.Event) {
+		if o.Show != nil {
+			o.Show(masked(e, o.Mask))
+		}
+	})
 	l.past.follow(run)
 	return l, l.continues()
 }
@@ -241,14 +246,30 @@ func (l *Log) Records() ([]Record, error) {
 // Append makes an event durable, then shows it. A change gets its ID.
 func (l *Log) Append(e event.Event) (id string, err error) {
 	r := Record{Event: e}
-	err = l.keep(&r)
-	if err == nil {
-		l.Show(r.Event)
+	at, err := l.enter(&r, func() error { return l.flush(l.appended) })
+	switch {
+	case at == nil:
+	case err == nil:
+		l.order.give(at, r.Event)
+	default:
+		l.order.drop(at)
 	}
 	if r.Write != nil {
 		id = r.Write.ID
 	}
 	return id, err
+}
+
+// enter adds an event and takes its place among those that are shown; then is done before
+// anything else is added.
+func (l *Log) enter(r *Record, then func() error) (*seat, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.add(r); err != nil {
+		return nil, err
+	}
+	at := l.order.take()
+	return at, then()
 }
 
 // Keep makes records durable that only the log has.
@@ -275,20 +296,15 @@ func (l *Log) keep(records ...*Record) error {
 // Later shows an event that becomes durable with the next one: when a crash forgets it,
 // the next process knows less, and nothing wrong.
 func (l *Log) Later(e event.Event) error {
-	r := Record{Event: e}
-	l.mu.Lock()
-	err := l.add(&r)
-	l.mu.Unlock()
-	l.Show(r.Event)
-	return err
+	return l.tell(e, func() error { return nil })
 }
 
 // Note shows an event and makes it durable soon: with the next write at the latest.
-func (l *Log) Note(e event.Event) error {
-	r := Record{Event: e}
-	l.mu.Lock()
-	err := l.add(&r)
-	if err == nil && l.file != nil {
+func (l *Log) Note(e event.Event) error { return l.tell(e, l.soon) }
+
+// soon writes what is pending, without a wait for it.
+func (l *Log) soon() error {
+	if l.file != nil {
 		n := l.appended
 		go func() {
 			l.mu.Lock()
@@ -296,24 +312,29 @@ func (l *Log) Note(e event.Event) error {
 			l.flush(n)
 		}()
 	}
-	l.mu.Unlock()
-	l.Show(r.Event)
-	return err
+	return nil
+}
+
+// tell adds an event and shows it, also where the log cannot take it any more.
+func (l *Log) tell(e event.Event, then func() error) error {
+	r := Record{Event: e}
+	at, err := l.enter(&r, then)
+	if err != nil {
+		l.Show(e)
+		return err
+	}
+	l.order.give(at, r.Event)
+	return nil
 }
 
 // Show shows an event without keeping it.
 func (l *Log) Show(e event.Event) {
-	if e.Seq == 0 {
-		l.mu.Lock()
-		l.seq++
-		e.Schema, e.Seq, e.Run = event.Schema, l.seq, l.run
-		l.mu.Unlock()
-	}
-	l.showing.Lock()
-	defer l.showing.Unlock()
-	if l.o.Show != nil {
-		l.o.Show(masked(e, l.o.Mask))
-	}
+	l.mu.Lock()
+	l.seq++
+	e.Schema, e.Seq, e.Run = event.Schema, l.seq, l.run
+	at := l.order.take()
+	l.mu.Unlock()
+	l.order.give(at, e)
 }
 
 // add stamps a record, and takes it into the next batch and into the history.
@@ -408,6 +429,7 @@ func (l *Log) write(batch []byte) error {
 // Close makes everything durable, closes the file and takes the log into the snapshot.
 // What comes later is refused.
 func (l *Log) Close() error {
+	l.order.end()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.file == nil || l.closed {
