@@ -21,10 +21,11 @@ import (
 // trailing /* is every package below.
 var levels = map[string][]string{
 	"schema":            {},
-	"engine/bmc":        {},
-	"engine/esxi":       {},
+	"engine/bmc":        {"engine/text"},
+	"engine/esxi":       {"engine/text"},
+	"engine/text":       {},
 	"engine/media":      {"engine/media/iso", "engine/media/isocheck", "engine/media/kickstart"}, // its own rooms
-	"engine/bmc/*":      {"engine/bmc"},
+	"engine/bmc/*":      {"engine/bmc", "engine/text"},
 	"engine/bmc/lenovo": {"engine/bmc", "engine/bmc/ami"}, // some of its machines have a MegaRAC
 	"engine/esxi/*":     {"engine/esxi"},
 	"engine/media/*":    {},
@@ -42,7 +43,7 @@ var levels = map[string][]string{
 	"engine/twin":       {"schema", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart", "engine/bmc/bmcsim", "engine/esxi/esxisim", "engine/media/isosim"},
 	"steps/steptest":    {"schema", "engine/event", "engine/step", "engine/bmc", "engine/bmc/bmcsim", "engine/esxi", "engine/media"},
 	"steps/*":           {"schema", "engine/event", "engine/step", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart"},
-	"cmd/internal/view": {"engine/event", "schema"},
+	"cmd/internal/view": {"engine/event", "engine/text", "schema"},
 
 	"testdata/bench":         {"testdata/bench/fleet"},
 	"testdata/bench/*":       {"testdata/bench/fleet"},

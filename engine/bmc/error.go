@@ -179,6 +179,9 @@ func extendedInfo(body []byte) []Message {
 	return messages
 }
 
+// mostMessages is how many messages of one answer are looked at.
+const mostMessages = 20
+
 func messageList(raw json.RawMessage) []Message {
 	type message struct {
 		ID                        string `json:"MessageId"`
@@ -193,7 +196,7 @@ func messageList(raw json.RawMessage) []Message {
 		list = []json.RawMessage{raw}
 	}
 	var out []Message
-	for _, entry := range list {
+	for _, entry := range list[:min(len(list), mostMessages)] {
 		var m message
 		if len(entry) == 0 || entry[0] != '{' || lenient(entry, &m) != nil {
 			continue

@@ -48,7 +48,7 @@ func TestTrust(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = r.request(t.Context(), http.MethodGet, "/redfish/v1/", nil, nil)
+			_, err = r.request(t.Context(), http.MethodGet, path{rootURI}, nil, nil)
 			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}

@@ -24,6 +24,8 @@ import (
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
+
+	"esxiplan/engine/text"
 )
 
 // maxRootLogins bounds the use of the new root password: five wrong ones lock
@@ -129,10 +131,12 @@ func (c *client) converse(pinned string) *conversation {
 		DialContext: c.o.Dial, DisableCompression: true, MaxConnsPerHost: 1, TLSHandshakeTimeout: c.o.Timeout,
 		TLSNextProto:   map[string]func(string, *tls.Conn) http.RoundTripper{},
 		ReadBufferSize: 2048, WriteBufferSize: 2048, IdleConnTimeout: freshFor,
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, VerifyConnection: v.verify, CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256}},
+		MaxResponseHeaderBytes: 64 << 10,
+		TLSClientConfig:        &tls.Config{InsecureSkipVerify: true, VerifyConnection: v.verify, CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256}},
 	}
 	v.soap.Client.Transport = readingMethods{v.transport}
 	v.soap.Client.Timeout = c.o.Timeout
+	v.soap.Client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // else a login would be sent on
 	return v
 }
 
@@ -155,6 +159,9 @@ func (v *conversation) verify(state tls.ConnectionState) error {
 // allowed are the methods that may cross this door: all of them read.
 var allowed = []string{"RetrieveServiceContent", "Login", "Logout", "RetrieveProperties", "RetrievePropertiesEx", "CurrentTime", "installDate"}
 
+// maxBody bounds what an ESXi can make us read: a thousand virtual machines take a quarter.
+const maxBody = 4 << 20
+
 // readingMethods refuses every SOAP method that is not known to read, by the
 // body itself.
 type readingMethods struct{ next http.RoundTripper }
@@ -176,7 +183,7 @@ func (r readingMethods) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp.Body = struct {
 			io.Reader
 			io.Closer
-		}{io.LimitReader(resp.Body, 16<<20), resp.Body}
+		}{io.LimitReader(resp.Body, maxBody), resp.Body}
 	}
 	return resp, err
 }
@@ -216,9 +223,9 @@ func (c *client) Probe(ctx context.Context) (Probe, error) {
 	switch {
 	case err == nil:
 		a := content.About
-		p.Product, p.Version, p.Build, p.ESXi = a.FullName, a.Version, a.Build, a.ApiType == "HostAgent"
+		p.Product, p.Version, p.Build, p.ESXi = text.Clean(a.FullName), text.Clean(a.Version), text.Clean(a.Build), a.ApiType == "HostAgent"
 		if !p.ESXi {
-			p.State, p.Reason = Other, "a "+a.FullName+" answers there"
+			p.State, p.Reason = Other, "a "+p.Product+" answers there"
 		}
 	case p.Fingerprint == "":
 		p.State, p.Reason = Silent, plain(err)
@@ -230,6 +237,7 @@ func (c *client) Probe(ctx context.Context) (Probe, error) {
 	return p, nil
 }
 
+// plain is an error without method and URL. An ESXi may have chosen some of its text.
 func plain(err error) string {
 	var u *url.Error
 	if errors.As(err, &u) {
@@ -239,7 +247,7 @@ func plain(err error) string {
 	if errors.As(err, &op) {
 		err = op.Err
 	}
-	return err.Error()
+	return text.Clean(err.Error())
 }
 
 // Inspect implements [Client].
@@ -416,6 +424,7 @@ func (v *conversation) read(ctx context.Context) (System, error) {
 			system.Installed = date.Returnval
 		}
 	}
+	text.Value(&system)
 	return system, nil
 }
 
@@ -423,7 +432,7 @@ func (s *System) add(objects []types.ObjectContent) (images *types.ManagedObject
 	seen := false
 	for _, object := range objects {
 		if len(object.MissingSet) > 0 {
-			return nil, fmt.Errorf("the user may not read %s of %s", object.MissingSet[0].Path, object.Obj.Type)
+			return nil, fmt.Errorf("the user may not read %s of %s", text.Clean(object.MissingSet[0].Path), text.Clean(object.Obj.Type))
 		}
 		if object.Obj.Type == "VirtualMachine" {
 			if err := s.addVM(object); err != nil {
@@ -463,8 +472,8 @@ func (s *System) addHost(host mo.HostSystem) {
 			s.Serials = append(s.Serials, info.SerialNumber)
 		}
 		for _, id := range info.OtherIdentifyingInfo {
-			if text := strings.TrimSpace(id.IdentifierValue); text != "" && !slices.Contains(s.Serials, text) {
-				s.Serials = append(s.Serials, text)
+			if serial := strings.TrimSpace(id.IdentifierValue); serial != "" && !slices.Contains(s.Serials, serial) {
+				s.Serials = append(s.Serials, serial)
 			}
 		}
 	}
