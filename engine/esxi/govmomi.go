@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -138,6 +139,22 @@ func (c *client) converse(pinned string) *conversation {
 	v.soap.Client.Timeout = c.o.Timeout
 	v.soap.Client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // else a login would be sent on
 	return v
+}
+
+// answering makes an error of an answer that lacks what was asked for, which govmomi's methods
+// would follow as a nil pointer.
+type answering struct{ *soap.Client }
+
+// RoundTrip implements soap.RoundTripper.
+func (a answering) RoundTrip(ctx context.Context, asked, answer soap.HasFault) error {
+	if err := a.Client.RoundTrip(ctx, asked, answer); err != nil {
+		return err
+	}
+	result := reflect.ValueOf(answer).Elem().FieldByName("Res")
+	if result.Kind() == reflect.Pointer && result.IsNil() {
+		return errors.New("its answer holds no result")
+	}
+	return nil
 }
 
 func (v *conversation) close() { v.transport.CloseIdleConnections() }
@@ -324,7 +341,7 @@ func (c *client) login(ctx context.Context, login Login, fingerprint string, sen
 		return nil, err
 	}
 	sent()
-	_, err = methods.Login(ctx, v.soap, &types.Login{This: *v.content.SessionManager, UserName: login.Username, Password: login.Password})
+	_, err = methods.Login(ctx, answering{v.soap}, &types.Login{This: *v.content.SessionManager, UserName: login.Username, Password: login.Password})
 	if err == nil {
 		return v, nil
 	}
@@ -363,7 +380,7 @@ func (c *client) begin(ctx context.Context, fingerprint string) (v *conversation
 
 // begin asks for what the API says without a login.
 func (v *conversation) begin(ctx context.Context) (types.ServiceContent, error) {
-	content, err := methods.GetServiceContent(ctx, v.soap)
+	content, err := methods.GetServiceContent(ctx, answering{v.soap})
 	v.content, v.answered = content, time.Now()
 	return content, err
 }
@@ -392,7 +409,7 @@ func (c *client) mayLogIn(login Login, fingerprint string) error {
 func (v *conversation) logout(ctx context.Context) {
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	methods.Logout(bounded, v.soap, &types.Logout{This: *v.content.SessionManager})
+	methods.Logout(bounded, answering{v.soap}, &types.Logout{This: *v.content.SessionManager})
 	v.close()
 }
 
@@ -401,7 +418,7 @@ var hostRef = types.ManagedObjectReference{Type: "HostSystem", Value: "ha-host"}
 // read gathers everything in one property request and two small ones. What the
 // user may not see is an error, not an absence: "no virtual machine" must be known.
 func (v *conversation) read(ctx context.Context) (System, error) {
-	answer, err := methods.RetrieveProperties(ctx, v.soap, &types.RetrieveProperties{This: v.content.PropertyCollector, SpecSet: []types.PropertyFilterSpec{{
+	answer, err := methods.RetrieveProperties(ctx, answering{v.soap}, &types.RetrieveProperties{This: v.content.PropertyCollector, SpecSet: []types.PropertyFilterSpec{{
 		ObjectSet: []types.ObjectSpec{{Obj: hostRef, Skip: types.NewBool(false), SelectSet: []types.BaseSelectionSpec{&types.TraversalSpec{Type: "HostSystem", Path: "vm"}}}},
 		PropSet: []types.PropertySpec{
 			{Type: "HostSystem", PathSet: []string{"hardware.systemInfo", "runtime.bootTime", "summary.managementServerIp", "config.vsanHostConfig", "configManager.imageConfigManager"}},
@@ -416,11 +433,11 @@ func (v *conversation) read(ctx context.Context) (System, error) {
 	if err != nil {
 		return System{}, err
 	}
-	if now, err := methods.CurrentTime(ctx, v.soap, &types.CurrentTime{This: vim25.ServiceInstance}); err == nil {
+	if now, err := methods.CurrentTime(ctx, answering{v.soap}, &types.CurrentTime{This: vim25.ServiceInstance}); err == nil {
 		system.Now = now.Returnval
 	}
 	if images != nil {
-		if date, err := methods.InstallDate(ctx, v.soap, &types.InstallDate{This: *images}); err == nil {
+		if date, err := methods.InstallDate(ctx, answering{v.soap}, &types.InstallDate{This: *images}); err == nil {
 			system.Installed = date.Returnval
 		}
 	}
