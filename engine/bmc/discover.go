@@ -106,10 +106,8 @@ func (r *Redfish) readManagers(ctx context.Context, s *systemDocument) (managerD
 		managers = s.Links.Managers
 	}
 	if len(managers) == 0 && r.root.managers != "" {
-		err := r.Members(ctx, r.root.managers, func(raw json.RawMessage) error {
-			var l Link
-			lenient(raw, &l)
-			managers = append(managers, l)
+		err := r.members(ctx, r.root.managers, func(uri Link, _ *reading) error {
+			managers = append(managers, uri)
 			return nil
 		})
 		if err != nil && !absent(err) {
@@ -140,10 +138,8 @@ func (r *Redfish) readManagers(ctx context.Context, s *systemDocument) (managerD
 func (r *Redfish) chooseSystem(ctx context.Context) (Link, error) {
 	var uris []Link
 	var ids []string
-	err := r.Members(ctx, r.root.systems, func(raw json.RawMessage) error {
-		var l Link
-		lenient(raw, &l)
-		uris, ids = append(uris, l), append(ids, l.Last())
+	err := r.members(ctx, r.root.systems, func(uri Link, _ *reading) error {
+		uris, ids = append(uris, uri), append(ids, uri.Last())
 		return nil
 	})
 	if err != nil {

@@ -158,6 +158,10 @@ func (t *transport) send(req *http.Request, asked *trip) (*http.Response, error)
 	if unfit != nil {
 		return nil, unfit
 	}
+	if err := req.Context().Err(); err != nil { // a server that sees the connection end may end its answer in the middle
+		asked.answer = answer{}
+		return nil, err
+	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, nil
 }
