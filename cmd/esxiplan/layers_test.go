@@ -20,31 +20,32 @@ import (
 // levels is the floor plan: which package may import which inside the module. A
 // trailing /* is every package below.
 var levels = map[string][]string{
-	"schema":              {},
-	"engine/bmc":          {"engine/text"},
-	"engine/esxi":         {"engine/text"},
-	"engine/text":         {},
-	"engine/media":        {"engine/media/iso", "engine/media/isocheck", "engine/media/kickstart"}, // its own rooms
-	"engine/bmc/*":        {"engine/bmc", "engine/text"},
-	"engine/bmc/lenovo":   {"engine/bmc", "engine/bmc/ami"}, // some of its machines have a MegaRAC
+	"schema":            {},
+	"engine/text":       {},
+	"engine/bmc":        {"engine/text"},
+	"engine/esxi":       {"engine/text"},
+	"engine/media":      {"engine/media/iso", "engine/media/isocheck", "engine/media/kickstart"}, // its own rooms
+	"engine/bmc/*":      {"engine/bmc"},
+	"engine/bmc/lenovo": {"engine/bmc", "engine/bmc/ami"}, // some of its machines have a MegaRAC
+	"engine/esxi/*":     {"engine/esxi"},
+	"engine/media/*":    {},
+	"engine/event":      {},
+	"engine/state":      {"schema"},
+	"engine/gates":      {},
+	"engine/step":       {"schema", "engine/bmc", "engine/esxi", "engine/media", "engine/event"},
+	"engine/survey":     {"schema", "engine/step", "engine/gates"},
+	"engine/lane":       {"schema", "engine/step", "engine/event", "engine/survey", "engine/gates"},
+	"engine/log":        {"schema", "engine/step", "engine/event"},
+	"engine/local":      {"schema", "engine/step", "engine/event", "engine/lane", "engine/log"},
+	"engine/local/*":    {"schema", "engine/step", "engine/survey", "engine/bmc", "engine/media"}, // doors and steps for tests
+	"engine/session":    {"schema", "engine/step", "engine/event", "engine/state", "engine/survey", "engine/lane", "engine/log", "engine/local"},
+	"engine":            {},
+	"engine/twin":       {"schema", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart", "engine/bmc/bmcsim", "engine/esxi/esxisim", "engine/media/isosim"},
+	"steps/steptest":    {"schema", "engine/event", "engine/step", "engine/bmc", "engine/bmc/bmcsim", "engine/esxi", "engine/media"},
+	"steps/*":           {"schema", "engine/event", "engine/step", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart"},
+	"cmd/internal/view": {"engine/event", "engine/text", "schema"},
+
 	"engine/bmc/bmcsim/*": {"engine/bmc/bmcsim"},
-	"engine/esxi/*":       {"engine/esxi"},
-	"engine/media/*":      {},
-	"engine/event":        {},
-	"engine/state":        {"schema"},
-	"engine/gates":        {},
-	"engine/step":         {"schema", "engine/bmc", "engine/esxi", "engine/media", "engine/event"},
-	"engine/survey":       {"schema", "engine/step", "engine/gates"},
-	"engine/lane":         {"schema", "engine/step", "engine/event", "engine/survey", "engine/gates"},
-	"engine/log":          {"schema", "engine/step", "engine/event"},
-	"engine/local":        {"schema", "engine/step", "engine/event", "engine/lane", "engine/log"},
-	"engine/local/*":      {"schema", "engine/step", "engine/survey", "engine/bmc", "engine/media"}, // doors and steps for tests
-	"engine/session":      {"schema", "engine/step", "engine/event", "engine/state", "engine/survey", "engine/lane", "engine/log", "engine/local"},
-	"engine":              {},
-	"engine/twin":         {"schema", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart", "engine/bmc/bmcsim", "engine/esxi/esxisim", "engine/media/isosim"},
-	"steps/steptest":      {"schema", "engine/event", "engine/step", "engine/bmc", "engine/bmc/bmcsim", "engine/esxi", "engine/media"},
-	"steps/*":             {"schema", "engine/event", "engine/step", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart"},
-	"cmd/internal/view":   {"engine/event", "engine/text", "schema"},
 
 	"testdata/bench":         {"testdata/bench/fleet"},
 	"testdata/bench/*":       {"testdata/bench/fleet"},
