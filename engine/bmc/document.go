@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"strings"
@@ -37,6 +38,10 @@ func (r *Redfish) known(uri Link) *reading {
 // maxRemembered bounds what is remembered, in bytes of bodies: a whole machine has a tenth.
 const maxRemembered = 8 << 20
 
+// maxDocuments bounds what one question may take to answer, so that links without end end.
+// No machine that was recorded takes sixty where its collections come whole.
+const maxDocuments = 3000
+
 // remember keeps a document for a moment, and lets go of those whose moment is over or for
 // which there is no room.
 func (r *Redfish) remember(uri Link, body []byte) *reading {
@@ -64,6 +69,9 @@ func (r *Redfish) document(ctx context.Context, uri Link) (*reading, error) {
 	at, err := r.origin.path(uri)
 	if err != nil {
 		return nil, err
+	}
+	if r.asked++; r.asked > maxDocuments {
+		return nil, &ErrUnsupported{fmt.Sprintf("the BMC links to more than %d documents for one question, which is more than any machine has; the last is %s", maxDocuments, at.text)}
 	}
 	a, err := r.read(ctx, at)
 	if err != nil {

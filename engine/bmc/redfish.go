@@ -57,6 +57,7 @@ type Redfish struct {
 	rules     Rules
 	messages  map[string]Advice
 	documents map[Link]*reading
+	asked     int  // for how many documents since the caller's question
 	noExpand  bool // says that it can expand, and cannot
 
 	power    Power           // as last read

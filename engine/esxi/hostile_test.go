@@ -145,3 +145,24 @@ func TestEmptyAnswers(t *testing.T) {
 		c.Close()
 	}
 }
+
+// TestDeepAnswers: an answer that is nested without end is an error, at any place.
+func TestDeepAnswers(t *testing.T) {
+	const begin = `<?xml version="1.0"?><Envelope xmlns="http://schemas.xmlsoap.org/soap/envelope/" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><Body>`
+	for name, body := range map[string]string{
+		"unknown":  begin + strings.Repeat("<a>", 1_300_000),
+		"about":    begin + `<RetrieveServiceContentResponse xmlns="urn:vim25"><returnval><about>` + strings.Repeat("<a>", 300_000),
+		"fault":    begin + `<Fault><detail>` + strings.Repeat("<faultCause>", 300_000),
+		"typed":    begin + `<Fault><detail><x xsi:type="InvalidLogin">` + strings.Repeat(`<faultCause><fault xsi:type="InvalidLogin">`, 90_000),
+		"anything": begin + `<RetrieveServiceContentResponse xmlns="urn:vim25"><returnval>` + strings.Repeat(`<about>`, 200_000),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := between(t, func(string, http.ResponseWriter, []byte) ([]byte, bool) { return []byte(body), false })
+			defer c.Close()
+			p, err := c.Probe(t.Context())
+			if err != nil || p.State == esxi.Up || len(p.Reason) == 0 || len(p.Reason) > 4000 {
+				t.Errorf("%v %+v", err, p)
+			}
+		})
+	}
+}

@@ -87,6 +87,13 @@ var endless = []Form{
 			page["Members@odata.nextLink"] = x.r.URL.Path + "?page=" + fmt.Sprint(time.Now().UnixNano())
 		})
 	}},
+	{Name: "drives without end", Fails: hardware, Says: "links to more than 3000 documents|more than 100000 values", at: at("/Storage/[^/]+/?$"), spoil: func(x *exchange) {
+		drives := strings.Builder{}
+		for i := range 5000 {
+			fmt.Fprintf(&drives, `{"@odata.id":"/redfish/v1/Drives/%d"},`, i)
+		}
+		x.say(`{"Id":"1","Drives":[` + drives.String() + `{}]}`)
+	}},
 	{Name: "a page that follows itself", Fails: none, at: systems, spoil: func(x *exchange) {
 		x.edit(func(doc any) { doc.(map[string]any)["Members@odata.nextLink"] = x.r.URL.RequestURI() })
 	}},
