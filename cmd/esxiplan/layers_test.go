@@ -21,8 +21,9 @@ import (
 // trailing /* is every package below.
 var levels = map[string][]string{
 	"schema":            {},
-	"engine/bmc":        {},
-	"engine/esxi":       {},
+	"engine/text":       {},
+	"engine/bmc":        {"engine/text"},
+	"engine/esxi":       {"engine/text"},
 	"engine/media":      {"engine/media/iso", "engine/media/isocheck", "engine/media/kickstart"}, // its own rooms
 	"engine/bmc/*":      {"engine/bmc"},
 	"engine/bmc/lenovo": {"engine/bmc", "engine/bmc/ami"}, // some of its machines have a MegaRAC
@@ -43,10 +44,13 @@ var levels = map[string][]string{
 	"engine/twin":       {"schema", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart", "engine/bmc/bmcsim", "engine/esxi/esxisim", "engine/media/isosim"},
 	"steps/steptest":    {"schema", "engine/event", "engine/step", "engine/bmc", "engine/bmc/bmcsim", "engine/esxi", "engine/media"},
 	"steps/*":           {"schema", "engine/event", "engine/step", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart"},
-	"cmd/internal/view": {"engine/event", "schema"},
+	"cmd/internal/view": {"engine/event", "engine/text", "schema"},
+
+	"engine/bmc/bmcsim/*": {"engine/bmc/bmcsim"},
 
 	"testdata/bench":         {"testdata/bench/fleet"},
 	"testdata/bench/*":       {"testdata/bench/fleet"},
+	"testdata/bench/evil":    {"testdata/bench/fleet", "engine/bmc/bmcsim/evil"},
 	"testdata/bench/media":   {"engine/media", "engine/media/iso", "engine/media/isosim", "engine/media/kickstart"},
 	"testdata/bench/startup": {"engine/event", "engine/log"},
 

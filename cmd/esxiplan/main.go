@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"strconv"
@@ -27,6 +28,7 @@ func main() { os.Exit(Main()) }
 
 // Main runs the command line and returns the exit code.
 func Main() int {
+	log.SetOutput(io.Discard) // net/http writes there what machines send unasked
 	a := &app{in: os.Stdin, streams: newStreams(os.Stdout, os.Stderr)}
 	out := view.NewOutput(os.Stdout)
 	a.streams.Out = out

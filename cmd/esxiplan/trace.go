@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"esxiplan/cmd/internal/view"
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/text"
 )
 
 // traceFlags say what is shown of the requests to BMCs.
@@ -54,7 +54,7 @@ func (t *tracer) of(host string) bmc.Trace {
 }
 
 func (t *tracer) write(host string, x bmc.Exchange) {
-	line, bodies := view.Clean(t.mask(lineOf(x))), view.Clean(t.mask(bodiesOf(x)))
+	line, bodies := text.Clean(t.mask(lineOf(x))), text.Lines(t.mask(bodiesOf(x))) // as they came: the door cleans what it decodes
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.level >= 2 {
@@ -79,11 +79,21 @@ func lineOf(x bmc.Exchange) string {
 func bodiesOf(x bmc.Exchange) string {
 	var b strings.Builder
 	for _, part := range []struct{ sign, text string }{{">", x.IfMatch}, {">", x.Body}, {"<", x.ETag}, {"<", x.Location}, {"<", x.Answer}} {
-		if text := strings.TrimSpace(part.text); text != "" {
-			fmt.Fprintf(&b, "  %s %s\n", part.sign, strings.ReplaceAll(text, "\n", "\n    "))
+		if said := strings.TrimSpace(part.text); said != "" {
+			fmt.Fprintf(&b, "  %s %s\n", part.sign, strings.ReplaceAll(cut(said), "\n", "\n    "))
 		}
 	}
 	return b.String()
+}
+
+// mostTraced is how much of a body is shown: several times the largest that is of use.
+const mostTraced = 256 << 10
+
+func cut(body string) string {
+	if len(body) <= mostTraced {
+		return body
+	}
+	return fmt.Sprintf("%s… (%d bytes more)", strings.ToValidUTF8(body[:mostTraced], ""), len(body)-mostTraced)
 }
 
 // file is the host's file. That it cannot be written is told once and ends no run.

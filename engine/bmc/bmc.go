@@ -115,7 +115,7 @@ func (b Boot) String() string {
 
 // Slot is a virtual media slot.
 type Slot struct {
-	URI    string
+	URI    Link
 	ID     string
 	Place  string // "system" or "manager": under which resource it was found
 	CD     bool   // takes a CD image by URL

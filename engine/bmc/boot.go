@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/stmcginnis/gofish/schemas"
 )
@@ -130,12 +129,12 @@ func (r *Redfish) ways(ctx context.Context) (ways []Way, all Boot, err error) {
 	return append(list, r.rules.Ways...), all, nil
 }
 
-func (r *Redfish) settingsURI(ctx context.Context) string {
+func (r *Redfish) settingsURI(ctx context.Context) Link {
 	s, err := get[systemDocument](ctx, r, r.system)
 	if err != nil {
 		return ""
 	}
-	return s.Settings.Object.ID
+	return s.Settings.Object
 }
 
 // bootDocuments reads where the override may be kept: in the system, and in its
@@ -148,10 +147,10 @@ func (r *Redfish) bootDocuments(ctx context.Context) (system, settings bootDocum
 	if s.Boot != nil {
 		system = *s.Boot
 	}
-	if s.Settings.Object.ID == "" || r.idle[waySettings] && system.Target != nil {
+	if s.Settings.Object == "" || r.idle[waySettings] && system.Target != nil {
 		return system, r.settings, nil
 	}
-	pending, err := get[systemDocument](ctx, r, s.Settings.Object.ID)
+	pending, err := get[systemDocument](ctx, r, s.Settings.Object)
 	if err != nil && !absent(err) {
 		return system, settings, err
 	}
@@ -188,7 +187,7 @@ func (r *Redfish) bootOf(b bootDocument, allowed []string) Boot {
 }
 
 // standardWay is the override of the standard, in the system or its settings.
-func (r *Redfish) standardWay(name, uri, mode string, allowed []string) Way {
+func (r *Redfish) standardWay(name string, uri Link, mode string, allowed []string) Way {
 	return Way{
 		Name: name, Targets: r.bootOf(bootDocument{}, allowed).Allowed,
 		Read: func(ctx context.Context) (Boot, error) {
@@ -204,7 +203,7 @@ func (r *Redfish) standardWay(name, uri, mode string, allowed []string) Way {
 		},
 		Set: func(ctx context.Context, w Command, t Target) error {
 			var tag struct{}
-			if _, tagged := r.etags[strings.TrimSuffix(uri, "/")]; name == wayStandard || !tagged { // mounting changes the system's tag, not that of the settings
+			if _, tagged := r.etags[uri.bare()]; name == wayStandard || !tagged { // mounting changes the system's tag, not that of the settings
 				if err := r.Get(ctx, uri, &tag); err != nil {
 					return err
 				}
@@ -216,7 +215,7 @@ func (r *Redfish) standardWay(name, uri, mode string, allowed []string) Way {
 
 // patchBoot tries bodies until the BMC takes one, which is the first to be tried the next
 // time; what is refused for another reason than its contents ends it.
-func (r *Redfish) patchBoot(ctx context.Context, w Command, uri string, bodies []map[string]any) (err error) {
+func (r *Redfish) patchBoot(ctx context.Context, w Command, uri Link, bodies []map[string]any) (err error) {
 	for i := min(r.takes[uri], len(bodies)-1); i < len(bodies); i++ {
 		err = r.Patch(ctx, w, uri, map[string]any{"Boot": bodies[i]})
 		if err == nil && len(bodies) > 1 {

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/stmcginnis/gofish"
+
+	"esxiplan/engine/text"
 )
 
 const rootURI = "/redfish/v1/"
@@ -47,23 +49,25 @@ func (r *Redfish) readRoot(ctx context.Context) error {
 	return err
 }
 
-// takeRoot takes over the service root as gofish read it. gofish keeps the links to itself,
-// so they are read from the body.
+// takeRoot takes over the service root that gofish read. gofish keeps the links to itself and
+// texts as they came, so both are read from the body.
 func (r *Redfish) takeRoot(service *gofish.Service, body []byte) error {
 	var to struct {
-		Systems, Managers, LicenseService link
-		Links                             struct{ Sessions link }
+		Vendor, Product                   string
+		Type                              string `json:"@odata.type"`
+		Oem                               map[string]json.RawMessage
+		Systems, Managers, LicenseService Link
+		Links                             struct{ Sessions Link }
 	}
 	lenient(body, &to)
-	if to.Systems.ID == "" {
+	if to.Systems == "" {
 		return &Error{Request: "GET " + rootURI, Status: http.StatusOK,
 			Messages: []Message{{Text: "the answer names no computer systems; is this the BMC's address?"}}}
 	}
 	r.root = RootDocument{
-		Vendor: service.Vendor, Product: service.Product, version: service.ODataType, expands: service.ProtocolFeaturesSupported.ExpandQuery.NoLinks,
-		systems: to.Systems.ID, managers: to.Managers.ID, licenses: to.LicenseService.ID, sessions: to.Links.Sessions.ID,
+		Vendor: to.Vendor, Product: to.Product, Oem: to.Oem, version: to.Type, expands: service.ProtocolFeaturesSupported.ExpandQuery.NoLinks,
+		systems: to.Systems, managers: to.Managers, licenses: to.LicenseService, sessions: to.Links.Sessions,
 	}
-	lenient(service.OEM, &r.root.Oem)
 	if r.o.Trust.Off {
 		r.o.Warn("certificates are not checked; to pin this one: tls = { fingerprint = \"sha256:" + r.transport.fingerprint() + "\" }")
 	}
@@ -83,7 +87,7 @@ func (r *Redfish) discover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.system, r.sku, r.media = uri, strings.TrimSpace(s.SKU), []string{s.VirtualMedia.ID}
+	r.system, r.sku, r.media = uri, strings.TrimSpace(s.SKU), []Link{s.VirtualMedia}
 	m, err := r.readManagers(ctx, s)
 	if err != nil {
 		return err
@@ -103,10 +107,8 @@ func (r *Redfish) readManagers(ctx context.Context, s *systemDocument) (managerD
 		managers = s.Links.Managers
 	}
 	if len(managers) == 0 && r.root.managers != "" {
-		err := r.Members(ctx, r.root.managers, func(raw json.RawMessage) error {
-			var l link
-			lenient(raw, &l)
-			managers = append(managers, l)
+		err := r.members(ctx, r.root.managers, func(uri Link, _ *reading) error {
+			managers = append(managers, uri)
 			return nil
 		})
 		if err != nil && !absent(err) {
@@ -119,27 +121,26 @@ func (r *Redfish) readManagers(ctx context.Context, s *systemDocument) (managerD
 	var first managerDocument
 	for _, l := range managers {
 		var m managerDocument
-		if err := r.Get(ctx, l.ID, &m); err != nil {
+		if err := r.Get(ctx, l, &m); err != nil {
 			if absent(err) {
 				continue
 			}
 			return first, err
 		}
 		if r.manager == "" {
-			r.manager, first = l.ID, m
+			r.manager, first = l, m
 		}
-		r.media = append(r.media, m.VirtualMedia.ID)
+		r.media = append(r.media, m.VirtualMedia)
 	}
 	return first, nil
 }
 
 // chooseSystem finds the computer system that the plan means.
-func (r *Redfish) chooseSystem(ctx context.Context) (string, error) {
-	var uris, ids []string
-	err := r.Members(ctx, r.root.systems, func(raw json.RawMessage) error {
-		var l link
-		lenient(raw, &l)
-		uris, ids = append(uris, l.ID), append(ids, lastSegment(l.ID))
+func (r *Redfish) chooseSystem(ctx context.Context) (Link, error) {
+	var uris []Link
+	var ids []string
+	err := r.members(ctx, r.root.systems, func(uri Link, _ *reading) error {
+		uris, ids = append(uris, uri), append(ids, uri.Last())
 		return nil
 	})
 	if err != nil {
@@ -151,16 +152,11 @@ func (r *Redfish) chooseSystem(ctx context.Context) (string, error) {
 	case len(ids) == 0:
 		return "", &ErrUnsupported{"the BMC manages no computer system"}
 	case r.o.System != "":
-		return "", &ErrUnsupported{fmt.Sprintf("the BMC has no computer system %q; it has %s", r.o.System, strings.Join(ids, ", "))}
+		return "", &ErrUnsupported{fmt.Sprintf("the BMC has no computer system %q; it has %s", r.o.System, text.Clean(strings.Join(ids, ", ")))}
 	case len(ids) > 1:
-		return "", &ErrUnsupported{fmt.Sprintf("the BMC manages %d computer systems (%s); say which one by bmc.system", len(ids), strings.Join(ids, ", "))}
+		return "", &ErrUnsupported{fmt.Sprintf("the BMC manages %d computer systems (%s); say which one by bmc.system", len(ids), text.Clean(strings.Join(ids, ", ")))}
 	}
 	return uris[0], nil
-}
-
-func lastSegment(uri string) string {
-	uri = strings.TrimSuffix(uri, "/")
-	return uri[strings.LastIndexByte(uri, '/')+1:]
 }
 
 // belongsTo fills in what depends on the vendor.
@@ -177,13 +173,13 @@ const mostMembers = 1000
 
 // Members reads a collection's members: in one request where the BMC can
 // expand, else one by one. Pages are followed, each one once.
-func (r *Redfish) Members(ctx context.Context, uri string, each func(raw json.RawMessage) error) error {
-	return r.members(ctx, uri, func(_ string, d *reading) error { return each(d.body) })
+func (r *Redfish) Members(ctx context.Context, uri Link, each func(raw json.RawMessage) error) error {
+	return r.members(ctx, uri, func(_ Link, d *reading) error { return each(d.body) })
 }
 
 // members reads a collection's members, for who looks at them again and again.
-func (r *Redfish) members(ctx context.Context, uri string, each func(uri string, d *reading) error) error {
-	seen, members := map[string]bool{}, 0
+func (r *Redfish) members(ctx context.Context, uri Link, each func(uri Link, d *reading) error) error {
+	seen, members := map[Link]bool{}, 0
 	for page := uri; page != "" && !seen[page]; {
 		seen[page] = true
 		c, err := r.page(ctx, page, page == uri)
@@ -191,7 +187,7 @@ func (r *Redfish) members(ctx context.Context, uri string, each func(uri string,
 			return err
 		}
 		if members += len(c.Members); members > mostMembers || len(seen) > mostMembers {
-			return &Error{Request: "GET " + uri, Status: http.StatusOK,
+			return &Error{Request: "GET " + uri.shown(), Status: http.StatusOK,
 				Messages: []Message{{Text: fmt.Sprintf("the collection has more than %d members or pages", mostMembers)}}}
 		}
 		for _, m := range c.Members {
@@ -210,7 +206,7 @@ func (r *Redfish) members(ctx context.Context, uri string, each func(uri string,
 
 // page reads a collection, or a further page of it, expanded where that is possible.
 // A BMC that says that it can expand, and cannot, is not asked for it again.
-func (r *Redfish) page(ctx context.Context, uri string, first bool) (*collection, error) {
+func (r *Redfish) page(ctx context.Context, uri Link, first bool) (*collection, error) {
 	if first && r.root.expands && !r.noExpand {
 		c, err := get[collection](ctx, r, uri+"?$expand=.($levels=1)")
 		var refused *Error

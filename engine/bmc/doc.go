@@ -13,6 +13,15 @@
 // one, because Go never repeats a POST on a connection that turns out to be dead, and its
 // answer may be lost.
 //
+// # Trust
+//
+// What a BMC says is not trusted. A [Link] that it gives becomes a request only as a path of
+// the BMC's own origin: scheme, host and port of the plan's address. The transport sends
+// nothing elsewhere, whatever asks for it, and follows redirects within the origin only. An
+// answer is bounded in size, values, depth and time before it is decoded; its texts are
+// cleaned when they are ([Decode]), so that no one above has to. [Exchange] alone shows bodies
+// as they came.
+//
 // # Retries
 //
 // Who repeats a request must know that it was not done. So each layer repeats what it can

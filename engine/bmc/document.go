@@ -5,10 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"strings"
 	"time"
+
+	"esxiplan/engine/text"
 )
 
 // reading is a document and when it was read.
@@ -25,24 +28,35 @@ const recent = 2 * time.Second
 func (r *Redfish) Refresh() { clear(r.documents) }
 
 // known is a document that was read a moment ago, with no write since; nil: none.
-func (r *Redfish) known(uri string) *reading {
+func (r *Redfish) known(uri Link) *reading {
 	if d := r.documents[uri]; d != nil && r.o.Now().Sub(d.at) < recent {
 		return d
 	}
 	return nil
 }
 
-// remember keeps a document for a moment, and lets go of those whose moment is over.
-func (r *Redfish) remember(uri string, body []byte) *reading {
-	d := &reading{body: body, at: r.o.Now()}
-	maps.DeleteFunc(r.documents, func(_ string, old *reading) bool { return d.at.Sub(old.at) >= recent })
+// maxRemembered bounds what is remembered, in bytes of bodies: a whole machine has a tenth.
+const maxRemembered = 8 << 20
+
+// maxDocuments bounds what one question may take to answer, so that links without end end.
+// No machine that was recorded takes sixty where its collections come whole.
+const maxDocuments = 3000
+
+// remember keeps a document for a moment, and lets go of those whose moment is over or for
+// which there is no room.
+func (r *Redfish) remember(uri Link, body []byte) *reading {
+	d, held := &reading{body: body, at: r.o.Now()}, len(body)
+	maps.DeleteFunc(r.documents, func(_ Link, old *reading) bool {
+		held += len(old.body)
+		return d.at.Sub(old.at) >= recent || held > maxRemembered
+	})
 	r.documents[uri] = d
 	return d
 }
 
 // document reads a document. What was read a moment ago, with no write since, is taken
 // from memory. A session that the BMC has forgotten is renewed once.
-func (r *Redfish) document(ctx context.Context, uri string) (*reading, error) {
+func (r *Redfish) document(ctx context.Context, uri Link) (*reading, error) {
 	if uri == "" {
 		return nil, &ErrUnsupported{"the BMC does not link to what is needed here"}
 	}
@@ -52,7 +66,14 @@ func (r *Redfish) document(ctx context.Context, uri string) (*reading, error) {
 	if err := r.connect(ctx); err != nil {
 		return nil, err
 	}
-	a, err := r.read(ctx, uri)
+	at, err := r.origin.path(uri)
+	if err != nil {
+		return nil, err
+	}
+	if r.asked++; r.asked > maxDocuments {
+		return nil, &ErrUnsupported{fmt.Sprintf("the BMC links to more than %d documents for one question, which is more than any machine has; the last is %s", maxDocuments, at.text)}
+	}
+	a, err := r.read(ctx, at)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +82,7 @@ func (r *Redfish) document(ctx context.Context, uri string) (*reading, error) {
 }
 
 // Get reads a document into a value of the caller's.
-func (r *Redfish) Get(ctx context.Context, uri string, into any) error {
+func (r *Redfish) Get(ctx context.Context, uri Link, into any) error {
 	d, err := r.document(ctx, uri)
 	if err != nil {
 		return err
@@ -70,7 +91,7 @@ func (r *Redfish) Get(ctx context.Context, uri string, into any) error {
 }
 
 // get reads a document that is looked at again and again: it is decoded once.
-func get[T any](ctx context.Context, r *Redfish, uri string) (*T, error) {
+func get[T any](ctx context.Context, r *Redfish, uri Link) (*T, error) {
 	d, err := r.document(ctx, uri)
 	if err != nil {
 		return nil, err
@@ -79,7 +100,7 @@ func get[T any](ctx context.Context, r *Redfish, uri string) (*T, error) {
 }
 
 // into decodes a reading, once. The value is shared.
-func into[T any](d *reading, uri string) (*T, error) {
+func into[T any](d *reading, uri Link) (*T, error) {
 	if value, ok := d.decoded.(*T); ok {
 		return value, nil
 	}
@@ -91,10 +112,11 @@ func into[T any](d *reading, uri string) (*T, error) {
 	return value, nil
 }
 
-// lenient decodes JSON and puts up with fields of a wrong type: BMCs have them,
-// mostly in places that nobody needs.
+// lenient decodes JSON, cleans the texts in it, and puts up with fields of a wrong type: BMCs
+// have them, mostly in places that nobody needs. Whatever a BMC says comes in here.
 func lenient(body []byte, into any) error {
 	err := json.Unmarshal(body, into)
+	text.Value(into)
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) {
 		return nil
@@ -105,28 +127,26 @@ func lenient(body []byte, into any) error {
 // Decode is json.Unmarshal that puts up with fields of a wrong type.
 func Decode(body []byte, into any) error { return lenient(body, into) }
 
-func decode(method, uri string, body []byte, into any) error {
+func decode(method string, uri Link, body []byte, into any) error {
 	if err := lenient(body, into); err != nil {
-		return &Error{Request: method + " " + uri, Status: http.StatusOK, Messages: []Message{{Text: notJSON(body)}}}
+		return &Error{Request: method + " " + uri.shown(), Status: http.StatusOK, Messages: []Message{{Text: notJSON(body)}}}
 	}
 	return nil
 }
 
 func notJSON(body []byte) string {
-	text := strings.Join(strings.Fields(string(body)), " ")
+	said := strings.Join(strings.Fields(text.Clean(string(body[:min(len(body), text.Most)]))), " ")
 	switch {
-	case text == "":
+	case said == "":
 		return "the answer is empty"
-	case text[0] == '<':
+	case said[0] == '<':
 		return "it sent a web page instead of Redfish; is this the BMC's address?"
-	case len(text) > 80:
-		text = text[:80] + "…"
 	}
-	return "the answer is not JSON: " + text
+	return "the answer is not JSON: " + text.Short(said, 80)
 }
 
 // keepETag notes a document's tag: that of the answer's header, else its own.
-func (r *Redfish) keepETag(uri, tag string, body []byte) {
+func (r *Redfish) keepETag(uri Link, tag string, body []byte) {
 	if tag == "" && bytes.Contains(body, []byte("@odata.etag")) {
 		var doc struct {
 			Tag string `json:"@odata.etag"`
@@ -134,5 +154,5 @@ func (r *Redfish) keepETag(uri, tag string, body []byte) {
 		lenient(body, &doc)
 		tag = doc.Tag
 	}
-	r.etags[strings.TrimSuffix(uri, "/")] = tag
+	r.etags[uri.bare()] = tag
 }

@@ -10,12 +10,8 @@ import (
 // The documents of Redfish that gofish fetches, as far as esxiplan reads them. gofish has
 // types for them, too, but those refuse a whole document for one field of a wrong type,
 // which BMCs do have; they keep links and the targets of actions to themselves, and do not
-// tell what is absent from what is empty. These have no decoders of their own, so a wrong
-// field costs that field only.
-
-type link struct {
-	ID string `json:"@odata.id"`
-}
+// tell what is absent from what is empty. What decodes itself here ([Link], member) never
+// fails, so a wrong field costs that field only.
 
 // RootDocument is the service root.
 type RootDocument struct {
@@ -25,22 +21,22 @@ type RootDocument struct {
 
 	version  string // of its schema: "#ServiceRoot.v1_15_0.ServiceRoot"
 	expands  bool   // collections can be read with their members
-	systems  string // URIs
-	managers string
-	licenses string
-	sessions string
+	systems  Link
+	managers Link
+	licenses Link
+	sessions Link
 }
 
 type collection struct {
 	Members []member
-	Next    string `json:"Members@odata.nextLink"`
+	Next    Link `json:"Members@odata.nextLink"`
 }
 
 // member is an entry of a collection: a link, or where the BMC expands collections the
 // whole resource.
 type member struct {
 	raw  json.RawMessage
-	uri  string
+	uri  Link
 	tag  string
 	bare bool // a link and nothing else
 }
@@ -48,7 +44,7 @@ type member struct {
 // UnmarshalJSON implements json.Unmarshaler. What is no resource has no URI.
 func (m *member) UnmarshalJSON(raw []byte) error {
 	var head struct {
-		URI string `json:"@odata.id"`
+		URI Link   `json:"@odata.id"`
 		Tag string `json:"@odata.etag"`
 	}
 	lenient(raw, &head)
@@ -78,9 +74,9 @@ func bare(object []byte) bool {
 }
 
 type action struct {
-	Target  string   `json:"target"`
+	Target  Link     `json:"target"`
 	Allowed []string `json:"ResetType@Redfish.AllowableValues"`
-	Info    string   `json:"@Redfish.ActionInfo"`
+	Info    Link     `json:"@Redfish.ActionInfo"`
 }
 
 type systemDocument struct {
@@ -96,18 +92,18 @@ type systemDocument struct {
 		Reset action `json:"#ComputerSystem.Reset"`
 	}
 	Links struct {
-		ManagedBy []link
-		Managers  []link
-		Chassis   []link
+		ManagedBy []Link
+		Managers  []Link
+		Chassis   []Link
 	}
 	Settings struct {
-		Object link `json:"SettingsObject"`
+		Object Link `json:"SettingsObject"`
 	} `json:"@Redfish.Settings"`
-	VirtualMedia       link
-	Storage            link
-	SimpleStorage      link
-	EthernetInterfaces link
-	SecureBoot         link
+	VirtualMedia       Link
+	Storage            Link
+	SimpleStorage      Link
+	EthernetInterfaces Link
+	SecureBoot         Link
 	BootProgress       struct{ LastState schemas.BootProgressTypes }
 	Oem                map[string]json.RawMessage
 }
@@ -122,11 +118,11 @@ type bootDocument struct {
 type managerDocument struct {
 	Model           string
 	FirmwareVersion string
-	VirtualMedia    link
+	VirtualMedia    Link
 }
 
 type slotDocument struct {
-	URI          string `json:"@odata.id"`
+	URI          Link   `json:"@odata.id"`
 	ID           string `json:"Id"`
 	MediaTypes   []schemas.VirtualMediaType
 	Inserted     *bool
@@ -141,11 +137,11 @@ type slotDocument struct {
 }
 
 type storageDocument struct {
-	URI                string `json:"@odata.id"`
+	URI                Link   `json:"@odata.id"`
 	ID                 string `json:"Id"`
 	Name               string
-	Drives             []link
-	Volumes            link
+	Drives             []Link
+	Volumes            Link
 	StorageControllers []struct{ Name, Model string }
 }
 
@@ -180,7 +176,7 @@ type volumeDocument struct {
 	RAIDType      string
 	CapacityBytes float64
 	Identifiers   []identifierDocument
-	Links         struct{ Drives []link }
+	Links         struct{ Drives []Link }
 	Status        statusDocument
 }
 
@@ -193,7 +189,7 @@ type ethernetDocument struct {
 	PermanentMACAddress string
 	LinkStatus          string
 	SpeedMbps           float64
-	Links               struct{ HostInterface link }
+	Links               struct{ HostInterface Link }
 	Type                string `json:"EthernetInterfaceType"`
 }
 
@@ -202,17 +198,17 @@ type secureBootDocument struct {
 	Current string `json:"SecureBootCurrentBoot"`
 }
 
-type chassisDocument struct{ NetworkAdapters link }
+type chassisDocument struct{ NetworkAdapters Link }
 
 type adapterDocument struct {
-	URI             string `json:"@odata.id"`
+	URI             Link   `json:"@odata.id"`
 	ID              string `json:"Id"`
 	Name            string
 	Manufacturer    string
 	Model           string
-	Ports           link
-	NetworkPorts    link // before Ports
-	DeviceFunctions link `json:"NetworkDeviceFunctions"`
+	Ports           Link
+	NetworkPorts    Link // before Ports
+	DeviceFunctions Link `json:"NetworkDeviceFunctions"`
 	Controllers     []struct {
 		Location struct {
 			PartLocation struct{ ServiceLabel string }
@@ -223,7 +219,7 @@ type adapterDocument struct {
 
 // portDocument is a Port or, before it, a NetworkPort.
 type portDocument struct {
-	URI          string `json:"@odata.id"`
+	URI          Link   `json:"@odata.id"`
 	ID           string `json:"Id"`
 	LinkStatus   string
 	PortID       string   `json:"PortId"`
@@ -242,14 +238,14 @@ type functionDocument struct {
 	Type     string `json:"NetDevFuncType"`
 	Ethernet struct{ MACAddress, PermanentMACAddress string }
 	Links    struct {
-		Port    link `json:"PhysicalPortAssignment"`
-		PortNew link `json:"PhysicalNetworkPortAssignment"`
+		Port    Link `json:"PhysicalPortAssignment"`
+		PortNew Link `json:"PhysicalNetworkPortAssignment"`
 	}
-	Assignable []link `json:"AssignablePhysicalNetworkPorts"`
+	Assignable []Link `json:"AssignablePhysicalNetworkPorts"`
 }
 
 type taskDocument struct {
-	URI      string            `json:"@odata.id"`
+	URI      Link              `json:"@odata.id"`
 	State    schemas.TaskState `json:"TaskState"`
 	Status   string            `json:"TaskStatus"`
 	EndTime  string            `json:"EndTime"`

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"esxiplan/engine/text"
 )
 
 // Message is one entry of a BMC's extended error information.
@@ -167,18 +169,21 @@ func extendedInfo(body []byte) []Message {
 		return nil
 	}
 	messages := append(messageList(doc.Error.Info), messageList(doc.Info)...)
-	text, _ := doc.Error.Message.(string)
+	said, _ := doc.Error.Message.(string)
 	told := slices.ContainsFunc(messages, func(m Message) bool { return m.Text != "" || m.ID != "" && m.ID != "GeneralError" })
 	switch {
-	case text == "" || told:
+	case said == "" || told:
 	case len(messages) == 0:
 		code, _ := doc.Error.Code.(string)
-		messages = []Message{{ID: lastPart(code), Text: text}}
+		messages = []Message{{ID: lastPart(code), Text: said}}
 	default: // entries that say nothing, beside a text that does
-		messages[0].Text = text
+		messages[0].Text = said
 	}
 	return messages
 }
+
+// mostMessages is how many messages of one answer are looked at.
+const mostMessages = 20
 
 func messageList(raw json.RawMessage) []Message {
 	type message struct {
@@ -194,7 +199,7 @@ func messageList(raw json.RawMessage) []Message {
 		list = []json.RawMessage{raw}
 	}
 	var out []Message
-	for _, entry := range list {
+	for _, entry := range list[:min(len(list), mostMessages)] {
 		var m message
 		if len(entry) == 0 || entry[0] != '{' || lenient(entry, &m) != nil {
 			continue
@@ -208,4 +213,5 @@ func messageList(raw json.RawMessage) []Message {
 	return out
 }
 
-func lastPart(id string) string { return id[strings.LastIndexByte(id, '.')+1:] }
+// lastPart is what a MessageId says without its registry; recorded ones have 60 characters.
+func lastPart(id string) string { return text.Short(id[strings.LastIndexByte(id, '.')+1:], 100) }

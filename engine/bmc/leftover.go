@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stmcginnis/gofish/schemas"
+
+	"esxiplan/engine/text"
 )
 
 // pending is a login whose session may be open on the BMC although no client uses it.
@@ -61,7 +63,7 @@ func (r *Redfish) closePending(ctx context.Context, logins []pending) {
 // to the next process.
 func (r *Redfish) settle(ctx context.Context, f finding) {
 	for _, d := range f.own {
-		if r.delete(ctx, d.URI) != nil {
+		if r.delete(ctx, string(d.URI)) != nil {
 			return
 		}
 	}
@@ -77,7 +79,7 @@ func joined(sessions []sessionDocument) string {
 	for _, d := range sessions {
 		texts = append(texts, d.String())
 	}
-	return strings.Join(texts, ", ")
+	return text.Clean(strings.Join(texts, ", "))
 }
 
 // candidates reads the sessions that may be those of the logins, without our present one:
@@ -85,7 +87,7 @@ func joined(sessions []sessionDocument) string {
 func (r *Redfish) candidates(ctx context.Context, logins []pending) (out []sessionDocument, err error) {
 	r.Refresh()
 	if slices.ContainsFunc(logins, func(l pending) bool { return l.URI == "" }) {
-		out, err = r.sessions(ctx, func(string) bool { return true })
+		out, err = r.sessions(ctx, func(Link) bool { return true })
 	} else {
 		out, err = r.named(ctx, logins)
 	}
@@ -103,7 +105,7 @@ func (r *Redfish) candidates(ctx context.Context, logins []pending) (out []sessi
 // named reads the sessions that logins name.
 func (r *Redfish) named(ctx context.Context, logins []pending) (out []sessionDocument, err error) {
 	for _, l := range logins {
-		d, err := r.sessionAt(ctx, l.URI)
+		d, err := r.sessionAt(ctx, Link(l.URI))
 		if isUnreachable(err) || ctx.Err() != nil {
 			return nil, err
 		}
@@ -126,7 +128,7 @@ func (r *Redfish) showOwn(ctx context.Context, others []sessionDocument) error {
 	if !slices.ContainsFunc(others, more) {
 		return nil
 	}
-	d, err := r.sessionAt(ctx, r.session.URI)
+	d, err := r.sessionAt(ctx, Link(r.session.URI))
 	if err == nil {
 		r.session.shown = d
 	}
@@ -159,7 +161,7 @@ func (r *Redfish) likeness(d sessionDocument, l pending) likeness {
 		return other // a service that keeps our marks shows none, or another's
 	}
 	timing := own.timing(d, l)
-	named := timing == likely && l.URI != "" && sameURI(d.URI, l.URI)
+	named := timing == likely && l.URI != "" && d.URI.same(Link(l.URI))
 	if elsewhere := d.Origin != "" && own.shown.Origin != "" && d.Origin != own.shown.Origin; elsewhere && !named {
 		return other // a process that recorded it may have run on another machine than this one
 	}
@@ -196,12 +198,12 @@ type finding struct {
 // opened when it was sent, unless there are more of them than such logins.
 func match(logins []pending, shown []sessionDocument, like func(sessionDocument, pending) likeness) []finding {
 	found := make([]finding, len(logins))
-	taken := map[string]bool{}
+	taken := map[Link]bool{}
 	for i, l := range logins {
 		found[i].pending = l
 		for _, d := range shown {
 			got := like(d, l)
-			if got == certain || got != other && l.URI != "" && sameURI(d.URI, l.URI) {
+			if got == certain || got != other && l.URI != "" && d.URI.same(Link(l.URI)) {
 				found[i].own, taken[d.URI] = []sessionDocument{d}, true
 			}
 		}

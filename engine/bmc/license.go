@@ -32,7 +32,7 @@ func (r *Redfish) licenses(ctx context.Context) ([]string, error) {
 	if r.root.licenses == "" {
 		return nil, nil
 	}
-	var service struct{ Licenses link }
+	var service struct{ Licenses Link }
 	if err := r.Get(ctx, r.root.licenses, &service); err != nil {
 		if absent(err) {
 			return nil, nil
@@ -40,7 +40,7 @@ func (r *Redfish) licenses(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	var names []string
-	err := r.Members(ctx, service.Licenses.ID, func(raw json.RawMessage) error {
+	err := r.Members(ctx, service.Licenses, func(raw json.RawMessage) error {
 		var l struct{ ID, Name, Description string }
 		if lenient(raw, &l) == nil {
 			if l.Name == l.ID { // recorded: the name is the id, and the description names it

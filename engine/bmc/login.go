@@ -86,7 +86,11 @@ func (r *Redfish) patiently(ctx context.Context, do func() error) error {
 // no error: the BMC does not take Basic. That is asked without the password, so
 // that a wrong one is not sent twice.
 func (r *Redfish) tryBasic(ctx context.Context) (verdict, error) {
-	_, err := r.request(ctx, http.MethodGet, r.root.systems, nil, nil)
+	at, err := r.origin.path(r.root.systems)
+	if err != nil {
+		return noVerdict, err
+	}
+	_, err = r.request(ctx, http.MethodGet, at, nil, nil)
 	var e *Error
 	if err == nil {
 		r.useBasic(true) // it asks for nothing
@@ -102,7 +106,7 @@ func (r *Redfish) tryBasic(ctx context.Context) (verdict, error) {
 		return noVerdict, nil
 	}
 	r.useBasic(true)
-	_, err = r.request(ctx, http.MethodGet, r.root.systems, nil, nil)
+	_, err = r.request(ctx, http.MethodGet, at, nil, nil)
 	if err == nil {
 		return accepted, nil
 	}

@@ -9,9 +9,9 @@ import (
 
 // readNICs reads the network ports that the computer system lists itself.
 func (r *Redfish) readNICs(ctx context.Context, s *systemDocument, out *Inventory) error {
-	err := r.Members(ctx, s.EthernetInterfaces.ID, func(raw json.RawMessage) error {
+	err := r.Members(ctx, s.EthernetInterfaces, func(raw json.RawMessage) error {
 		var d ethernetDocument
-		if lenient(raw, &d) != nil || d.Links.HostInterface.ID != "" {
+		if lenient(raw, &d) != nil || d.Links.HostInterface != "" {
 			return nil // the link between BMC and host is no port
 		}
 		if mac := firstMAC(d.PermanentMACAddress, d.MACAddress, d.MacAddress); mac != "" {
@@ -75,7 +75,7 @@ func (r *Redfish) Network(ctx context.Context) (Network, error) {
 		return n, err
 	}
 	for _, c := range s.Links.Chassis {
-		if err := r.adapters(ctx, c.ID, &n); err != nil && !absent(err) {
+		if err := r.adapters(ctx, c, &n); err != nil && !absent(err) {
 			return n, err
 		}
 	}
@@ -104,12 +104,12 @@ func (n *Network) add(nics ...NIC) {
 	}
 }
 
-func (r *Redfish) adapters(ctx context.Context, chassis string, n *Network) error {
+func (r *Redfish) adapters(ctx context.Context, chassis Link, n *Network) error {
 	var c chassisDocument
 	if err := r.Get(ctx, chassis, &c); err != nil {
 		return err
 	}
-	return r.Members(ctx, c.NetworkAdapters.ID, func(raw json.RawMessage) error {
+	return r.Members(ctx, c.NetworkAdapters, func(raw json.RawMessage) error {
 		var a adapterDocument
 		if lenient(raw, &a) != nil {
 			return nil
@@ -145,7 +145,7 @@ func (r *Redfish) adapter(ctx context.Context, a adapterDocument, n *Network) er
 // ports reads an adapter's ports; which of the two forms a service links to and
 // fills differs, so the older one is read where the newer one has nothing.
 func (r *Redfish) ports(ctx context.Context, a adapterDocument) ([]portDocument, error) {
-	for _, uri := range []string{a.Ports.ID, a.NetworkPorts.ID} {
+	for _, uri := range []Link{a.Ports, a.NetworkPorts} {
 		var out []portDocument
 		err := r.Members(ctx, uri, func(raw json.RawMessage) error {
 			var p portDocument
@@ -163,7 +163,7 @@ func (r *Redfish) ports(ctx context.Context, a adapterDocument) ([]portDocument,
 
 // functions adds what only the functions tell: ports whose address stands nowhere else.
 func (r *Redfish) functions(ctx context.Context, a adapterDocument, base NIC, ports []portDocument, n *Network) error {
-	err := r.Members(ctx, a.DeviceFunctions.ID, func(raw json.RawMessage) error {
+	err := r.Members(ctx, a.DeviceFunctions, func(raw json.RawMessage) error {
 		var f functionDocument
 		if lenient(raw, &f) != nil || f.Type != "" && f.Type != "Ethernet" {
 			return nil
@@ -188,8 +188,8 @@ func (r *Redfish) functions(ctx context.Context, a adapterDocument, base NIC, po
 }
 
 func (f functionDocument) uses(p portDocument) bool {
-	for _, l := range append([]link{f.Links.Port, f.Links.PortNew}, f.Assignable...) {
-		if l.ID != "" && p.URI != "" && lastSegment(l.ID) == lastSegment(p.URI) {
+	for _, l := range append([]Link{f.Links.Port, f.Links.PortNew}, f.Assignable...) {
+		if l != "" && p.URI != "" && l.Last() == p.URI.Last() {
 			return true
 		}
 	}

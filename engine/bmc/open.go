@@ -74,6 +74,7 @@ func (o *opened) vendor(ctx context.Context) (Client, error) {
 
 // ask hands a question over to the vendor.
 func ask[T any](ctx context.Context, o *opened, question func(Client) (T, error)) (T, error) {
+	o.redfish.asked = 0
 	c, err := o.vendor(ctx)
 	if err != nil {
 		var zero T
@@ -84,6 +85,7 @@ func ask[T any](ctx context.Context, o *opened, question func(Client) (T, error)
 
 // tell hands an order over to the vendor.
 func tell(ctx context.Context, o *opened, order func(Client) error) error {
+	o.redfish.asked = 0
 	c, err := o.vendor(ctx)
 	if err != nil {
 		return err

@@ -44,7 +44,7 @@ func (r *Redfish) post(s *systemDocument) string {
 
 // resetInfo reads the allowed resets where the action only links to them. They do
 // not change, so they are read once.
-func (r *Redfish) resetInfo(ctx context.Context, uri string) []ResetType {
+func (r *Redfish) resetInfo(ctx context.Context, uri Link) []ResetType {
 	if len(r.power.Allowed) > 0 {
 		return r.power.Allowed
 	}

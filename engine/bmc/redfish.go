@@ -32,6 +32,7 @@ type Options struct {
 // Redfish is the standard. Vendors embed it, or give it [Rules].
 type Redfish struct {
 	o         Options
+	origin    origin
 	transport *transport
 	http      *http.Client
 	client    *gofish.APIClient // nil until the service root was read
@@ -46,24 +47,25 @@ type Redfish struct {
 	lost     []pending       // logins of this process that were not answered
 
 	root      RootDocument
-	hidden    bool     // the root asks for a login
-	system    string   // URI
-	manager   string   // URI of the first manager
-	media     []string // URIs of the collections of slots
+	hidden    bool // the root asks for a login
+	system    Link
+	manager   Link   // the first one
+	media     []Link // collections of slots
 	identity  Identity
 	sku       string
-	etags     map[string]string
+	etags     map[Link]string
 	rules     Rules
 	messages  map[string]Advice
-	documents map[string]*reading
+	documents map[Link]*reading
+	asked     int  // for how many documents since the caller's question
 	noExpand  bool // says that it can expand, and cannot
 
-	power    Power            // as last read
-	idle     map[string]bool  // ways that held no boot source when they were last read
-	settings bootDocument     // as last read
-	climbing Target           // for which a way was tried, and none has held yet
-	takes    map[string]int   // which form of taking an override away a resource took, by URI
-	drives   map[string]drive // as last read, by URI
+	power    Power           // as last read
+	idle     map[string]bool // ways that held no boot source when they were last read
+	settings bootDocument    // as last read
+	climbing Target          // for which a way was tried, and none has held yet
+	takes    map[Link]int    // which form of taking an override away a resource took
+	drives   map[Link]drive  // as last read
 	stock    *Inventory
 	network  *Network
 	license  *License
@@ -143,27 +145,28 @@ type BootDevice struct {
 func (r *Redfish) SetRules(rules Rules) { r.rules = rules }
 
 func newRedfish(o Options) (*Redfish, error) {
-	if _, err := endpoint(o.Address); err != nil {
+	at, err := originOf(o.Address)
+	if err != nil {
 		return nil, err
 	}
 	o.complete()
-	t, err := newTransport(o)
+	t, err := newTransport(at, o)
 	if err != nil {
 		return nil, err
 	}
 	t.trace = o.Trace
-	return &Redfish{o: o, transport: t, http: &http.Client{Transport: t, CheckRedirect: sameHost}, etags: map[string]string{}, messages: map[string]Advice{},
-		documents: map[string]*reading{}, idle: map[string]bool{}, denied: map[string]bool{}, drives: map[string]drive{}, takes: map[string]int{}}, nil
+	return &Redfish{o: o, origin: at, transport: t, http: &http.Client{Transport: t, CheckRedirect: at.follow}, etags: map[Link]string{}, messages: map[string]Advice{},
+		documents: map[Link]*reading{}, idle: map[string]bool{}, denied: map[string]bool{}, drives: map[Link]drive{}, takes: map[Link]int{}}, nil
 }
 
 // Identity implements [Reader].
 func (r *Redfish) Identity(context.Context) (Identity, error) { return r.identity, nil }
 
-// Manager is the URI of the manager.
-func (r *Redfish) Manager() string { return r.manager }
+// Manager is where the manager is.
+func (r *Redfish) Manager() Link { return r.manager }
 
-// System is the URI of the computer system.
-func (r *Redfish) System() string { return r.system }
+// System is where the computer system is.
+func (r *Redfish) System() Link { return r.system }
 
 // Root is the service root.
 func (r *Redfish) Root() RootDocument { return r.root }

@@ -10,11 +10,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/stmcginnis/gofish"
+
+	"esxiplan/engine/text"
 )
 
 // open makes gofish's client, which begins by reading the service root.
@@ -39,11 +40,7 @@ func (r *Redfish) bounded(ctx context.Context, asked *trip) (context.Context, co
 }
 
 // request sends one request by gofish's client.
-func (r *Redfish) request(ctx context.Context, method, uri string, body any, header map[string]string) (answer, error) {
-	path, err := r.path(uri)
-	if err != nil {
-		return answer{}, err
-	}
+func (r *Redfish) request(ctx context.Context, method string, at path, body any, header map[string]string) (answer, error) {
 	payload, kind, err := payloadOf(body)
 	if err != nil {
 		return answer{}, err
@@ -56,9 +53,9 @@ func (r *Redfish) request(ctx context.Context, method, uri string, body any, hea
 	asked := &trip{}
 	bounded, cancel := r.bounded(ctx, asked)
 	defer cancel()
-	resp, err := r.client.WithContext(bounded).RunRawRequestWithHeaders(method, path, payload, kind, header)
+	resp, err := r.client.WithContext(bounded).RunRawRequestWithHeaders(method, at.text, payload, kind, header)
 	if err != nil {
-		return answer{}, r.failure(ctx, method+" "+path, err, asked)
+		return answer{}, r.failure(ctx, method+" "+at.text, err, asked)
 	}
 	resp.Body.Close() // asked has it
 	return asked.answer, nil
@@ -73,28 +70,13 @@ func payloadOf(body any) (io.ReadSeeker, string, error) {
 	return bytes.NewReader(b), "application/json", err
 }
 
-// path reduces what BMCs write into links to a path on this BMC.
-func (r *Redfish) path(uri string) (string, error) {
-	u, err := url.Parse(uri)
-	if err != nil || !strings.HasPrefix(u.Path, "/") {
-		return "", &Error{Request: "GET " + uri, Status: http.StatusOK, Messages: []Message{{Text: fmt.Sprintf("the BMC gave a link that is none: %q", uri)}}}
-	}
-	out := u.EscapedPath()
-	if u.RawQuery != "" {
-		out += "?" + u.RawQuery
-	}
-	return out, nil
-}
-
 // failure says why a request was not done: by what the BMC answered, else by what kept its
 // answer away.
 func (r *Redfish) failure(ctx context.Context, request string, err error, asked *trip) error {
 	out := &Error{Request: request, Status: asked.status, headers: asked.header}
 	switch {
 	case asked.status != 0:
-		if out.Messages = extendedInfo(asked.body); len(out.Messages) == 0 {
-			out.Messages = unreadable(asked, err)
-		}
+		out.Messages = r.explanation(asked, err)
 		out.explain(r.messages)
 		return out
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -108,8 +90,24 @@ func (r *Redfish) failure(ctx context.Context, request string, err error, asked 
 	}
 	var op *net.OpError
 	out.unsent = errors.As(err, &op) && op.Op == "dial"
-	out.Err = plainTransport(err)
+	out.Err = shown(plainTransport(err))
 	return out
+}
+
+// explanation is what an answer says of why the request was not done, or what is wrong with
+// the answer itself.
+func (r *Redfish) explanation(asked *trip, err error) []Message {
+	var unfit *errAnswer
+	if errors.As(err, &unfit) {
+		return []Message{{Text: unfit.what}}
+	}
+	if asked.status/100 == 3 {
+		return []Message{{Text: fmt.Sprintf("it redirects to %q, which is not followed: only other places on the BMC are, and %d times at most", text.Short(asked.header.Get("Location"), 200), maxRedirects)}}
+	}
+	if messages := extendedInfo(asked.body); len(messages) > 0 {
+		return messages
+	}
+	return unreadable(asked, err)
 }
 
 // unreadable says what an answer is that explains nothing. Where its status is a success,
@@ -117,11 +115,24 @@ func (r *Redfish) failure(ctx context.Context, request string, err error, asked 
 func unreadable(asked *trip, err error) []Message {
 	switch {
 	case asked.status < 300 && json.Valid(asked.body):
-		return []Message{{Text: fmt.Sprintf("the answer is not as the standard has it: %v", err)}}
+		return []Message{{Text: fmt.Sprintf("the answer is not as the standard has it: %s", text.Short(err.Error(), 200))}}
 	case asked.status < 300 || len(bytes.TrimSpace(asked.body)) > 0:
 		return []Message{{Text: notJSON(asked.body)}}
 	}
 	return nil
+}
+
+// cleanError is an error of the network whose text has passages that a BMC chose.
+type cleanError struct{ error }
+
+func (e cleanError) Error() string { return text.Clean(e.error.Error()) }
+func (e cleanError) Unwrap() error { return e.error }
+
+func shown(err error) error {
+	if err == nil {
+		return nil
+	}
+	return cleanError{err}
 }
 
 // explain translates the first message that says more than that something failed.
@@ -162,9 +173,9 @@ const (
 
 // read repeats what may pass in seconds: BMCs answer 5xx while they reload their
 // data, and drop connections. Silence is left to whoever retries the step: it takes long.
-func (r *Redfish) read(ctx context.Context, uri string) (a answer, err error) {
+func (r *Redfish) read(ctx context.Context, at path) (a answer, err error) {
 	err = r.patiently(ctx, func() error {
-		a, err = r.again(ctx, func() (answer, error) { return r.request(ctx, http.MethodGet, uri, nil, nil) })
+		a, err = r.again(ctx, func() (answer, error) { return r.request(ctx, http.MethodGet, at, nil, nil) })
 		return err
 	})
 	return a, err

@@ -1,6 +1,7 @@
 package bmc
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -8,8 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
+
+	"esxiplan/engine/text"
 )
 
 // session is the one that this client has open on the BMC.
@@ -22,7 +24,7 @@ type session struct {
 
 // sessionDocument is a session of some client.
 type sessionDocument struct {
-	URI     string `json:"@odata.id"`
+	URI     Link   `json:"@odata.id"`
 	ID      string `json:"Id"`
 	User    string `json:"UserName"`
 	Type    string `json:"SessionType"`
@@ -47,7 +49,7 @@ func readSession(raw []byte) (d sessionDocument, err error) {
 }
 
 func (d sessionDocument) String() string {
-	text := "session " + lastSegment(d.URI)
+	text := "session " + text.Clean(d.URI.Last())
 	if d.Origin != "" {
 		text += " from " + d.Origin
 	}
@@ -80,12 +82,20 @@ func newSessionID() string {
 // openSession logs in. The login is recorded before it is sent; one that is not answered
 // may have opened a session all the same, which is kept in mind.
 func (r *Redfish) openSession(ctx context.Context) error {
+	uri := r.root.sessions
+	if uri == "" {
+		uri = rootURI + "SessionService/Sessions"
+	}
+	at, err := r.origin.path(uri)
+	if err != nil {
+		return err
+	}
 	s := Session{ID: newSessionID(), Asked: time.Now()}
 	if err := r.o.Sessions.SessionAsked(r.o.Address, s.ID, s.Asked); err != nil {
 		return fmt.Errorf("the login is not sent, because it cannot be recorded: %w", err)
 	}
 	marked := r.takesMark()
-	a, err := r.postLogin(ctx, s.ID, marked)
+	a, err := r.postLogin(ctx, at, s.ID, marked)
 	switch {
 	case err == nil:
 		return r.opened(ctx, s, a)
@@ -126,16 +136,12 @@ func (r *Redfish) takesMark() bool {
 }
 
 // postLogin sends the login, with its ID as a mark or without.
-func (r *Redfish) postLogin(ctx context.Context, id string, marked bool) (answer, error) {
-	uri := r.root.sessions
-	if uri == "" {
-		uri = rootURI + "SessionService/Sessions"
-	}
+func (r *Redfish) postLogin(ctx context.Context, at path, id string, marked bool) (answer, error) {
 	body := map[string]string{"UserName": r.o.Username, "Password": r.o.Password}
 	if marked {
 		body["Context"] = id
 	}
-	a, err := r.sessionRequest(ctx, http.MethodPost, uri, body, &trip{session: true, anonymous: true})
+	a, err := r.sessionRequest(ctx, http.MethodPost, at, body, &trip{session: true, anonymous: true})
 	var e *Error
 	if errors.As(err, &e) {
 		e.Op, e.written = "log in", true
@@ -145,18 +151,14 @@ func (r *Redfish) postLogin(ctx context.Context, id string, marked bool) (answer
 
 // sessionRequest sends a request about our session. It does not go by gofish's client, which
 // begins by reading the service root: some BMCs show that only to who is logged in.
-func (r *Redfish) sessionRequest(ctx context.Context, method, uri string, body any, asked *trip) (answer, error) {
-	path, err := r.path(uri)
-	if err != nil {
-		return answer{}, err
-	}
+func (r *Redfish) sessionRequest(ctx context.Context, method string, at path, body any, asked *trip) (answer, error) {
 	payload, kind, err := payloadOf(body)
 	if err != nil {
 		return answer{}, err
 	}
 	bounded, cancel := r.bounded(ctx, asked)
 	defer cancel()
-	req, err := http.NewRequestWithContext(bounded, method, r.o.Address+path, payload)
+	req, err := http.NewRequestWithContext(bounded, method, r.o.Address+at.text, payload)
 	if err != nil {
 		return answer{}, err
 	}
@@ -166,7 +168,7 @@ func (r *Redfish) sessionRequest(ctx context.Context, method, uri string, body a
 	}
 	resp, err := r.http.Do(req)
 	if err != nil || asked.status >= 300 {
-		return answer{}, r.failure(ctx, method+" "+path, err, asked)
+		return answer{}, r.failure(ctx, method+" "+at.text, err, asked)
 	}
 	resp.Body.Close() // asked has it
 	return asked.answer, nil
@@ -175,18 +177,19 @@ func (r *Redfish) sessionRequest(ctx context.Context, method, uri string, body a
 // opened takes over the session that the BMC opened.
 func (r *Redfish) opened(ctx context.Context, s Session, a answer) error {
 	shown, _ := readSession(a.body)
-	token, uri := a.header.Get("X-Auth-Token"), firstOf(a.header.Get("Location"), shown.URI)
+	token := a.header.Get("X-Auth-Token")
 	if token == "" {
-		return &Error{Op: "log in", Request: "POST " + r.root.sessions, Status: a.status, Messages: []Message{{Text: "the BMC gave no token for the session"}}}
+		return &Error{Op: "log in", Request: "POST " + r.root.sessions.shown(), Status: a.status, Messages: []Message{{Text: "the BMC gave no token for the session"}}}
 	}
 	r.session = &session{Session: s, token: token, answered: time.Now(), shown: shown}
 	r.transport.authenticate(header{"X-Auth-Token", token})
-	path, err := r.path(uri)
-	if err != nil {
-		return nil // a session without a place cannot be closed; it expires
+	at, err := r.sessionOf(a, shown)
+	if err != nil { // a session without a place cannot be closed
+		r.o.Warn("the session stays open until it expires; " + err.Error())
+		return nil
 	}
-	r.session.URI = path
-	r.o.Sessions.SessionOpened(r.o.Address, s.ID, path)
+	r.session.URI = at.text
+	r.o.Sessions.SessionOpened(r.o.Address, s.ID, at.text)
 	if r.o.ReadOnly {
 		r.o.Warn("the BMC refuses Basic authentication; this dry run logs in by a session, its only POST, and deletes it")
 		return nil
@@ -195,10 +198,19 @@ func (r *Redfish) opened(ctx context.Context, s Session, a answer) error {
 	return nil
 }
 
+// sessionOf is where the session is that an answer tells of: by its Location, else by its body.
+func (r *Redfish) sessionOf(a answer, shown sessionDocument) (path, error) {
+	at, err := r.origin.located(Link(a.header.Get("Location")))
+	if err != nil && shown.URI != "" {
+		return r.origin.path(shown.URI)
+	}
+	return at, err
+}
+
 // OtherSessions implements [Reader]. Our own is not read: where it is the only one, this is
 // one request.
 func (r *Redfish) OtherSessions(ctx context.Context) (out []string, err error) {
-	shown, err := r.sessions(ctx, func(uri string) bool { return !r.isThis(uri) })
+	shown, err := r.sessions(ctx, func(uri Link) bool { return !r.isThis(uri) })
 	for _, d := range shown {
 		if d.User == r.o.Username {
 			out = append(out, d.String())
@@ -208,7 +220,7 @@ func (r *Redfish) OtherSessions(ctx context.Context) (out []string, err error) {
 }
 
 // sessions reads the sessions whose URI is wanted, as far as the BMC shows them.
-func (r *Redfish) sessions(ctx context.Context, wanted func(uri string) bool) (out []sessionDocument, err error) {
+func (r *Redfish) sessions(ctx context.Context, wanted func(uri Link) bool) (out []sessionDocument, err error) {
 	if r.root.sessions == "" {
 		return nil, nil
 	}
@@ -231,20 +243,18 @@ func (r *Redfish) sessions(ctx context.Context, wanted func(uri string) bool) (o
 	return out, nil
 }
 
-func (r *Redfish) sessionAt(ctx context.Context, uri string) (sessionDocument, error) {
+func (r *Redfish) sessionAt(ctx context.Context, uri Link) (sessionDocument, error) {
 	var raw json.RawMessage
 	if err := r.Get(ctx, uri, &raw); err != nil {
 		return sessionDocument{}, err
 	}
 	d, err := readSession(raw)
-	d.URI = firstOf(d.URI, uri)
+	d.URI = cmp.Or(d.URI, uri)
 	return d, err
 }
 
 // isThis reports whether a URI is that of this client's session.
-func (r *Redfish) isThis(uri string) bool { return r.session != nil && sameURI(uri, r.session.URI) }
-
-func sameURI(a, b string) bool { return strings.TrimSuffix(a, "/") == strings.TrimSuffix(b, "/") }
+func (r *Redfish) isThis(uri Link) bool { return r.session != nil && uri.same(Link(r.session.URI)) }
 
 // notShown is for what a BMC need not show: only that it does not answer is an error.
 func notShown(err error) error {
@@ -318,8 +328,12 @@ func (r *Redfish) delete(ctx context.Context, uri string) (err error) {
 
 // logout ends a session. One that is not there any more is ended.
 func (r *Redfish) logout(ctx context.Context, uri string) error {
+	at, err := r.origin.path(Link(uri))
+	if err != nil {
+		return err
+	}
 	asked := &trip{session: true}
-	_, err := r.sessionRequest(ctx, http.MethodDelete, uri, nil, asked)
+	_, err = r.sessionRequest(ctx, http.MethodDelete, at, nil, asked)
 	if asked.status == http.StatusNotFound || asked.status == http.StatusUnauthorized {
 		return nil
 	}

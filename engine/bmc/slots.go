@@ -14,9 +14,9 @@ import (
 // Slots implements [Reader]: those of the system first, then the managers'.
 func (r *Redfish) Slots(ctx context.Context) ([]Slot, error) {
 	var out []Slot
-	seen := map[string]bool{} // some systems link to their manager's collection
+	seen := map[Link]bool{} // some systems link to their manager's collection
 	for _, uri := range r.media {
-		err := r.members(ctx, uri, func(uri string, d *reading) error {
+		err := r.members(ctx, uri, func(uri Link, d *reading) error {
 			slot, err := into[slotDocument](d, uri)
 			if err == nil && !seen[uri] {
 				seen[uri] = true
@@ -74,16 +74,16 @@ func (r *Redfish) Slot(ctx context.Context, s Slot) (Slot, error) {
 // drive is what a write to a slot needs to know, from when the slot was last read.
 type drive struct {
 	shown         Slot
-	insert, eject string // URIs of the actions; "": there is none
-	verifies      bool   // checks the certificate of the image server
+	insert, eject Link // targets of the actions; "": there is none
+	verifies      bool // checks the certificate of the image server
 }
 
 // slot understands a slot's document, and keeps what a write that may follow needs.
-func (r *Redfish) slot(uri string, d *slotDocument) Slot {
+func (r *Redfish) slot(uri Link, d *slotDocument) Slot {
 	k := drive{insert: d.actionOf(d.Actions.Insert, "InsertVirtualMedia"), eject: d.actionOf(d.Actions.Eject, "EjectVirtualMedia"),
 		verifies: d.Verify != nil && *d.Verify}
 	s := Slot{URI: uri, ID: d.ID, Place: "manager", CD: r.takesCD(d, k.insert != "")}
-	if strings.HasPrefix(uri, strings.TrimSuffix(r.system, "/")+"/") {
+	if strings.HasPrefix(string(uri), string(r.system.bare())+"/") {
 		s.Place = "system"
 	}
 	if d.Image != nil {
@@ -120,7 +120,7 @@ func (r *Redfish) drive(ctx context.Context, s Slot) (drive, error) {
 
 // actionOf finds an action of a slot: the standard's, else one in the Oem object that
 // ends in the same word.
-func (d *slotDocument) actionOf(standard action, suffix string) string {
+func (d *slotDocument) actionOf(standard action, suffix string) Link {
 	if standard.Target != "" {
 		return standard.Target
 	}

@@ -40,7 +40,7 @@ func absent(err error) bool {
 // and what only the vendor knows of. A list that names no device at all says nothing:
 // some BMCs show one before they have looked. The disks stay unknown.
 func (r *Redfish) readDisks(ctx context.Context, s *systemDocument, out *Inventory) error {
-	disks, err := r.standardDisks(ctx, s.Storage.ID)
+	disks, err := r.standardDisks(ctx, s.Storage)
 	if err != nil && !absent(err) {
 		return err
 	}
@@ -52,7 +52,7 @@ func (r *Redfish) readDisks(ctx context.Context, s *systemDocument, out *Invento
 		disks = append(disks, more...)
 	}
 	if len(disks) == 0 {
-		if disks, err = r.simpleDisks(ctx, s.SimpleStorage.ID); err != nil && !absent(err) {
+		if disks, err = r.simpleDisks(ctx, s.SimpleStorage); err != nil && !absent(err) {
 			return err
 		}
 	}
@@ -62,7 +62,7 @@ func (r *Redfish) readDisks(ctx context.Context, s *systemDocument, out *Invento
 	return nil
 }
 
-func (r *Redfish) standardDisks(ctx context.Context, uri string) ([]Disk, error) {
+func (r *Redfish) standardDisks(ctx context.Context, uri Link) ([]Disk, error) {
 	var out []Disk
 	err := r.Members(ctx, uri, func(raw json.RawMessage) error {
 		var d storageDocument
@@ -88,15 +88,15 @@ func (r *Redfish) disksOf(ctx context.Context, d storageDocument) ([]Disk, error
 		family = d.Name
 	}
 	var volumes []Disk
-	used := map[string]bool{}
-	err := r.Members(ctx, d.Volumes.ID, func(raw json.RawMessage) error {
+	used := map[Link]bool{}
+	err := r.Members(ctx, d.Volumes, func(raw json.RawMessage) error {
 		var v volumeDocument
 		if lenient(raw, &v) == nil && v.VolumeType != "RawDevice" {
 			disk := v.disk(d.Name, family)
 			disk.Boot = boot
 			volumes = append(volumes, disk)
 			for _, l := range v.Links.Drives {
-				used[strings.TrimSuffix(l.ID, "/")] = true
+				used[l.bare()] = true
 			}
 		}
 		return nil
@@ -107,7 +107,7 @@ func (r *Redfish) disksOf(ctx context.Context, d storageDocument) ([]Disk, error
 	if len(volumes) > 0 && len(used) == 0 { // who is in them is not said; their drives are not seen
 		return volumes, nil
 	}
-	d.Drives = slices.DeleteFunc(d.Drives, func(l link) bool { return used[strings.TrimSuffix(l.ID, "/")] })
+	d.Drives = slices.DeleteFunc(d.Drives, func(l Link) bool { return used[l.bare()] })
 	drives, err := r.drivesOf(ctx, d)
 	for i := range drives { // without a volume, ESXi sees the controller's drives themselves
 		drives[i].Boot = boot
@@ -139,11 +139,11 @@ func (v volumeDocument) disk(controller, family string) Disk {
 func (r *Redfish) drivesOf(ctx context.Context, d storageDocument) ([]Disk, error) {
 	var out []Disk
 	for _, l := range d.Drives {
-		if l.ID == "" {
+		if l == "" {
 			continue
 		}
 		var drive driveDocument
-		if err := r.Get(ctx, l.ID, &drive); err != nil {
+		if err := r.Get(ctx, l, &drive); err != nil {
 			if absent(err) {
 				continue
 			}
@@ -167,7 +167,7 @@ func (d driveDocument) disk(controller string) Disk {
 }
 
 // simpleDisks reads the older form, in which a drive has no serial number.
-func (r *Redfish) simpleDisks(ctx context.Context, uri string) ([]Disk, error) {
+func (r *Redfish) simpleDisks(ctx context.Context, uri Link) ([]Disk, error) {
 	var out []Disk
 	err := r.Members(ctx, uri, func(raw json.RawMessage) error {
 		var d simpleStorageDocument
@@ -241,11 +241,11 @@ func realSerial(text string) bool {
 func Absent(err error) bool { return absent(err) }
 
 func (r *Redfish) readSecureBoot(ctx context.Context, s *systemDocument, out *Inventory) error {
-	if s.SecureBoot.ID == "" {
+	if s.SecureBoot == "" {
 		return nil
 	}
 	var d secureBootDocument
-	if err := r.Get(ctx, s.SecureBoot.ID, &d); err != nil {
+	if err := r.Get(ctx, s.SecureBoot, &d); err != nil {
 		if absent(err) {
 			return nil
 		}

@@ -10,7 +10,8 @@ import (
 // Trace is told of every request and its answer.
 type Trace func(Exchange)
 
-// Exchange is a request and its answer. Passwords, tokens and keys are left out of
+// Exchange is a request and its answer, as they went over the wire: whoever shows it cleans
+// it, and bounds its bodies, which may have some megabytes. Passwords, tokens and keys are left out of
 // the bodies, wherever a field's name shows them.
 type Exchange struct {
 	Time     time.Time // when the request was sent

@@ -49,7 +49,7 @@ func TestTrust(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = r.request(t.Context(), http.MethodGet, "/redfish/v1/", nil, nil)
+			_, err = r.request(t.Context(), http.MethodGet, path{rootURI}, nil, nil)
 			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
@@ -108,7 +108,7 @@ func TestFirstUse(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = r.request(t.Context(), http.MethodGet, "/redfish/v1/", nil, nil)
+			_, err = r.request(t.Context(), http.MethodGet, path{rootURI}, nil, nil)
 			if text := strings.Join(warned, "\n"); (text == "") != (c.warns == "") || !strings.Contains(text, c.warns) {
 				t.Errorf("warned: %s", text)
 			}

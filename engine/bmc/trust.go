@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"esxiplan/engine/text"
 )
 
 // Trust says how a BMC's certificate is checked. The zero value checks against
@@ -108,9 +110,9 @@ func certificateProblem(err error) (string, bool) {
 	}
 	var verification *tls.CertificateVerificationError
 	if errors.As(err, &verification) {
-		return fmt.Sprintf("the BMC's certificate is not trusted (%v): "+
-			"pin it with tls = { fingerprint = \"sha256:%s\" } after checking it, or see tls in the documentation", verification.Err,
-			fingerprintOf(verification.UnverifiedCertificates[0])), true
+		return fmt.Sprintf("the BMC's certificate is not trusted (%s): "+
+			"pin it with tls = { fingerprint = \"sha256:%s\" } after checking it, or see tls in the documentation",
+			text.Short(verification.Err.Error(), 300), fingerprintOf(verification.UnverifiedCertificates[0])), true
 	}
 	return "", false
 }

@@ -78,20 +78,24 @@ func fateOf(err error) Fate {
 // write records and sends a state-changing request. The request is not torn by
 // the end of ctx once it is under way: what was sent must be known. What was read
 // before it counts no longer.
-func (r *Redfish) write(ctx context.Context, w Command, method, uri string, body any, header map[string]string) (answer, error) {
+func (r *Redfish) write(ctx context.Context, w Command, method string, uri Link, body any, header map[string]string) (answer, error) {
 	if err := ctx.Err(); err != nil {
+		return answer{}, err
+	}
+	at, err := r.origin.path(uri)
+	if err != nil {
 		return answer{}, err
 	}
 	if err := r.connect(ctx); err != nil {
 		return answer{}, err
 	}
-	w.Request = method + " " + uri
+	w.Request = method + " " + at.text
 	settle, err := w.begin(ctx)
 	if err != nil {
 		return answer{}, err
 	}
 	sent := context.WithoutCancel(ctx)
-	a, err := r.again(sent, func() (answer, error) { return r.request(sent, method, uri, body, header) })
+	a, err := r.again(sent, func() (answer, error) { return r.request(sent, method, at, body, header) })
 	r.Refresh()
 	var e *Error
 	if errors.As(err, &e) {
@@ -108,14 +112,18 @@ func (r *Redfish) write(ctx context.Context, w Command, method, uri string, body
 }
 
 // Post calls an action. Actions take no If-Match: some BMCs answer 412 to any.
-func (r *Redfish) Post(ctx context.Context, w Command, uri string, body any) error {
+func (r *Redfish) Post(ctx context.Context, w Command, uri Link, body any) error {
 	_, err := r.write(ctx, w, http.MethodPost, uri, body, nil)
 	return err
 }
 
 // Ask calls an action that changes nothing and only answers.
-func (r *Redfish) Ask(ctx context.Context, uri string, body, into any) error {
-	a, err := r.again(ctx, func() (answer, error) { return r.request(ctx, http.MethodPost, uri, body, nil) })
+func (r *Redfish) Ask(ctx context.Context, uri Link, body, into any) error {
+	at, err := r.origin.path(uri)
+	if err != nil {
+		return err
+	}
+	a, err := r.again(ctx, func() (answer, error) { return r.request(ctx, http.MethodPost, at, body, nil) })
 	if err != nil {
 		return err
 	}
@@ -125,8 +133,8 @@ func (r *Redfish) Ask(ctx context.Context, uri string, body, into any) error {
 // Patch changes a resource, with the ETag of the last read. When the BMC does not
 // take it, a short ladder follows: the tag read anew, its other forms, none at all;
 // a BMC that demands a tag (428) gets the one read anew, then "*".
-func (r *Redfish) Patch(ctx context.Context, w Command, uri string, body any) error {
-	tags := []string{r.etags[strings.TrimSuffix(uri, "/")]}
+func (r *Redfish) Patch(ctx context.Context, w Command, uri Link, body any) error {
+	tags := []string{r.etags[uri.bare()]}
 	for rung := 0; ; rung++ {
 		header := map[string]string{}
 		if tags[rung] != "" {
@@ -149,12 +157,12 @@ func (r *Redfish) Patch(ctx context.Context, w Command, uri string, body any) er
 
 // ladder lists further tags to try. The one read anew comes first, also where it is
 // the one that was tried: what it was read from may have changed and changed back.
-func (r *Redfish) ladder(ctx context.Context, uri string, status int) []string {
+func (r *Redfish) ladder(ctx context.Context, uri Link, status int) []string {
 	var ignored struct{}
 	if r.Get(ctx, uri, &ignored) != nil {
 		return nil
 	}
-	read := r.etags[strings.TrimSuffix(uri, "/")]
+	read := r.etags[uri.bare()]
 	strong := strings.TrimPrefix(read, "W/")
 	candidates := []string{read, strong, strings.Trim(strong, `"`), "", "*"}
 	if status == http.StatusPreconditionRequired {
@@ -181,13 +189,13 @@ const (
 // the task is, stands in the header or in the body. A task that vanished has ended;
 // how, the reading back will show. A BMC that stumbles is asked again: the task goes on.
 func (r *Redfish) await(ctx context.Context, a answer) error {
-	uri := taskOf(a)
-	if uri == "" {
-		return nil
+	at, err := r.taskOf(a)
+	if err != nil || at == (path{}) {
+		return err
 	}
 	end, missing := r.o.Now().Add(taskTakes), 0
 	for r.o.Now().Before(end) {
-		t, status, err := r.task(ctx, uri)
+		t, status, err := r.task(ctx, at)
 		var e *Error
 		switch {
 		case errors.As(err, &e) && e.Status == http.StatusNotFound && missing < taskMissing:
@@ -198,35 +206,39 @@ func (r *Redfish) await(ctx context.Context, a answer) error {
 		case err != nil:
 			return err
 		case status != http.StatusAccepted && t.over():
-			return r.verdict(uri, t)
+			return r.verdict(at, t)
 		}
 		if err := r.o.Sleep(ctx, taskPause); err != nil {
 			return err
 		}
 	}
-	return &Error{Request: "GET " + uri, Status: http.StatusAccepted, Messages: []Message{{Text: "the BMC's task has not ended after " + taskTakes.String()}}}
+	return &Error{Request: "GET " + at.text, Status: http.StatusAccepted, Messages: []Message{{Text: "the BMC's task has not ended after " + taskTakes.String()}}}
 }
 
-func taskOf(a answer) string {
+// taskOf is where the task is that an answer tells of; the zero value: it tells of none.
+func (r *Redfish) taskOf(a answer) (path, error) {
 	if a.status != http.StatusAccepted {
-		return ""
+		return path{}, nil
 	}
 	if at := a.header.Get("Location"); at != "" {
-		return at
+		return r.origin.located(Link(at))
 	}
 	var t taskDocument
 	lenient(a.body, &t)
-	return t.URI
+	if t.URI == "" {
+		return path{}, nil
+	}
+	return r.origin.path(t.URI)
 }
 
-func (r *Redfish) task(ctx context.Context, uri string) (taskDocument, int, error) {
+func (r *Redfish) task(ctx context.Context, at path) (taskDocument, int, error) {
 	var t taskDocument
-	a, err := r.read(ctx, uri)
+	a, err := r.read(ctx, at)
 	if err != nil {
 		return t, 0, err
 	}
 	if len(a.body) > 0 {
-		err = decode(http.MethodGet, uri, a.body, &t)
+		err = decode(http.MethodGet, Link(at.text), a.body, &t)
 	}
 	return t, a.status, err
 }
@@ -244,7 +256,7 @@ func (t taskDocument) over() bool {
 
 // verdict turns a task that failed into an error. Some services complete tasks with
 // a message that says why nothing was done.
-func (r *Redfish) verdict(uri string, t taskDocument) error {
+func (r *Redfish) verdict(at path, t taskDocument) error {
 	messages := messageList(t.Messages)
 	failed := slices.Contains([]schemas.TaskState{schemas.ExceptionTaskState, schemas.KilledTaskState, schemas.CancelledTaskState}, t.State) ||
 		t.Status == "Critical"
@@ -253,7 +265,7 @@ func (r *Redfish) verdict(uri string, t taskDocument) error {
 		return nil
 	}
 	messages = append(messages, Message{Text: "the BMC's task ended as " + string(t.State)})
-	e := &Error{Request: "GET " + uri, Status: http.StatusInternalServerError, Messages: messages, written: true}
+	e := &Error{Request: "GET " + at.text, Status: http.StatusInternalServerError, Messages: messages, written: true}
 	e.explain(r.messages)
 	return e
 }

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -24,6 +25,8 @@ import (
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
+
+	"esxiplan/engine/text"
 )
 
 // maxRootLogins bounds the use of the new root password: five wrong ones lock
@@ -129,12 +132,30 @@ func (c *client) converse(pinned string) *conversation {
 		DialContext: c.o.Dial, DisableCompression: true, MaxConnsPerHost: 1, TLSHandshakeTimeout: c.o.Timeout,
 		TLSNextProto:   map[string]func(string, *tls.Conn) http.RoundTripper{},
 		ReadBufferSize: 2048, WriteBufferSize: 2048, IdleConnTimeout: freshFor,
+		MaxResponseHeaderBytes: 64 << 10,
 		// #nosec G402 -- verify pins the certificate: a fresh installation has one that nobody signed
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, VerifyConnection: v.verify, CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256}},
 	}
 	v.soap.Client.Transport = readingMethods{v.transport}
 	v.soap.Client.Timeout = c.o.Timeout
+	v.soap.Client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // else a login would be sent on
 	return v
+}
+
+// answering makes an error of an answer that lacks what was asked for, which govmomi's methods
+// would follow as a nil pointer.
+type answering struct{ *soap.Client }
+
+// RoundTrip implements soap.RoundTripper.
+func (a answering) RoundTrip(ctx context.Context, asked, answer soap.HasFault) error {
+	if err := a.Client.RoundTrip(ctx, asked, answer); err != nil {
+		return err
+	}
+	result := reflect.ValueOf(answer).Elem().FieldByName("Res")
+	if result.Kind() == reflect.Pointer && result.IsNil() {
+		return errors.New("its answer holds no result")
+	}
+	return nil
 }
 
 func (v *conversation) close() { v.transport.CloseIdleConnections() }
@@ -155,6 +176,9 @@ func (v *conversation) verify(state tls.ConnectionState) error {
 
 // allowed are the methods that may cross this door: all of them read.
 var allowed = []string{"RetrieveServiceContent", "Login", "Logout", "RetrieveProperties", "RetrievePropertiesEx", "CurrentTime", "installDate"}
+
+// maxBody bounds what an ESXi can make us read: a thousand virtual machines take a quarter.
+const maxBody = 4 << 20
 
 // readingMethods refuses every SOAP method that is not known to read, by the
 // body itself.
@@ -178,7 +202,7 @@ func (r readingMethods) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp.Body = struct {
 			io.Reader
 			io.Closer
-		}{io.LimitReader(resp.Body, 16<<20), resp.Body}
+		}{io.LimitReader(resp.Body, maxBody), resp.Body}
 	}
 	return resp, err
 }
@@ -218,9 +242,9 @@ func (c *client) Probe(ctx context.Context) (Probe, error) {
 	switch {
 	case err == nil:
 		a := content.About
-		p.Product, p.Version, p.Build, p.ESXi = a.FullName, a.Version, a.Build, a.ApiType == "HostAgent"
+		p.Product, p.Version, p.Build, p.ESXi = text.Clean(a.FullName), text.Clean(a.Version), text.Clean(a.Build), a.ApiType == "HostAgent"
 		if !p.ESXi {
-			p.State, p.Reason = Other, "a "+a.FullName+" answers there"
+			p.State, p.Reason = Other, "a "+p.Product+" answers there"
 		}
 	case p.Fingerprint == "":
 		p.State, p.Reason = Silent, plain(err)
@@ -232,6 +256,7 @@ func (c *client) Probe(ctx context.Context) (Probe, error) {
 	return p, nil
 }
 
+// plain is an error without method and URL. An ESXi may have chosen some of its text.
 func plain(err error) string {
 	var u *url.Error
 	if errors.As(err, &u) {
@@ -241,7 +266,7 @@ func plain(err error) string {
 	if errors.As(err, &op) {
 		err = op.Err
 	}
-	return err.Error()
+	return text.Clean(err.Error())
 }
 
 // Inspect implements [Client].
@@ -321,7 +346,7 @@ func (c *client) login(ctx context.Context, login Login, fingerprint string, sen
 		return nil, err
 	}
 	sent()
-	_, err = methods.Login(ctx, v.soap, &types.Login{This: *v.content.SessionManager, UserName: login.Username, Password: login.Password})
+	_, err = methods.Login(ctx, answering{v.soap}, &types.Login{This: *v.content.SessionManager, UserName: login.Username, Password: login.Password})
 	if err == nil {
 		return v, nil
 	}
@@ -360,7 +385,7 @@ func (c *client) begin(ctx context.Context, fingerprint string) (v *conversation
 
 // begin asks for what the API says without a login.
 func (v *conversation) begin(ctx context.Context) (types.ServiceContent, error) {
-	content, err := methods.GetServiceContent(ctx, v.soap)
+	content, err := methods.GetServiceContent(ctx, answering{v.soap})
 	v.content, v.answered = content, time.Now()
 	return content, err
 }
@@ -390,7 +415,7 @@ func (c *client) mayLogIn(login Login, fingerprint string) error {
 func (v *conversation) logout(ctx context.Context) {
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	methods.Logout(bounded, v.soap, &types.Logout{This: *v.content.SessionManager})
+	methods.Logout(bounded, answering{v.soap}, &types.Logout{This: *v.content.SessionManager})
 	v.close()
 }
 
@@ -399,7 +424,7 @@ var hostRef = types.ManagedObjectReference{Type: "HostSystem", Value: "ha-host"}
 // read gathers everything in one property request and two small ones. What the
 // user may not see is an error, not an absence: "no virtual machine" must be known.
 func (v *conversation) read(ctx context.Context) (System, error) {
-	answer, err := methods.RetrieveProperties(ctx, v.soap, &types.RetrieveProperties{This: v.content.PropertyCollector, SpecSet: []types.PropertyFilterSpec{{
+	answer, err := methods.RetrieveProperties(ctx, answering{v.soap}, &types.RetrieveProperties{This: v.content.PropertyCollector, SpecSet: []types.PropertyFilterSpec{{
 		ObjectSet: []types.ObjectSpec{{Obj: hostRef, Skip: types.NewBool(false),
 			SelectSet: []types.BaseSelectionSpec{&types.TraversalSpec{Type: "HostSystem", Path: "vm"}}}},
 		PropSet: []types.PropertySpec{
@@ -416,14 +441,15 @@ func (v *conversation) read(ctx context.Context) (System, error) {
 	if err != nil {
 		return System{}, err
 	}
-	if now, err := methods.CurrentTime(ctx, v.soap, &types.CurrentTime{This: vim25.ServiceInstance}); err == nil {
+	if now, err := methods.CurrentTime(ctx, answering{v.soap}, &types.CurrentTime{This: vim25.ServiceInstance}); err == nil {
 		system.Now = now.Returnval
 	}
 	if images != nil {
-		if date, err := methods.InstallDate(ctx, v.soap, &types.InstallDate{This: *images}); err == nil {
+		if date, err := methods.InstallDate(ctx, answering{v.soap}, &types.InstallDate{This: *images}); err == nil {
 			system.Installed = date.Returnval
 		}
 	}
+	text.Value(&system)
 	return system, nil
 }
 
@@ -431,7 +457,7 @@ func (s *System) add(objects []types.ObjectContent) (images *types.ManagedObject
 	seen := false
 	for _, object := range objects {
 		if len(object.MissingSet) > 0 {
-			return nil, fmt.Errorf("the user may not read %s of %s", object.MissingSet[0].Path, object.Obj.Type)
+			return nil, fmt.Errorf("the user may not read %s of %s", text.Clean(object.MissingSet[0].Path), text.Clean(object.Obj.Type))
 		}
 		if object.Obj.Type == "VirtualMachine" {
 			if err := s.addVM(object); err != nil {
@@ -471,8 +497,8 @@ func (s *System) addHost(host mo.HostSystem) {
 			s.Serials = append(s.Serials, info.SerialNumber)
 		}
 		for _, id := range info.OtherIdentifyingInfo {
-			if text := strings.TrimSpace(id.IdentifierValue); text != "" && !slices.Contains(s.Serials, text) {
-				s.Serials = append(s.Serials, text)
+			if serial := strings.TrimSpace(id.IdentifierValue); serial != "" && !slices.Contains(s.Serials, serial) {
+				s.Serials = append(s.Serials, serial)
 			}
 		}
 	}

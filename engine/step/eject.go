@@ -13,7 +13,7 @@ import (
 // the drives that it emptied.
 func (h *Host) Empty(ctx context.Context, which func(bmc.Slot) bool, i event.Intent) (ejected []string, err error) {
 	ejected = []string{}
-	emptied := map[string]bool{}
+	emptied := map[bmc.Link]bool{}
 	for {
 		slots, err := h.BMC.Slots(ctx)
 		if err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/muesli/termenv"
 
 	"esxiplan/engine/event"
+	"esxiplan/engine/text"
 )
 
 // Streams are where output goes, and what the terminal there can do.
@@ -30,16 +31,10 @@ type Streams struct {
 	Verbose  bool // results of steps, too
 }
 
-// Clean takes control characters out of what machines say, so that they cannot draw
-// on the terminal. Line breaks and tabs stay.
-func Clean(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 {
-			return '\uFFFD'
-		}
-		return r
-	}, text)
-}
+// Clean takes out what could draw on the terminal; line breaks and tabs stay. What machines
+// say now is clean when it comes here. This is for what else is shown: logs that an earlier
+// version wrote, and names in plans.
+func Clean(s string) string { return text.Lines(s) }
 
 // View shows the events of a run. Close ends it.
 type View interface {

@@ -50,16 +50,14 @@ func New(r *bmc.Redfish, scheme string) bmc.Client {
 	return r
 }
 
-type action struct {
-	Target string `json:"target"`
-}
-
 // remoteMedia finds the action that enables remote media, where it is not enabled.
 // Where that stands, in the standard's place or in Oem, differs, so suffixes count.
-func (c *client) remoteMedia(ctx context.Context) (target string, err error) {
+func (c *client) remoteMedia(ctx context.Context) (target bmc.Link, err error) {
 	var m struct {
 		Actions struct {
-			Oem map[string]action
+			Oem map[string]struct {
+				Target bmc.Link `json:"target"`
+			}
 		}
 		Oem struct {
 			Ami struct {

@@ -169,7 +169,7 @@ func (s *Sim) Serve(address string) error {
 	if err != nil {
 		return err
 	}
-	certificate, err := newCertificate()
+	certificate, err := NewCertificate()
 	if err != nil {
 		l.Close()
 		return err
@@ -209,7 +209,8 @@ func (s *Sim) Close() {
 	<-s.done
 }
 
-func newCertificate() (tls.Certificate, error) {
+// NewCertificate makes a certificate as a BMC does that has none: signed by itself.
+func NewCertificate() (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return tls.Certificate{}, err

@@ -48,7 +48,7 @@ var Vendor = bmc.Vendor{
 
 type client struct {
 	*bmc.Redfish
-	attributesURI string           // found once
+	attributesURI bmc.Link         // found once
 	links         *managerDocument // of the manager: they do not change
 }
 
@@ -103,24 +103,20 @@ func physical(id bmc.Identity) bool {
 	return major < 4 || major == 4 && (minor < 40 || minor == 40 && patch < 10) || amd && major < 6
 }
 
-type link struct {
-	ID string `json:"@odata.id"`
-}
-
 // managerDocument is what Dell adds to a manager.
 type managerDocument struct {
 	Links struct {
 		Oem struct {
 			Dell struct {
-				DellAttributes []link
-				Licenses       link `json:"DellLicenseCollection"`
-				Lifecycle      link `json:"DellLCService"`
+				DellAttributes []bmc.Link
+				Licenses       bmc.Link `json:"DellLicenseCollection"`
+				Lifecycle      bmc.Link `json:"DellLCService"`
 			}
 		}
 	}
 	Actions struct {
 		Oem map[string]struct {
-			Target string `json:"target"`
+			Target bmc.Link `json:"target"`
 		}
 	}
 }
@@ -139,17 +135,17 @@ func (c *client) manager(ctx context.Context) (managerDocument, error) {
 
 // attributes reads the iDRAC's own attributes: by the link whose last part names the
 // iDRAC, among those of system and lifecycle controller; on old firmware in their one place.
-func (c *client) attributes(ctx context.Context) (string, map[string]any, error) {
+func (c *client) attributes(ctx context.Context) (bmc.Link, map[string]any, error) {
 	var doc struct{ Attributes map[string]any }
 	if c.attributesURI == "" {
 		m, err := c.manager(ctx)
 		if err != nil {
 			return "", nil, err
 		}
-		c.attributesURI = strings.TrimSuffix(c.Manager(), "/") + "/Attributes"
+		c.attributesURI = c.Manager().Join("Attributes")
 		for _, l := range m.Links.Oem.Dell.DellAttributes {
-			if strings.HasSuffix(l.ID, "/iDRAC.Embedded.1") {
-				c.attributesURI = l.ID
+			if l.Last() == "iDRAC.Embedded.1" {
+				c.attributesURI = l
 			}
 		}
 	}
@@ -212,7 +208,7 @@ func (c *client) importBoot(ctx context.Context, w bmc.Command, t bmc.Target) er
 	if err != nil {
 		return err
 	}
-	target := ""
+	var target bmc.Link
 	for name, action := range m.Actions.Oem {
 		if strings.HasSuffix(name, ".ImportSystemConfiguration") {
 			target = action.Target
@@ -250,7 +246,7 @@ func (c *client) licenses(ctx context.Context) (names []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	err = c.Members(ctx, m.Links.Oem.Dell.Licenses.ID, func(raw json.RawMessage) error {
+	err = c.Members(ctx, m.Links.Oem.Dell.Licenses, func(raw json.RawMessage) error {
 		var l struct{ LicenseDescription []string }
 		if bmc.Decode(raw, &l) == nil {
 			names = append(names, l.LicenseDescription...)
@@ -270,11 +266,11 @@ func covers(names []string) *bool {
 // run cannot ask.
 func (c *client) ready(ctx context.Context) (string, error) {
 	m, err := c.manager(ctx)
-	if err != nil || c.ReadOnly() || m.Links.Oem.Dell.Lifecycle.ID == "" {
+	if err != nil || c.ReadOnly() || m.Links.Oem.Dell.Lifecycle == "" {
 		return "", err
 	}
 	var s struct{ LCStatus, RTStatus string }
-	err = c.Ask(ctx, m.Links.Oem.Dell.Lifecycle.ID+"/Actions/DellLCService.GetRemoteServicesAPIStatus", struct{}{}, &s)
+	err = c.Ask(ctx, m.Links.Oem.Dell.Lifecycle.Join("Actions/DellLCService.GetRemoteServicesAPIStatus"), struct{}{}, &s)
 	if err != nil {
 		if bmc.Absent(err) {
 			return "", nil

@@ -45,19 +45,19 @@ func newClient(r *bmc.Redfish) bmc.Client {
 	return c
 }
 
-// oem is the URI of a vendor's document of the system. The brand's key changed when
+// oem is where a vendor's document of the system. The brand's key changed when
 // the company was renamed.
-func (c *client) oem(ctx context.Context, name string) (string, error) {
+func (c *client) oem(ctx context.Context, name string) (bmc.Link, error) {
 	var s struct{ Oem map[string]json.RawMessage }
 	if err := c.Get(ctx, c.System(), &s); err != nil {
 		return "", err
 	}
 	for _, key := range []string{"Fsas", "ts_fujitsu"} {
 		if _, ok := s.Oem[key]; ok {
-			return strings.TrimSuffix(c.System(), "/") + "/Oem/" + key + "/" + name, nil
+			return c.System().Join("Oem/" + key + "/" + name), nil
 		}
 	}
-	return strings.TrimSuffix(c.System(), "/") + "/Oem/ts_fujitsu/" + name, nil
+	return c.System().Join("Oem/ts_fujitsu/" + name), nil
 }
 
 // prepare enables remote mounts of a CD.

@@ -59,18 +59,6 @@ func newClient(r *bmc.Redfish) bmc.Client {
 	return c
 }
 
-type link struct {
-	ID   string `json:"@odata.id"`
-	Href string `json:"href"` // spelt so by iLO 4
-}
-
-func (l link) uri() string {
-	if l.ID == "" {
-		return l.Href
-	}
-	return l.ID
-}
-
 func post(oem map[string]json.RawMessage) string {
 	var o struct{ PostState string }
 	bmc.OemObject(oem, &o, "Hpe", "Hp")
@@ -158,13 +146,13 @@ func (c *client) licenses(ctx context.Context) (names []string, err error) {
 	}
 	var o struct {
 		License struct{ LicenseString string }
-		Links   struct{ LicenseService link }
+		Links   struct{ LicenseService bmc.Link }
 	}
 	bmc.OemObject(m.Oem, &o, "Hpe", "Hp")
 	if name := o.License.LicenseString; name != "" {
 		return []string{name}, nil
 	}
-	err = c.Members(ctx, o.Links.LicenseService.uri(), func(raw json.RawMessage) error {
+	err = c.Members(ctx, o.Links.LicenseService, func(raw json.RawMessage) error {
 		var l struct{ License string }
 		if bmc.Decode(raw, &l) == nil && l.License != "" {
 			names = append(names, l.License)

@@ -1,6 +1,7 @@
 package hpe
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"strconv"
@@ -10,14 +11,14 @@ import (
 )
 
 // systemLinks are the links of a computer system that the standard does not have.
-func (c *client) systemLinks(ctx context.Context) (storage, adapters string, err error) {
+func (c *client) systemLinks(ctx context.Context) (storage, adapters bmc.Link, err error) {
 	var s struct{ Oem map[string]json.RawMessage }
 	if err := c.Get(ctx, c.System(), &s); err != nil {
 		return "", "", err
 	}
 	type links struct {
-		SmartStorage    link
-		NetworkAdapters link
+		SmartStorage    bmc.Link
+		NetworkAdapters bmc.Link
 	}
 	var o struct {
 		Links    links
@@ -26,10 +27,10 @@ func (c *client) systemLinks(ctx context.Context) (storage, adapters string, err
 	bmc.OemObject(s.Oem, &o, "Hpe", "Hp")
 	for _, l := range []links{o.Links, o.LinksOld} {
 		if storage == "" {
-			storage = l.SmartStorage.uri()
+			storage = l.SmartStorage
 		}
 		if adapters == "" {
-			adapters = l.NetworkAdapters.uri()
+			adapters = l.NetworkAdapters
 		}
 	}
 	return storage, adapters, nil
@@ -43,16 +44,16 @@ func (c *client) smartStorage(ctx context.Context) ([]bmc.Disk, error) {
 		return nil, err
 	}
 	var out []bmc.Disk
-	err = c.Members(ctx, strings.TrimSuffix(root, "/")+"/ArrayControllers", func(raw json.RawMessage) error {
+	err = c.Members(ctx, root.Join("ArrayControllers"), func(raw json.RawMessage) error {
 		var a struct {
 			Model string
-			Links struct{ LogicalDrives, PhysicalDrives link }
-			Old   struct{ LogicalDrives, PhysicalDrives link } `json:"links"`
+			Links struct{ LogicalDrives, PhysicalDrives bmc.Link }
+			Old   struct{ LogicalDrives, PhysicalDrives bmc.Link } `json:"links"`
 		}
 		if bmc.Decode(raw, &a) != nil {
 			return nil
 		}
-		logical, physical := a.Links.LogicalDrives.uri()+a.Old.LogicalDrives.uri(), a.Links.PhysicalDrives.uri()+a.Old.PhysicalDrives.uri()
+		logical, physical := cmp.Or(a.Links.LogicalDrives, a.Old.LogicalDrives), cmp.Or(a.Links.PhysicalDrives, a.Old.PhysicalDrives)
 		volumes, err := c.logicalDrives(ctx, logical, a.Model)
 		if err != nil || len(volumes) > 0 { // which drives are in them, only each of them says; they are not seen
 			out = append(out, volumes...)
@@ -65,7 +66,7 @@ func (c *client) smartStorage(ctx context.Context) ([]bmc.Disk, error) {
 	return out, err
 }
 
-func (c *client) logicalDrives(ctx context.Context, uri, controller string) ([]bmc.Disk, error) {
+func (c *client) logicalDrives(ctx context.Context, uri bmc.Link, controller string) ([]bmc.Disk, error) {
 	var out []bmc.Disk
 	err := c.Members(ctx, uri, func(raw json.RawMessage) error {
 		var d struct {
@@ -98,7 +99,7 @@ func raidType(level string) string {
 	return "RAID" + level
 }
 
-func (c *client) physicalDrives(ctx context.Context, uri, controller string) ([]bmc.Disk, error) {
+func (c *client) physicalDrives(ctx context.Context, uri bmc.Link, controller string) ([]bmc.Disk, error) {
 	var out []bmc.Disk
 	err := c.Members(ctx, uri, func(raw json.RawMessage) error {
 		var d struct {

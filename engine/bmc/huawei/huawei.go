@@ -38,11 +38,11 @@ func newClient(r *bmc.Redfish) bmc.Client {
 }
 
 // control finds the action under whatever brand's key it stands.
-func (c *client) control(ctx context.Context, s bmc.Slot) (string, error) {
+func (c *client) control(ctx context.Context, s bmc.Slot) (bmc.Link, error) {
 	var d struct {
 		Oem map[string]struct {
 			Actions map[string]struct {
-				Target string `json:"target"`
+				Target bmc.Link `json:"target"`
 			}
 		}
 	}

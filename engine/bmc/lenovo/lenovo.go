@@ -70,21 +70,17 @@ func status(oem map[string]json.RawMessage) string {
 // client maps images through Oem.Lenovo.RemoteMap where the XCC shows no slots.
 type client struct {
 	*bmc.Redfish
-	mapURI string // of RemoteMap, once it is known
-}
-
-type link struct {
-	ID string `json:"@odata.id"`
+	mapURI bmc.Link // of RemoteMap, once it is known
 }
 
 type remoteMap struct {
-	MountImages link
+	MountImages bmc.Link
 	Actions     struct {
 		Mount struct {
-			Target string `json:"target"`
+			Target bmc.Link `json:"target"`
 		} `json:"#LenovoRemoteMapService.Mount"`
 		Unmount struct {
-			Target string `json:"target"`
+			Target bmc.Link `json:"target"`
 		} `json:"#LenovoRemoteMapService.UMount"`
 	}
 }
@@ -97,12 +93,12 @@ func (c *client) find(ctx context.Context, shown []bmc.Slot) (mapped bmc.Slot, h
 	}
 	if c.mapURI == "" {
 		var m struct {
-			Oem struct{ Lenovo struct{ RemoteMap link } }
+			Oem struct{ Lenovo struct{ RemoteMap bmc.Link } }
 		}
-		if err := c.Get(ctx, c.Manager(), &m); err != nil || m.Oem.Lenovo.RemoteMap.ID == "" {
+		if err := c.Get(ctx, c.Manager(), &m); err != nil || m.Oem.Lenovo.RemoteMap == "" {
 			return mapped, false, err
 		}
-		c.mapURI = m.Oem.Lenovo.RemoteMap.ID
+		c.mapURI = m.Oem.Lenovo.RemoteMap
 	}
 	mapped.URI = c.mapURI
 	for _, s := range shown {
@@ -122,12 +118,12 @@ func (c *client) mount(ctx context.Context, w bmc.Command, s bmc.Slot) error {
 	}
 	protocol, _, _ := strings.Cut(w.New, ":")
 	image := map[string]any{"FilePath": w.New, "Type": strings.ToUpper(protocol), "Username": "", "Password": "", "Domain": "", "Readonly": true, "Options": ""}
-	listed, err := c.listed(ctx, m.MountImages.ID, w.New)
+	listed, err := c.listed(ctx, m.MountImages, w.New)
 	if err != nil {
 		return err
 	}
 	if !listed {
-		if err := c.Post(ctx, w, m.MountImages.ID, image); err != nil {
+		if err := c.Post(ctx, w, m.MountImages, image); err != nil {
 			return err
 		}
 		w.Repeat = true
@@ -136,7 +132,7 @@ func (c *client) mount(ctx context.Context, w bmc.Command, s bmc.Slot) error {
 }
 
 // listed reports whether an image is in the list already, from an attempt before.
-func (c *client) listed(ctx context.Context, uri, url string) (found bool, err error) {
+func (c *client) listed(ctx context.Context, uri bmc.Link, url string) (found bool, err error) {
 	err = c.Members(ctx, uri, func(raw json.RawMessage) error {
 		var image struct{ FilePath string }
 		found = found || bmc.Decode(raw, &image) == nil && image.FilePath == url

@@ -44,50 +44,42 @@ func newClient(r *bmc.Redfish) bmc.Client {
 type client struct {
 	*bmc.Redfish
 	asked  bool
-	config string // URI of the image configuration, where there is one; found once
-}
-
-type link struct {
-	ID string `json:"@odata.id"`
-}
-
-type action struct {
-	Target string `json:"target"`
+	config bmc.Link // the image configuration, where there is one; found once
 }
 
 // imageDocument is the image configuration.
 type imageDocument struct {
 	Host, Path string
 	Actions    struct {
-		Mount   action `json:"#IsoConfig.Mount"`
-		Unmount action `json:"#IsoConfig.UnMount"`
+		Mount   struct{ Target bmc.Link } `json:"#IsoConfig.Mount"`
+		Unmount struct{ Target bmc.Link } `json:"#IsoConfig.UnMount"`
 	}
 }
 
 // configuration finds the image configuration: a link in the Oem object of the slots'
 // collection, under the vendor's key or bare.
-func (c *client) configuration(ctx context.Context) (string, error) {
+func (c *client) configuration(ctx context.Context) (bmc.Link, error) {
 	if c.asked {
 		return c.config, nil
 	}
-	var m struct{ VirtualMedia link }
+	var m struct{ VirtualMedia bmc.Link }
 	if err := c.Get(ctx, c.Manager(), &m); err != nil {
 		return "", err
 	}
 	var collection struct {
 		Oem struct {
-			Supermicro         struct{ VirtualMediaConfig link }
-			VirtualMediaConfig link
+			Supermicro         struct{ VirtualMediaConfig bmc.Link }
+			VirtualMediaConfig bmc.Link
 		}
 	}
-	if m.VirtualMedia.ID != "" && !strings.HasSuffix(strings.TrimSuffix(m.VirtualMedia.ID, "/"), "/VirtualMedia") { // that one is the standard's
-		if err := c.Get(ctx, m.VirtualMedia.ID, &collection); err != nil && !bmc.Absent(err) {
+	if m.VirtualMedia != "" && m.VirtualMedia.Last() != "VirtualMedia" { // that one is the standard's
+		if err := c.Get(ctx, m.VirtualMedia, &collection); err != nil && !bmc.Absent(err) {
 			return "", err
 		}
 	}
-	c.asked, c.config = true, collection.Oem.Supermicro.VirtualMediaConfig.ID
+	c.asked, c.config = true, collection.Oem.Supermicro.VirtualMediaConfig
 	if c.config == "" {
-		c.config = collection.Oem.VirtualMediaConfig.ID
+		c.config = collection.Oem.VirtualMediaConfig
 	}
 	return c.config, nil
 }
