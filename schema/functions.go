@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/netip"
 	"os"
@@ -58,8 +59,11 @@ func (l *loader) functions() map[string]function.Function {
 	files := &fileReader{roots: append([]string{l.plan.Dir}, l.in.AllowDir...), dir: l.plan.Dir, read: map[string]string{}}
 	table["file"] = openly(text1(files.text))
 	table["env"] = openly(l.envFunc(l.in.StandIn))
+	for name, f := range table {
+		table[name] = l.plan.meter.metered(name, f)
+	}
 	inner := maps.Clone(table) // a template that includes itself would never end
-	table["templatefile"] = templateFunc(files, inner)
+	table["templatefile"] = l.plan.meter.metered("templatefile", l.templateFunc(files, inner))
 	return table
 }
 
@@ -246,7 +250,7 @@ func readBelow(dir, path string) (text string, inside bool, err error) {
 		return "", true, err
 	}
 	defer root.Close()
-	b, err := root.ReadFile(rel)
+	b, err := readRegular(path, func() (fs.FileInfo, error) { return root.Stat(rel) }, func(flags int) (*os.File, error) { return root.OpenFile(rel, flags, 0) })
 	return string(b), true, err
 }
 
@@ -258,7 +262,8 @@ func absolute(path string) string {
 	return abs
 }
 
-func templateFunc(files *fileReader, table map[string]function.Function) function.Function {
+func (l *loader) templateFunc(files *fileReader, table map[string]function.Function) function.Function {
+	parsed := map[string]hclsyntax.Expression{} // by path; one evaluation goes on at a time
 	return function.New(&function.Spec{
 		Params: []function.Parameter{{Name: "path", Type: cty.String, AllowMarked: true}, {Name: "values", Type: cty.DynamicPseudoType, AllowMarked: true}},
 		Type:   function.StaticReturnType(cty.String),
@@ -270,25 +275,45 @@ func templateFunc(files *fileReader, table map[string]function.Function) functio
 			if values.IsNull() || !values.Type().IsObjectType() && !values.Type().IsMapType() {
 				return cty.NilVal, errors.New("the second argument must be an object: the names that the template uses")
 			}
-			text, err := files.text(args[0].AsString())
-			if err != nil {
-				return cty.NilVal, err
-			}
-			expr, diags := hclsyntax.ParseTemplate([]byte(text), args[0].AsString(), hcl.InitialPos)
-			if diags.HasErrors() {
-				return cty.NilVal, diags
+			path := args[0].AsString()
+			expr := parsed[path]
+			if expr == nil {
+				var err error
+				if expr, err = l.template(files, path); err != nil {
+					return cty.NilVal, err
+				}
+				parsed[path] = expr
 			}
 			out, diags := expr.Value(&hcl.EvalContext{Variables: values.AsValueMap(), Functions: table})
 			if diags.HasErrors() {
 				return cty.NilVal, withoutValues(diags)
 			}
-			out, err = convert.Convert(out, cty.String)
+			out, err := convert.Convert(out, cty.String)
 			if err != nil {
 				return cty.NilVal, err
 			}
 			return out.WithMarks(marks), nil
 		},
 	})
+}
+
+// template reads and parses a template.
+func (l *loader) template(files *fileReader, path string) (hclsyntax.Expression, error) {
+	text, err := files.text(path)
+	if err != nil {
+		return nil, err
+	}
+	if d := new(sources).check([]byte(text), path, hclsyntax.LexTemplate); d != nil {
+		return nil, hcl.Diagnostics{d}
+	}
+	expr, diags := hclsyntax.ParseTemplate([]byte(text), path, hcl.InitialPos)
+	if !diags.HasErrors() {
+		diags = append(diags, l.plan.meter.bound(expr)...)
+	}
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	return expr, nil
 }
 
 // can and try are Terraform's, but what they answer is sensitive when any
@@ -314,21 +339,15 @@ func (l *loader) canFunc() function.Function {
 func (l *loader) tryFunc() function.Function {
 	return function.New(&function.Spec{
 		VarParam: &function.Parameter{Name: "expressions", Type: customdecode.ExpressionClosureType},
-		Type: func(args []cty.Value) (cty.Type, error) {
-			value, err := l.try(args)
-			if err != nil {
-				return cty.NilType, err
-			}
-			return value.Type(), nil
-		},
-		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) { return l.try(args) },
+		Type:     function.StaticReturnType(cty.DynamicPseudoType), // to know it is to evaluate them: twice, and within one another 2, 4, 8 times
+		Impl:     func(args []cty.Value, _ cty.Type) (cty.Value, error) { return l.try(args) },
 	})
 }
 
 // strictly evaluates a closure without stand-ins.
 func (l *loader) strictly(closure *customdecode.ExpressionClosure) (cty.Value, hcl.Diagnostics) {
 	ctx := closure.EvalContext.NewChild()
-	ctx.Functions = map[string]function.Function{"env": openly(l.envFunc(nil))}
+	ctx.Functions = map[string]function.Function{"env": l.plan.meter.metered("env", openly(l.envFunc(nil)))}
 	return closure.Expression.Value(ctx)
 }
 
