@@ -16,6 +16,7 @@ import (
 // Bounds of single functions. What they return is charged to the meter; these are for what
 // would be too much before they return.
 const (
+	readingShare   = 4           // reading a text costs this part of making it
 	widestField    = 10_000      // characters, of a verb of format
 	longestPattern = 10_000      // bytes, of a regular expression
 	longestSearch  = 1 << 20     // bytes, of a text in which one looks for something
@@ -43,10 +44,8 @@ func (m *meter) metered(name string, f function.Function) function.Function {
 			return t, readable(err)
 		},
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-			if before != nil {
-				if err := m.afford(before, args); err != nil {
-					return cty.NilVal, err
-				}
+			if err := m.afford(before, args); err != nil {
+				return cty.NilVal, err
 			}
 			v, err := f.Call(args)
 			if err != nil {
@@ -78,7 +77,7 @@ func decided(args []cty.Value) bool {
 func readable(err error) error {
 	var panicked function.PanicError
 	if errors.As(err, &panicked) {
-		return fmt.Errorf("the function cannot cope with these arguments: %v; this is a bug in esxiplan, please report it", panicked.Value)
+		return fmt.Errorf("the function failed on these arguments: %v; this is a bug in esxiplan, please report it", panicked.Value)
 	}
 	return err
 }
@@ -87,10 +86,20 @@ func readable(err error) error {
 // reason for which it must not be called.
 type cost func(args []cty.Value) (int64, error)
 
+// afford charges the reading of the texts, and refuses what would cost more than is left.
 func (m *meter) afford(before cost, args []cty.Value) error {
-	plain := make([]cty.Value, len(args))
+	plain, read := make([]cty.Value, len(args)), 0
 	for i, v := range args {
 		plain[i], _ = v.Unmark()
+		if v := plain[i]; v.Type() == cty.Number && v.IsKnown() && !v.IsNull() {
+			if err := checkNumber(v); err != nil {
+				return err
+			}
+		}
+		read += len(text(plain, i))
+	}
+	if err := m.take(int64(read / readingShare)); err != nil || before == nil {
+		return err
 	}
 	size, err := before(plain)
 	if err == nil && size > m.left.Load() {
@@ -116,6 +125,7 @@ var costs = map[string]cost{
 	"replace":      replaceCost,
 	"setproduct":   productCost,
 	"split":        func(args []cty.Value) (int64, error) { return pieces(text(args, 1), text(args, 0)) * valueCost, nil },
+	"sum":          func(args []cty.Value) (int64, error) { return measure(args[0], mostEvaluated) },
 	"tonumber":     digits,
 	"trim":         func(args []cty.Value) (int64, error) { return 0, short(text(args, 1)) },
 	"yamldecode":   yamlCost,
@@ -167,7 +177,7 @@ func indentCost(args []cty.Value) (int64, error) {
 	}
 	spaces, _ := args[0].AsBigFloat().Int64()
 	if spaces < 0 || spaces > mostEvaluated {
-		return 0, fmt.Errorf("%s is no number of spaces by which to indent", args[0].AsBigFloat().Text('g', 10))
+		return 0, fmt.Errorf("%s is not a valid number of spaces", args[0].AsBigFloat().Text('g', 10))
 	}
 	return spaces*pieces(text(args, 1), "\n") + int64(len(text(args, 1))), nil
 }
@@ -208,7 +218,7 @@ func formatCost(args []cty.Value) (int64, error) {
 		for _, digits := range number.FindAllString(v, -1) {
 			width, err := strconv.Atoi(digits)
 			if err != nil || width > widestField {
-				return 0, fmt.Errorf("%q: at most %d can be the width or the precision", v, widestField)
+				return 0, fmt.Errorf("%q: width and precision are at most %d", v, widestField)
 			}
 			each += int64(width)
 		}
@@ -235,14 +245,14 @@ func search(pattern, whole string) error {
 		return fmt.Errorf("the pattern has more than %d characters", longestPattern)
 	}
 	if len(whole) > longestSearch {
-		return fmt.Errorf("the text has %d bytes; in more than %d one cannot look for a pattern", len(whole), longestSearch)
+		return fmt.Errorf("the text has %d bytes, and a pattern is searched in at most %d", len(whole), longestSearch)
 	}
 	tree, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
 		return nil // the function says it better
 	}
 	if n := instructions(tree); n > mostSearching/100 || n*int64(len(whole)+1) > mostSearching {
-		return fmt.Errorf("the pattern is too large for a text of %d bytes: it repeats so much that it has the size of %d characters", len(whole), n)
+		return fmt.Errorf("the pattern is too complex for a text of %d bytes: with its repetitions written out it has %d characters", len(whole), n)
 	}
 	return nil
 }
@@ -303,32 +313,14 @@ func jsonCost(args []cty.Value) (int64, error) {
 	return items(document, ",[{"), nil
 }
 
-var errDeep = fmt.Errorf("the document has more than %d lists or objects within one another", deepestValue)
+var errDeep = fmt.Errorf("lists and objects are nested more than %d deep in the document", deepestValue)
 
 // yamlCost bounds the depth of a document, and what it is with each alias written out. Its
 // type has that size, and unlike its value can be made before it is known.
 func yamlCost(args []cty.Value) (int64, error) {
 	document := text(args, 0)
-	flow, indent, begins := 0, 0, true
-	for i := range len(document) {
-		c := document[i]
-		switch {
-		case c == '\n':
-			begins, indent = true, 0
-		case begins && strings.IndexByte(" -?:", c) >= 0:
-			indent++ // each level of a block lies further to the right
-		default:
-			begins = false
-		}
-		switch c {
-		case '[', '{':
-			flow++
-		case ']', '}':
-			flow = max(0, flow-1)
-		}
-		if flow > deepestValue || indent > 2*deepestValue {
-			return 0, errDeep
-		}
+	if blockDepth(document) > deepestValue || flowDepth(document, false) > deepestValue || flowDepth(document, true) > deepestValue {
+		return 0, errDeep
 	}
 	if size := items(document, ",[{\n"); size > mostEvaluated {
 		return size, nil
@@ -340,6 +332,43 @@ func yamlCost(args []cty.Value) (int64, error) {
 	s := scale{left: mostEvaluated}
 	s.addType(t)
 	return mostEvaluated - s.left, nil
+}
+
+// blockDepth is at least the depth of blocks: each level begins further to the right, by
+// two characters in one line.
+func blockDepth(document string) int {
+	deepest := 0
+	for line := range strings.Lines(document) {
+		deepest = max(deepest, len(line)-len(strings.TrimLeft(line, " -?:")))
+	}
+	return deepest / 2
+}
+
+// flowDepth is the depth of brackets, with those in texts and comments or without. Where
+// texts begin only a parser of YAML knows for sure; whoever deceives both ways is left to
+// the watch.
+func flowDepth(document string, skip bool) int {
+	depth, deepest := 0, 0
+	var quote, last byte = 0, ' '
+	for i := range len(document) {
+		c := document[i]
+		begins := skip && strings.IndexByte(" \n[{,:", last) >= 0
+		switch {
+		case quote != 0 && c != quote:
+		case quote != 0:
+			quote = 0
+		case begins && (c == '"' || c == '\''):
+			quote = c
+		case begins && c == '#':
+			quote = '\n'
+		case c == '[' || c == '{':
+			depth++
+		case c == ']' || c == '}':
+			depth = max(0, depth-1)
+		}
+		deepest, last = max(deepest, depth), c
+	}
+	return deepest
 }
 
 // yamlEncodeCost reckons with the indentation, which each element has.

@@ -26,6 +26,7 @@ type Input struct {
 	Ask      func(v *Variable) (string, error)
 	StandIn  func(name string) string // stands in for secrets that nobody gave, "" for none; nil in real runs
 	AllowDir []string                 // further folders below which file() may read
+	AllowEnv []string                 // what env() may read: names, or beginnings of names with a * at the end; nil: everything
 	Step     string                   // a further step block, given on the command line; it comes last
 }
 
@@ -630,11 +631,11 @@ func distinct(diags hcl.Diagnostics) hcl.Diagnostics {
 	return shortened(Sorted(unmisspelt(out)))
 }
 
-// shortened bounds how many problems there are, and how long each is: a plan with a million
-// mistakes has more than anybody reads.
+// shortened bounds how many problems there are, and how long each is: a plan may have a
+// million mistakes.
 func shortened(diags hcl.Diagnostics) hcl.Diagnostics {
 	if n := len(diags) - mostProblems; n > 0 {
-		more := problem(hcl.Range{}, "More problems", "There are %d problems more.", n)
+		more := problem(hcl.Range{}, "More problems", "There are %d more problems than are shown.", n)
 		if !diags[mostProblems:].HasErrors() {
 			more.Severity = hcl.DiagWarning
 		}

@@ -3,6 +3,7 @@ package schema
 import (
 	"fmt"
 	"math"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -32,7 +33,8 @@ type meter struct {
 	kept atomic.Int64              // of what may be kept
 	at   atomic.Pointer[hcl.Range] // the argument that is evaluated, nil: none is
 
-	stopped atomic.Bool // nothing is evaluated any more
+	spent   *hcl.Diagnostic // more than may be kept was evaluated
+	stopped atomic.Bool     // the evaluation was left behind: it should end
 }
 
 // allow says for how many hosts results may be kept.
@@ -45,15 +47,15 @@ func (m *meter) loaded() { m.kept.Store(math.MaxInt64) }
 func (m *meter) value(expr hcl.Expression, ctx *hcl.EvalContext, at hcl.Range) (cty.Value, hcl.Diagnostics) {
 	m.turn.Lock()
 	defer m.turn.Unlock()
+	if m.spent != nil { // one problem, however much is left to evaluate
+		return cty.DynamicVal, hcl.Diagnostics{m.spent}
+	}
 	m.left.Store(mostEvaluated)
 	m.at.Store(&at)
 	defer m.at.Store(nil)
-	if m.stopped.Load() {
-		return cty.DynamicVal, hcl.Diagnostics{excessive(at, "the plan's")}
-	}
 	value, diags := expr.Value(ctx)
-	if m.left.Load() < 0 { // what it says else is of no use
-		return cty.DynamicVal, hcl.Diagnostics{excessive(at, "this argument's")}
+	if m.left.Load() < 0 { // the other problems follow from this one
+		return cty.DynamicVal, hcl.Diagnostics{excessive(at)}
 	}
 	if diags.HasErrors() {
 		return value, diags
@@ -61,12 +63,12 @@ func (m *meter) value(expr hcl.Expression, ctx *hcl.EvalContext, at hcl.Range) (
 	size, err := measure(value, mostEvaluated)
 	switch {
 	case err != nil:
-		return cty.DynamicVal, append(diags, problem(at, "Value out of bounds", "%v.", err))
+		return cty.DynamicVal, append(diags, problem(at, "Value out of bounds", "This value cannot be used: %s", sentence(err)))
 	case size > mostEvaluated:
-		return cty.DynamicVal, append(diags, excessive(at, "this argument's"))
+		return cty.DynamicVal, append(diags, excessive(at))
 	case m.kept.Add(-size) < 0:
-		m.stopped.Store(true)
-		return cty.DynamicVal, append(diags, excessive(at, "the plan's"))
+		m.spent = problem(at, "Evaluates to too much", "With this argument, the values of the plan are too large. Their limit is %d MiB, plus %d KiB for each host, %s. Make lists and texts smaller.", mostKept>>20, mostPerHost>>10, counting)
+		return cty.DynamicVal, append(diags, m.spent)
 	}
 	return value, diags
 }
@@ -92,14 +94,13 @@ func (m *meter) take(size int64) error {
 	return nil
 }
 
-var errExcess = fmt.Errorf("what it evaluates to is too large: %d MiB is the most, reckoned with %d bytes for each element and the length of each text", mostEvaluated>>20, valueCost)
+var (
+	counting  = fmt.Sprintf("counting %d bytes for each element, and the length of each text", valueCost)
+	errExcess = fmt.Errorf("its result would be too large. The limit is %d MiB, %s", mostEvaluated>>20, counting)
+)
 
-func excessive(at hcl.Range, whose string) *hcl.Diagnostic {
-	most := mostEvaluated >> 20
-	if whose == "the plan's" {
-		return problem(at, "Evaluates to too much", "With this argument the values of the plan are too large: %d MiB, and %d KiB for each host, is the most, reckoned with %d bytes for each element and the length of each text. Make lists and texts smaller.", mostKept>>20, mostPerHost>>10, valueCost)
-	}
-	return problem(at, "Evaluates to too much", "What this argument evaluates to is too large: %d MiB is the most, reckoned with %d bytes for each element and the length of each text, parts included. Make lists and texts smaller.", most, valueCost)
+func excessive(at hcl.Range) *hcl.Diagnostic {
+	return problem(at, "Evaluates to too much", "The value of this argument, or of a part of it, is too large. The limit is %d MiB, %s. Make lists and texts smaller.", mostEvaluated>>20, counting)
 }
 
 // measure reckons what a value takes, or would take if nothing in it were shared: walks over
@@ -121,7 +122,7 @@ func (s *scale) add(v cty.Value, depth int) error {
 		return nil
 	}
 	if depth > deepestValue {
-		return fmt.Errorf("the value has more than %d lists or objects within one another", deepestValue)
+		return fmt.Errorf("lists and objects are nested more than %d deep in the value", deepestValue)
 	}
 	s.deepest = max(s.deepest, depth)
 	v, _ = v.Unmark()
@@ -132,6 +133,7 @@ func (s *scale) add(v cty.Value, depth int) error {
 		s.addType(t)
 	case t == cty.String:
 		s.left -= int64(len(v.AsString()))
+		return checkText(v.AsString())
 	case t == cty.Number:
 		return checkNumber(v)
 	case v.CanIterateElements():
@@ -179,7 +181,27 @@ func (s *scale) addType(t cty.Type) {
 func checkNumber(v cty.Value) error {
 	f := v.AsBigFloat()
 	if exponent := f.MantExp(nil); f.IsInf() || exponent > mostExponent || exponent < -mostExponent {
-		return fmt.Errorf("a number lies outside what esxiplan reckons with: its size must lie between 2^-%d and 2^%[1]d", mostExponent)
+		return fmt.Errorf("a number is out of range: its size must be between 2^-%d and 2^%[1]d", mostExponent)
+	}
+	return nil
+}
+
+// checkText refuses a text that is a number with so many digits that it would take minutes
+// to convert.
+func checkText(text string) error {
+	if len(text) > longestWord && strings.Trim(text, "+-.0123456789eE") == "" {
+		return fmt.Errorf("a number has at most %d digits, and here it has %d", longestWord, len(text))
+	}
+	return nil
+}
+
+// checkNumeric refuses a text that would become a number that is refused.
+func checkNumeric(v cty.Value) error {
+	if err := checkText(v.AsString()); err != nil || len(v.AsString()) > longestWord {
+		return err
+	}
+	if n, err := cty.ParseNumberVal(v.AsString()); err == nil {
+		return checkNumber(n)
 	}
 	return nil
 }
@@ -203,7 +225,7 @@ func (b *bounded) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	}
 	value, diags := b.Expression.Value(ctx)
 	if err := b.cost(b, value); err != nil {
-		return cty.DynamicVal, append(diags, problem(b.SrcRange, "Value out of bounds", "%v.", err))
+		return cty.DynamicVal, append(diags, problem(b.SrcRange, "Value out of bounds", "This value cannot be used: %s", sentence(err)))
 	}
 	return value, diags
 }
@@ -228,8 +250,8 @@ func operand(_ *bounded, v cty.Value) error {
 	case v.IsNull() || !v.IsKnown():
 	case v.Type() == cty.Number:
 		return checkNumber(v)
-	case v.Type() == cty.String && len(v.AsString()) > longestWord:
-		return fmt.Errorf("a text of more than %d characters is no number", longestWord)
+	case v.Type() == cty.String:
+		return checkNumeric(v)
 	}
 	return nil
 }
@@ -266,6 +288,8 @@ func (m *meter) bound(node hclsyntax.Node) hcl.Diagnostics {
 			if n.Op != hclsyntax.OpEqual && n.Op != hclsyntax.OpNotEqual {
 				n.LHS, n.RHS = m.wrap(n.LHS, operand), m.wrap(n.RHS, operand)
 			}
+		case *hclsyntax.IndexExpr:
+			n.Key = m.wrap(n.Key, operand)
 		case *hclsyntax.LiteralValueExpr:
 			return literal(n)
 		}
@@ -279,10 +303,8 @@ func (m *meter) argument(x hclsyntax.Expression) hclsyntax.Expression {
 }
 
 func literal(n *hclsyntax.LiteralValueExpr) hcl.Diagnostics {
-	if n.Val.Type() == cty.Number && n.Val.IsKnown() && !n.Val.IsNull() {
-		if err := checkNumber(n.Val); err != nil {
-			return hcl.Diagnostics{problem(n.SrcRange, "Value out of bounds", "%v.", err)}
-		}
+	if err := operand(nil, n.Val); err != nil {
+		return hcl.Diagnostics{problem(n.SrcRange, "Value out of bounds", "This value cannot be used: %s", sentence(err))}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"runtime"
 	"syscall"
 
 	"github.com/hashicorp/hcl/v2"
@@ -17,13 +18,15 @@ const (
 	MaxFile = 16 << 20
 
 	mostSigns     = 1_000_000 // words, punctuation marks and line ends of all files of a plan
-	deepest       = 500       // brackets, strings and templates within one another
-	longestChain  = 5_000     // those, and operators that apply to one another
-	longestWord   = 1_000     // bytes of a name or a number
-	mostExponent  = 4_096     // of a number, in bits
-	deepestValue  = 1_000     // collections within one another
-	mostProblems  = 1_000     // that are shown
-	longestDetail = 4_000     // bytes of the text of a problem
+	mostLocals    = 100_000
+	deepest       = 500     // brackets, strings and templates within one another
+	longestChain  = 5_000   // those, and operators that apply to one another
+	longestWord   = 1_000   // bytes of a name or a number
+	mostExponent  = 4_096   // of a number, in bits
+	deepestValue  = 1_000   // collections within one another
+	mostProblems  = 1_000   // that are shown
+	longestDetail = 4_000   // bytes of the text of a problem
+	largeSource   = 200_000 // bytes
 )
 
 // ReadFile reads a regular file of at most [MaxFile] bytes. Anything else is refused before
@@ -53,9 +56,14 @@ func readRegular(name string, stat func() (fs.FileInfo, error), open func(flags 
 	if err := regular(name, info); err != nil {
 		return nil, err
 	}
-	b, err := io.ReadAll(io.LimitReader(f, MaxFile+1)) // the file may grow
+	return ReadAll(f, name) // the file may grow
+}
+
+// ReadAll reads a stream that the person at the keyboard names, at most [MaxFile] bytes.
+func ReadAll(r io.Reader, name string) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, MaxFile+1))
 	if err == nil && len(b) > MaxFile {
-		err = tooLarge(name, "more")
+		err = tooLarge(name, "more than that")
 	}
 	return b, err
 }
@@ -73,7 +81,7 @@ func regular(name string, info fs.FileInfo) error {
 }
 
 func tooLarge(name, size string) error {
-	return fmt.Errorf("%s is too large: at most 16 MiB are read, and it has %s", name, size)
+	return fmt.Errorf("%s is too large: it has %s, and the limit is 16 MiB", name, size)
 }
 
 func kindOfFile(mode fs.FileMode) string {
@@ -101,7 +109,10 @@ type lexer func(src []byte, filename string, start hcl.Pos) (hclsyntax.Tokens, h
 
 func (s *sources) check(source []byte, name string, lex lexer) *hcl.Diagnostic {
 	if at, ok := s.count(source, name); !ok {
-		return problem(at, "Plan too large", "Up to here the plan has %d words, punctuation marks and line ends, more than esxiplan reads. Put tables of machines into a CSV or YAML file, and read it with csvdecode(file(…)) or yamldecode(file(…)).", mostSigns)
+		return problem(at, "Plan too large", "The plan has more than %d words, punctuation marks and line ends. Put tables of machines into a CSV or YAML file, and read it with csvdecode(file(…)) or yamldecode(file(…)).", mostSigns)
+	}
+	if len(source) > largeSource { // what the lexer leaves behind takes more than the plan
+		defer runtime.GC()
 	}
 	tokens, _ := lex(source, name, hcl.InitialPos) // its problems are the parser's
 	var n nesting
@@ -210,11 +221,11 @@ func (n *nesting) excess(t hclsyntax.Token) *hcl.Diagnostic {
 	depth := len(n.chains) - 1 + n.controls
 	switch word := t.Type == hclsyntax.TokenIdent || t.Type == hclsyntax.TokenNumberLit; {
 	case depth > deepest:
-		return problem(t.Range, "Nested too deeply", "Here more than %d brackets, strings and templates are within one another. Name parts of the expression as locals.", deepest)
+		return problem(t.Range, "Nested too deeply", "Brackets, strings and templates are nested more than %d deep here. Name parts of the expression as locals.", deepest)
 	case depth+n.chained > longestChain:
-		return problem(t.Range, "Nested too deeply", "Here more than %d operators apply to one another. Name parts of the expression as locals; contains(list, x) takes the place of many comparisons.", longestChain)
+		return problem(t.Range, "Nested too deeply", "More than %d operators are chained here. Name parts of the expression as locals, or replace comparisons by contains(list, x).", longestChain)
 	case word && len(t.Bytes) > longestWord:
-		return problem(t.Range, "Too long a word", "A name or number has at most %d characters.", longestWord)
+		return problem(t.Range, "Name or number too long", "A name or number has at most %d characters.", longestWord)
 	}
 	return nil
 }

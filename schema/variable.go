@@ -2,7 +2,6 @@ package schema
 
 import (
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"slices"
@@ -137,7 +136,7 @@ func readVariables(name string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, MaxFile))
+	return ReadAll(f, name)
 }
 
 // givenValues gathers values; a later source wins: environment, files, -e.
@@ -322,6 +321,10 @@ func (l *loader) locals(blocks hcl.Blocks) {
 			}
 			pending[name] = attr
 		}
+	}
+	if len(pending) > mostLocals {
+		l.problem(blocks[0].DefRange, "Too many locals", "The plan has %d locals, and the limit is %d. Make one local of many: a map, or a table from a CSV or YAML file.", len(pending), mostLocals)
+		pending = nil
 	}
 	values := l.localValues(pending)
 	for name, attr := range pending {

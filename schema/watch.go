@@ -13,7 +13,7 @@ import (
 // grow is stopped before (see [meter]), with a better message.
 const (
 	longestEvaluation = 10 * time.Second // of time and of processor time: a busy machine is no bomb, nor is a person who is asked
-	mostHeap          = 256 << 20        // bytes, of new objects
+	mostHeap          = 192 << 20        // bytes, of new objects
 	mostHeapPerHost   = 64 << 10         // and for each host more
 	mostStacks        = 64 << 20         // bytes
 	lookEvery         = 2 * time.Millisecond

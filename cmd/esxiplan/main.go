@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strconv"
 	"syscall"
 
@@ -28,8 +29,17 @@ func main() { os.Exit(Main()) }
 // Main runs the command line and returns the exit code.
 func Main() int {
 	a := &app{in: os.Stdin, streams: newStreams(os.Stdout, os.Stderr)}
-	root := a.command()
-	err := root.Execute()
+	return a.exit(a.command().Execute)
+}
+
+// exit turns what comes of a command into an exit code.
+func (a *app) exit(command func() error) (code int) {
+	defer func() {
+		if r := recover(); r != nil {
+			code = a.crashed(r, debug.Stack())
+		}
+	}()
+	err := command()
 	var exit exitCode
 	switch {
 	case err == nil:

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -57,11 +58,11 @@ func snippet(r hcl.Range, files map[string]*hcl.File) []string {
 	if file == nil || r.Start.Line == 0 {
 		return nil
 	}
-	lines := strings.Split(string(file.Bytes), "\n")
-	if r.Start.Line > len(lines) {
+	line := lineAt(file.Bytes, r.Start)
+	if line == nil || len(line) > longestLine { // nobody wrote that by hand
 		return nil
 	}
-	text := hideLiterals(strings.ReplaceAll(strings.TrimRight(lines[r.Start.Line-1], "\r"), "\t", " "))
+	text := hideLiterals(strings.ReplaceAll(strings.TrimRight(string(line), "\r"), "\t", " "))
 	number := fmt.Sprintf("%4d | ", r.Start.Line)
 	from := min(max(0, r.Start.Column-1), len(text))
 	length := 1
@@ -71,6 +72,21 @@ func snippet(r hcl.Range, files map[string]*hcl.File) []string {
 		length = max(1, ansi.StringWidth(text)-from)
 	}
 	return []string{number + text, strings.Repeat(" ", len(number)+from) + strings.Repeat("^", min(length, 120))}
+}
+
+// longestLine is the length in bytes of the longest line that is shown.
+const longestLine = 64 << 10
+
+// lineAt is the line of a place, nil where the file has no such place.
+func lineAt(source []byte, at hcl.Pos) []byte {
+	if at.Byte > len(source) {
+		return nil
+	}
+	line := source[bytes.LastIndexByte(source[:at.Byte], '\n')+1:]
+	if end := bytes.IndexByte(line, '\n'); end >= 0 {
+		line = line[:end]
+	}
+	return line
 }
 
 var (
