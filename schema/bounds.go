@@ -16,7 +16,7 @@ import (
 // Bounds of single functions. What they return is charged to the meter; these are for what
 // would be too much before they return.
 const (
-	readingShare   = 4           // reading a text costs this part of making it
+	passingShare   = 4           // what only passes by costs this part: a text that a function reads, a value that it returns
 	widestField    = 10_000      // characters, of a verb of format
 	longestPattern = 10_000      // bytes, of a regular expression
 	longestSearch  = 1 << 20     // bytes, of a text in which one looks for something
@@ -51,7 +51,7 @@ func (m *meter) metered(name string, f function.Function) function.Function {
 			if err != nil {
 				return cty.NilVal, readable(err)
 			}
-			return v, m.spend(v)
+			return v, m.pass(v)
 		},
 	})
 }
@@ -98,7 +98,7 @@ func (m *meter) afford(before cost, args []cty.Value) error {
 		}
 		read += len(text(plain, i))
 	}
-	if err := m.take(int64(read / readingShare)); err != nil || before == nil {
+	if err := m.take(int64(read / passingShare)); err != nil || before == nil {
 		return err
 	}
 	size, err := before(plain)

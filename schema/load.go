@@ -354,6 +354,7 @@ func (l *loader) images(blocks hcl.Blocks) {
 		}
 		image := &Image{Range: b.DefRange}
 		l.fill(arguments, imageObject, image, b.DefRange)
+		l.checkRegular(b.DefRange, "source", image.Source)
 		l.plan.Images = append(l.plan.Images, image)
 		values[image.Name] = cty.ObjectVal(arguments)
 	}
@@ -391,10 +392,24 @@ func (l *loader) media(b *hcl.Block) {
 			l.problem(b.DefRange, "Invalid media block", "%s: %q is not an address with a port, such as \"0.0.0.0:8090\".", name, *address)
 		}
 	}
+	l.checkRegular(b.DefRange, "certificate", deref(m.Certificate))
+	l.checkRegular(b.DefRange, "key", deref(m.Key))
 	if m.URL != nil {
 		if u, err := url.Parse(*m.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.User != nil {
 			l.problem(b.DefRange, "Invalid media block", "url: %q must be http:// or https:// with a host and a path, without query and user: BMCs take nothing else.", *m.URL)
 		}
+	}
+}
+
+// checkRegular refuses a pipe or a device where others will read a file. Whether there is a
+// file is for them to say: a plan is also checked where its files are not.
+func (l *loader) checkRegular(at hcl.Range, argument, name string) {
+	path := name
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(l.plan.Dir, path)
+	}
+	if info, err := os.Stat(path); err == nil && !info.IsDir() && !info.Mode().IsRegular() {
+		l.problem(at, "Not a file", "%s: %s is not a regular file but a %s.", argument, name, kindOfFile(info.Mode()))
 	}
 }
 

@@ -86,6 +86,20 @@ func (m *meter) spend(value cty.Value) error {
 	return m.take(size)
 }
 
+// pass takes a part of the size of what a function returns: it is kept only where a loop, a
+// template or the argument takes it up.
+func (m *meter) pass(value cty.Value) error {
+	left := m.left.Load()
+	size, err := measure(value, max(left, 0))
+	switch {
+	case err != nil:
+		return err
+	case size > left:
+		return m.take(size)
+	}
+	return m.take(size / passingShare)
+}
+
 func (m *meter) take(size int64) error {
 	if m.left.Add(-size) < 0 || m.stopped.Load() {
 		m.left.Store(-1)

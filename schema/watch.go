@@ -13,7 +13,7 @@ import (
 // grow is stopped before (see [meter]), with a better message.
 const (
 	longestEvaluation = 10 * time.Second // of time and of processor time: a busy machine is no bomb, nor is a person who is asked
-	mostHeap          = 192 << 20        // bytes, of new objects
+	mostHeap          = 128 << 20        // bytes, of new objects that are in use; with garbage it may be twice as much
 	mostHeapPerHost   = 64 << 10         // and for each host more
 	mostStacks        = 64 << 20         // bytes
 	lookEvery         = 2 * time.Millisecond
@@ -34,7 +34,7 @@ func watch(m *meter, hosts int, evaluate func()) *hcl.Diagnostic {
 		}()
 		evaluate()
 	}()
-	began, limit := used(), mostHeap+uint64(hosts)*mostHeapPerHost
+	began, heap := used(), mostHeap+uint64(hosts)*mostHeapPerHost
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
 	for {
@@ -45,7 +45,7 @@ func watch(m *meter, hosts int, evaluate func()) *hcl.Diagnostic {
 			}
 			return nil
 		case <-ticker.C:
-			if text := used().excess(began, limit); text != "" {
+			if text := used().excess(began, heap); text != "" {
 				m.stopped.Store(true)
 				return m.overrun(text)
 			}
@@ -55,21 +55,23 @@ func watch(m *meter, hosts int, evaluate func()) *hcl.Diagnostic {
 
 // usage is what the process used up to a moment.
 type usage struct {
-	at           time.Time
-	processor    time.Duration
-	heap, stacks uint64 // bytes
+	at        time.Time
+	processor time.Duration
+	live      uint64 // bytes, of objects that were in use when garbage was last collected
+	objects   uint64 // bytes, of all objects, garbage as well
+	stacks    uint64 // bytes
 }
 
 func used() usage {
-	samples := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
+	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
 	metrics.Read(samples)
-	return usage{time.Now(), processorTime(), samples[0].Value.Uint64(), samples[1].Value.Uint64()}
+	return usage{time.Now(), processorTime(), samples[0].Value.Uint64(), samples[1].Value.Uint64(), samples[2].Value.Uint64()}
 }
 
 // excess says what is too much since a moment.
 func (u usage) excess(began usage, heap uint64) string {
 	switch {
-	case u.heap > began.heap+heap:
+	case u.live > began.live+heap, u.objects > began.objects+began.live+2*heap:
 		return fmt.Sprintf("takes more than %d MiB of memory", heap>>20)
 	case u.stacks > began.stacks+mostStacks:
 		return fmt.Sprintf("takes more than %d MiB of stack: something is nested too deeply", mostStacks>>20)
