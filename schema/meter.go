@@ -18,8 +18,9 @@ const (
 	mostKept      = 64 << 20 // the results of all arguments of a plan together
 	mostPerHost   = 16 << 10 // and for each host more
 
-	valueCost     = 128 // of a value, whatever it is; about what cty needs for a number in a list
-	conditionCost = 8   // of one look at an element, which stays nowhere
+	valueCost     = 128  // of a value, whatever it is; about what cty needs for a number in a list
+	problemCost   = 1024 // of a problem, which holds what was in scope
+	conditionCost = 8    // of one look at an element, which stays nowhere
 )
 
 // meter bounds what expressions evaluate to. HCL cannot be interrupted, so whatever may make
@@ -238,6 +239,7 @@ func (b *bounded) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 		return cty.DynamicVal, hcl.Diagnostics{tooMuch}
 	}
 	value, diags := b.Expression.Value(ctx)
+	b.meter.take(int64(len(diags)) * problemCost)
 	if err := b.cost(b, value); err != nil {
 		return cty.DynamicVal, append(diags, problem(b.SrcRange, "Value out of bounds", "This value cannot be used: %s", sentence(err)))
 	}
