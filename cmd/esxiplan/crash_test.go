@@ -42,7 +42,7 @@ func TestPanicIsReported(t *testing.T) {
 			}
 		}
 	}
-	traces, _ := filepath.Glob(filepath.Join(dir, "esxiplan-crash-*.txt"))
+	traces, _ := filepath.Glob(filepath.Join(dir, "esxiplan-panic-*.txt"))
 	if len(traces) != 2 {
 		t.Fatalf("traces: %v", traces)
 	}

@@ -19,7 +19,7 @@ func Panicked(what string, reason any, stack []byte) string {
 // SaveTrace writes the trace of a panic into a new file in the folder for temporary files,
 // readable by its owner only, and returns the file's name.
 func SaveTrace(about string, reason any, stack []byte) (string, error) {
-	f, err := os.CreateTemp("", "esxiplan-crash-*.txt")
+	f, err := os.CreateTemp("", "esxiplan-panic-*.txt")
 	if err != nil {
 		return "", err
 	}
