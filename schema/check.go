@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -143,7 +142,7 @@ func (l *loader) checkCAFile(name string) error {
 	err, known := l.caFiles[name]
 	if !known {
 		var pem []byte
-		if pem, err = os.ReadFile(name); err == nil && !x509.NewCertPool().AppendCertsFromPEM(pem) {
+		if pem, err = ReadFile(name); err == nil && !x509.NewCertPool().AppendCertsFromPEM(pem) {
 			err = fmt.Errorf("%s holds no certificate in PEM form", name)
 		}
 		l.caFiles[name] = err

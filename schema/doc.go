@@ -22,13 +22,18 @@
 // place. [Plan.Parts] digests what a plan says of a host, and [DifferingParts]
 // names what is no longer the same; no digest is made from a secret.
 //
+// A plan may be hostile. Before a source is parsed, [CheckSource] bounds its size and how
+// deeply it is nested; a meter bounds what expressions evaluate to, during a run as well;
+// and [Load] watches the time, memory and stack of the evaluation as a whole.
+//
 // Problems are hcl.Diagnostics, all of them at once. The summary of a diagnostic
 // never contains the user's data; the detail says what is wrong and what to do.
 //
 // Where to look: load.go reads files and blocks, variable.go variables and locals,
 // host.go groups and hosts, late.go what of them waits for facts, step.go steps;
 // check.go finds what is wrong with hosts, reference.go what is wrong with
-// references. scope.go evaluates, functions.go has the functions. object.go
+// references. scope.go evaluates, functions.go has the functions. source.go, meter.go,
+// bounds.go (of functions) and watch.go hold against hostile plans. object.go
 // describes, bind.go fills structs. digest.go says what concerns a host, writing.go
 // what of an expression does. secret.go, address.go and duration.go are the types
 // of arguments.

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/netip"
 	"os"
@@ -31,7 +32,7 @@ func (l *loader) functions() map[string]function.Function {
 		"abs": stdlib.AbsoluteFunc, "ceil": stdlib.CeilFunc, "chomp": stdlib.ChompFunc, "chunklist": stdlib.ChunklistFunc,
 		"coalesce": stdlib.CoalesceFunc, "coalescelist": stdlib.CoalesceListFunc, "compact": stdlib.CompactFunc,
 		"concat": stdlib.ConcatFunc, "contains": stdlib.ContainsFunc, "csvdecode": stdlib.CSVDecodeFunc,
-		"distinct": stdlib.DistinctFunc, "element": stdlib.ElementFunc, "flatten": stdlib.FlattenFunc,
+		"distinct": distinctFunc, "element": stdlib.ElementFunc, "flatten": stdlib.FlattenFunc,
 		"floor": stdlib.FloorFunc, "format": stdlib.FormatFunc, "formatlist": stdlib.FormatListFunc,
 		"indent": stdlib.IndentFunc, "join": stdlib.JoinFunc, "jsondecode": stdlib.JSONDecodeFunc,
 		"jsonencode": stdlib.JSONEncodeFunc, "keys": stdlib.KeysFunc, "length": lengthFunc, "formatdate": stdlib.FormatDateFunc, "timeadd": stdlib.TimeAddFunc,
@@ -58,8 +59,11 @@ func (l *loader) functions() map[string]function.Function {
 	files := &fileReader{roots: append([]string{l.plan.Dir}, l.in.AllowDir...), dir: l.plan.Dir, read: map[string]string{}}
 	table["file"] = openly(text1(files.text))
 	table["env"] = openly(l.envFunc(l.in.StandIn))
+	for name, f := range table {
+		table[name] = l.plan.meter.metered(name, f)
+	}
 	inner := maps.Clone(table) // a template that includes itself would never end
-	table["templatefile"] = templateFunc(files, inner)
+	table["templatefile"] = l.plan.meter.metered("templatefile", l.templateFunc(files, inner))
 	return table
 }
 
@@ -147,6 +151,30 @@ var oneFunc = function.New(&function.Spec{
 	},
 })
 
+// distinctFunc keeps the first of equal elements. That of cty compares each with each: with
+// 20,000 elements it takes ten seconds.
+var distinctFunc = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "list", Type: cty.List(cty.DynamicPseudoType)}},
+	Type:   func(args []cty.Value) (cty.Type, error) { return args[0].Type(), nil },
+	Impl: func(args []cty.Value, t cty.Type) (cty.Value, error) {
+		if !args[0].IsWhollyKnown() {
+			return cty.UnknownVal(t), nil
+		}
+		seen := map[int][]cty.Value{} // by hash
+		var out []cty.Value
+		for _, v := range args[0].AsValueSlice() {
+			hash := v.Hash()
+			if !slices.ContainsFunc(seen[hash], v.RawEquals) {
+				seen[hash], out = append(seen[hash], v), append(out, v)
+			}
+		}
+		if len(out) == 0 {
+			return cty.ListValEmpty(t.ElementType()), nil
+		}
+		return cty.ListVal(out), nil
+	},
+})
+
 // openly refuses a sensitive argument: as the name of a file or variable it would
 // show in every error.
 func openly(f function.Function) function.Function {
@@ -190,7 +218,8 @@ func (l *loader) envFunc(standIn func(string) string) function.Function {
 		Type:   function.StaticReturnType(cty.String),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 			name := args[0].AsString()
-			if l.in.Environ != nil {
+			allowed := l.in.mayRead(name)
+			if allowed && l.in.Environ != nil {
 				if text, ok := l.in.Environ(name); ok {
 					l.plan.secrets.add("env."+name, cty.StringVal(text))
 					return cty.StringVal(text).Mark(Sensitive), nil
@@ -199,8 +228,19 @@ func (l *loader) envFunc(standIn func(string) string) function.Function {
 			if standIn != nil && standIn(name) != "" {
 				return cty.StringVal(standIn(name)).Mark(Sensitive), nil
 			}
+			if !allowed {
+				return cty.NilVal, fmt.Errorf("this plan may not read the environment variable %s. It may read %s: the default where CI is set, since a plan can send what it reads to any address. If you trust the author of the plan with its value, add --allow-env %[1]s", name, strings.Join(l.in.AllowEnv, ", "))
+			}
 			return cty.NilVal, fmt.Errorf("the environment variable %s is not set; export it, or give a default with try(env(%q), …)", name, name)
 		},
+	})
+}
+
+// mayRead reports whether env() may read a variable.
+func (in Input) mayRead(name string) bool {
+	return in.AllowEnv == nil || slices.ContainsFunc(in.AllowEnv, func(pattern string) bool {
+		beginning, open := strings.CutSuffix(pattern, "*")
+		return name == pattern || open && strings.HasPrefix(name, beginning)
 	})
 }
 
@@ -246,7 +286,7 @@ func readBelow(dir, path string) (text string, inside bool, err error) {
 		return "", true, err
 	}
 	defer root.Close()
-	b, err := root.ReadFile(rel)
+	b, err := readRegular(path, func() (fs.FileInfo, error) { return root.Stat(rel) }, func(flags int) (*os.File, error) { return root.OpenFile(rel, flags, 0) })
 	return string(b), true, err
 }
 
@@ -258,7 +298,8 @@ func absolute(path string) string {
 	return abs
 }
 
-func templateFunc(files *fileReader, table map[string]function.Function) function.Function {
+func (l *loader) templateFunc(files *fileReader, table map[string]function.Function) function.Function {
+	parsed := map[string]hclsyntax.Expression{} // by path; one evaluation goes on at a time
 	return function.New(&function.Spec{
 		Params: []function.Parameter{{Name: "path", Type: cty.String, AllowMarked: true}, {Name: "values", Type: cty.DynamicPseudoType, AllowMarked: true}},
 		Type:   function.StaticReturnType(cty.String),
@@ -270,25 +311,45 @@ func templateFunc(files *fileReader, table map[string]function.Function) functio
 			if values.IsNull() || !values.Type().IsObjectType() && !values.Type().IsMapType() {
 				return cty.NilVal, errors.New("the second argument must be an object: the names that the template uses")
 			}
-			text, err := files.text(args[0].AsString())
-			if err != nil {
-				return cty.NilVal, err
-			}
-			expr, diags := hclsyntax.ParseTemplate([]byte(text), args[0].AsString(), hcl.InitialPos)
-			if diags.HasErrors() {
-				return cty.NilVal, diags
+			path := args[0].AsString()
+			expr := parsed[path]
+			if expr == nil {
+				var err error
+				if expr, err = l.template(files, path); err != nil {
+					return cty.NilVal, err
+				}
+				parsed[path] = expr
 			}
 			out, diags := expr.Value(&hcl.EvalContext{Variables: values.AsValueMap(), Functions: table})
 			if diags.HasErrors() {
 				return cty.NilVal, withoutValues(diags)
 			}
-			out, err = convert.Convert(out, cty.String)
+			out, err := convert.Convert(out, cty.String)
 			if err != nil {
 				return cty.NilVal, err
 			}
 			return out.WithMarks(marks), nil
 		},
 	})
+}
+
+// template reads and parses a template.
+func (l *loader) template(files *fileReader, path string) (hclsyntax.Expression, error) {
+	text, err := files.text(path)
+	if err != nil {
+		return nil, err
+	}
+	if d := new(sources).check([]byte(text), path, hclsyntax.LexTemplate); d != nil {
+		return nil, fmt.Errorf("%s: %s", position(*d.Subject), strings.TrimSuffix(d.Detail, "."))
+	}
+	expr, diags := hclsyntax.ParseTemplate([]byte(text), path, hcl.InitialPos)
+	if !diags.HasErrors() {
+		diags = append(diags, l.plan.meter.bound(expr)...)
+	}
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	return expr, nil
 }
 
 // can and try are Terraform's, but what they answer is sensitive when any
@@ -314,21 +375,15 @@ func (l *loader) canFunc() function.Function {
 func (l *loader) tryFunc() function.Function {
 	return function.New(&function.Spec{
 		VarParam: &function.Parameter{Name: "expressions", Type: customdecode.ExpressionClosureType},
-		Type: func(args []cty.Value) (cty.Type, error) {
-			value, err := l.try(args)
-			if err != nil {
-				return cty.NilType, err
-			}
-			return value.Type(), nil
-		},
-		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) { return l.try(args) },
+		Type:     function.StaticReturnType(cty.DynamicPseudoType), // to know it is to evaluate them: twice, and within one another 2, 4, 8 times
+		Impl:     func(args []cty.Value, _ cty.Type) (cty.Value, error) { return l.try(args) },
 	})
 }
 
 // strictly evaluates a closure without stand-ins.
 func (l *loader) strictly(closure *customdecode.ExpressionClosure) (cty.Value, hcl.Diagnostics) {
 	ctx := closure.EvalContext.NewChild()
-	ctx.Functions = map[string]function.Function{"env": openly(l.envFunc(nil))}
+	ctx.Functions = map[string]function.Function{"env": l.plan.meter.metered("env", openly(l.envFunc(nil)))}
 	return closure.Expression.Value(ctx)
 }
 

@@ -14,7 +14,7 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclparse"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 )
 
@@ -26,6 +26,7 @@ type Input struct {
 	Ask      func(v *Variable) (string, error)
 	StandIn  func(name string) string // stands in for secrets that nobody gave, "" for none; nil in real runs
 	AllowDir []string                 // further folders below which file() may read
+	AllowEnv []string                 // what env() may read: names, or beginnings of names with a * at the end; nil: everything
 	Step     string                   // a further step block, given on the command line; it comes last
 }
 
@@ -46,23 +47,52 @@ var fileHeader = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 // checked before a run. The plan is returned as far as it could be read, also
 // with errors, so that snippets can be shown.
 func Load(paths []string, in Input, known Known) (*Plan, hcl.Diagnostics) {
-	l := &loader{plan: &Plan{known: known, Files: map[string]*hcl.File{}, secrets: &secretTexts{texts: map[string]string{}}}, in: in,
-		shared: map[*hcl.Attribute]*evaluated{}, caFiles: map[string]error{}}
+	l := &loader{
+		plan: &Plan{known: known, Files: map[string]*hcl.File{}, secrets: &secretTexts{texts: map[string]string{}}, meter: &meter{}},
+		in:   in, shared: map[*hcl.Attribute]*evaluated{}, caFiles: map[string]error{},
+	}
 	blocks, readable := l.parse(paths)
 	if !readable {
 		return l.plan, distinct(l.diags)
 	}
+	hosts := countHosts(blocks)
+	l.plan.meter.allow(hosts)
+	if d := watch(l.plan.meter, hosts, func() { l.finish(blocks, paths) }); d != nil { // the loader is still at work, and its plan not to be touched
+		return &Plan{Files: l.plan.Files, known: known, secrets: &secretTexts{}, meter: l.plan.meter}, hcl.Diagnostics{d}
+	}
+	l.plan.meter.loaded()
+	return l.plan, l.diags
+}
+
+// finish evaluates the blocks, and sums up the problems.
+func (l *loader) finish(blocks hcl.Blocks, paths []string) {
 	l.evaluate(blocks)
 	if len(l.plan.Hosts()) == 0 && !l.diags.HasErrors() {
 		l.problem(hcl.Range{Filename: paths[0]}, "No hosts", "A plan needs at least one group block with a host in it.")
 	}
-	return l.plan, distinct(l.plan.hide(l.diags))
+	l.diags = distinct(l.plan.hide(l.diags))
+}
+
+// countHosts counts host blocks before anything is evaluated.
+func countHosts(blocks hcl.Blocks) (n int) {
+	for _, b := range blocks {
+		if body, ok := b.Body.(*hclsyntax.Body); ok && b.Type == "group" {
+			for _, inner := range body.Blocks {
+				if inner.Type == "host" {
+					n++
+				}
+			}
+		}
+	}
+	return n
 }
 
 type loader struct {
 	plan  *Plan
 	in    Input
 	diags hcl.Diagnostics
+
+	sources sources
 
 	// shared are arguments that mean the same wherever they are evaluated, with what came
 	// of them; nil: they were not evaluated yet.
@@ -130,32 +160,6 @@ func PlanFiles(dir string) ([]string, error) {
 	return files, nil
 }
 
-// readSource reads a plan file; what is too large or nested too deeply is none,
-// and would cost the parser its stack.
-func readSource(name string) ([]byte, error) {
-	const most, deepest = 8 << 20, 500
-	info, err := os.Stat(name)
-	if err == nil && info.Size() > most {
-		return nil, fmt.Errorf("%s has %d bytes, a plan file has %d at the most", name, info.Size(), most)
-	}
-	source, err := os.ReadFile(name)
-	depth := 0
-	for _, c := range source {
-		switch c {
-		case '(', '[', '{':
-			depth++
-		case ')', ']', '}':
-			depth--
-		case 0:
-			return nil, fmt.Errorf("%s is no text: it holds zero bytes", name)
-		}
-		if depth > deepest {
-			return nil, fmt.Errorf("%s opens more than %d brackets within one another", name, deepest)
-		}
-	}
-	return source, err
-}
-
 // parse reads the files. What can be parsed is readable, even with blocks that
 // nobody knows: their problems are reported together with all others.
 func (l *loader) parse(paths []string) (blocks hcl.Blocks, readable bool) {
@@ -166,7 +170,6 @@ func (l *loader) parse(paths []string) (blocks hcl.Blocks, readable bool) {
 	}
 	l.plan.Dir = filepath.Dir(files[0])
 	l.plan.Name = strings.TrimSuffix(filepath.Base(files[0]), ".hcl")
-	parser := hclparse.NewParser()
 	readable = true
 	for _, name := range files {
 		if strings.HasSuffix(name, ".json") {
@@ -174,34 +177,56 @@ func (l *loader) parse(paths []string) (blocks hcl.Blocks, readable bool) {
 			readable = false
 			continue
 		}
-		source, err := readSource(name)
+		source, err := ReadFile(name)
 		if err != nil {
 			l.problem(hcl.Range{Filename: name}, "Cannot read the plan", "%v.", err)
 			readable = false
 			continue
 		}
-		file, diags := parser.ParseHCL(source, name)
-		l.diags = append(l.diags, diags...)
-		if file != nil {
-			l.plan.Files[name] = file
-		}
-		if diags.HasErrors() {
-			readable = false
-			continue
-		}
-		content, diags := file.Body.Content(fileHeader)
-		l.diags = append(l.diags, diags...)
-		blocks = append(blocks, content.Blocks...)
+		more, ok := l.parsePlan(source, name)
+		blocks, readable = append(blocks, more...), readable && ok
 	}
-	if file, diags := parser.ParseHCL([]byte(l.in.Step), CommandLine); l.in.Step != "" {
-		l.diags = append(l.diags, diags...)
-		l.plan.Files[CommandLine] = file
-		content, diags := file.Body.Content(fileHeader)
-		l.diags = append(l.diags, diags...)
-		blocks = append(blocks, content.Blocks...)
+	if l.in.Step != "" {
+		more, ok := l.parsePlan([]byte(l.in.Step), CommandLine)
+		blocks, readable = append(blocks, more...), readable && ok
 	}
 	l.unique(blocks)
 	return blocks, readable
+}
+
+func (l *loader) parsePlan(source []byte, name string) (hcl.Blocks, bool) {
+	if slices.Contains(source, 0) {
+		l.problem(hcl.Range{Filename: name}, "Cannot read the plan", "%s is no text: it holds zero bytes.", name)
+		return nil, false
+	}
+	file := l.parseFile(source, name)
+	if file == nil {
+		return nil, false
+	}
+	content, diags := file.Body.Content(fileHeader)
+	l.diags = append(l.diags, diags...)
+	return content.Blocks, true
+}
+
+// parseFile parses what may be parsed, and bounds what its expressions evaluate to. It is nil
+// where the file has mistakes, which are then among the problems.
+func (l *loader) parseFile(source []byte, name string) *hcl.File {
+	d := l.sources.check(source, name, hclsyntax.LexConfig)
+	if d != nil {
+		l.plan.Files[name] = &hcl.File{Bytes: source}
+		l.diags = append(l.diags, d)
+		return nil
+	}
+	file, diags := hclsyntax.ParseConfig(source, name, hcl.InitialPos)
+	if file != nil && !diags.HasErrors() {
+		diags = append(diags, l.plan.meter.bound(file.Body.(*hclsyntax.Body))...)
+	}
+	l.diags = append(l.diags, diags...)
+	l.plan.Files[name] = file
+	if diags.HasErrors() {
+		return nil
+	}
+	return file
 }
 
 // unique refuses a second block of one name; for steps the name alone counts,
@@ -331,6 +356,7 @@ func (l *loader) images(blocks hcl.Blocks) {
 		}
 		image := &Image{Range: b.DefRange}
 		l.fill(arguments, imageObject, image, b.DefRange)
+		l.checkRegular(b.DefRange, "source", image.Source)
 		l.plan.Images = append(l.plan.Images, image)
 		values[image.Name] = cty.ObjectVal(arguments)
 	}
@@ -370,11 +396,25 @@ func (l *loader) media(b *hcl.Block) {
 			l.problem(b.DefRange, "Invalid media block", "%s: %q is not an address with a port, such as \"0.0.0.0:8090\".", name, *address)
 		}
 	}
+	l.checkRegular(b.DefRange, "certificate", deref(m.Certificate))
+	l.checkRegular(b.DefRange, "key", deref(m.Key))
 	if m.URL != nil {
 		if u, err := url.Parse(*m.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.User != nil {
 			l.problem(b.DefRange, "Invalid media block", "url: %q must be http:// or https:// with a host and a path, without query and user: "+
 				"BMCs take nothing else.", *m.URL)
 		}
+	}
+}
+
+// checkRegular refuses a pipe or a device where others will read a file. Whether there is a
+// file is for them to say: a plan is also checked where its files are not.
+func (l *loader) checkRegular(at hcl.Range, argument, name string) {
+	path := name
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(l.plan.Dir, path)
+	}
+	if info, err := os.Stat(path); err == nil && !info.IsDir() && !info.Mode().IsRegular() {
+		l.problem(at, "Not a file", "%s: %s is not a regular file but a %s.", argument, name, kindOfFile(info.Mode()))
 	}
 }
 
@@ -611,7 +651,25 @@ func distinct(diags hcl.Diagnostics) hcl.Diagnostics {
 		}
 		seen[key] = true
 	}
-	return Sorted(unmisspelt(out))
+	return shortened(Sorted(unmisspelt(out)))
+}
+
+// shortened bounds how many problems there are, and how long each is: a plan may have a
+// million mistakes.
+func shortened(diags hcl.Diagnostics) hcl.Diagnostics {
+	if n := len(diags) - mostProblems; n > 0 {
+		more := problem(hcl.Range{}, "More problems", "There are %d more problems than are shown.", n)
+		if !diags[mostProblems:].HasErrors() {
+			more.Severity = hcl.DiagWarning
+		}
+		diags = append(diags[:mostProblems:mostProblems], more)
+	}
+	for _, d := range diags {
+		if len(d.Detail) > longestDetail {
+			d.Detail = strings.ToValidUTF8(d.Detail[:longestDetail], "") + " …"
+		}
+	}
+	return diags
 }
 
 // unmisspelt drops "missing argument" where the same body has an unsupported

@@ -27,6 +27,7 @@ type Plan struct {
 	known     Known
 	global    *hcl.EvalContext
 	secrets   *secretTexts
+	meter     *meter
 	arguments sync.Map // of [Plan.Decode]: dependence to JSON
 	index     index
 	digests   digests

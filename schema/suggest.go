@@ -5,6 +5,9 @@ import "github.com/agext/levenshtein"
 // DidYouMean ends a sentence: by a suggestion of the known word nearest to the
 // one given, or by a period when none is near.
 func DidYouMean(given string, known []string) string {
+	if len(given) > 100 { // no mistyped word
+		return "."
+	}
 	best, distance := "", 3
 	if len(given) < 4 {
 		distance = 2

@@ -125,18 +125,31 @@ type given struct {
 	strict bool // an unknown name is an error (not so for the environment)
 }
 
+// readVariables reads a variable file. The person who runs the plan names it, and may have
+// the shell write it: --var-file <(pass show lab), or /dev/stdin.
+func readVariables(name string) ([]byte, error) {
+	if name != "/dev/stdin" && !strings.HasPrefix(name, "/dev/fd/") {
+		return ReadFile(name)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return ReadAll(f, name)
+}
+
 // givenValues gathers values; a later source wins: environment, files, -e.
 func (l *loader) givenValues() map[string]given {
 	out := map[string]given{}
 	for _, name := range l.in.Files {
-		source, err := os.ReadFile(name)
+		source, err := readVariables(name)
 		if err != nil {
 			l.problem(hcl.Range{Filename: name}, "Cannot read the variable file", "%v.", err)
 			continue
 		}
-		file, diags := hclsyntax.ParseConfig(source, name, hcl.InitialPos)
-		l.diags = append(l.diags, diags...)
-		if diags.HasErrors() {
+		file := l.parseFile(source, name)
+		if file == nil {
 			continue
 		}
 		attrs, diags := file.Body.JustAttributes() // never shown as a snippet: it may hold secrets
@@ -242,16 +255,27 @@ func (l *loader) fromText(v *Variable, g given) (cty.Value, bool) {
 	if v.Type.IsPrimitiveType() || v.Type == cty.DynamicPseudoType {
 		return cty.StringVal(g.text), true
 	}
-	expr, diags := hclsyntax.ParseExpression([]byte(g.text), g.at.Filename, hcl.InitialPos)
-	var value cty.Value
-	if !diags.HasErrors() {
-		value, diags = expr.Value(nil)
-	}
+	value, diags := l.expression(g.text, g.at)
 	if diags.HasErrors() {
 		l.problem(g.at, "Invalid value", "Variable %q, given by %s, takes %s, written as in a plan.", v.Name, g.origin, typeexpr.TypeString(v.Type))
 		return cty.NilVal, false
 	}
 	return value, true
+}
+
+// expression evaluates a text in which nothing can be referred to.
+func (l *loader) expression(text string, at hcl.Range) (cty.Value, hcl.Diagnostics) {
+	if d := new(sources).check([]byte(text), at.Filename, hclsyntax.LexExpression); d != nil {
+		return cty.NilVal, hcl.Diagnostics{d}
+	}
+	expr, diags := hclsyntax.ParseExpression([]byte(text), at.Filename, hcl.InitialPos)
+	if !diags.HasErrors() {
+		diags = append(diags, l.plan.meter.bound(expr)...)
+	}
+	if diags.HasErrors() {
+		return cty.NilVal, diags
+	}
+	return l.plan.meter.value(expr, nil, at)
 }
 
 func (l *loader) validate(v *Variable) {
@@ -299,6 +323,10 @@ func (l *loader) locals(blocks hcl.Blocks) {
 			}
 			pending[name] = attr
 		}
+	}
+	if len(pending) > mostLocals {
+		l.problem(blocks[0].DefRange, "Too many locals", "The plan has %d locals, and the limit is %d. Make one local of many: a map, or a table from a CSV or YAML file.", len(pending), mostLocals)
+		pending = nil
 	}
 	values := l.localValues(pending)
 	for name, attr := range pending {

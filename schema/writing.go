@@ -99,7 +99,7 @@ func (w *writing) valueAt(t hcl.Traversal) string {
 
 // picked adds the value of an expression, or where that takes a run, all to which it refers.
 func (w *writing) picked(expr hclsyntax.Expression) {
-	if v, diags := expr.Value(w.ctx()); !diags.HasErrors() && v.IsWhollyKnown() {
+	if v, diags := w.plan.meter.value(expr, w.ctx(), expr.Range()); !diags.HasErrors() && v.IsWhollyKnown() {
 		w.texts = append(w.texts, canonical(v))
 		return
 	}
@@ -112,10 +112,10 @@ func (w *writing) picked(expr hclsyntax.Expression) {
 // run, what is in the file.
 func (w *writing) read(call *hclsyntax.FunctionCallExpr) {
 	ctx := w.ctx()
-	v, diags := call.Value(ctx)
+	v, diags := w.plan.meter.value(call, ctx, call.Range())
 	if diags.HasErrors() || !v.IsWhollyKnown() {
 		v = cty.NullVal(cty.String)
-		if name, diags := call.Args[0].Value(ctx); !diags.HasErrors() {
+		if name, diags := w.plan.meter.value(call.Args[0], ctx, call.Range()); !diags.HasErrors() {
 			if text, err := w.plan.global.Functions["file"].Call([]cty.Value{name}); err == nil {
 				v = text
 			}

@@ -2,11 +2,11 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclparse"
 	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/pmezard/go-difflib/difflib"
@@ -45,7 +45,7 @@ func (a *app) format(args []string, check, diff bool) error {
 	}
 	differs, broken := false, false
 	for _, name := range files {
-		source, err := os.ReadFile(name)
+		source, err := schema.ReadFile(name)
 		if err != nil {
 			return err
 		}
@@ -78,7 +78,7 @@ func (a *app) format(args []string, check, diff bool) error {
 }
 
 func (a *app) formatStdin(check, diff bool) error {
-	source, err := io.ReadAll(a.in)
+	source, err := schema.ReadAll(a.in, "<stdin>")
 	if err != nil {
 		return err
 	}
@@ -100,6 +100,11 @@ func (a *app) formatStdin(check, diff bool) error {
 
 // formatted formats a file that can be parsed; one that cannot is left alone.
 func (a *app) formatted(source []byte, name string) ([]byte, error) {
+	if d := schema.CheckSource(source, name); d != nil {
+		diags := hcl.Diagnostics{d}
+		view.Diagnostics(a.streams, diags, map[string]*hcl.File{name: {Bytes: source}})
+		return nil, diags
+	}
 	parser := hclparse.NewParser()
 	if _, diags := parser.ParseHCL(source, name); diags.HasErrors() {
 		view.Diagnostics(a.streams, diags, parser.Files())

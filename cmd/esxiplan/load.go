@@ -30,6 +30,7 @@ type planFlags struct {
 	set       []string
 	files     []string
 	allowRead []string
+	allowEnv  []string
 	step      string // a further step block
 	choice    survey.Choice
 }
@@ -38,6 +39,7 @@ func (f *planFlags) add(c *cobra.Command) {
 	c.Flags().StringArrayVarP(&f.set, "var", "e", nil, "set a variable: name=value")
 	c.Flags().StringArrayVar(&f.files, "var-file", nil, "read variables from a file")
 	c.Flags().StringArrayVar(&f.allowRead, "allow-read", nil, "a further folder below which file() may read")
+	c.Flags().StringArrayVar(&f.allowEnv, "allow-env", nil, "a further environment variable that env() may read, or several: NAME or PREFIX*; where CI is set only "+strings.Join(envInCI, " and ")+" are allowed without it")
 }
 
 func (f *planFlags) addSelection(c *cobra.Command) {
@@ -64,9 +66,26 @@ func (f *planFlags) complete(words func(*schema.Plan) []string) func(*cobra.Comm
 		if len(args) == 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		p, _ := schema.Load(args, schema.Input{Files: f.files, Set: f.set, Environ: os.LookupEnv, StandIn: func(string) string { return "-" }}, known())
+		p, _ := schema.Load(args, f.input(func(string) string { return "-" }), known())
 		return words(p), cobra.ShellCompDirectiveNoFileComp
 	}
+}
+
+// input is where the values of a plan come from.
+func (f *planFlags) input(standIn func(string) string) schema.Input {
+	return schema.Input{Set: f.set, Files: f.files, Environ: os.LookupEnv, AllowEnv: f.readable(), AllowDir: f.allowRead, StandIn: standIn, Step: f.step}
+}
+
+// envInCI is what env() may read in a job of a CI system: variables meant for esxiplan. The
+// others are secrets of the pipeline, and the plan may be a stranger's pull request.
+var envInCI = []string{"BMC_*", "ESXIPLAN_*"}
+
+// readable is what env() may read, nil for everything.
+func (f *planFlags) readable() []string {
+	if len(f.allowEnv) == 0 && os.Getenv("CI") == "" {
+		return nil
+	}
+	return append(slices.Clone(envInCI), f.allowEnv...)
 }
 
 // known tells the language about steps, vendors and facts.
@@ -82,7 +101,7 @@ func known() schema.Known {
 // load reads a plan and reports all its problems. standIn makes up secrets that
 // nobody gave; nil in runs on real machines.
 func (a *app) load(paths []string, f *planFlags, standIn func(string) string) (*schema.Plan, error) {
-	in := schema.Input{Set: f.set, Files: f.files, Environ: os.LookupEnv, AllowDir: f.allowRead, StandIn: standIn, Step: f.step}
+	in := f.input(standIn)
 	if term.IsTerminal(int(a.in.Fd())) {
 		in.Ask = a.ask
 	}

@@ -11,6 +11,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strconv"
 	"syscall"
 
@@ -32,7 +33,7 @@ func Main() int {
 	a := &app{in: os.Stdin, streams: newStreams(os.Stdout, os.Stderr)}
 	out := view.NewOutput(os.Stdout)
 	a.streams.Out = out
-	code := a.execute()
+	code := a.exit(a.command().Execute)
 	lost := out.Lost()
 	if lost == nil || errors.Is(lost, syscall.EPIPE) { // a reader that went away wants no more
 		return code
@@ -44,8 +45,14 @@ func Main() int {
 	return code
 }
 
-func (a *app) execute() int {
-	err := a.command().Execute()
+// exit turns what comes of a command into an exit code.
+func (a *app) exit(command func() error) (code int) {
+	defer func() {
+		if r := recover(); r != nil {
+			code = a.crashed(r, debug.Stack())
+		}
+	}()
+	err := command()
 	var exit exitCode
 	switch {
 	case err == nil:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -59,18 +60,32 @@ func (w *world) reader(d *schema.Host, warn func(string)) (bmc.Client, error) {
 	return bmc.Open(o)
 }
 
-// each does something for every item, so many at once.
+// each does something for every item, so many at once. It panics as the first of them did,
+// once all have ended.
 func each[T any](items []T, forks int, do func(int, T)) {
-	slots := make(chan struct{}, forks)
+	slots, panicked := make(chan struct{}, forks), make(chan string, 1)
 	var work sync.WaitGroup
 	for i, item := range items {
 		slots <- struct{}{}
 		work.Go(func() {
-			defer func() { <-slots }()
+			defer func() {
+				if r := recover(); r != nil {
+					select {
+					case panicked <- fmt.Sprintf("%v\n%s", r, debug.Stack()):
+					default:
+					}
+				}
+				<-slots
+			}()
 			do(i, item)
 		})
 	}
 	work.Wait()
+	select {
+	case reason := <-panicked:
+		panic(reason)
+	default:
+	}
 }
 
 // lookExit is the exit code of a command that looked at many machines.

@@ -87,6 +87,11 @@ other steps (--tags) as its next stage, without the hosts that failed before
 (--retry-failed includes them). --resume continues the last unfinished stage;
 --only-failed starts a new run on the hosts that failed. esxiplan runs lists runs.
 
+A plan is a program of its author's: also a dry run sends the passwords that it
+gives to the addresses that it names, and env() reads passwords from the
+environment. Run only plans that you trust or have read. Where CI is set, env()
+reads only BMC_* and ESXIPLAN_*; --allow-env adds names.
+
 Exit codes: 0 success, 1 plan or usage error, 2 hosts failed, 4 hosts unreachable,
 6 both, 5 nothing was started, 8 stopped by the failure budget, 70 internal error,
 130 interrupted.`,
@@ -220,6 +225,9 @@ func (r *request) command() []string {
 	command := append([]string{"esxiplan", "run"}, r.paths...)
 	for _, folder := range f.allowRead {
 		command = append(command, "--allow-read", folder)
+	}
+	for _, name := range f.allowEnv {
+		command = append(command, "--allow-env", name)
 	}
 	for _, file := range f.files {
 		command = append(command, "--var-file", file)

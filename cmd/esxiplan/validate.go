@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -25,7 +24,7 @@ func (a *app) validateCommand() *cobra.Command {
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			made := &secrets{}
-			p, diags := schema.Load(args, schema.Input{Set: f.set, Files: f.files, Environ: os.LookupEnv, AllowDir: f.allowRead, StandIn: made.secret}, known())
+			p, diags := schema.Load(args, f.input(made.secret), known())
 			if !diags.HasErrors() && len(p.Steps) > 0 {
 				_, more := survey.New(p, stepTypes(), survey.Options{})
 				diags = append(diags, more...)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
@@ -31,7 +30,7 @@ func readPicks(path string) (map[string]pick, error) {
 	if path == "" {
 		return nil, nil
 	}
-	b, err := os.ReadFile(path)
+	b, err := schema.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("--picks: %w", err)
 	}
@@ -240,7 +239,7 @@ func onlyNIC(nics []bmc.NIC) string {
 func hostBody(files map[string]*hclwrite.File, h *schema.Host) (*hclwrite.Body, error) {
 	name := h.Range.Filename
 	if files[name] == nil {
-		source, err := os.ReadFile(name)
+		source, err := schema.ReadFile(name)
 		if err != nil {
 			return nil, err
 		}

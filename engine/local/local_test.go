@@ -3,6 +3,7 @@ package local_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -49,6 +50,7 @@ func (e ended) find(kind event.Kind, host string) (out []event.Event) {
 func perform(t *testing.T, text string, o survey.Options, forks int, interrupt time.Duration) (out ended) {
 	t.Helper()
 	dir, l := t.TempDir(), localtest.New()
+	t.Setenv("TMPDIR", dir) // for traces
 	p := l.Plan(t, text)
 	found, diags := survey.New(p, l.Types, o)
 	if diags.HasErrors() {
@@ -123,6 +125,32 @@ func TestPolicies(t *testing.T) {
 				t.Errorf("took %s, at least %s expected", e.took, c.took)
 			}
 		})
+	}
+}
+
+// TestPanicIsReported: people see one line that names the file with the trace.
+func TestPanicIsReported(t *testing.T) {
+	out := perform(t, `step "fake" "x" { do = ["panic"] }`, survey.Options{}, 50, 0)
+	told, file, ok := strings.Cut(out.summary.Internal, "the trace in ")
+	if !ok || strings.Contains(told, "\n") || !strings.Contains(told, "x on ") || !strings.Contains(told, "bug in esxiplan") {
+		t.Fatalf("internal: %s", out.summary.Internal)
+	}
+	for _, e := range out.events {
+		if p := e.Problem; p != nil && strings.Contains(p.Detail, "goroutine") {
+			t.Errorf("a trace is shown: %s", p.Detail)
+		}
+	}
+	if b, err := os.ReadFile(file); err != nil || !strings.Contains(string(b), "panic: oh\n") || !strings.Contains(string(b), "localtest.go:") {
+		t.Errorf("trace: %v\n%s", err, b)
+	}
+}
+
+// TestPanicWhileTidying is an error like others.
+func TestPanicWhileTidying(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	w := &local.Worker{Plan: localtest.New().Plan(t, `step "fake" "x" { do = ["ok"] }`), Clock: local.NewClock(1), Open: func(*schema.Host) (*step.Host, error) { panic("oh") }}
+	if err := w.Tidy(t.Context(), "one"); err == nil || !strings.Contains(err.Error(), "the machine of one in order panicked") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("error: %v", err)
 	}
 }
 

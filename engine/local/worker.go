@@ -63,7 +63,8 @@ func (w *Worker) host(name string) (*opened, error) {
 
 // Close ends the sessions of a host, after what we owe its machine. That is recorded as of
 // the host's last task, and its waits hold up nothing.
-func (w *Worker) Close(ctx context.Context, name string) error {
+func (w *Worker) Close(ctx context.Context, name string) (err error) {
+	defer recovered("closing the sessions of "+name, &err)
 	w.mu.Lock()
 	h := w.hosts[name]
 	delete(w.hosts, name)
@@ -85,11 +86,7 @@ const TidyStep = "(tidy)"
 // sessions on the BMC, which are closed when one is opened there, and a boot source override
 // that no boot uses up.
 func (w *Worker) Tidy(ctx context.Context, name string) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
-		}
-	}()
+	defer recovered("putting the machine of "+name+" in order", &err)
 	declared, ok := w.Plan.Host(name)
 	if !ok {
 		return fmt.Errorf("the plan has no host %q", name)
@@ -103,6 +100,13 @@ func (w *Worker) Tidy(ctx context.Context, name string) (err error) {
 	return errors.Join(err, h.Close(ctx))
 }
 
+// recovered makes an error of a panic; it is deferred.
+func recovered(what string, err *error) {
+	if r := recover(); r != nil {
+		*err = errors.New(Panicked(what, r, debug.Stack()))
+	}
+}
+
 // Do carries out one attempt. sleep is how the attempt waits; it may let other
 // hosts work meanwhile.
 func (w *Worker) Do(ctx context.Context, t lane.Task, sleep func(context.Context, time.Duration) error) (o lane.Outcome) {
@@ -110,7 +114,7 @@ func (w *Worker) Do(ctx context.Context, t lane.Task, sleep func(context.Context
 	a := &attempt{worker: w, task: t, sleep: sleep, changes: slices.Clone(t.Changes)}
 	defer func() {
 		if r := recover(); r != nil {
-			o = lane.Outcome{Internal: fmt.Sprintf("%s on %s panicked: %v\n%s", t.ID.Step, t.ID.Host, r, debug.Stack())}
+			o = lane.Outcome{Internal: Panicked(fmt.Sprintf("%s on %s", t.ID.Step, t.ID.Host), r, debug.Stack())}
 		}
 		history := a.History()
 		_, o.Installing = history.Installing()

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,7 +17,7 @@ import (
 // Diagnostics writes problems of a plan: where, the line itself, what is wrong,
 // what to do.
 func Diagnostics(s *Streams, diags hcl.Diagnostics, files map[string]*hcl.File) {
-	t, source := s.themeOf(s.ColorErr), newSources(files)
+	t := s.themeOf(s.ColorErr)
 	for _, d := range diags {
 		head := t.bad.Render("Error: ")
 		if d.Severity == hcl.DiagWarning {
@@ -25,7 +26,7 @@ func Diagnostics(s *Streams, diags hcl.Diagnostics, files map[string]*hcl.File) 
 		fmt.Fprintln(s.Err, head+t.bold.Render(d.Summary))
 		if d.Subject != nil && d.Subject.Filename != "" {
 			fmt.Fprintf(s.Err, "  on %s\n", position(*d.Subject))
-			for _, line := range source.snippet(*d.Subject) {
+			for _, line := range snippet(*d.Subject, files) {
 				if s.Width > 0 {
 					line = ansi.Truncate(line, max(20, s.Width-4), ellipsis(s.ASCII))
 				}
@@ -50,35 +51,18 @@ func position(r hcl.Range) string {
 	return fmt.Sprintf("%s:%d:%d", r.Filename, r.Start.Line, r.Start.Column)
 }
 
-// sources are the files of a plan with their lines, each split once: a plan with a problem in
-// every line has as many snippets.
-type sources struct {
-	files map[string]*hcl.File
-	split map[string][]string
-}
-
-func newSources(files map[string]*hcl.File) *sources {
-	return &sources{files, map[string][]string{}}
-}
-
-// lines are those of a file; a file that is not there has none.
-func (s *sources) lines(name string) []string {
-	lines, done := s.split[name]
-	if file := s.files[name]; !done && file != nil {
-		lines = strings.Split(string(file.Bytes), "\n")
-		s.split[name] = lines
-	}
-	return lines
-}
-
 // snippet is the line of a problem with the part at fault underlined. Of what
 // spans several lines the first is shown.
-func (s *sources) snippet(r hcl.Range) []string {
-	lines := s.lines(r.Filename)
-	if r.Start.Line == 0 || r.Start.Line > len(lines) {
+func snippet(r hcl.Range, files map[string]*hcl.File) []string {
+	file := files[r.Filename]
+	if file == nil || r.Start.Line == 0 {
 		return nil
 	}
-	text := hideLiterals(strings.ReplaceAll(strings.TrimRight(lines[r.Start.Line-1], "\r"), "\t", " "))
+	line := lineAt(file.Bytes, r.Start)
+	if line == nil || len(line) > longestLine { // nobody wrote that by hand
+		return nil
+	}
+	text := hideLiterals(strings.ReplaceAll(strings.TrimRight(string(line), "\r"), "\t", " "))
 	number := fmt.Sprintf("%4d | ", r.Start.Line)
 	from := min(max(0, r.Start.Column-1), len(text))
 	length := 1
@@ -88,6 +72,21 @@ func (s *sources) snippet(r hcl.Range) []string {
 		length = max(1, ansi.StringWidth(text)-from)
 	}
 	return []string{number + text, strings.Repeat(" ", len(number)+from) + strings.Repeat("^", min(length, 120))}
+}
+
+// longestLine is the length in bytes of the longest line that is shown.
+const longestLine = 64 << 10
+
+// lineAt is the line of a place, nil where the file has no such place.
+func lineAt(source []byte, at hcl.Pos) []byte {
+	if at.Byte > len(source) {
+		return nil
+	}
+	line := source[bytes.LastIndexByte(source[:at.Byte], '\n')+1:]
+	if end := bytes.IndexByte(line, '\n'); end >= 0 {
+		line = line[:end]
+	}
+	return line
 }
 
 var (
@@ -135,7 +134,6 @@ func DiagnosticsJSON(w io.Writer, diags hcl.Diagnostics, files map[string]*hcl.F
 		Valid       bool             `json:"valid"`
 		Diagnostics []diagnosticJSON `json:"diagnostics"`
 	}{event.Schema, !diags.HasErrors(), []diagnosticJSON{}}
-	source := newSources(files)
 	for _, d := range diags {
 		j := diagnosticJSON{Severity: "error", Summary: d.Summary, Detail: d.Detail}
 		if d.Severity == hcl.DiagWarning {
@@ -143,7 +141,7 @@ func DiagnosticsJSON(w io.Writer, diags hcl.Diagnostics, files map[string]*hcl.F
 		}
 		if r := d.Subject; r != nil {
 			j.Range = &rangeJSON{r.Filename, posJSON{r.Start.Line, r.Start.Column}, posJSON{r.End.Line, r.End.Column}}
-			if lines := source.snippet(*r); lines != nil {
+			if lines := snippet(*r, files); lines != nil {
 				_, j.Snippet, _ = strings.Cut(lines[0], "| ")
 			}
 		}

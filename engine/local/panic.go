@@ -1,0 +1,29 @@
+package local
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+)
+
+// Panicked reports a bug in what was being done: one line for people. The trace, and what the
+// panic says, which may hold data of the plan, go into a file that only its owner can read.
+func Panicked(what string, reason any, stack []byte) string {
+	file, err := SaveTrace(fmt.Sprintf("%s, %s/%s: %s", runtime.Version(), runtime.GOOS, runtime.GOARCH, what), reason, stack)
+	if err != nil {
+		file = fmt.Sprintf("(not saved: %v)", err)
+	}
+	return fmt.Sprintf("%s panicked. This is a bug in esxiplan; please report it with the output of esxiplan version, and the trace in %s", what, file)
+}
+
+// SaveTrace writes the trace of a panic into a new file in the folder for temporary files,
+// readable by its owner only, and returns the file's name.
+func SaveTrace(about string, reason any, stack []byte) (string, error) {
+	f, err := os.CreateTemp("", "esxiplan-panic-*.txt")
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	_, err = fmt.Fprintf(f, "%s\n\npanic: %v\n\n%s", about, reason, stack)
+	return f.Name(), err
+}

@@ -1,0 +1,60 @@
+package schema
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestWatch leaves an evaluation behind that takes too much, and lets a panic through, on
+// the goroutine of whoever loads the plan: there it can be reported.
+func TestWatch(t *testing.T) {
+	for want, take := range map[string]func(*meter){"MiB of stack": func(m *meter) { deep(m, 0, [100]int{}) }, "MiB of memory": grow} {
+		m := &meter{} // of its own: the evaluation goes on for a moment
+		if d := watch(m, 0, func() { take(m) }); d == nil || !strings.Contains(d.Detail, want) {
+			t.Errorf("%s: %v", want, d)
+		}
+	}
+	if d := watch(&meter{}, 0, func() {}); d != nil {
+		t.Errorf("what ends at once: %v", d)
+	}
+	defer func() {
+		if r := recover(); r == nil || !strings.Contains(r.(error).Error(), "oh") {
+			t.Errorf("recovered %v", r)
+		}
+	}()
+	watch(&meter{}, 0, func() { panic("oh") })
+}
+
+// deep calls itself until it is told to stop.
+func deep(m *meter, n int, room [100]int) int {
+	if m.stopped.Load() {
+		return n
+	}
+	return deep(m, n+1, room) + room[n%len(room)]
+}
+
+// grow takes memory until it is told to stop, or has far more than the bound.
+func grow(m *meter) {
+	var kept [][]byte
+	for !m.stopped.Load() && len(kept) < 4*mostHeap>>20 {
+		kept = append(kept, make([]byte, 1<<20))
+	}
+	runtime.KeepAlive(kept)
+}
+
+// TestTimeOfEvaluation counts neither the time in which a person is asked nor that in which
+// others use the processors.
+func TestTimeOfEvaluation(t *testing.T) {
+	began, long := usage{at: time.Now()}, longestEvaluation+time.Second
+	for _, c := range []struct {
+		elapsed, processor time.Duration
+		excess             bool
+	}{{long, 0, false}, {0, long, false}, {long, long, true}} {
+		u := usage{at: began.at.Add(c.elapsed), processor: c.processor}
+		if got := u.excess(began, mostHeap) != ""; got != c.excess {
+			t.Errorf("%v elapsed, %v of the processors: %v", c.elapsed, c.processor, got)
+		}
+	}
+}
