@@ -21,9 +21,10 @@ import (
 // trailing /* is every package below.
 var levels = map[string][]string{
 	"schema":            {},
-	"engine/bmc":        {},
-	"engine/esxi":       {},
-	"engine/media":      {"engine/media/iso", "engine/media/isocheck", "engine/media/kickstart"}, // its own rooms
+	"engine/descriptor": {},
+	"engine/bmc":        {"engine/descriptor"},
+	"engine/esxi":       {"engine/descriptor"},
+	"engine/media":      {"engine/descriptor", "engine/media/iso", "engine/media/isocheck", "engine/media/kickstart"}, // its own rooms
 	"engine/bmc/*":      {"engine/bmc"},
 	"engine/bmc/lenovo": {"engine/bmc", "engine/bmc/ami"}, // some of its machines have a MegaRAC
 	"engine/esxi/*":     {"engine/esxi"},
@@ -31,11 +32,11 @@ var levels = map[string][]string{
 	"engine/event":      {},
 	"engine/state":      {"schema"},
 	"engine/gates":      {},
-	"engine/step":       {"schema", "engine/bmc", "engine/esxi", "engine/media", "engine/event"},
+	"engine/step":       {"schema", "engine/descriptor", "engine/bmc", "engine/esxi", "engine/media", "engine/event"},
 	"engine/survey":     {"schema", "engine/step", "engine/gates"},
 	"engine/lane":       {"schema", "engine/step", "engine/event", "engine/survey", "engine/gates"},
 	"engine/log":        {"schema", "engine/step", "engine/event"},
-	"engine/local":      {"schema", "engine/step", "engine/event", "engine/lane", "engine/log"},
+	"engine/local":      {"schema", "engine/descriptor", "engine/step", "engine/event", "engine/lane", "engine/log"},
 	"engine/local/*":    {"schema", "engine/step", "engine/survey", "engine/bmc", "engine/media"}, // doors and steps for tests
 	"engine/session":    {"schema", "engine/step", "engine/event", "engine/state", "engine/survey", "engine/lane", "engine/log", "engine/local"},
 	"engine":            {},

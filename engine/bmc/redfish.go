@@ -20,6 +20,7 @@ type Options struct {
 	Dial     DialFunc
 	ReadOnly bool          // a dry run: Basic instead of a session where the BMC takes it
 	Timeout  time.Duration // of one request; 0: 60 seconds
+	Brief    bool          // connections are closed after each request
 	Logins   *Logins       // shared by all BMCs of a run
 	Sessions SessionLog
 	Warn     func(string) // told once of what is worth knowing about the connection
@@ -147,7 +148,7 @@ func newRedfish(o Options) (*Redfish, error) {
 		return nil, err
 	}
 	o.complete()
-	t, err := newTransport(o.Address, o.Trust, o.Dial, o.ReadOnly)
+	t, err := newTransport(o.Address, o.Trust, o.Dial, o.ReadOnly, o.Brief)
 	if err != nil {
 		return nil, err
 	}

@@ -43,7 +43,7 @@ type transport struct {
 // header is one header of a request; the zero value is none.
 type header struct{ name, value string }
 
-func newTransport(address string, trust Trust, dial DialFunc, readOnly bool) (*transport, error) {
+func newTransport(address string, trust Trust, dial DialFunc, readOnly, brief bool) (*transport, error) {
 	t := &transport{readOnly: readOnly}
 	config, err := trust.config(address, t.saw)
 	if err != nil {
@@ -53,7 +53,8 @@ func newTransport(address string, trust Trust, dial DialFunc, readOnly bool) (*t
 		DialContext:         dial,
 		TLSClientConfig:     config,
 		TLSNextProto:        map[string]func(string, *tls.Conn) http.RoundTripper{}, // HTTP/2 of BMCs is not to be trusted
-		DisableCompression:  true,                                                   // compression changes ETags
+		DisableKeepAlives:   brief,
+		DisableCompression:  true, // compression changes ETags
 		MaxConnsPerHost:     2,
 		MaxIdleConnsPerHost: 1,
 		IdleConnTimeout:     15 * time.Second, // a host may wait for half an hour; its connection need not
