@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"esxiplan/engine/descriptor"
 )
 
 // How a server writes down what is read, so that runs in other processes know it.
@@ -23,6 +25,8 @@ func (s *handler) begin() {
 	}
 	s.items, s.bases, s.quit = map[string]*item{}, map[string]*Installer{}, make(chan struct{})
 	s.early = make(chan struct{}, 1)
+	s.bounds = s.bounds.complete()
+	s.clients = newConnections(s.bounds, s.tell)
 	s.process = newToken()
 	if s.readOnly {
 		return
@@ -39,7 +43,7 @@ func (s *handler) pulse() {
 }
 
 // endTakes is how long requests may take to end after their connections are closed.
-const endTakes = 5 * time.Second
+const endTakes = 3 * time.Second
 
 // end writes down what was read last and closes the source images. A fetch that breaks off
 // because the server ends is told by its request, which is waited for.
@@ -71,9 +75,11 @@ func (s *handler) flushAlways() {
 		case <-s.early:
 		case <-s.quit:
 			s.flush()
+			s.sum(time.Now(), true)
 			return
 		}
 		s.flush()
+		s.sum(time.Now(), false)
 		if time.Since(pulsed) >= pulseEvery {
 			pulsed = time.Now()
 			s.pulse()
@@ -108,7 +114,7 @@ func (s *handler) flush() {
 		if n := reads.Count - told.Count; n > 0 || reads.Bytes > told.Bytes {
 			s.tell(Served{Client: reads.By, Path: i.path, Requests: max(n, 1), Bytes: reads.Bytes - told.Bytes})
 		}
-		if host == "" || s.readOnly || s.replaced(i.token, host, notes) {
+		if s.readOnly || s.replaced(i.token, host, notes) {
 			continue
 		}
 		if err := notes.note(host, s.name, noted{i.token, s.process, reads}); err != nil {
@@ -125,7 +131,7 @@ func (s *handler) replaced(token, host string, notes manifest) bool {
 		return e.Token != token
 	}
 	_, _, err := s.stat(token, fileName(host))
-	return err != nil
+	return err != nil && !descriptor.Exhausted(err)
 }
 
 // forgetRemoved drops images whose file is gone, unless they are being read, or what was
@@ -135,7 +141,7 @@ func (s *handler) forgetRemoved() {
 	defer s.mu.Unlock()
 	maps.DeleteFunc(s.items, func(_ string, i *item) bool {
 		_, _, err := s.stat(i.token, i.name)
-		return err != nil && i.count.idle()
+		return err != nil && !descriptor.Exhausted(err) && i.count.idle()
 	})
 }
 
@@ -147,12 +153,6 @@ func (s *handler) complain(err error) {
 	s.mu.Unlock()
 	if !told {
 		s.tell(Served{Refused: fmt.Sprintf("what is read cannot be noted, so runs will not know it: %v", err)})
-	}
-}
-
-func (s *handler) tell(e Served) {
-	if s.log != nil {
-		s.log(e)
 	}
 }
 

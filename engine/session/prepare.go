@@ -65,6 +65,9 @@ type Prepared struct {
 	before []log.Info        // runs of the plan, the latest first, of which this may be a repetition
 }
 
+// SetForks sets how many hosts do something at once.
+func (p *Prepared) SetForks(n int) { p.o.Forks = n }
+
 // Unusable is a wish that cannot be met: a usage error.
 type Unusable struct{ Reason string }
 
