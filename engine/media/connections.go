@@ -274,7 +274,7 @@ func (s *connections) know(r *http.Request) {
 	defer s.mu.Unlock()
 	if !c.known && s.all[c] {
 		s.stranger(c, -1)
-		c.known = true
+		c.known, c.since = true, time.Now()
 	}
 }
 
@@ -319,10 +319,10 @@ func (s *connections) look(now time.Time) {
 	s.mu.Lock()
 	var stalled []*conn
 	for c := range s.all {
-		if !c.active || !c.known {
+		if !c.active {
 			continue
 		}
-		if p := c.progress(); p != c.seen {
+		if p := c.progress(); c.known && p != c.seen {
 			c.seen, c.since = p, now
 		} else if now.Sub(c.since) >= s.Stall {
 			stalled = append(stalled, c)
