@@ -72,18 +72,24 @@ func (n need) tooMuch(limit int) error {
 	return errors.New(text)
 }
 
-// spare fits what is needed into what this process may open, and says what that costs. Forks
-// stay as they are where no limit is known.
-func (a *app) spare(n need) (thrift, error) {
+// fit fits what is needed into what this process may open, lowers forks to that, and says what
+// it costs. Where no limit is known, all stays as it is.
+func (a *app) fit(s *site, n need, forks *int) (err error) {
 	limit, known := descriptor.Limit()
 	if !known {
-		return thrift{forks: n.forks}, nil
+		return nil
 	}
-	t, said, err := n.within(limit)
+	var said string
+	if s.thrift, said, err = n.within(limit); err != nil {
+		return err
+	}
 	if said != "" {
 		a.sayBefore(said)
 	}
-	return t, err
+	if s.brief {
+		*forks = s.forks
+	}
+	return nil
 }
 
 // serveBounds are those of esxiplan serve, as far as this process may open so much.

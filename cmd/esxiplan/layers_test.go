@@ -48,6 +48,7 @@ var levels = map[string][]string{
 	"testdata/bench":         {"testdata/bench/fleet"},
 	"testdata/bench/*":       {"testdata/bench/fleet"},
 	"testdata/bench/media":   {"engine/media", "engine/media/iso", "engine/media/isosim", "engine/media/kickstart"},
+	"testdata/bench/serve":   {"engine/media", "engine/media/isosim", "engine/media/kickstart"},
 	"testdata/bench/startup": {"engine/event", "engine/log"},
 
 	"engine/survey/surveytest": {"schema", "engine/event", "engine/step", "engine/survey"}, // what tests of surveys and lanes share

@@ -46,10 +46,9 @@ func (a *app) openWorld(paths []string, f *lookFlags) (*world, []*schema.Host, e
 	if err := a.report(p, diags); err != nil {
 		return nil, nil, err
 	}
-	if where.thrift, err = a.spare(need{hosts: min(f.forks, len(hosts)), forks: f.forks}); err != nil {
+	if err := a.fit(&where, need{hosts: len(hosts), forks: f.forks}, &f.forks); err != nil {
 		return nil, nil, err
 	}
-	f.forks = max(1, where.forks)
 	t, err := newTracer(f.trace, a.streams.Err, masker(secretsOf(p)))
 	return newWorld(p, where, t), hosts, err
 }

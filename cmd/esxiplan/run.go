@@ -209,11 +209,9 @@ func (r *request) reckon() error {
 	} else if most := s.Limits().InFlight; most >= 0 {
 		n.reading = min(n.reading, most)
 	}
-	var err error
-	if r.thrift, err = r.spare(n); err != nil {
+	if err := r.fit(&r.site, n, &r.flags.forks); err != nil {
 		return err
 	}
-	r.flags.forks = max(1, r.thrift.forks)
 	r.prepared.SetForks(r.flags.forks)
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -28,6 +29,11 @@ type content struct {
 // serve answers one request: HEAD, ranges, several ranges and conditions are
 // net/http's work; the bytes of the base go from file to socket inside the kernel.
 func (c content) serve(w http.ResponseWriter, r *http.Request) {
+	if strings.Count(r.Header.Get("Range"), ",") >= mostRanges {
+		w.Header().Set("Connection", "close")
+		http.Error(w, "too many ranges", http.StatusRequestedRangeNotSatisfiable)
+		return
+	}
 	f, err := c.open()
 	if err != nil {
 		unavailable(w, err)
@@ -61,6 +67,10 @@ func (c content) serve(w http.ResponseWriter, r *http.Request) {
 	defer out.end()
 	http.ServeContent(out, r, "", c.modified, body)
 }
+
+// mostRanges is how many a request may ask for: BMCs ask for one, and a thousand small ones
+// cost more than they bring.
+const mostRanges = 32
 
 // imageBody reads an image from a file of its own, whose position nothing else moves.
 type imageBody struct {

@@ -28,7 +28,7 @@ type Bounds struct {
 
 // DefaultBounds are those of a server that is asked for nothing else.
 func DefaultBounds() Bounds {
-	return Bounds{Connections: 2048, PerClient: 256, Strangers: 512, Stall: 2 * time.Minute, End: 4 * time.Second}
+	return Bounds{Connections: 2048, PerClient: 256, Strangers: 1024, Stall: 2 * time.Minute, End: 4 * time.Second}
 }
 
 // PerConnection is how many descriptors a connection takes while an image is read: its own
@@ -39,7 +39,7 @@ const PerConnection = 2
 func (b Bounds) Within(descriptors int) Bounds {
 	b = b.complete()
 	b.Connections = max(1, min(b.Connections, descriptors/PerConnection))
-	b.Strangers = max(1, min(b.Strangers, b.Connections/4))
+	b.Strangers = min(b.Strangers, max(16, b.Connections/2))
 	b.PerClient = min(b.PerClient, b.Connections)
 	return b
 }
@@ -169,6 +169,8 @@ func (s *connections) admit(tcp *net.TCPConn) (*conn, bool) {
 	}
 	if !ok {
 		abort(tcp)
+	} else if raw, err := tcp.SyscallConn(); err == nil {
+		raw.Control(holdLess)
 	}
 	return c, ok
 }

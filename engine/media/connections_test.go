@@ -259,7 +259,7 @@ func TestRefusedIsDisconnected(t *testing.T) {
 // TestTooManyRequests: over one connection by HTTP/2, or whatever way they came.
 func TestTooManyRequests(t *testing.T) {
 	s, url := served(t, Bounds{Connections: 1})
-	if !s.enter() {
+	if !s.enter(1) {
 		t.Fatal("no request is taken")
 	}
 	if err := get(t, url); err == nil || !strings.Contains(err.Error(), "503") {

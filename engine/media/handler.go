@@ -42,9 +42,8 @@ type handler struct {
 	early  chan struct{}         // counts are to be written down at once
 	quit   chan struct{}
 	ended  sync.WaitGroup
-	closed bool           // no further request is served
-	busy   sync.WaitGroup // requests under way
-	open   int            // how many these are
+
+	requests
 }
 
 // item is a served image with what it was made from.
@@ -70,7 +69,7 @@ var publishedPath = regexp.MustCompile(`^(?:.*)/([0-9a-f]{32})/([A-Za-z0-9._-]+)
 
 // ServeHTTP serves one image.
 func (s *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !s.enter() {
+	if !s.enter(s.bounds.Connections) {
 		unavailable(w, errBusy)
 		return
 	}
@@ -115,23 +114,42 @@ func unavailable(w http.ResponseWriter, err error) {
 	http.Error(w, "there is no such image", http.StatusNotFound)
 }
 
+// requests are those under way. Their lock is held for no other work: every request, of
+// whomever, takes it.
+type requests struct {
+	entry  sync.Mutex
+	closed bool           // no further request is served
+	open   int            // how many are under way
+	busy   sync.WaitGroup // them
+}
+
 // enter admits a request as long as the server does not end, and does not have too many.
-func (s *handler) enter() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed || s.open >= s.bounds.Connections {
+func (r *requests) enter(most int) bool {
+	r.entry.Lock()
+	defer r.entry.Unlock()
+	if r.closed || r.open >= most {
 		return false
 	}
-	s.busy.Add(1)
-	s.open++
+	r.busy.Add(1)
+	r.open++
 	return true
 }
 
-func (s *handler) leave() {
-	s.mu.Lock()
-	s.open--
-	s.mu.Unlock()
-	s.busy.Done()
+func (r *requests) leave() {
+	r.entry.Lock()
+	r.open--
+	r.entry.Unlock()
+	r.busy.Done()
+}
+
+// end admits no more requests, and says when the last one has ended.
+func (r *requests) end() (idle <-chan struct{}) {
+	r.entry.Lock()
+	r.closed = true
+	r.entry.Unlock()
+	done := make(chan struct{})
+	go func() { r.busy.Wait(); close(done) }()
+	return done
 }
 
 var (
@@ -173,9 +191,14 @@ func (s *handler) item(token, name string) (*item, error) {
 		return nil, fmt.Errorf("what is there cannot be served: %w", err)
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	i, ok := s.items[file]
-	if ok && i.stamp.Equal(info.ModTime()) && (overlay == "") == (i.image == nil) && !i.outdated() {
+	s.mu.Unlock()
+	if ok && i.is(overlay, info) { // looked at without the lock, for which others wait
+		return i, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i, ok = s.items[file]; ok && i.is(overlay, info) {
 		return i, nil
 	}
 	next := &item{token: token, name: name, path: token + "/" + name + ".iso", stamp: info.ModTime(), content: content{file: file, digest: token, modified: info.ModTime()}}
@@ -195,6 +218,11 @@ func (s *handler) item(token, name string) (*item, error) {
 	}
 	s.items[file] = next
 	return next, nil
+}
+
+// is reports whether the item is what was found in the folder.
+func (i *item) is(overlay string, info os.FileInfo) bool {
+	return i.stamp.Equal(info.ModTime()) && (overlay == "") == (i.image == nil) && !i.outdated()
 }
 
 // outdated reports whether the file over which an image was laid is no longer what it was.

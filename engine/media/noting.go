@@ -48,13 +48,8 @@ const endTakes = 3 * time.Second
 // end writes down what was read last and closes the source images. A fetch that breaks off
 // because the server ends is told by its request, which is waited for.
 func (s *handler) end() {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
-	idle := make(chan struct{})
-	go func() { s.busy.Wait(); close(idle) }()
 	select {
-	case <-idle:
+	case <-s.requests.end():
 	case <-time.After(endTakes):
 	}
 	close(s.quit)
@@ -73,6 +68,7 @@ func (s *handler) flushAlways() {
 		select {
 		case <-tick.C:
 		case <-s.early:
+			s.gather()
 		case <-s.quit:
 			s.flush()
 			s.sum(time.Now(), true)
@@ -85,6 +81,17 @@ func (s *handler) flushAlways() {
 			s.pulse()
 			s.forgetRemoved()
 		}
+	}
+}
+
+// gathers is for how long fetches that begin or end are gathered to be written down at once:
+// each time that costs a look at all of them, and a write that is durable.
+const gathers = 20 * time.Millisecond
+
+func (s *handler) gather() {
+	select {
+	case <-time.After(gathers):
+	case <-s.quit:
 	}
 }
 
