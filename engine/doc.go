@@ -37,7 +37,7 @@
 //
 //	7  cmd/esxiplan          all
 //	6  engine/session        engine/event engine/lane engine/local engine/log engine/state engine/step engine/survey schema
-//	5  engine/local          engine/event engine/lane engine/log engine/step schema
+//	5  engine/local          engine/descriptor engine/event engine/lane engine/log engine/step schema
 //	4  engine/lane           engine/event engine/gates engine/step engine/survey schema
 //	4  steps/all             engine/step steps/*
 //	3  engine/bmc/vendors    engine/bmc engine/bmc/*
@@ -45,17 +45,18 @@
 //	3  engine/survey         engine/gates engine/step schema
 //	3  steps/*               engine/bmc engine/esxi engine/event engine/media engine/step schema
 //	2  engine/bmc/*          engine/bmc engine/bmc/bmcsim
-//	2  engine/step           engine/bmc engine/esxi engine/event engine/media schema
+//	2  engine/step           engine/bmc engine/descriptor engine/esxi engine/event engine/media schema
+//	2  engine/twin           engine/bmc/bmcsim engine/esxi/esxisim engine/media schema
 //	1  cmd/internal/view     engine/event engine/text
-//	1  engine/bmc            engine/text
-//	1  engine/esxi           engine/text
+//	1  engine/bmc            engine/descriptor engine/text
+//	1  engine/esxi           engine/descriptor engine/text
+//	1  engine/media          engine/descriptor
 //	1  engine/state          engine/event engine/private schema
-//	1  engine/twin           engine/bmc/bmcsim engine/esxi/esxisim engine/media schema
 //	0  engine/bmc/bmcsim
+//	0  engine/descriptor
 //	0  engine/esxi/esxisim
 //	0  engine/event
 //	0  engine/gates
-//	0  engine/media
 //	0  engine/media/isosim
 //	0  engine/private
 //	0  engine/text

@@ -165,7 +165,11 @@ func (a *app) discoverWorld(args []string, isPlan bool, f *discoverFlags) (*worl
 	if f.forks < 1 {
 		return nil, nil, fmt.Errorf("--forks takes a number of hosts, 1 or more, not %d", f.forks)
 	}
-	w := newWorld(&schema.Plan{Dir: "."}, site{clock: local.NewClock(1)}, nil)
+	here := site{clock: local.NewClock(1)}
+	if err := a.fit(&here, need{hosts: min(f.forks, len(hosts)), forks: f.forks}, &f.forks); err != nil {
+		return nil, nil, err
+	}
+	w := newWorld(&schema.Plan{Dir: "."}, here, nil)
 	w.trace, err = newTracer(f.trace, a.streams.Err, masker([]string{password}))
 	return w, hosts, err
 }

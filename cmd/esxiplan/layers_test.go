@@ -22,9 +22,10 @@ import (
 var levels = map[string][]string{
 	"schema":            {},
 	"engine/text":       {},
-	"engine/bmc":        {"engine/text"},
-	"engine/esxi":       {"engine/text"},
-	"engine/media":      {"engine/media/iso", "engine/media/isocheck", "engine/media/kickstart"}, // its own rooms
+	"engine/descriptor": {},
+	"engine/bmc":        {"engine/text", "engine/descriptor"},
+	"engine/esxi":       {"engine/text", "engine/descriptor"},
+	"engine/media":      {"engine/descriptor", "engine/media/iso", "engine/media/isocheck", "engine/media/kickstart"}, // its own rooms
 	"engine/bmc/*":      {"engine/bmc"},
 	"engine/bmc/lenovo": {"engine/bmc", "engine/bmc/ami"}, // some of its machines have a MegaRAC
 	"engine/esxi/*":     {"engine/esxi"},
@@ -33,11 +34,11 @@ var levels = map[string][]string{
 	"engine/private":    {},
 	"engine/state":      {"schema", "engine/event", "engine/private"},
 	"engine/gates":      {},
-	"engine/step":       {"schema", "engine/bmc", "engine/esxi", "engine/media", "engine/event"},
+	"engine/step":       {"schema", "engine/descriptor", "engine/bmc", "engine/esxi", "engine/media", "engine/event"},
 	"engine/survey":     {"schema", "engine/step", "engine/gates"},
 	"engine/lane":       {"schema", "engine/step", "engine/event", "engine/survey", "engine/gates"},
 	"engine/log":        {"schema", "engine/step", "engine/event", "engine/private"},
-	"engine/local":      {"schema", "engine/step", "engine/event", "engine/lane", "engine/log"},
+	"engine/local":      {"schema", "engine/descriptor", "engine/step", "engine/event", "engine/lane", "engine/log"},
 	"engine/local/*":    {"schema", "engine/step", "engine/survey", "engine/bmc", "engine/media"}, // doors and steps for tests
 	"engine/session":    {"schema", "engine/step", "engine/event", "engine/state", "engine/survey", "engine/lane", "engine/log", "engine/local"},
 	"engine":            {},
@@ -52,6 +53,7 @@ var levels = map[string][]string{
 	"testdata/bench/*":       {"testdata/bench/fleet"},
 	"testdata/bench/evil":    {"testdata/bench/fleet", "engine/bmc/bmcsim/evil"},
 	"testdata/bench/media":   {"engine/media", "engine/media/iso", "engine/media/isosim", "engine/media/kickstart"},
+	"testdata/bench/serve":   {"engine/media", "engine/media/isosim", "engine/media/kickstart"},
 	"testdata/bench/startup": {"engine/event", "engine/log"},
 
 	"engine/survey/surveytest": {"schema", "engine/event", "engine/step", "engine/survey"}, // what tests of surveys and lanes share

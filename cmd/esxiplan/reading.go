@@ -47,6 +47,9 @@ func (a *app) openWorld(paths []string, f *lookFlags) (*world, []*schema.Host, e
 	if err := a.report(p, diags); err != nil {
 		return nil, nil, err
 	}
+	if err := a.fit(&where, need{hosts: len(hosts), forks: f.forks}, &f.forks); err != nil {
+		return nil, nil, err
+	}
 	t, err := newTracer(f.trace, a.streams.Err, masker(secretsOf(p)))
 	return newWorld(p, where, t), hosts, err
 }

@@ -200,6 +200,25 @@ func (r *request) prepare() error {
 		prepared.Resume = r.resumption(prepared.Name)
 	}
 	r.prepared = prepared
+	return r.reckon()
+}
+
+// reckon fits the run into what this process may open. A rehearsal opens no connections.
+func (r *request) reckon() error {
+	if r.rehearsal {
+		return nil
+	}
+	s := r.prepared.Survey
+	n := need{hosts: len(s.Working()), forks: r.flags.forks}
+	if n.reading = n.hosts; !s.Serves() || r.flags.dry {
+		n.reading = 0
+	} else if most := s.Limits().InFlight; most >= 0 {
+		n.reading = min(n.reading, most)
+	}
+	if err := r.fit(&r.site, n, &r.flags.forks); err != nil {
+		return err
+	}
+	r.prepared.SetForks(r.flags.forks)
 	return nil
 }
 

@@ -20,6 +20,7 @@ type site struct {
 	note  string      // what stands in for real things
 	state string      // folder
 	locks []string    // folders of locks; two plans may meet in one
+	thrift
 }
 
 // loadAt loads a plan and says where its machines are: those of the simulation that a file

@@ -132,7 +132,7 @@ func (w *world) openServer(m *schema.Media, o media.Options) error {
 	for _, h := range w.survey.Hosts() {
 		allow = append(allow, h.BMC.Address.Host())
 	}
-	options := media.ServerOptions{Options: o, Allow: allow, State: filepath.Join(w.state, "media")}
+	options := media.ServerOptions{Options: o, Allow: allow, State: filepath.Join(w.state, "media"), Bounds: w.bounds}
 	last := media.LastAddresses(options.State, w.plan.Name)
 	at := media.Addresses{HTTP: deref(m.Listen), HTTPS: deref(m.ListenTLS)}
 	if w.sim == nil {
@@ -259,7 +259,7 @@ func (w *world) bmcLogin(d *schema.Host) bmc.Options {
 	return bmc.Options{
 		Address: d.BMC.Address.URL(), Username: d.BMC.Username, Password: d.BMC.Password.Reveal(), System: deref(d.BMC.System), Trust: w.trust(d.BMC.TLS),
 		Vendors: vendors.All(), Dial: w.dialer(), Logins: w.logins, Now: w.clock.Now, Trace: w.trace.of(d.Name),
-		Timeout: max(w.clock.Real(requestTakes), leastTimeout),
+		Timeout: max(w.clock.Real(requestTakes), leastTimeout), Brief: w.brief,
 	}
 }
 
@@ -307,7 +307,7 @@ func (w *world) trust(t *schema.TLS) bmc.Trust {
 }
 
 func (w *world) esxiOptions(x *schema.ESXi) esxi.Options {
-	o := esxi.Options{Address: x.Address, Dial: esxi.DialFunc(w.dialer()), Now: w.clock.Now, Refused: state.Refusals{Dir: w.state}}
+	o := esxi.Options{Address: x.Address, Dial: esxi.DialFunc(w.dialer()), Now: w.clock.Now, Refused: state.Refusals{Dir: w.state}, Brief: w.brief}
 	if !x.RootPassword.IsZero() {
 		o.Root = &esxi.Login{Username: "root", Password: x.RootPassword.Reveal()}
 	}

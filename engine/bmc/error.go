@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"esxiplan/engine/descriptor"
 	"esxiplan/engine/text"
 )
 
@@ -122,8 +123,9 @@ func (e *Error) Retryable() bool {
 	return e.Status == 0 || e.Status >= 500 || e.Status == 409 || e.Status == 429 || e.Status == 408
 }
 
-// Unreachable reports whether no HTTP answer came at all.
-func (e *Error) Unreachable() bool { return e.Status == 0 }
+// Unreachable reports whether no HTTP answer came at all, as far as that is not the fault of
+// this process.
+func (e *Error) Unreachable() bool { return e.Status == 0 && !descriptor.Exhausted(e.Err) }
 
 // ErrLogin is a refused login. It is final: another try with the same password
 // would lock the account.

@@ -20,6 +20,7 @@ type Options struct {
 	Dial     DialFunc
 	ReadOnly bool          // a dry run: Basic instead of a session where the BMC takes it
 	Timeout  time.Duration // of one request; 0: 60 seconds
+	Brief    bool          // connections are closed after each request
 	Logins   *Logins       // shared by all BMCs of a run
 	Sessions SessionLog
 	Warn     func(string) // told once of what is worth knowing about the connection

@@ -58,7 +58,8 @@ func newTransport(at origin, o Options) (*transport, error) {
 		DialContext:            o.Dial,
 		TLSClientConfig:        config,
 		TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{}, // HTTP/2 of BMCs is not to be trusted
-		DisableCompression:     true,                                                   // compression changes ETags
+		DisableKeepAlives:      o.Brief,
+		DisableCompression:     true, // compression changes ETags
 		MaxConnsPerHost:        2,
 		MaxIdleConnsPerHost:    1,
 		IdleConnTimeout:        15 * time.Second, // a host may wait for half an hour; its connection need not

@@ -1,15 +1,21 @@
 package bmc
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/pem"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
+
+	"esxiplan/engine/descriptor"
 )
 
 // pins are those of one process.
@@ -118,5 +124,48 @@ func TestFirstUse(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestNoDescriptors: a BMC is not unreachable because this process cannot open a connection.
+func TestNoDescriptors(t *testing.T) {
+	dial := func(context.Context, string, string) (net.Conn, error) {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", syscall.EMFILE)}
+	}
+	r, err := newRedfish(Options{Address: "https://192.0.2.1", Dial: dial})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.request(t.Context(), http.MethodGet, path{rootURI}, nil, nil)
+	if !descriptor.Exhausted(err) || isUnreachable(err) {
+		t.Errorf("%v; unreachable: %v", err, isUnreachable(err))
+	}
+}
+
+// TestBrief: on demand no connection outlives its request.
+func TestBrief(t *testing.T) {
+	var mu sync.Mutex
+	opened := map[string]bool{}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		opened[r.RemoteAddr] = true
+		mu.Unlock()
+		w.Write([]byte(`{"Systems":{"@odata.id":"/redfish/v1/Systems"}}`))
+	}))
+	defer s.Close()
+	for brief, want := range map[bool]int{false: 1, true: 4} {
+		clear(opened)
+		r, err := newRedfish(Options{Address: s.URL, Brief: brief})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 { // the first one reads the root before
+			if _, err := r.request(t.Context(), http.MethodGet, path{rootURI}, nil, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(opened) != want {
+			t.Errorf("brief %v: %d connections", brief, len(opened))
+		}
 	}
 }

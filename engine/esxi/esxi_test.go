@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"esxiplan/engine/descriptor"
 	"esxiplan/engine/esxi"
 	"esxiplan/engine/esxi/esxisim"
 )
@@ -174,5 +177,35 @@ func TestLoginKeepsToTheProbed(t *testing.T) {
 	}
 	if slices.Contains(s.Calls(), "Login") {
 		t.Error("a password was sent")
+	}
+}
+
+// TestNoDescriptors: an ESXi is not silent because this process cannot open a connection, and
+// the login that was not sent may still be used.
+func TestNoDescriptors(t *testing.T) {
+	s := start(t, config())
+	var exhausted bool
+	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
+		if exhausted {
+			return nil, &net.OpError{Op: "dial", Net: network, Err: os.NewSyscallError("socket", syscall.EMFILE)}
+		}
+		return (&net.Dialer{}).DialContext(ctx, network, s.Address())
+	}
+	c := esxi.Open(esxi.Options{Address: "192.0.2.11", Dial: dial, Current: &esxi.Login{Username: "root", Password: "right"}, Brief: true})
+	defer c.Close()
+	p, err := c.Probe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	exhausted = true
+	if p, err := c.Probe(t.Context()); !descriptor.Exhausted(err) {
+		t.Errorf("probe %+v, %v", p, err)
+	}
+	if _, err := c.Inspect(t.Context(), esxi.Current, p.Fingerprint); !descriptor.Exhausted(err) {
+		t.Errorf("inspect: %v", err)
+	}
+	exhausted = false
+	if _, err := c.Inspect(t.Context(), esxi.Current, p.Fingerprint); err != nil {
+		t.Errorf("with descriptors again: %v", err)
 	}
 }

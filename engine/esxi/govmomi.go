@@ -26,6 +26,7 @@ import (
 	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
 
+	"esxiplan/engine/descriptor"
 	"esxiplan/engine/text"
 )
 
@@ -48,6 +49,7 @@ type Options struct {
 	Timeout time.Duration    // of one request; 0: 20 seconds
 	Now     func() time.Time // the clock of the run; nil: the real one
 	Refused Refusals         // nil: those of this client only
+	Brief   bool             // connections are closed after each request
 }
 
 // Refusals remembers refused logins across runs, by system: wrong ones add up, and
@@ -129,7 +131,7 @@ func (c *client) converse(pinned string) *conversation {
 	v.soap = soap.NewClient(&url.URL{Scheme: "https", Host: host, Path: "/sdk"}, true)
 	v.soap.Namespace, v.soap.Version = "urn:vim25", "6.5"
 	v.transport = &http.Transport{
-		DialContext: c.o.Dial, DisableCompression: true, MaxConnsPerHost: 1, TLSHandshakeTimeout: c.o.Timeout,
+		DialContext: c.o.Dial, DisableCompression: true, DisableKeepAlives: c.o.Brief, MaxConnsPerHost: 1, TLSHandshakeTimeout: c.o.Timeout,
 		TLSNextProto:   map[string]func(string, *tls.Conn) http.RoundTripper{},
 		ReadBufferSize: 2048, WriteBufferSize: 2048, IdleConnTimeout: freshFor,
 		MaxResponseHeaderBytes: 64 << 10,
@@ -235,6 +237,10 @@ func (c *client) Probe(ctx context.Context) (Probe, error) {
 		v.close()
 		return Probe{}, ctx.Err()
 	}
+	if descriptor.Exhausted(err) {
+		v.close()
+		return Probe{}, c.failure(err)
+	}
 	if c.probed = v; err != nil {
 		c.forgetProbe()
 	}
@@ -291,16 +297,27 @@ func (c *client) inspectCurrent(ctx context.Context, fingerprint string) (System
 	case c.current == nil:
 		v, err := c.login(ctx, *c.o.Current, fingerprint, func() {})
 		if err != nil {
-			c.currentErr = err
+			if !descriptor.Exhausted(err) { // then it was not sent
+				c.currentErr = err
+			}
 			return System{}, err
 		}
 		c.current = v
 	}
 	system, err := c.current.read(ctx)
 	if err != nil {
-		return System{}, fmt.Errorf("ESXi %s: %s", c.o.Address, plain(err))
+		return System{}, c.failure(err)
 	}
 	return system, nil
+}
+
+// failure is why a request was not answered. Only an error of this machine keeps its type:
+// any other is an answer about the ESXi.
+func (c *client) failure(err error) error {
+	if descriptor.Exhausted(err) {
+		return fmt.Errorf("ESXi %s: %w", c.o.Address, err)
+	}
+	return fmt.Errorf("ESXi %s: %s", c.o.Address, plain(err))
 }
 
 func (c *client) inspectRoot(ctx context.Context, fingerprint string) (System, error) {
@@ -327,7 +344,7 @@ func (c *client) inspectRoot(ctx context.Context, fingerprint string) (System, e
 	defer v.logout(ctx)
 	system, err := v.read(ctx)
 	if err != nil {
-		return System{}, fmt.Errorf("ESXi %s: %s", c.o.Address, plain(err))
+		return System{}, c.failure(err)
 	}
 	if !system.Now.IsZero() && !system.Installed.IsZero() { // else it may tell more when it has come up
 		c.root = &seen{fingerprint, system, c.o.Now()}
@@ -339,7 +356,7 @@ func (c *client) inspectRoot(ctx context.Context, fingerprint string) (System, e
 func (c *client) login(ctx context.Context, login Login, fingerprint string, sent func()) (*conversation, error) {
 	v, err := c.begin(ctx, fingerprint)
 	if err != nil {
-		return nil, fmt.Errorf("ESXi %s: %s", c.o.Address, plain(err))
+		return nil, c.failure(err)
 	}
 	if err := c.mayLogIn(login, fingerprint); err != nil {
 		v.close()
@@ -351,6 +368,9 @@ func (c *client) login(ctx context.Context, login Login, fingerprint string, sen
 		return v, nil
 	}
 	v.close()
+	if descriptor.Exhausted(err) {
+		return nil, c.failure(err)
+	}
 	reason := plain(err)
 	if fault.Is(err, &types.InvalidLogin{}) {
 		reason = "wrong password, or root is locked"

@@ -161,9 +161,13 @@ func (r *localRun) note(e event.Event) {
 	}
 }
 
-// close ends the host's sessions; a failure is a warning, no more.
+// close ends the host's sessions, as one of those that do something at once; a failure is a
+// warning, no more.
 func (r *localRun) close(host string) {
 	r.closing.Go(func() {
+		if r.take(r.hard) == nil {
+			defer func() { <-r.slots }()
+		}
 		if err := r.Worker.Close(r.hard, host); err != nil {
 			r.Worker.Log.Note(event.Event{Kind: event.Warned, Time: r.Worker.Clock.Now(), Host: host, Text: err.Error()})
 		}

@@ -81,6 +81,16 @@ func perform(t *testing.T, text string, o survey.Options, forks int, interrupt t
 	return out
 }
 
+// TestNoDescriptors: the advice is about this machine.
+func TestNoDescriptors(t *testing.T) {
+	e := perform(t, `step "fake" "x" { do = ["exhausted"] }`, survey.Options{}, 10, 0)
+	for _, done := range e.find(event.StepDone, "one") {
+		if p := done.Problem; p == nil || !strings.HasPrefix(p.Next, "It is this machine that has no file descriptor left") || !strings.Contains(p.Next, "ulimit -n") {
+			t.Errorf("%+v", p)
+		}
+	}
+}
+
 func TestPolicies(t *testing.T) {
 	for name, c := range map[string]struct {
 		plan string
@@ -97,6 +107,7 @@ func TestPolicies(t *testing.T) {
 		"retries used up":    {`step "fake" "x" { do = ["retry"] }`, map[string]event.Status{"one x": "failed"}, 2, 0},
 		"final at once":      {`step "fake" "x" { do = ["final", "ok"] }`, map[string]event.Status{"one x": "failed"}, 2, 0},
 		"unreachable":        {`step "fake" "x" { do = ["gone"] }`, map[string]event.Status{"one x": "unreachable", "one ": "unreachable"}, 4, 0},
+		"no descriptors":     {`step "fake" "x" { do = ["exhausted"] }`, map[string]event.Status{"one x": "failed", "one ": "failed"}, 2, 5 * time.Second},
 		"until":              {"step \"fake\" \"x\" {\n do = [\"ok\"]\n until = result.value == 3\n}", map[string]event.Status{"one x": "ok"}, 0, 5 * time.Second},
 		"until not met":      {"step \"fake\" \"x\" {\n do = [\"ok\"]\n until = false\n retries = 1\n}", map[string]event.Status{"one x": "failed"}, 2, 0},
 		"failed_when":        {"step \"fake\" \"x\" {\n do = [\"low\"]\n failed_when = result.value < 0\n until = false\n}", map[string]event.Status{"one x": "failed"}, 2, 0},

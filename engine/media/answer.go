@@ -1,13 +1,13 @@
 package media
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -17,7 +17,8 @@ import (
 
 // content is one image as it is served: bytes of a file, with an overlay or without.
 type content struct {
-	file     string      // whose bytes are served
+	file     string // whose bytes are served
+	open     func() (*os.File, error)
 	stat     os.FileInfo // as it was when the content was made; nil: as it is now
 	image    *iso.Image  // nil: the file itself
 	digest   string
@@ -28,15 +29,20 @@ type content struct {
 // serve answers one request: HEAD, ranges, several ranges and conditions are
 // net/http's work; the bytes of the base go from file to socket inside the kernel.
 func (c content) serve(w http.ResponseWriter, r *http.Request) {
-	f, err := os.Open(c.file)
+	if strings.Count(r.Header.Get("Range"), ",") >= mostRanges {
+		w.Header().Set("Connection", "close")
+		http.Error(w, "too many ranges", http.StatusRequestedRangeNotSatisfiable)
+		return
+	}
+	f, err := c.open()
 	if err != nil {
-		http.NotFound(w, r)
+		unavailable(w, err)
 		return
 	}
 	defer f.Close()
 	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() {
-		http.NotFound(w, r)
+	if err != nil {
+		unavailable(w, err)
 		return
 	}
 	if c.stat != nil && !sameFile(info, c.stat) {
@@ -61,6 +67,10 @@ func (c content) serve(w http.ResponseWriter, r *http.Request) {
 	defer out.end()
 	http.ServeContent(out, r, "", c.modified, body)
 }
+
+// mostRanges is how many a request may ask for: BMCs ask for one, and a thousand small ones
+// cost more than they bring.
+const mostRanges = 32
 
 // imageBody reads an image from a file of its own, whose position nothing else moves.
 type imageBody struct {
@@ -170,13 +180,15 @@ type connection struct{}
 // unsent is how many bytes the system holds for the client of a request.
 func unsent(r *http.Request) (n int64, known bool) {
 	conn, _ := r.Context().Value(connection{}).(net.Conn)
-	if secure, ok := conn.(*tls.Conn); ok {
-		conn = secure.NetConn()
-	}
-	socket, ok := conn.(syscall.Conn)
+	socket, ok := bare(conn).(syscall.Conn)
 	if !ok {
 		return 0, false
 	}
+	return unsentOn(socket)
+}
+
+// unsentOn is how many bytes the system holds for the other end of a socket.
+func unsentOn(socket syscall.Conn) (n int64, known bool) {
 	raw, err := socket.SyscallConn()
 	if err != nil {
 		return 0, false

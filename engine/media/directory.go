@@ -53,7 +53,7 @@ func overlayOf(image string) string { return strings.TrimSuffix(image, ".iso") +
 func (d *directoryShelf) missing(e entry) error {
 	path := d.path(e)
 	if d.overlays {
-		s, err := readStored(path)
+		s, err := readStored(d.dir, overlayOf(e.file()))
 		switch {
 		case err != nil:
 			return plainFileError(path, err)
@@ -214,21 +214,26 @@ func storedOf(e entry, image *iso.Image) stored {
 	return s
 }
 
-func readStored(path string) (s stored, err error) {
-	b, err := os.ReadFile(path)
+// readStored reads the overlay with a name below a folder.
+func readStored(dir, name string) (s stored, err error) {
+	f, err := openBelow(dir, filepath.FromSlash(name))
+	if err != nil {
+		return s, err
+	}
+	b, err := readAll(f)
 	if err != nil {
 		return s, err
 	}
 	if err := json.Unmarshal(b, &s); err != nil || s.Schema != manifestSchema {
-		return s, fmt.Errorf("%s is not an overlay that this version of esxiplan can read", path)
+		return s, fmt.Errorf("%s is not an overlay that this version of esxiplan can read", filepath.Join(dir, name))
 	}
 	return s, nil
 }
 
 // restore lays a stored overlay over its base, which must be the file that it
 // was made from.
-func restore(path string, open func(base) (*Installer, error)) (*iso.Image, *Installer, error) {
-	s, err := readStored(path)
+func restore(dir, name string, open func(base) (*Installer, error)) (*iso.Image, *Installer, error) {
+	s, err := readStored(dir, name)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -242,7 +247,7 @@ func restore(path string, open func(base) (*Installer, error)) (*iso.Image, *Ins
 	}
 	image, err := i.Restore(s.Size, own)
 	if err == nil && image.ETag() != s.SHA256 {
-		err = fmt.Errorf("%s does not belong to %s as that is now", path, s.Base.Path)
+		err = fmt.Errorf("%s does not belong to %s as that is now", name, s.Base.Path)
 	}
 	return image, i, err
 }

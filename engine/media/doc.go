@@ -27,7 +27,9 @@
 // it is still there. An image stands on a shelf: directory.go, or servershelf.go where this
 // process serves. server.go starts the two servers, that of a run and that of esxiplan
 // serve; handler.go is what they share; answer.go sends the bytes of one answer, allow.go
-// says who may read, sockets.go and certificate.go where a server listens. What was read is
+// says who may read, connections.go how much of the server a client may have, telling.go what
+// is logged, sockets.go and certificate.go where a server listens. regular.go opens files in
+// folders to which others may write. What was read is
 // counted in counter.go, written down by noting.go, kept by notes.go and judged in reads.go.
 //
 // The package leaves out how a BMC mounts an image (engine/bmc) and what the

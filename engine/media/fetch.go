@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"esxiplan/engine/descriptor"
 	"esxiplan/engine/media/iso"
 )
 
@@ -90,6 +91,9 @@ func (f *fetcher) do(ctx context.Context, method, url, ranges string) (fetched, 
 	resp, err := f.client.Do(req)
 	if ctx.Err() != nil {
 		return fetched{}, ctx.Err()
+	}
+	if descriptor.Exhausted(err) {
+		return fetched{}, err
 	}
 	if err != nil {
 		var inner *neturl.Error // repeats method and address

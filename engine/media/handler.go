@@ -3,6 +3,7 @@ package media
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"esxiplan/engine/descriptor"
 	"esxiplan/engine/media/iso"
 )
 
@@ -29,7 +31,9 @@ type handler struct {
 	now      func() time.Time
 	every    time.Duration // how often counts are written down
 	readOnly bool          // nothing is written down
-	log      func(Served)
+	bounds   Bounds
+	clients  *connections
+	teller
 
 	mu     sync.Mutex
 	items  map[string]*item      // by path below dir
@@ -38,16 +42,8 @@ type handler struct {
 	early  chan struct{}         // counts are to be written down at once
 	quit   chan struct{}
 	ended  sync.WaitGroup
-	closed bool           // no further request is served
-	busy   sync.WaitGroup // requests under way
-}
 
-// Served is what one client read of an image within a second, or a request that
-// was refused.
-type Served struct {
-	Client, Path    string
-	Requests, Bytes int64  // requests that began or went on
-	Refused         string // why, "" for what was served
+	requests
 }
 
 // item is a served image with what it was made from.
@@ -63,7 +59,7 @@ type item struct {
 
 // owner is whose image it is.
 type owner struct {
-	host  string // "" as long as no entry of the manifest is known
+	host  string
 	bmc   string
 	allow allowList // the BMC
 	notes manifest  // of the host's plan
@@ -73,11 +69,11 @@ var publishedPath = regexp.MustCompile(`^(?:.*)/([0-9a-f]{32})/([A-Za-z0-9._-]+)
 
 // ServeHTTP serves one image.
 func (s *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !s.enter() {
-		http.Error(w, "the server is ending", http.StatusServiceUnavailable)
+	if !s.enter(s.bounds.Connections) {
+		unavailable(w, errBusy)
 		return
 	}
-	defer s.busy.Done()
+	defer s.leave()
 	err := errNoImage
 	var i *item
 	if m := publishedPath.FindStringSubmatch(r.URL.Path); m != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
@@ -85,7 +81,8 @@ func (s *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		s.tell(Served{Client: clientOf(r), Path: r.URL.Path, Refused: err.Error()})
-		http.NotFound(w, r)
+		w.Header().Set("Connection", "close") // its place is for others
+		unavailable(w, err)
 		return
 	}
 	s.mu.Lock()
@@ -93,6 +90,7 @@ func (s *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 	if !s.door.admits(r, allow, s.allowed) { // its own BMC first: others may have names to look up
 		s.tell(Served{Client: clientOf(r), Path: r.URL.Path, Refused: "the client is not the BMC of this host (" + bmc + "); " + s.widen + " adds others"})
+		w.Header().Set("Connection", "close")
 		http.Error(w, "not allowed", http.StatusForbidden)
 		return
 	}
@@ -101,32 +99,82 @@ func (s *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else {
 		image.count.identify(clientOf(r), s.door.relation(r, allow))
 	}
+	s.clients.know(r)
 	image.serve(w, r)
 }
 
-// enter admits a request as long as the server does not end.
-func (s *handler) enter() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.closed {
-		s.busy.Add(1)
+// unavailable answers that an image cannot be served: for now, where that is the fault of this
+// machine, else for good.
+func unavailable(w http.ResponseWriter, err error) {
+	if descriptor.Exhausted(err) || errors.Is(err, errBusy) {
+		w.Header().Set("Retry-After", "2")
+		http.Error(w, "this server cannot serve more for now", http.StatusServiceUnavailable)
+		return
 	}
-	return !s.closed
+	http.Error(w, "there is no such image", http.StatusNotFound)
 }
 
-var errNoImage = errors.New("there is no such image")
+// requests are those under way. Their lock is held for no other work: every request, of
+// whomever, takes it.
+type requests struct {
+	entry  sync.Mutex
+	closed bool           // no further request is served
+	open   int            // how many are under way
+	busy   sync.WaitGroup // them
+}
+
+// enter admits a request as long as the server does not end, and does not have too many.
+func (r *requests) enter(most int) bool {
+	r.entry.Lock()
+	defer r.entry.Unlock()
+	if r.closed || r.open >= most {
+		return false
+	}
+	r.busy.Add(1)
+	r.open++
+	return true
+}
+
+func (r *requests) leave() {
+	r.entry.Lock()
+	r.open--
+	r.entry.Unlock()
+	r.busy.Done()
+}
+
+// end admits no more requests, and says when the last one has ended.
+func (r *requests) end() (idle <-chan struct{}) {
+	r.entry.Lock()
+	r.closed = true
+	r.entry.Unlock()
+	done := make(chan struct{})
+	go func() { r.busy.Wait(); close(done) }()
+	return done
+}
+
+var (
+	errNoImage = errors.New("there is no such image")
+	errBusy    = errors.New("the server ends, or has as many requests as it takes")
+)
 
 // file is the place of an image, or next to which its overlay is.
 func (s *handler) file(token, name string) string {
 	return filepath.Join(s.dir, token, name+".iso")
 }
 
-// stat finds the file of an image: its overlay, or the whole of it (overlay is "").
+// stat finds the file of an image: its overlay, or the whole of it (overlay is "", else a name
+// below the folder).
 func (s *handler) stat(token, name string) (overlay string, info os.FileInfo, err error) {
-	overlay = overlayOf(s.file(token, name))
-	if info, err = os.Stat(overlay); err != nil {
+	root, err := os.OpenRoot(s.dir)
+	if err != nil {
+		return "", nil, err
+	}
+	defer root.Close()
+	image := filepath.Join(token, name+".iso")
+	overlay = overlayOf(image)
+	if info, err = lstatRegular(root, overlay); errors.Is(err, fs.ErrNotExist) {
 		overlay = ""
-		info, err = os.Stat(s.file(token, name))
+		info, err = lstatRegular(root, image)
 	}
 	return overlay, info, err
 }
@@ -136,33 +184,46 @@ func (s *handler) stat(token, name string) (overlay string, info os.FileInfo, er
 func (s *handler) item(token, name string) (*item, error) {
 	file := s.file(token, name)
 	overlay, info, err := s.stat(token, name)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, errNoImage
+	case err != nil:
+		return nil, fmt.Errorf("what is there cannot be served: %w", err)
+	}
+	s.mu.Lock()
+	i, ok := s.items[file]
+	s.mu.Unlock()
+	if ok && i.is(overlay, info) { // looked at without the lock, for which others wait
+		return i, nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i, ok := s.items[file]
-	if ok && i.stamp.Equal(info.ModTime()) && (overlay == "") == (i.image == nil) && !i.outdated() {
-		if i.host == "" {
-			s.introduce(i, name)
-		}
+	if i, ok = s.items[file]; ok && i.is(overlay, info) {
 		return i, nil
 	}
 	next := &item{token: token, name: name, path: token + "/" + name + ".iso", stamp: info.ModTime(),
 		content: content{file: file, digest: token, modified: info.ModTime()}}
-	if overlay != "" {
-		if err := s.restore(next, overlay); err != nil {
-			return nil, err
-		}
-	}
+	next.open = func() (*os.File, error) { return openBelow(s.dir, filepath.FromSlash(next.path)) }
 	if ok {
 		next.count, next.owner, next.told = i.count, i.owner, i.told
 	} else {
 		next.count = newCounter(s.now, s.hurry)
 	}
-	s.introduce(next, name)
+	if err := s.introduce(next, name); err != nil && (!ok || descriptor.Exhausted(err)) {
+		return nil, err
+	}
+	if overlay != "" {
+		if err := s.restore(next, overlay); err != nil {
+			return nil, err
+		}
+	}
 	s.items[file] = next
 	return next, nil
+}
+
+// is reports whether the item is what was found in the folder.
+func (i *item) is(overlay string, info os.FileInfo) bool {
+	return i.stamp.Equal(info.ModTime()) && (overlay == "") == (i.image == nil) && !i.outdated()
 }
 
 // outdated reports whether the file over which an image was laid is no longer what it was.
@@ -174,31 +235,33 @@ func (i *item) outdated() bool {
 	return err != nil || !sameFile(now, i.stat)
 }
 
-// introduce looks up whose image it is: an image may be asked for before its build
-// has written the manifest.
-func (s *handler) introduce(i *item, name string) {
-	e, notes, ok := s.manifest.byToken(i.token, name)
-	if !ok {
-		return
+// introduce looks up whose image it is: what no manifest names is not served. One that was
+// known may be between two manifests.
+func (s *handler) introduce(i *item, name string) error {
+	e, notes, err := s.manifest.byToken(i.token, name)
+	if err != nil {
+		return err
 	}
 	known := i.host != ""
 	i.owner, i.digest = owner{e.Host, e.BMC, newAllowList(e.BMC), notes}, e.SHA256
 	i.count.know(e.Landmarks)
 	if known {
-		return
+		return nil
 	}
 	if n, ok := readNote(notes.readsPath(e.Host, s.name), e); ok {
 		i.count.resume(n.Reads)
 		i.told = n.Reads
 	}
+	return nil
 }
 
 func (s *handler) restore(i *item, overlay string) error {
-	image, source, err := restore(overlay, s.base)
+	image, source, err := restore(s.dir, overlay, s.base)
 	if err != nil {
 		return err
 	}
 	i.image, i.file, i.stat = image, source.path, source.stat
+	i.open = func() (*os.File, error) { return openRegular(source.path) }
 	return nil
 }
 

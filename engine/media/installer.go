@@ -48,18 +48,6 @@ func OpenInstaller(path string, options ...iso.Option) (*Installer, error) {
 	return i, nil
 }
 
-// openRegular opens a file, and nothing on which reading could wait for ever.
-func openRegular(path string) (*os.File, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", path)
-	}
-	return os.Open(path)
-}
-
 func newInstaller(file *os.File, path string, options []iso.Option) (*Installer, error) {
 	stat, err := file.Stat()
 	if err != nil {

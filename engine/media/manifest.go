@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"esxiplan/engine/descriptor"
 )
 
 // manifestSchema is the version of the manifest's form.
@@ -127,28 +129,45 @@ func (m manifest) path(host string) string {
 	return filepath.Join(m.dir, fileName(host)+"@"+fileName(m.plan)+".json")
 }
 
+// read is the entry of a host, if there is one that can be read.
 func (m manifest) read(host string) (entry, bool) {
+	e, ok, _ := m.find(host)
+	return e, ok
+}
+
+// find is read; its error says that this process could not look, not that there is no entry.
+func (m manifest) find(host string) (e entry, ok bool, err error) {
 	path := m.path(host)
 	file, err := os.Stat(path) // before it is read: one that comes between is read anew
 	if err != nil {
-		return entry{}, false
+		return entry{}, false, onlyExhausted(err)
 	}
-	e, ok := m.known.of(path, file)
-	if !ok {
-		if e, ok = readEntry(path); ok {
-			m.known.keep(path, file, e)
+	if e, ok = m.known.of(path, file); !ok {
+		if e, err = readEntry(path); err != nil {
+			return entry{}, false, onlyExhausted(err)
 		}
+		m.known.keep(path, file, e)
 	}
-	return e, ok && e.Host == host
+	return e, e.Host == host, nil
 }
 
-func readEntry(path string) (entry, bool) {
-	var e entry
-	b, err := os.ReadFile(path)
-	if err != nil || json.Unmarshal(b, &e) != nil || e.Schema != manifestSchema || len(e.Token) != 32 {
-		return entry{}, false
+// onlyExhausted leaves of errors the one that is about this process, not about the file.
+func onlyExhausted(err error) error {
+	if descriptor.Exhausted(err) {
+		return err
 	}
-	return e, true
+	return nil
+}
+
+func readEntry(path string) (e entry, err error) {
+	b, err := readRegular(path)
+	if err != nil {
+		return entry{}, err
+	}
+	if json.Unmarshal(b, &e) != nil || e.Schema != manifestSchema || len(e.Token) != 32 {
+		return entry{}, fmt.Errorf("%s is not a manifest that this version of esxiplan can read", path)
+	}
+	return e, nil
 }
 
 // all lists the entries of all plans. One that cannot be understood is an error, for
@@ -162,8 +181,8 @@ func (m manifest) all() (out []entry, err error) {
 		if !strings.HasSuffix(f.Name(), ".json") {
 			continue
 		}
-		e, ok := readEntry(filepath.Join(m.dir, f.Name()))
-		if !ok {
+		e, unreadable := readEntry(filepath.Join(m.dir, f.Name()))
+		if unreadable != nil {
 			err = fmt.Errorf("%s cannot be read, or is of another version of esxiplan, so its image may be in use; take it away by hand when it is not",
 				filepath.Join(m.dir, f.Name()))
 			continue
@@ -173,15 +192,29 @@ func (m manifest) all() (out []entry, err error) {
 	return out, err
 }
 
-// byToken finds whose image a path names, whatever the plan.
-func (m manifest) byToken(token, name string) (entry, manifest, bool) {
-	files, _ := filepath.Glob(filepath.Join(m.dir, name+"@*.json"))
+// errNotNamed is a file that no entry names.
+var errNotNamed = errors.New("no manifest names this image")
+
+// byToken finds whose image a path names, whatever the plan; else [errNotNamed], or why this
+// process could not look.
+func (m manifest) byToken(token, name string) (entry, manifest, error) {
+	files, err := os.ReadDir(m.dir)
+	if descriptor.Exhausted(err) {
+		return entry{}, m, err
+	}
 	for _, f := range files {
-		if e, ok := readEntry(f); ok && e.Token == token {
-			return e, manifest{dir: m.dir, plan: e.Plan}, true
+		if !strings.HasPrefix(f.Name(), name+"@") || !strings.HasSuffix(f.Name(), ".json") {
+			continue
+		}
+		e, err := readEntry(filepath.Join(m.dir, f.Name()))
+		switch {
+		case descriptor.Exhausted(err):
+			return entry{}, m, err
+		case err == nil && e.Token == token && fileName(e.Host) == name:
+			return e, manifest{dir: m.dir, plan: e.Plan}, nil
 		}
 	}
-	return entry{}, m, false
+	return entry{}, m, errNotNamed
 }
 
 func (m manifest) write(e entry) error {

@@ -73,7 +73,7 @@ func (m manifest) notesOf(host string) (out []string) {
 }
 
 func readNote(path string, e entry) (n noted, ok bool) {
-	b, err := os.ReadFile(path)
+	b, err := readRegular(path)
 	return n, err == nil && json.Unmarshal(b, &n) == nil && n.Token == e.Token
 }
 
@@ -151,7 +151,7 @@ func (m manifest) pulse(server string, p pulse) error {
 }
 
 func (m manifest) pulseOf(server string) (p pulse, ok bool) {
-	b, err := os.ReadFile(m.pulsePath(server))
+	b, err := readRegular(m.pulsePath(server))
 	return p, err == nil && json.Unmarshal(b, &p) == nil
 }
 

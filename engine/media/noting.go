@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"esxiplan/engine/descriptor"
 )
 
 // How a server writes down what is read, so that runs in other processes know it.
@@ -23,6 +25,8 @@ func (s *handler) begin() {
 	}
 	s.items, s.bases, s.quit = map[string]*item{}, map[string]*Installer{}, make(chan struct{})
 	s.early = make(chan struct{}, 1)
+	s.bounds = s.bounds.complete()
+	s.clients = newConnections(s.bounds, s.tell)
 	s.process = newToken()
 	if s.readOnly {
 		return
@@ -39,18 +43,13 @@ func (s *handler) pulse() {
 }
 
 // endTakes is how long requests may take to end after their connections are closed.
-const endTakes = 5 * time.Second
+const endTakes = 3 * time.Second
 
 // end writes down what was read last and closes the source images. A fetch that breaks off
 // because the server ends is told by its request, which is waited for.
 func (s *handler) end() {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
-	idle := make(chan struct{})
-	go func() { s.busy.Wait(); close(idle) }()
 	select {
-	case <-idle:
+	case <-s.requests.end():
 	case <-time.After(endTakes):
 	}
 	close(s.quit)
@@ -69,16 +68,30 @@ func (s *handler) flushAlways() {
 		select {
 		case <-tick.C:
 		case <-s.early:
+			s.gather()
 		case <-s.quit:
 			s.flush()
+			s.sum(time.Now(), true)
 			return
 		}
 		s.flush()
+		s.sum(time.Now(), false)
 		if time.Since(pulsed) >= pulseEvery {
 			pulsed = time.Now()
 			s.pulse()
 			s.forgetRemoved()
 		}
+	}
+}
+
+// gathers is for how long fetches that begin or end are gathered to be written down at once:
+// each time that costs a look at all of them, and a write that is durable.
+const gathers = 20 * time.Millisecond
+
+func (s *handler) gather() {
+	select {
+	case <-time.After(gathers):
+	case <-s.quit:
 	}
 }
 
@@ -108,7 +121,7 @@ func (s *handler) flush() {
 		if n := reads.Count - told.Count; n > 0 || reads.Bytes > told.Bytes {
 			s.tell(Served{Client: reads.By, Path: i.path, Requests: max(n, 1), Bytes: reads.Bytes - told.Bytes})
 		}
-		if host == "" || s.readOnly || s.replaced(i.token, host, notes) {
+		if s.readOnly || s.replaced(i.token, host, notes) {
 			continue
 		}
 		if err := notes.note(host, s.name, noted{i.token, s.process, reads}); err != nil {
@@ -125,7 +138,7 @@ func (s *handler) replaced(token, host string, notes manifest) bool {
 		return e.Token != token
 	}
 	_, _, err := s.stat(token, fileName(host))
-	return err != nil
+	return err != nil && !descriptor.Exhausted(err)
 }
 
 // forgetRemoved drops images whose file is gone, unless they are being read, or what was
@@ -135,7 +148,7 @@ func (s *handler) forgetRemoved() {
 	defer s.mu.Unlock()
 	maps.DeleteFunc(s.items, func(_ string, i *item) bool {
 		_, _, err := s.stat(i.token, i.name)
-		return err != nil && i.count.idle()
+		return err != nil && !descriptor.Exhausted(err) && i.count.idle()
 	})
 }
 
@@ -147,12 +160,6 @@ func (s *handler) complain(err error) {
 	s.mu.Unlock()
 	if !told {
 		s.tell(Served{Refused: fmt.Sprintf("what is read cannot be noted, so runs will not know it: %v", err)})
-	}
-}
-
-func (s *handler) tell(e Served) {
-	if s.log != nil {
-		s.log(e)
 	}
 }
 

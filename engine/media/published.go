@@ -7,15 +7,16 @@ import (
 	"slices"
 	"strings"
 
+	"esxiplan/engine/descriptor"
 	"esxiplan/engine/media/kickstart"
 )
 
 // same builds the image anew with the salt of the manifest and reports whether
 // the manifest still describes it.
 func (l *Library) same(r Request) (old entry, b built, ok bool, err error) {
-	old, ok = l.manifest.read(r.Host)
-	if !ok {
-		return entry{}, built{}, false, nil
+	old, ok, err = l.manifest.find(r.Host)
+	if !ok || err != nil {
+		return entry{}, built{}, false, err
 	}
 	b, err = l.build(r, old.Salt)
 	if err != nil || b.Inputs != old.Inputs || b.SHA256 != old.SHA256 {
@@ -49,7 +50,10 @@ func (l *Library) Published(_ context.Context, r Request) (Published, error) {
 	case !ok:
 		return Published{}, &ErrNotBuilt{Host: r.Host, Differs: orUnseen(l.differences(old, r, b.Contents))}
 	}
-	if err := l.shelf.missing(b.entry); err != nil {
+	switch err := l.shelf.missing(b.entry); {
+	case descriptor.Exhausted(err):
+		return Published{}, err
+	case err != nil:
 		return Published{}, &ErrNotBuilt{Host: r.Host, Reason: fmt.Sprintf("the published image %s is gone: %v", b.URL, err)}
 	}
 	return b.published(false), nil
@@ -122,7 +126,11 @@ func withoutFile(url string) string {
 // Fetch implements [Reader].
 func (l *Library) Fetch(ctx context.Context, url string) error {
 	if m := publishedPath.FindStringSubmatch(url); m != nil {
-		if e, _, ok := l.manifest.byToken(m[1], m[2]); ok && e.at(url) {
+		e, _, err := l.manifest.byToken(m[1], m[2])
+		switch {
+		case descriptor.Exhausted(err):
+			return err
+		case err == nil && e.at(url):
 			return l.client.fetch(ctx, url, &e)
 		}
 	}
@@ -141,10 +149,14 @@ func (l *Library) Check(ctx context.Context, host, url string) error {
 	if m == nil || m[2] != fileName(host) {
 		return l.Fetch(ctx, url)
 	}
-	e, ok := l.manifest.read(host)
+	e, ok, err := l.manifest.find(host)
 	switch {
+	case err != nil:
+		return err
 	case ok && e.at(url):
-		if err := l.shelf.missing(e); err != nil {
+		if err := l.shelf.missing(e); descriptor.Exhausted(err) {
+			return err
+		} else if err != nil {
 			return &ErrGone{url, err.Error()}
 		}
 	case !l.publishes(m[1], host, e.BMC, url): // somebody else's, of the same form

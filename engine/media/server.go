@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -33,6 +32,7 @@ type ServerOptions struct {
 	Allow []string // who may read, besides this machine's own addresses; see [CheckAllowed]; empty: every client
 	State string   // folder for manifest, overlays and what was read
 	Probe DialFunc // how our address on the way to a BMC is found; nil: by a UDP socket
+	Bounds
 	// DryRun names the addresses at which a real run would listen. URLs are then made
 	// from them, this process reaches them at the sockets, and nothing is written down.
 	DryRun *Addresses
@@ -50,7 +50,8 @@ func NewServer(o ServerOptions) (*Server, error) {
 		o.Allow = []string{Anybody}
 	}
 	m := manifest{o.State, o.Plan, &entries{}}
-	images := &handler{dir: o.State, manifest: m, allowed: newAllowList(o.Allow...), widen: "media.allow", now: o.Now, readOnly: o.DryRun != nil}
+	images := &handler{dir: o.State, manifest: m, bounds: o.Bounds, allowed: newAllowList(o.Allow...), widen: "media.allow",
+		now: o.Now, readOnly: o.DryRun != nil}
 	shelf := &serverShelf{directoryShelf: directoryShelf{dir: o.State, overlays: true, manifest: m}, images: images,
 		url0: strings.TrimSuffix(o.URL, "/"), sockets: o.Sockets, announced: o.DryRun, probe: o.Probe}
 	library := newLibrary(shelf, m, o.Options)
@@ -58,7 +59,7 @@ func NewServer(o ServerOptions) (*Server, error) {
 		library.client = newFetcher(shelf.dial(o.Dial))
 	}
 	images.begin()
-	return &Server{library, images, o.start(images, io.Discard)}, nil
+	return &Server{library, images, o.start(images)}, nil
 }
 
 // ServeHTTP serves one image; there is no index and no other path.
@@ -67,7 +68,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.images.Se
 // Close ends the server: reads under way get a moment to finish, and what was read is
 // written down. The images stay for the next process.
 func (s *Server) Close() {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), s.images.bounds.End/2)
 	defer cancel()
 	s.endpoints.Close(ctx)
 	s.images.end()
@@ -89,26 +90,32 @@ type DirectoryServerOptions struct {
 	Now   func() time.Time // the clock of the runs that ask what was read; nil: the real one
 	Every time.Duration    // how often counts are written down; 0: every second
 	Log   func(Served)
+	Bounds
 }
 
 // ServeDirectory starts serving.
 func ServeDirectory(o DirectoryServerOptions) *DirectoryServer {
-	s := &handler{dir: o.Dir, manifest: manifest{dir: manifestFolder(o.Dir)}, name: serverName(o.Sockets), allowed: newAllowList(o.Allow...),
-		widen: "--allow", now: o.Now, every: o.Every, log: o.Log}
+	s := &handler{dir: o.Dir, manifest: manifest{dir: manifestFolder(o.Dir)}, bounds: o.Bounds, name: serverName(o.Sockets),
+		allowed: newAllowList(o.Allow...), widen: "--allow", now: o.Now, every: o.Every, teller: teller{log: o.Log}}
 	s.begin()
-	return &DirectoryServer{s, o.start(s, troubles{o.Log})}
+	return &DirectoryServer{s, o.start(s)}
 }
 
 // CheckReadable reports why what was published in a folder could not be served by
 // this user: manifest and overlays are for the user who publishes.
 func CheckReadable(dir string) error {
-	files, err := os.ReadDir(manifestFolder(dir))
-	if errors.Is(err, fs.ErrNotExist) {
+	manifests := manifestFolder(dir)
+	info, err := os.Lstat(manifests)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil // nothing was published yet
+	case err == nil && !info.IsDir():
+		return fmt.Errorf("%s is not a directory: the manifests of what is served must be in it, and not where a link leads", manifests)
 	}
+	files, err := os.ReadDir(manifests)
 	for _, f := range files {
-		if err == nil && !f.IsDir() {
-			_, err = os.ReadFile(filepath.Join(manifestFolder(dir), f.Name()))
+		if err == nil && f.Type().IsRegular() {
+			_, err = readRegular(filepath.Join(manifests, f.Name()))
 		}
 	}
 	if err != nil {
@@ -117,21 +124,14 @@ func CheckReadable(dir string) error {
 	return nil
 }
 
-// troubles are connections that came to nothing, as log entries.
-type troubles struct{ log func(Served) }
-
-func (t troubles) Write(p []byte) (int, error) {
-	if t.log != nil {
-		t.log(Served{Refused: strings.TrimSpace(string(p))})
-	}
-	return len(p), nil
-}
-
 // Failed receives the error that ended serving by itself.
 func (s *DirectoryServer) Failed() <-chan error { return s.failed }
 
-// Close ends serving; reads under way may finish until the context ends.
+// Close ends serving. Answers under way may continue until the context ends, and not longer
+// than the bounds say.
 func (s *DirectoryServer) Close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, s.bounds.End)
+	defer cancel()
 	s.endpoints.Close(ctx)
 	s.end()
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"log"
 	"net"
 	"net/http"
@@ -141,23 +140,33 @@ type endpoints struct {
 	servers []*http.Server
 	done    sync.WaitGroup
 	failed  chan error
+	unwatch func()
 }
 
-// start serves on every socket. What goes wrong with connections, such as a BMC
-// that does not like our certificate, goes to trouble.
-func (s Sockets) start(handler http.Handler, trouble io.Writer) *endpoints {
-	e := &endpoints{failed: make(chan error, 2)}
+// Headers of BMCs have a few hundred bytes, and come at once.
+const (
+	longestHeader = 16 << 10
+	headerTakes   = 20 * time.Second
+	staysIdle     = 2 * time.Minute
+	streams       = 8 // of a connection by HTTP/2
+)
+
+// start serves on every socket, within the bounds of the handler. What goes wrong with
+// connections, such as a BMC that does not like our certificate, is logged.
+func (s Sockets) start(h *handler) *endpoints {
+	ctx, unwatch := context.WithCancel(context.Background())
+	e := &endpoints{failed: make(chan error, 2), unwatch: unwatch}
+	e.done.Go(func() { h.clients.watch(ctx) })
 	for _, l := range []net.Listener{s.HTTP, s.HTTPS} {
 		if l == nil {
 			continue
 		}
-		server := &http.Server{Handler: handler, ReadHeaderTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: log.New(trouble, "", 0),
-			ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connection{}, c) }}
+		server := h.server()
 		e.servers = append(e.servers, server)
-		serve := func() error { return server.Serve(l) }
+		serve := func() error { return server.Serve(bounded{l, h.clients}) }
 		if l == s.HTTPS {
 			server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{s.Certificate}, MinVersion: tls.VersionTLS12}
-			serve = func() error { return server.ServeTLS(l, "", "") }
+			serve = func() error { return server.ServeTLS(bounded{l, h.clients}, "", "") }
 		}
 		e.done.Go(func() {
 			if err := serve(); !errors.Is(err, http.ErrServerClosed) {
@@ -168,9 +177,20 @@ func (s Sockets) start(handler http.Handler, trouble io.Writer) *endpoints {
 	return e
 }
 
+// server answers requests on one socket.
+func (s *handler) server() *http.Server {
+	return &http.Server{
+		Handler: s, ErrorLog: log.New(&s.teller, "", 0), ConnState: s.clients.changed,
+		ReadHeaderTimeout: headerTakes, IdleTimeout: staysIdle, MaxHeaderBytes: longestHeader,
+		HTTP2:       &http.HTTP2Config{MaxConcurrentStreams: streams},
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connection{}, c) },
+	}
+}
+
 // Close ends accepting, lets reads under way finish until the context ends, and
 // returns when all is closed.
 func (e *endpoints) Close(ctx context.Context) {
+	e.unwatch()
 	for _, s := range e.servers {
 		e.done.Go(func() {
 			if s.Shutdown(ctx) != nil {

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"esxiplan/engine/descriptor"
 	"esxiplan/engine/media/iso"
 )
 
@@ -26,11 +27,13 @@ type sources struct {
 	open map[string]*sourceEntry // by path
 }
 
+// sourceEntry is what is known of a source: the installer, or why its file is none.
 type sourceEntry struct {
-	once      sync.Once
+	mu        sync.Mutex
 	installer *Installer
 	digest    string
 	err       error
+	judged    os.FileInfo // the file of which err was found
 }
 
 // get opens a source, checks it once, and refuses it when the file changed since.
@@ -43,14 +46,36 @@ func (s *sources) get(src Source) (*sourceEntry, error) {
 		s.open[src.Path] = e
 	}
 	s.mu.Unlock()
-	e.once.Do(func() { e.installer, e.digest, e.err = s.read(src) })
-	if e.err != nil {
-		return nil, e.err
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.installer == nil {
+		if err := e.open(s, src); err != nil {
+			return nil, err
+		}
 	}
 	if e.installer.Changed() {
 		return nil, fmt.Errorf("installer image %s was changed or replaced while the run used it; start again", src.Path)
 	}
 	return e, nil
+}
+
+// open reads the source. That it failed holds for all hosts only where the same file would
+// fail again: a file that could not be opened for one may be there for the next.
+func (e *sourceEntry) open(s *sources, src Source) error {
+	now, err := os.Stat(src.Path)
+	if err == nil && e.err != nil && sameFile(now, e.judged) {
+		return e.err
+	}
+	e.err = nil
+	i, digest, failed := s.read(src)
+	var trouble *os.PathError
+	switch {
+	case failed == nil:
+		e.installer, e.digest = i, digest
+	case err == nil && !errors.As(failed, &trouble):
+		e.err, e.judged = failed, now
+	}
+	return failed
 }
 
 func (s *sources) located(src Source) Source {
@@ -68,6 +93,9 @@ func (s *sources) read(src Source) (*Installer, string, error) {
 		return nil, "", fmt.Errorf("image.%s.sha256 %q is not a SHA-256 checksum, which has 64 hexadecimal digits", src.Name, src.SHA256)
 	}
 	file, err := openRegular(src.Path)
+	if descriptor.Exhausted(err) {
+		return nil, "", fmt.Errorf("cannot read the installer image: %w", err)
+	}
 	if err != nil {
 		return nil, "", &errNoSource{err}
 	}
@@ -117,7 +145,7 @@ func (s *sources) digest(f *os.File, path string) (string, error) {
 	now.Device, now.Inode = identityOf(info)
 	file := s.cacheFile(path)
 	var kept known
-	if b, err := os.ReadFile(file); err == nil && json.Unmarshal(b, &kept) == nil && len(kept.SHA256) == 64 {
+	if b, err := readRegular(file); err == nil && json.Unmarshal(b, &kept) == nil && len(kept.SHA256) == 64 {
 		now.SHA256 = kept.SHA256
 		if now == kept {
 			return kept.SHA256, nil

@@ -12,3 +12,12 @@ func queued(fd uintptr) (int64, bool) {
 	_, _, failed := syscall.Syscall(syscall.SYS_IOCTL, fd, syscall.TIOCOUTQ, uintptr(unsafe.Pointer(&n))) // #nosec G103 -- the kernel writes an int there
 	return int64(n), failed == 0
 }
+
+// notSentLowat is TCP_NOTSENT_LOWAT, which package syscall does not name.
+const notSentLowat = 0x19
+
+// holdLess makes the system take no more bytes of an answer than may be under way and some
+// more: for a client that does not read it would hold megabytes.
+func holdLess(fd uintptr) {
+	syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, notSentLowat, piece)
+}

@@ -68,6 +68,9 @@ type Prepared struct {
 	before []log.Info        // runs of the plan, the latest first, of which this may be a repetition
 }
 
+// SetForks sets how many hosts do something at once.
+func (p *Prepared) SetForks(n int) { p.o.Forks = n }
+
 // UsageError is a wish that cannot be met as it was given: another command would be.
 type UsageError struct{ Reason string }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"esxiplan/engine/descriptor"
 	"esxiplan/engine/media"
 )
 
@@ -56,6 +57,8 @@ func (d *BMC) checkServed(ctx context.Context, m Mount) error {
 		h.Warn("the mounted image could not be checked from here: %v", err)
 	case err != nil && ctx.Err() != nil:
 		return ctx.Err()
+	case descriptor.Exhausted(err):
+		return err
 	case err != nil:
 		return &Refusal{"medium", "the mounted image can no longer be read: " + err.Error(), mountAgain}
 	}

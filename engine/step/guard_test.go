@@ -2,11 +2,14 @@ package step_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/descriptor"
 	"esxiplan/engine/esxi"
 	"esxiplan/engine/event"
 	"esxiplan/engine/media"
@@ -471,5 +474,24 @@ func TestSameMachine(t *testing.T) {
 		if same, known := step.SameMachine(c.system, c.id); same != c.same || known != c.known {
 			t.Errorf("%s: same %v, known %v", name, same, known)
 		}
+	}
+}
+
+// TestNoDescriptors: a lack of descriptors here says nothing about a machine or its medium, so
+// that nothing is refused because of it.
+func TestNoDescriptors(t *testing.T) {
+	b := newBench(t, step.Settings{})
+	b.m.power.State = bmc.On
+	b.x.probe, b.x.err = esxi.Probe{State: esxi.Up}, fmt.Errorf("ESXi 192.0.2.11: %w", syscall.EMFILE)
+	if use, err := step.LookInto(t.Context(), b.Host); !descriptor.Exhausted(err) {
+		t.Errorf("%+v, %v", use, err)
+	}
+	b = newBench(t, step.Settings{Consent: all, Installs: true})
+	b.mounted("http://x/a.iso", "digest of a.iso")
+	b.SetMedia(b.s)
+	b.s.has, b.s.fetch = true, syscall.EMFILE
+	b.s.latest = media.Published{URL: "http://x/a.iso", Digest: "digest of a.iso", Disks: []string{"serial S1"}}
+	if _, err := b.BMC.Admit(t.Context()); !descriptor.Exhausted(err) {
+		t.Errorf("of the medium: %v", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/descriptor"
 	"esxiplan/engine/esxi"
 	"esxiplan/engine/event"
 )
@@ -84,6 +85,9 @@ func (u Use) inspect(ctx context.Context, h *Host, probe esxi.Probe) (Use, error
 	case err != nil:
 		if ctx.Err() != nil {
 			return u, ctx.Err()
+		}
+		if descriptor.Exhausted(err) { // that says nothing about the machine
+			return u, err
 		}
 		u.Reason = "it runs " + probe.Product + ", which could not be looked into: " + err.Error()
 		return u, nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/descriptor"
 	"esxiplan/engine/esxi"
 	"esxiplan/engine/event"
 	"esxiplan/engine/media"
@@ -278,8 +279,12 @@ func Interrupted(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || Classify(err) == Unreachable
 }
 
-// Classify judges an error by what its type says of itself.
+// Classify judges an error by what its type says of itself. One that comes from a lack of
+// descriptors is of this machine, and passes when others are closed.
 func Classify(err error) Class {
+	if descriptor.Exhausted(err) {
+		return Retryable
+	}
 	var unreachable interface{ Unreachable() bool }
 	if errors.As(err, &unreachable) && unreachable.Unreachable() {
 		return Unreachable

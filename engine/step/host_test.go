@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -254,6 +255,7 @@ func TestClassify(t *testing.T) {
 	}{
 		{errors.New("x"), step.Final, false}, {&step.Refusal{}, step.Final, false}, {&step.Failure{}, step.Final, false},
 		{fmt.Errorf("x: %w", verdict{true, false}), step.Retryable, false}, {verdict{true, true}, step.Unreachable, true},
+		{&net.OpError{Op: "dial", Err: syscall.EMFILE}, step.Retryable, false}, {fmt.Errorf("x: %w (%w)", syscall.ENFILE, verdict{true, true}), step.Retryable, false}, // of this machine
 		{verdict{}, step.Final, false}, {&net.OpError{Err: os.ErrDeadlineExceeded}, step.Retryable, false}, {context.Canceled, step.Final, true},
 	} {
 		if step.Classify(c.err) != c.class || step.Interrupted(c.err) != c.interrupted {

@@ -18,8 +18,9 @@ func wrongLines(n int) (hcl.Diagnostics, map[string]*hcl.File) {
 	var text strings.Builder
 	var diags hcl.Diagnostics
 	for line := 1; line <= n; line++ {
+		at := text.Len()
 		fmt.Fprintf(&text, "line%d = wrong\n", line)
-		r := hcl.Range{Filename: "a.hcl", Start: hcl.Pos{Line: line, Column: 1}, End: hcl.Pos{Line: line, Column: 5}}
+		r := hcl.Range{Filename: "a.hcl", Start: hcl.Pos{Line: line, Column: 1, Byte: at}, End: hcl.Pos{Line: line, Column: 5}}
 		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "It is wrong", Subject: &r})
 	}
 	return diags, map[string]*hcl.File{"a.hcl": {Bytes: []byte(text.String())}}
@@ -29,7 +30,7 @@ func wrongLines(n int) (hcl.Diagnostics, map[string]*hcl.File) {
 // not there without any.
 func TestSnippets(t *testing.T) {
 	diags, files := wrongLines(3)
-	for _, r := range []hcl.Range{{Filename: "b.hcl", Start: hcl.Pos{Line: 1}}, {Filename: "a.hcl", Start: hcl.Pos{Line: 9}}, {Filename: "a.hcl"}} {
+	for _, r := range []hcl.Range{{Filename: "b.hcl", Start: hcl.Pos{Line: 1}}, {Filename: "a.hcl", Start: hcl.Pos{Line: 9, Byte: 1000}}, {Filename: "a.hcl"}} {
 		diags = append(diags, &hcl.Diagnostic{Summary: "It is nowhere", Subject: &r})
 	}
 	var out bytes.Buffer

@@ -9,9 +9,11 @@ package localtest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -141,6 +143,8 @@ func Do(ctx context.Context, h *step.Host, what string, n int) (Result, error) {
 		return Result{}, flaky{retryable: true}
 	case "gone":
 		return Result{}, flaky{true, true}
+	case "exhausted":
+		return Result{}, fmt.Errorf("dial: %w", syscall.EMFILE)
 	case "final":
 		return Result{}, errors.New("it is broken")
 	case "low":
