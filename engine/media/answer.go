@@ -115,10 +115,11 @@ type bodyWriter struct {
 	count   *counter // nil: not counted
 	wrong   bool     // the answer is an error, whose text is not part of the image
 
-	start  int64 // where in the image the answer begins; -1: it has several parts
-	length int64 // of the answer
-	sent   int64
-	copy   *transfer // the answer is the whole image, or the rest of it
+	start   int64 // where in the image the answer begins; -1: it has several parts
+	length  int64 // of the answer
+	sent    int64
+	writing time.Time // when the last write began, by the real clock
+	copy    *transfer // the answer is the whole image, or the rest of it
 }
 
 // WriteHeader learns which part of the image the answer is.
@@ -205,11 +206,13 @@ func (w *bodyWriter) counted(began time.Time, n int64) {
 	if w.copy != nil && w.sent+n == w.length && !w.flushed() {
 		n -= min(n, heldBack)
 	}
-	w.count.sent(span{by: w.host, began: began, start: w.start, from: w.start + w.sent, bytes: n, size: w.size, copy: w.copy})
+	w.count.sent(span{by: w.host, began: began, writing: w.writing, start: w.start, from: w.start + w.sent, bytes: n, size: w.size, copy: w.copy})
 	w.sent += n
 }
 
+// clock is asked before each write.
 func (w *bodyWriter) clock() (now time.Time) {
+	w.writing = time.Now()
 	if w.count != nil {
 		now = w.count.now()
 	}

@@ -36,6 +36,7 @@ type client struct {
 	copies    []*transfer // under way
 	elsewhere int64       // bytes that it read by ranges while none of them moved
 	fetch     *Fetch      // how its last fetch of the whole image ended
+	asked     time.Time   // when that one began, by the real clock
 	reach     int64       // how far that one came at most: the end of it may have been lost
 }
 
@@ -48,6 +49,7 @@ type transfer struct {
 	acknowledged int64                // of that, what has surely arrived
 	opened       time.Time            // by the real clock
 	moved        time.Time            // by the real clock, too
+	writing      time.Time            // by the real clock, too: when handing over the last bytes began
 	began, at    time.Time            // by that of the run: when the last bytes were handed over
 	unsent       func() (int64, bool) // what the system holds for the client; false: not known
 	left         int64                // when that was known last
@@ -174,13 +176,14 @@ func (p *client) takesUp(from int64) bool {
 
 // span is a run of bytes of an image that went to a client.
 type span struct {
-	by    string
-	began time.Time // when sending it began
-	start int64     // where the answer begins that it belongs to; -1: the place is not known
-	from  int64     // where it begins itself
-	bytes int64
-	size  int64     // of the image
-	copy  *transfer // that it is part of: that is a copy and no boot
+	by      string
+	began   time.Time // when sending it began
+	writing time.Time // that by the real clock
+	start   int64     // where the answer begins that it belongs to; -1: the place is not known
+	from    int64     // where it begins itself
+	bytes   int64
+	size    int64     // of the image
+	copy    *transfer // that it is part of: that is a copy and no boot
 }
 
 // sent counts bytes that went out.
@@ -191,7 +194,7 @@ func (c *counter) sent(s span) {
 	p := c.client(s.by)
 	if t := s.copy; t != nil {
 		t.sent += s.bytes
-		t.moved, t.began, t.at = time.Now(), s.began, now
+		t.moved, t.writing, t.began, t.at = time.Now(), s.writing, s.began, now
 		p.elsewhere = 0
 		c.arrived(t, p, now)
 		return
@@ -308,16 +311,20 @@ func (c *counter) ended(t *transfer) {
 	f, matters := Fetch{Bytes: t.start + t.acknowledged, Size: t.size, At: now, By: t.by, Own: p.own, Is: p.is}.ended()
 	switch {
 	case f.complete():
-		p.completed(t.by, t.size, now, t.moved)
+		p.completed(t.by, t.size, now, t.writing)
 	case matters && !t.settled:
-		p.fetch, p.reach = &f, t.start+t.sent
+		p.fetch, p.asked, p.reach = &f, t.opened, t.start+t.sent
 	}
 }
 
 // completed notes that a client has the whole image; what it began to fetch before the
-// last of it went out is of no concern.
+// last of it went out is of no concern. What it began after that, and broke off before this
+// was noticed, is what it did last.
 func (p *client) completed(by string, size int64, now, last time.Time) {
 	p.settle(last)
+	if p.fetch != nil && p.asked.After(last) {
+		return
+	}
 	p.fetch = &Fetch{Bytes: size, Size: size, At: now, By: by, Own: p.own, Is: p.is}
 }
 

@@ -23,7 +23,7 @@ func TestStandstill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, held := testCounter(), int64(1<<20)
 		whole := copyOf(c, "192.0.2.1", &held)
-		c.sent(span{by: "192.0.2.1", began: time.Now(), bytes: 5 << 20, size: 20 << 20, copy: whole})
+		c.sent(span{by: "192.0.2.1", began: time.Now(), writing: time.Now(), bytes: 5 << 20, size: 20 << 20, copy: whole})
 		at := time.Now()
 		read := func(by string, bytes int64) {
 			c.sent(span{by: by, began: time.Now(), start: 32 << 10, from: 32 << 10, bytes: bytes, size: 20 << 20})
@@ -57,14 +57,14 @@ func TestNotArrived(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, held := testCounter(), int64(4<<20-4096)
 		whole := copyOf(c, "192.0.2.1", &held)
-		c.sent(span{by: "192.0.2.1", began: time.Now(), bytes: 4 << 20, size: 20 << 20, copy: whole})
+		c.sent(span{by: "192.0.2.1", began: time.Now(), writing: time.Now(), bytes: 4 << 20, size: 20 << 20, copy: whole})
 		c.ended(whole)
 		if r := c.get(); cutOf(c) != nil || r.Bytes != 4096 {
 			t.Errorf("a client that read the head only: %+v, %d bytes", cutOf(c), r.Bytes)
 		}
 		held = 3 << 20
 		whole = copyOf(c, "192.0.2.1", &held)
-		c.sent(span{by: "192.0.2.1", began: time.Now(), bytes: 20 << 20, size: 20 << 20, copy: whole})
+		c.sent(span{by: "192.0.2.1", began: time.Now(), writing: time.Now(), bytes: 20 << 20, size: 20 << 20, copy: whole})
 		c.ended(whole)
 		if cut := cutOf(c); cut == nil || cut.Bytes != 17<<20 {
 			t.Errorf("all was handed over, and 3 MB of it did not arrive: %+v", cut)
@@ -78,7 +78,7 @@ func TestTwoAtOnce(t *testing.T) {
 	c, none := testCounter(), int64(0)
 	first, second := copyOf(c, "192.0.2.1", &none), copyOf(c, "192.0.2.1", &none)
 	send := func(w *transfer, n int64) {
-		c.sent(span{by: "192.0.2.1", began: time.Now(), bytes: n, size: 20 << 20, copy: w})
+		c.sent(span{by: "192.0.2.1", began: time.Now(), writing: time.Now(), bytes: n, size: 20 << 20, copy: w})
 	}
 	send(first, 5<<20)
 	send(second, 20<<20)
@@ -134,7 +134,7 @@ func TestPeekIsNoCut(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c, none, e := testCounter(), int64(0), entry{Host: "h", Token: "x"}
 			send := func(w *transfer, n int64) {
-				c.sent(span{by: by, began: time.Now(), bytes: n, size: 20 << 20, copy: w})
+				c.sent(span{by: by, began: time.Now(), writing: time.Now(), bytes: n, size: 20 << 20, copy: w})
 			}
 			if before > 0 {
 				w := copyOf(c, by, &none)
