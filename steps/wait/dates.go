@@ -34,6 +34,17 @@ func (l *looking) undated(s esxi.System) string {
 	return ""
 }
 
+// setBack says why the time here makes no sense: our reset lies in the future.
+func (l *looking) setBack() string {
+	now := l.h.Now()
+	if !l.reset || !l.last.Time.After(now.Add(rounding)) {
+		return ""
+	}
+	l.r.Next = "Set the clock of the machine that esxiplan runs on, then wait again"
+	return fmt.Sprintf("our reset is on record at %s, and the clock of the machine that esxiplan runs on shows %s: "+
+		"it was set back, so no date can be compared with the reset", minute(l.last.Time), minute(now))
+}
+
 // wrongClock says why the system's own clock makes no sense.
 func (l *looking) wrongClock(s esxi.System) string {
 	for _, date := range []struct {
@@ -91,7 +102,7 @@ func period(d time.Duration) string {
 	return d.Round(time.Second).String()
 }
 
-// minute is a moment by the clock of the ESXi, clock one by ours.
+// minute is a moment that is compared with others, clock one of a run.
 func minute(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") }
 func clock(t time.Time) string  { return t.Local().Format(time.TimeOnly) }
 

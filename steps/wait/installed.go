@@ -30,6 +30,9 @@ func installed(ctx context.Context, h *step.Host, c Arguments, r *Result) error 
 	}
 	r.Fingerprint, r.Version, r.Build = probe.Fingerprint, probe.Version, probe.Build
 	l.see(ctx)
+	if reason := l.setBack(); reason != "" {
+		return l.notYet(ctx, reason)
+	}
 	if reason := l.notNew(probe); reason != "" {
 		return l.notYet(ctx, reason)
 	}

@@ -118,6 +118,9 @@ var proofs = []proof{
 		s.Now, s.Installed, s.Booted = s.Now.AddDate(-20, 0, 0), s.Installed.AddDate(-20, 0, 0), s.Booted.AddDate(-20, 0, 0)
 	}), proven: true, logins: 1},
 
+	{name: "clock: ours was set back", change: func(b *bench) { b.a.now = restarted.AddDate(-10, 0, 0) },
+		reason: "our reset is on record at 2026-01-02 03:00, and the clock of the machine that esxiplan runs on shows 2016-01-02 03:00: it was set back", next: "Set the clock of the machine that esxiplan runs on"},
+
 	// The third sign: this very machine.
 	{name: "machine: the serial number, where the ESXi has no UUID", change: tells(func(s *esxi.System) { s.UUID = "" }), proven: true, logins: 1,
 		shows: []string{"serial number SN1001 is the one that the BMC reports"}, hides: []string{"UUID"}},
