@@ -118,21 +118,37 @@ type lines struct {
 	to      io.Writer
 	queue   chan string
 	dropped atomic.Int64
+	last    chan struct{} // closed when nothing more is worth writing
 	done    chan struct{}
 }
 
 func newLines(to io.Writer) *lines {
-	l := &lines{to: to, queue: make(chan string, 1000), done: make(chan struct{})}
-	go func() {
-		defer close(l.done)
-		for text := range l.queue {
-			if n := l.dropped.Swap(0); n > 0 {
-				text = fmt.Sprintf("%d lines are missing here: they were not read in time\n%s", n, text)
-			}
-			write(l.to, text)
-		}
-	}()
+	l := &lines{to: to, queue: make(chan string, 1000), last: make(chan struct{}), done: make(chan struct{})}
+	go l.pass()
 	return l
+}
+
+// pass passes on what is queued, after the last line what is left of it.
+func (l *lines) pass() {
+	defer close(l.done)
+	for {
+		select {
+		case text := <-l.queue:
+			l.put(text)
+		case <-l.last:
+			for len(l.queue) > 0 { // nobody else takes from it
+				l.put(<-l.queue)
+			}
+			return
+		}
+	}
+}
+
+func (l *lines) put(text string) {
+	if n := l.dropped.Swap(0); n > 0 {
+		text = fmt.Sprintf("%d lines are missing here: they were not read in time\n%s", n, text)
+	}
+	write(l.to, text)
 }
 
 func (l *lines) write(text string) {
@@ -143,9 +159,9 @@ func (l *lines) write(text string) {
 	}
 }
 
-// end writes what is left, if it is read within a second. Nothing may be written after it.
+// end writes what is left, if it is read within a second. What comes after it may be lost.
 func (l *lines) end() {
-	close(l.queue)
+	close(l.last)
 	select {
 	case <-l.done:
 	case <-time.After(time.Second):
