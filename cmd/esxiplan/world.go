@@ -268,7 +268,7 @@ func (w *world) bmcLogin(d *schema.Host) bmc.Options {
 // busy machine.
 const (
 	requestTakes = time.Minute
-	leastTimeout = 8 * time.Second
+	leastTimeout = 3 * time.Second
 )
 
 // warnOnce shows a remark about a connection once per group, not once per host.
