@@ -136,7 +136,7 @@ func (l *lines) pass() {
 		case text := <-l.queue:
 			l.put(text)
 		case <-l.last:
-			for len(l.queue) > 0 { // nobody else takes from it
+			for len(l.queue) > 0 { // only this goroutine takes from it
 				l.put(<-l.queue)
 			}
 			return

@@ -56,7 +56,7 @@ func (a *app) loadAt(paths []string, f *planFlags, simulated, folder string) (*s
 	return p, s, nil
 }
 
-// stateDir is the state folder: beside the plan unless --state says otherwise. There it may
+// stateDir is the state folder: next to the plan unless --state gives another. There it may
 // have come along with the plan, so that one that leads elsewhere is not followed unasked.
 func stateDir(place, flag string) (string, error) {
 	if flag != "" {

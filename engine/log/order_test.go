@@ -49,8 +49,8 @@ func TestShownInOrder(t *testing.T) {
 	}
 }
 
-// TestShownWhenItCannotBeLogged: what is told of a log that is closed is still shown, and an
-// event that must be on disk first is not.
+// TestShownWhenItCannotBeLogged: an event that a closed log refuses is still shown, unless it
+// must be on disk first.
 func TestShownWhenItCannotBeLogged(t *testing.T) {
 	var shown []string
 	l, err := log.Open(t.TempDir(), "run", log.Options{Show: func(e event.Event) { shown = append(shown, e.Text) }})

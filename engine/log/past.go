@@ -61,7 +61,7 @@ type mark struct {
 	Info
 }
 
-// Past is what all logs of a state folder told when it was read.
+// Past is what the logs of a state folder held when it was read.
 type Past struct {
 	state string
 	past  *past

@@ -11,8 +11,8 @@ import (
 	"esxiplan/engine/log"
 )
 
-// TestOddLogs: what stands in the place of a log and is none of ours is refused, by each way to
-// it, and what it leads to is left as it was. It does not block: that would hang the test.
+// TestOddLogs: a pipe, a link, a folder, or a file that others may write to, in the place of a
+// log, is refused by every reader, without blocking, and the target of a link is not changed.
 func TestOddLogs(t *testing.T) {
 	elsewhere := filepath.Join(t.TempDir(), "target")
 	check(t, os.WriteFile(elsewhere, []byte("precious\n"), 0o600))
@@ -58,7 +58,8 @@ func TestOddFolders(t *testing.T) {
 	}
 }
 
-// TestOddSnapshot: a snapshot that is none of ours is not believed. The logs say what was.
+// TestOddSnapshot: a snapshot that another user could have written is ignored, and rebuilt from
+// the logs.
 func TestOddSnapshot(t *testing.T) {
 	for name, change := range map[string]func(file string) error{
 		"pipe":     func(f string) error { return syscall.Mkfifo(f, 0o600) },

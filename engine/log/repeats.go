@@ -15,24 +15,29 @@ type Repeat struct {
 	Words []string `json:"words,omitempty"` // what these are now
 }
 
-// outcome is the last outcome of a host in the log, taken apart.
+// outcome is the last outcome of a host in the log, taken apart, and the attempt that it is of.
 type outcome struct {
-	of    Record // whose it is
-	text  string // without its words
-	words []string
+	step, mode string
+	attempt    int
+	text       string // without its words
+	words      []string
+}
+
+// repeats reports whether an outcome may be logged as the words that differ from one before it.
+func (o outcome) repeats(before outcome) bool {
+	return o.step == before.step && o.attempt == before.attempt+1 && o.mode == "" && before.mode == "" && o.text == before.text
 }
 
 // shorten replaces an outcome that repeats the one before it, and leaves out what the record
-// has in common with that one's. The mode of a task that is none of an attempt is no detail.
+// has in common with the record of that one.
 func (l *Log) shorten(r Record) Record {
 	if r.Kind != AttemptDone {
 		return r
 	}
-	before := l.outcomes[r.Host]
-	now := outcome{of: r}
+	before, now := l.outcomes[r.Host], outcome{step: r.Step, mode: r.Mode, attempt: r.Attempt}
 	now.text, now.words = takeWords(r.Outcome)
 	l.outcomes[r.Host] = now
-	if before.text != now.text || r.Mode+before.of.Mode != "" || before.of.Step != r.Step || before.of.Attempt+1 != r.Attempt {
+	if !now.repeats(before) {
 		return r
 	}
 	r.Outcome, r.Repeat = nil, &Repeat{}

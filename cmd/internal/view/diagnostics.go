@@ -59,7 +59,7 @@ func snippet(r hcl.Range, files map[string]*hcl.File) []string {
 		return nil
 	}
 	line := lineAt(file.Bytes, r.Start)
-	if line == nil || len(line) > longestLine { // nobody wrote that by hand
+	if line == nil || len(line) > longestLine { // generated, not written by hand
 		return nil
 	}
 	text := hideLiterals(strings.ReplaceAll(strings.TrimRight(string(line), "\r"), "\t", " "))

@@ -17,8 +17,8 @@ type Output struct {
 // NewOutput is the output to a writer.
 func NewOutput(to io.Writer) *Output { return &Output{to: to} }
 
-// Write implements io.Writer. After an error nothing more is written: what came later would
-// stand behind a gap that nobody sees.
+// Write implements io.Writer. After an error nothing more is written: later output would
+// hide the gap.
 func (o *Output) Write(b []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -5,6 +5,6 @@
 // writes what draws on terminals, or says secrets back. [Forms] lists them all, with what a
 // client has to say of each. It serves real sockets, so what is judged is a client as it is.
 //
-// The package judges nobody: programs and tests start clients, and look at what came to the
+// The package makes no judgement: programs and tests start clients, and look at what came to the
 // attacker, at what was said, and at what it took.
 package evil
