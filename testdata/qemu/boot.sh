@@ -135,4 +135,4 @@ for name in plain joliet; do
   boot "$name, UEFI, OVMF and GRUB" "$image" "hostname='esxi-$name'" -bios /usr/share/ovmf/OVMF.fd
 done
 sleep 1.2
-sed -n 's/^  "bytes": \(.*\),/bytes read of the image: \1/p; s/^  "requests": \(.*\),/requests: \1/p' "$work"/media/.esxiplan/reads/*.json
+sed -n 's/^  "bytes": \(.*\),/bytes read of the image: \1/p; s/^  "requests": \(.*\),/requests: \1/p' "$work"/media/.esxiplan/reads/*/*.json
