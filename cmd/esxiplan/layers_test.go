@@ -31,6 +31,7 @@ var levels = map[string][]string{
 	"engine/media/*":    {},
 	"engine/event":      {},
 	"engine/private":    {},
+	"engine/secret":     {},
 	"engine/state":      {"schema", "engine/event", "engine/private"},
 	"engine/gates":      {},
 	"engine/step":       {"schema", "engine/bmc", "engine/esxi", "engine/media", "engine/event"},
