@@ -37,7 +37,7 @@ var levels = map[string][]string{
 	"engine/step":       {"schema", "engine/bmc", "engine/esxi", "engine/media", "engine/event"},
 	"engine/survey":     {"schema", "engine/step", "engine/gates"},
 	"engine/lane":       {"schema", "engine/step", "engine/event", "engine/survey", "engine/gates"},
-	"engine/log":        {"schema", "engine/step", "engine/event", "engine/private"},
+	"engine/log":        {"schema", "engine/step", "engine/event", "engine/private", "engine/secret", "engine/text"},
 	"engine/local":      {"schema", "engine/step", "engine/event", "engine/lane", "engine/log"},
 	"engine/local/*":    {"schema", "engine/step", "engine/survey", "engine/bmc", "engine/media"}, // doors and steps for tests
 	"engine/session":    {"schema", "engine/step", "engine/event", "engine/state", "engine/survey", "engine/lane", "engine/log", "engine/local"},

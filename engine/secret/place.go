@@ -88,3 +88,16 @@ func escapeLength(text string, at int) int {
 	}
 	return 2
 }
+
+// ReplaceValue replaces a [Short] secret where it is a whole value of a text.
+func ReplaceValue(text, short, by string) string {
+	var out strings.Builder
+	rest := 0
+	for i := 0; i+len(short) <= len(text); i++ {
+		if short != "" && i >= rest && strings.HasPrefix(text[i:], short) && standsAlone(text, i, i+len(short)) {
+			out.WriteString(text[rest:i] + by)
+			rest = i + len(short)
+		}
+	}
+	return out.String() + text[rest:]
+}
