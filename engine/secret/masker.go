@@ -48,16 +48,15 @@ func (m *Masker) Add(secrets ...string) {
 	}
 }
 
-// AddLogin takes in a password, and what Basic authentication makes of it.
+// AddLogin takes in a password, and what Basic authentication makes of it: that is sent as it
+// is, so it may come back in each form, too.
 func (m *Masker) AddLogin(user, password string) {
-	m.Add(password)
-	if password == "" || !Short(password) { // the base64 of a long one is found within
+	if strings.TrimSpace(password) == "" {
 		return
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	m.Add(password)
 	for _, encoding := range encodings {
-		m.word(encoding.EncodeToString([]byte(user + ":" + password)))
+		m.Add(encoding.EncodeToString([]byte(user + ":" + password)))
 	}
 }
 
