@@ -41,7 +41,7 @@
 //	4  engine/lane           engine/event engine/gates engine/step engine/survey schema
 //	4  steps/all             engine/step steps/*
 //	3  engine/bmc/vendors    engine/bmc engine/bmc/*
-//	3  engine/log            engine/event engine/private engine/step schema
+//	3  engine/log            engine/event engine/private engine/secret engine/step engine/text schema
 //	3  engine/survey         engine/gates engine/step schema
 //	3  steps/*               engine/bmc engine/esxi engine/event engine/media engine/step schema
 //	2  engine/bmc/*          engine/bmc engine/bmc/bmcsim
@@ -59,6 +59,7 @@
 //	0  engine/gates
 //	0  engine/media/isosim
 //	0  engine/private
+//	0  engine/secret
 //	0  engine/text
 //	0  schema
 package engine

@@ -67,7 +67,7 @@ func (r *request) offerResume() (done bool, err error) {
 		return false, nil
 	}
 	about := fmt.Sprintf("%s of this plan, started by %s %s ago, is unfinished", before.Run, before.By, r.prepared.Ago(before.Began))
-	resume := masker(secretsOf(r.plan))(r.resumption(before.Run))
+	resume := r.secrets.Mask(r.resumption(before.Run))
 	if len(r.prepared.Proven) == 0 {
 		fmt.Fprintf(r.streams.Err, "note: run %s; this is another run. To continue that one: %s\n", about, resume)
 		return false, nil
@@ -134,7 +134,7 @@ func (r *request) wiped(hosts []*schema.Host) (lines []string) {
 // chosen reads the machines whose disk is chosen by their facts, so that the question
 // names it. Where that fails, the run will say why; nothing is wiped then.
 func (r *request) chosen(hosts []*schema.Host) []*schema.Host {
-	w := newWorld(r.plan, r.site, nil)
+	w := r.newWorld(r.plan, r.site, nil)
 	out := slices.Clone(hosts)
 	each(hosts, r.flags.forks, func(i int, h *schema.Host) {
 		if !h.Late() {
@@ -157,7 +157,7 @@ func (r *request) chosen(hosts []*schema.Host) []*schema.Host {
 
 // running looks which of the machines are on, or may be, and what runs on them.
 func (r *request) running(hosts []*schema.Host) (on []*schema.Host, uses []string) {
-	w := newWorld(r.plan, r.site, nil)
+	w := r.newWorld(r.plan, r.site, nil)
 	found := make([]string, len(hosts))
 	each(hosts, r.flags.forks, func(i int, h *schema.Host) { found[i] = w.runsOn(context.Background(), h) })
 	for i, h := range hosts {

@@ -15,7 +15,7 @@ import (
 func (a *app) crashed(reason any, stack []byte) int {
 	about := fmt.Sprintf("esxiplan %s (%s, %s/%s)", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	command := shellLine(withoutValues(os.Args))
-	trace, err := local.SaveTrace(about+"\n"+command, reason, stack)
+	trace, err := local.SaveTrace(about+"\n"+command, reason, stack, a.secrets.Mask)
 	if err != nil {
 		trace = fmt.Sprintf("not saved: %v", err)
 	}

@@ -18,6 +18,7 @@ import (
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/local"
 	"esxiplan/engine/step"
+	"esxiplan/engine/text"
 	"esxiplan/schema"
 )
 
@@ -158,6 +159,7 @@ func (a *app) discoverWorld(args []string, isPlan bool, f *discoverFlags) (*worl
 	if err != nil {
 		return nil, nil, err
 	}
+	a.secrets.AddLogin(f.username, password)
 	hosts, err := hostsAt(args, f, password)
 	if err != nil {
 		return nil, nil, err
@@ -169,8 +171,8 @@ func (a *app) discoverWorld(args []string, isPlan bool, f *discoverFlags) (*worl
 	if err := a.fit(&here, need{hosts: min(f.forks, len(hosts)), forks: f.forks}, &f.forks); err != nil {
 		return nil, nil, err
 	}
-	w := newWorld(&schema.Plan{Dir: "."}, here, nil)
-	w.trace, err = newTracer(f.trace, a.streams.Err, masker([]string{password}))
+	w := a.newWorld(&schema.Plan{Dir: "."}, here, nil)
+	w.trace, err = newTracer(f.trace, a.streams.Err, a.secrets)
 	return w, hosts, err
 }
 
@@ -289,7 +291,7 @@ func (a *app) showMachines(found []machine, f *discoverFlags) error {
 	case "json":
 		encoder := json.NewEncoder(a.streams.Out)
 		encoder.SetIndent("", "  ")
-		return encoder.Encode(findings(found))
+		return encoder.Encode(a.findings(found))
 	case "details":
 		a.printDetails(found)
 	default:
@@ -298,18 +300,21 @@ func (a *app) showMachines(found []machine, f *discoverFlags) error {
 	return nil
 }
 
-// findings are the machines as data.
-func findings(found []machine) []view.Finding {
+// findings are the machines as data. The page holds them as part of a script, so that they
+// are masked by value before.
+func (a *app) findings(found []machine) []view.Finding {
 	out := []view.Finding{}
 	for _, m := range found {
 		f := view.Finding{Host: m.host.Name, Group: m.host.Group, Address: m.host.BMC.Address.String(), Seconds: m.took.Seconds()}
 		if m.err != nil {
-			f.Problem = m.err.Error()
+			f.Problem = a.secrets.Mask(m.err.Error())
 		}
 		if m.facts.Vendor != "" {
-			f.Facts, _ = json.Marshal(m.facts)
+			facts, _ := json.Marshal(m.facts)
+			f.Facts = text.InJSON(facts, a.secrets.Mask)
 		}
-		f.Disk, f.DiskProblem = planned(m)
+		disk, problem := planned(m)
+		f.Disk, f.DiskProblem = a.secrets.Mask(disk), a.secrets.Mask(problem)
 		out = append(out, f)
 	}
 	return out
@@ -472,7 +477,7 @@ func (a *app) writePage(found []machine, path string) error {
 	if err != nil {
 		return fmt.Errorf("--html: %w", err)
 	}
-	err = view.Discovery(f, findings(found), version)
+	err = view.Discovery(f, a.findings(found), version)
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}

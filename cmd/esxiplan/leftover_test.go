@@ -29,7 +29,7 @@ func TestRehearsalLeavesNothing(t *testing.T) {
 	speed := fmt.Sprint(max(12, min(100, 6000 / *rehearsed)))
 	rehearse := func(hosts string, n int) {
 		var out, said bytes.Buffer
-		a := &app{in: os.Stdin, streams: &view.Streams{Out: &out, Err: &said}}
+		a := newApp(os.Stdin, &view.Streams{Out: &out, Err: &said})
 		c := a.command()
 		c.SetArgs([]string{"rehearse", plan, "--limit", hosts, "--speed", speed})
 		if err := c.Execute(); err != nil { // a host that fails on a busy machine may leave nothing either

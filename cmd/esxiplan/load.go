@@ -106,6 +106,7 @@ func (a *app) load(paths []string, f *planFlags, standIn func(string) string) (*
 		in.Ask = a.ask
 	}
 	p, diags := schema.Load(paths, in, known())
+	a.learn(p)
 	return p, a.report(p, diags)
 }
 

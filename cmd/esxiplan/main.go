@@ -20,6 +20,8 @@ import (
 
 	"esxiplan/cmd/internal/view"
 	"esxiplan/engine/event"
+	"esxiplan/engine/secret"
+	"esxiplan/schema"
 )
 
 // version is set when a release is built.
@@ -30,15 +32,16 @@ func main() { os.Exit(Main()) }
 // Main runs the command line and returns the exit code.
 func Main() int {
 	log.SetOutput(io.Discard) // net/http writes there what machines send unasked
-	a := &app{in: os.Stdin, streams: newStreams(os.Stdout, os.Stderr)}
+	a := newApp(os.Stdin, newStreams(os.Stdout, os.Stderr))
 	out := view.NewOutput(os.Stdout)
-	a.streams.Out = out
+	flush := a.maskStreams(out, os.Stderr)
 	code := a.exit(a.command().Execute)
+	flush()
 	lost := out.Lost()
 	if lost == nil || errors.Is(lost, syscall.EPIPE) { // a reader that went away wants no more
 		return code
 	}
-	write(a.streams.Err, "esxiplan: the output is not whole: "+lost.Error()+". What was to be done is not affected; make room, then see `esxiplan runs show` for a run, or run this again\n")
+	write(os.Stderr, "esxiplan: the output is not whole: "+lost.Error()+". What was to be done is not affected; make room, then see `esxiplan runs show` for a run, or run this again\n")
 	if code == event.ExitOK {
 		return event.ExitUsage
 	}
@@ -74,7 +77,23 @@ type app struct {
 	in      *os.File
 	streams *view.Streams
 	color   string
-	jsonl   bool // problems before a run are events, too
+	jsonl   bool           // problems before a run are events, too
+	secrets *secret.Masker // of this process, in front of all that it writes
+}
+
+func newApp(in *os.File, streams *view.Streams) *app {
+	return &app{in: in, streams: streams, secrets: secret.New(schema.Hidden)}
+}
+
+// maskStreams lets no secret out by the streams, whatever wrote it there; flush passes on
+// what they hold back of a line without an end.
+func (a *app) maskStreams(out, err io.Writer) (flush func()) {
+	maskedOut, maskedErr := a.secrets.Writer(out), a.secrets.Writer(err)
+	a.streams.Out, a.streams.Err = maskedOut, maskedErr
+	return func() {
+		maskedOut.Flush()
+		maskedErr.Flush()
+	}
 }
 
 func (a *app) command() *cobra.Command {

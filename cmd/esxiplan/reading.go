@@ -50,8 +50,8 @@ func (a *app) openWorld(paths []string, f *lookFlags) (*world, []*schema.Host, e
 	if err := a.fit(&where, need{hosts: len(hosts), forks: f.forks}, &f.forks); err != nil {
 		return nil, nil, err
 	}
-	t, err := newTracer(f.trace, a.streams.Err, masker(secretsOf(p)))
-	return newWorld(p, where, t), hosts, err
+	t, err := newTracer(f.trace, a.streams.Err, a.secrets)
+	return a.newWorld(p, where, t), hosts, err
 }
 
 // reader opens a host's BMC for reading: nothing records writes here, so none is made.

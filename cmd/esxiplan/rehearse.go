@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"sort"
 	"strings"
@@ -49,8 +50,16 @@ func madeUp() string {
 	b := make([]byte, 10)
 	rand.Read(b)
 	text := strings.ToUpper(hex.EncodeToString(b))
-	return strings.Join([]string{"SIM1X", text[:5], text[5:10], text[10:15], text[15:]}, "-")
+	return strings.Join([]string{madeUpBegin, text[:5], text[5:10], text[10:15], text[15:]}, "-")
 }
+
+const madeUpBegin = "SIM1X"
+
+var madeUpForm = regexp.MustCompile(`^` + madeUpBegin + `(-[0-9A-F]{5}){4}$`)
+
+// isMadeUp reports whether a secret has the form of one that was made up, here or by the
+// process that serves the simulation.
+func isMadeUp(text string) bool { return madeUpForm.MatchString(text) }
 
 // has reports whether a secret was made up here.
 func (s *secrets) has(text string) bool {

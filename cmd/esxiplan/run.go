@@ -1,11 +1,8 @@
 package main
 
 import (
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"regexp"
 	"strconv"
@@ -223,12 +220,12 @@ func (r *request) reckon() error {
 }
 
 func (r *request) options() session.Options {
-	f, secrets := r.flags, secretsOf(r.plan)
+	f := r.flags
 	return session.Options{
 		Options: survey.Options{Choice: f.choice, DryRun: f.dry, InFlight: f.inFlight, MaxFailures: f.maxFailures},
 		Types:   all.Types(), State: r.state, Locks: r.locks, Clock: r.clock, Forks: f.forks,
 		Run: f.name, Resume: f.resume, RetryFailed: f.retryFailed, OnlyFailed: f.onlyFailed, Apart: r.rehearsal,
-		By: state.Self(), Version: version, Command: r.commandLine(), Secrets: r.plan.SecretNames(), Mask: masker(secrets), Note: r.note,
+		By: state.Self(), Version: version, Command: r.commandLine(), Secrets: r.plan.SecretNames(), Mask: r.secrets.Mask, MaskData: r.secrets.MaskData, Note: r.note,
 	}
 }
 
@@ -338,12 +335,12 @@ func (r *request) start() error {
 		return err // was checked before
 	}
 	r.streams.Verbose = r.flags.trace.verbose > 0
-	trace, err := newTracer(r.flags.trace, r.streams.Err, masker(secretsOf(r.plan)))
+	trace, err := newTracer(r.flags.trace, r.streams.Err, r.secrets)
 	if err != nil {
 		return err
 	}
 	defer trace.close()
-	w := newWorld(r.plan, r.site, trace)
+	w := r.newWorld(r.plan, r.site, trace)
 	if r.flags.prune {
 		w.atEnd = func() { r.prune(w) }
 	}
@@ -386,24 +383,4 @@ func (r *request) prune(w *world) {
 	if err != nil {
 		fmt.Fprintf(r.streams.Err, "--prune: %v\n", err)
 	}
-}
-
-// shortestMasked bounds what is masked by value: shorter words would hide half of
-// every text. By type no secret gets there anyway.
-const shortestMasked = 6
-
-// masker replaces secrets by value, in the forms in which they could appear.
-func masker(secrets []string) func(string) string {
-	var pairs []string
-	for _, s := range secrets {
-		if len(s) < shortestMasked {
-			continue
-		}
-		quoted, _ := json.Marshal(s)
-		for _, form := range []string{s, strings.TrimSuffix(strings.TrimPrefix(string(quoted), `"`), `"`), url.QueryEscape(s), url.PathEscape(s),
-			base64.StdEncoding.EncodeToString([]byte(s))} {
-			pairs = append(pairs, form, schema.Hidden)
-		}
-	}
-	return strings.NewReplacer(pairs...).Replace
 }

@@ -69,7 +69,7 @@ func (a *app) sim(paths []string, f *planFlags, o simOptions) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	record, closeLog, err := requestLog(o.log)
+	record, closeLog, err := a.requestLog(o.log)
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (a *app) printSim(s *testbed, hosts []*schema.Host, file string, made *secr
 }
 
 // requestLog writes a line of JSON per request.
-func requestLog(name string) (record func(twin.Entry), closeLog func() error, err error) {
+func (a *app) requestLog(name string) (record func(twin.Entry), closeLog func() error, err error) {
 	if name == "" {
 		return nil, func() error { return nil }, nil
 	}
@@ -147,10 +147,11 @@ func requestLog(name string) (record func(twin.Entry), closeLog func() error, er
 		return nil, nil, err
 	}
 	var mu sync.Mutex
-	encoder := json.NewEncoder(f)
+	out := a.secrets.Writer(f)
+	encoder := json.NewEncoder(out)
 	return func(e twin.Entry) {
 		mu.Lock()
 		defer mu.Unlock()
-		encoder.Encode(e)
+		encoder.Encode(e) // whole lines: nothing is held back
 	}, f.Close, nil
 }

@@ -43,7 +43,8 @@ func (a *app) printWide(rows []listRow) {
 	}
 }
 
-// table lays rows out in columns.
+// table lays rows out in columns. Secrets go before that: what is cut or filled up to a
+// width is no longer what it was.
 func (a *app) table(rows []listRow) string {
 	if len(rows) == 0 {
 		return ""
@@ -57,7 +58,7 @@ func (a *app) table(rows []listRow) string {
 	rows = append([]listRow{head}, rows...)
 	for _, row := range rows {
 		for i := range row {
-			row[i][1] = strings.ReplaceAll(view.Clean(row[i][1]), "\n", " ")
+			row[i][1] = strings.ReplaceAll(view.Clean(a.secrets.Mask(row[i][1])), "\n", " ")
 			widths[i] = max(widths[i], ansi.StringWidth(row[i][1]))
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/secret"
 	"esxiplan/engine/text"
 )
 
@@ -36,13 +37,13 @@ type tracer struct {
 	files map[string]*os.File
 }
 
-func newTracer(f traceFlags, err io.Writer, mask func(string) string) (*tracer, error) {
+func newTracer(f traceFlags, err io.Writer, secrets *secret.Masker) (*tracer, error) {
 	if f.dir != "" {
 		if err := os.MkdirAll(f.dir, 0o700); err != nil {
 			return nil, fmt.Errorf("--trace: %w", err)
 		}
 	}
-	return &tracer{level: f.verbose, dir: f.dir, err: err, mask: mask, files: map[string]*os.File{}}, nil
+	return &tracer{level: f.verbose, dir: f.dir, err: err, mask: secrets.Mask, files: map[string]*os.File{}}, nil
 }
 
 // of is the trace of one host, nil where nothing is to be traced.

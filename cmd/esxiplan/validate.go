@@ -25,6 +25,7 @@ func (a *app) validateCommand() *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			made := &secrets{}
 			p, diags := schema.Load(args, f.input(made.secret), known())
+			a.learn(p)
 			if !diags.HasErrors() && len(p.Steps) > 0 {
 				_, more := survey.New(p, stepTypes(), survey.Options{})
 				diags = append(diags, more...)

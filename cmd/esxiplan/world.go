@@ -30,6 +30,7 @@ type world struct {
 	site
 	plan    *schema.Plan
 	trace   *tracer
+	secret  func(string) // takes in what must not be shown
 	logins  *bmc.Logins
 	survey  *survey.Survey
 	log     *log.Log
@@ -48,8 +49,8 @@ type world struct {
 }
 
 // newWorld is a world that only looks.
-func newWorld(p *schema.Plan, s site, t *tracer) *world {
-	return &world{site: s, plan: p, trace: t, dry: true, logins: bmc.NewLogins(), close: func() {}, atEnd: func() {}, warned: map[string]bool{}}
+func (a *app) newWorld(p *schema.Plan, s site, t *tracer) *world {
+	return &world{site: s, plan: p, trace: t, secret: a.secrets.AddToken, dry: true, logins: bmc.NewLogins(), close: func() {}, atEnd: func() {}, warned: map[string]bool{}}
 }
 
 // begin makes the world that of a run: it opens the store of media.
@@ -259,7 +260,7 @@ func (w *world) bmcLogin(d *schema.Host) bmc.Options {
 	return bmc.Options{
 		Address: d.BMC.Address.URL(), Username: d.BMC.Username, Password: d.BMC.Password.Reveal(), System: deref(d.BMC.System), Trust: w.trust(d.BMC.TLS),
 		Vendors: vendors.All(), Dial: w.dialer(), Logins: w.logins, Now: w.clock.Now, Trace: w.trace.of(d.Name),
-		Timeout: max(w.clock.Real(requestTakes), leastTimeout), Brief: w.brief,
+		Secret: w.secret, Timeout: max(w.clock.Real(requestTakes), leastTimeout), Brief: w.brief,
 	}
 }
 
@@ -317,18 +318,24 @@ func (w *world) esxiOptions(x *schema.ESXi) esxi.Options {
 	return o
 }
 
-// secretsOf lists what must never be shown: the hosts' passwords, every sensitive
-// variable, and what was read from the environment.
-func secretsOf(p *schema.Plan) []string {
-	out := p.Secrets()
-	for _, h := range p.Hosts() {
-		out = append(out, h.BMC.Password.Reveal())
-		if h.ESXi != nil {
-			out = append(out, h.ESXi.RootPassword.Reveal())
-			if h.ESXi.Current != nil {
-				out = append(out, h.ESXi.Current.Password.Reveal())
-			}
+// learn takes in what must never be shown: the hosts' passwords and license keys, every
+// sensitive variable, and what was read from the environment. It comes before the first
+// byte is read from a machine. What esxiplan made up itself is no secret.
+func (a *app) learn(p *schema.Plan) {
+	add := func(user string, s schema.Secret) {
+		if !isMadeUp(s.Reveal()) {
+			a.secrets.AddLogin(user, s.Reveal())
 		}
 	}
-	return out
+	for _, text := range p.Secrets() {
+		add("", schema.NewSecret(text))
+	}
+	for _, h := range p.Hosts() {
+		add(h.BMC.Username, h.BMC.Password)
+		if x := h.ESXi; x != nil {
+			add("root", x.RootPassword)
+			add("", deref(x.LicenseKey))
+			add(deref(x.Current).Username, deref(x.Current).Password)
+		}
+	}
 }

@@ -64,7 +64,7 @@ func (a *app) complete(p *schema.Plan, found []machine, picks map[string]pick) e
 	files := map[string]*hclwrite.File{}
 	changes := 0
 	for _, m := range found {
-		list := additions(m, a.usable(m, picks[m.host.Name]))
+		list := slices.DeleteFunc(additions(m, a.usable(m, picks[m.host.Name])), func(add addition) bool { return a.holdsSecret(m, add) })
 		if len(list) == 0 {
 			continue
 		}
@@ -84,6 +84,15 @@ func (a *app) complete(p *schema.Plan, found []machine, picks map[string]pick) e
 	}
 	fmt.Fprintf(a.streams.Err, "%d arguments written\n", changes)
 	return nil
+}
+
+// holdsSecret reports what a machine says instead of the truth, and leaves it out of the plan.
+func (a *app) holdsSecret(m machine, add addition) bool {
+	if a.secrets.MaskData(add.value) == add.value {
+		return false
+	}
+	fmt.Fprintf(a.streams.Err, "%s: %s is not written: what the BMC reports there holds a secret of the plan; look at the BMC's web page, and write it by hand\n", m.host.Name, add.name)
+	return true
 }
 
 func (add addition) write(body *hclwrite.Body) {

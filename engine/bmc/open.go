@@ -28,6 +28,9 @@ func (o *Options) complete() {
 	if o.Warn == nil {
 		o.Warn = func(string) {}
 	}
+	if o.Secret == nil {
+		o.Secret = func(string) {}
+	}
 	if o.Sleep == nil {
 		o.Sleep = sleep
 	}

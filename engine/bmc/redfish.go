@@ -25,6 +25,7 @@ type Options struct {
 	Sessions SessionLog
 	Warn     func(string) // told once of what is worth knowing about the connection
 	Trace    Trace        // nil: none
+	Secret   func(string) // gets the token of every session, before anything shows it; may be nil
 	// Sleep waits, and Now tells the time, by the clock of the run.
 	Sleep func(context.Context, time.Duration) error
 	Now   func() time.Time

@@ -38,6 +38,7 @@ type transport struct {
 	origin   origin // no request goes elsewhere
 	readOnly bool   // a dry run: only GET, HEAD and the session may pass
 	trace    Trace
+	secret   func(string) // takes in the token of a session
 
 	mu         sync.Mutex
 	answered   time.Time
@@ -49,7 +50,7 @@ type transport struct {
 type header struct{ name, value string }
 
 func newTransport(at origin, o Options) (*transport, error) {
-	t := &transport{origin: at, readOnly: o.ReadOnly}
+	t := &transport{origin: at, readOnly: o.ReadOnly, secret: o.Secret}
 	config, err := o.Trust.config(t.saw, firstUse{o.Trust.FirstUse, o.Address, o.Warn})
 	if err != nil {
 		return nil, err
@@ -156,6 +157,9 @@ func (t *transport) send(req *http.Request, asked *trip) (*http.Response, error)
 	t.answered = time.Now()
 	t.mu.Unlock()
 	asked.answer = answer{resp.StatusCode, resp.Header, body}
+	if token := resp.Header.Get("X-Auth-Token"); token != "" {
+		t.secret(token) // before anything shows the answer, which may repeat it
+	}
 	if unfit != nil {
 		return nil, unfit
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -156,12 +157,21 @@ func TestPanicIsReported(t *testing.T) {
 	}
 }
 
-// TestPanicWhileTidying is an error like others.
+// TestPanicWhileTidying is an error like others, and its trace holds no secret.
 func TestPanicWhileTidying(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir())
-	w := &local.Worker{Plan: localtest.New().Plan(t, `step "fake" "x" { do = ["ok"] }`), Clock: local.NewClock(1), Open: func(*schema.Host) (*step.Host, error) { panic("oh") }}
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	w := &local.Worker{Plan: localtest.New().Plan(t, `step "fake" "x" { do = ["ok"] }`), Clock: local.NewClock(1), Open: func(*schema.Host) (*step.Host, error) { panic("oh") },
+		Mask: func(text string) string { return strings.ReplaceAll(text, "panic: oh", "masked") }}
 	if err := w.Tidy(t.Context(), "one"); err == nil || !strings.Contains(err.Error(), "the machine of one in order panicked") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("error: %v", err)
+	}
+	traces, _ := filepath.Glob(filepath.Join(dir, "*"))
+	if len(traces) != 1 {
+		t.Fatalf("traces: %v", traces)
+	}
+	if b, _ := os.ReadFile(traces[0]); !strings.Contains(string(b), "masked") || strings.Contains(string(b), "panic: oh") {
+		t.Errorf("trace: %s", b)
 	}
 }
 

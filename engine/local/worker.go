@@ -30,6 +30,7 @@ type Worker struct {
 	Open  func(*schema.Host) (*step.Host, error)
 	Clock *Clock
 	Log   *log.Log
+	Mask  func(string) string // takes secrets out of the trace of a panic; nil does nothing
 
 	mu    sync.Mutex
 	hosts map[string]*opened
@@ -65,7 +66,7 @@ func (w *Worker) host(name string) (*opened, error) {
 // Close ends the sessions of a host, after what we owe its machine. That is recorded as of
 // the host's last task, and its waits hold up nothing.
 func (w *Worker) Close(ctx context.Context, name string) (err error) {
-	defer recovered("closing the sessions of "+name, &err)
+	defer w.recovered("closing the sessions of "+name, &err)
 	w.mu.Lock()
 	h := w.hosts[name]
 	delete(w.hosts, name)
@@ -87,7 +88,7 @@ const TidyStep = "(tidy)"
 // sessions on the BMC, which are closed when one is opened there, and a boot source override
 // that no boot uses up.
 func (w *Worker) Tidy(ctx context.Context, name string) (err error) {
-	defer recovered("putting the machine of "+name+" in order", &err)
+	defer w.recovered("putting the machine of "+name+" in order", &err)
 	declared, ok := w.Plan.Host(name)
 	if !ok {
 		return fmt.Errorf("the plan has no host %q", name)
@@ -102,9 +103,9 @@ func (w *Worker) Tidy(ctx context.Context, name string) (err error) {
 }
 
 // recovered makes an error of a panic; it is deferred.
-func recovered(what string, err *error) {
+func (w *Worker) recovered(what string, err *error) {
 	if r := recover(); r != nil {
-		*err = errors.New(Panicked(what, r, debug.Stack()))
+		*err = errors.New(w.panicked(what, r, debug.Stack()))
 	}
 }
 
@@ -115,7 +116,7 @@ func (w *Worker) Do(ctx context.Context, t lane.Task, sleep func(context.Context
 	a := &attempt{worker: w, task: t, sleep: sleep, changes: slices.Clone(t.Changes)}
 	defer func() {
 		if r := recover(); r != nil {
-			o = lane.Outcome{Internal: Panicked(fmt.Sprintf("%s on %s", t.ID.Step, t.ID.Host), r, debug.Stack())}
+			o = lane.Outcome{Internal: w.panicked(fmt.Sprintf("%s on %s", t.ID.Step, t.ID.Host), r, debug.Stack())}
 		}
 		history := a.History()
 		_, o.Installing = history.Installing()

@@ -20,6 +20,6 @@
 //
 // Secrets do not get in: texts are masked, and in the outcomes of attempts, which must be
 // folded again as they were, a secret is a reference to what the plan calls it. Secrets of
-// fewer than six characters are not looked for in texts, in which they would be found by
-// chance.
+// fewer than six characters are looked for as whole values only, see package secret: in
+// texts they would be found by chance.
 package log

@@ -1,10 +1,8 @@
 package log
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -16,12 +14,16 @@ import (
 	"esxiplan/engine/event"
 	"esxiplan/engine/private"
 	"esxiplan/engine/step"
+	"esxiplan/engine/text"
 )
 
 // Options connect a log with its run.
 type Options struct {
-	Mask    func(string) string // takes secrets out of texts; nil does nothing
-	Secrets map[string]string   // what a secret is called, by its text
+	Mask func(string) string // takes secrets out of texts; nil does nothing
+	// MaskData takes out those that cannot be mistaken for a state or an address: what a change
+	// found is compared later. nil does nothing.
+	MaskData func(string) string
+	Secrets  map[string]string // what a secret is called, by its text
 	// Secret gives a text by another name than that in Secrets, where it has several; nil: it
 	// has none.
 	Secret  func(name string) (text string, ok bool)
@@ -103,6 +105,9 @@ func (p *Past) Log(run string, o Options) (*Log, error) {
 	if o.Mask == nil {
 		o.Mask = func(s string) string { return s }
 	}
+	if o.MaskData == nil {
+		o.MaskData = func(s string) string { return s }
+	}
 	if o.Machine == nil {
 		o.Machine = func(host string) string { return host }
 	}
@@ -116,7 +121,7 @@ func (p *Past) Log(run string, o Options) (*Log, error) {
 	l.cond = sync.NewCond(&l.mu)
 	l.order = newOrder(func(e event.Event) {
 		if o.Show != nil {
-			o.Show(masked(e, o.Mask))
+			o.Show(o.masked(e))
 		}
 	})
 	l.past.follow(run)
@@ -351,7 +356,9 @@ func (l *Log) add(r *Record) error {
 			return err
 		}
 	}
-	l.past.fold(l.run, *r)
+	known := *r
+	known.Event = l.o.masked(r.Event) // as the next process reads it, and as the snapshot keeps it
+	l.past.fold(l.run, known)
 	return nil
 }
 
@@ -375,8 +382,8 @@ func (l *Log) stamp(r *Record) {
 
 // seal takes a record into the next batch, without secrets.
 func (l *Log) seal(r Record) error {
-	r.Event = masked(r.Event, l.o.Mask)
-	r.Outcome = eachString(l.secrets.refer(r.Outcome), l.o.Mask) // another form of a secret need not be put back
+	r.Event = l.o.masked(r.Event)
+	r.Outcome = l.secrets.refer(r.Outcome, l.o.Mask)
 	b, err := l.at.chain.seal(l.shorten(r))
 	if err != nil {
 		return err
@@ -455,11 +462,17 @@ func (l *Log) History(host string) step.History {
 	return l.past.of(l.o.Machine(host)).Copy()
 }
 
-// masked takes secrets out of the texts of an event, should one ever get there. Names,
-// times and numbers are left, and writes: they are states and URLs, which cannot hold a
-// secret by their type, and later runs read them back.
-func masked(e event.Event, mask func(string) string) event.Event {
+// masked takes secrets out of the texts of an event. Names, times and numbers are left, and
+// what a write sets: a state, or a URL of ours, which cannot hold a secret and which later
+// runs read back. What it found was said by the machine.
+func (o Options) masked(e event.Event) event.Event {
+	mask := o.Mask
 	e.Text = mask(e.Text)
+	if e.Write != nil {
+		w := *e.Write
+		w.Old, w.Detail = o.MaskData(w.Old), mask(w.Detail)
+		e.Write = &w
+	}
 	if e.Problem != nil {
 		p := *e.Problem
 		p.Summary, p.Detail, p.Next = mask(p.Summary), mask(p.Detail), mask(p.Next)
@@ -468,6 +481,7 @@ func masked(e event.Event, mask func(string) string) event.Event {
 	if e.Verdict != nil {
 		v := *e.Verdict
 		v.Reason, v.Next, v.Evidence = mask(v.Reason), mask(v.Next), slices.Clone(v.Evidence)
+		v.Version, v.Build = mask(v.Version), mask(v.Build)
 		for i, sign := range v.Evidence {
 			v.Evidence[i] = mask(sign)
 		}
@@ -478,51 +492,11 @@ func masked(e event.Event, mask func(string) string) event.Event {
 		p.Continue, p.Resume, p.Note = mask(p.Continue), mask(p.Resume), mask(p.Note)
 		e.Plan = &p
 	}
-	e.Result = eachString(e.Result, mask)
+	if e.Summary != nil {
+		s := *e.Summary
+		s.Internal = mask(s.Internal)
+		e.Summary = &s
+	}
+	e.Result = text.InJSON(e.Result, mask)
 	return e
-}
-
-// eachString replaces the strings in a document, and leaves one as it is that has nothing to
-// replace.
-func eachString(raw json.RawMessage, replace func(string) string) json.RawMessage {
-	plain := !bytes.ContainsRune(raw, '\\') // then strings stand in the document as they are
-	if len(raw) == 0 || plain && replace(string(raw)) == string(raw) {
-		return raw
-	}
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	var v any
-	if d.Decode(&v) != nil {
-		return nil
-	}
-	changed := false
-	v = replaced(v, func(text string) string {
-		out := replace(text)
-		changed = changed || out != text
-		return out
-	})
-	if !changed {
-		return raw
-	}
-	b, err := json.Marshal(v)
-	if err != nil {
-		return nil
-	}
-	return b
-}
-
-func replaced(v any, replace func(string) string) any {
-	switch v := v.(type) {
-	case string:
-		return replace(v)
-	case []any:
-		for i := range v {
-			v[i] = replaced(v[i], replace)
-		}
-	case map[string]any:
-		for k := range v {
-			v[k] = replaced(v[k], replace)
-		}
-	}
-	return v
 }

@@ -6,29 +6,32 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"esxiplan/engine/secret"
+	"esxiplan/engine/text"
 )
 
 // secrets puts references in the place of secrets, and secrets back in theirs. A reference
 // is ${{NAME}}; a text that looks like one is written ${{}}.
 type secrets struct {
 	hide   *strings.Replacer
+	short  []string // secrets that are looked for as whole values, the longest first
 	byName map[string]string
+	toName map[string]string                        // of short ones, by their text
 	other  func(name string) (text string, ok bool) // by a name that is not in byName
 }
 
 const refBegins, refEnds = "${{", "}}"
 
-// shortest is how long a secret must be to be looked for in texts: shorter ones would be
-// found everywhere.
-const shortest = 6
-
 func newSecrets(names map[string]string, other func(string) (string, bool)) secrets {
-	s := secrets{byName: map[string]string{}, other: other}
+	s := secrets{byName: map[string]string{}, toName: map[string]string{}, other: other}
 	var pairs []string
 	for _, text := range slices.SortedFunc(maps.Keys(names), func(a, b string) int { return len(b) - len(a) }) {
 		name := reference(names[text])
 		s.byName[name] = text
-		if len(text) < shortest {
+		if secret.Short(text) {
+			s.short = append(s.short, text)
+			s.toName[text] = name
 			continue
 		}
 		for cut := 1; cut < len(refBegins); cut++ { // a text may end as a reference begins, and the secret begin as that continues
@@ -45,9 +48,34 @@ func newSecrets(names map[string]string, other func(string) (string, bool)) secr
 // reference is a name as it stands in a reference, which must not end within it.
 func reference(name string) string { return strings.ReplaceAll(name, "}", "%7D") }
 
-// refer puts references into a document.
-func (s secrets) refer(raw json.RawMessage) json.RawMessage {
-	return eachString(raw, s.hide.Replace)
+// refer puts references into a document. What mask finds between them is another form of a
+// secret, which need not be put back.
+func (s secrets) refer(raw json.RawMessage, mask func(string) string) json.RawMessage {
+	return text.InJSON(raw, func(text string) string {
+		return between(s.hide.Replace(text), func(text string) string {
+			for _, short := range s.short {
+				text = between(text, func(text string) string {
+					return secret.ReplaceValue(text, short, refBegins+s.toName[short]+refEnds)
+				})
+			}
+			return between(text, mask)
+		})
+	})
+}
+
+// between changes what stands between the references of a text.
+func between(text string, change func(string) string) string {
+	var out strings.Builder
+	for {
+		before, after, found := strings.Cut(text, refBegins)
+		out.WriteString(change(before))
+		if !found {
+			return out.String()
+		}
+		name, rest, _ := strings.Cut(after, refEnds)
+		out.WriteString(refBegins + name + refEnds)
+		text = rest
+	}
 }
 
 // reveal puts secrets back into a document.
@@ -56,7 +84,7 @@ func (s secrets) reveal(raw json.RawMessage) (json.RawMessage, error) {
 		return raw, nil
 	}
 	var missing error
-	out := eachString(raw, func(text string) string {
+	out := text.InJSON(raw, func(text string) string {
 		back, err := s.back(text)
 		if err != nil && missing == nil {
 			missing = err

@@ -150,3 +150,55 @@ func TestSecretsThatBecameOne(t *testing.T) {
 		t.Errorf("%+v, %v", records, err)
 	}
 }
+
+// TestShortSecrets: a short secret is in no outcome as a word, and comes back as it was; what
+// only holds its letters stays.
+func TestShortSecrets(t *testing.T) {
+	names := map[string]string{"On": "var.power", "var": "env.On"}
+	const outcome = `{"result":{"power":"On","text":"it is On, says var","other":"Only variables ${{x"}}`
+	written, back, err := kept(t, outcome, names, names)
+	check(t, err)
+	if !strings.Contains(string(written), `"power":"${{var.power}}"`) || !strings.Contains(string(written), "Only variables") {
+		t.Errorf("the log holds %s", written)
+	}
+	if canonical(t, back) != canonical(t, []byte(outcome)) {
+		t.Errorf("came back as %s", back)
+	}
+}
+
+// TestMaskLeavesReferences: what the mask finds in the name of a secret does not make its
+// reference unreadable.
+func TestMaskLeavesReferences(t *testing.T) {
+	state := t.TempDir()
+	o := log.Options{Secrets: map[string]string{"password": "group.lab.bmc.password"}, Mask: func(s string) string { return strings.ReplaceAll(s, "password", "***") }}
+	l, err := log.Open(state, "run", o)
+	check(t, err)
+	check(t, l.Keep(log.Record{Event: event.Event{Kind: log.AttemptDone, Host: "one", Time: noon}, Outcome: json.RawMessage(`{"result":"the password"}`)}))
+	check(t, l.Close())
+	later, err := log.Dry(state, "run", o)
+	check(t, err)
+	records, err := later.Records()
+	check(t, err)
+	if string(records[0].Outcome) != `{"result":"the password"}` {
+		t.Errorf("came back as %s", records[0].Outcome)
+	}
+}
+
+// TestChangesAreMasked: the detail of a change is for people, and what it found was said by
+// the machine; what it sets is read back.
+func TestChangesAreMasked(t *testing.T) {
+	state := t.TempDir()
+	mask := func(s string) string { return strings.ReplaceAll(s, "hunter22", "***") }
+	var shown event.Event
+	l, err := log.Open(state, "run", log.Options{Mask: mask, MaskData: mask, Show: func(e event.Event) { shown = e }})
+	check(t, err)
+	_, err = l.Append(event.Event{Kind: event.WriteMade, Host: "one", Time: noon, Write: &event.Change{Verb: event.Insert, Old: "http://hunter22/", New: "http://192.0.2.1/x.iso", Detail: "rootpw hunter22"}})
+	check(t, err)
+	check(t, l.Close())
+	if b := content(t, state); bytes.Contains(b, []byte("hunter22")) || !bytes.Contains(b, []byte("http://192.0.2.1/x.iso")) {
+		t.Errorf("the state folder holds %s", b)
+	}
+	if shown.Write.Detail != "rootpw ***" || shown.Write.Old != "http://***/" {
+		t.Errorf("shown as %+v", shown.Write)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,12 +28,22 @@ type BMC struct {
 	server   *http.Server
 
 	mu      sync.Mutex
-	secrets []string // that clients sent: passwords, tokens, Basic
+	secrets []string        // that clients sent: passwords, tokens, Basic
+	tokens  map[string]bool // those of them that are tokens of sessions
+	said    int             // texts that echoed one
+}
+
+// next counts the texts that echo a secret.
+func (b *BMC) next() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.said++
+	return b.said - 1
 }
 
 // New makes one. attacker is the address of an [Attacker].
 func New(form Form, honest http.Handler, attacker string) *BMC {
-	return &BMC{form: form, honest: honest, attacker: attacker}
+	return &BMC{form: form, honest: honest, attacker: attacker, tokens: map[string]bool{}}
 }
 
 // Serve listens on a loopback address with a certificate of its own.
@@ -95,11 +106,20 @@ func (b *BMC) learn(r *http.Request, body []byte) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.tokens[found[0]] = true
 	for _, secret := range found {
 		if secret != "" {
 			b.secrets = append(b.secrets, secret)
 		}
 	}
+}
+
+// Secrets lists what clients sent that only they and the BMC may know: passwords, tokens,
+// and the headers that hold them, each once.
+func (b *BMC) Secrets() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Compact(slices.Sorted(slices.Values(b.secrets)))
 }
 
 // known is all secrets so far, separated by blanks.

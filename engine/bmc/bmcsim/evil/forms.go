@@ -384,6 +384,7 @@ var echoes = []Form{
 	{Name: "secrets by base64", Fails: none, at: texted, spoil: echo(func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) })},
 	{Name: "secrets by hexadecimal", Fails: none, at: texted, spoil: echo(func(s string) string { return hex.EncodeToString([]byte(s)) })},
 	{Name: "secrets as in URLs", Fails: none, at: texted, spoil: echo(url.QueryEscape)},
+	{Name: "secrets in all encodings", Fails: none, at: texted, spoil: echoAll},
 	{Name: "secrets in an error", Fails: every, Says: "answers 400", at: system, spoil: func(x *exchange) {
 		x.status = http.StatusBadRequest
 		x.say(`{"error":{"message":"` + quoted("no "+x.evil.known()) + `"}}`)

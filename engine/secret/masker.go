@@ -1,0 +1,196 @@
+package secret
+
+import (
+	"cmp"
+	"encoding/base64"
+	"slices"
+	"strings"
+	"sync"
+	"unicode/utf8"
+)
+
+// shortest is how many characters a secret has that is looked for within words.
+const shortest = 6
+
+// Short reports whether a secret is masked as a whole value only.
+func Short(text string) bool { return utf8.RuneCountInString(text) < shortest }
+
+// Masker takes secrets out of texts. It may be used by several goroutines.
+type Masker struct {
+	hidden string
+
+	mu    sync.RWMutex
+	known map[string]bool
+	forms table         // of secrets that are looked for everywhere
+	words [256][]string // forms of short ones, by their first byte
+	short bool          // there are some
+}
+
+// New knows no secret yet; hidden is what stands in the place of one.
+func New(hidden string) *Masker {
+	return &Masker{hidden: hidden, known: map[string]bool{}, forms: newTable()}
+}
+
+// Add takes in secrets. Each line of one counts by itself, too: streams are masked line by
+// line.
+func (m *Masker) Add(secrets ...string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, text := range secrets {
+		m.add(text)
+		if strings.ContainsAny(text, "\r\n") {
+			for line := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == '\r' || r == '\n' }) {
+				if !Short(line) {
+					m.add(line)
+				}
+			}
+		}
+	}
+}
+
+// AddLogin takes in a password, and what Basic authentication makes of it: that is sent as it
+// is, so it may come back in each form, too.
+func (m *Masker) AddLogin(user, password string) {
+	if strings.TrimSpace(password) == "" {
+		return
+	}
+	m.Add(password)
+	for _, encoding := range encodings {
+		m.Add(encoding.EncodeToString([]byte(user + ":" + password)))
+	}
+}
+
+// tokenTakes is how long a text is, at least, that a machine may declare a secret: else it
+// could blank words that it chooses.
+const tokenTakes = 12
+
+// AddToken takes in the secret that a machine gave for a session. The machine chose it, so
+// that a short one, or one with blanks, is not believed to be one.
+func (m *Masker) AddToken(token string) {
+	if len(token) >= tokenTakes && !strings.ContainsAny(token, " \t\r\n") {
+		m.Add(token)
+	}
+}
+
+func (m *Masker) add(text string) {
+	if strings.TrimSpace(text) == "" || m.known[text] {
+		return
+	}
+	m.known[text] = true
+	if !Short(text) {
+		for _, form := range formsOf(text) {
+			m.forms.add(form)
+		}
+		return
+	}
+	m.word(text)
+	for _, form := range hexOf(text) {
+		m.word(form)
+	}
+	for _, encoding := range encodings {
+		m.word(encoding.EncodeToString([]byte(text)))
+	}
+}
+
+// word takes in a text that is masked between characters of no word.
+func (m *Masker) word(text string) {
+	if of := &m.words[text[0]]; !slices.Contains(*of, text) {
+		*of, m.short = append(*of, text), true
+	}
+}
+
+// encodings of base64; padding stands behind what they write.
+var encodings = []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding}
+
+// Mask takes secrets out of a text.
+func (m *Masker) Mask(text string) string { return m.mask(text, true) }
+
+// MaskData takes only those out that are not [Short]: for texts that programs compare.
+func (m *Masker) MaskData(text string) string { return m.mask(text, false) }
+
+func (m *Masker) mask(text string, short bool) string {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	f := &finder{masker: m, text: text, short: short && m.short}
+	f.look(reading{text: text}, layers)
+	if len(f.found) == 0 {
+		return text
+	}
+	return f.replaced()
+}
+
+// span is a part of the text, from a byte to before another one.
+type span struct {
+	from, to int
+	quoted   bool // its place is that of a JSON value
+}
+
+// finder collects where secrets stand in one text.
+type finder struct {
+	masker *Masker
+	text   string
+	short  bool
+	found  []span
+}
+
+// layers is how many encodings around each other are undone.
+const layers = 3
+
+// look finds the secrets in one reading of the text, and in what its escapes stand for.
+func (f *finder) look(r reading, depth int) {
+	f.masker.forms.scan(r.text, func(from, to int) { f.add(r, from, to) })
+	if f.short {
+		f.lookForWords(r)
+	}
+	if depth == 0 {
+		return
+	}
+	for _, e := range escapes {
+		if inner, any := r.decode(e); any {
+			f.look(inner, depth-1)
+		}
+	}
+}
+
+func (f *finder) lookForWords(r reading) {
+	for i := 0; i < len(r.text); i++ {
+		for _, word := range f.masker.words[r.text[i]] {
+			if strings.HasPrefix(r.text[i:], word) && standsAlone(r.text, i, i+len(word)) {
+				f.add(r, i, i+len(word))
+			}
+		}
+	}
+}
+
+// add notes a place of a reading, in terms of the text.
+func (f *finder) add(r reading, from, to int) {
+	s := whole(f.text, span{from: r.place(from), to: r.place(to)})
+	if n := len(f.found) - 1; n >= 0 && f.found[n].from <= s.from && s.from <= f.found[n].to {
+		f.found[n].to = max(f.found[n].to, s.to)
+		f.found[n].quoted = f.found[n].quoted || s.quoted
+		return
+	}
+	f.found = append(f.found, s)
+}
+
+// replaced is the text with every place hidden, once where several meet.
+func (f *finder) replaced() string {
+	slices.SortFunc(f.found, func(a, b span) int { return cmp.Or(a.from-b.from, a.to-b.to) })
+	var b strings.Builder
+	end := 0
+	for i := 0; i < len(f.found); {
+		s := f.found[i]
+		for i++; i < len(f.found) && f.found[i].from <= s.to; i++ {
+			s.to, s.quoted = max(s.to, f.found[i].to), s.quoted || f.found[i].quoted
+		}
+		b.WriteString(f.text[end:s.from])
+		if s.quoted {
+			b.WriteString(`"` + f.masker.hidden + `"`)
+		} else {
+			b.WriteString(f.masker.hidden)
+		}
+		end = s.to
+	}
+	b.WriteString(f.text[end:])
+	return b.String()
+}

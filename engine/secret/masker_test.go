@@ -1,0 +1,193 @@
+package secret_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"html"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"esxiplan/engine/secret"
+)
+
+const hidden = "(sensitive)"
+
+// escapedBy writes each byte of a text by a format.
+func escapedBy(format, text string) string {
+	var b strings.Builder
+	for _, c := range []byte(text) {
+		fmt.Fprintf(&b, format, c)
+	}
+	return b.String()
+}
+
+// byCharacter is escapedBy for each character, of which none needs two in UTF-16.
+func byCharacter(format, text string) string {
+	var b strings.Builder
+	for _, c := range text {
+		fmt.Fprintf(&b, format, c)
+	}
+	return b.String()
+}
+
+func quoted(text string) string {
+	b, _ := json.Marshal(text)
+	return string(b[1 : len(b)-1])
+}
+
+// forms are the ways in which a BMC could say a secret back.
+func forms(text string) map[string]string {
+	return map[string]string{
+		"plain":            text,
+		"JSON":             quoted(text),
+		"JSON, slashes":    strings.ReplaceAll(quoted(text), "/", `\/`),
+		"JSON, lower":      escapedBy(`\u%04x`, text),
+		"JSON, upper":      escapedBy(`\u%04X`, text),
+		"JSON, mixed":      text[:1] + byCharacter(`\u%04x`, text[1:4]) + quoted(text[4:]),
+		"JSON in JSON":     quoted(quoted(text)),
+		"escapes in JSON":  quoted(escapedBy(`\u%04x`, text)),
+		"Go":               escapedBy(`\x%02x`, text),
+		"query":            url.QueryEscape(text),
+		"path":             url.PathEscape(text),
+		"percent":          escapedBy("%%%02x", text),
+		"HTML":             html.EscapeString(text),
+		"HTML, numbers":    byCharacter("&#%d;", text),
+		"base64":           base64.StdEncoding.EncodeToString([]byte(text)),
+		"base64url":        base64.RawURLEncoding.EncodeToString([]byte(text)),
+		"Basic":            base64.StdEncoding.EncodeToString([]byte("root:" + text)),
+		"base64, shifted":  base64.StdEncoding.EncodeToString([]byte("x" + text + "y")),
+		"base64 in a URL":  url.QueryEscape(base64.StdEncoding.EncodeToString([]byte(text))),
+		"hexadecimal":      hex.EncodeToString([]byte(text)),
+		"HEXADECIMAL":      strings.ToUpper(hex.EncodeToString([]byte(text))),
+		"cut off":          text[:7] + "…",
+		"cut, in JSON":     quoted(text[:7]) + "...",
+		"characters":       byCharacter("&#x%x;", text),
+		"UTF-16 in JSON":   byCharacter(`\u%04x`, text),
+		"percent in JSON":  quoted(escapedBy("%%%02X", text)),
+		"entities in JSON": quoted(html.EscapeString(text)),
+	}
+}
+
+func TestMaskFindsAllForms(t *testing.T) {
+	for _, text := range []string{"calvin-evil-1x", `pa/ss"w\rd&<1>`, "grün/Straße 7", "100%41sure", "a b c d e f"} {
+		m := secret.New(hidden)
+		m.AddLogin("root", text)
+		for name, form := range forms(text) {
+			said := "the BMC says " + form + "."
+			masked := m.Mask(said)
+			if strings.Contains(masked, form) || !strings.Contains(masked, hidden) || !strings.HasPrefix(masked, "the BMC says ") {
+				t.Errorf("%q, %s: %q", text, name, masked)
+			}
+		}
+	}
+}
+
+func TestShortSecretsAreWholeValues(t *testing.T) {
+	m := secret.New(hidden)
+	m.AddLogin("root", "a")
+	m.Add("", "  ", "12345")
+	for said, want := range map[string]string{
+		"a password that is a":            "(sensitive) password that is (sensitive)",
+		`{"a":"a","ab":"ba"}`:             `{"a":"(sensitive)","ab":"ba"}`,
+		`{"n":12345,"m":"12345"}`:         `{"n":12345,"m":"(sensitive)"}`,
+		`{"s":"\u0061"}`:                  `{"s":"(sensitive)"}`,
+		"\x1b[31ma\x1b[0m":                "\x1b[31m(sensitive)\x1b[0m",
+		"Basic cm9vdDph, in base64 YQ==.": "Basic (sensitive), in base64 (sensitive)==.",
+		"  ":                              "  ",
+	} {
+		if got := m.Mask(said); got != want {
+			t.Errorf("%q becomes %q, not %q", said, got, want)
+		}
+	}
+	if got := m.MaskData("a 12345"); got != "a 12345" {
+		t.Errorf("data becomes %q", got)
+	}
+}
+
+func TestMaskKeepsJSONValid(t *testing.T) {
+	m := secret.New(hidden)
+	m.Add("nabcdef", `ghijkl\`, "00mnopqr", "24022510", "7")
+	for _, doc := range []string{`{"x":"\nabcdef"}`, `{"x":"ghijkl\\"}`, `{"x":"ghijkl\""}`, `{"x":"\u00mnopqr"}`, `{"x":"\u2200mnopqr"}`,
+		`{"build":24022510,"size": 124022510.5,"z":7}`} {
+		var any json.RawMessage
+		if masked := m.Mask(doc); json.Unmarshal([]byte(doc), &any) == nil && !json.Valid([]byte(masked)) {
+			t.Errorf("%s becomes %s", doc, masked)
+		}
+	}
+}
+
+func TestTokensOfMachinesAreNotBelievedBlindly(t *testing.T) {
+	m := secret.New(hidden)
+	m.AddToken("failed")
+	m.AddToken("the machine failed to start")
+	m.AddToken("0f9e8d7c6b5a4321")
+	if got := m.Mask("the machine failed to start, token 0f9e8d7c6b5a4321"); got != "the machine failed to start, token (sensitive)" {
+		t.Error(got)
+	}
+}
+
+func TestWriter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := secret.New(hidden)
+		m.Add("calvin-evil-1x")
+		var out bytes.Buffer
+		w := m.Writer(&out)
+		write := func(text, want string) {
+			t.Helper()
+			w.Write([]byte(text))
+			if out.String() != want {
+				t.Errorf("%q, not %q", &out, want)
+			}
+			out.Reset()
+		}
+		write("one\ntwo cal", "one\n")
+		write("vin-evil-1x\n", "two (sensitive)\n")
+		write("Type yes to continue: ", "")
+		time.Sleep(60 * time.Millisecond)
+		synctest.Wait()
+		write("", "Type yes to continue: ")
+		write("calvin-", "")
+		time.Sleep(60 * time.Millisecond)
+		synctest.Wait()
+		write("evil-1x\n", "(sensitive)\n")
+		w.Write([]byte("rest"))
+		if err := w.Flush(); err != nil || out.String() != "rest" {
+			t.Errorf("%q, %v", &out, err)
+		}
+	})
+}
+
+// BenchmarkMask masks what 300 BMCs say, whose passwords and tokens differ.
+func BenchmarkMask(b *testing.B) {
+	m := secret.New(hidden)
+	for i := range 300 {
+		m.AddLogin("root", fmt.Sprintf("password-%03d-x", i))
+		m.AddToken(fmt.Sprintf("%032x", i*7919))
+	}
+	text := strings.Repeat(`{"@odata.id":"/redfish/v1/Systems/1","Model":"PowerEdge R650","Status":{"Health":"OK"}},`, 500)
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		m.Mask(text)
+	}
+}
+
+func FuzzMaskKeepsJSONValid(f *testing.F) {
+	f.Add("nabcdef", `{"x":"\nabcdef"}`)
+	f.Fuzz(func(t *testing.T, text, doc string) {
+		if strings.ContainsAny(text, `"{}[]:,`) { // a text that holds JSON's own signs may be made of a document's
+			return
+		}
+		m := secret.New(hidden)
+		m.Add(text)
+		masked := m.Mask(doc)
+		if json.Valid([]byte(doc)) && strings.HasPrefix(doc, `{"`) && !json.Valid([]byte(masked)) {
+			t.Errorf("secret %q: %q becomes %q", text, doc, masked)
+		}
+	})
+}
