@@ -136,7 +136,15 @@ func (s *statusRun) look(ctx context.Context) []hostStatus {
 	each(s.hosts, s.forks, func(i int, h *schema.Host) {
 		found[i] = hostStatus{Host: h.Name, Power: "?", Media: "?", Boot: "?", ESXi: "-"}
 		s.clients[i].Refresh()
-		if err := found[i].read(ctx, s.clients[i]); err != nil {
+		err := s.clients[i].Prefetch(ctx, func(ctx context.Context, c bmc.Reader) {
+			c.Power(ctx)
+			c.Boot(ctx)
+			c.Slots(ctx)
+		})
+		if err == nil {
+			err = found[i].read(ctx, s.clients[i])
+		}
+		if err != nil {
 			found[i].err, found[i].Problem = err, err.Error()
 		}
 		if s.probes[i] != nil {

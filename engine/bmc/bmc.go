@@ -196,9 +196,14 @@ func NewPreparation(target, old, now string, apply func(context.Context, Command
 	return Preparation{target, old, now, apply}
 }
 
-// Reader is the half of the door that changes nothing. What was read a moment ago,
-// with no write of ours since, is not asked for again until [Reader.Refresh].
+// Reader is the half of the door that changes nothing. What was read a moment ago, with no
+// write of ours since that may have changed it, is not asked for again until [Reader.Refresh].
 type Reader interface {
+	// Prefetch reads what some questions need, several documents at the same time, because
+	// BMCs take long to answer. ask asks them, of the reader that it is given, again and
+	// again while documents come in. Whoever asks afterwards is answered from memory; an
+	// error is that nothing can be read.
+	Prefetch(ctx context.Context, ask func(context.Context, Reader)) error
 	Identity(context.Context) (Identity, error)
 	Power(context.Context) (Power, error)
 	Boot(context.Context) (Boot, error)

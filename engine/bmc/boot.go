@@ -147,6 +147,7 @@ func (r *Redfish) bootDocuments(ctx context.Context) (system, settings bootDocum
 	if s.Boot != nil {
 		system = *s.Boot
 	}
+	r.settingsAt = s.Settings.Object
 	if s.Settings.Object == "" || r.idle[waySettings] && system.Target != nil {
 		return system, r.settings, nil
 	}

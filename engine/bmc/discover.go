@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/stmcginnis/gofish"
 
@@ -87,7 +88,7 @@ func (r *Redfish) discover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.system, r.sku, r.media = uri, strings.TrimSpace(s.SKU), []Link{s.VirtualMedia}
+	r.system, r.manager, r.sku, r.media = uri, "", strings.TrimSpace(s.SKU), []Link{s.VirtualMedia}
 	m, err := r.readManagers(ctx, s)
 	if err != nil {
 		return err
@@ -159,8 +160,10 @@ func (r *Redfish) chooseSystem(ctx context.Context) (Link, error) {
 	return uris[0], nil
 }
 
-// belongsTo fills in what depends on the vendor.
+// belongsTo fills in what depends on the vendor. What was answered before that is known is
+// asked anew.
 func (r *Redfish) belongsTo(v Vendor) {
+	r.stock, r.network, r.license = nil, nil, nil
 	r.identity.Vendor = v.Name
 	r.messages = v.Messages
 	if r.rules.SerialFromSKU && r.sku != "" {
@@ -180,61 +183,83 @@ func (r *Redfish) Members(ctx context.Context, uri Link, each func(raw json.RawM
 // members reads a collection's members, for who looks at them again and again.
 func (r *Redfish) members(ctx context.Context, uri Link, each func(uri Link, d *reading) error) error {
 	seen, members := map[Link]bool{}, 0
-	for page := uri; page != "" && !seen[page]; {
-		seen[page] = true
-		c, err := r.page(ctx, page, page == uri)
+	var lacking error // see [every]
+	for at := uri; at != "" && !seen[at]; {
+		seen[at] = true
+		p, err := r.page(ctx, at, at == uri)
 		if err != nil {
 			return err
 		}
-		if members += len(c.Members); members > mostMembers || len(seen) > mostMembers {
+		if members += len(p.Members); members > mostMembers || len(seen) > mostMembers {
 			return &Error{Request: "GET " + uri.shown(), Status: http.StatusOK,
 				Messages: []Message{{Text: fmt.Sprintf("the collection has more than %d members or pages", mostMembers)}}}
 		}
-		for _, m := range c.Members {
-			d, err := r.member(ctx, m)
+		for _, m := range p.Members {
+			d, err := r.member(ctx, m, p.read)
 			if err == nil && d != nil {
 				err = each(m.uri, d)
 			}
-			if err != nil {
+			if err == errWanted {
+				lacking = err
+			} else if err != nil {
 				return err
 			}
 		}
-		page = c.Next
+		at = p.Next
 	}
-	return nil
+	return lacking
+}
+
+// page is a collection, or a part of it.
+type page struct {
+	*collection
+	read time.Time
 }
 
 // page reads a collection, or a further page of it, expanded where that is possible.
 // A BMC that says that it can expand, and cannot, is not asked for it again.
-func (r *Redfish) page(ctx context.Context, uri Link, first bool) (*collection, error) {
+func (r *Redfish) page(ctx context.Context, uri Link, first bool) (page, error) {
 	if first && r.root.expands && !r.noExpand {
-		c, err := get[collection](ctx, r, uri+"?$expand=.($levels=1)")
+		p, err := r.pageAt(ctx, uri+"?$expand=.($levels=1)")
 		var refused *Error
 		if !errors.As(err, &refused) || refused.Status < 400 || refused.Status == http.StatusNotFound {
-			return c, err
+			return p, err
 		}
 		r.noExpand = refused.Status < 500
 	}
-	return get[collection](ctx, r, uri)
+	return r.pageAt(ctx, uri)
 }
 
-// member reads a member that came as a bare link. One that came whole is remembered like
-// any document. nil: there is none after all.
-func (r *Redfish) member(ctx context.Context, m member) (*reading, error) {
-	switch {
-	case m.uri == "":
+func (r *Redfish) pageAt(ctx context.Context, uri Link) (page, error) {
+	d, err := r.document(ctx, uri)
+	if err != nil {
+		return page{}, err
+	}
+	c, err := into[collection](d, uri)
+	return page{c, d.at}, err
+}
+
+// member is a member of a page. One that came with the page is remembered like any document,
+// unless it was read, or changed by us, after the page. nil: there is none after all.
+func (r *Redfish) member(ctx context.Context, m member, read time.Time) (*reading, error) {
+	if m.uri == "" {
 		return nil, nil
-	case m.bare:
-		d, err := r.document(ctx, m.uri)
-		var e *Error
-		if errors.As(err, &e) && e.Status == http.StatusNotFound {
-			return nil, nil // some BMCs list members that they do not have
-		}
-		return d, err
 	}
-	if d := r.known(m.uri); d != nil && len(d.body) > 0 && &d.body[0] == &m.raw[0] {
-		return d, nil
+	later := r.documents[m.uri]
+	if later != nil && later.at.Before(read) {
+		later = nil
 	}
-	r.keepETag(m.uri, m.tag, nil)
-	return r.remember(m.uri, m.raw), nil
+	switch {
+	case !m.bare && later == nil:
+		r.keepETag(m.uri, m.tag, nil)
+		return r.rememberAs(m.uri, &reading{body: m.raw, at: read}), nil
+	case !m.bare && !later.stale && later.err == nil:
+		return later, nil
+	}
+	d, err := r.document(ctx, m.uri)
+	var e *Error
+	if errors.As(err, &e) && e.Status == http.StatusNotFound {
+		return nil, nil // some BMCs list members that they do not have
+	}
+	return d, err
 }

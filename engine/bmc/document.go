@@ -18,18 +18,23 @@ import (
 type reading struct {
 	body    []byte
 	at      time.Time
-	decoded any // what it was decoded into last; nobody changes it
+	err     error // why it could not be read, which is told once
+	stale   bool  // it was changed since
+	decoded any   // what it was decoded into last; nobody changes it
 }
 
-// recent is how long a document counts as just read.
-const recent = 2 * time.Second
+// moment is how long a document is believed after it was read. It is long enough for the
+// steps that prepare a machine to share what one of them read from a BMC that takes a second
+// for each answer.
+const moment = 15 * time.Second
 
 // Refresh implements [Reader].
 func (r *Redfish) Refresh() { clear(r.documents) }
 
-// known is a document that was read a moment ago, with no write since; nil: none.
+// known is a document that was read a moment ago, with no write of ours since that may have
+// changed it; nil: none.
 func (r *Redfish) known(uri Link) *reading {
-	if d := r.documents[uri]; d != nil && r.o.Now().Sub(d.at) < recent {
+	if d := r.documents[uri]; d != nil && !d.stale && r.o.Now().Sub(d.at) < moment {
 		return d
 	}
 	return nil
@@ -45,33 +50,50 @@ const maxDocuments = 3000
 // remember keeps a document for a moment, and lets go of those whose moment is over or for
 // which there is no room.
 func (r *Redfish) remember(uri Link, body []byte) *reading {
-	d, held := &reading{body: body, at: r.o.Now()}, len(body)
+	return r.rememberAs(uri, &reading{body: body, at: r.o.Now()})
+}
+
+func (r *Redfish) rememberAs(uri Link, d *reading) *reading {
+	now, held := r.o.Now(), len(d.body)
 	maps.DeleteFunc(r.documents, func(_ Link, old *reading) bool {
 		held += len(old.body)
-		return d.at.Sub(old.at) >= recent || held > maxRemembered
+		return now.Sub(old.at) >= moment || held > maxRemembered
 	})
 	r.documents[uri] = d
 	return d
 }
 
-// document reads a document. What was read a moment ago, with no write since, is taken
-// from memory. A session that the BMC has forgotten is renewed once.
+// doubt lets go of a document that a write of ours may have changed. What was read of it
+// before, with its collection, counts no longer either.
+func (r *Redfish) doubt(uri Link) { r.documents[uri] = &reading{at: r.o.Now(), stale: true} }
+
+// document reads a document. What was read a moment ago, with no write since that may have
+// changed it, is taken from memory. A session that the BMC has forgotten is renewed once.
 func (r *Redfish) document(ctx context.Context, uri Link) (*reading, error) {
 	if uri == "" {
 		return nil, &ErrUnsupported{"the BMC does not link to what is needed here"}
 	}
 	if d := r.known(uri); d != nil {
-		return d, nil
+		return r.told(uri, d)
 	}
-	if err := r.connect(ctx); err != nil {
-		return nil, err
+	if r.ahead == nil {
+		if err := r.connect(ctx); err != nil {
+			return nil, err
+		}
 	}
 	at, err := r.origin.path(uri)
 	if err != nil {
 		return nil, err
 	}
+	if r.ahead != nil && r.ahead.named[at] {
+		return nil, errWanted
+	}
 	if r.asked++; r.asked > maxDocuments {
 		return nil, &ErrUnsupported{fmt.Sprintf("the BMC links to more than %d documents for one question, which is more than any machine has; the last is %s", maxDocuments, at.text)}
+	}
+	if r.ahead != nil {
+		r.ahead.want(wanted{uri, at})
+		return nil, errWanted
 	}
 	a, err := r.read(ctx, at)
 	if err != nil {
@@ -79,6 +101,15 @@ func (r *Redfish) document(ctx context.Context, uri Link) (*reading, error) {
 	}
 	r.keepETag(uri, a.header.Get("ETag"), a.body)
 	return r.remember(uri, a.body), nil
+}
+
+// told is what a reading tells. That it failed is told once in earnest: the next time, the
+// BMC is asked again.
+func (r *Redfish) told(uri Link, d *reading) (*reading, error) {
+	if d.err != nil && r.ahead == nil {
+		delete(r.documents, uri)
+	}
+	return d, d.err
 }
 
 // Get reads a document into a value of the caller's.

@@ -58,29 +58,42 @@ func (r *Redfish) Network(ctx context.Context) (Network, error) {
 	if r.network != nil {
 		return *r.network, nil
 	}
-	stock, err := r.Inventory(ctx)
-	if err != nil {
-		return Network{}, err
+	var n Network
+	err := every(
+		func() error {
+			stock, err := r.Inventory(ctx)
+			n.NICs = slices.Clone(stock.NICs)
+			return err
+		},
+		func() error { return r.vendorNICs(ctx, &n) },
+		func() error { return r.adapterNICs(ctx, &n) })
+	if err == nil {
+		r.network = &n
 	}
-	n := Network{NICs: slices.Clone(stock.NICs)}
-	if r.rules.NICs != nil {
-		more, err := r.rules.NICs(ctx)
-		if err != nil && !absent(err) {
-			return n, err
-		}
-		n.add(more...)
+	return n, err
+}
+
+// vendorNICs adds the ports that only the vendor knows where to find.
+func (r *Redfish) vendorNICs(ctx context.Context, n *Network) error {
+	if r.rules.NICs == nil {
+		return nil
 	}
+	more, err := r.rules.NICs(ctx)
+	n.add(more...)
+	return unlessAbsent(err)
+}
+
+// adapterNICs adds the ports of the adapters in all chassis.
+func (r *Redfish) adapterNICs(ctx context.Context, n *Network) error {
 	s, err := get[systemDocument](ctx, r, r.system)
 	if err != nil {
-		return n, err
+		return err
 	}
+	var questions []func() error
 	for _, c := range s.Links.Chassis {
-		if err := r.adapters(ctx, c, &n); err != nil && !absent(err) {
-			return n, err
-		}
+		questions = append(questions, func() error { return unlessAbsent(r.adapters(ctx, c, n)) })
 	}
-	r.network = &n
-	return n, nil
+	return every(questions...)
 }
 
 // add lays ports over those that are known by their address.
@@ -123,6 +136,9 @@ func (r *Redfish) adapters(ctx context.Context, chassis Link, n *Network) error 
 func (r *Redfish) adapter(ctx context.Context, a adapterDocument, n *Network) error {
 	base := NIC{Adapter: firstOf(a.Model, a.ID), Slot: a.slot()}
 	ports, err := r.ports(ctx, a)
+	if err == errWanted {
+		r.functions(ctx, a, base, nil, n)
+	}
 	if err != nil {
 		return err
 	}

@@ -59,18 +59,21 @@ type Redfish struct {
 	rules     Rules
 	messages  map[string]Advice
 	documents map[Link]*reading
-	asked     int  // for how many documents since the caller's question
-	noExpand  bool // says that it can expand, and cannot
+	asked     int        // for how many documents since the caller's question
+	ahead     *lookahead // not nil: documents that are lacking are named, not read
+	atOnce    int        // how many documents are read at the same time
+	noExpand  bool       // says that it can expand, and cannot
 
-	power    Power           // as last read
-	idle     map[string]bool // ways that held no boot source when they were last read
-	settings bootDocument    // as last read
-	climbing Target          // for which a way was tried, and none has held yet
-	takes    map[Link]int    // which form of taking an override away a resource took
-	drives   map[Link]drive  // as last read
-	stock    *Inventory
-	network  *Network
-	license  *License
+	power      Power           // as last read
+	idle       map[string]bool // ways that held no boot source when they were last read
+	settings   bootDocument    // as last read
+	settingsAt Link
+	climbing   Target         // for which a way was tried, and none has held yet
+	takes      map[Link]int   // which form of taking an override away a resource took
+	drives     map[Link]drive // as last read
+	stock      *Inventory
+	network    *Network
+	license    *License
 }
 
 // Rules are differences between vendors that are data, or small enough to be given
@@ -158,7 +161,16 @@ func newRedfish(o Options) (*Redfish, error) {
 	}
 	t.trace = o.Trace
 	return &Redfish{o: o, origin: at, transport: t, http: &http.Client{Transport: t, CheckRedirect: at.follow}, etags: map[Link]string{}, messages: map[string]Advice{},
-		documents: map[Link]*reading{}, idle: map[string]bool{}, denied: map[string]bool{}, drives: map[Link]drive{}, takes: map[Link]int{}}, nil
+		documents: map[Link]*reading{}, idle: map[string]bool{}, denied: map[string]bool{}, drives: map[Link]drive{}, takes: map[Link]int{}, atOnce: simultaneous(o)}, nil
+}
+
+// simultaneous is how many documents are read at the same time; where connections are scarce,
+// one.
+func simultaneous(o Options) int {
+	if o.Brief {
+		return 1
+	}
+	return atOnce
 }
 
 // Identity implements [Reader].

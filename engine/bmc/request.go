@@ -23,7 +23,7 @@ func (r *Redfish) open(ctx context.Context) error {
 	asked := &trip{}
 	bounded, cancel := r.bounded(ctx, asked)
 	defer cancel()
-	client, err := gofish.ConnectContext(bounded, gofish.ClientConfig{Endpoint: r.o.Address, HTTPClient: r.http, ReuseConnections: true, NoModifyTransport: true})
+	client, err := gofish.ConnectContext(bounded, gofish.ClientConfig{Endpoint: r.o.Address, HTTPClient: r.http, ReuseConnections: true, NoModifyTransport: true, MaxConcurrentRequests: atOnce})
 	if err != nil {
 		return r.failure(ctx, "GET "+rootURI, err, asked)
 	}

@@ -21,13 +21,14 @@ func (r *Redfish) Inventory(ctx context.Context) (Inventory, error) {
 		return Inventory{}, err
 	}
 	var out Inventory
-	for _, read := range []func(context.Context, *systemDocument, *Inventory) error{r.readDisks, r.readNICs, r.readSecureBoot} {
-		if err := read(ctx, s, &out); err != nil {
-			return out, err
-		}
+	err = every(
+		func() error { return r.readDisks(ctx, s, &out) },
+		func() error { return r.readNICs(ctx, s, &out) },
+		func() error { return r.readSecureBoot(ctx, s, &out) })
+	if err == nil {
+		r.stock = &out
 	}
-	r.stock = &out
-	return out, nil
+	return out, err
 }
 
 // absent reports that the BMC does not have the resource: unknown, no error.
@@ -60,6 +61,14 @@ func (r *Redfish) readDisks(ctx context.Context, s *systemDocument, out *Invento
 		out.Disks = unique(disks)
 	}
 	return nil
+}
+
+// unlessAbsent is an error but that the BMC does not have the resource.
+func unlessAbsent(err error) error {
+	if absent(err) {
+		return nil
+	}
+	return err
 }
 
 func (r *Redfish) standardDisks(ctx context.Context, uri Link) ([]Disk, error) {

@@ -61,8 +61,8 @@ func newTransport(at origin, o Options) (*transport, error) {
 		TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{}, // HTTP/2 of BMCs is not to be trusted
 		DisableKeepAlives:      o.Brief,
 		DisableCompression:     true, // compression changes ETags
-		MaxConnsPerHost:        2,
-		MaxIdleConnsPerHost:    1,
+		MaxConnsPerHost:        atOnce,
+		MaxIdleConnsPerHost:    atOnce,
 		IdleConnTimeout:        15 * time.Second, // a host may wait for half an hour; its connection need not
 		TLSHandshakeTimeout:    20 * time.Second,
 		MaxResponseHeaderBytes: maxHeader,

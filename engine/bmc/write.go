@@ -96,7 +96,7 @@ func (r *Redfish) write(ctx context.Context, w Command, method string, uri Link,
 	}
 	sent := context.WithoutCancel(ctx)
 	a, err := r.again(sent, func() (answer, error) { return r.request(sent, method, at, body, header) })
-	r.Refresh()
+	r.changed(w.Verb, method, uri)
 	var e *Error
 	if errors.As(err, &e) {
 		e.written = true
@@ -109,6 +109,42 @@ func (r *Redfish) write(ctx context.Context, w Command, method string, uri Link,
 	}
 	settle(fateOf(err))
 	return a, err
+}
+
+// changed lets go of what was read of what a write may have changed: of a drive, those that
+// held something, because a BMC may show one in two places; of a boot source, where it was
+// written; of anything else, everything. Media and boot source move the computer system's tag.
+func (r *Redfish) changed(verb Verb, method string, uri Link) {
+	var doubtful []Link
+	switch {
+	case verb == VerbInsert || verb == VerbEject:
+		doubtful = r.drivesAt(uri)
+	case verb == VerbBoot && method == http.MethodPatch:
+		doubtful = []Link{uri, r.settingsAt}
+	}
+	if len(doubtful) == 0 {
+		r.Refresh()
+		return
+	}
+	for _, l := range append(doubtful, r.system) {
+		r.doubt(l)
+	}
+}
+
+// drivesAt are the drives that a write to a drive may have changed; none where it is not
+// known which drive it was written to.
+func (r *Redfish) drivesAt(uri Link) (out []Link) {
+	known := false
+	for at, d := range r.drives {
+		written := strings.HasPrefix(string(uri), string(at.bare()))
+		if known = known || written; written || d.shown.Loaded {
+			out = append(out, at)
+		}
+	}
+	if !known {
+		return nil
+	}
+	return out
 }
 
 // Post calls an action. Actions take no If-Match: some BMCs answer 412 to any.

@@ -258,6 +258,9 @@ func (d *BMC) AdmitAgain(ctx context.Context, last LastReset) (event.Intent, err
 // which is given where it is the same one.
 func (d *BMC) admitStart(ctx context.Context, same *LastReset) (event.Intent, error) {
 	h := d.host
+	if err := d.readAnew(ctx); err != nil {
+		return event.Intent{}, err
+	}
 	if err := d.admitWrite(ctx); err != nil {
 		return event.Intent{}, err
 	}
@@ -291,6 +294,22 @@ func (d *BMC) admitStart(ctx context.Context, same *LastReset) (event.Intent, er
 	return i, nil
 }
 
+// readAnew reads what can have changed since the steps before: power, override and drives.
+func (d *BMC) readAnew(ctx context.Context) error {
+	d.Refresh()
+	return d.Prefetch(ctx, func(ctx context.Context, r bmc.Reader) {
+		r.Power(ctx)
+		if boot, err := r.Boot(ctx); err == nil {
+			d.drives(ctx, r, boot)
+		}
+		CheckDisk(ctx, d.host.Declared.ESXi, r)
+		CheckNIC(ctx, d.host.Declared.ESXi, r)
+		if !d.identified {
+			r.OtherSessions(ctx)
+		}
+	})
+}
+
 // admitMedium runs the guards about what the machine would boot.
 func (d *BMC) admitMedium(ctx context.Context) (event.Intent, error) {
 	h := d.host
@@ -298,7 +317,7 @@ func (d *BMC) admitMedium(ctx context.Context) (event.Intent, error) {
 	if err != nil {
 		return event.Intent{}, err
 	}
-	drives, err := d.drives(ctx, boot)
+	drives, err := d.drives(ctx, d.Reader, boot)
 	if err != nil {
 		return event.Intent{}, err
 	}
@@ -330,15 +349,15 @@ func (d *BMC) admitHardware(ctx context.Context) error {
 // drives reads what the guards must know of the drives: the one that holds our image; all
 // where that is not known, or there may be more than one; none where neither an image nor
 // an override is there.
-func (d *BMC) drives(ctx context.Context, boot bmc.Boot) ([]bmc.Slot, error) {
+func (d *BMC) drives(ctx context.Context, r bmc.Reader, boot bmc.Boot) ([]bmc.Slot, error) {
 	mounted := len(d.host.History().Mounted())
 	switch {
 	case mounted == 0 && boot.Target != bmc.BootCD:
 		return nil, nil
 	case d.inserted == nil || mounted > 1:
-		return d.Slots(ctx)
+		return r.Slots(ctx)
 	}
-	s, err := d.Slot(ctx, *d.inserted)
+	s, err := r.Slot(ctx, *d.inserted)
 	return []bmc.Slot{s}, err
 }
 

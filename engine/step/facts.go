@@ -48,16 +48,25 @@ func ReadFacts(ctx context.Context, h *Host) (Facts, error) { return FactsOf(ctx
 // FactsOf reads all that a BMC says of its machine. What could be read is returned
 // beside the error about the rest.
 func FactsOf(ctx context.Context, c bmc.Reader) (f Facts, err error) {
-	if err := readIdentity(ctx, c, &f); err != nil {
+	err = c.Prefetch(ctx, func(ctx context.Context, c bmc.Reader) { readAll(ctx, c, &Facts{}) })
+	if err == nil {
+		err = readIdentity(ctx, c, &f)
+	}
+	if err != nil {
 		return Facts{}, err
 	}
+	return f, readAll(ctx, c, &f)
+}
+
+// readAll reads all but the identity.
+func readAll(ctx context.Context, c bmc.Reader, f *Facts) error {
 	var errs []error
-	for _, read := range []func(context.Context, bmc.Reader, *Facts) error{readState, readMedia, readHardware} {
-		if err := read(ctx, c, &f); err != nil {
+	for _, read := range []func(context.Context, bmc.Reader, *Facts) error{readPower, readBoot, readMedia, readLicense, readHardware, readNetwork} {
+		if err := read(ctx, c, f); err != nil {
 			errs = append(errs, err)
 		}
 	}
-	return f, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
 func readIdentity(ctx context.Context, c bmc.Reader, f *Facts) error {
@@ -67,13 +76,15 @@ func readIdentity(ctx context.Context, c bmc.Reader, f *Facts) error {
 	return err
 }
 
-func readState(ctx context.Context, c bmc.Reader, f *Facts) error {
+func readPower(ctx context.Context, c bmc.Reader, f *Facts) error {
 	power, err := c.Power(ctx)
-	if err != nil {
-		return err
-	}
+	f.Power, f.Post = string(power.State), power.Post
+	return err
+}
+
+func readBoot(ctx context.Context, c bmc.Reader, f *Facts) error {
 	boot, err := c.Boot(ctx)
-	f.Power, f.Post, f.BootMode, f.BootSource = string(power.State), power.Post, boot.Mode, string(boot.Target)
+	f.BootMode, f.BootSource = boot.Mode, string(boot.Target)
 	return err
 }
 
@@ -86,6 +97,10 @@ func readMedia(ctx context.Context, c bmc.Reader, f *Facts) error {
 	for _, s := range slots {
 		f.Media = append(f.Media, Slot{s.ID, s.Place, s.CD, s.Shown()})
 	}
+	return nil
+}
+
+func readLicense(ctx context.Context, c bmc.Reader, f *Facts) error {
 	license, err := c.License(ctx)
 	f.License = license.Name
 	return err
@@ -94,15 +109,20 @@ func readMedia(ctx context.Context, c bmc.Reader, f *Facts) error {
 func readHardware(ctx context.Context, c bmc.Reader, f *Facts) error {
 	stock, err := c.Inventory(ctx)
 	f.SecureBoot, f.Drives, f.NICs, f.SAN = stock.SecureBoot, stock.Disks, stock.NICs, []string{}
+	return err
+}
+
+// readNetwork lays the ports of the adapters over those of the computer system.
+func readNetwork(ctx context.Context, c bmc.Reader, f *Facts) error {
+	network, err := c.Network(ctx)
 	if err != nil {
 		return err
 	}
-	network, err := c.Network(ctx)
-	f.SecureBoot, f.Drives, f.NICs, f.SAN = stock.SecureBoot, stock.Disks, network.NICs, network.SAN
-	if f.SAN == nil {
-		f.SAN = []string{}
+	f.NICs = network.NICs
+	if network.SAN != nil {
+		f.SAN = network.SAN
 	}
-	return err
+	return nil
 }
 
 var factsObject = schema.Of[Facts]()

@@ -50,8 +50,9 @@ func (m *machine) Ready(context.Context) (string, error)        { return "", m.e
 func (m *machine) OtherSessions(context.Context) ([]string, error) {
 	return m.others, m.err
 }
-func (m *machine) Refresh()                    {}
-func (m *machine) Close(context.Context) error { m.closed = true; return nil }
+func (m *machine) Refresh()                                                          {}
+func (m *machine) Prefetch(context.Context, func(context.Context, bmc.Reader)) error { return nil }
+func (m *machine) Close(context.Context) error                                       { m.closed = true; return nil }
 func (m *machine) Preparations(context.Context, bmc.Slot, string) ([]bmc.Preparation, error) {
 	return nil, m.err
 }

@@ -44,12 +44,21 @@ func (h *Host) Look(ctx context.Context, age time.Duration) (Sight, error) {
 
 func (h *Host) look(ctx context.Context) (s Sight, err error) {
 	s.Time = h.Now()
+	err = h.BMC.Prefetch(ctx, func(ctx context.Context, r bmc.Reader) {
+		r.Power(ctx)
+		if boot, err := r.Boot(ctx); err == nil {
+			h.BMC.drives(ctx, r, boot)
+		}
+	})
+	if err != nil {
+		return s, err
+	}
 	if s.Power, err = h.BMC.Power(ctx); err != nil {
 		return s, err
 	}
 	if s.Boot, err = h.BMC.Boot(ctx); err != nil {
 		return s, err
 	}
-	s.Drives, err = h.BMC.drives(ctx, s.Boot)
+	s.Drives, err = h.BMC.drives(ctx, h.BMC.Reader, s.Boot)
 	return s, err
 }

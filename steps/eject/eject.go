@@ -32,6 +32,14 @@ var Type = step.Define(step.Spec[Arguments, Result]{
 })
 
 func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
+	err := h.BMC.Prefetch(ctx, func(ctx context.Context, r bmc.Reader) {
+		r.Slots(ctx)
+		r.Power(ctx)
+		r.OtherSessions(ctx)
+	})
+	if err != nil {
+		return Result{}, err
+	}
 	ejected, err := h.Empty(ctx, func(bmc.Slot) bool { return true }, event.Intent{Force: c.Force})
 	if err == nil {
 		h.ForgetMounts() // a restart need not find what somebody else took out

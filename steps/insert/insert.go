@@ -50,6 +50,9 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	if err := check(ctx, h, c.Image); err != nil {
 		return Result{}, err
 	}
+	if err := h.BMC.Prefetch(ctx, questions(c.Image)); err != nil {
+		return Result{}, err
+	}
 	slots, err := candidates(ctx, h, c)
 	if err != nil {
 		return Result{}, err
@@ -81,6 +84,18 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 		return Result{s.ID, true, readSince(h, before)}, err
 	}
 	return Result{}, fmt.Errorf("no slot takes the image: %w", errors.Join(refused...))
+}
+
+// questions are those that come before an insert, guards included.
+func questions(image string) func(context.Context, bmc.Reader) {
+	return func(ctx context.Context, r bmc.Reader) {
+		if slots, err := r.Slots(ctx); err == nil && len(slots) > 0 {
+			r.Preparations(ctx, slots[0], image)
+		}
+		r.Power(ctx)
+		r.License(ctx)
+		r.OtherSessions(ctx)
+	}
 }
 
 // readSince is how much of the host's image was read since a moment.

@@ -42,6 +42,14 @@ var Type = step.Define(step.Spec[Arguments, Result]{
 
 func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	target := bmc.Target(c.Target)
+	err := h.BMC.Prefetch(ctx, func(ctx context.Context, r bmc.Reader) {
+		r.Boot(ctx)
+		r.Power(ctx)
+		r.OtherSessions(ctx)
+	})
+	if err != nil {
+		return Result{}, err
+	}
 	boot, err := h.BMC.Boot(ctx)
 	if err != nil {
 		return Result{}, err

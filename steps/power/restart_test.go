@@ -107,9 +107,10 @@ func (m *machine) License(context.Context) (bmc.License, error) { return bmc.Lic
 func (m *machine) Inventory(context.Context) (bmc.Inventory, error) {
 	return bmc.Inventory{Disks: []bmc.Disk{{Model: "M", Serial: "S1"}}}, nil
 }
-func (m *machine) OtherSessions(context.Context) ([]string, error) { return nil, nil }
-func (m *machine) Refresh()                                        {}
-func (m *machine) Close(context.Context) error                     { return nil }
+func (m *machine) OtherSessions(context.Context) ([]string, error)                   { return nil, nil }
+func (m *machine) Refresh()                                                          {}
+func (m *machine) Prefetch(context.Context, func(context.Context, bmc.Reader)) error { return nil }
+func (m *machine) Close(context.Context) error                                       { return nil }
 
 func (m *machine) Reset(ctx context.Context, t bmc.ResetType, record bmc.Record) error {
 	if m.heard != nil {

@@ -48,6 +48,9 @@ var Type = step.Define(step.Spec[Arguments, Result]{
 type check func(context.Context, *step.Host, Arguments, *Result) error
 
 func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
+	if err := h.BMC.Prefetch(ctx, questions(h)); err != nil {
+		return Result{}, err
+	}
 	var r Result
 	p := &problems{}
 	for _, look := range []check{identity, ready, hardware, medium, license, disk, nic, use} {
@@ -56,6 +59,27 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 		}
 	}
 	return r, p.refusal()
+}
+
+// questions are those that the checks ask of the BMC, so that it can be asked several at the
+// same time. The first write wants to know who else is logged in.
+func questions(h *step.Host) func(context.Context, bmc.Reader) {
+	return func(ctx context.Context, r bmc.Reader) {
+		r.Power(ctx)
+		r.Boot(ctx)
+		r.Inventory(ctx)
+		r.License(ctx)
+		slots, err := r.Slots(ctx)
+		if err == nil && len(slots) > 0 && h.Settings.Installs {
+			r.Preparations(ctx, slots[0], "")
+		}
+		if h.Settings.Installs {
+			step.CheckNIC(ctx, h.Declared.ESXi, r)
+		}
+		if h.Place().Restarts {
+			r.OtherSessions(ctx)
+		}
+	}
 }
 
 // problems gathers what the guards will refuse, so that one look shows all.

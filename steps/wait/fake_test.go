@@ -49,13 +49,14 @@ func (m *machine) Boot(context.Context) (bmc.Boot, error) {
 func (m *machine) Slots(context.Context) ([]bmc.Slot, error) {
 	return slices.Clone(m.slots), m.err
 }
-func (m *machine) Inventory(context.Context) (bmc.Inventory, error) { return m.stock, m.err }
-func (m *machine) Network(context.Context) (bmc.Network, error)     { return bmc.Network{}, m.err }
-func (m *machine) License(context.Context) (bmc.License, error)     { return bmc.License{}, m.err }
-func (m *machine) OtherSessions(context.Context) ([]string, error)  { return nil, nil }
-func (m *machine) Ready(context.Context) (string, error)            { return "", m.err }
-func (m *machine) Refresh()                                         {}
-func (m *machine) Close(context.Context) error                      { return nil }
+func (m *machine) Inventory(context.Context) (bmc.Inventory, error)                  { return m.stock, m.err }
+func (m *machine) Network(context.Context) (bmc.Network, error)                      { return bmc.Network{}, m.err }
+func (m *machine) License(context.Context) (bmc.License, error)                      { return bmc.License{}, m.err }
+func (m *machine) OtherSessions(context.Context) ([]string, error)                   { return nil, nil }
+func (m *machine) Ready(context.Context) (string, error)                             { return "", m.err }
+func (m *machine) Refresh()                                                          {}
+func (m *machine) Prefetch(context.Context, func(context.Context, bmc.Reader)) error { return nil }
+func (m *machine) Close(context.Context) error                                       { return nil }
 func (m *machine) Preparations(context.Context, bmc.Slot, string) ([]bmc.Preparation, error) {
 	return nil, m.err
 }

@@ -50,12 +50,13 @@ func (Shelf) Latest(string) (media.Published, bool) { return media.Published{}, 
 // or, after a refusal in one form, done in another ("twice").
 type Drive struct{ bmc.Client }
 
-func (Drive) Identity(context.Context) (bmc.Identity, error)  { return bmc.Identity{}, nil }
-func (Drive) License(context.Context) (bmc.License, error)    { return bmc.License{}, nil }
-func (Drive) OtherSessions(context.Context) ([]string, error) { return nil, nil }
-func (Drive) Close(context.Context) error                     { return nil }
-func (Drive) Power(context.Context) (bmc.Power, error)        { return bmc.Power{State: bmc.Off}, nil }
-func (Drive) Refresh()                                        {}
+func (Drive) Identity(context.Context) (bmc.Identity, error)                    { return bmc.Identity{}, nil }
+func (Drive) License(context.Context) (bmc.License, error)                      { return bmc.License{}, nil }
+func (Drive) OtherSessions(context.Context) ([]string, error)                   { return nil, nil }
+func (Drive) Close(context.Context) error                                       { return nil }
+func (Drive) Power(context.Context) (bmc.Power, error)                          { return bmc.Power{State: bmc.Off}, nil }
+func (Drive) Refresh()                                                          {}
+func (Drive) Prefetch(context.Context, func(context.Context, bmc.Reader)) error { return nil }
 func (Drive) Insert(ctx context.Context, s bmc.Slot, url string, r bmc.Record) error {
 	w := bmc.InsertCommand(s, url, r)
 	for _, fate := range map[string][]bmc.Fate{"refused": {bmc.Refused}, "lost": {bmc.Unknown}, "twice": {bmc.Refused, bmc.Done}}[url] {

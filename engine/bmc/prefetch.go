@@ -1,0 +1,125 @@
+package bmc
+
+import (
+	"context"
+	"errors"
+	"net/http"
+)
+
+// atOnce is how many documents are read from one BMC at the same time.
+const atOnce = 4
+
+// Prefetch implements [Reader]. Whose machine it is, is found out on the way; until that is
+// known, questions are asked as of a machine that keeps to the standard.
+func (o *opened) Prefetch(ctx context.Context, ask func(context.Context, Reader)) error {
+	r := o.redfish
+	r.asked = 0
+	if err := r.connect(ctx); err != nil {
+		return err
+	}
+	r.fetchAhead(ctx, func() {
+		if c, err := o.vendor(ctx); err == nil {
+			ask(ctx, c)
+		} else if r.system != "" {
+			ask(ctx, r)
+		}
+	})
+	_, err := o.vendor(ctx)
+	return err
+}
+
+// Prefetch implements [Reader].
+func (r *Redfish) Prefetch(ctx context.Context, ask func(context.Context, Reader)) error {
+	r.fetchAhead(ctx, func() { ask(ctx, r) })
+	return ctx.Err()
+}
+
+// errWanted is the answer to a question that lacks a document, while it is found out which
+// documents questions take.
+var errWanted = errors.New("the document is not read yet")
+
+// lookahead finds out which documents questions take, and reads them side by side. A question
+// is asked of what was read so far: where it lacks a document, it names it and is asked
+// again later. So nothing has to list what a vendor's machine is asked for, and what reads
+// an answer need not know that others are read at the same time.
+type lookahead struct {
+	named map[path]bool // each is read once, whatever becomes of it
+	queue []wanted
+	done  chan fetched
+	busy  int // requests that are under way
+}
+
+type wanted struct {
+	uri Link
+	at  path
+}
+
+type fetched struct {
+	wanted
+	answer answer
+	err    error
+}
+
+// want notes a document that a question lacks.
+func (l *lookahead) want(w wanted) {
+	l.named[w.at] = true
+	l.queue = append(l.queue, w)
+}
+
+// fetchAhead reads the documents that questions take. It returns when they lack none that
+// can be had at once; what could not be read is left to whoever asks for it in earnest.
+func (r *Redfish) fetchAhead(ctx context.Context, ask func()) {
+	l := &lookahead{named: map[path]bool{}, done: make(chan fetched)}
+	for {
+		if len(l.queue) == 0 {
+			r.ahead = l
+			ask()
+			r.ahead = nil
+		}
+		for ctx.Err() == nil && len(l.queue) > 0 && l.busy < r.atOnce {
+			w := l.queue[0]
+			l.queue = l.queue[1:]
+			l.busy++
+			go func() {
+				a, err := r.request(ctx, http.MethodGet, w.at, nil, nil)
+				l.done <- fetched{w, a, err}
+			}()
+		}
+		if l.busy == 0 {
+			return
+		}
+		f := <-l.done
+		l.busy--
+		r.take(f)
+	}
+}
+
+// take keeps what came of a request ahead. A BMC that stumbles is asked for fewer documents
+// at once from then on.
+func (r *Redfish) take(f fetched) {
+	var e *Error
+	switch {
+	case f.err == nil:
+		r.worked = true
+		r.keepETag(f.uri, f.answer.header.Get("ETag"), f.answer.body)
+		r.remember(f.uri, f.answer.body)
+	case stumbles(f.err):
+		r.atOnce = max(1, r.atOnce/2)
+	case errors.As(f.err, &e) && e.Status != 0 && e.Status != http.StatusUnauthorized:
+		r.documents[f.uri] = &reading{at: r.o.Now(), err: f.err}
+	}
+}
+
+// every asks questions of which none depends on another: while documents are read ahead, what
+// one of them lacks keeps none from naming what it lacks.
+func every(questions ...func() error) error {
+	var lacking error
+	for _, ask := range questions {
+		if err := ask(); err == errWanted {
+			lacking = err
+		} else if err != nil {
+			return err
+		}
+	}
+	return lacking
+}
