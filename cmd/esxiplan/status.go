@@ -135,7 +135,7 @@ func (s *statusRun) look(ctx context.Context) []hostStatus {
 	found := make([]hostStatus, len(s.hosts))
 	each(s.hosts, s.forks, func(i int, h *schema.Host) {
 		found[i] = hostStatus{Host: h.Name, Power: "?", Media: "?", Boot: "?", ESXi: "-"}
-		s.clients[i].Refresh()
+		s.clients[i].Refresh(0)
 		err := s.clients[i].Prefetch(ctx, func(ctx context.Context, c bmc.Reader) {
 			c.Power(ctx)
 			c.Boot(ctx)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/stmcginnis/gofish/schemas"
 )
@@ -226,7 +227,8 @@ type Reader interface {
 	OtherSessions(context.Context) ([]string, error)
 	// Ready tells what the BMC is still busy with, "" where it is ready or does not say.
 	Ready(context.Context) (busy string, err error)
-	Refresh()
+	// Refresh lets go of what was read that long ago, or longer.
+	Refresh(age time.Duration)
 }
 
 // Writer is the half of the door that changes something. Every request is recorded

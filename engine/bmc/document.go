@@ -29,7 +29,10 @@ type reading struct {
 const moment = 15 * time.Second
 
 // Refresh implements [Reader].
-func (r *Redfish) Refresh() { clear(r.documents) }
+func (r *Redfish) Refresh(age time.Duration) {
+	now := r.o.Now()
+	maps.DeleteFunc(r.documents, func(_ Link, d *reading) bool { return now.Sub(d.at) >= age })
+}
 
 // known is a document that was read a moment ago, with no write of ours since that may have
 // changed it; nil: none.

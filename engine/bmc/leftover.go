@@ -85,7 +85,7 @@ func joined(sessions []sessionDocument) string {
 // candidates reads the sessions that may be those of the logins, without our present one:
 // those that the logins name, and where one names none, all that the BMC shows.
 func (r *Redfish) candidates(ctx context.Context, logins []pending) (out []sessionDocument, err error) {
-	r.Refresh()
+	r.Refresh(0)
 	if slices.ContainsFunc(logins, func(l pending) bool { return l.URI == "" }) {
 		out, err = r.sessions(ctx, func(Link) bool { return true })
 	} else {

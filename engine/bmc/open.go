@@ -144,7 +144,7 @@ func (o *opened) Ready(ctx context.Context) (string, error) {
 	return ask(ctx, o, func(c Client) (string, error) { return c.Ready(ctx) })
 }
 
-func (o *opened) Refresh() { o.redfish.Refresh() }
+func (o *opened) Refresh(age time.Duration) { o.redfish.Refresh(age) }
 
 func (o *opened) Reset(ctx context.Context, t ResetType, r Record) error {
 	return tell(ctx, o, func(c Client) error { return c.Reset(ctx, t, r) })

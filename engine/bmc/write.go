@@ -123,7 +123,7 @@ func (r *Redfish) changed(verb Verb, method string, uri Link) {
 		doubtful = []Link{uri, r.settingsAt}
 	}
 	if len(doubtful) == 0 {
-		r.Refresh()
+		r.Refresh(0)
 		return
 	}
 	for _, l := range append(doubtful, r.system) {

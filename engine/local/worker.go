@@ -175,6 +175,9 @@ func (w *Worker) run(ctx context.Context, t lane.Task, a *attempt) (json.RawMess
 	}
 	h.Begin(a)
 	h.last, a.shadow = t, h.Settings.DryRun
+	if t.Attempt > 1 && h.BMC != nil { // what the last attempt read may be why it failed
+		h.BMC.Refresh(0)
+	}
 	if t.Mode == lane.ModeFacts {
 		return w.facts(ctx, h.Host)
 	}

@@ -52,6 +52,14 @@ func (d *BMC) admitWrite(ctx context.Context) error {
 	return err
 }
 
+// BeforeWrites asks what the guards of every write will ask, for [bmc.Reader.Prefetch].
+func (d *BMC) BeforeWrites(ctx context.Context, r bmc.Reader) {
+	if !d.identified {
+		r.OtherSessions(ctx)
+	}
+	r.Power(ctx)
+}
+
 // recorder records the requests of one write, with what they are part of.
 func (d *BMC) recorder(i event.Intent) bmc.Record {
 	return func(ctx context.Context, w bmc.Command) (func(bmc.Fate), error) {
@@ -294,19 +302,19 @@ func (d *BMC) admitStart(ctx context.Context, same *LastReset) (event.Intent, er
 	return i, nil
 }
 
+// justNow is how long a reading is as good as a new one to the guards of a restart: that is
+// less than a BMC may take to answer.
+const justNow = 2 * time.Second
+
 // readAnew reads what can have changed since the steps before: power, override and drives.
 func (d *BMC) readAnew(ctx context.Context) error {
-	d.Refresh()
+	d.Refresh(justNow)
 	return d.Prefetch(ctx, func(ctx context.Context, r bmc.Reader) {
-		r.Power(ctx)
-		if boot, err := r.Boot(ctx); err == nil {
-			d.drives(ctx, r, boot)
-		}
+		d.BeforeWrites(ctx, r)
+		boot, _ := r.Boot(ctx)
+		d.drives(ctx, r, boot)
 		CheckDisk(ctx, d.host.Declared.ESXi, r)
 		CheckNIC(ctx, d.host.Declared.ESXi, r)
-		if !d.identified {
-			r.OtherSessions(ctx)
-		}
 	})
 }
 

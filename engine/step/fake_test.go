@@ -50,7 +50,7 @@ func (m *machine) Ready(context.Context) (string, error)        { return "", m.e
 func (m *machine) OtherSessions(context.Context) ([]string, error) {
 	return m.others, m.err
 }
-func (m *machine) Refresh()                                                          {}
+func (m *machine) Refresh(time.Duration)                                             {}
 func (m *machine) Prefetch(context.Context, func(context.Context, bmc.Reader)) error { return nil }
 func (m *machine) Close(context.Context) error                                       { m.closed = true; return nil }
 func (m *machine) Preparations(context.Context, bmc.Slot, string) ([]bmc.Preparation, error) {

@@ -233,7 +233,7 @@ func (h *Host) Until(ctx context.Context, limit time.Duration, what string, ok f
 			return err
 		}
 		if h.BMC != nil {
-			h.BMC.Refresh()
+			h.BMC.Refresh(0)
 		}
 	}
 }

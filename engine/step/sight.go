@@ -46,9 +46,8 @@ func (h *Host) look(ctx context.Context) (s Sight, err error) {
 	s.Time = h.Now()
 	err = h.BMC.Prefetch(ctx, func(ctx context.Context, r bmc.Reader) {
 		r.Power(ctx)
-		if boot, err := r.Boot(ctx); err == nil {
-			h.BMC.drives(ctx, r, boot)
-		}
+		boot, _ := r.Boot(ctx)
+		h.BMC.drives(ctx, r, boot)
 	})
 	if err != nil {
 		return s, err

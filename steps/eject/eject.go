@@ -34,8 +34,7 @@ var Type = step.Define(step.Spec[Arguments, Result]{
 func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	err := h.BMC.Prefetch(ctx, func(ctx context.Context, r bmc.Reader) {
 		r.Slots(ctx)
-		r.Power(ctx)
-		r.OtherSessions(ctx)
+		h.BMC.BeforeWrites(ctx, r)
 	})
 	if err != nil {
 		return Result{}, err

@@ -50,7 +50,7 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	if err := check(ctx, h, c.Image); err != nil {
 		return Result{}, err
 	}
-	if err := h.BMC.Prefetch(ctx, questions(c.Image)); err != nil {
+	if err := h.BMC.Prefetch(ctx, questions(h, c.Image)); err != nil {
 		return Result{}, err
 	}
 	slots, err := candidates(ctx, h, c)
@@ -87,14 +87,13 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 }
 
 // questions are those that come before an insert, guards included.
-func questions(image string) func(context.Context, bmc.Reader) {
+func questions(h *step.Host, image string) func(context.Context, bmc.Reader) {
 	return func(ctx context.Context, r bmc.Reader) {
 		if slots, err := r.Slots(ctx); err == nil && len(slots) > 0 {
 			r.Preparations(ctx, slots[0], image)
 		}
-		r.Power(ctx)
 		r.License(ctx)
-		r.OtherSessions(ctx)
+		h.BMC.BeforeWrites(ctx, r)
 	}
 }
 

@@ -44,8 +44,7 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	target := bmc.Target(c.Target)
 	err := h.BMC.Prefetch(ctx, func(ctx context.Context, r bmc.Reader) {
 		r.Boot(ctx)
-		r.Power(ctx)
-		r.OtherSessions(ctx)
+		h.BMC.BeforeWrites(ctx, r)
 	})
 	if err != nil {
 		return Result{}, err

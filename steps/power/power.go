@@ -72,7 +72,7 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 
 // reach brings the machine into a state, unless it is there already.
 func reach(ctx context.Context, h *step.Host, want bmc.PowerState, by bmc.ResetType) error {
-	h.BMC.Refresh() // what the steps before read may be some seconds old
+	h.BMC.Refresh(0) // what the steps before read may be some seconds old
 	p, err := h.BMC.Power(ctx)
 	if err != nil || p.State == want {
 		return err

@@ -108,7 +108,7 @@ func (m *machine) Inventory(context.Context) (bmc.Inventory, error) {
 	return bmc.Inventory{Disks: []bmc.Disk{{Model: "M", Serial: "S1"}}}, nil
 }
 func (m *machine) OtherSessions(context.Context) ([]string, error)                   { return nil, nil }
-func (m *machine) Refresh()                                                          {}
+func (m *machine) Refresh(time.Duration)                                             {}
 func (m *machine) Prefetch(context.Context, func(context.Context, bmc.Reader)) error { return nil }
 func (m *machine) Close(context.Context) error                                       { return nil }
 

@@ -61,8 +61,7 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	return r, p.refusal()
 }
 
-// questions are those that the checks ask of the BMC, so that it can be asked several at the
-// same time. The first write wants to know who else is logged in.
+// questions are those that the checks ask of the BMC, and the first write after them.
 func questions(h *step.Host) func(context.Context, bmc.Reader) {
 	return func(ctx context.Context, r bmc.Reader) {
 		r.Power(ctx)
@@ -75,9 +74,7 @@ func questions(h *step.Host) func(context.Context, bmc.Reader) {
 		}
 		if h.Settings.Installs {
 			step.CheckNIC(ctx, h.Declared.ESXi, r)
-		}
-		if h.Place().Restarts {
-			r.OtherSessions(ctx)
+			h.BMC.BeforeWrites(ctx, r)
 		}
 	}
 }

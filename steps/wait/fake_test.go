@@ -54,7 +54,7 @@ func (m *machine) Network(context.Context) (bmc.Network, error)                 
 func (m *machine) License(context.Context) (bmc.License, error)                      { return bmc.License{}, m.err }
 func (m *machine) OtherSessions(context.Context) ([]string, error)                   { return nil, nil }
 func (m *machine) Ready(context.Context) (string, error)                             { return "", m.err }
-func (m *machine) Refresh()                                                          {}
+func (m *machine) Refresh(time.Duration)                                             {}
 func (m *machine) Prefetch(context.Context, func(context.Context, bmc.Reader)) error { return nil }
 func (m *machine) Close(context.Context) error                                       { return nil }
 func (m *machine) Preparations(context.Context, bmc.Slot, string) ([]bmc.Preparation, error) {

@@ -272,7 +272,7 @@ func (w *watch) lost(ctx context.Context) (bool, error) {
 			return false, err
 		}
 	}
-	w.h.BMC.Refresh()
+	w.h.BMC.Refresh(0)
 	w.lookAt(ctx, 0)
 	return w.off() && w.neverStarted(), nil
 }

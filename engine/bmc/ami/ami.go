@@ -88,7 +88,7 @@ func (c *client) find(ctx context.Context, shown []bmc.Slot) (bmc.Slot, bool, er
 // mount puts the image into the first drive that is there now: to prepare made it appear.
 func (c *client) mount(ctx context.Context, w bmc.Command, _ bmc.Slot) error {
 	for waited := time.Duration(0); waited < restarts; waited += starts {
-		c.Refresh()
+		c.Refresh(0)
 		slots, err := c.Slots(ctx)
 		if err != nil {
 			return err

@@ -72,6 +72,9 @@ type Request struct {
 	Path   string `json:"path"`
 	Status int    `json:"status"`
 	Body   string `json:"body,omitempty"` // of writes, passwords left out
+	// Came and Left are when the request was there and when it was answered, in real time.
+	Came time.Time `json:"came,omitzero"`
+	Left time.Time `json:"left,omitzero"`
 }
 
 // Sim is a simulated BMC with its machine.
@@ -343,8 +346,8 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	rec := &recorder{ResponseWriter: w, status: 200}
-	defer func() { s.note(r, rec.status, body) }()
+	rec, came := &recorder{ResponseWriter: w, status: 200}, time.Now()
+	defer func() { s.note(r, rec.status, body, came) }()
 	if s.c.Latency > 0 {
 		time.Sleep(s.c.Latency)
 	}
@@ -383,8 +386,8 @@ func (d discard) Header() http.Header         { return d.header }
 func (d discard) Write(b []byte) (int, error) { return len(b), nil }
 func (d discard) WriteHeader(int)             {}
 
-func (s *Sim) note(r *http.Request, status int, body []byte) {
-	q := Request{Method: r.Method, Path: r.URL.Path, Status: status}
+func (s *Sim) note(r *http.Request, status int, body []byte, came time.Time) {
+	q := Request{Method: r.Method, Path: r.URL.Path, Status: status, Came: came, Left: time.Now()}
 	if r.Method != http.MethodGet && !strings.Contains(r.URL.Path, "Sessions") {
 		q.Body = string(body)
 	}

@@ -55,7 +55,7 @@ func (Drive) License(context.Context) (bmc.License, error)                      
 func (Drive) OtherSessions(context.Context) ([]string, error)                   { return nil, nil }
 func (Drive) Close(context.Context) error                                       { return nil }
 func (Drive) Power(context.Context) (bmc.Power, error)                          { return bmc.Power{State: bmc.Off}, nil }
-func (Drive) Refresh()                                                          {}
+func (Drive) Refresh(time.Duration)                                             {}
 func (Drive) Prefetch(context.Context, func(context.Context, bmc.Reader)) error { return nil }
 func (Drive) Insert(ctx context.Context, s bmc.Slot, url string, r bmc.Record) error {
 	w := bmc.InsertCommand(s, url, r)
