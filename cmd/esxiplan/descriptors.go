@@ -13,7 +13,8 @@ import (
 // to open, so they are reckoned before a run starts.
 const (
 	ownDescriptors = 64 // of the process: log, locks, images, the server's sockets, look-ups of names
-	hostTakes      = 4  // connections to a host: two to its BMC, two to its ESXi
+	hostTakes      = 6  // connections to a host: four to its BMC, two to its ESXi
+	briefTakes     = 4  // where a connection is closed after each request
 	readsTake      = 2  // connections by which a BMC reads its image from this process
 )
 
@@ -34,7 +35,7 @@ func (n need) whole() int { return ownDescriptors + n.served(readsTake) + n.host
 
 // least is without what everything takes that can do with less: one host that does something,
 // and one connection for each BMC, whose idle ones are closed for new ones.
-func (n need) least() int { return ownDescriptors + n.served(1) + hostTakes }
+func (n need) least() int { return ownDescriptors + n.served(1) + briefTakes }
 
 // thrift is how a run keeps within the limit.
 type thrift struct {
@@ -56,8 +57,8 @@ func (n need) within(limit int) (t thrift, said string, err error) {
 		return t, "", n.tooMuch(limit)
 	}
 	asked := t.forks
-	t.brief, t.forks = true, min(asked, (left-n.served(1))/hostTakes)
-	t.bounds = media.DefaultBounds().Within(left - t.forks*hostTakes)
+	t.brief, t.forks = true, min(asked, (left-n.served(1))/briefTakes)
+	t.bounds = media.DefaultBounds().Within(left - t.forks*briefTakes)
 	said = fmt.Sprintf("this process may open %d files and connections, and %s may take %d: connections are closed after each request", limit, event.Count(n.hosts, "host"), n.whole())
 	if t.forks < asked {
 		said += fmt.Sprintf(", and at most %s at once instead of %d (--forks)", event.Count(t.forks, "host"), asked)
@@ -67,7 +68,7 @@ func (n need) within(limit int) (t thrift, said string, err error) {
 
 func (n need) tooMuch(limit int) error {
 	text := fmt.Sprintf("this process may open %d files and connections, and at least %d are needed: %s to %d", limit, n.least(), descriptor.Advice, n.whole())
-	if fits := (limit - ownDescriptors - hostTakes) / media.PerConnection; fits > 0 && n.reading > 0 {
+	if fits := (limit - ownDescriptors - briefTakes) / media.PerConnection; fits > 0 && n.reading > 0 {
 		text += fmt.Sprintf(", or let at most %s read from this process at once (--in-flight %d)", event.Count(fits, "host"), fits)
 	}
 	return errors.New(text)

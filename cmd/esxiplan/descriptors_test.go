@@ -17,16 +17,16 @@ func TestWithin(t *testing.T) {
 		brief bool
 		says  string
 	}{
-		"enough for all":             {need{300, 50, 300}, 2464, 50, false, ""},
+		"enough for all":             {need{300, 50, 300}, 3064, 50, false, ""},
 		"far more":                   {need{1000, 50, 1000}, 1 << 20, 50, false, ""},
-		"one less":                   {need{300, 50, 300}, 2463, 50, true, "may open 2463 files and connections, and 300 hosts may take 2464: connections are closed after each request; to avoid that, raise the limit of this process (ulimit -n, or LimitNOFILE of its service) to 2464"},
+		"one less":                   {need{300, 50, 300}, 3063, 50, true, "may open 3063 files and connections, and 300 hosts may take 3064: connections are closed after each request; to avoid that, raise the limit of this process (ulimit -n, or LimitNOFILE of its service) to 3064"},
 		"not for all forks":          {need{300, 50, 300}, 704, 10, true, "and at most 10 hosts at once instead of 50 (--forks); to avoid that"},
 		"for one host at once":       {need{300, 50, 300}, 668, 1, true, "and at most 1 host at once instead of 50 (--forks)"},
-		"not for the readers":        {need{300, 50, 300}, 667, 0, false, "may open 667 files and connections, and at least 668 are needed: raise the limit of this process (ulimit -n, or LimitNOFILE of its service) to 2464, or let at most 299 hosts read from this process at once (--in-flight 299)"},
+		"not for the readers":        {need{300, 50, 300}, 667, 0, false, "may open 667 files and connections, and at least 668 are needed: raise the limit of this process (ulimit -n, or LimitNOFILE of its service) to 3064, or let at most 299 hosts read from this process at once (--in-flight 299)"},
 		"nobody reads":               {need{300, 50, 0}, 268, 50, true, "connections are closed"},
 		"nobody reads, forks":        {need{300, 50, 0}, 267, 50, true, "connections are closed"},
-		"not even for one host":      {need{300, 50, 0}, 67, 0, false, "at least 68 are needed: raise the limit of this process (ulimit -n, or LimitNOFILE of its service) to 1264"},
-		"fewer hosts than forks":     {need{3, 50, 0}, 76, 3, false, ""},
+		"not even for one host":      {need{300, 50, 0}, 67, 0, false, "at least 68 are needed: raise the limit of this process (ulimit -n, or LimitNOFILE of its service) to 1864"},
+		"fewer hosts than forks":     {need{3, 50, 0}, 82, 3, false, ""},
 		"a fleet of which few write": {need{1000, 50, 20}, 600, 50, true, "connections are closed"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -62,8 +62,8 @@ func TestFewDescriptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	for args, want := range map[string]string{
-		"run site.hcl --dry-run": "at least 68 are needed: raise the limit of this process (ulimit -n, or LimitNOFILE of its service) to 76",
-		"run site.hcl --yes":     "at least 74 are needed: raise the limit of this process (ulimit -n, or LimitNOFILE of its service) to 88",
+		"run site.hcl --dry-run": "at least 68 are needed: raise the limit of this process (ulimit -n, or LimitNOFILE of its service) to 82",
+		"run site.hcl --yes":     "at least 74 are needed: raise the limit of this process (ulimit -n, or LimitNOFILE of its service) to 94",
 		"status site.hcl":        "at least 68 are needed",
 		"serve . --listen :0":    "the server needs at least 96: raise the limit of this process (ulimit -n",
 		"validate site.hcl":      "",

@@ -56,8 +56,9 @@ type wanted struct {
 
 type fetched struct {
 	wanted
-	answer answer
-	err    error
+	answer   answer
+	err      error
+	panicked any
 }
 
 // want notes a document that a question lacks.
@@ -69,21 +70,14 @@ func (l *lookahead) want(w wanted) {
 // fetchAhead reads the documents that questions take. It returns when they lack none that
 // can be had at once; what could not be read is left to whoever asks for it in earnest.
 func (r *Redfish) fetchAhead(ctx context.Context, ask func()) {
-	l := &lookahead{named: map[path]bool{}, done: make(chan fetched)}
+	l := &lookahead{named: map[path]bool{}, done: make(chan fetched, atOnce)}
 	for {
 		if len(l.queue) == 0 {
-			r.ahead = l
-			ask()
-			r.ahead = nil
+			r.askAhead(l, ask)
 		}
 		for ctx.Err() == nil && len(l.queue) > 0 && l.busy < r.atOnce {
-			w := l.queue[0]
-			l.queue = l.queue[1:]
-			l.busy++
-			go func() {
-				a, err := r.request(ctx, http.MethodGet, w.at, nil, nil)
-				l.done <- fetched{w, a, err}
-			}()
+			go r.fetch(ctx, l.queue[0], l.done)
+			l.queue, l.busy = l.queue[1:], l.busy+1
 		}
 		if l.busy == 0 {
 			return
@@ -94,11 +88,29 @@ func (r *Redfish) fetchAhead(ctx context.Context, ask func()) {
 	}
 }
 
+func (r *Redfish) askAhead(l *lookahead, ask func()) {
+	r.ahead = l
+	defer func() { r.ahead = nil }()
+	ask()
+}
+
+// fetch reads a document. It runs beside others, so it touches nothing of r that changes.
+func (r *Redfish) fetch(ctx context.Context, w wanted, done chan<- fetched) {
+	f := fetched{wanted: w}
+	defer func() {
+		f.panicked = recover()
+		done <- f
+	}()
+	f.answer, f.err = r.request(ctx, http.MethodGet, w.at, nil, nil)
+}
+
 // take keeps what came of a request ahead. A BMC that stumbles is asked for fewer documents
 // at once from then on.
 func (r *Redfish) take(f fetched) {
 	var e *Error
 	switch {
+	case f.panicked != nil:
+		panic(f.panicked)
 	case f.err == nil:
 		r.worked = true
 		r.keepETag(f.uri, f.answer.header.Get("ETag"), f.answer.body)
