@@ -170,7 +170,7 @@ func (l *Library) build(r Request, salt string) (built, error) {
 	}
 	image, err := i.Personalise(script, r.Options)
 	if err == nil {
-		err = CheckImage(image, script)
+		err = i.blame(CheckImage(image, script))
 	}
 	if err != nil {
 		return built{}, fmt.Errorf("installer image %s: %w", r.Source.Path, err)

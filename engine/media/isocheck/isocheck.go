@@ -5,7 +5,7 @@
 // and shares no code with it, so that a mistake made there cannot hide here.
 //
 // [Check] looks at one image. [CheckBase] says whether an image can be what another was
-// made from. [Compare] looks at both, and demands that nothing but metadata differs in
+// made from, [CheckLoader] whether UEFI firmware finds a loader in a boot image. [Compare] looks at both, and demands that nothing but metadata differs in
 // the part that both have, and that a file is the base's own or lies behind it.
 package isocheck
 
