@@ -98,7 +98,7 @@ func (c *checker) compareBytes(image io.ReaderAt, base *checker) error {
 		differing = appendDiffering(differing, a[:n], b[:n], off/sector)
 	}
 	if len(differing) > 0 {
-		c.fault("compare", differing[0].from, "%s%s", blocksDiffer(differing), base.filesOver(differing))
+		c.fault("compare", differing[0].from, "%s", base.blocksDiffer(differing))
 	}
 	return nil
 }
@@ -119,36 +119,37 @@ func appendDiffering(out []span, a, b []byte, block int64) []span {
 	return out
 }
 
-// blocksDiffer tells of the first run, and counts the rest.
-func blocksDiffer(runs []span) string {
-	blocks := func(s span) int64 { return s.to - s.from }
-	out := "a block differs from the base outside of what an overlay changes"
-	if n := blocks(runs[0]); n > 1 {
-		out = fmt.Sprintf("%d blocks differ from the base outside of what an overlay changes", n)
+// blocksDiffer tells of the first run of blocks, counts the others, and names the files
+// that they lie in.
+func (c *checker) blocksDiffer(runs []span) string {
+	const where = "from the base outside of what an overlay changes"
+	out := "a block differs " + where
+	if n := runs[0].to - runs[0].from; n > 1 {
+		out = fmt.Sprintf("%d blocks differ %s", n, where)
+	}
+	if len(runs) == 1 {
+		return out
 	}
 	more := int64(0)
 	for _, s := range runs[1:] {
-		more += blocks(s)
+		more += s.to - s.from
 	}
-	if more > 0 {
-		out += fmt.Sprintf(", and %d more in %d other places", more, len(runs)-1)
+	out += fmt.Sprintf(", and %d more in other places", more)
+	if files := c.filesOver(runs); len(files) > 0 {
+		out += ": in " + shortList(files)
 	}
 	return out
 }
 
-// filesOver names the first files that lie in some of these blocks, which are sorted.
-func (c *checker) filesOver(runs []span) string {
-	var names []string
-	for _, a := range c.areas { // sorted by block
+// filesOver are the files that lie in some of these blocks, in the order of the blocks.
+func (c *checker) filesOver(runs []span) (names []string) {
+	for _, a := range c.areas {
 		i, _ := slices.BinarySearchFunc(runs, a.from, func(s span, from int64) int { return cmp.Compare(s.to, from+1) })
 		if a.kind == "file" && i < len(runs) && runs[i].from < a.to && !slices.Contains(names, a.name) {
 			names = append(names, a.name)
 		}
 	}
-	if len(names) == 0 {
-		return ""
-	}
-	return " (in " + shortList(names) + ")"
+	return names
 }
 
 // shortList names the first three and counts the rest.
