@@ -204,6 +204,11 @@ func (b built) published(changed bool) Published {
 	return p
 }
 
+// Addresses implements [Reader].
+func (l *Library) Addresses(host, bmc string) (url, https string, err error) {
+	return l.shelf.urls(unbuiltToken, host, bmc)
+}
+
 // Latest implements [Reader].
 func (l *Library) Latest(host string) (Published, bool) {
 	e, ok := l.manifest.read(host)

@@ -5,6 +5,7 @@ import (
 	"context"
 	_ "embed"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -135,12 +136,48 @@ func medium(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
 	if err := step.CheckDrive(slots); err != nil {
 		return err
 	}
-	_, err = h.BMC.Preparations(ctx, slots[0], "")
+	return mountable(ctx, h, slots[0])
+}
+
+// mountable demands that the BMC takes images as the plan offers them. Where the plan offers
+// an image by http and by https, one of them will do.
+func mountable(ctx context.Context, h *step.Host, drive bmc.Slot) error {
+	urls, err := offered(h)
+	if err != nil {
+		return err
+	}
 	var obstacle *bmc.ErrUnsupported
-	if errors.As(err, &obstacle) {
+	for i, url := range urls {
+		_, err := h.BMC.Preparations(ctx, drive, url)
+		if errors.As(err, &obstacle) {
+			continue
+		}
+		if err == nil && i > 0 {
+			h.Warn("%s; the step insert must get the other URL, such as https_url of build_iso", obstacle.What)
+		}
+		return err
+	}
+	if _, err := h.BMC.Preparations(ctx, drive, ""); errors.As(err, &obstacle) {
 		return &step.Refusal{Guard: "medium", Reason: obstacle.What, Next: "Change that in the BMC"}
 	}
-	return err
+	return &step.Refusal{Guard: "medium", Reason: fmt.Sprintf("%s; the plan gives %s", obstacle.What, urls[0]),
+		Next: "Correct the plan's media block, or the URL that the step insert gets"}
+}
+
+// offered are the URLs of the image that the plan mounts: the one that it names, else those
+// under which it publishes; an empty one stands for what is not known yet.
+func offered(h *step.Host) ([]string, error) {
+	if url := h.Settings.Medium; url != "" {
+		return []string{url}, nil
+	}
+	if h.Media == nil {
+		return []string{""}, nil
+	}
+	url, https, err := h.Media.Addresses(h.Name, h.Declared.BMC.Address.Host())
+	if err != nil || https == "" || https == url {
+		return []string{url}, err
+	}
+	return []string{url, https}, nil
 }
 
 func license(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
