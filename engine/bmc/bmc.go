@@ -119,6 +119,7 @@ type Slot struct {
 	ID     string
 	Place  string // "system" or "manager": under which resource it was found
 	CD     bool   // takes a CD image by URL
+	Stick  bool   `json:"-"` // takes images of floppies and USB sticks, and no CD
 	Loaded bool
 	Image  string // URL of what is mounted, "" where the BMC does not say
 }

@@ -206,7 +206,7 @@ func makeRoom(ctx context.Context, h *step.Host, s bmc.Slot, url string) error {
 	if s.Image != url && !ours(h, s, url) {
 		return &step.Refusal{Guard: "medium", Reason: fmt.Sprintf("%s already holds %s", s.Name(), orUnknown(s.Image)), Next: "Run the step eject before insert"}
 	}
-	if err := h.BMC.Eject(ctx, s, event.Intent{}); err != nil {
+	if err := h.BMC.Eject(ctx, s, event.Intent{All: true}); err != nil {
 		return err
 	}
 	return h.Emptied(ctx, s)
