@@ -52,6 +52,9 @@ type Power struct {
 	// Post is how far the firmware has come, in the BMC's words, such as "InPost" or
 	// "OSRunning"; empty where it does not say.
 	Post string
+	// Early reports a POST that has not found all devices yet, as far as the BMC says: what
+	// it lists may be of before, or a part.
+	Early bool
 	// Booted reports that the firmware has handed over to what it boots, as far as the
 	// BMC says.
 	Booted bool

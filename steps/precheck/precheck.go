@@ -42,7 +42,8 @@ type Result struct {
 // Type is the step type.
 var Type = step.Define(step.Spec[Arguments, Result]{
 	Name: "precheck", Summary: "Logs in to the BMC and shows early what the guards will demand.", Doc: doc, Most: step.Effects{Disk: true},
-	Policy: step.Policy{Retries: 3, Delay: 5 * time.Second, MaxDelay: 30 * time.Second, Timeout: 10 * time.Minute},
+	// The timeout leaves room for a BMC that takes its ten minutes to get ready.
+	Policy: step.Policy{Retries: 3, Delay: 5 * time.Second, MaxDelay: 30 * time.Second, Timeout: 20 * time.Minute},
 	Run:    run,
 })
 
@@ -88,25 +89,13 @@ func identity(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
 	return step.CheckIdentity(h.Declared, id)
 }
 
-// settles is how long a BMC may take to get ready after it was started.
-const settles = 10 * time.Minute
-
-func ready(ctx context.Context, h *step.Host, _ Arguments, _ *Result) error {
-	return h.Until(ctx, settles, "the BMC is ready", func(ctx context.Context) (bool, error) {
-		busy, err := h.BMC.Ready(ctx)
-		if busy != "" {
-			h.Progress(0, 0, busy)
-		}
-		return busy == "", err
-	})
+func ready(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
+	power, err := h.Ready(ctx)
+	r.Power, r.Post = string(power.State), power.Post
+	return err
 }
 
 func hardware(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
-	power, err := h.BMC.Power(ctx)
-	if err != nil {
-		return err
-	}
-	r.Power, r.Post = string(power.State), power.Post
 	stock, err := h.BMC.Inventory(ctx)
 	r.SecureBoot, r.Drives, r.NICs = stock.SecureBoot, stock.Disks, stock.NICs
 	return err
