@@ -40,11 +40,11 @@ func TestWithin(t *testing.T) {
 			if err != nil {
 				return
 			}
-			hosts := c.need.hosts
+			connections := c.need.hosts * hostTakes
 			if got.brief {
-				hosts = got.forks
+				connections = got.forks * briefTakes
 			}
-			if sum := ownDescriptors + hosts*hostTakes + 2*got.bounds.Connections; sum > c.limit && got.bounds.Connections > 1 {
+			if sum := ownDescriptors + connections + 2*got.bounds.Connections; sum > c.limit && got.bounds.Connections > 1 {
 				t.Errorf("%d descriptors may be taken, of %d", sum, c.limit)
 			}
 			if got.bounds.Connections < min(c.need.reading, 2048) {

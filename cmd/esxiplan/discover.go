@@ -325,8 +325,12 @@ func planned(m machine) (disk, problem string) {
 	if m.host.ESXi == nil || m.host.ESXi.Disk == nil || m.host.ESXi.Disk.Late() || m.err != nil {
 		return "", ""
 	}
-	d, err := step.ResolveDisk(m.host.ESXi.Disk, m.facts.Drives)
-	if err != nil {
+	want := m.host.ESXi.Disk
+	d, err := step.ResolveDisk(want, m.facts.Drives)
+	switch {
+	case err != nil && want.Confirm != nil && !*want.Confirm:
+		return want.String() + " (at the plan's word: confirm = false)", ""
+	case err != nil:
 		return "", err.Error()
 	}
 	return strings.TrimSpace(d.Controller + " " + d.Name), ""

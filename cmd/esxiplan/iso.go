@@ -166,8 +166,8 @@ func (a *app) isoVerifyCommand() *cobra.Command {
 		Use:   "verify FILE",
 		Short: "Check strictly whether all readers find the same files in an image",
 		Long: `Check an image strictly: descriptors, directories, path tables, Rock Ridge, Joliet, boot catalog and partition
-table must agree, and nothing may lie over something else. With --base it must also be that installer image with an
-overlay: every byte that an overlay does not change is the base's, and every file is the base's own or lies behind it.
+table must agree, nothing may lie over something else, and a UEFI boot image must hold the loader EFI/BOOT/BOOTX64.EFI.
+With --base it must also be that installer image with an overlay: every byte that an overlay does not change is the base's, and every file is the base's own or lies behind it.
 A base that is not a whole installer image is an error. Exit 1 when there is an error; warnings do not count.`,
 		Example: "  esxiplan iso verify host1.iso --base esxi.iso",
 		Args:    cobra.ExactArgs(1),

@@ -53,6 +53,9 @@ type Power struct {
 	// Post is how far the firmware has come, in the BMC's words, such as "InPost" or
 	// "OSRunning"; empty where it does not say.
 	Post string
+	// Early reports a POST that has not found all devices yet, as far as the BMC says: what
+	// it lists may be of before, or a part.
+	Early bool
 	// Booted reports that the firmware has handed over to what it boots, as far as the
 	// BMC says.
 	Booted bool
@@ -120,6 +123,7 @@ type Slot struct {
 	ID     string
 	Place  string // "system" or "manager": under which resource it was found
 	CD     bool   // takes a CD image by URL
+	Stick  bool   `json:"-"` // takes images of floppies and USB sticks, and no CD
 	Loaded bool
 	Image  string // URL of what is mounted, "" where the BMC does not say
 }

@@ -160,10 +160,8 @@ func (r *Redfish) chooseSystem(ctx context.Context) (Link, error) {
 	return uris[0], nil
 }
 
-// belongsTo fills in what depends on the vendor. What was answered before that is known is
-// asked anew.
+// belongsTo fills in what depends on the vendor.
 func (r *Redfish) belongsTo(v Vendor) {
-	r.stock, r.network, r.license = nil, nil, nil
 	r.identity.Vendor = v.Name
 	r.messages = v.Messages
 	if r.rules.SerialFromSKU && r.sku != "" {

@@ -23,7 +23,9 @@ func (r *Redfish) License(ctx context.Context) (License, error) {
 	if r.rules.Covers != nil && len(names) > 0 {
 		l.Media = r.rules.Covers(names)
 	}
-	r.license = &l
+	if r.ahead == nil {
+		r.license = &l
+	}
 	return l, nil
 }
 

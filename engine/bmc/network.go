@@ -67,7 +67,7 @@ func (r *Redfish) Network(ctx context.Context) (Network, error) {
 		},
 		func() error { return r.vendorNICs(ctx, &n) },
 		func() error { return r.adapterNICs(ctx, &n) })
-	if err == nil {
+	if err == nil && r.ahead == nil {
 		r.network = &n
 	}
 	return n, err

@@ -25,6 +25,7 @@ func (r *Redfish) Power(ctx context.Context) (Power, error) {
 	if len(p.Allowed) == 0 && s.Actions.Reset.Info != "" {
 		p.Allowed = r.resetInfo(ctx, s.Actions.Reset.Info)
 	}
+	p.Early = p.State == On && r.rules.Early != nil && r.rules.Early(p.Post)
 	r.power = p
 	return p, nil
 }

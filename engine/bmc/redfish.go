@@ -110,6 +110,8 @@ type Rules struct {
 	Disks func(context.Context) ([]Disk, error)
 	NICs  func(context.Context) ([]NIC, error)
 
+	// Early tells the states of POST in which devices are still being found; nil: none.
+	Early func(post string) bool
 	// Post finds the state of POST in the computer system's Oem object.
 	Post func(oem map[string]json.RawMessage) string
 	// Licenses are the names of those that the standard's service does not show, and

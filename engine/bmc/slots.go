@@ -94,6 +94,7 @@ func (r *Redfish) slot(uri Link, d *slotDocument) Slot {
 	if !s.Loaded {
 		s.Image = "" // some firmware leaves the name behind
 	}
+	s.Stick = len(d.MediaTypes) > 0 && !d.holdsCD()
 	k.shown = s
 	r.drives[uri] = k
 	return s
@@ -102,11 +103,16 @@ func (r *Redfish) slot(uri Link, d *slotDocument) Slot {
 // takesCD tells slots for a CD by URL. Old firmware names no media types; there only
 // the vendor can tell.
 func (r *Redfish) takesCD(d *slotDocument, action bool) bool {
-	byType := slices.Contains(d.MediaTypes, schemas.CDVirtualMediaType) || slices.Contains(d.MediaTypes, schemas.DVDVirtualMediaType)
+	byType := d.holdsCD()
 	if r.rules.SlotUsable == nil {
 		return byType
 	}
 	return (byType || len(d.MediaTypes) == 0) && r.rules.SlotUsable(d.ID, action)
+}
+
+// holdsCD reports a slot that names CD or DVD among its media.
+func (d *slotDocument) holdsCD() bool {
+	return slices.Contains(d.MediaTypes, schemas.CDVirtualMediaType) || slices.Contains(d.MediaTypes, schemas.DVDVirtualMediaType)
 }
 
 // drive is a slot as it was last read: reading it again would tell no more.

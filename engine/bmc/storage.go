@@ -25,7 +25,7 @@ func (r *Redfish) Inventory(ctx context.Context) (Inventory, error) {
 		func() error { return r.readDisks(ctx, s, &out) },
 		func() error { return r.readNICs(ctx, s, &out) },
 		func() error { return r.readSecureBoot(ctx, s, &out) })
-	if err == nil {
+	if err == nil && r.ahead == nil { // who asks ahead may find out that the BMC was not ready
 		r.stock = &out
 	}
 	return out, err

@@ -58,6 +58,7 @@ type Intent struct {
 	Installs bool      `json:"installs,omitempty"` // that boot can start an installer
 	Medium   string    `json:"medium,omitempty"`   // digest of what is on the medium that is mounted or booted
 	Before   *Snapshot `json:"before,omitempty"`   // what answered on the ESXi address before that boot
+	All      bool      `json:"all,omitempty"`      // also what someone else mounted as a floppy or USB stick
 	Force    bool      `json:"force,omitempty"`    // also while an installation of ours may be reading the medium, of which the caller knows better
 
 	// Seal is set by the guards that admitted a start of the machine, and lets the requests

@@ -142,7 +142,7 @@ func Assemble(a Assembly) (Assembled, error) {
 	done.Warnings = append(done.Warnings, bootWarnings(i)...)
 	image, err := i.assemble(a)
 	if err != nil {
-		return Assembled{}, err
+		return Assembled{}, fmt.Errorf("installer image %s: %w", a.Source, err)
 	}
 	done.Size, done.Own, done.ETag = image.Size(), image.Own(), image.ETag()
 	if err := writeAtomic(a.Out, 0o600, func(f *os.File) error { return materialise(f, image, i) }); err != nil {
@@ -157,7 +157,7 @@ func (i *Installer) assemble(a Assembly) (*iso.Image, error) {
 	if a.Kickstart != nil && len(a.Files) == 0 {
 		image, err := i.Personalise(a.Kickstart, a.Options)
 		if err == nil {
-			err = CheckImage(image, a.Kickstart)
+			err = i.blame(CheckImage(image, a.Kickstart))
 		}
 		return image, err
 	}
@@ -177,10 +177,10 @@ func (i *Installer) assemble(a Assembly) (*iso.Image, error) {
 	case err != nil:
 		return nil, err
 	case a.Kickstart != nil:
-		return image, CheckImage(image, a.Kickstart)
+		return image, i.blame(CheckImage(image, a.Kickstart))
 	}
 	report, err := isocheck.Check(image, image.Size())
-	return image, errors.Join(err, report.Err())
+	return image, i.blame(errors.Join(err, report.Err()))
 }
 
 // Difference is what two images differ in.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"regexp"
 	"strings"
@@ -64,8 +65,29 @@ func newInstaller(file *os.File, path string, options []iso.Option) (*Installer,
 	if i.uefi, err = i.bootConfig(bootConfigUEFI, "UEFI"); err != nil {
 		return nil, err
 	}
+	if err := i.checkLoader(); err != nil {
+		return nil, err
+	}
 	i.identify()
 	return i, nil
+}
+
+// checkLoader demands that UEFI firmware finds a loader in what the boot catalog names.
+// An image without an entry for UEFI is another matter: it boots in BIOS mode.
+func (i *Installer) checkLoader() error {
+	entries, err := i.BootEntries()
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Platform != iso.UEFI || !e.Bootable {
+			continue
+		}
+		if problem, _ := isocheck.CheckLoader(io.NewSectionReader(i.file, e.LBA*iso.Sector, i.Size()-e.LBA*iso.Sector)); problem != "" {
+			return fmt.Errorf("its UEFI boot image at block %d %s, so no machine in UEFI mode boots from it: take the vendor's image", e.LBA, problem)
+		}
+	}
+	return nil
 }
 
 // Close closes the image's file.
@@ -153,6 +175,18 @@ func (i *Installer) changes(path string, kickstart []byte, options []string) ([]
 		changes = append(changes, iso.Change{Path: name, Data: c.Bytes()})
 	}
 	return changes, nil
+}
+
+// blame tells a source that is invalid itself from an overlay that went wrong.
+func (i *Installer) blame(err error) error {
+	if err == nil {
+		return nil
+	}
+	report, failed := isocheck.Check(i.file, i.Size())
+	if failed == nil && report.Err() != nil {
+		return fmt.Errorf("it is invalid itself: %w; fetch the vendor's image again, \"esxiplan iso verify %s\" says all", report.Err(), i.path)
+	}
+	return err
 }
 
 // CheckImage reads a built image back by other code than built it: the checker

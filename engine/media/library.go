@@ -170,7 +170,7 @@ func (l *Library) build(r Request, salt string) (built, error) {
 	}
 	image, err := i.Personalise(script, r.Options)
 	if err == nil {
-		err = CheckImage(image, script)
+		err = i.blame(CheckImage(image, script))
 	}
 	if err != nil {
 		return built{}, fmt.Errorf("installer image %s: %w", r.Source.Path, err)
@@ -202,6 +202,11 @@ func (b built) published(changed bool) Published {
 	p := b.entry.published()
 	p.Changed, p.Warnings = changed, b.warnings
 	return p
+}
+
+// Addresses implements [Reader].
+func (l *Library) Addresses(host, bmc string) (url, https string, err error) {
+	return l.shelf.urls(unbuiltToken, host, bmc)
 }
 
 // Latest implements [Reader].

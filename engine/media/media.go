@@ -85,6 +85,9 @@ type Reader interface {
 	// where there is no such image, or it is gone. It needs the source image only where
 	// the manifest does not say enough.
 	Published(ctx context.Context, r Request) (Published, error)
+	// Addresses are the URLs under which the host's next image will be published for its BMC,
+	// as [Published] names them, with a placeholder for the token, which is made with the image.
+	Addresses(host, bmc string) (url, https string, err error)
 	// Latest returns what was last published for a host, whatever its inputs.
 	Latest(host string) (Published, bool)
 	// Fetch reads an image through its URL as a BMC would, and compares what comes

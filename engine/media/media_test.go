@@ -2,6 +2,7 @@ package media_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -129,6 +130,8 @@ func TestBadImages(t *testing.T) {
 		"UEFI":         {image(t, isosim.Options{Files: map[string]string{"EFI/BOOT/BOOT.CFG": "kernel=/b.b00\nkernelopt=installed\n"}}), "/EFI/BOOT/BOOT.CFG: its kernel options do not start the installer"},
 		"unset":        {image(t, isosim.Options{Files: map[string]string{"BOOT.CFG": "kernel=/b.b00\nkernelopt=runweasel\nkernelopt=\n"}}), "no kernel options"},
 		"too long":     {image(t, isosim.Options{Files: map[string]string{"BOOT.CFG": "kernel=/b.b00\nkernelopt=runweasel " + strings.Repeat("x", 4080) + "\n"}}), "the loader takes 4095"},
+		"zeroed UEFI":  {image(t, isosim.Options{Files: map[string]string{"EFIBOOT.IMG": strings.Repeat("\x00", 65536)}}), "is empty: it begins with zeros, so no machine in UEFI mode boots from it"},
+		"no loader":    {image(t, isosim.Options{Files: map[string]string{"EFIBOOT.IMG": isosim.EFIImage("SHELLX64", "MZ")}}), "holds no EFI/BOOT/BOOTX64.EFI, so no machine in UEFI mode boots from it: take the vendor's image"},
 		"no option":    {image(t, isosim.Options{Files: map[string]string{"BOOT.CFG": "kernel=/b.b00\nmodules=/k.b00\n"}}), "no kernel options"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -151,4 +154,24 @@ func image(t testing.TB, o isosim.Options) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// TestSourceIsToBlame: where the installer image itself is invalid, the message says so, and
+// not that what was built from it is.
+func TestSourceIsToBlame(t *testing.T) {
+	path := source(t, isosim.Options{})
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(data, []byte("K.B00;1")) - 33
+	binary.LittleEndian.PutUint32(data[at+10:], 40000)
+	binary.BigEndian.PutUint32(data[at+14:], 40000)
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = media.Assemble(media.Assembly{Source: path, Files: map[string][]byte{"/X.TXT": []byte("x")}, Out: filepath.Join(t.TempDir(), "out.iso")})
+	if err == nil || !strings.Contains(err.Error(), path+": it is invalid itself: ") || !strings.Contains(err.Error(), "lies over /K.B00") {
+		t.Errorf("got %v", err)
+	}
 }

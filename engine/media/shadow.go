@@ -3,12 +3,34 @@ package media
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 )
 
 // NewURL stands for the URL of an image that a dry run would have to build: its
-// token does not exist yet.
-const NewURL = "(new image)"
+// token does not exist yet. The scheme is the real one, because BMCs refuse some;
+// [NewHTTPSURL] stands for an image that is published by https.
+const (
+	NewURL      = "http:(new image)"
+	NewHTTPSURL = "https:(new image)"
+)
+
+// unbuiltToken stands for the token of such an image.
+const unbuiltToken = "(new image)"
+
+// IsNew reports whether a URL stands for that of an image that is not built yet.
+func IsNew(url string) bool { return url == NewURL || url == NewHTTPSURL }
+
+// unbuilt is what stands for the URL that an image would get.
+func unbuilt(url string) string {
+	switch {
+	case url == "":
+		return ""
+	case strings.HasPrefix(url, "https:"):
+		return NewHTTPSURL
+	}
+	return NewURL
+}
 
 // NewDigest stands for the digest of such an image: it depends on a salt that is made
 // when it is built.
@@ -65,8 +87,12 @@ func (s *shadow) preview(ctx context.Context, r Request) (Published, error) {
 	if err != nil {
 		return Published{}, err
 	}
+	url, https, err := s.Reader.Addresses(r.Host, r.BMC)
+	if err != nil {
+		return Published{}, err
+	}
 	source := SourceContents{File: r.Source.Path, Version: version, Build: build, SHA256: checksum(r.Source.SHA256)}
-	return Published{URL: NewURL, Digest: NewDigest, Contents: Contents{Kickstart: script, Options: r.Options, Source: source},
+	return Published{URL: unbuilt(url), HTTPSURL: unbuilt(https), Digest: NewDigest, Contents: Contents{Kickstart: script, Options: r.Options, Source: source},
 		Version: version, Build: build, Disks: r.Disks, FirstBoot: r.firstBoot(), DryRun: !r.Installs(), Warnings: warnings}, nil
 }
 
@@ -113,7 +139,7 @@ func (s *shadow) Holds(host string) bool {
 
 // Fetch takes an image that only this dry run published for granted.
 func (s *shadow) Fetch(ctx context.Context, url string) error {
-	if url == NewURL {
+	if IsNew(url) {
 		return nil
 	}
 	return s.Reader.Fetch(ctx, url)
@@ -123,13 +149,13 @@ func (s *shadow) Fetch(ctx context.Context, url string) error {
 func (s *shadow) Check(ctx context.Context, host, url string) error {
 	p, ours := s.own(host)
 	latest, _ := s.Reader.Latest(host)
-	known := url == NewURL || latest.At(url)
+	known := IsNew(url) || latest.At(url)
 	switch {
 	case known && s.isRemoved(host):
 		return &ErrGone{url, "this run removes it before"}
 	case known && ours && !p.At(url):
 		return &ErrGone{url, "this run replaces it before"}
-	case url == NewURL, known && ours: // published by this run
+	case IsNew(url), known && ours: // published by this run
 		return nil
 	}
 	return s.Reader.Check(ctx, host, url)

@@ -179,10 +179,16 @@ func (h *Host) digestOf(url string) string {
 }
 
 // Eject empties a drive. The medium of an installation of ours that is under way stays,
-// unless the intent says by force.
+// unless the intent says by force, and so does a stranger's floppy or USB stick, unless it
+// says all.
 func (d *BMC) Eject(ctx context.Context, s bmc.Slot, i event.Intent) error {
 	if err := d.admitWrite(ctx); err != nil {
 		return err
+	}
+	if !i.All {
+		if err := CheckStick(s, d.host.History()); err != nil {
+			return err
+		}
 	}
 	if !i.Force && !d.host.Settings.Again {
 		if err := CheckEject(s, d.host.History()); err != nil {

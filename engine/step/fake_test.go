@@ -180,6 +180,9 @@ func (s *shelf) Published(context.Context, media.Request) (media.Published, erro
 func (s *shelf) Source(context.Context, media.Source) (version, build string, err error) {
 	return "8.0.3", "100", nil
 }
+func (s *shelf) Addresses(host, _ string) (url, https string, err error) {
+	return "http://192.0.2.1/" + host + ".iso", "", nil
+}
 func (s *shelf) Preview(context.Context, media.Request) (script string, warnings []string, err error) {
 	return "install", nil, nil
 }

@@ -1,6 +1,7 @@
 package step
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -45,6 +46,22 @@ func inDrive(h History, drives []bmc.Slot, url string) bool {
 		m, ours := h.MountIn(s)
 		return ours && m.URL == url
 	})
+}
+
+// Strangers reports a drive for floppies and USB sticks that holds what is not on our record:
+// no installation of ours boots from there, and someone may be using it.
+func Strangers(s bmc.Slot, h History) bool {
+	_, ours := h.MountIn(s)
+	return s.Stick && s.Loaded && !ours
+}
+
+// CheckStick protects what someone else mounted as a floppy or USB stick.
+func CheckStick(s bmc.Slot, h History) error {
+	if !Strangers(s, h) {
+		return nil
+	}
+	return &Refusal{"medium", s.Name() + ", which takes floppies and USB sticks, holds " + cmp.Or(s.Image, "an unknown image") + ", which esxiplan did not mount",
+		"Leave it, or take it out with the step eject and all = true"}
 }
 
 // CheckEject protects the medium of an installation of ours that is under way: any image of

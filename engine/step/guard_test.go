@@ -388,6 +388,15 @@ func TestCheckReplace(t *testing.T) {
 	}
 }
 
+// TestCheckStick: only a loaded drive for floppies and USB sticks with what is not on record
+// is left alone.
+func TestCheckStick(t *testing.T) {
+	judge(t, step.CheckStick(bmc.Slot{ID: "1", Stick: true}, step.History{}), "", "")
+	judge(t, step.CheckStick(bmc.Slot{ID: "1", CD: true, Loaded: true, Image: "u"}, step.History{}), "", "")
+	judge(t, step.CheckStick(bmc.Slot{ID: "1", Stick: true, Loaded: true, Image: "u"}, step.History{}), "holds u, which esxiplan did not mount", "all = true")
+	judge(t, step.CheckStick(bmc.Slot{ID: "1", Stick: true, Loaded: true}, step.History{}), "holds an unknown image", "all = true")
+}
+
 func TestCheckForeign(t *testing.T) {
 	judge(t, step.CheckForeign(""), "", "")
 	judge(t, step.CheckForeign("u"), "another esxiplan run may be installing", "--state")

@@ -1,6 +1,7 @@
 package survey
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sync"
@@ -208,6 +209,9 @@ func (s *Survey) Settings(h *schema.Host) step.Settings {
 			continue
 		}
 		out.Installs = out.Installs || most.Mounts || s.sets(h, st)
+		if most.Mounts {
+			out.Medium = cmp.Or(out.Medium, s.beforehand(h, st).Medium)
+		}
 		if s.awaits(h, st) {
 			out.WaitStep = st.Name
 		}

@@ -2,6 +2,7 @@
 package eject
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"time"
@@ -16,6 +17,7 @@ var doc string
 
 // Arguments of the step.
 type Arguments struct {
+	All   bool `json:"all" default:"false" doc:"Eject also a floppy or USB image that esxiplan did not mount."`
 	Force bool `json:"force" default:"false" doc:"Eject also while an installation of ours may be reading the medium."`
 }
 
@@ -26,7 +28,7 @@ type Result struct {
 
 // Type is the step type.
 var Type = step.Define(step.Spec[Arguments, Result]{
-	Name: "eject", Summary: "Empties every virtual media slot, wherever it lives.", Doc: doc, Most: step.Effects{Writes: true},
+	Name: "eject", Summary: "Empties every virtual media slot that a CD can be in, wherever it lives.", Doc: doc, Most: step.Effects{Writes: true},
 	Policy: step.Policy{Retries: 5, Delay: 5 * time.Second, MaxDelay: 30 * time.Second, Timeout: 10 * time.Minute},
 	Run:    run,
 })
@@ -39,7 +41,15 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	ejected, err := h.Empty(ctx, func(bmc.Slot) bool { return true }, event.Intent{Force: c.Force})
+	kept := map[bmc.Link]bool{}
+	ejected, err := h.Empty(ctx, func(s bmc.Slot) bool {
+		keep := !c.All && step.Strangers(s, h.History())
+		if keep && !kept[s.URI] {
+			kept[s.URI] = true
+			h.Warn("%s holds a floppy or USB image that esxiplan did not mount (%s): it stays; all = true ejects it", s.Name(), cmp.Or(s.Image, "unknown"))
+		}
+		return !keep
+	}, event.Intent{Force: c.Force, All: c.All})
 	if err == nil {
 		h.ForgetMounts() // a restart need not find what somebody else took out
 	}

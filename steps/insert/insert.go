@@ -110,7 +110,7 @@ func readSince(h *step.Host, t time.Time) *int64 {
 // check reads the image through its URL as the BMC will. What the web server
 // refuses, it will refuse to the BMC; that it cannot be reached from here says little.
 func check(ctx context.Context, h *step.Host, url string) error {
-	if !strings.HasSuffix(url, ".iso") && url != media.NewURL {
+	if !strings.HasSuffix(url, ".iso") && !media.IsNew(url) {
 		return schema.AtArgument("image", "%q does not end in .iso, which several BMCs demand", url)
 	}
 	if u, err := neturl.Parse(url); err != nil || u.User != nil {
@@ -220,7 +220,7 @@ func makeRoom(ctx context.Context, h *step.Host, s bmc.Slot, url string) error {
 	if s.Image != url && !ours(h, s, url) {
 		return &step.Refusal{Guard: "medium", Reason: fmt.Sprintf("%s already holds %s", s.Name(), orUnknown(s.Image)), Next: "Run the step eject before insert"}
 	}
-	if err := h.BMC.Eject(ctx, s, event.Intent{}); err != nil {
+	if err := h.BMC.Eject(ctx, s, event.Intent{All: true}); err != nil {
 		return err
 	}
 	return h.Emptied(ctx, s)

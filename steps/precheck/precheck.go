@@ -5,6 +5,7 @@ import (
 	"context"
 	_ "embed"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -41,19 +42,17 @@ type Result struct {
 // Type is the step type.
 var Type = step.Define(step.Spec[Arguments, Result]{
 	Name: "precheck", Summary: "Logs in to the BMC and shows early what the guards will demand.", Doc: doc, Most: step.Effects{Disk: true},
-	Policy: step.Policy{Retries: 3, Delay: 5 * time.Second, MaxDelay: 30 * time.Second, Timeout: 10 * time.Minute},
+	// The timeout leaves room for a BMC that takes its ten minutes to get ready.
+	Policy: step.Policy{Retries: 3, Delay: 5 * time.Second, MaxDelay: 30 * time.Second, Timeout: 20 * time.Minute},
 	Run:    run,
 })
 
 type check func(context.Context, *step.Host, Arguments, *Result) error
 
 func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
-	if err := h.BMC.Prefetch(ctx, questions(h)); err != nil {
-		return Result{}, err
-	}
 	var r Result
 	p := &problems{}
-	for _, look := range []check{identity, ready, hardware, medium, license, disk, nic, use} {
+	for _, look := range []check{readAhead, identity, ready, readAhead, hardware, medium, license, disk, nic, use} {
 		if err := p.add(look(ctx, h, c, &r)); err != nil {
 			return Result{}, err
 		}
@@ -61,9 +60,10 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	return r, p.refusal()
 }
 
-// questions are those that the checks ask of the BMC, and the first write after them.
-func questions(h *step.Host) func(context.Context, bmc.Reader) {
-	return func(ctx context.Context, r bmc.Reader) {
+// readAhead reads what the checks and the first write after them ask for. What a BMC said
+// before it was ready counts no longer; else the second time costs nothing.
+func readAhead(ctx context.Context, h *step.Host, _ Arguments, _ *Result) error {
+	return h.BMC.Prefetch(ctx, func(ctx context.Context, r bmc.Reader) {
 		r.Power(ctx)
 		r.Boot(ctx)
 		r.Inventory(ctx)
@@ -76,7 +76,7 @@ func questions(h *step.Host) func(context.Context, bmc.Reader) {
 			step.CheckNIC(ctx, h.Declared.ESXi, r)
 			h.BMC.BeforeWrites(ctx, r)
 		}
-	}
+	})
 }
 
 // problems gathers what the guards will refuse, so that one look shows all.
@@ -108,25 +108,13 @@ func identity(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
 	return step.CheckIdentity(h.Declared, id)
 }
 
-// settles is how long a BMC may take to get ready after it was started.
-const settles = 10 * time.Minute
-
-func ready(ctx context.Context, h *step.Host, _ Arguments, _ *Result) error {
-	return h.Until(ctx, settles, "the BMC is ready", func(ctx context.Context) (bool, error) {
-		busy, err := h.BMC.Ready(ctx)
-		if busy != "" {
-			h.Progress(0, 0, busy)
-		}
-		return busy == "", err
-	})
+func ready(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
+	power, err := h.Ready(ctx)
+	r.Power, r.Post = string(power.State), power.Post
+	return err
 }
 
 func hardware(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
-	power, err := h.BMC.Power(ctx)
-	if err != nil {
-		return err
-	}
-	r.Power, r.Post = string(power.State), power.Post
 	stock, err := h.BMC.Inventory(ctx)
 	r.SecureBoot, r.Drives, r.NICs = stock.SecureBoot, stock.Disks, stock.NICs
 	return err
@@ -156,12 +144,48 @@ func medium(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
 	if err := step.CheckDrive(slots); err != nil {
 		return err
 	}
-	_, err = h.BMC.Preparations(ctx, slots[0], "")
+	return mountable(ctx, h, slots[0])
+}
+
+// mountable demands that the BMC takes images as the plan offers them. Where the plan offers
+// an image by http and by https, one of them will do.
+func mountable(ctx context.Context, h *step.Host, drive bmc.Slot) error {
+	urls, err := offered(h)
+	if err != nil {
+		return err
+	}
 	var obstacle *bmc.ErrUnsupported
-	if errors.As(err, &obstacle) {
+	for i, url := range urls {
+		_, err := h.BMC.Preparations(ctx, drive, url)
+		if errors.As(err, &obstacle) {
+			continue
+		}
+		if err == nil && i > 0 {
+			h.Warn("%s; the step insert must get the other URL, such as https_url of build_iso", obstacle.What)
+		}
+		return err
+	}
+	if _, err := h.BMC.Preparations(ctx, drive, ""); errors.As(err, &obstacle) {
 		return &step.Refusal{Guard: "medium", Reason: obstacle.What, Next: "Change that in the BMC"}
 	}
-	return err
+	return &step.Refusal{Guard: "medium", Reason: fmt.Sprintf("%s; the plan gives %s", obstacle.What, urls[0]),
+		Next: "Correct the plan's media block, or the URL that the step insert gets"}
+}
+
+// offered are the URLs of the image that the plan mounts: the one that it names, else those
+// under which it publishes; an empty one stands for what is not known yet.
+func offered(h *step.Host) ([]string, error) {
+	if url := h.Settings.Medium; url != "" {
+		return []string{url}, nil
+	}
+	if h.Media == nil {
+		return []string{""}, nil
+	}
+	url, https, err := h.Media.Addresses(h.Name, h.Declared.BMC.Address.Host())
+	if err != nil || https == "" || https == url {
+		return []string{url}, err
+	}
+	return []string{url, https}, nil
 }
 
 func license(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {

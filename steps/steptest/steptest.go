@@ -184,7 +184,7 @@ func Run(t *testing.T, typ *step.Type, vendors []bmc.Vendor, c Case) {
 // after the preparation has no name before.
 func sameChange(planned, made step.Made) bool {
 	named := planned.Target == made.Target || strings.Contains(planned.Target, "not yet enabled")
-	return planned.Verb == made.Verb && named && planned.Old == made.Old && (planned.New == made.New || planned.New == media.NewURL)
+	return planned.Verb == made.Verb && named && planned.Old == made.Old && (planned.New == made.New || media.IsNew(planned.New))
 }
 
 // effective are the changes that took place. What was refused in one drive and then made

@@ -41,7 +41,7 @@ func (l *looking) remove(ctx context.Context) error {
 	if !l.published || l.h.Settings.KeepMedia {
 		return nil
 	}
-	if err := l.h.Media.Unpublish(ctx, event.Intent{Force: true}); err != nil {
+	if err := l.h.Media.Unpublish(ctx, event.Intent{Force: true, All: true}); err != nil {
 		l.h.Warn("the host is installed, but its image could not be removed: %v", err)
 	}
 	return nil
@@ -53,7 +53,7 @@ func eject(ctx context.Context, h *step.Host) error {
 	if _, published := latest(h); !published && len(h.History().Mounted()) == 0 && len(h.Made()) == 0 {
 		return nil
 	}
-	if _, err := h.Empty(ctx, func(s bmc.Slot) bool { return ours(h, s) }, event.Intent{Force: true}); err != nil {
+	if _, err := h.Empty(ctx, func(s bmc.Slot) bool { return ours(h, s) }, event.Intent{Force: true, All: true}); err != nil {
 		return err
 	}
 	h.ForgetMounts()

@@ -330,6 +330,19 @@ func (s *Sim) Mount(url string) {
 	}
 }
 
+// MountStick puts an image into each drive that takes floppies and USB sticks only, and
+// reports whether there is one.
+func (s *Sim) MountStick(url string) (mounted bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, v := range s.slots {
+		if types := v.profile.Types; len(types) > 0 && !slices.Contains(types, "CD") && !slices.Contains(types, "DVD") {
+			v.image, v.last, mounted = url, url, true
+		}
+	}
+	return mounted
+}
+
 func (s *Sim) slotPaths() []string {
 	var paths []string
 	for path := range s.slots {

@@ -51,12 +51,18 @@ func newClient(r *bmc.Redfish) bmc.Client {
 		BootDevices: []bmc.BootDevice{{Controller: "NS204i"}},
 		Ways:        []bmc.Way{{Name: "BootOnNextServerReset", Targets: []bmc.Target{bmc.BootCD}, Read: c.readSlotBoot, Set: c.setSlotBoot}},
 		Post:        post,
+		Early:       early,
 		Licenses:    c.licenses,
 		Covers:      covers,
 		Disks:       c.smartStorage,
 		NICs:        c.baseAdapters,
 	})
 	return c
+}
+
+// early tells the states before InPostDiscoveryComplete.
+func early(post string) bool {
+	return slices.Contains([]string{"Reset", "InPost", "InPostDiscoveryStart"}, post)
 }
 
 func post(oem map[string]json.RawMessage) string {

@@ -265,7 +265,7 @@ func (o *overlay) add(t *tree, e *edit, c Change, extent int64, serial uint32) e
 	if err != nil {
 		return err
 	}
-	at, index := place(e.sheets, r)
+	at, index := place(t.kind, e.sheets, r)
 	e.sheets[at] = slices.Insert(slices.Clone(e.sheets[at]), index, r)
 	if e.flow() && o.relocation == Refuse {
 		return &DirectoryFull{"/" + e.path}
@@ -298,12 +298,12 @@ func length(sheet []record) (n int) {
 
 // place finds the position behind the last record that sorts before r. The order
 // of those that are there is left alone, even where it is another one.
-func place(sheets [][]record, r record) (sheet, index int) {
+func place(k TreeKind, sheets [][]record, r record) (sheet, index int) {
 	sheet, index = 0, min(2, len(sheets[0]))
 	for i, records := range sheets {
-		for k, other := range records {
-			if !other.special() && compareNames(other.name, r.name) < 0 {
-				sheet, index = i, k+1
+		for j, other := range records {
+			if !other.special() && compareNames(k, other.spelled, r.spelled) < 0 {
+				sheet, index = i, j+1
 			}
 		}
 	}
@@ -339,7 +339,7 @@ func (o *overlay) newRecord(t *tree, d *directory, c Change, extent int64, seria
 		return record{}, refuse(BadChange, "the record of %s would have %d bytes, 254 are possible", c.Path, len(raw))
 	}
 	raw[0] = byte(len(raw))
-	return record{raw, name}, nil
+	return record{raw, name, name}, nil
 }
 
 func even(b []byte) []byte {

@@ -144,9 +144,12 @@ func (t *tree) walk(visit func(Entry) error) error {
 	return nil
 }
 
+// UEFI is the platform of boot entries that UEFI firmware takes.
+const UEFI = 0xEF
+
 // BootEntry is an El Torito boot entry.
 type BootEntry struct {
-	Platform byte // 0 BIOS, 0xEF UEFI
+	Platform byte // 0 BIOS, or [UEFI]
 	Bootable bool
 	LBA      int64
 	Sectors  int // of 512 bytes
@@ -157,7 +160,7 @@ func (e BootEntry) Firmware() string {
 	switch e.Platform {
 	case 0:
 		return "BIOS"
-	case 0xEF:
+	case UEFI:
 		return "UEFI"
 	}
 	return fmt.Sprintf("platform %#x", e.Platform)
@@ -265,7 +268,7 @@ func (b *Base) look() {
 	switch {
 	case err != nil || len(entries) == 0:
 		b.warn("boot", "it has no boot entries (El Torito), so no machine boots from it")
-	case !has(0xEF):
+	case !has(UEFI):
 		b.warn("uefi", "none of its boot entries is marked UEFI (platform 0xEF): most UEFI firmware will not boot it. "+
 			"It was probably rebuilt with -eltorito-boot where -e belongs; take the vendor's image")
 	case !has(0):

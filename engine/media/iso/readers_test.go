@@ -54,12 +54,12 @@ func output(t *testing.T, command string, args ...string) string {
 func foreign(t *testing.T, modules int, only ...string) map[string]string {
 	t.Helper()
 	dir := t.TempDir()
-	upper, lower := filepath.Join(dir, "upper"), filepath.Join(dir, "lower")
+	upper, lower, mixed := filepath.Join(dir, "upper"), filepath.Join(dir, "lower"), filepath.Join(dir, "mixed")
 	source := filepath.Join(dir, "source.iso")
 	if err := os.WriteFile(source, build(t, isosim.Options{Modules: modules, Size: 3000}), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, tree := range []string{upper, lower} {
+	for _, tree := range []string{upper, lower, mixed} {
 		if err := os.Mkdir(tree, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -70,6 +70,11 @@ func foreign(t *testing.T, modules int, only ...string) map[string]string {
 	long := filepath.Join(upper, "VMWARE-ESX-BASE-OSL.TXT")
 	if err := os.WriteFile(long, []byte("a name longer than 8.3"), 0o644); err != nil {
 		t.Fatal(err)
+	}
+	for _, name := range []string{"Kr.txt", "a.txt", "a-b.txt", "_x.txt", "zz.TXT", "Abc.txt", "ABC2.TXT"} {
+		if err := os.WriteFile(filepath.Join(mixed, name), []byte(name), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	m := maker{t, dir, tool(t, "genisoimage", "genisoimage"), tool(t, "xorriso", "xorriso"), only, map[string]string{}}
 	m.genisoimage("plain", upper)
@@ -84,6 +89,12 @@ func foreign(t *testing.T, modules int, only ...string) map[string]string {
 	m.xorriso("Joliet only", upper, nil, "-J", "--norock")
 	m.xorriso("--md5", upper, nil, "-J", "-R", "--md5")
 	m.xorriso("appended partition", upper, []string{"-append_partition", "2", "0xef", filepath.Join(upper, "EFIBOOT.IMG"), "-appended_part_as_gpt", "--protective-msdos-label"}, "-J", "-R")
+	if slices.Contains(only, mixedCase) {
+		m.genisoimage("mixed case", mixed, "-J")
+		m.xorriso("mixed case", mixed, nil, "-J", "--norock")
+	}
+	m.xorriso("-iso-level 4", upper, nil, "-iso-level", "4", "-J", "-R")
+	m.xorriso("EFI image in a partition only", upper, []string{"-append_partition", "2", "0xef", filepath.Join(upper, "EFIBOOT.IMG"), "-e", "--interval:appended_partition_2:all::"}, "-J", "-R")
 	linked := filepath.Join(dir, "linked")
 	output(t, "cp", "-r", upper, linked)
 	if err := os.Remove(filepath.Join(linked, "EFI", "BOOT", "BOOT.CFG")); err != nil {
@@ -121,7 +132,13 @@ type maker struct {
 	made         map[string]string
 }
 
-func (m maker) wanted(name string) bool { return len(m.only) == 0 || slices.Contains(m.only, name) }
+// mixedCase asks for all, and for images whose Joliet names are sorted in another way than the
+// plain ones. The programs that read do not care about the order.
+const mixedCase = "mixed case"
+
+func (m maker) wanted(name string) bool {
+	return len(m.only) == 0 || slices.Contains(m.only, name) || slices.Contains(m.only, mixedCase)
+}
 
 func (m maker) out(name string) string {
 	path := filepath.Join(m.dir, strings.Map(func(r rune) rune {
@@ -157,6 +174,41 @@ func (m maker) xorriso(name, tree string, last []string, options ...string) {
 	args := append([]string{"-as", "mkisofs", "-o", m.out("xorriso " + name)}, options...)
 	args = append(append(args, bootOptions(tree)...), last...)
 	output(m.t, m.xorr, append(args, tree)...)
+}
+
+// TestToolsAreValid: the checker finds no fault with what the tools make, and none with an
+// overlay of it; nor does it call the order of mixed-case Joliet names unusual, before or
+// after the overlay has put its names among them.
+func TestToolsAreValid(t *testing.T) {
+	for name, path := range foreign(t, 12, mixedCase) {
+		t.Run(name, func(t *testing.T) {
+			source, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			valid(t, "the image", source)
+			for relocationName, relocation := range relocations {
+				image, err := open(t, source).Overlay(laid(relocation), iso.WhenFull(max(relocation, iso.Relocate)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				valid(t, "the overlay, "+relocationName, bytesOf(t, image))
+			}
+		})
+	}
+}
+
+func valid(t *testing.T, what string, data []byte) {
+	t.Helper()
+	report, err := isocheck.Check(bytes.NewReader(data), int64(len(data)))
+	if err != nil || !report.OK() {
+		t.Errorf("%s: %v %v", what, err, report.Findings)
+	}
+	for _, f := range report.Findings {
+		if f.Rule == "order" {
+			t.Errorf("%s: %v", what, f)
+		}
+	}
 }
 
 // TestReaders lets independent readers read the overlay of every variant, in place

@@ -12,8 +12,9 @@ import (
 // record is a directory record (ECMA-119 9.1). raw is never written to: an
 // overlay replaces whole records.
 type record struct {
-	raw  []byte
-	name string // as readers compare it: upper case, without version and trailing dot
+	raw     []byte
+	name    string // as readers compare it: upper case, without version and trailing dot
+	spelled string // the same as it is written, by which directories are sorted
 }
 
 func (r record) extent() int64 { return int64(binary.LittleEndian.Uint32(r.raw[2:])) }
@@ -40,7 +41,7 @@ func (r record) at(extent int64, size int) record {
 	raw := bytes.Clone(r.raw)
 	putBoth32(raw[2:], uint32(extent))
 	putBoth32(raw[10:], uint32(size))
-	return record{raw, r.name}
+	return record{raw, r.name, r.spelled}
 }
 
 func putBoth32(b []byte, v uint32) {
@@ -95,7 +96,8 @@ func parseSheet(s []byte, k TreeKind) ([]record, error) {
 			return nil, fmt.Errorf("the record at byte %d of a sector contradicts itself", at)
 		}
 		if !r.special() {
-			r.name = foldName(r.id(), k)
+			r.spelled = spelled(r.id(), k)
+			r.name = fold(r.spelled)
 		}
 		sheet = append(sheet, r)
 		at += n
@@ -106,8 +108,8 @@ func parseSheet(s []byte, k TreeKind) ([]record, error) {
 	return sheet, nil
 }
 
-// foldName decodes an identifier and cuts what readers ignore.
-func foldName(id []byte, k TreeKind) string {
+// spelled decodes an identifier and cuts what readers ignore.
+func spelled(id []byte, k TreeKind) string {
 	text := string(id)
 	if k == Joliet {
 		units := make([]uint16, len(id)/2)
@@ -117,7 +119,7 @@ func foldName(id []byte, k TreeKind) string {
 		text = string(utf16.Decode(units))
 	}
 	text, _, _ = strings.Cut(text, ";")
-	return fold(strings.TrimSuffix(text, "."))
+	return strings.TrimSuffix(text, ".")
 }
 
 // fold makes a name upper case, in ASCII only: other letters are other names.
@@ -140,9 +142,14 @@ func ucs2(s string) []byte {
 	return out
 }
 
-// compareNames orders as ECMA-119 9.3 does: by name, then extension, the shorter
-// one padded with blanks.
-func compareNames(a, b string) int {
+// compareNames orders names as they are written, capital letters before small ones: as
+// ECMA-119 9.3 does, by name, then extension, the shorter one padded with blanks; in
+// Joliet as a whole, which is how genisoimage and xorriso sort it. One of the two is ASCII,
+// so that its bytes sort as Joliet's code units do.
+func compareNames(k TreeKind, a, b string) int {
+	if k == Joliet {
+		return strings.Compare(a, b)
+	}
 	nameA, extA, _ := strings.Cut(a, ".")
 	nameB, extB, _ := strings.Cut(b, ".")
 	if c := comparePadded(nameA, nameB); c != 0 {

@@ -182,7 +182,7 @@ func (r *relocation) whole(rec record) (record, error) {
 		return record{}, err
 	}
 	raw[0] = byte(len(raw))
-	return record{raw, rec.name}, nil
+	return record{raw, rec.name, rec.spelled}, nil
 }
 
 // claim reserves places for the continuation blocks of one record.

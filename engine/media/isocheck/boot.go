@@ -4,7 +4,13 @@ import (
 	"bytes"
 	"encoding/binary"
 	"hash/crc32"
+	"io"
+	"slices"
+	"strings"
 )
+
+// platformUEFI marks the boot entries that UEFI firmware takes.
+const platformUEFI = 0xEF
 
 // boot checks the El Torito catalog and what its entries point at.
 func (c *checker) boot() {
@@ -35,7 +41,7 @@ func (c *checker) boot() {
 		case 0x90, 0x91:
 			platform = e[1]
 		case 0x88:
-			uefi = uefi || platform == 0xEF
+			uefi = uefi || platform == platformUEFI
 			c.bootImage(platform, int64(binary.LittleEndian.Uint32(e[8:])), int64(binary.LittleEndian.Uint16(e[6:])))
 		}
 	}
@@ -47,11 +53,19 @@ func (c *checker) boot() {
 // bootImage checks that the image is there, and the table that isolinux keeps in
 // its own first bytes.
 func (c *checker) bootImage(platform byte, lba, sectors int64) {
-	if lba < 16 || lba*4+sectors > c.volume*4 {
-		c.fault("boot", lba, "a boot image lies outside of the volume")
+	end := lba*4 + max(sectors, 1) // of 512 bytes, as partition tables count
+	switch {
+	case lba >= 16 && end <= c.volume*4:
+		c.unlessFile("a boot image", lba, max(sectors*512, 1))
+	case lba >= c.volume && c.appended(lba*4, end):
+		c.areas = append(c.areas, area{lba, (end + 3) / 4, "boot", "a boot image"})
+	default:
+		c.fault("boot", lba, "a boot image lies outside of the volume, and no partition behind it holds the image")
 		return
 	}
-	c.unlessFile("a boot image", lba, max(sectors*512, 1))
+	if platform == platformUEFI {
+		c.uefiImage(lba)
+	}
 	head := c.read(lba, 64)
 	if platform != 0 || head == nil || binary.LittleEndian.Uint32(head[8:]) != 16 || int64(binary.LittleEndian.Uint32(head[12:])) != lba {
 		return // it has no such table
@@ -72,6 +86,88 @@ func (c *checker) bootImage(platform byte, lba, sectors int64) {
 		c.fault("boot", lba, "the BIOS boot image does not have the checksum that its own table names")
 	}
 }
+
+// appended reports whether a partition behind the volume, but in the file, holds a run of
+// blocks of 512 bytes: "xorriso -append_partition" puts the EFI boot image there.
+func (c *checker) appended(from, to int64) bool {
+	return slices.ContainsFunc(c.partitionSpans(), func(p span) bool {
+		return p.from >= c.volume*4 && p.from <= from && to <= p.to && p.to <= c.size/512
+	})
+}
+
+// partitionSpans are the partitions of MBR and GPT, in blocks of 512 bytes.
+func (c *checker) partitionSpans() (out []span) {
+	head := c.read(0, 1024)
+	if head == nil || head[510] != 0x55 || head[511] != 0xAA {
+		return nil
+	}
+	for at := 446; at < 510; at += 16 {
+		first, count := int64(binary.LittleEndian.Uint32(head[at+8:])), int64(binary.LittleEndian.Uint32(head[at+12:]))
+		if head[at+4] != 0xEE && count > 0 { // 0xEE covers the disk for those who cannot read a GPT
+			out = append(out, span{first, first + count})
+		}
+	}
+	if string(head[512:520]) == "EFI PART" && c.gpt(head[512:], 1) {
+		out = append(out, c.gptSpans(head[512:])...)
+	}
+	return out
+}
+
+// gptSpans are the partitions of a GPT that was found valid.
+func (c *checker) gptSpans(header []byte) (out []span) {
+	le := binary.LittleEndian
+	size := int(le.Uint32(header[84:]))
+	entries := make([]byte, int(le.Uint32(header[80:]))*size)
+	if n, _ := c.r.ReadAt(entries, int64(le.Uint64(header[72:]))*512); n < len(entries) || size < 48 {
+		return nil
+	}
+	for at := 0; at+size <= len(entries); at += size {
+		if first, last := int64(le.Uint64(entries[at+32:])), int64(le.Uint64(entries[at+40:])); last > 0 {
+			out = append(out, span{first, last + 1})
+		}
+	}
+	return out
+}
+
+// uefiImage demands the loader that UEFI firmware starts from a removable medium.
+func (c *checker) uefiImage(lba int64) {
+	switch problem, odd := CheckLoader(io.NewSectionReader(c.r, lba*sector, c.size-lba*sector)); {
+	case problem != "":
+		c.fault("loader", lba, "the UEFI boot image %s: no machine boots from it in UEFI mode", problem)
+	case odd != "":
+		c.warn("loader", lba, "the UEFI boot image %s", odd)
+	}
+}
+
+// CheckLoader says, as the rest of a sentence about an EFI boot image, why firmware finds
+// no loader in it; odd is what looks wrong and need not be. Both are "" for a sound one.
+func CheckLoader(r io.ReaderAt) (problem, odd string) {
+	f, err := openFAT(r)
+	if err != nil {
+		return err.Error(), ""
+	}
+	others := ""
+	for _, e := range f.list("EFI", "BOOT") {
+		switch head := f.read(e.cluster, min(e.size, 512)); {
+		case e.dir || !strings.HasPrefix(e.name, "BOOT") || !strings.HasSuffix(e.name, ".EFI"):
+		case e.name != loaderX64:
+			others = e.name
+		case len(bytes.Trim(head, "\x00")) == 0:
+			return "holds an empty EFI/BOOT/" + loaderX64, ""
+		case !bytes.HasPrefix(head, []byte("MZ")):
+			return "", "holds an EFI/BOOT/" + loaderX64 + " that is no UEFI program: it does not begin with MZ"
+		default:
+			return "", ""
+		}
+	}
+	if others != "" {
+		return "", "holds no EFI/BOOT/" + loaderX64 + ", only " + others + ": 64-bit x86 machines do not boot from it in UEFI mode"
+	}
+	return "holds no EFI/BOOT/" + loaderX64, ""
+}
+
+// loaderX64 is what firmware of 64-bit x86 machines starts from a removable medium.
+const loaderX64 = "BOOTX64.EFI"
 
 // unlessFile remembers where something lies that firmware finds by its block, unless
 // it is a file, too: then the file is remembered.
@@ -112,23 +208,15 @@ func (c *checker) partitions() {
 // partitionsApart finds partitions that lie over one another. One that begins with the
 // image is the image itself, which holds others.
 func (c *checker) partitionsApart(header []byte) {
-	le := binary.LittleEndian
-	size := int(le.Uint32(header[84:]))
-	entries := make([]byte, int(le.Uint32(header[80:]))*size)
-	if n, _ := c.r.ReadAt(entries, int64(le.Uint64(header[72:]))*512); n < len(entries) || size < 48 {
-		return
-	}
-	var spans [][2]uint64
-	for at := 0; at+size <= len(entries); at += size {
-		if first, last := le.Uint64(entries[at+32:]), le.Uint64(entries[at+40:]); last > 0 {
-			spans = append(spans, [2]uint64{first, last})
-		}
-	}
+	spans := c.gptSpans(header)
 	for i, a := range spans {
 		for _, b := range spans[:i] {
-			if a[0] <= b[1] && b[0] <= a[1] && a[0] > 64 == (b[0] > 64) {
+			if a.from >= b.to || b.from >= a.to {
+				continue
+			}
+			if a.from > 64 == (b.from > 64) {
 				c.warn("gpt", 0, "two partitions lie over one another")
-			} else if a[0] <= b[1] && b[0] <= a[1] && int64(max(a[1], b[1])) > c.volume*4 {
+			} else if max(a.to, b.to) > c.volume*4+1 {
 				c.warn("gpt", 0, "a partition reaches over one that lies behind the volume")
 			}
 		}

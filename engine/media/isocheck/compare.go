@@ -2,11 +2,13 @@ package isocheck
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // CheckBase says why a file of size bytes cannot be the image that another was made
@@ -76,17 +78,12 @@ func (c *checker) compare(image io.ReaderAt, size int64, base *checker) error {
 type span struct{ from, to int64 }
 
 // compareBytes demands that the base's bytes are the image's wherever an overlay has no
-// business. Blocks that lie side by side are one finding.
+// business. All that differs is one finding: an image that was made from something else
+// differs in most of its blocks.
 func (c *checker) compareBytes(image io.ReaderAt, base *checker) error {
 	const step = 512 * sector
 	free := base.free()
-	differs := span{-1, -1} // blocks
-	tell := func() {
-		if differs.from >= 0 {
-			c.fault("compare", differs.from, "%s outside of what an overlay changes", blocksDiffer(differs))
-		}
-		differs = span{-1, -1}
-	}
+	var differing []span // blocks
 	a, b := make([]byte, step), make([]byte, step)
 	for off := int64(0); off < base.size; off += step {
 		n := min(step, base.size-off)
@@ -98,27 +95,70 @@ func (c *checker) compareBytes(image io.ReaderAt, base *checker) error {
 				copy(a[from:to], b[from:to])
 			}
 		}
-		for i := int64(0); i < n && !bytes.Equal(a[i:n], b[i:n]); i += sector {
-			block, end := (off+i)/sector, min(i+sector, n)
-			if bytes.Equal(a[i:end], b[i:end]) {
-				continue
-			}
-			if block != differs.to {
-				tell()
-				differs.from = block
-			}
-			differs.to = block + 1
-		}
+		differing = appendDiffering(differing, a[:n], b[:n], off/sector)
 	}
-	tell()
+	if len(differing) > 0 {
+		c.fault("compare", differing[0].from, "%s", base.blocksDiffer(differing))
+	}
 	return nil
 }
 
-func blocksDiffer(s span) string {
-	if s.to == s.from+1 {
-		return "a block differs from the base"
+// appendDiffering adds the blocks in which a and b differ, the first of which is number
+// block, as runs.
+func appendDiffering(out []span, a, b []byte, block int64) []span {
+	for i := 0; i < len(a) && !bytes.Equal(a[i:], b[i:]); i += sector {
+		end, at := min(i+sector, len(a)), block+int64(i/sector)
+		switch last := len(out) - 1; {
+		case bytes.Equal(a[i:end], b[i:end]):
+		case last >= 0 && out[last].to == at:
+			out[last].to++
+		default:
+			out = append(out, span{at, at + 1})
+		}
 	}
-	return fmt.Sprintf("%d blocks differ from the base", s.to-s.from)
+	return out
+}
+
+// blocksDiffer tells of the first run of blocks, counts the others, and names the files
+// that they lie in.
+func (c *checker) blocksDiffer(runs []span) string {
+	const where = "from the base outside of what an overlay changes"
+	out := "a block differs " + where
+	if n := runs[0].to - runs[0].from; n > 1 {
+		out = fmt.Sprintf("%d blocks differ %s", n, where)
+	}
+	if len(runs) == 1 {
+		return out
+	}
+	more := int64(0)
+	for _, s := range runs[1:] {
+		more += s.to - s.from
+	}
+	out += fmt.Sprintf(", and %d more in other places", more)
+	if files := c.filesOver(runs); len(files) > 0 {
+		out += ": in " + shortList(files)
+	}
+	return out
+}
+
+// filesOver are the files that lie in some of these blocks, in the order of the blocks.
+func (c *checker) filesOver(runs []span) (names []string) {
+	for _, a := range c.areas {
+		i, _ := slices.BinarySearchFunc(runs, a.from, func(s span, from int64) int { return cmp.Compare(s.to, from+1) })
+		if a.kind == "file" && i < len(runs) && runs[i].from < a.to && !slices.Contains(names, a.name) {
+			names = append(names, a.name)
+		}
+	}
+	return names
+}
+
+// shortList names the first three and counts the rest.
+func shortList(names []string) string {
+	const shown = 3
+	if len(names) <= shown {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
 }
 
 func readBoth(image, base io.ReaderAt, a, b []byte, off int64) error {
@@ -134,16 +174,31 @@ func readBoth(image, base io.ReaderAt, a, b []byte, off int64) error {
 // compareFiles demands that a file is where the base has it, or behind the base's last
 // block, where the overlay puts what it replaces or adds.
 func (c *checker) compareFiles(base, now *tree, end int64) {
+	var missing, strange []string
 	for _, path := range slices.Sorted(maps.Keys(base.files)) {
 		if _, there := now.files[path]; !there {
-			c.fault("compare", base.files[path].block, "the file /%s of the base is missing", path)
+			missing = append(missing, "/"+path)
 		}
 	}
 	for _, path := range slices.Sorted(maps.Keys(now.files)) {
 		p := now.files[path]
 		if old, there := base.files[path]; p.size > 0 && p.block < end && (!there || p != old) {
-			c.fault("compare", p.block, "/%s shows bytes of the base that are not this file's", path)
+			strange = append(strange, "/"+path)
 		}
+	}
+	switch len(missing) {
+	case 0:
+	case 1:
+		c.fault("compare", base.files[missing[0][1:]].block, "the file %s of the base is missing", missing[0])
+	default:
+		c.fault("compare", base.files[missing[0][1:]].block, "%d files of the base are missing: %s", len(missing), shortList(missing))
+	}
+	switch len(strange) {
+	case 0:
+	case 1:
+		c.fault("compare", now.files[strange[0][1:]].block, "%s shows bytes of the base that are not this file's", strange[0])
+	default:
+		c.fault("compare", now.files[strange[0][1:]].block, "%d files show bytes of the base that are not theirs: %s", len(strange), shortList(strange))
 	}
 }
 

@@ -5,7 +5,7 @@
 // and shares no code with it, so that a mistake made there cannot hide here.
 //
 // [Check] looks at one image. [CheckBase] says whether an image can be what another was
-// made from. [Compare] looks at both, and demands that nothing but metadata differs in
+// made from, [CheckLoader] whether UEFI firmware finds a loader in a boot image. [Compare] looks at both, and demands that nothing but metadata differs in
 // the part that both have, and that a file is the base's own or lies behind it.
 package isocheck
 
@@ -116,6 +116,7 @@ func inspect(r io.ReaderAt, size int64) (*checker, error) {
 	c.pathTables()
 	c.agree()
 	c.boot()
+	c.sizes()
 	c.overlaps()
 	c.partitions()
 	return c, c.err
@@ -215,9 +216,32 @@ func (c *checker) descriptor(v volume) {
 	}
 	if len(c.volumes) == 1 {
 		c.volume = blocks
-	} else if blocks != c.volume {
-		c.fault("size", v.lba, "two volume descriptors name different sizes: %d and %d blocks", c.volume, blocks)
 	}
+}
+
+// sizes demands that all descriptors name the same size. xorriso counts an appended
+// partition in the first only, which does no harm while nothing else lies there.
+func (c *checker) sizes() {
+	for _, v := range c.volumes[1:] {
+		blocks, _ := pair(v.s[80:])
+		if blocks == c.volume {
+			continue
+		}
+		find := c.fault
+		if blocks < c.volume && c.onlyPartitionsBehind(blocks) {
+			find = c.warn
+		}
+		find("size", v.lba, "two volume descriptors name different sizes: %d and %d blocks", c.volume, blocks)
+	}
+}
+
+// onlyPartitionsBehind reports whether a partition begins behind a block, and no file or
+// directory lies there.
+func (c *checker) onlyPartitionsBehind(block int64) bool {
+	other := func(a area) bool { return a.to > block && a.kind != "boot" }
+	return !slices.ContainsFunc(c.areas, other) && slices.ContainsFunc(c.partitionSpans(), func(p span) bool {
+		return p.from >= block*4 && p.to <= c.size/512
+	})
 }
 
 // overlaps demands that nothing lies where something else lies. Hard links share

@@ -37,11 +37,25 @@ func put(b []byte, v uint32) {
 	binary.BigEndian.PutUint32(b[4:], v)
 }
 
+// selfParent makes the first directory in the root of a descriptor's tree its own parent.
+func selfParent(b []byte, descriptor int) []byte {
+	le := binary.LittleEndian
+	for at := int(le.Uint32(b[descriptor*2048+158:])) * 2048; ; at += int(b[at]) {
+		if b[at+25]&2 == 0 || b[at+32] == 1 && b[at+33] <= 1 {
+			continue
+		}
+		dir := int(le.Uint32(b[at+2:])) * 2048
+		copy(b[dir+int(b[dir])+2:][:16], b[dir+2:][:16])
+		return b
+	}
+}
+
 // TestRules: every kind of damage is found, and called by its name.
 func TestRules(t *testing.T) {
 	const pvd = 16 * 2048
 	root := func(b []byte) int { return int(binary.LittleEndian.Uint32(b[pvd+158:])) * 2048 }
 	catalog := func(b []byte) int { return int(binary.LittleEndian.Uint32(b[17*2048+71:])) * 2048 }
+	efi := func(b []byte) int { return int(binary.LittleEndian.Uint32(b[catalog(b)+104:])) * 2048 }
 	all := isosim.Options{RockRidge: true, Joliet: true, Continued: true}
 	for name, c := range map[string]struct {
 		options isosim.Options
@@ -97,6 +111,22 @@ func TestRules(t *testing.T) {
 			put(b[at+bytes.Index(b[at:], []byte("PX"))+4:], 0o040555)
 			return b
 		}, "rock-ridge", true},
+		"UEFI image zeroed": {all, func(b []byte) []byte { clear(b[efi(b) : efi(b)+65536]); return b }, "loader", true},
+		"no FAT":            {all, func(b []byte) []byte { b[efi(b)+11] = 7; return b }, "loader", true},
+		"no loader":         {all, func(b []byte) []byte { copy(b[bytes.Index(b, []byte("BOOTX64 EFI")):], "SHELLX64EFI"); return b }, "loader", true},
+		"loader deleted":    {all, func(b []byte) []byte { b[bytes.Index(b, []byte("BOOTX64 EFI"))] = 0xE5; return b }, "loader", true},
+		"loader empty":      {all, func(b []byte) []byte { clear(b[bytes.Index(b, []byte("BOOTX64 EFI"))+28:][:4]); return b }, "loader", true},
+		"loader zeroed":     {all, func(b []byte) []byte { clear(b[efi(b)+6*512 : efi(b)+65536]); return b }, "loader", true},
+		"loader leads away": {all, func(b []byte) []byte { put(b[bytes.Index(b, []byte("BOOTX64 EFI"))+26:], 0x7FFFFFFF); return b }, "loader", true},
+		"loader's contents": {all, func(b []byte) []byte { b[efi(b)+6*512]++; return b }, "loader", false},
+		"another machine's": {all, func(b []byte) []byte { copy(b[bytes.Index(b, []byte("BOOTX64 EFI")):], "BOOTAA64EFI"); return b }, "loader", false},
+		"directory loop": {all, func(b []byte) []byte { // EFI is its own only cluster, for ever
+			copy(b[efi(b)+512+3:], []byte{2, 0xF0, 0xFF})
+			clear(b[efi(b)+4*512 : efi(b)+5*512])
+			return b
+		}, "loader", true},
+		"its own parent":     {all, func(b []byte) []byte { return selfParent(b, 16) }, "dot", true},
+		"so in Joliet":       {all, func(b []byte) []byte { return selfParent(b, 18) }, "dot", false},
 		"gpt":                {isosim.Options{Hybrid: true}, func(b []byte) []byte { b[512+60]++; return b }, "gpt", false},
 		"gpt entries":        {isosim.Options{Hybrid: true}, func(b []byte) []byte { b[1024]++; return b }, "gpt", false},
 		"gpt copy":           {isosim.Options{Hybrid: true}, func(b []byte) []byte { b[len(b)-500]++; return b }, "gpt", false},
@@ -125,7 +155,7 @@ func TestRules(t *testing.T) {
 // whatever their names: a name has no second place in a plain tree to be compared with.
 func TestNoWrongImageIsAccepted(t *testing.T) {
 	random := rand.New(rand.NewPCG(7, 7))
-	small := map[string]string{"ISOLINUX.BIN": "x", "EFIBOOT.IMG": "x", "EFI/BOOT/BOOTX64.EFI": "x", "MBOOT.C32": "x", "K.B00": "xy", "B.B00": "xyz"}
+	small := map[string]string{"ISOLINUX.BIN": "x", "EFI/BOOT/BOOTX64.EFI": "x", "MBOOT.C32": "x", "K.B00": "xy", "B.B00": "xyz"}
 	for _, o := range []isosim.Options{{}, {RockRidge: true, Joliet: true, Continued: true}, {Enhanced: true, Hybrid: true}} {
 		o.Modules, o.Size, o.Files = 20, 16, small
 		good := build(t, o)
@@ -145,6 +175,9 @@ func TestNoWrongImageIsAccepted(t *testing.T) {
 			if have, ok := contents(data); !ok || have != want {
 				t.Fatalf("%+v: a change of byte %d is accepted, and readers find other files", o, at)
 			}
+		}
+		if accepted == 0 {
+			t.Errorf("%+v: no change is accepted, so that nothing was compared", o)
 		}
 		t.Logf("%d of 3000 changes did no harm", accepted)
 	}
@@ -277,5 +310,99 @@ func TestBase(t *testing.T) {
 				t.Errorf("an image that is compared with it: %v %v", r.Findings, err)
 			}
 		})
+	}
+}
+
+// appended moves the UEFI boot image behind the volume, into a partition of its own, as
+// "xorriso -append_partition" writes it.
+func appended(b []byte) []byte {
+	le := binary.LittleEndian
+	entry := int(le.Uint32(b[17*2048+71:]))*2048 + 96
+	image := bytes.Clone(b[int(le.Uint32(b[entry+8:]))*2048:][:65536])
+	le.PutUint32(b[entry+8:], uint32(len(b)/2048))
+	b[446+4] = 0xEF
+	le.PutUint32(b[446+8:], uint32(len(b)/512))
+	le.PutUint32(b[446+12:], uint32(len(image)/512))
+	b[510], b[511] = 0x55, 0xAA
+	return append(b, image...)
+}
+
+// TestAppendedPartition: a boot image behind the volume is valid where a partition holds
+// all of it, and only there.
+func TestAppendedPartition(t *testing.T) {
+	partition := func(at int, v uint32) func([]byte) []byte {
+		return func(b []byte) []byte { binary.LittleEndian.PutUint32(b[446+at:], v); return b }
+	}
+	for name, c := range map[string]struct {
+		damage func([]byte) []byte
+		rule   string // of the error, "" for none
+	}{
+		"whole":           {func(b []byte) []byte { return b }, ""},
+		"cut short":       {func(b []byte) []byte { return b[:len(b)-4096] }, "boot"},
+		"no partition":    {partition(12, 0), "boot"},
+		"a shorter one":   {partition(12, 100), "boot"},
+		"one elsewhere":   {partition(8, 1), "boot"},
+		"no MBR":          {func(b []byte) []byte { b[510] = 0; return b }, "boot"},
+		"a protected one": {func(b []byte) []byte { b[450] = 0xEE; return b }, "boot"},
+		"no loader":       {func(b []byte) []byte { clear(b[len(b)-65536:]); return b }, "loader"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := check(t, c.damage(appended(build(t, isosim.Options{}))))
+			err := r.Err()
+			if (err == nil) != (c.rule == "") || err != nil && !strings.HasSuffix(err.Error(), "("+c.rule+")") {
+				t.Errorf("found %v, want an error by the rule %q", r.Findings, c.rule)
+			}
+		})
+	}
+}
+
+// TestOrder: names are sorted as they are written, capital letters first; Joliet also as
+// whole names, where others sort by name and then extension.
+func TestOrder(t *testing.T) {
+	joliet, plain := &tree{volume: volume{joliet: true}}, &tree{}
+	for _, c := range []struct {
+		tree *tree
+		a, b string
+		want bool
+	}{
+		{plain, "A.B;1", "AB.A;1", true}, {plain, "AB.A;1", "A.B;1", false}, {plain, "Z.TXT", "a.txt", true}, {plain, "a.txt", "Z.TXT", false},
+		{joliet, "_x.txt;1", "a-b.txt;1", true}, {joliet, "Z.TXT;1", "a.txt;1", true}, {joliet, "a.txt;1", "Z.TXT;1", false},
+		{joliet, "a-b.txt;1", "a.txt;1", true}, {joliet, "a.txt;1", "a-b.txt;1", true}, {joliet, "b.txt", "a.txt", false},
+	} {
+		spell := func(name string) []byte { return []byte(name) }
+		if c.tree.volume.joliet {
+			spell = func(name string) (out []byte) {
+				for _, r := range name {
+					out = binary.BigEndian.AppendUint16(out, uint16(r))
+				}
+				return out
+			}
+		}
+		if have := c.tree.sorted(spell(c.a), spell(c.b)); have != c.want {
+			t.Errorf("%s before %s (Joliet %v): %v, want %v", c.a, c.b, c.tree.volume.joliet, have, c.want)
+		}
+	}
+}
+
+// TestCompareIsBrief: what differs in most of its blocks and files is told in a few lines.
+func TestCompareIsBrief(t *testing.T) {
+	base := build(t, isosim.Options{})
+	image := bytes.Clone(base)
+	for at := int(binary.LittleEndian.Uint32(base[recordOf(base, "B.B00;1")+2:])) * 2048; at < len(image); at += 4096 {
+		image[at]++
+	}
+	r, err := Compare(bytes.NewReader(image), int64(len(image)), bytes.NewReader(base), int64(len(base)))
+	if err != nil || len(r.Findings) != 1 {
+		t.Fatalf("%d findings, want one: %v (%v)", len(r.Findings), r.Findings, err)
+	}
+	for _, part := range []string{"a block differs from the base outside of what an overlay changes, and ", " more in other places: in ", "/B.B00, ", " more"} {
+		if !strings.Contains(r.Findings[0].Text, part) {
+			t.Errorf("%q, want it to say %q", r.Findings[0].Text, part)
+		}
+	}
+	other := build(t, isosim.Options{Modules: 40})
+	r, err = Compare(bytes.NewReader(other), int64(len(other)), bytes.NewReader(base), int64(len(base)))
+	if err != nil || r.OK() || len(r.Findings) > 3 {
+		t.Errorf("%d findings about another image: %v (%v)", len(r.Findings), r.Findings, err)
 	}
 }

@@ -147,7 +147,7 @@ func (c *checker) dots(t *tree, d *dir, all []entry) {
 		c.fault("dot", d.block, "directory /%s says of itself that it lies at block %d with %d bytes", d.path, all[0].block, all[0].size)
 	}
 	if all[1].place != d.parent.place {
-		if t.volume.joliet && all[1].place == d.place {
+		if t.volume.s[0] == 2 && all[1].place == d.place { // readers of Joliet and ISO 9660:1999 do not follow it
 			c.warn("dot", d.block, "directory /%s calls itself its parent, as xorriso writes it", d.path)
 		} else {
 			c.fault("dot", d.block, "directory /%s names a parent at block %d, but it lies at block %d", d.path, all[1].block, d.parent.block)
@@ -164,7 +164,7 @@ func (c *checker) dots(t *tree, d *dir, all []entry) {
 
 func (c *checker) members(t *tree, d *dir, all []entry, seen map[int64]bool) {
 	names, known := map[string]bool{}, map[string]bool{}
-	last := ""
+	var last []byte
 	several := false // inside of a file in several extents
 	for _, e := range all {
 		name := t.name(e.id)
@@ -183,11 +183,11 @@ func (c *checker) members(t *tree, d *dir, all []entry, seen map[int64]bool) {
 		if names[name] && !several {
 			c.fault("name", d.block, "two entries are called /%s", path)
 		}
-		if last != "" && order(last, name) > 0 {
-			c.warn("order", d.block, "/%s stands before %s, which sorts before it", strings.TrimPrefix(d.path+"/"+last, "/"), name)
+		if last != nil && !t.sorted(last, e.id) {
+			c.warn("order", d.block, "/%s stands before %s, which sorts before it", strings.TrimPrefix(d.path+"/"+t.spelled(last), "/"), t.spelled(e.id))
 		}
 		several = e.flags&0x80 != 0
-		names[name], last = true, name
+		names[name], last = true, e.id
 		if e.flags&2 == 0 {
 			if c.inVolume("file", "/"+path, e.block, e.size) {
 				t.files[path] = e.place
@@ -205,38 +205,72 @@ func (c *checker) members(t *tree, d *dir, all []entry, seen map[int64]bool) {
 
 // name is a record's name as readers compare it.
 func (t *tree) name(id []byte) string {
-	text := string(id)
-	if t.volume.joliet {
-		var units []uint16
-		for i := 0; i+1 < len(id); i += 2 {
-			units = append(units, binary.BigEndian.Uint16(id[i:]))
-		}
-		text = string(utf16.Decode(units))
-	}
-	text, _, _ = strings.Cut(text, ";")
 	return strings.Map(func(r rune) rune { // other letters than ASCII are other names
 		if r >= 'a' && r <= 'z' {
 			return r - 'a' + 'A'
 		}
 		return r
-	}, strings.ToValidUTF8(strings.TrimSuffix(text, "."), "?"))
+	}, t.spelled(id))
+}
+
+// spelled is a record's name as it is written, without version and trailing dot.
+func (t *tree) spelled(id []byte) string {
+	text := string(id)
+	if t.volume.joliet {
+		text = string(utf16.Decode(units(id)))
+	}
+	text, _, _ = strings.Cut(text, ";")
+	return strings.ToValidUTF8(strings.TrimSuffix(text, "."), "?")
+}
+
+// units are the code units of a Joliet name.
+func units(id []byte) (out []uint16) {
+	for i := 0; i+1 < len(id); i += 2 {
+		out = append(out, binary.BigEndian.Uint16(id[i:]))
+	}
+	return out
 }
 
 func special(id []byte) bool { return len(id) == 1 && id[0] <= 1 }
 
+// sorted reports whether a name may stand before another one. Both count as they are
+// written, capital letters before small ones: by name, then extension, as the standard
+// sorts them, or by the whole name, as genisoimage and xorriso sort Joliet.
+func (t *tree) sorted(a, b []byte) bool {
+	x, y := t.letters(a), t.letters(b)
+	return order(x, y) <= 0 || slices.Compare(x, y) <= 0
+}
+
+// letters are a name's code units, without its version.
+func (t *tree) letters(id []byte) []uint16 {
+	var out []uint16
+	if t.volume.joliet {
+		out = units(id)
+	} else {
+		for _, b := range id {
+			out = append(out, uint16(b))
+		}
+	}
+	if i := slices.Index(out, ';'); i >= 0 {
+		out = out[:i]
+	}
+	return out
+}
+
 // order compares names as the standard sorts them: name, then extension, both
 // filled up with blanks.
-func order(a, b string) int {
-	cut := func(s string) (string, string) {
-		i := strings.IndexByte(s, '.')
+func order(a, b []uint16) int {
+	cut := func(s []uint16) (name, extension []uint16) {
+		i := slices.Index(s, '.')
 		if i < 0 {
-			return s, ""
+			return s, nil
 		}
 		return s[:i], s[i+1:]
 	}
-	fill := func(a, b string) int {
+	fill := func(a, b []uint16) int {
 		n := max(len(a), len(b))
-		return strings.Compare(a+strings.Repeat(" ", n-len(a)), b+strings.Repeat(" ", n-len(b)))
+		blanks := slices.Repeat([]uint16{' '}, n)
+		return slices.Compare(append(slices.Clone(a), blanks[len(a):]...), append(slices.Clone(b), blanks[len(b):]...))
 	}
 	nameA, extA := cut(a)
 	nameB, extB := cut(b)

@@ -77,13 +77,14 @@ type builder struct {
 
 func (b *builder) tree() {
 	modules := []string{"/jumpstrt.gz", "/useropts.gz", "/features.gz", "/k.b00"}
+	loader := "MZ" + text("bootx64", 29998)
 	contents := map[string]string{
 		"BOOT.CAT": strings.Repeat("\x00", sector), "B.B00": text("loader", 4096), "K.B00": text("kernel", 8192),
 		"JUMPSTRT.GZ": "-", "USEROPTS.GZ": text("useropts", 500), "FEATURES.GZ": text("features", 20),
 		"ISOLINUX.BIN": text("isolinux", 24576), "ISOLINUX.CFG": "DEFAULT menu.c32\nNOHALT 1\nPROMPT 0\nTIMEOUT 80\nLABEL install\n  KERNEL mboot.c32\n" +
 			"  APPEND -c boot.cfg\n",
-		"MBOOT.C32": text("mboot", 9000), "MENU.C32": text("menu", 5000), "SAFEBOOT.C32": text("safeboot", 5000), "EFIBOOT.IMG": text("efiboot", 65536),
-		"IMGDB.TGZ": text("imgdb", 3000), "EFI/BOOT/BOOTX64.EFI": text("bootx64", 30000), "EFI/BOOT/CRYPTO64.EFI": text("crypto64", 2000),
+		"MBOOT.C32": text("mboot", 9000), "MENU.C32": text("menu", 5000), "SAFEBOOT.C32": text("safeboot", 5000), "EFIBOOT.IMG": EFIImage("BOOTX64", loader),
+		"IMGDB.TGZ": text("imgdb", 3000), "EFI/BOOT/BOOTX64.EFI": loader, "EFI/BOOT/CRYPTO64.EFI": text("crypto64", 2000),
 		"EFI/BOOT/SAFEBOOT.EFI": text("safeboot-efi", 3000), "UPGRADE/METADATA.XML": "<metadata/>\n", "UPGRADE/PROFILE.XML": "<profile/>\n",
 		".DISCINFO": fmt.Sprintf("Version: %s-0.0\nBuild: %s\n", b.o.Version, b.o.Build),
 	}
