@@ -137,7 +137,7 @@ func (l *life) intrude() {
 func (l *life) prepare(args ...string) *exec.Cmd {
 	c := exec.Command(os.Args[0], args...)
 	c.Dir = l.dir
-	c.Env = append(os.Environ(), "ESXIPLAN_AS_COMMAND=1", "COLUMNS=", "ESXIPLAN_LOCKS="+filepath.Join(l.dir, ".locks"), "LIFE_PASSWORD="+longPassword)
+	c.Env = append(os.Environ(), "ESXIPLAN_AS_COMMAND=1", "COLUMNS=", "ESXIPLAN_LOCKS="+filepath.Join(l.dir, ".locks"), "BMC_LIFE_PASSWORD="+longPassword)
 	return c
 }
 
@@ -300,7 +300,7 @@ group "machines" {
   host "long" {
     bmc {
       address  = "10.8.1.2"
-      password = env("LIFE_PASSWORD")
+      password = env("BMC_LIFE_PASSWORD")
     }
     esxi { address = "10.9.1.2" }
   }
