@@ -50,7 +50,7 @@
 //	1  cmd/internal/view     engine/event engine/text
 //	1  engine/bmc            engine/descriptor engine/text
 //	1  engine/esxi           engine/descriptor engine/text
-//	1  engine/media          engine/descriptor
+//	1  engine/media          engine/descriptor engine/text
 //	1  engine/state          engine/event engine/private schema
 //	0  engine/bmc/bmcsim
 //	0  engine/descriptor
