@@ -33,7 +33,7 @@ var levels = map[string][]string{
 	"engine/media/kickstart": {"engine/text"}, // it quotes scripts
 	"engine/event":           {},
 	"engine/private":         {},
-	"engine/secret":          {},
+	"engine/secret":          {"engine/text"},
 	"engine/state":           {"schema", "engine/event", "engine/private"},
 	"engine/gates":           {},
 	"engine/step":            {"schema", "engine/descriptor", "engine/bmc", "engine/esxi", "engine/media", "engine/event"},

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"esxiplan/engine/secret"
+	"esxiplan/engine/text"
 )
 
 const hidden = "(sensitive)"
@@ -212,5 +213,17 @@ func TestMaskIsLinear(t *testing.T) {
 				t.Errorf("it took %v", took)
 			}
 		})
+	}
+}
+
+// TestMaskAfterCleaning: a door takes out of a text what draws on a terminal, also out of a
+// secret in it.
+func TestMaskAfterCleaning(t *testing.T) {
+	for _, password := range []string{"calvin\tand hobbes", "cal\u00advin-1x", "calvin-\xff-1x", strings.Repeat("long-", 400)} {
+		m := secret.New(hidden)
+		m.Add(password)
+		if got := m.Mask("it said " + text.Clean(password)); !strings.HasPrefix(got, "it said "+hidden) || len(got) > len("it said "+hidden+"…") {
+			t.Errorf("%q: %q", password, got)
+		}
 	}
 }
