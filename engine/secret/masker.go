@@ -131,6 +131,9 @@ type finder struct {
 	text   string
 	short  bool
 	found  []span
+
+	numbers, slashes run // those looked at last
+	bare             bool
 }
 
 // layers is how many encodings around each other are undone.
@@ -164,7 +167,7 @@ func (f *finder) lookForWords(r reading) {
 
 // add notes a place of a reading, in terms of the text.
 func (f *finder) add(r reading, from, to int) {
-	s := whole(f.text, span{from: r.place(from), to: r.place(to)})
+	s := f.whole(span{from: r.place(from), to: r.place(to)})
 	if n := len(f.found) - 1; n >= 0 && f.found[n].from <= s.from && s.from <= f.found[n].to {
 		f.found[n].to = max(f.found[n].to, s.to)
 		f.found[n].quoted = f.found[n].quoted || s.quoted

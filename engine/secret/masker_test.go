@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"esxiplan/engine/secret"
+	"esxiplan/engine/text"
 )
 
 const hidden = "(sensitive)"
@@ -205,4 +206,39 @@ func FuzzMaskKeepsJSONValid(f *testing.F) {
 			t.Errorf("secret %q: %q becomes %q", text, doc, masked)
 		}
 	})
+}
+
+// TestMaskIsLinear: a machine chooses the token of a session, and may repeat it in an answer as
+// often as it likes. What that takes must not grow with the square of the answer's length.
+func TestMaskIsLinear(t *testing.T) {
+	const longest = 256 << 10 // of a body that is shown
+	for name, c := range map[string]struct{ token, begin, repeated string }{
+		"number":      {"111111111111", "", "1"},
+		"JSON number": {"111111111111", `{"a":`, "1"},
+		"backslashes": {`\\\\\\\\\\\\`, "", `\`},
+		"percent":     {`%25%25%25%25`, "", `%25`},
+		"entities":    {`&amp;&amp;&amp;`, "", `&amp;`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := secret.New(hidden)
+			m.AddToken(c.token)
+			began := time.Now()
+			m.Mask(c.begin + strings.Repeat(c.repeated, longest/len(c.repeated)))
+			if took := time.Since(began); took > 5*time.Second {
+				t.Errorf("it took %v", took)
+			}
+		})
+	}
+}
+
+// TestMaskAfterCleaning: a door takes out of a text what draws on a terminal, also out of a
+// secret in it.
+func TestMaskAfterCleaning(t *testing.T) {
+	for _, password := range []string{"calvin\tand hobbes", "cal\u00advin-1x", "calvin-\xff-1x", strings.Repeat("long-", 400)} {
+		m := secret.New(hidden)
+		m.Add(password)
+		if got := m.Mask("it said " + text.Clean(password)); !strings.HasPrefix(got, "it said "+hidden) || len(got) > len("it said "+hidden+"…") {
+			t.Errorf("%q: %q", password, got)
+		}
+	}
 }

@@ -330,9 +330,13 @@ func (p *Prepared) machineOf(host string) string {
 // LeftOut lists the hosts that the stage leaves out because they failed before in the run.
 func (p *Prepared) LeftOut() []string { return p.stage.lanes.LeftOut() }
 
-// Ago is how long ago something was, for people.
-func (p *Prepared) Ago(t time.Time) time.Duration {
-	return p.o.Clock.Now().Sub(t).Round(time.Second)
+// Ago says how long ago something was, for people, or when, if that is still to come by the clock
+// here.
+func (p *Prepared) Ago(t time.Time) string {
+	if d := p.o.Clock.Now().Sub(t).Round(time.Second); d >= 0 {
+		return d.String() + " ago"
+	}
+	return "at " + t.Local().Format("2006-01-02 15:04") + " (the clock here is behind that: was it set back?)"
 }
 
 // Pending lists the hosts that have something left to do.
