@@ -20,9 +20,9 @@ import (
 // Options connect a log with its run.
 type Options struct {
 	Mask func(string) string // takes secrets out of texts; nil does nothing
-	// MaskData takes out those that cannot be mistaken for a state or an address: what a change
-	// found is compared later. nil does nothing.
-	MaskData func(string) string
+	// MaskData takes those out of texts of a host that cannot be mistaken for a state or an
+	// address: outcomes, and what a change found, are read back later. nil does nothing.
+	MaskData func(host, text string) string
 	Secrets  map[string]string // what a secret is called, by its text
 	// Secret gives a text by another name than that in Secrets, where it has several; nil: it
 	// has none.
@@ -106,7 +106,7 @@ func (p *Past) Log(run string, o Options) (*Log, error) {
 		o.Mask = func(s string) string { return s }
 	}
 	if o.MaskData == nil {
-		o.MaskData = func(s string) string { return s }
+		o.MaskData = func(_, s string) string { return s }
 	}
 	if o.Machine == nil {
 		o.Machine = func(host string) string { return host }
@@ -383,7 +383,7 @@ func (l *Log) stamp(r *Record) {
 // seal takes a record into the next batch, without secrets.
 func (l *Log) seal(r Record) error {
 	r.Event = l.o.masked(r.Event)
-	r.Outcome = l.secrets.refer(r.Outcome, l.o.Mask)
+	r.Outcome = l.secrets.refer(r.Outcome, func(text string) string { return l.o.MaskData(r.Host, text) })
 	b, err := l.at.chain.seal(l.shorten(r))
 	if err != nil {
 		return err
@@ -470,7 +470,7 @@ func (o Options) masked(e event.Event) event.Event {
 	e.Text = mask(e.Text)
 	if e.Write != nil {
 		w := *e.Write
-		w.Old, w.Detail = o.MaskData(w.Old), mask(w.Detail)
+		w.Old, w.Detail = o.MaskData(e.Host, w.Old), mask(w.Detail)
 		e.Write = &w
 	}
 	if e.Problem != nil {

@@ -21,14 +21,16 @@ type Masker struct {
 
 	mu    sync.RWMutex
 	known map[string]bool
-	forms table         // of secrets that are looked for everywhere
-	words [256][]string // forms of short ones, by their first byte
-	short bool          // there are some
+	forms table               // of secrets that are looked for everywhere
+	given table               // forms of what machines gave
+	by    map[string][]string // those, by machine
+	words [256][]string       // forms of short ones, by their first byte
+	short bool                // there are some
 }
 
 // New knows no secret yet; hidden is what stands in the place of one.
 func New(hidden string) *Masker {
-	return &Masker{hidden: hidden, known: map[string]bool{}, forms: newTable()}
+	return &Masker{hidden: hidden, known: map[string]bool{}, forms: newTable(), given: newTable(), by: map[string][]string{}}
 }
 
 // Add takes in secrets. Each line of one counts by itself, too: streams are masked line by
@@ -65,10 +67,19 @@ func (m *Masker) AddLogin(user, password string) {
 const tokenTakes = 12
 
 // AddToken takes in the secret that a machine gave for a session. The machine chose it, so
-// that a short one, or one with blanks, is not believed to be one.
-func (m *Masker) AddToken(token string) {
-	if len(token) >= tokenTakes && !strings.ContainsAny(token, " \t\r\n") {
-		m.Add(token)
+// that a short one, or one with blanks, is not believed to be one, and it is taken out of
+// data of that machine only: it may be a word that others' data holds.
+func (m *Masker) AddToken(machine, token string) {
+	if len(token) < tokenTakes || strings.ContainsAny(token, " \t\r\n") {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, form := range formsOf(token) {
+		m.given.add(form)
+		if of := m.by[machine]; !slices.Contains(of, form) {
+			m.by[machine] = append(of, form)
+		}
 	}
 }
 
@@ -103,15 +114,35 @@ func (m *Masker) word(text string) {
 var encodings = []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding}
 
 // Mask takes secrets out of a text.
-func (m *Masker) Mask(text string) string { return m.mask(text, true) }
-
-// MaskData takes only those out that are not [Short]: for texts that programs compare.
-func (m *Masker) MaskData(text string) string { return m.mask(text, false) }
-
-func (m *Masker) mask(text string, short bool) string {
+func (m *Masker) Mask(text string) string {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	f := &finder{masker: m, text: text, short: short && m.short}
+	return m.mask(text, m.short, m.given.scan)
+}
+
+// MaskData takes only those out that cannot be mistaken for something else: for texts of a
+// machine that programs read back. A [Short] one stays, and what another machine gave.
+func (m *Masker) MaskData(machine, text string) string {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	of := m.by[machine]
+	return m.mask(text, false, func(text string, found func(from, to int)) {
+		for _, form := range of {
+			for at := 0; ; {
+				i := strings.Index(text[at:], form)
+				if i < 0 {
+					break
+				}
+				found(at+i, at+i+len(form))
+				at += i + len(form)
+			}
+		}
+	})
+}
+
+// mask takes out the forms of secrets, short ones where asked to, and what given finds.
+func (m *Masker) mask(text string, short bool, given func(text string, found func(from, to int))) string {
+	f := &finder{masker: m, text: text, short: short, given: given}
 	f.look(reading{text: text}, layers)
 	if len(f.found) == 0 {
 		return text
@@ -130,6 +161,7 @@ type finder struct {
 	masker *Masker
 	text   string
 	short  bool
+	given  func(text string, found func(from, to int))
 	found  []span
 
 	numbers, slashes run // those looked at last
@@ -141,7 +173,9 @@ const layers = 3
 
 // look finds the secrets in one reading of the text, and in what its escapes stand for.
 func (f *finder) look(r reading, depth int) {
-	f.masker.forms.scan(r.text, func(from, to int) { f.add(r, from, to) })
+	note := func(from, to int) { f.add(r, from, to) }
+	f.masker.forms.scan(r.text, note)
+	f.given(r.text, note)
 	if f.short {
 		f.lookForWords(r)
 	}

@@ -105,7 +105,7 @@ func TestShortSecretsAreWholeValues(t *testing.T) {
 			t.Errorf("%q becomes %q, not %q", said, got, want)
 		}
 	}
-	if got := m.MaskData("a 12345"); got != "a 12345" {
+	if got := m.MaskData("one", "a 12345"); got != "a 12345" {
 		t.Errorf("data becomes %q", got)
 	}
 }
@@ -124,9 +124,9 @@ func TestMaskKeepsJSONValid(t *testing.T) {
 
 func TestTokensOfMachinesAreNotBelievedBlindly(t *testing.T) {
 	m := secret.New(hidden)
-	m.AddToken("failed")
-	m.AddToken("the machine failed to start")
-	m.AddToken("0f9e8d7c6b5a4321")
+	m.AddToken("one", "failed")
+	m.AddToken("one", "the machine failed to start")
+	m.AddToken("one", "0f9e8d7c6b5a4321")
 	if got := m.Mask("the machine failed to start, token 0f9e8d7c6b5a4321"); got != "the machine failed to start, token (sensitive)" {
 		t.Error(got)
 	}
@@ -179,12 +179,28 @@ func (w written) take() (all string) {
 	return all
 }
 
+// TestTokenOfAnother: a machine that calls a text its token, which others need, changes nothing
+// but what people see, and its own data.
+func TestTokenOfAnother(t *testing.T) {
+	m := secret.New(hidden)
+	m.AddToken("evil", "http://192.0.2.1:8090")
+	const url = "http://192.0.2.1:8090/0cd1/h1.iso"
+	for machine, want := range map[string]string{"honest": url, "evil": hidden + "/0cd1/h1.iso"} {
+		if got := m.MaskData(machine, url); got != want {
+			t.Errorf("data of %s: %q", machine, got)
+		}
+	}
+	if got := m.Mask(url); got != hidden+"/0cd1/h1.iso" {
+		t.Errorf("shown as %q", got)
+	}
+}
+
 // BenchmarkMask masks what 300 BMCs say, whose passwords and tokens differ.
 func BenchmarkMask(b *testing.B) {
 	m := secret.New(hidden)
 	for i := range 300 {
 		m.AddLogin("root", fmt.Sprintf("password-%03d-x", i))
-		m.AddToken(fmt.Sprintf("%032x", i*7919))
+		m.AddToken("one", fmt.Sprintf("%032x", i*7919))
 	}
 	text := strings.Repeat(`{"@odata.id":"/redfish/v1/Systems/1","Model":"PowerEdge R650","Status":{"Health":"OK"}},`, 500)
 	b.SetBytes(int64(len(text)))
@@ -221,7 +237,7 @@ func TestMaskIsLinear(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := secret.New(hidden)
-			m.AddToken(c.token)
+			m.AddToken("one", c.token)
 			began := time.Now()
 			m.Mask(c.begin + strings.Repeat(c.repeated, longest/len(c.repeated)))
 			if took := time.Since(began); took > 5*time.Second {

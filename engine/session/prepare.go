@@ -40,7 +40,7 @@ type Options struct {
 	Secrets map[string]string
 	Mask    func(string) string // takes secrets out of texts; nil does nothing
 	// MaskData is that for texts that are compared later, see [log.Options].
-	MaskData func(string) string
+	MaskData func(host, text string) string
 	Note     string // placeholders of a simulation
 	// Apart is a run that other runs need not know of: a rehearsal.
 	Apart bool
