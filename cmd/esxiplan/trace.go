@@ -64,8 +64,14 @@ func (t *tracer) write(host string, x bmc.Exchange) {
 	if t.level >= 3 {
 		io.WriteString(t.err, bodies)
 	}
-	if f := t.file(host); f != nil {
-		fmt.Fprintf(f, "%s %s\n%s\n", x.Time.Format("15:04:05.000"), line, bodies)
+	f := t.file(host)
+	if f == nil {
+		return
+	}
+	if _, err := fmt.Fprintf(f, "%s %s\n%s\n", x.Time.Format("15:04:05.000"), line, bodies); err != nil {
+		fmt.Fprintf(t.err, "--trace: %v; the trace of %s ends here\n", err, host)
+		f.Close()
+		t.files[host] = nil
 	}
 }
 
