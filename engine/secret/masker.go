@@ -120,24 +120,37 @@ func (m *Masker) Mask(text string) string {
 	return m.mask(text, m.short, m.given.scan)
 }
 
-// MaskData takes only those out that cannot be mistaken for something else: for texts of a
-// machine that programs read back. A [Short] one stays, and what another machine gave.
-func (m *Masker) MaskData(machine, text string) string {
+// MaskResult takes secrets out of what was found out about a machine, which a later run reads
+// back: what another machine gave stays.
+func (m *Masker) MaskResult(machine, text string) string {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	of := m.by[machine]
-	return m.mask(text, false, func(text string, found func(from, to int)) {
-		for _, form := range of {
-			for at := 0; ; {
-				i := strings.Index(text[at:], form)
+	return m.mask(text, m.short, m.givenBy(machine))
+}
+
+// MaskState takes secrets out of a state or an address, which is compared later: a [Short]
+// one stays, too, because it may be a word such as On.
+func (m *Masker) MaskState(machine, text string) string {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.mask(text, false, m.givenBy(machine))
+}
+
+// givenBy finds what one machine gave. There is little of it, so that it needs no table.
+func (m *Masker) givenBy(machine string) func(text string, found func(from, to int)) {
+	forms := m.by[machine]
+	return func(text string, found func(from, to int)) {
+		for _, form := range forms {
+			for end := 0; ; {
+				i := strings.Index(text[end:], form)
 				if i < 0 {
 					break
 				}
-				found(at+i, at+i+len(form))
-				at += i + len(form)
+				end += i + len(form)
+				found(end-len(form), end)
 			}
 		}
-	})
+	}
 }
 
 // mask takes out the forms of secrets, short ones where asked to, and what given finds.

@@ -105,7 +105,7 @@ func TestShortSecretsAreWholeValues(t *testing.T) {
 			t.Errorf("%q becomes %q, not %q", said, got, want)
 		}
 	}
-	if got := m.MaskData("one", "a 12345"); got != "a 12345" {
+	if got := m.MaskState("one", "a 12345"); got != "a 12345" {
 		t.Errorf("data becomes %q", got)
 	}
 }
@@ -186,7 +186,7 @@ func TestTokenOfAnother(t *testing.T) {
 	m.AddToken("evil", "http://192.0.2.1:8090")
 	const url = "http://192.0.2.1:8090/0cd1/h1.iso"
 	for machine, want := range map[string]string{"honest": url, "evil": hidden + "/0cd1/h1.iso"} {
-		if got := m.MaskData(machine, url); got != want {
+		if got := m.MaskResult(machine, url); got != want {
 			t.Errorf("data of %s: %q", machine, got)
 		}
 	}

@@ -38,10 +38,8 @@ type Options struct {
 	Version string // of esxiplan
 	Command string // by which the run was asked for, without secrets
 	Secrets map[string]string
-	Mask    func(string) string // takes secrets out of texts; nil does nothing
-	// MaskData is that for texts that are compared later, see [log.Options].
-	MaskData func(host, text string) string
-	Note     string // placeholders of a simulation
+	Masker  log.Masker // nil does nothing
+	Note    string     // placeholders of a simulation
 	// Apart is a run that other runs need not know of: a rehearsal.
 	Apart bool
 }
@@ -136,7 +134,7 @@ func (p *Prepared) read() ([]log.Record, error) {
 
 // logOptions connect the log with the run, which may begin later.
 func (p *Prepared) logOptions() log.Options {
-	return log.Options{Mask: p.o.Mask, MaskData: p.o.MaskData, Secrets: p.o.Secrets, Secret: p.Plan.SecretText, Machine: p.machineOf,
+	return log.Options{Masker: p.o.Masker, Secrets: p.o.Secrets, Secret: p.Plan.SecretText, Machine: p.machineOf,
 		Show: func(e event.Event) { p.show(e) }, Held: func() error { return p.held() }}
 }
 
