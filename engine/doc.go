@@ -50,7 +50,8 @@
 //	1  cmd/internal/view     engine/event engine/text
 //	1  engine/bmc            engine/descriptor engine/text
 //	1  engine/esxi           engine/descriptor engine/text
-//	1  engine/media          engine/descriptor
+//	1  engine/media          engine/descriptor engine/text
+//	1  engine/secret         engine/text
 //	1  engine/state          engine/event engine/private schema
 //	0  engine/bmc/bmcsim
 //	0  engine/descriptor
@@ -59,7 +60,6 @@
 //	0  engine/gates
 //	0  engine/media/isosim
 //	0  engine/private
-//	0  engine/secret
 //	0  engine/text
 //	0  schema
 package engine

@@ -66,7 +66,7 @@ func (r *request) offerResume() (done bool, err error) {
 	if before == nil {
 		return false, nil
 	}
-	about := fmt.Sprintf("%s of this plan, started by %s %s ago, is unfinished", before.Run, before.By, r.prepared.Ago(before.Began))
+	about := fmt.Sprintf("%s of this plan, started by %s %s, is unfinished", before.Run, before.By, r.prepared.Ago(before.Began))
 	resume := r.secrets.Mask(r.resumption(before.Run))
 	if len(r.prepared.Proven) == 0 {
 		fmt.Fprintf(r.streams.Err, "note: run %s; this is another run. To continue that one: %s\n", about, resume)

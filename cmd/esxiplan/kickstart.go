@@ -19,6 +19,7 @@ import (
 	"esxiplan/engine/media"
 	"esxiplan/engine/media/kickstart"
 	"esxiplan/engine/survey"
+	"esxiplan/engine/text"
 	"esxiplan/schema"
 	"esxiplan/steps/buildiso"
 	"esxiplan/steps/wait"
@@ -379,7 +380,7 @@ func (a *app) printLint(all []linted) {
 	errors, warnings := 0, 0
 	for _, l := range all {
 		for _, f := range l.Findings {
-			fmt.Fprintf(a.streams.Out, "%s:%s\n    %s\n    %s\n", l.File, f, f.Reason, f.Remedy)
+			fmt.Fprintf(a.streams.Out, "%s:%s\n    %s\n    %s\n", text.Clean(l.File), f, f.Reason, f.Remedy)
 		}
 		n := len(kickstart.Errors(l.Findings))
 		errors, warnings = errors+n, warnings+len(l.Findings)-n

@@ -20,33 +20,34 @@ import (
 // levels is the floor plan: which package may import which inside the module. A
 // trailing /* is every package below.
 var levels = map[string][]string{
-	"schema":            {},
-	"engine/text":       {},
-	"engine/descriptor": {},
-	"engine/bmc":        {"engine/text", "engine/descriptor"},
-	"engine/esxi":       {"engine/text", "engine/descriptor"},
-	"engine/media":      {"engine/descriptor", "engine/media/iso", "engine/media/isocheck", "engine/media/kickstart"}, // its own rooms
-	"engine/bmc/*":      {"engine/bmc"},
-	"engine/bmc/lenovo": {"engine/bmc", "engine/bmc/ami"}, // some of its machines have a MegaRAC
-	"engine/esxi/*":     {"engine/esxi"},
-	"engine/media/*":    {},
-	"engine/event":      {},
-	"engine/private":    {},
-	"engine/secret":     {},
-	"engine/state":      {"schema", "engine/event", "engine/private"},
-	"engine/gates":      {},
-	"engine/step":       {"schema", "engine/descriptor", "engine/bmc", "engine/esxi", "engine/media", "engine/event"},
-	"engine/survey":     {"schema", "engine/step", "engine/gates"},
-	"engine/lane":       {"schema", "engine/step", "engine/event", "engine/survey", "engine/gates"},
-	"engine/log":        {"schema", "engine/step", "engine/event", "engine/private", "engine/secret", "engine/text"},
-	"engine/local":      {"schema", "engine/descriptor", "engine/step", "engine/event", "engine/lane", "engine/log"},
-	"engine/local/*":    {"schema", "engine/step", "engine/survey", "engine/bmc", "engine/media"}, // doors and steps for tests
-	"engine/session":    {"schema", "engine/step", "engine/event", "engine/state", "engine/survey", "engine/lane", "engine/log", "engine/local"},
-	"engine":            {},
-	"engine/twin":       {"schema", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart", "engine/bmc/bmcsim", "engine/esxi/esxisim", "engine/media/isosim"},
-	"steps/steptest":    {"schema", "engine/event", "engine/step", "engine/bmc", "engine/bmc/bmcsim", "engine/esxi", "engine/media"},
-	"steps/*":           {"schema", "engine/event", "engine/step", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart"},
-	"cmd/internal/view": {"engine/event", "engine/text", "schema"},
+	"schema":                 {},
+	"engine/text":            {},
+	"engine/descriptor":      {},
+	"engine/bmc":             {"engine/text", "engine/descriptor"},
+	"engine/esxi":            {"engine/text", "engine/descriptor"},
+	"engine/media":           {"engine/text", "engine/descriptor", "engine/media/iso", "engine/media/isocheck", "engine/media/kickstart"}, // its own rooms
+	"engine/bmc/*":           {"engine/bmc"},
+	"engine/bmc/lenovo":      {"engine/bmc", "engine/bmc/ami"}, // some of its machines have a MegaRAC
+	"engine/esxi/*":          {"engine/esxi"},
+	"engine/media/*":         {},
+	"engine/media/kickstart": {"engine/text"}, // it quotes scripts
+	"engine/event":           {},
+	"engine/private":         {},
+	"engine/secret":          {"engine/text"},
+	"engine/state":           {"schema", "engine/event", "engine/private"},
+	"engine/gates":           {},
+	"engine/step":            {"schema", "engine/descriptor", "engine/bmc", "engine/esxi", "engine/media", "engine/event"},
+	"engine/survey":          {"schema", "engine/step", "engine/gates"},
+	"engine/lane":            {"schema", "engine/step", "engine/event", "engine/survey", "engine/gates"},
+	"engine/log":             {"schema", "engine/step", "engine/event", "engine/private", "engine/secret", "engine/text"},
+	"engine/local":           {"schema", "engine/descriptor", "engine/step", "engine/event", "engine/lane", "engine/log"},
+	"engine/local/*":         {"schema", "engine/step", "engine/survey", "engine/bmc", "engine/media"}, // doors and steps for tests
+	"engine/session":         {"schema", "engine/step", "engine/event", "engine/state", "engine/survey", "engine/lane", "engine/log", "engine/local"},
+	"engine":                 {},
+	"engine/twin":            {"schema", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart", "engine/bmc/bmcsim", "engine/esxi/esxisim", "engine/media/isosim"},
+	"steps/steptest":         {"schema", "engine/event", "engine/step", "engine/bmc", "engine/bmc/bmcsim", "engine/esxi", "engine/media"},
+	"steps/*":                {"schema", "engine/event", "engine/step", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart"},
+	"cmd/internal/view":      {"engine/event", "engine/text", "schema"},
 
 	"engine/bmc/bmcsim/*": {"engine/bmc/bmcsim"},
 

@@ -18,6 +18,7 @@ import (
 	"esxiplan/cmd/internal/view"
 	"esxiplan/engine/bmc/vendors"
 	"esxiplan/engine/event"
+	"esxiplan/engine/text"
 	"esxiplan/engine/media/kickstart"
 	"esxiplan/engine/step"
 	"esxiplan/engine/survey"
@@ -129,14 +130,16 @@ func (a *app) event(p *event.Problem) {
 	}
 	v, err := view.New("jsonl", a.streams)
 	if err == nil {
-		v.Event(event.Event{Schema: event.Schema, Time: time.Now(), Kind: event.Diagnosed, Problem: p})
+		shown := *p // a plan may have characters in its names that draw on a terminal
+		shown.Summary, shown.Detail, shown.At = text.Clean(p.Summary), text.Lines(p.Detail), text.Clean(p.At)
+		v.Event(event.Event{Schema: event.Schema, Time: time.Now(), Kind: event.Diagnosed, Problem: &shown})
 	}
 }
 
 // sayBefore tells why nothing was started.
-func (a *app) sayBefore(text string) {
-	fmt.Fprintln(a.streams.Err, "esxiplan: "+text)
-	a.event(&event.Problem{Summary: text})
+func (a *app) sayBefore(reason string) {
+	fmt.Fprintln(a.streams.Err, "esxiplan: "+reason)
+	a.event(&event.Problem{Summary: reason})
 }
 
 // ask asks for a variable's value; what is sensitive is not echoed.

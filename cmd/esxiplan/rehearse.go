@@ -350,7 +350,7 @@ func (f *simFile) secret(name string) string { return f.Secrets[name] }
 func (f *simFile) note() string { return (&testbed{remarks: f.Remarks}).note() }
 
 func readSimFile(name string) (*simFile, error) {
-	b, err := os.ReadFile(name)
+	b, err := schema.ReadFile(name)
 	if err != nil {
 		return nil, fmt.Errorf("--sim: %w", err)
 	}

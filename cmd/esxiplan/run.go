@@ -225,7 +225,7 @@ func (r *request) options() session.Options {
 		Options: survey.Options{Choice: f.choice, DryRun: f.dry, InFlight: f.inFlight, MaxFailures: f.maxFailures},
 		Types:   all.Types(), State: r.state, Locks: r.locks, Clock: r.clock, Forks: f.forks,
 		Run: f.name, Resume: f.resume, RetryFailed: f.retryFailed, OnlyFailed: f.onlyFailed, Apart: r.rehearsal,
-		By: state.Self(), Version: version, Command: r.commandLine(), Secrets: r.plan.SecretNames(), Mask: r.secrets.Mask, MaskData: r.secrets.MaskData, Note: r.note,
+		By: state.Self(), Version: version, Command: r.commandLine(), Secrets: r.plan.SecretNames(), Masker: r.secrets, Note: r.note,
 	}
 }
 

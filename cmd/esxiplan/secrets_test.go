@@ -137,7 +137,7 @@ func (l *life) intrude() {
 func (l *life) prepare(args ...string) *exec.Cmd {
 	c := exec.Command(os.Args[0], args...)
 	c.Dir = l.dir
-	c.Env = append(os.Environ(), "ESXIPLAN_AS_COMMAND=1", "COLUMNS=", "ESXIPLAN_LOCKS="+filepath.Join(l.dir, ".locks"), "LIFE_PASSWORD="+longPassword)
+	c.Env = append(os.Environ(), "ESXIPLAN_AS_COMMAND=1", "COLUMNS=", "ESXIPLAN_LOCKS="+filepath.Join(l.dir, ".locks"), "BMC_LIFE_PASSWORD="+longPassword)
 	return c
 }
 
@@ -146,10 +146,15 @@ func (l *life) command(args ...string) string {
 	var said bytes.Buffer
 	c := l.prepare(args...)
 	c.Stdout, c.Stderr = &said, &said
-	err := c.Run()
+	if err := c.Start(); err != nil {
+		l.t.Fatal(err)
+	}
+	line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", c.Process.Pid)) // which all users of a machine can read
+	err := c.Wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	name := strings.Join(args, " ")
+	l.said["the command line of "+name] = string(line)
 	if l.said[name] = said.String(); err != nil {
 		l.t.Errorf("%s: %v\n%s", name, err, &said)
 	}
@@ -300,7 +305,7 @@ group "machines" {
   host "long" {
     bmc {
       address  = "10.8.1.2"
-      password = env("LIFE_PASSWORD")
+      password = env("BMC_LIFE_PASSWORD")
     }
     esxi { address = "10.9.1.2" }
   }

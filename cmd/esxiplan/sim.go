@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -104,16 +105,25 @@ func writeTally(name string, tallies []twin.Tally) error {
 	return os.WriteFile(name, append(b, '\n'), 0o600)
 }
 
+// writeSimFile writes the file for run --sim, which holds secrets, for its owner only, and
+// writes through no link: the file lies next to a plan, which may be a stranger's.
 func writeSimFile(name string, f simFile) error {
 	b, err := json.MarshalIndent(f, "", "  ")
 	if err != nil {
 		return err
 	}
-	temporary := name + ".new"
-	if err := os.WriteFile(temporary, append(b, '\n'), 0o600); err != nil {
+	file, err := os.CreateTemp(filepath.Dir(name), ".esxiplan-*")
+	if err != nil {
 		return err
 	}
-	return os.Rename(temporary, name)
+	_, err = file.Write(append(b, '\n'))
+	if err = errors.Join(err, file.Close()); err == nil {
+		err = os.Rename(file.Name(), name)
+	}
+	if err != nil {
+		os.Remove(file.Name())
+	}
+	return err
 }
 
 func (a *app) printSim(s *testbed, hosts []*schema.Host, file string, made *secrets) {

@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
 
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/private"
 	"esxiplan/engine/secret"
 	"esxiplan/engine/text"
 )
@@ -64,8 +64,14 @@ func (t *tracer) write(host string, x bmc.Exchange) {
 	if t.level >= 3 {
 		io.WriteString(t.err, bodies)
 	}
-	if f := t.file(host); f != nil {
-		fmt.Fprintf(f, "%s %s\n%s\n", x.Time.Format("15:04:05.000"), line, bodies)
+	f := t.file(host)
+	if f == nil {
+		return
+	}
+	if _, err := fmt.Fprintf(f, "%s %s\n%s\n", x.Time.Format("15:04:05.000"), line, bodies); err != nil {
+		fmt.Fprintf(t.err, "--trace: %v; the trace of %s ends here\n", err, host)
+		f.Close()
+		t.files[host] = nil
 	}
 }
 
@@ -106,13 +112,23 @@ func (t *tracer) file(host string) *os.File {
 		return f
 	}
 	name := strings.NewReplacer("/", "_", ":", "_", `\`, "_").Replace(host) + ".http"
-	f, err := os.OpenFile(filepath.Join(t.dir, name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	f, err := appendTo(t.dir, name)
 	if err != nil {
 		fmt.Fprintf(t.err, "--trace: %v\n", err)
-		f = nil
 	}
 	t.files[host] = f
 	return f
+}
+
+// appendTo opens a file in the folder of traces. The folder may lie in a checkout, so that no
+// link in it is followed, and no pipe is waited for.
+func appendTo(dir, name string) (*os.File, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return private.Append(root, name)
 }
 
 func (t *tracer) close() {

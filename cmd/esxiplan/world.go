@@ -30,7 +30,7 @@ type world struct {
 	site
 	plan    *schema.Plan
 	trace   *tracer
-	secret  func(string) // takes in what must not be shown
+	secret  func(host, token string) // takes in what must not be shown
 	logins  *bmc.Logins
 	survey  *survey.Survey
 	log     *log.Log
@@ -260,7 +260,7 @@ func (w *world) bmcLogin(d *schema.Host) bmc.Options {
 	return bmc.Options{
 		Address: d.BMC.Address.URL(), Username: d.BMC.Username, Password: d.BMC.Password.Reveal(), System: deref(d.BMC.System), Trust: w.trust(d.BMC.TLS),
 		Vendors: vendors.All(), Dial: w.dialer(), Logins: w.logins, Now: w.clock.Now, Trace: w.trace.of(d.Name),
-		Secret: w.secret, Timeout: max(w.clock.Real(requestTakes), leastTimeout), Brief: w.brief,
+		Secret: func(token string) { w.secret(d.Name, token) }, Timeout: max(w.clock.Real(requestTakes), leastTimeout), Brief: w.brief,
 	}
 }
 

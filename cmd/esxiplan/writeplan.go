@@ -88,7 +88,7 @@ func (a *app) complete(p *schema.Plan, found []machine, picks map[string]pick) e
 
 // holdsSecret reports what a machine says instead of the truth, and leaves it out of the plan.
 func (a *app) holdsSecret(m machine, add addition) bool {
-	if a.secrets.MaskData(add.value) == add.value {
+	if a.secrets.MaskState(m.host.Name, add.value) == add.value {
 		return false
 	}
 	fmt.Fprintf(a.streams.Err, "%s: %s is not written: what the BMC reports there holds a secret of the plan; look at the BMC's web page, and write it by hand\n", m.host.Name, add.name)

@@ -19,6 +19,7 @@ import (
 	"esxiplan/engine/local"
 	"esxiplan/engine/local/localtest"
 	"esxiplan/engine/log"
+	"esxiplan/engine/secret"
 	"esxiplan/engine/step"
 	"esxiplan/engine/survey"
 	"esxiplan/engine/survey/surveytest"
@@ -178,8 +179,10 @@ func record(t *testing.T, o survey.Options, interrupt time.Duration) recording {
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
+	masker := secret.New(schema.Hidden)
+	masker.Add(pin)
 	r := recording{survey: s, witness: w, dir: t.TempDir(), options: log.Options{
-		Secrets: map[string]string{pin: "var.pin"}, Mask: func(text string) string { return strings.ReplaceAll(text, pin, schema.Hidden) }}}
+		Secrets: map[string]string{pin: "var.pin"}, Masker: masker}}
 	synctest.Test(t, func(t *testing.T) {
 		l, err := log.Open(r.dir, "run", r.options)
 		if err != nil {

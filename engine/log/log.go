@@ -13,17 +13,22 @@ import (
 
 	"esxiplan/engine/event"
 	"esxiplan/engine/private"
+	"esxiplan/engine/secret"
 	"esxiplan/engine/step"
 	"esxiplan/engine/text"
 )
 
+// Masker takes secrets out of texts, as [secret.Masker] does.
+type Masker interface {
+	Mask(text string) string             // that people see
+	MaskResult(host, text string) string // of an attempt, which a later run reads back
+	MaskState(host, text string) string  // or an address, which is compared later
+}
+
 // Options connect a log with its run.
 type Options struct {
-	Mask func(string) string // takes secrets out of texts; nil does nothing
-	// MaskData takes out those that cannot be mistaken for a state or an address: what a change
-	// found is compared later. nil does nothing.
-	MaskData func(string) string
-	Secrets  map[string]string // what a secret is called, by its text
+	Masker  Masker            // nil does nothing
+	Secrets map[string]string // what a secret is called, by its text
 	// Secret gives a text by another name than that in Secrets, where it has several; nil: it
 	// has none.
 	Secret  func(name string) (text string, ok bool)
@@ -102,11 +107,8 @@ func Dry(state, run string, o Options) (*Log, error) {
 // Log is the log of a run as far as it is written: it knows the past and, before Begin,
 // writes nothing. It takes the past over.
 func (p *Past) Log(run string, o Options) (*Log, error) {
-	if o.Mask == nil {
-		o.Mask = func(s string) string { return s }
-	}
-	if o.MaskData == nil {
-		o.MaskData = func(s string) string { return s }
+	if o.Masker == nil {
+		o.Masker = secret.New("")
 	}
 	if o.Machine == nil {
 		o.Machine = func(host string) string { return host }
@@ -383,7 +385,7 @@ func (l *Log) stamp(r *Record) {
 // seal takes a record into the next batch, without secrets.
 func (l *Log) seal(r Record) error {
 	r.Event = l.o.masked(r.Event)
-	r.Outcome = l.secrets.refer(r.Outcome, l.o.Mask)
+	r.Outcome = l.secrets.refer(r.Outcome, func(text string) string { return l.o.Masker.MaskResult(r.Host, text) })
 	b, err := l.at.chain.seal(l.shorten(r))
 	if err != nil {
 		return err
@@ -466,11 +468,11 @@ func (l *Log) History(host string) step.History {
 // what a write sets: a state, or a URL of ours, which cannot hold a secret and which later
 // runs read back. What it found was said by the machine.
 func (o Options) masked(e event.Event) event.Event {
-	mask := o.Mask
+	mask := o.Masker.Mask
 	e.Text = mask(e.Text)
 	if e.Write != nil {
 		w := *e.Write
-		w.Old, w.Detail = o.MaskData(w.Old), mask(w.Detail)
+		w.Old, w.Detail = o.Masker.MaskState(e.Host, w.Old), mask(w.Detail)
 		e.Write = &w
 	}
 	if e.Problem != nil {

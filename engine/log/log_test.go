@@ -13,11 +13,18 @@ import (
 	"esxiplan/engine/log"
 )
 
+// hide is a masker that knows one word.
+type hide string
+
+func (h hide) Mask(text string) string          { return strings.ReplaceAll(text, string(h), "***") }
+func (h hide) MaskResult(_, text string) string { return h.Mask(text) }
+func (h hide) MaskState(_, text string) string  { return h.Mask(text) }
+
 // Secrets are masked by value in all texts of an event.
 func TestMasked(t *testing.T) {
 	var shown event.Event
 	j, err := log.Open(t.TempDir(), "run", log.Options{Show: func(e event.Event) { shown = e },
-		Mask: func(s string) string { return strings.ReplaceAll(s, "Secret", "***") }})
+		Masker: hide("Secret")})
 	if err != nil {
 		t.Fatal(err)
 	}

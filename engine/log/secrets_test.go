@@ -170,7 +170,7 @@ func TestShortSecrets(t *testing.T) {
 // reference unreadable.
 func TestMaskLeavesReferences(t *testing.T) {
 	state := t.TempDir()
-	o := log.Options{Secrets: map[string]string{"password": "group.lab.bmc.password"}, Mask: func(s string) string { return strings.ReplaceAll(s, "password", "***") }}
+	o := log.Options{Secrets: map[string]string{"password": "group.lab.bmc.password"}, Masker: hide("password")}
 	l, err := log.Open(state, "run", o)
 	check(t, err)
 	check(t, l.Keep(log.Record{Event: event.Event{Kind: log.AttemptDone, Host: "one", Time: noon}, Outcome: json.RawMessage(`{"result":"the password"}`)}))
@@ -188,9 +188,8 @@ func TestMaskLeavesReferences(t *testing.T) {
 // the machine; what it sets is read back.
 func TestChangesAreMasked(t *testing.T) {
 	state := t.TempDir()
-	mask := func(s string) string { return strings.ReplaceAll(s, "hunter22", "***") }
 	var shown event.Event
-	l, err := log.Open(state, "run", log.Options{Mask: mask, MaskData: mask, Show: func(e event.Event) { shown = e }})
+	l, err := log.Open(state, "run", log.Options{Masker: hide("hunter22"), Show: func(e event.Event) { shown = e }})
 	check(t, err)
 	_, err = l.Append(event.Event{Kind: event.WriteMade, Host: "one", Time: noon, Write: &event.Change{Verb: event.Insert, Old: "http://hunter22/", New: "http://192.0.2.1/x.iso", Detail: "rootpw hunter22"}})
 	check(t, err)

@@ -21,14 +21,14 @@ import (
 // nowhere. BMCs do not verify certificates of virtual media unless they are told to.
 func Certificate(certFile, keyFile, folder string) (tls.Certificate, error) {
 	if certFile != "" || keyFile != "" {
-		c, err := tls.LoadX509KeyPair(certFile, keyFile)
+		c, err := loadPair(certFile, keyFile)
 		if err != nil {
 			return c, fmt.Errorf("certificate of the media server: %w", err)
 		}
 		return c, nil
 	}
 	path := filepath.Join(folder, "media-certificate.pem")
-	if c, err := tls.LoadX509KeyPair(path, path); folder != "" && err == nil && time.Until(c.Leaf.NotAfter) > 24*time.Hour && covers(c.Leaf) {
+	if c, err := loadPair(path, path); folder != "" && err == nil && time.Until(c.Leaf.NotAfter) > 24*time.Hour && covers(c.Leaf) {
 		return c, nil
 	}
 	data, err := selfSigned(time.Now())
@@ -46,6 +46,19 @@ func Certificate(certFile, keyFile, folder string) (tls.Certificate, error) {
 		return tls.Certificate{}, fmt.Errorf("certificate of the media server: %w", err)
 	}
 	return tls.X509KeyPair(data, data)
+}
+
+// loadPair reads a certificate and its key, which may be one file.
+func loadPair(certFile, keyFile string) (tls.Certificate, error) {
+	certificate, err := readRegular(certFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := readRegular(keyFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(certificate, key)
 }
 
 // covers reports whether a certificate names all addresses that this machine has.

@@ -8,10 +8,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"esxiplan/engine/media/iso"
 	"esxiplan/engine/media/isocheck"
 	"esxiplan/engine/media/kickstart"
+	"esxiplan/engine/text"
 )
 
 // Description is what an image holds, for people and for JSON.
@@ -44,8 +46,15 @@ type BootFile struct {
 	Modules int    `json:"modules"`
 }
 
-// Describe reads what is in an ISO image, installer or not.
+// Describe reads what is in an ISO image, installer or not. What the image names holds nothing
+// that could draw on a terminal.
 func Describe(path string) (Description, error) {
+	d, err := describe(path)
+	text.Value(&d)
+	return d, err
+}
+
+func describe(path string) (Description, error) {
 	f, err := openRegular(path)
 	if err != nil {
 		return Description{}, err
@@ -224,6 +233,7 @@ func Diff(a, b string) (Comparison, error) {
 			return c, err
 		}
 		if d.Kind != "" {
+			d.Path = text.Clean(d.Path)
 			c.Files = append(c.Files, d)
 		}
 	}
@@ -274,7 +284,7 @@ func notes(a, b *iso.Base) []string {
 	out := []string{}
 	say := func(what string, before, after any) {
 		if fmt.Sprint(before) != fmt.Sprint(after) {
-			out = append(out, fmt.Sprintf("%s: %v → %v", what, before, after))
+			out = append(out, text.Clean(fmt.Sprintf("%s: %v → %v", what, before, after)))
 		}
 	}
 	say("size in bytes", a.Size(), b.Size())
@@ -338,7 +348,7 @@ func textOf(b *iso.Base, path string, there bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if bytes.ContainsFunc(data, func(r rune) bool { return r == 0 || r == '\uFFFD' }) {
+	if plain := strings.ReplaceAll(string(data), "\r\n", "\n"); !utf8.ValidString(plain) || text.Lines(plain) != plain {
 		return "", errors.New("this is not text")
 	}
 	return kickstart.Hide(string(data)), nil

@@ -86,7 +86,10 @@ func plainFileError(path string, err error) error {
 // listed by the web server's user.
 func (d *directoryShelf) put(e entry, image *iso.Image, source *Installer) error {
 	path := d.path(e)
-	if err := os.MkdirAll(filepath.Dir(path), 0o711); err != nil { // #nosec G301 -- a web server of another user reads there
+	if err := os.MkdirAll(d.dir, 0o711); err != nil { // #nosec G301 -- a web server of another user reads there
+		return err
+	}
+	if err := makeFolder(filepath.Dir(path), 0o711); err != nil {
 		return err
 	}
 	err := os.Chmod(filepath.Dir(path), 0o711) // #nosec G302 -- as above, whatever the umask

@@ -164,7 +164,7 @@ func readEntry(path string) (e entry, err error) {
 	if err != nil {
 		return entry{}, err
 	}
-	if json.Unmarshal(b, &e) != nil || e.Schema != manifestSchema || len(e.Token) != 32 {
+	if json.Unmarshal(b, &e) != nil || e.Schema != manifestSchema || !tokenPattern.MatchString(e.Token) { // which names a folder
 		return entry{}, fmt.Errorf("%s is not a manifest that this version of esxiplan can read", path)
 	}
 	return e, nil
@@ -218,10 +218,18 @@ func (m manifest) byToken(token, name string) (entry, manifest, error) {
 }
 
 func (m manifest) write(e entry) error {
-	if err := os.MkdirAll(m.dir, 0o700); err != nil {
+	if err := m.makeFolder(); err != nil {
 		return err
 	}
 	return writeJSON(m.path(e.Host), e)
+}
+
+// makeFolder makes the folder of the manifest where there is none.
+func (m manifest) makeFolder() error {
+	if err := os.MkdirAll(filepath.Dir(m.dir), 0o700); err != nil {
+		return err
+	}
+	return makeFolder(m.dir, 0o700)
 }
 
 // forget removes an entry and what is noted next to it.

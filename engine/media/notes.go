@@ -33,6 +33,17 @@ func (m manifest) serverFolder(server string) string {
 	return filepath.Join(m.notesFolder(), cmp.Or(server, ownServer))
 }
 
+// makeServerFolder makes it where there is none.
+func (m manifest) makeServerFolder(server string) error {
+	if err := m.makeFolder(); err != nil {
+		return err
+	}
+	if err := makeFolder(m.notesFolder(), 0o700); err != nil {
+		return err
+	}
+	return makeFolder(m.serverFolder(server), 0o700)
+}
+
 // readsPath is where a server notes what was read of a host's image.
 func (m manifest) readsPath(host, server string) string {
 	return filepath.Join(m.serverFolder(server), filepath.Base(m.path(host)))
@@ -81,7 +92,7 @@ func (m manifest) note(host, server string, n noted) error {
 	if m.dir == "" {
 		return errors.New("no folder is known to note it in")
 	}
-	if err := os.MkdirAll(m.serverFolder(server), 0o700); err != nil {
+	if err := m.makeServerFolder(server); err != nil {
 		return err
 	}
 	return writeJSON(m.readsPath(host, server), n)
@@ -144,7 +155,7 @@ func (m manifest) pulsePath(server string) string {
 }
 
 func (m manifest) pulse(server string, p pulse) error {
-	if err := os.MkdirAll(m.serverFolder(server), 0o700); err != nil {
+	if err := m.makeServerFolder(server); err != nil {
 		return err
 	}
 	return writeJSON(m.pulsePath(server), p)

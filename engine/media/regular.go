@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"syscall"
 )
@@ -66,6 +67,20 @@ func opened(f *os.File, name string, err error) (*os.File, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// makeFolder makes a folder for files of esxiplan where there is none. A link in its place may
+// have come along with a checkout and leads anywhere, so that nothing is written through it.
+func makeFolder(path string, mode fs.FileMode) error {
+	err := os.Mkdir(path, mode)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	info, err := os.Lstat(path)
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("%s is a link or a file where esxiplan needs a folder: remove it if you know where it comes from", path)
+	}
+	return err
 }
 
 // longestNote bounds files that esxiplan itself wrote: manifests, overlays, notes.

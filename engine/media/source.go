@@ -180,8 +180,9 @@ func (s *sources) keep(file string, k known) {
 	if _, err := os.Stat(s.cache); err != nil {
 		return
 	}
-	os.Mkdir(filepath.Dir(file), 0o700)
-	writeJSON(file, k)
+	if makeFolder(filepath.Dir(file), 0o700) == nil {
+		writeJSON(file, k)
+	}
 }
 
 func (s *sources) close() {

@@ -5,12 +5,20 @@ import (
 	"os"
 
 	"esxiplan/engine/media/isocheck"
+	"esxiplan/engine/text"
 )
 
 // Verify checks an image strictly and, where base is given, that it is that installer
 // image with an overlay. The base is judged first: nothing can be said of an image that
-// is compared with something else than an installer image. Errors are about reading.
+// is compared with something else than an installer image. Errors are about reading. What the
+// image names holds nothing that could draw on a terminal.
 func Verify(path, base string) (isocheck.Report, error) {
+	report, err := verify(path, base)
+	text.Value(&report)
+	return report, err
+}
+
+func verify(path, base string) (isocheck.Report, error) {
 	f, size, err := openSized(path)
 	if err != nil {
 		return isocheck.Report{}, err

@@ -13,7 +13,8 @@ import (
 	"syscall"
 )
 
-// MakeFolder makes a folder where it does not exist; it must be ours, and writable.
+// MakeFolder makes a folder where it does not exist; it must be ours, writable, and by us only:
+// whoever may write to a folder can replace what is in it.
 func MakeFolder(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -22,7 +23,7 @@ func MakeFolder(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := checkOwner(dir, info); err != nil {
+	if err := Check(dir, info); err != nil {
 		return err
 	}
 	const writable = 3 // W_OK and X_OK: a read-only file system denies it also to root
@@ -103,6 +104,15 @@ func Create(root *os.Root, name string, content []byte) error {
 		root.Remove(name)
 	}
 	return err
+}
+
+// Append opens a regular file to write at its end, and makes it where it does not exist.
+func Append(root *os.Root, name string) (*os.File, error) {
+	if err := Create(root, name, nil); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	f, _, err := Open(root, name, os.O_APPEND|os.O_WRONLY)
+	return f, err
 }
 
 // OpenSub opens a folder in the state folder, which may be a link to another one there only.

@@ -3,22 +3,26 @@ package secret
 import (
 	"encoding/hex"
 	"strings"
+
+	"esxiplan/engine/text"
 )
 
 // formsOf are the encodings of a long secret without escapes.
-func formsOf(text string) []string {
-	forms := append([]string{text}, hexOf(text)...)
-	if blanks := strings.ReplaceAll(text, " ", "+"); blanks != text { // as in the query of a URL
+func formsOf(secret string) []string {
+	forms := append([]string{secret}, hexOf(secret)...)
+	if blanks := strings.ReplaceAll(secret, " ", "+"); blanks != secret { // as in the query of a URL
 		forms = append(forms, blanks)
 	}
-	if read := asLatin1(text); read != text {
-		forms = append(forms, read)
+	for _, read := range []string{asLatin1(secret), text.Clean(secret)} { // a door cleans what a machine says before it is masked
+		if read != secret {
+			forms = append(forms, read)
+		}
 	}
 	for _, encoding := range encodings {
 		for before := range 3 {
-			encoded := encoding.EncodeToString(append(make([]byte, before), text...))
-			first := (before*8 + 5) / 6          // the characters before have bits of what stands before
-			last := (before + len(text)) * 8 / 6 // and the one behind of what follows
+			encoded := encoding.EncodeToString(append(make([]byte, before), secret...))
+			first := (before*8 + 5) / 6            // the characters before have bits of what stands before
+			last := (before + len(secret)) * 8 / 6 // and the one behind of what follows
 			forms = append(forms, encoded[first:last])
 		}
 	}

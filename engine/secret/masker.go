@@ -21,14 +21,16 @@ type Masker struct {
 
 	mu    sync.RWMutex
 	known map[string]bool
-	forms table         // of secrets that are looked for everywhere
-	words [256][]string // forms of short ones, by their first byte
-	short bool          // there are some
+	forms table               // of secrets that are looked for everywhere
+	given table               // forms of what machines gave
+	by    map[string][]string // those, by machine
+	words [256][]string       // forms of short ones, by their first byte
+	short bool                // there are some
 }
 
 // New knows no secret yet; hidden is what stands in the place of one.
 func New(hidden string) *Masker {
-	return &Masker{hidden: hidden, known: map[string]bool{}, forms: newTable()}
+	return &Masker{hidden: hidden, known: map[string]bool{}, forms: newTable(), given: newTable(), by: map[string][]string{}}
 }
 
 // Add takes in secrets. Each line of one counts by itself, too: streams are masked line by
@@ -65,10 +67,19 @@ func (m *Masker) AddLogin(user, password string) {
 const tokenTakes = 12
 
 // AddToken takes in the secret that a machine gave for a session. The machine chose it, so
-// that a short one, or one with blanks, is not believed to be one.
-func (m *Masker) AddToken(token string) {
-	if len(token) >= tokenTakes && !strings.ContainsAny(token, " \t\r\n") {
-		m.Add(token)
+// that a short one, or one with blanks, is not believed to be one, and it is taken out of
+// data of that machine only: it may be a word that others' data holds.
+func (m *Masker) AddToken(machine, token string) {
+	if len(token) < tokenTakes || strings.ContainsAny(token, " \t\r\n") {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, form := range formsOf(token) {
+		m.given.add(form)
+		if of := m.by[machine]; !slices.Contains(of, form) {
+			m.by[machine] = append(of, form)
+		}
 	}
 }
 
@@ -103,15 +114,48 @@ func (m *Masker) word(text string) {
 var encodings = []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding}
 
 // Mask takes secrets out of a text.
-func (m *Masker) Mask(text string) string { return m.mask(text, true) }
-
-// MaskData takes only those out that are not [Short]: for texts that programs compare.
-func (m *Masker) MaskData(text string) string { return m.mask(text, false) }
-
-func (m *Masker) mask(text string, short bool) string {
+func (m *Masker) Mask(text string) string {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	f := &finder{masker: m, text: text, short: short && m.short}
+	return m.mask(text, m.short, m.given.scan)
+}
+
+// MaskResult takes secrets out of what was found out about a machine, which a later run reads
+// back: what another machine gave stays.
+func (m *Masker) MaskResult(machine, text string) string {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.mask(text, m.short, m.givenBy(machine))
+}
+
+// MaskState takes secrets out of a state or an address, which is compared later: a [Short]
+// one stays, too, because it may be a word such as On.
+func (m *Masker) MaskState(machine, text string) string {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.mask(text, false, m.givenBy(machine))
+}
+
+// givenBy finds what one machine gave. There is little of it, so that it needs no table.
+func (m *Masker) givenBy(machine string) func(text string, found func(from, to int)) {
+	forms := m.by[machine]
+	return func(text string, found func(from, to int)) {
+		for _, form := range forms {
+			for end := 0; ; {
+				i := strings.Index(text[end:], form)
+				if i < 0 {
+					break
+				}
+				end += i + len(form)
+				found(end-len(form), end)
+			}
+		}
+	}
+}
+
+// mask takes out the forms of secrets, short ones where asked to, and what given finds.
+func (m *Masker) mask(text string, short bool, given func(text string, found func(from, to int))) string {
+	f := &finder{masker: m, text: text, short: short, given: given}
 	f.look(reading{text: text}, layers)
 	if len(f.found) == 0 {
 		return text
@@ -130,7 +174,11 @@ type finder struct {
 	masker *Masker
 	text   string
 	short  bool
+	given  func(text string, found func(from, to int))
 	found  []span
+
+	numbers, slashes run // those looked at last
+	bare             bool
 }
 
 // layers is how many encodings around each other are undone.
@@ -138,7 +186,9 @@ const layers = 3
 
 // look finds the secrets in one reading of the text, and in what its escapes stand for.
 func (f *finder) look(r reading, depth int) {
-	f.masker.forms.scan(r.text, func(from, to int) { f.add(r, from, to) })
+	note := func(from, to int) { f.add(r, from, to) }
+	f.masker.forms.scan(r.text, note)
+	f.given(r.text, note)
 	if f.short {
 		f.lookForWords(r)
 	}
@@ -164,7 +214,7 @@ func (f *finder) lookForWords(r reading) {
 
 // add notes a place of a reading, in terms of the text.
 func (f *finder) add(r reading, from, to int) {
-	s := whole(f.text, span{from: r.place(from), to: r.place(to)})
+	s := f.whole(span{from: r.place(from), to: r.place(to)})
 	if n := len(f.found) - 1; n >= 0 && f.found[n].from <= s.from && s.from <= f.found[n].to {
 		f.found[n].to = max(f.found[n].to, s.to)
 		f.found[n].quoted = f.found[n].quoted || s.quoted

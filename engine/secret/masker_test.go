@@ -1,7 +1,6 @@
 package secret_test
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"esxiplan/engine/secret"
+	"esxiplan/engine/text"
 )
 
 const hidden = "(sensitive)"
@@ -105,7 +105,7 @@ func TestShortSecretsAreWholeValues(t *testing.T) {
 			t.Errorf("%q becomes %q, not %q", said, got, want)
 		}
 	}
-	if got := m.MaskData("a 12345"); got != "a 12345" {
+	if got := m.MaskState("one", "a 12345"); got != "a 12345" {
 		t.Errorf("data becomes %q", got)
 	}
 }
@@ -124,9 +124,9 @@ func TestMaskKeepsJSONValid(t *testing.T) {
 
 func TestTokensOfMachinesAreNotBelievedBlindly(t *testing.T) {
 	m := secret.New(hidden)
-	m.AddToken("failed")
-	m.AddToken("the machine failed to start")
-	m.AddToken("0f9e8d7c6b5a4321")
+	m.AddToken("one", "failed")
+	m.AddToken("one", "the machine failed to start")
+	m.AddToken("one", "0f9e8d7c6b5a4321")
 	if got := m.Mask("the machine failed to start, token 0f9e8d7c6b5a4321"); got != "the machine failed to start, token (sensitive)" {
 		t.Error(got)
 	}
@@ -136,15 +136,14 @@ func TestWriter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := secret.New(hidden)
 		m.Add("calvin-evil-1x")
-		var out bytes.Buffer
-		w := m.Writer(&out)
+		out := make(written, 100)
+		w := m.Writer(out)
 		write := func(text, want string) {
 			t.Helper()
 			w.Write([]byte(text))
-			if out.String() != want {
-				t.Errorf("%q, not %q", &out, want)
+			if got := out.take(); got != want {
+				t.Errorf("%q, not %q", got, want)
 			}
-			out.Reset()
 		}
 		write("one\ntwo cal", "one\n")
 		write("vin-evil-1x\n", "two (sensitive)\n")
@@ -157,10 +156,43 @@ func TestWriter(t *testing.T) {
 		synctest.Wait()
 		write("evil-1x\n", "(sensitive)\n")
 		w.Write([]byte("rest"))
-		if err := w.Flush(); err != nil || out.String() != "rest" {
-			t.Errorf("%q, %v", &out, err)
+		err := w.Flush()
+		if got := out.take(); err != nil || got != "rest" {
+			t.Errorf("%q, %v", got, err)
 		}
 	})
+}
+
+// written is what was written, by whichever goroutine.
+type written chan string
+
+func (w written) Write(p []byte) (int, error) {
+	w <- string(p)
+	return len(p), nil
+}
+
+// take returns what was written since the last time.
+func (w written) take() (all string) {
+	for len(w) > 0 {
+		all += <-w
+	}
+	return all
+}
+
+// TestTokenOfAnother: a machine that calls a text its token, which others need, changes nothing
+// but what people see, and its own data.
+func TestTokenOfAnother(t *testing.T) {
+	m := secret.New(hidden)
+	m.AddToken("evil", "http://192.0.2.1:8090")
+	const url = "http://192.0.2.1:8090/0cd1/h1.iso"
+	for machine, want := range map[string]string{"honest": url, "evil": hidden + "/0cd1/h1.iso"} {
+		if got := m.MaskResult(machine, url); got != want {
+			t.Errorf("data of %s: %q", machine, got)
+		}
+	}
+	if got := m.Mask(url); got != hidden+"/0cd1/h1.iso" {
+		t.Errorf("shown as %q", got)
+	}
 }
 
 // BenchmarkMask masks what 300 BMCs say, whose passwords and tokens differ.
@@ -168,7 +200,7 @@ func BenchmarkMask(b *testing.B) {
 	m := secret.New(hidden)
 	for i := range 300 {
 		m.AddLogin("root", fmt.Sprintf("password-%03d-x", i))
-		m.AddToken(fmt.Sprintf("%032x", i*7919))
+		m.AddToken("one", fmt.Sprintf("%032x", i*7919))
 	}
 	text := strings.Repeat(`{"@odata.id":"/redfish/v1/Systems/1","Model":"PowerEdge R650","Status":{"Health":"OK"}},`, 500)
 	b.SetBytes(int64(len(text)))
@@ -190,4 +222,39 @@ func FuzzMaskKeepsJSONValid(f *testing.F) {
 			t.Errorf("secret %q: %q becomes %q", text, doc, masked)
 		}
 	})
+}
+
+// TestMaskIsLinear: a machine chooses the token of a session, and may repeat it in an answer as
+// often as it likes. What that takes must not grow with the square of the answer's length.
+func TestMaskIsLinear(t *testing.T) {
+	const longest = 256 << 10 // of a body that is shown
+	for name, c := range map[string]struct{ token, begin, repeated string }{
+		"number":      {"111111111111", "", "1"},
+		"JSON number": {"111111111111", `{"a":`, "1"},
+		"backslashes": {`\\\\\\\\\\\\`, "", `\`},
+		"percent":     {`%25%25%25%25`, "", `%25`},
+		"entities":    {`&amp;&amp;&amp;`, "", `&amp;`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := secret.New(hidden)
+			m.AddToken("one", c.token)
+			began := time.Now()
+			m.Mask(c.begin + strings.Repeat(c.repeated, longest/len(c.repeated)))
+			if took := time.Since(began); took > 5*time.Second {
+				t.Errorf("it took %v", took)
+			}
+		})
+	}
+}
+
+// TestMaskAfterCleaning: a door takes out of a text what draws on a terminal, also out of a
+// secret in it.
+func TestMaskAfterCleaning(t *testing.T) {
+	for _, password := range []string{"calvin\tand hobbes", "cal\u00advin-1x", "calvin-\xff-1x", strings.Repeat("long-", 400)} {
+		m := secret.New(hidden)
+		m.Add(password)
+		if got := m.Mask("it said " + text.Clean(password)); !strings.HasPrefix(got, "it said "+hidden) || len(got) > len("it said "+hidden+"…") {
+			t.Errorf("%q: %q", password, got)
+		}
+	}
 }

@@ -38,52 +38,72 @@ func bareEnds(text string) bool {
 	return rest == "" || strings.IndexByte(",}]\n\r ", rest[0]) >= 0
 }
 
+// run is a part of a text in which all characters are of one kind. The last one is kept: a
+// machine may repeat a secret in a run of any length, which must not be walked for each time.
+type run struct{ from, to int }
+
+// seek goes to the run that a place is in, or at an end of, and reports whether it is another
+// one than before.
+func (r *run) seek(text string, at int, is func(byte) bool) (moved bool) {
+	if r.from < r.to && r.from <= at && at <= r.to {
+		return false
+	}
+	for r.from = at; r.from > 0 && is(text[r.from-1]); r.from-- {
+	}
+	for r.to = at; r.to < len(text) && is(text[r.to]); r.to++ {
+	}
+	return true
+}
+
 // whole widens a place so that it cuts through no escape and no number of a JSON document,
 // which would be none any more.
-func whole(text string, s span) span {
-	s.from, s.to = escapeBegin(text, s.from), escapeEnd(text, s.to)
-	first := strings.LastIndexFunc(text[:s.from], func(r rune) bool { return !inNumber(r) }) + 1
-	if isBare(text, first) {
-		s.from, s.quoted = first, true
-		for s.to < len(text) && inNumber(rune(text[s.to])) {
+func (f *finder) whole(s span) span {
+	s.from, s.to = f.escapeBegin(s.from), f.escapeEnd(s.to)
+	if f.numbers.seek(f.text, s.from, inNumber) {
+		f.bare = isBare(f.text, f.numbers.from)
+	}
+	if f.bare {
+		s.from, s.to, s.quoted = f.numbers.from, max(s.to, f.numbers.to), true
+		for s.to < len(f.text) && inNumber(f.text[s.to]) {
 			s.to++
 		}
 	}
 	return s
 }
 
-func inNumber(r rune) bool { return r >= '0' && r <= '9' || strings.ContainsRune("+-.eE", r) }
+func inNumber(c byte) bool { return c >= '0' && c <= '9' || strings.IndexByte("+-.eE", c) >= 0 }
+
+func isBackslash(c byte) bool { return c == '\\' }
 
 // longestEscape is that of one JSON escape.
 const longestEscape = len(`\u0000`)
 
 // escapeBegin is the begin of the JSON escape in whose middle a place is, else the place.
-func escapeBegin(text string, at int) int {
+func (f *finder) escapeBegin(at int) int {
 	for begin := at - 1; begin >= 0 && begin > at-longestEscape; begin-- {
-		if n := escapeLength(text, begin); n > 0 && begin+n > at {
+		if n := f.escapeLength(begin); n > 0 && begin+n > at {
 			return begin
 		}
 	}
 	return at
 }
 
-func escapeEnd(text string, at int) int {
-	if begin := escapeBegin(text, at); begin < at {
-		return min(len(text), begin+escapeLength(text, begin))
+func (f *finder) escapeEnd(at int) int {
+	if begin := f.escapeBegin(at); begin < at {
+		return min(len(f.text), begin+f.escapeLength(begin))
 	}
 	return at
 }
 
 // escapeLength is the length of the JSON escape that begins at a place; 0: none does.
-func escapeLength(text string, at int) int {
-	if text[at] != '\\' {
+func (f *finder) escapeLength(at int) int {
+	if f.text[at] != '\\' {
 		return 0
 	}
-	escaped := at - len(strings.TrimRight(text[:at], `\`))
-	if escaped%2 == 1 { // this backslash is the second of two
+	if f.slashes.seek(f.text, at, isBackslash); (at-f.slashes.from)%2 == 1 { // this one is the second of two
 		return 0
 	}
-	if at+1 < len(text) && text[at+1] == 'u' {
+	if at+1 < len(f.text) && f.text[at+1] == 'u' {
 		return longestEscape
 	}
 	return 2

@@ -37,8 +37,11 @@ func (w *Writer) Write(b []byte) (int, error) {
 		w.timer.Stop()
 		w.timer = nil
 	}
+	held := len(w.pending)
 	w.pending = append(w.pending, b...)
-	w.pass(bytes.LastIndexByte(w.pending, '\n') + 1)
+	if end := bytes.LastIndexByte(b, '\n') + 1; end > 0 { // what is held back has no end of a line
+		w.pass(held + end)
+	}
 	if len(w.pending) > mostHeld {
 		w.passWords()
 	}

@@ -4,7 +4,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"esxiplan/engine/local"
 	"esxiplan/engine/step"
 	"esxiplan/schema"
 )
@@ -78,5 +80,17 @@ func TestAgreement(t *testing.T) {
 	}
 	if c := Everything().Of("a"); c != (step.Consent{Stop: true, Wipe: true}) {
 		t.Errorf("everything: %+v", c)
+	}
+}
+
+// TestAgo: a run may have begun in the future, by a clock that was set back since.
+func TestAgo(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	p := &Prepared{o: Options{Clock: local.NewClockAt(now, 0)}}
+	if got := p.Ago(now.Add(-2 * time.Hour)); got != "2h0m0s ago" {
+		t.Error(got)
+	}
+	if got := p.Ago(now.AddDate(10, 0, 0)); strings.Contains(got, "-87") || !strings.HasPrefix(got, "at 2036-01-0") || !strings.Contains(got, "was it set back?") {
+		t.Error(got)
 	}
 }

@@ -38,10 +38,8 @@ type Options struct {
 	Version string // of esxiplan
 	Command string // by which the run was asked for, without secrets
 	Secrets map[string]string
-	Mask    func(string) string // takes secrets out of texts; nil does nothing
-	// MaskData is that for texts that are compared later, see [log.Options].
-	MaskData func(string) string
-	Note     string // placeholders of a simulation
+	Masker  log.Masker // nil does nothing
+	Note    string     // placeholders of a simulation
 	// Apart is a run that other runs need not know of: a rehearsal.
 	Apart bool
 }
@@ -136,7 +134,7 @@ func (p *Prepared) read() ([]log.Record, error) {
 
 // logOptions connect the log with the run, which may begin later.
 func (p *Prepared) logOptions() log.Options {
-	return log.Options{Mask: p.o.Mask, MaskData: p.o.MaskData, Secrets: p.o.Secrets, Secret: p.Plan.SecretText, Machine: p.machineOf,
+	return log.Options{Masker: p.o.Masker, Secrets: p.o.Secrets, Secret: p.Plan.SecretText, Machine: p.machineOf,
 		Show: func(e event.Event) { p.show(e) }, Held: func() error { return p.held() }}
 }
 
@@ -330,9 +328,13 @@ func (p *Prepared) machineOf(host string) string {
 // LeftOut lists the hosts that the stage leaves out because they failed before in the run.
 func (p *Prepared) LeftOut() []string { return p.stage.lanes.LeftOut() }
 
-// Ago is how long ago something was, for people.
-func (p *Prepared) Ago(t time.Time) time.Duration {
-	return p.o.Clock.Now().Sub(t).Round(time.Second)
+// Ago says how long ago something was, for people, or when, if that is still to come by the clock
+// here.
+func (p *Prepared) Ago(t time.Time) string {
+	if d := p.o.Clock.Now().Sub(t).Round(time.Second); d >= 0 {
+		return d.String() + " ago"
+	}
+	return "at " + t.Local().Format("2006-01-02 15:04") + " (the clock here is behind that: was it set back?)"
 }
 
 // Pending lists the hosts that have something left to do.

@@ -148,7 +148,7 @@ func (p *Prepared) runStage(ctx, hard context.Context, l *log.Log, o Outlets) (e
 	}
 	p.stage.earlier = nil // they are many
 	l.Note(event.Event{Kind: event.RunStarted, Time: p.o.Clock.Now(), Plan: p.info()})
-	worker := &local.Worker{Plan: p.Plan, Types: p.o.Types, Open: w.Open, Clock: p.o.Clock, Log: l, Mask: p.o.Mask}
+	worker := &local.Worker{Plan: p.Plan, Types: p.o.Types, Open: w.Open, Clock: p.o.Clock, Log: l, Mask: p.mask}
 	driver := &local.Driver{Lanes: p.stage.lanes, Worker: worker, Forks: p.o.Forks}
 	tidied := p.tidy(ctx, worker, l)
 	summary, err := driver.Run(ctx, hard, p.stage.events, p.stage.actions)
@@ -198,10 +198,10 @@ func (p *Prepared) tidy(ctx context.Context, w *local.Worker, l *log.Log) *sync.
 
 // mask takes secrets out of a text.
 func (p *Prepared) mask(text string) string {
-	if p.o.Mask == nil {
+	if p.o.Masker == nil {
 		return text
 	}
-	return p.o.Mask(text)
+	return p.o.Masker.Mask(text)
 }
 
 // records open the stage in the log.

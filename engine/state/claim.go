@@ -72,7 +72,7 @@ func enter(dir string, self record, keys []string, name func(string) string) (*l
 	d := &lockFolder{path: path, self: self, id: rand.Text(), keys: keys, mine: map[string]int{}, name: name}
 	if err := d.open(); err != nil {
 		d.leave()
-		return nil, fmt.Errorf("lock folder %s: %w", path, err)
+		return nil, fmt.Errorf("lock folder %s: %w; make room there, or make it writable, and start again", path, err)
 	}
 	return d, nil
 }
@@ -103,7 +103,10 @@ func (d *lockFolder) open() (err error) {
 	if err != nil {
 		return err
 	}
-	return errors.Join(private.Create(d.holders, d.file(), append(content, '\n')), private.Create(d.holders, d.template(), d.claimed()))
+	if err := private.Create(d.holders, d.file(), append(content, '\n')); err != nil {
+		return err
+	}
+	return private.Create(d.holders, d.template(), d.claimed())
 }
 
 func (d *lockFolder) file() string { return d.id + ".json" }

@@ -146,7 +146,10 @@ func TestMake(t *testing.T) {
 	if info, err := os.Stat(filepath.Join(dir, "a", "b")); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("%v %v", info, err)
 	}
-	wants := map[string]string{"f": "not a directory", "f/s": "not a directory"}
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "open"), 0o700), os.Chmod(filepath.Join(dir, "open"), 0o777)); err != nil { // whatever the umask
+		t.Fatal(err)
+	}
+	wants := map[string]string{"f": "not a directory", "f/s": "not a directory", "open": "remove that right with chmod go-w; choose another with --state"}
 	if os.Geteuid() == 0 {
 		os.Chown(filepath.Join(dir, "else"), 4711, -1)
 		wants["else"] = "belongs to user 4711, but esxiplan runs as user 0; run it as the owner; choose another with --state"

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"math"
-	"os"
 	"strings"
 	"time"
 
@@ -68,10 +67,7 @@ func (r Refusals) Add(address, fingerprint string, t time.Time) error {
 		return err
 	}
 	defer root.Close()
-	if err := private.Create(root, name, nil); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	f, _, err := private.Open(root, name, os.O_APPEND|os.O_WRONLY)
+	f, err := private.Append(root, name)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"esxiplan/engine/event"
+	"esxiplan/engine/text"
 )
 
 // Diagnostics writes problems of a plan: where, the line itself, what is wrong,
@@ -23,7 +24,7 @@ func Diagnostics(s *Streams, diags hcl.Diagnostics, files map[string]*hcl.File) 
 		if d.Severity == hcl.DiagWarning {
 			head = t.warn.Render("Warning: ")
 		}
-		fmt.Fprintln(s.Err, head+t.bold.Render(d.Summary))
+		fmt.Fprintln(s.Err, head+t.bold.Render(shown(d.Summary)))
 		if d.Subject != nil && d.Subject.Filename != "" {
 			fmt.Fprintf(s.Err, "  on %s\n", position(*d.Subject))
 			for _, line := range snippet(*d.Subject, files) {
@@ -33,11 +34,11 @@ func Diagnostics(s *Streams, diags hcl.Diagnostics, files map[string]*hcl.File) 
 				fmt.Fprintln(s.Err, "    "+line)
 			}
 		}
-		text := d.Detail
+		detail := shown(d.Detail)
 		if s.Width > 0 {
-			text = wrap(text, max(20, s.Width-2))
+			detail = wrap(detail, max(20, s.Width-2))
 		}
-		for line := range strings.SplitSeq(text, "\n") {
+		for line := range strings.SplitSeq(detail, "\n") {
 			fmt.Fprintln(s.Err, "  "+line)
 		}
 		fmt.Fprintln(s.Err)
@@ -46,10 +47,21 @@ func Diagnostics(s *Streams, diags hcl.Diagnostics, files map[string]*hcl.File) 
 
 func position(r hcl.Range) string {
 	if r.Start.Line == 0 {
-		return r.Filename
+		return shown(r.Filename)
 	}
-	return fmt.Sprintf("%s:%d:%d", r.Filename, r.Start.Line, r.Start.Column)
+	return fmt.Sprintf("%s:%d:%d", shown(r.Filename), r.Start.Line, r.Start.Column)
 }
+
+// shown is a text of a plan, which may be a stranger's: nothing in it draws on a terminal, and
+// no URL in it shows a login, instead of which there are as many asterisks.
+func shown(planText string) string {
+	return userInfo.ReplaceAllStringFunc(text.Lines(planText), func(login string) string {
+		return "//" + strings.Repeat("*", len(login)-len("//@")) + "@"
+	})
+}
+
+// userInfo is the login in a URL.
+var userInfo = regexp.MustCompile(`//[^/@\s"]+@`)
 
 // snippet is the line of a problem with the part at fault underlined. Of what
 // spans several lines the first is shown.
@@ -62,16 +74,16 @@ func snippet(r hcl.Range, files map[string]*hcl.File) []string {
 	if line == nil || len(line) > longestLine { // generated, not written by hand
 		return nil
 	}
-	text := hideLiterals(strings.ReplaceAll(strings.TrimRight(string(line), "\r"), "\t", " "))
+	given := hideLiterals(shown(strings.ReplaceAll(strings.TrimRight(string(line), "\r"), "\t", " ")))
 	number := fmt.Sprintf("%4d | ", r.Start.Line)
-	from := min(max(0, r.Start.Column-1), len(text))
+	from := min(max(0, r.Start.Column-1), len(given))
 	length := 1
 	if r.End.Line == r.Start.Line {
 		length = max(1, r.End.Column-r.Start.Column)
 	} else {
-		length = max(1, ansi.StringWidth(text)-from)
+		length = max(1, ansi.StringWidth(given)-from)
 	}
-	return []string{number + text, strings.Repeat(" ", len(number)+from) + strings.Repeat("^", min(length, 120))}
+	return []string{number + given, strings.Repeat(" ", len(number)+from) + strings.Repeat("^", min(length, 120))}
 }
 
 // longestLine is the length in bytes of the longest line that is shown.
@@ -135,7 +147,7 @@ func DiagnosticsJSON(w io.Writer, diags hcl.Diagnostics, files map[string]*hcl.F
 		Diagnostics []diagnosticJSON `json:"diagnostics"`
 	}{event.Schema, !diags.HasErrors(), []diagnosticJSON{}}
 	for _, d := range diags {
-		j := diagnosticJSON{Severity: "error", Summary: d.Summary, Detail: d.Detail}
+		j := diagnosticJSON{Severity: "error", Summary: shown(d.Summary), Detail: shown(d.Detail)}
 		if d.Severity == hcl.DiagWarning {
 			j.Severity = "warning"
 		}

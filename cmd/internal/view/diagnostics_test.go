@@ -68,3 +68,21 @@ func TestSnippetsAreLinear(t *testing.T) {
 		})
 	}
 }
+
+// TestPlansDrawNothing: a plan may be a stranger's, and what it says is shown where it is wrong.
+func TestPlansDrawNothing(t *testing.T) {
+	const name, line = "a\x1b[31m.hcl", "media { url = \"http://root:calvin@10.0.0.1/\x1b[2J\u009b31m\u202e\" }\n"
+	at := hcl.Range{Filename: name, Start: hcl.Pos{Line: 1, Column: 1}, End: hcl.Pos{Line: 1, Column: 6}}
+	diags := hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "It is \x1b]0;wrong\a", Detail: line, Subject: &at}}
+	files := map[string]*hcl.File{name: {Bytes: []byte(line)}}
+	var people, programs bytes.Buffer
+	view.Diagnostics(&view.Streams{Out: io.Discard, Err: &people}, diags, files)
+	if err := view.DiagnosticsJSON(&programs, diags, files); err != nil {
+		t.Fatal(err)
+	}
+	for _, out := range []string{people.String(), programs.String()} {
+		if strings.ContainsAny(out, "\x1b\a\u009b\u202e") || strings.Contains(out, "calvin") || !strings.Contains(out, "***********@10.0.0.1/") {
+			t.Errorf("%q", out)
+		}
+	}
+}

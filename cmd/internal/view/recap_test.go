@@ -35,3 +35,12 @@ func TestRecapInstalling(t *testing.T) {
 		t.Errorf("%d rows, the first stands for %d more", len(got), got[0].more)
 	}
 }
+
+// TestNegativeSpan: while a clock is set back, lengths of time are not known.
+func TestNegativeSpan(t *testing.T) {
+	for d, want := range map[time.Duration]string{-time.Millisecond: "?", -80000 * time.Hour: "?", 0: "0s", 90 * time.Second: "1m30s"} {
+		if got := Span(d); got != want {
+			t.Errorf("%v is shown as %q, not %q", d, got, want)
+		}
+	}
+}

@@ -125,9 +125,11 @@ func (s *Streams) plain(text string) string {
 // Span is a length of time for people.
 func Span(d time.Duration) string { return short(d) }
 
-// short is a length of time for people.
+// short is a length of time for people, "?" where a clock that was set back makes it negative.
 func short(d time.Duration) string {
 	switch {
+	case d < 0:
+		return "?"
 	case d < time.Second:
 		return d.Round(10 * time.Millisecond).String()
 	case d < time.Minute:

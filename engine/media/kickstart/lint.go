@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/agext/levenshtein"
+
+	"esxiplan/engine/text"
 )
 
 // Severity of a finding.
@@ -282,7 +284,7 @@ func (l *linter) add(id string, line, column int, format string, values ...any) 
 	if !r.always && (slices.Contains(l.ignored[line], id) || slices.Contains(l.inScripts[line], id) || r.whole && l.ignoredAnywhere(id)) {
 		return
 	}
-	l.findings = append(l.findings, Finding{line, column, r.Severity, id, fmt.Sprintf(format, values...), r.Reason, r.Remedy})
+	l.findings = append(l.findings, Finding{line, column, r.Severity, id, text.Clean(fmt.Sprintf(format, values...)), r.Reason, r.Remedy})
 }
 
 func (l *linter) ignoredAnywhere(id string) bool {

@@ -305,3 +305,14 @@ func TestMisplacedCommands(t *testing.T) {
 		}
 	}
 }
+
+// TestFindingsDrawNothing: a script may come from anywhere, and findings quote it.
+func TestFindingsDrawNothing(t *testing.T) {
+	for _, script := range []string{"%pre --interpreter=\x1b[1m\n", "%firstboot --\u009bx\n", "install --disk=\x1b]0;x\a\n"} {
+		for _, f := range Lint([]byte(script), Conditions{}) {
+			if strings.ContainsAny(f.String(), "\x1b\a\u009b") {
+				t.Errorf("%q: %q", script, f)
+			}
+		}
+	}
+}
