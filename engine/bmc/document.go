@@ -18,14 +18,15 @@ import (
 type reading struct {
 	body    []byte
 	at      time.Time
-	err     error // why it could not be read, which is told once
-	stale   bool  // it was changed since
-	decoded any   // what it was decoded into last; nobody changes it
+	until   time.Time // it is believed
+	err     error     // why it could not be read, which is told once
+	stale   bool      // it was changed since
+	decoded any       // what it was decoded into last; nobody changes it
 }
 
-// moment is how long a document is believed after it was read. It is long enough for the
-// steps that prepare a machine to share what one of them read from a BMC that takes a second
-// for each answer.
+// moment is how long a document is believed after it was read, with others that were read
+// ahead: long enough for the steps that prepare a machine to share what one of them read
+// from a BMC that takes a second for each answer.
 const moment = 15 * time.Second
 
 // Refresh implements [Reader].
@@ -37,10 +38,16 @@ func (r *Redfish) Refresh(age time.Duration) {
 // known is a document that was read a moment ago, with no write of ours since that may have
 // changed it; nil: none.
 func (r *Redfish) known(uri Link) *reading {
-	if d := r.documents[uri]; d != nil && !d.stale && r.o.Now().Sub(d.at) < moment {
+	if d := r.documents[uri]; d != nil && !d.stale && r.believed(d) {
 		return d
 	}
 	return nil
+}
+
+// believed reports that a reading is young enough. What is read ahead is as young as the last
+// of it, however long the BMC takes.
+func (r *Redfish) believed(d *reading) bool {
+	return r.o.Now().Before(d.until) || !r.since.IsZero() && !d.at.Before(r.since)
 }
 
 // maxRemembered bounds what is remembered, in bytes of bodies: a whole machine has a tenth.
@@ -57,18 +64,19 @@ func (r *Redfish) remember(uri Link, body []byte) *reading {
 }
 
 func (r *Redfish) rememberAs(uri Link, d *reading) *reading {
-	now, held := r.o.Now(), len(d.body)
+	held := len(d.body)
 	maps.DeleteFunc(r.documents, func(_ Link, old *reading) bool {
 		held += len(old.body)
-		return now.Sub(old.at) >= moment || held > maxRemembered
+		return !r.believed(old) || held > maxRemembered
 	})
+	d.until = r.o.Now().Add(moment)
 	r.documents[uri] = d
 	return d
 }
 
 // doubt lets go of a document that a write of ours may have changed. What was read of it
 // before, with its collection, counts no longer either.
-func (r *Redfish) doubt(uri Link) { r.documents[uri] = &reading{at: r.o.Now(), stale: true} }
+func (r *Redfish) doubt(uri Link) { r.rememberAs(uri, &reading{at: r.o.Now(), stale: true}) }
 
 // document reads a document. What was read a moment ago, with no write since that may have
 // changed it, is taken from memory. A session that the BMC has forgotten is renewed once.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 )
 
 // atOnce is how many documents are read from one BMC at the same time.
@@ -71,11 +72,13 @@ func (l *lookahead) want(w wanted) {
 // can be had at once; what could not be read is left to whoever asks for it in earnest.
 func (r *Redfish) fetchAhead(ctx context.Context, ask func()) {
 	l := &lookahead{named: map[path]bool{}, done: make(chan fetched, atOnce)}
+	r.since = r.o.Now()
+	defer r.believe()
 	for {
 		if len(l.queue) == 0 {
 			r.askAhead(l, ask)
 		}
-		for ctx.Err() == nil && len(l.queue) > 0 && l.busy < r.atOnce {
+		for ctx.Err() == nil && len(l.queue) > 0 && r.mayAsk(l.busy) {
 			go r.fetch(ctx, l.queue[0], l.done)
 			l.queue, l.busy = l.queue[1:], l.busy+1
 		}
@@ -86,6 +89,30 @@ func (r *Redfish) fetchAhead(ctx context.Context, ask func()) {
 		l.busy--
 		r.take(f)
 	}
+}
+
+// mayAsk reports whether one more document may be asked for while others are under way.
+func (r *Redfish) mayAsk(busy int) bool {
+	switch {
+	case busy >= r.atOnce:
+		return false
+	case busy < r.connections:
+		return true
+	case busy > 0 && !r.transport.anotherPays():
+		return false
+	}
+	r.connections = busy + 1
+	return true
+}
+
+// believe makes what was read ahead be believed for a moment from now on.
+func (r *Redfish) believe() {
+	for _, d := range r.documents {
+		if !d.at.Before(r.since) {
+			d.until = r.o.Now().Add(moment)
+		}
+	}
+	r.since = time.Time{}
 }
 
 func (r *Redfish) askAhead(l *lookahead, ask func()) {
@@ -118,7 +145,7 @@ func (r *Redfish) take(f fetched) {
 	case stumbles(f.err):
 		r.atOnce = max(1, r.atOnce/2)
 	case errors.As(f.err, &e) && e.Status != 0 && e.Status != http.StatusUnauthorized:
-		r.documents[f.uri] = &reading{at: r.o.Now(), err: f.err}
+		r.rememberAs(f.uri, &reading{at: r.o.Now(), err: f.err})
 	}
 }
 

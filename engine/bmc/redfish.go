@@ -48,21 +48,23 @@ type Redfish struct {
 	unmarked bool            // the BMC refuses a login that bears a mark
 	lost     []pending       // logins of this process that were not answered
 
-	root      RootDocument
-	hidden    bool // the root asks for a login
-	system    Link
-	manager   Link   // the first one
-	media     []Link // collections of slots
-	identity  Identity
-	sku       string
-	etags     map[Link]string
-	rules     Rules
-	messages  map[string]Advice
-	documents map[Link]*reading
-	asked     int        // for how many documents since the caller's question
-	ahead     *lookahead // not nil: documents that are lacking are named, not read
-	atOnce    int        // how many documents are read at the same time
-	noExpand  bool       // says that it can expand, and cannot
+	root        RootDocument
+	hidden      bool // the root asks for a login
+	system      Link
+	manager     Link   // the first one
+	media       []Link // collections of slots
+	identity    Identity
+	sku         string
+	etags       map[Link]string
+	rules       Rules
+	messages    map[string]Advice
+	documents   map[Link]*reading
+	asked       int        // for how many documents since the caller's question
+	ahead       *lookahead // not nil: documents that are lacking are named, not read
+	since       time.Time  // when reading ahead began; zero: nothing is read ahead
+	atOnce      int        // how many documents are read at the same time, at most
+	connections int        // that were open at the same time
+	noExpand    bool       // says that it can expand, and cannot
 
 	power      Power           // as last read
 	idle       map[string]bool // ways that held no boot source when they were last read

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"sync"
 	"time"
 
@@ -42,8 +43,10 @@ type transport struct {
 
 	mu         sync.Mutex
 	answered   time.Time
-	seen       string // fingerprint of the certificate
-	credential header // of every request but the login
+	connecting time.Duration // what the last new connection took
+	answering  time.Duration // what the last answer took, once there was a connection
+	seen       string        // fingerprint of the certificate
+	credential header        // of every request but the login
 }
 
 // header is one header of a request; the zero value is none.
@@ -144,6 +147,12 @@ func (t *transport) signed(req *http.Request, asked *trip) *http.Request {
 // send makes the round trip and reads the whole answer, so that the connection is free
 // again whatever the caller does with it.
 func (t *transport) send(req *http.Request, asked *trip) (*http.Response, error) {
+	began, connected := time.Now(), time.Time{}
+	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) {
+		if connected = time.Now(); !c.Reused {
+			t.connectedIn(connected.Sub(began))
+		}
+	}}))
 	resp, err := t.base.RoundTrip(req)
 	if err != nil {
 		return nil, err
@@ -153,9 +162,7 @@ func (t *transport) send(req *http.Request, asked *trip) (*http.Response, error)
 	if err != nil && !errors.As(err, &unfit) {
 		return nil, err
 	}
-	t.mu.Lock()
-	t.answered = time.Now()
-	t.mu.Unlock()
+	t.answeredIn(time.Since(connected))
 	asked.answer = answer{resp.StatusCode, resp.Header, body}
 	if token := resp.Header.Get("X-Auth-Token"); token != "" {
 		t.secret(token) // before anything shows the answer, which may repeat it
@@ -169,6 +176,26 @@ func (t *transport) send(req *http.Request, asked *trip) (*http.Response, error)
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, nil
+}
+
+func (t *transport) connectedIn(took time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.connecting = took
+}
+
+func (t *transport) answeredIn(took time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.answered, t.answering = time.Now(), took
+}
+
+// anotherPays reports that a further connection brings an answer sooner than waiting for one
+// that is busy. Where answers come fast, its handshake costs the BMC more than it saves.
+func (t *transport) anotherPays() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.connecting < t.answering
 }
 
 // readBody reads an answer's body, into no more memory than it takes where its length

@@ -49,7 +49,9 @@ type request struct {
 }
 
 // starts reports the request that starts a machine, or powers it off to start it.
-func (q request) starts() bool { return strings.HasSuffix(strings.TrimSuffix(q.Path, "/"), "ComputerSystem.Reset") }
+func (q request) starts() bool {
+	return strings.HasSuffix(strings.TrimSuffix(q.Path, "/"), "ComputerSystem.Reset")
+}
 
 func measure(run, sim, show string, latency, limit time.Duration) error {
 	dir, err := os.MkdirTemp("", "esxiplan-wire-")
