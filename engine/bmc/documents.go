@@ -165,11 +165,16 @@ type driveDocument struct {
 	CapacityBytes float64
 	MediaType     string
 	Protocol      string
+	HotspareType  string
 	Identifiers   []identifierDocument
+	Links         struct{ Volumes []Link }
 	Status        statusDocument
+	Oem           map[string]json.RawMessage
 }
 
 type volumeDocument struct {
+	URI           Link   `json:"@odata.id"`
+	ID            string `json:"Id"`
 	Name          string
 	DisplayName   string
 	VolumeType    string

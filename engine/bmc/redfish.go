@@ -103,6 +103,13 @@ type Rules struct {
 
 	// BootDevices are storage controllers whose volume ESXi sees under a name of its own.
 	BootDevices []BootDevice
+	// VolumeModel is what ESXi shows as the model of a controller's RAID volumes, by the
+	// controller's id, names and models; empty: not known.
+	VolumeModel func(controller string) string
+	// DriveState is the use of a drive in the words of its Oem object, such as "Foreign".
+	DriveState func(oem map[string]json.RawMessage) string
+	// WWNInUUID is how world wide names begin that the BMC labels as UUIDs; "": it does not.
+	WWNInUUID string
 	// Disks and NICs are those that the standard's collections do not list.
 	Disks func(context.Context) ([]Disk, error)
 	NICs  func(context.Context) ([]NIC, error)

@@ -1,7 +1,11 @@
 // Package cisco is what Cisco's IMC does differently from the standard.
 package cisco
 
-import "esxiplan/engine/bmc"
+import (
+	"regexp"
+
+	"esxiplan/engine/bmc"
+)
 
 // Vendor is Cisco, IMC of UCS C, B and X.
 var Vendor = bmc.Vendor{
@@ -11,7 +15,7 @@ var Vendor = bmc.Vendor{
 		return oem || root.Vendor == "Cisco Systems Inc." || len(id.Manufacturer) >= 5 && id.Manufacturer[:5] == "Cisco"
 	},
 	New: func(r *bmc.Redfish) bmc.Client {
-		r.SetRules(bmc.Rules{})
+		r.SetRules(bmc.Rules{VolumeModel: raid.FindString})
 		return r
 	},
 	Quirks: []bmc.Quirk{
@@ -20,3 +24,6 @@ var Vendor = bmc.Vendor{
 		{What: "no EthernetInterfaces", Models: "UCS B and X", Source: "bmc-facts §13", Profiles: "cisco/imc"},
 	},
 }
+
+// raid is the part number of a RAID controller, which is the model of its volumes.
+var raid = regexp.MustCompile(`UCSC-M?RAID[\w-]+`)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -42,6 +43,8 @@ var Vendor = bmc.Vendor{
 		{What: "slot 1 alone boots; the image reads back empty; boot is written in the settings; If-Match on an action answers 412; 409 for up to a minute after a power-off", Models: "iDRAC10", Source: "recorded insert of an R670; bmc-facts §3, §6, §7, §8, §10", Profiles: "dell/idrac10"},
 		{What: "VirtualMedia.1.Attached must not read Detached", Models: "all", Source: "bmc-facts §4", Profiles: "dell/idrac9 dell/idrac9-4.40 dell/idrac10"},
 		{What: "a login that bears a credential answers 415", Models: "iDRAC9 since 5.x", Source: "community.general#5886", Profiles: "dell/idrac9 dell/idrac10"},
+		{What: "a volume of a PERC has no model, serial number or WWN; ESXi shows the controller's name, Adapter cut to Adp", Models: "PERC H330 to H755", Source: "recording R740 (volume); bmc-facts, corrections", Profiles: "dell/idrac9-perc"},
+		{What: "NonRAID, Ready, Online and Foreign tell a drive's use in DellPhysicalDisk", Models: "iDRAC9", Source: "recording R740", Profiles: "dell/idrac9-perc"},
 		{What: "System Lockdown refuses every change", Models: "iDRAC9 and 10", Source: "bmc-facts §16", Profiles: "dell/idrac9"},
 	},
 }
@@ -59,6 +62,8 @@ func newClient(r *bmc.Redfish) bmc.Client {
 		SerialFromSKU: true,
 		// BOSS-S1 shows as AHCI.Slot.5-1
 		BootDevices: []bmc.BootDevice{{Controller: "BOSS", Model: "DELLBOSS VD"}, {Controller: "AHCI.Slot", Model: "DELLBOSS VD"}},
+		VolumeModel: volumeModel,
+		DriveState:  driveState,
 		Prepare:     c.prepare,
 		Licenses:    c.licenses,
 		Covers:      covers,
@@ -78,6 +83,21 @@ func newClient(r *bmc.Redfish) bmc.Client {
 	}
 	r.SetRules(rules)
 	return c
+}
+
+// volumeModel is the name that a PERC gives its volumes: "PERC H740P Adapter" shows as
+// "PERC H740P Adp".
+func volumeModel(controller string) string {
+	name := perc.FindString(controller)
+	return strings.TrimSpace(strings.Replace(name, "Adapter", "Adp", 1))
+}
+
+var perc = regexp.MustCompile(`PERC \w+(?: (?:Adapter|Mini|Front|Embedded|MX))?`)
+
+func driveState(oem map[string]json.RawMessage) string {
+	var o struct{ DellPhysicalDisk struct{ RaidStatus string } }
+	bmc.OemObject(oem, &o, "Dell")
+	return o.DellPhysicalDisk.RaidStatus
 }
 
 // generation is that of the server: 12 and 13 have an iDRAC8, 14 to 16 an iDRAC9,

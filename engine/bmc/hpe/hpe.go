@@ -39,6 +39,7 @@ var Vendor = bmc.Vendor{
 		{What: "a session shows the client's address and the time of the login in its Oem object", Models: "iLO 4 to 7", Source: "vendor's documentation (Redfish authentication and sessions)", Profiles: "hpe/ilo4 hpe/ilo5 hpe/ilo6 hpe/ilo6-nooverride hpe/ilo7"},
 		{What: "no boot changes in POST", Models: "iLO 5 to 7", Source: "bmc-facts §6", Profiles: "hpe/ilo5 hpe/ilo6 hpe/ilo7"},
 		{What: "every override is refused with UnsupportedOperation; BootOnNextServerReset of the slot holds", Models: "some iLO 6", Source: "bmc-facts §6", Profiles: "hpe/ilo6-nooverride"},
+		{What: "the WWN of a volume is labelled as a UUID", Models: "Smart Array with iLO 5", Source: "recording DL385 Gen10 Plus v2", Profiles: "hpe/ilo5"},
 		{What: "Oem key Hp; insert and eject are actions in the slot's Oem object; storage under SmartStorage only", Models: "iLO 4", Source: "bmc-facts §4, §5, §13", Profiles: "hpe/ilo4"},
 	},
 }
@@ -49,6 +50,8 @@ func newClient(r *bmc.Redfish) bmc.Client {
 	c := &client{r}
 	r.SetRules(bmc.Rules{
 		BootDevices: []bmc.BootDevice{{Controller: "NS204i"}},
+		VolumeModel: volumeModel,
+		WWNInUUID:   "600508b1", // HPE's own
 		Ways:        []bmc.Way{{Name: "BootOnNextServerReset", Targets: []bmc.Target{bmc.BootCD}, Read: c.readSlotBoot, Set: c.setSlotBoot}},
 		Post:        post,
 		Licenses:    c.licenses,
@@ -57,6 +60,15 @@ func newClient(r *bmc.Redfish) bmc.Client {
 		NICs:        c.baseAdapters,
 	})
 	return c
+}
+
+// volumeModel is the one name of all volumes of a Smart Array. Those of an MR controller have
+// a WWN.
+func volumeModel(controller string) string {
+	if strings.Contains(controller, "Smart Array") || strings.Contains(controller, " SR Gen") {
+		return "LOGICAL VOLUME"
+	}
+	return ""
 }
 
 func post(oem map[string]json.RawMessage) string {

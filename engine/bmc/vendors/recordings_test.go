@@ -1,6 +1,7 @@
 package vendors_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -181,7 +182,9 @@ func summary(ctx context.Context, c bmc.Client) string {
 	line("secure boot", yes(stock.SecureBoot), err)
 	line("disks", known(stock.Disks == nil, len(stock.Disks)), nil)
 	for _, d := range stock.Disks {
-		line("", fmt.Sprintf("%s | %s | %s | serial %q | wwn %v | %d GB | volume %v %s | boot %v | %s %s %s", d.Controller, d.Name, d.Model, d.Serial, d.WWN, d.Bytes/1e9, d.Volume, d.RAID, d.Boot, d.Media, d.Protocol, d.Health), nil)
+		argument, value := d.Selector(stock.Disks)
+		line("", fmt.Sprintf("%s | %s | %s | serial %q | wwn %v | %d GB | volume %v %s | boot %v | %s %s %s | %s | select %s %q", d.Controller, d.Name, d.Model, d.Serial, d.WWN, d.Bytes/1e9,
+			d.Volume, d.RAID, d.Boot, d.Media, d.Protocol, d.Health, cmp.Or(d.State, "seen"), argument, value), nil)
 	}
 	network, err := c.Network(ctx)
 	line("nics", known(network.NICs == nil, len(network.NICs)), err)
