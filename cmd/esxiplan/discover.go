@@ -310,6 +310,13 @@ func (a *app) findings(found []machine) []view.Finding {
 			f.Problem = a.secrets.Mask(m.err.Error())
 		}
 		if m.facts.Vendor != "" {
+			for _, d := range m.facts.Drives {
+				choice := choiceOf(d, m.facts.Drives)
+				for argument, value := range choice {
+					choice[argument] = a.secrets.Mask(value)
+				}
+				f.Choices = append(f.Choices, choice)
+			}
 			facts, _ := json.Marshal(m.facts)
 			f.Facts = text.InJSON(facts, a.secrets.Mask)
 		}
@@ -325,7 +332,7 @@ func planned(m machine) (disk, problem string) {
 	if m.host.ESXi == nil || m.host.ESXi.Disk == nil || m.host.ESXi.Disk.Late() || m.err != nil {
 		return "", ""
 	}
-	d, err := step.ResolveDisk(m.host.ESXi.Disk, m.facts.Drives)
+	d, err := step.ResolveDisk(m.host.ESXi.Disk, m.facts.Disks())
 	if err != nil {
 		return "", err.Error()
 	}
@@ -420,7 +427,7 @@ func (a *app) printDetails(found []machine) {
 		x := m.facts
 		fmt.Fprintf(&out, "  %s %s, serial %s, %s %s, license %s\n  power %s, %s boot, media %s\n", x.Manufacturer, x.Model, orUnknown(x.Serial), x.BMC,
 			x.Firmware, orUnknown(x.License), x.Power, orUnknown(x.BootMode), mediaText(x))
-		for _, d := range x.Drives {
+		for _, d := range x.Disks() {
 			fmt.Fprintf(&out, "  disk  %s\n", diskLine(d))
 		}
 		if x.Drives == nil {
@@ -436,15 +443,14 @@ func (a *app) printDetails(found []machine) {
 }
 
 func diskLine(d bmc.Disk) string {
-	size := ""
-	if d.Bytes > 0 {
-		size = fmt.Sprintf("%d GB", d.Bytes/1e9)
-	}
 	id := d.Serial
 	if id == "" && len(d.WWN) > 0 {
 		id = "wwn " + d.WWN[0]
 	}
-	return words(d.Model, id, size, d.RAID, d.Protocol, d.Media, d.Controller, d.Health)
+	if d.Volume && id == "" {
+		id = d.Name
+	}
+	return words(d.Model, id, d.Size(), d.RAID, d.Protocol, d.Media, d.Controller, d.Health, d.State)
 }
 
 func portText(n bmc.NIC) string {

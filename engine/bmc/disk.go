@@ -1,6 +1,7 @@
 package bmc
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -26,6 +27,31 @@ type Disk struct {
 
 // Hidden reports a drive that an operating system does not see.
 func (d Disk) Hidden() bool { return d.State != "" }
+
+// Seen parts disks into those that an operating system sees and those that are hidden from
+// it. nil stays nil: unknown.
+func Seen(disks []Disk) (seen, hidden []Disk) {
+	if disks == nil {
+		return nil, nil
+	}
+	seen, hidden = []Disk{}, []Disk{}
+	for _, d := range disks {
+		if d.Hidden() {
+			hidden = append(hidden, d)
+		} else {
+			seen = append(seen, d)
+		}
+	}
+	return seen, hidden
+}
+
+// Size is the capacity for people, such as "480 GB"; empty where the BMC does not say.
+func (d Disk) Size() string {
+	if d.Bytes <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d GB", d.Bytes/1e9)
+}
 
 // Selector is the argument of a plan's disk by which ESXi tells this disk from the others
 // of its machine; empty where the BMC reports none.

@@ -3,6 +3,7 @@ package bmc
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 )
 
@@ -17,7 +18,7 @@ func (r *Redfish) License(ctx context.Context) (License, error) {
 		names, err = r.rules.Licenses(ctx)
 	}
 	if err != nil && !absent(err) {
-		return License{}, err
+		return License{}, answered(err)
 	}
 	l := License{Name: strings.Join(names, ", ")}
 	if r.rules.Covers != nil && len(names) > 0 {
@@ -56,4 +57,14 @@ func (r *Redfish) licenses(ctx context.Context) ([]string, error) {
 		err = nil
 	}
 	return names, err
+}
+
+// answered drops an error that is an answer of the BMC: what its license service cannot tell
+// is unknown, and an insert will tell.
+func answered(err error) error {
+	var e *Error
+	if errors.As(err, &e) && e.Status != 0 {
+		return nil
+	}
+	return err
 }

@@ -99,6 +99,7 @@ func (r *Redfish) drivesOf(ctx context.Context, u *unit) (out []Disk, err error)
 		if disk.State = u.stateOf(l, d, r.driveWord(d)); disk.State == "" && unclear && len(d.Links.Volumes) == 0 {
 			disk.State = "member of a volume, or unused: the BMC does not say"
 		}
+		disk.Boot = u.boot && !disk.Hidden()
 		out = append(out, disk)
 	}
 	return out, nil
@@ -106,7 +107,7 @@ func (r *Redfish) drivesOf(ctx context.Context, u *unit) (out []Disk, err error)
 
 func (r *Redfish) disk(d driveDocument, u *unit) Disk {
 	out := Disk{Model: real(d.Model), Serial: real(d.SerialNumber), Bytes: int64(d.CapacityBytes), Name: firstOf(d.Name, d.ID), Controller: u.Name,
-		Boot: u.boot, Media: d.MediaType, Protocol: d.Protocol, Health: d.Status.Health}
+		Media: d.MediaType, Protocol: d.Protocol, Health: d.Status.Health}
 	for _, id := range d.Identifiers {
 		out.WWN = r.appendWWN(out.WWN, id)
 	}

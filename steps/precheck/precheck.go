@@ -107,7 +107,8 @@ func hardware(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
 	}
 	r.Power, r.Post = string(power.State), power.Post
 	stock, err := h.BMC.Inventory(ctx)
-	r.SecureBoot, r.Drives, r.NICs = stock.SecureBoot, stock.Disks, stock.NICs
+	r.SecureBoot, r.NICs = stock.SecureBoot, stock.NICs
+	r.Drives, _ = bmc.Seen(stock.Disks)
 	return err
 }
 

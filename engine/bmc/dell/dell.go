@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 
 	"esxiplan/engine/bmc"
@@ -276,10 +275,18 @@ func (c *client) licenses(ctx context.Context) (names []string, err error) {
 	return names, err
 }
 
-// covers: Express and Basic mount nothing by URL.
+// covers: Enterprise and Datacenter mount by URL, Express and Basic do not. Other licenses,
+// such as one for keys, say nothing.
 func covers(names []string) *bool {
-	yes := slices.ContainsFunc(names, func(n string) bool { return strings.Contains(n, "Enterprise") || strings.Contains(n, "Datacenter") })
-	return &yes
+	for _, level := range []struct {
+		name   string
+		mounts bool
+	}{{"Enterprise", true}, {"Datacenter", true}, {"Express", false}, {"Basic", false}} {
+		if strings.Contains(strings.Join(names, ", "), level.name) {
+			return &level.mounts
+		}
+	}
+	return nil
 }
 
 // ready asks the Lifecycle Controller, which is a POST that changes nothing; a dry
