@@ -43,6 +43,7 @@ var Vendor = bmc.Vendor{
 		{What: "VirtualMedia.1.Attached must not read Detached", Models: "all", Source: "bmc-facts §4", Profiles: "dell/idrac9 dell/idrac9-4.40 dell/idrac10"},
 		{What: "a login that bears a credential answers 415", Models: "iDRAC9 since 5.x", Source: "community.general#5886", Profiles: "dell/idrac9 dell/idrac10"},
 		{What: "a volume of a PERC has no model, serial number or WWN; ESXi shows the controller's name, Adapter cut to Adp", Models: "PERC H330 to H755", Source: "recording R740 (volume); bmc-facts, corrections", Profiles: "dell/idrac9-perc"},
+		{What: "where a NIC is, and which port of its adapter, only its id tells; the port number of some adapters is that of their slot", Models: "iDRAC8, iDRAC9", Source: "recordings 13G, R740, R750", Profiles: "dell/idrac9-perc"},
 		{What: "NonRAID, Ready, Online and Foreign tell a drive's use in DellPhysicalDisk", Models: "iDRAC9", Source: "recording R740", Profiles: "dell/idrac9-perc"},
 		{What: "System Lockdown refuses every change", Models: "iDRAC9 and 10", Source: "bmc-facts §16", Profiles: "dell/idrac9"},
 	},
@@ -61,6 +62,8 @@ func newClient(r *bmc.Redfish) bmc.Client {
 		SerialFromSKU: true,
 		// BOSS-S1 shows as AHCI.Slot.5-1
 		BootDevices: []bmc.BootDevice{{Controller: "BOSS", Model: "DELLBOSS VD"}, {Controller: "AHCI.Slot", Model: "DELLBOSS VD"}},
+		BIOSMode:    "BootMode",
+		Place:       place,
 		VolumeModel: volumeModel,
 		DriveState:  driveState,
 		Prepare:     c.prepare,
@@ -92,6 +95,16 @@ func volumeModel(controller string) string {
 }
 
 var perc = regexp.MustCompile(`PERC \w+(?: (?:Adapter|Mini|Front|Embedded|MX))?`)
+
+// place takes an FQDD apart: "NIC.Slot.8-2-1" is the first partition of port 2 in slot 8.
+func place(id string) (slot, port string) {
+	if m := fqdd.FindStringSubmatch(id); m != nil {
+		return m[1], m[2]
+	}
+	return "", ""
+}
+
+var fqdd = regexp.MustCompile(`^([A-Za-z]+\.[A-Za-z]+\.\w+)(?:-(\d+))?(?:-\d+)*$`)
 
 func driveState(oem map[string]json.RawMessage) string {
 	var o struct{ DellPhysicalDisk struct{ RaidStatus string } }
@@ -145,7 +158,7 @@ func (c *client) manager(ctx context.Context) (managerDocument, error) {
 		return *c.links, nil
 	}
 	var m managerDocument
-	if err := c.Get(ctx, c.Manager(), &m); err != nil {
+	if err := c.GetManager(ctx, &m); err != nil {
 		return m, err
 	}
 	c.links = &m

@@ -44,6 +44,7 @@ func newClient(r *bmc.Redfish) bmc.Client {
 	r.SetRules(bmc.Rules{
 		SlotUsable:  func(id string, _ bool) bool { return strings.HasPrefix(id, "EXT") },
 		BootDevices: []bmc.BootDevice{{Controller: "M.2", Model: "ThinkSystem M.2"}},
+		BIOSMode:    "BootModes_SystemBootMode",
 		VolumeModel: volumeModel,
 		DriveState:  driveState,
 		Post:        status,
@@ -116,7 +117,7 @@ func (c *client) find(ctx context.Context, shown []bmc.Slot) (mapped bmc.Slot, h
 		var m struct {
 			Oem struct{ Lenovo struct{ RemoteMap bmc.Link } }
 		}
-		if err := c.Get(ctx, c.Manager(), &m); err != nil || m.Oem.Lenovo.RemoteMap == "" {
+		if err := c.GetManager(ctx, &m); err != nil || m.Oem.Lenovo.RemoteMap == "" {
 			return mapped, false, err
 		}
 		c.mapURI = m.Oem.Lenovo.RemoteMap

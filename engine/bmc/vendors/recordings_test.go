@@ -209,8 +209,8 @@ func known(unknown bool, n int) string {
 	return fmt.Sprint(n)
 }
 
-// systems says which computer system to read where a BMC has several.
-var systems = map[string]string{"ami-nvidia-dgxh100-23.11.20": "DGX", "nvidia-gh200-openbmc-24.05-2": "System_0"}
+// systems says which computer system to read where a BMC has several that can be reset.
+var systems = map[string]string{"hpe-crayex425": "Node0"}
 
 var update = flag.Bool("update", false, "write the golden summaries anew")
 
