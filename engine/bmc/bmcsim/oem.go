@@ -11,6 +11,9 @@ import (
 // mediaStarts is how long the media service takes after it was enabled.
 const mediaStarts = 5 * time.Second
 
+// cdsStart is how long the manager takes to offer virtual CDs after it was told how many.
+const cdsStart = 170 * time.Second
+
 // hiddenSlots are the slots that show only while a vendor's own flow has mounted
 // something.
 var hiddenSlots = map[flow]string{remoteMap: "Remote1", imageFile: "CD1"}
@@ -47,6 +50,13 @@ func (s *Sim) managerOem(d object) {
 	if s.p.RemoteMedia {
 		actions["#AMIVirtualMedia.EnableRMedia"] = object{"target": mgr + "/Actions/Oem/AMIVirtualMedia.EnableRMedia"}
 		oem["VirtualMedia"] = object{"RMediaStatus": map[bool]string{true: "Enabled", false: "Disabled"}[s.mediaOn]}
+	}
+	if s.p.MediaUnsaid {
+		actions["#VirtualMedia.EnableRMedia"] = object{"target": mgr + "/Actions/Oem/Ami/VirtualMedia.EnableRMedia"}
+	}
+	if s.p.NoCDs {
+		actions["#AMIVirtualMedia.ConfigureCDInstance"] = object{"target": mgr + "/Actions/Oem/AMIVirtualMedia.ConfigureCDInstance"}
+		oem["VirtualMedia"].(object)["CDInstances"] = map[bool]int{true: 4}[s.cdsOn]
 	}
 	if s.p.Flow == remoteMap {
 		oem["RemoteMap"] = s.href(mgr + "/Oem/Lenovo/RemoteMap")
@@ -169,6 +179,11 @@ func (s *Sim) oemPost(w http.ResponseWriter, path string, arguments map[string]a
 	case s.p.RemoteMedia && strings.HasSuffix(path, "/AMIVirtualMedia.EnableRMedia"):
 		s.mu.Lock()
 		s.mediaOn, s.mediaAt = arguments["RMediaState"] == "Enable", s.c.Clock.Now()
+		s.mu.Unlock()
+		s.write(w, 200, extended("Base.1.12.Success"))
+	case s.p.NoCDs && strings.HasSuffix(path, "/AMIVirtualMedia.ConfigureCDInstance"):
+		s.mu.Lock()
+		s.cdsOn, s.cdsAt = true, s.c.Clock.Now()
 		s.mu.Unlock()
 		s.write(w, 200, extended("Base.1.12.Success"))
 	case s.p.Flow == vmmControl && strings.HasSuffix(path, "/VirtualMedia.VmmControl"):
