@@ -106,6 +106,8 @@ type Profile struct {
 	OldStorage bool   // storage stands in the vendor's own form only
 	ExtraNIC   bool   // the link between BMC and host shows as a NIC
 	NoNICs     bool   // the system lists no network ports, only adapters do
+	VIC        bool   // the adapter's ports are uplinks; its functions are the host's ports, and one of a storage network
+	FlashSlots bool   // an empty slot for flash cards shows as a drive
 	License    string // name of the license that the manager shows
 }
 
@@ -458,7 +460,7 @@ func ibmc() Profile {
 func imc() Profile {
 	return Profile{
 		Name: "cisco/imc", Source: "bmc-facts §1, §3, §4", FactsOnly: true, Manufacturer: "Cisco Systems Inc", Model: "UCSC-C240-M6", Vendor: "Cisco Systems Inc.", Oem: "Cisco",
-		System: "WZP2543", Manager: "CIMC", Generation: "UCSC-C240-M6", Firmware: "4.3(2.240002)", NoNICs: true, NoExpand: true,
+		System: "WZP2543", Manager: "CIMC", Generation: "UCSC-C240-M6", Firmware: "4.3(2.240002)", NoNICs: true, NoExpand: true, VIC: true, FlashSlots: true,
 		ManagerSlots: []slotProfile{{ID: "0", Types: []string{"DVD"}}, {ID: "1", Types: []string{"DVD"}, Takes: true}}, Success: 204,
 		Targets: []string{"None", "Pxe", "Cd", "Hdd"}, Resets: amiAll, SessionLimit: 4,
 	}

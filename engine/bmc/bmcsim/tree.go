@@ -404,7 +404,11 @@ func (s *Sim) storageDocument(path, base string) object {
 	rest := strings.TrimPrefix(path, base)
 	switch {
 	case rest == "":
-		return s.collection(base+"/BOOT", base+"/NVMe")
+		units := []string{base + "/BOOT", base + "/NVMe"}
+		if s.p.FlashSlots {
+			units = append(units, base+"/FlexFlash-0")
+		}
+		return s.collection(units...)
 	case rest == "/BOOT":
 		d := object{"Id": "BOOT", "Name": s.p.Storage, "Drives": []any{}, "Volumes": s.href(base + "/BOOT/Volumes")}
 		if s.p.Members {
@@ -413,6 +417,10 @@ func (s *Sim) storageDocument(path, base string) object {
 		return d
 	case rest == "/NVMe":
 		return object{"Id": "NVMe", "Name": "Direct attached", "Drives": s.driveLinks(base, plain), "Volumes": s.href(base + "/NVMe/Volumes")}
+	case rest == "/FlexFlash-0" && s.p.FlashSlots:
+		return object{"Id": "FlexFlash-0", "Name": "FlexFlash", "Drives": []any{s.href(base + "/FlexFlash-0/Drives/1")}}
+	case rest == "/FlexFlash-0/Drives/1" && s.p.FlashSlots:
+		return object{"Id": "1", "Name": "SLOT-1", "Model": "NA", "SerialNumber": "NA", "CapacityBytes": 0, "Status": object{"State": "Disabled"}}
 	case rest == "/NVMe/Volumes":
 		return s.collection()
 	case rest == "/BOOT/Volumes":
