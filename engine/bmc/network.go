@@ -1,6 +1,7 @@
 package bmc
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"slices"
@@ -95,11 +96,14 @@ func (r *Redfish) Network(ctx context.Context) (Network, error) {
 
 // place fills in where a port is by its id, as far as nothing else told.
 func (r *Redfish) place(n *NIC) {
-	if r.rules.Place == nil || n.Slot != "" {
+	if r.rules.Place == nil {
 		return
 	}
 	slot, port := r.rules.Place(n.ID)
-	n.Slot, n.Port = slot, firstOf(n.Port, port)
+	n.Slot = cmp.Or(n.Slot, slot)
+	if n.Slot == slot {
+		n.Port = cmp.Or(n.Port, port)
+	}
 }
 
 // laid lays ports over those that are known by their address.

@@ -291,11 +291,12 @@ func (c *client) licenses(ctx context.Context) (names []string, err error) {
 // covers: Enterprise and Datacenter mount by URL, Express and Basic do not. Other licenses,
 // such as one for keys, say nothing.
 func covers(names []string) *bool {
+	all := strings.ReplaceAll(strings.Join(names, ", "), "Secure Enterprise Key Manager", "")
 	for _, level := range []struct {
 		name   string
 		mounts bool
 	}{{"Enterprise", true}, {"Datacenter", true}, {"Express", false}, {"Basic", false}} {
-		if strings.Contains(strings.Join(names, ", "), level.name) {
+		if strings.Contains(all, level.name) {
 			return &level.mounts
 		}
 	}

@@ -2,6 +2,8 @@ package vendors_test
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -130,4 +132,84 @@ func TestDoubledSlots(t *testing.T) {
 			t.Errorf("%d slots, %v", len(slots), err)
 		}
 	})
+}
+
+// static serves documents that never change; others are not there, or fail as the document
+// says: "400".
+func static(t *testing.T, documents map[string]string) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, ok := documents[strings.TrimSuffix(r.URL.Path, "/")]
+		switch {
+		case !ok:
+			http.NotFound(w, r)
+		case body == "400":
+			http.Error(w, "<html>", http.StatusBadRequest)
+		default:
+			fmt.Fprint(w, body)
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// TestNoManager: facts of a system without a manager come from what there is, and what is
+// missing is said once, with every driver.
+func TestNoManager(t *testing.T) {
+	for _, root := range []string{`"Oem":{"Hpe":{}}`, `"Oem":{"Dell":{}}`, `"Oem":{"Lenovo":{}}`, `"Oem":{"Supermicro":{}}`, `"Oem":{"Ami":{}}`, `"Name":"x"`} {
+		var warned []string
+		c := reader(t, bmc.Options{ReadOnly: true, Warn: func(text string) { warned = append(warned, text) }, Address: static(t, map[string]string{
+			"/redfish/v1":               `{"Systems":{"@odata.id":"/redfish/v1/Systems"},"Managers":{"@odata.id":"/redfish/v1/Managers"},` + root + `}`,
+			"/redfish/v1/Systems":       `{"Members":[{"@odata.id":"/redfish/v1/Systems/Node0"}]}`,
+			"/redfish/v1/Systems/Node0": `{"Id":"Node0","Model":"EX","SerialNumber":"S1","PowerState":"On"}`,
+			"/redfish/v1/Managers":      `{"Members":[{"@odata.id":"/redfish/v1/Managers/A"},{"@odata.id":"/redfish/v1/Managers/B"}]}`,
+			"/redfish/v1/Managers/A":    `{"Id":"A","Model":"A","Links":{"ManagerForServers":[{"@odata.id":"/redfish/v1/Systems/Node1"}]}}`,
+			"/redfish/v1/Managers/B":    `{"Id":"B"}`,
+		})})
+		got := summary(t.Context(), c)
+		for _, want := range []string{"EX | serial \"S1\"", "slots        0", "On, post", "license      \"\" media unknown"} {
+			if !strings.Contains(got, want) || strings.Contains(got, "error") {
+				t.Errorf("%s: %q is missing in\n%s", root, want, got)
+			}
+		}
+		if len(warned) == 0 || !strings.Contains(warned[len(warned)-1], "which manager the computer system Node0 has") {
+			t.Errorf("%s: warned %q", root, warned)
+		}
+	}
+}
+
+// TestManagerByItsServers: a system that links to no manager is managed by the one that
+// names it.
+func TestManagerByItsServers(t *testing.T) {
+	c := reader(t, bmc.Options{ReadOnly: true, Warn: func(string) {}, Address: static(t, map[string]string{
+		"/redfish/v1":               `{"Systems":{"@odata.id":"/redfish/v1/Systems"},"Managers":{"@odata.id":"/redfish/v1/Managers"}}`,
+		"/redfish/v1/Systems":       `{"Members":[{"@odata.id":"/redfish/v1/Systems/Node0"}]}`,
+		"/redfish/v1/Systems/Node0": `{"Id":"Node0"}`,
+		"/redfish/v1/Managers":      `{"Members":[{"@odata.id":"/redfish/v1/Managers/A"},{"@odata.id":"/redfish/v1/Managers/B"}]}`,
+		"/redfish/v1/Managers/A":    `{"Id":"A","Model":"A"}`,
+		"/redfish/v1/Managers/B":    `{"Id":"B","Model":"iLO 5","FirmwareVersion":" iLO 5 v2.46 ","Links":{"ManagerForServers":[{"@odata.id":"/redfish/v1/Systems/Node0/"}]}}`,
+	})})
+	if id, err := c.Identity(t.Context()); err != nil || id.Generation != "iLO 5" || id.Firmware != "v2.46" {
+		t.Errorf("%+v, %v", id, err)
+	}
+}
+
+// TestLicenseUnknown: what the license service answers wrongly, or does not answer, is
+// unknown: no refusal, and no failure.
+func TestLicenseUnknown(t *testing.T) {
+	for _, answer := range []string{"400", "<html>", `[]`, `{"Licenses":{"@odata.id":"/redfish/v1/missing"}}`, `{"Licenses":{"@odata.id":"/redfish/v1/L"}}`} {
+		c := reader(t, bmc.Options{ReadOnly: true, Warn: func(string) {}, Address: static(t, map[string]string{
+			"/redfish/v1":                `{"Systems":{"@odata.id":"/redfish/v1/Systems"},"LicenseService":{"@odata.id":"/redfish/v1/LicenseService"},"Oem":{"Dell":{}}}`,
+			"/redfish/v1/Systems":        `{"Members":[{"@odata.id":"/redfish/v1/Systems/1"}]}`,
+			"/redfish/v1/Systems/1":      `{"Id":"1"}`,
+			"/redfish/v1/LicenseService": answer,
+			"/redfish/v1/L":              `{"Members":[{"@odata.id":"/redfish/v1/L/1"},{"@odata.id":"/redfish/v1/L/2"}]}`,
+			"/redfish/v1/L/1":            `{"Id":"1","Name":"Secure Enterprise Key Manager"}`,
+			"/redfish/v1/L/2":            `{"Id":"2"}`,
+		})})
+		l, err := c.License(t.Context())
+		if err != nil || l.Media != nil || l.Name != "" && !strings.Contains(answer, "/L\"") { // one for keys says nothing of media
+			t.Errorf("%s: %+v, %v", answer, l, err)
+		}
+	}
 }
