@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"esxiplan/engine/bmc"
@@ -288,19 +289,14 @@ func (c *client) licenses(ctx context.Context) (names []string, err error) {
 	return names, err
 }
 
-// covers: Enterprise and Datacenter mount by URL, Express and Basic do not. Other licenses,
-// such as one for keys, say nothing.
+// covers: Express and Basic mount nothing by URL. A license for keys says nothing of media.
 func covers(names []string) *bool {
-	all := strings.ReplaceAll(strings.Join(names, ", "), "Secure Enterprise Key Manager", "")
-	for _, level := range []struct {
-		name   string
-		mounts bool
-	}{{"Enterprise", true}, {"Datacenter", true}, {"Express", false}, {"Basic", false}} {
-		if strings.Contains(all, level.name) {
-			return &level.mounts
-		}
+	levels := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return strings.Contains(n, "Key Manager") })
+	if len(levels) == 0 {
+		return nil
 	}
-	return nil
+	yes := slices.ContainsFunc(levels, func(n string) bool { return strings.Contains(n, "Enterprise") || strings.Contains(n, "Datacenter") })
+	return &yes
 }
 
 // ready asks the Lifecycle Controller, which is a POST that changes nothing; a dry

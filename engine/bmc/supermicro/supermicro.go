@@ -14,7 +14,7 @@ var Vendor = bmc.Vendor{
 	Name: "supermicro", Summary: "Supermicro X10 to X14, H11 to H14, ARS",
 	Match: func(id bmc.Identity, root bmc.RootDocument) bool {
 		_, oem := root.Oem["Supermicro"]
-		return oem || root.Vendor == "Supermicro" || id.Manufacturer == "Supermicro"
+		return oem || id.Manufacturer == "Supermicro" // its name as the root's vendor also stands before other firmware
 	},
 	New: newClient,
 	Messages: map[string]bmc.Advice{
