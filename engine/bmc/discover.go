@@ -87,13 +87,13 @@ func (r *Redfish) discover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.system, r.sku, r.media = uri, real(s.SKU), []Link{s.VirtualMedia}
+	r.system, r.sku, r.media = uri, meaningful(s.SKU), []Link{s.VirtualMedia}
 	m, err := r.readManagers(ctx, s)
 	if err != nil {
 		return err
 	}
 	r.identity = Identity{
-		Manufacturer: firstOf(s.Manufacturer, r.root.Vendor), Model: strings.TrimSpace(s.Model), Serial: real(s.SerialNumber), UUID: strings.ToLower(strings.TrimSpace(s.UUID)),
+		Manufacturer: firstOf(s.Manufacturer, r.root.Vendor), Model: strings.TrimSpace(s.Model), Serial: meaningful(s.SerialNumber), UUID: strings.ToLower(strings.TrimSpace(s.UUID)),
 		System: s.ID, Generation: strings.TrimSpace(m.Model), Firmware: strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(m.FirmwareVersion), strings.TrimSpace(m.Model))),
 	}
 	if r.manager == "" {

@@ -152,8 +152,8 @@ func (d Disk) same(other Disk) bool {
 	return named && wwns && agree(d.Serial, other.Serial) && agree(d.Model, other.Model)
 }
 
-// real is a model or a serial number, without what firmware writes where it knows none.
-func real(text string) string {
+// meaningful is a model or a serial number, without what firmware writes where it knows none.
+func meaningful(text string) string {
 	text = strings.TrimSpace(text)
 	switch strings.ToLower(text) {
 	case "n/a", "na", "none", "null", "unknown", "not available", "not specified", "to be filled by o.e.m.":

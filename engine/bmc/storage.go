@@ -94,8 +94,8 @@ func (r *Redfish) simpleDisks(ctx context.Context, uri Link) ([]Disk, error) {
 			return nil
 		}
 		for _, device := range d.Devices {
-			if device.Status.State != "Absent" && real(device.Model) != "" {
-				out = append(out, Disk{Model: real(device.Model), Bytes: int64(device.CapacityBytes), Name: strings.TrimSpace(device.Name),
+			if device.Status.State != "Absent" && meaningful(device.Model) != "" {
+				out = append(out, Disk{Model: meaningful(device.Model), Bytes: int64(device.CapacityBytes), Name: strings.TrimSpace(device.Name),
 					Controller: strings.TrimSpace(d.Name), Health: device.Status.Health})
 			}
 		}

@@ -92,7 +92,7 @@ func (r *Redfish) drivesOf(ctx context.Context, u *unit) (out []Disk, err error)
 			}
 			return nil, err
 		}
-		if d.Status.State == "Absent" || real(d.Model) == "" && real(d.SerialNumber) == "" {
+		if d.Status.State == "Absent" || meaningful(d.Model) == "" && meaningful(d.SerialNumber) == "" {
 			continue
 		}
 		disk := r.disk(d, u)
@@ -106,7 +106,7 @@ func (r *Redfish) drivesOf(ctx context.Context, u *unit) (out []Disk, err error)
 }
 
 func (r *Redfish) disk(d driveDocument, u *unit) Disk {
-	out := Disk{Model: real(d.Model), Serial: real(d.SerialNumber), Bytes: int64(d.CapacityBytes), Name: firstOf(d.Name, d.ID), Controller: u.Name,
+	out := Disk{Model: meaningful(d.Model), Serial: meaningful(d.SerialNumber), Bytes: int64(d.CapacityBytes), Name: firstOf(d.Name, d.ID), Controller: u.Name,
 		Media: d.MediaType, Protocol: d.Protocol, Health: d.Status.Health}
 	for _, id := range d.Identifiers {
 		out.WWN = r.appendWWN(out.WWN, id)

@@ -145,35 +145,42 @@ func plainWWN(text string) string {
 	return strings.NewReplacer(":", "", "-", "", " ", "").Replace(text)
 }
 
-// describe lists disks by what a plan can name them by, and what they are; all are those of
-// the machine.
+// describe lists disks, and how a plan can name each; all are those of the machine.
 func describe(disks, all []bmc.Disk) string {
 	if len(disks) == 0 {
 		return "none"
 	}
 	var out []string
 	for _, d := range disks {
-		out = append(out, describeDisk(d, all))
+		out = append(out, what(d)+how(d, all))
 	}
 	return strings.Join(out, "; ")
 }
 
-func describeDisk(d bmc.Disk, all []bmc.Disk) string {
-	what := []string{cmp.Or(d.Model, d.Name, "a disk without a name")}
-	if d.Volume && d.Model != "" {
-		what = append(what, "volume "+d.Name)
+// what a disk is, such as "MZ7KH480 serial S1, 480 GB, hot spare".
+func what(d bmc.Disk) string {
+	text := cmp.Or(d.Model, d.Name, "a disk without a name")
+	if d.Serial != "" {
+		text += " serial " + d.Serial
 	}
-	for _, text := range []string{d.RAID, d.Size(), d.State} {
-		if text != "" {
-			what = append(what, text)
+	if d.Volume && d.Model != "" {
+		text += ", volume " + d.Name
+	}
+	for _, more := range []string{d.RAID, d.Size(), d.State} {
+		if more != "" {
+			text += ", " + more
 		}
 	}
-	text := strings.Join(what, ", ")
+	return text
+}
+
+// how a plan names a disk, ready to be put into it.
+func how(d bmc.Disk, all []bmc.Disk) string {
 	switch argument, value := d.Selector(all); {
 	case argument != "":
-		return fmt.Sprintf("disk = { %s = %s } (%s)", argument, schema.Literal(value), text)
+		return fmt.Sprintf(": disk = { %s = %s }", argument, schema.Literal(value))
 	case d.Hidden():
-		return text
+		return ""
 	}
-	return text + ", which nothing that the BMC reports tells from the others: name it as ESXi does, with confirm = false"
+	return ", which nothing that the BMC reports tells from the others: name it as ESXi does, with confirm = false"
 }
