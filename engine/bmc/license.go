@@ -20,6 +20,9 @@ func (r *Redfish) License(ctx context.Context) (License, error) {
 	if err != nil && !absent(err) {
 		return License{}, answered(err)
 	}
+	for i := range names {
+		names[i] = strings.TrimSpace(names[i])
+	}
 	l := License{Name: strings.Join(names, ", ")}
 	if r.rules.Covers != nil && len(names) > 0 {
 		l.Media = r.rules.Covers(names)

@@ -213,3 +213,24 @@ func TestLicenseUnknown(t *testing.T) {
 		}
 	}
 }
+
+// TestVLANs: what carries a VLAN is no port of its own where the port is listed, too.
+func TestVLANs(t *testing.T) {
+	c := reader(t, bmc.Options{ReadOnly: true, Warn: func(string) {}, Address: static(t, map[string]string{
+		"/redfish/v1":           `{"Systems":{"@odata.id":"/redfish/v1/Systems"}}`,
+		"/redfish/v1/Systems":   `{"Members":[{"@odata.id":"/redfish/v1/Systems/1"}]}`,
+		"/redfish/v1/Systems/1": `{"Id":"1","EthernetInterfaces":{"@odata.id":"/redfish/v1/E"}}`,
+		"/redfish/v1/E": `{"Members":[{"@odata.id":"/redfish/v1/E/1","Id":"eth0_10","MACAddress":"00:00:00:00:00:01","VLAN":{"VLANEnable":true,"VLANId":10}},
+			{"@odata.id":"/redfish/v1/E/2","Id":" eth0 ","MACAddress":"00:00:00:00:00:01","VLAN":{"VLANEnable":false}},
+			{"@odata.id":"/redfish/v1/E/3","Id":"bond0","MACAddress":"00:00:00:00:00:03","EthernetInterfaceType":"Virtual"},
+			{"@odata.id":"/redfish/v1/E/4","Id":"eth1","MACAddress":"00:00:00:00:00:04","VLAN":{"VLANEnable":true,"VLANId":20}}]}`,
+	})})
+	stock, err := c.Inventory(t.Context())
+	var got []string
+	for _, n := range stock.NICs {
+		got = append(got, n.ID)
+	}
+	if err != nil || !slices.Equal(got, []string{"eth0", "eth1"}) {
+		t.Errorf("%q, %v", got, err)
+	}
+}
