@@ -29,6 +29,7 @@ type discoverFlags struct {
 	passwordEnv string
 	insecure    bool
 	fingerprint string
+	system      string
 	output      string
 	html        string
 	write       bool
@@ -60,6 +61,7 @@ that are missing, and disk and NIC where the picks (--picks FILE) say so or the 
 	c.Flags().StringVar(&f.passwordEnv, "password-env", passwordVariable, "environment variable with their password")
 	c.Flags().BoolVar(&f.insecure, "insecure", false, "do not check the certificates of BMCs at addresses")
 	c.Flags().StringVar(&f.fingerprint, "fingerprint", "", "the one certificate that BMCs at addresses may show: sha256:…")
+	c.Flags().StringVar(&f.system, "system", "", "id of the computer system to read where a BMC at an address manages several")
 	c.Flags().StringVarP(&f.output, "output", "o", "table", "output: table, details or json")
 	c.Flags().StringVar(&f.html, "html", "", "write a page to look, filter and pick")
 	c.Flags().BoolVar(&f.write, "write", false, "complete the plan's files")
@@ -136,7 +138,7 @@ func planArguments(args []string) (bool, error) {
 // fits refuses flags that would be ignored.
 func (f *discoverFlags) fits(isPlan bool, c *cobra.Command) error {
 	foreign := map[bool][]string{
-		true:  {"username", "password-env", "insecure", "fingerprint"},
+		true:  {"username", "password-env", "insecure", "fingerprint", "system"},
 		false: {"limit", "var", "var-file", "sim", "state", "write", "picks"},
 	}[isPlan]
 	for _, name := range foreign {
@@ -207,8 +209,12 @@ func hostsAt(args []string, f *discoverFlags, password string) ([]*schema.Host, 
 			return nil, err
 		}
 		for _, address := range addresses {
-			hosts = append(hosts, &schema.Host{Name: address.String(), Group: "addresses", Vendor: "auto",
-				BMC: schema.BMC{Address: address, Username: f.username, Password: schema.NewSecret(password), TLS: tls}})
+			h := &schema.Host{Name: address.String(), Group: "addresses", Vendor: "auto",
+				BMC: schema.BMC{Address: address, Username: f.username, Password: schema.NewSecret(password), TLS: tls}}
+			if f.system != "" {
+				h.BMC.System = &f.system
+			}
+			hosts = append(hosts, h)
 		}
 	}
 	return hosts, nil
@@ -310,6 +316,13 @@ func (a *app) findings(found []machine) []view.Finding {
 			f.Problem = a.secrets.Mask(m.err.Error())
 		}
 		if m.facts.Vendor != "" {
+			for _, d := range m.facts.Drives {
+				choice := choiceOf(d, m.facts.Drives)
+				for argument, value := range choice {
+					choice[argument] = a.secrets.Mask(value)
+				}
+				f.Choices = append(f.Choices, choice)
+			}
 			facts, _ := json.Marshal(m.facts)
 			f.Facts = text.InJSON(facts, a.secrets.Mask)
 		}
@@ -326,7 +339,7 @@ func planned(m machine) (disk, problem string) {
 		return "", ""
 	}
 	want := m.host.ESXi.Disk
-	d, err := step.ResolveDisk(want, m.facts.Drives)
+	d, err := step.ResolveDisk(want, m.facts.Disks())
 	switch {
 	case err != nil && want.Confirm != nil && !*want.Confirm:
 		return want.String() + " (at the plan's word: confirm = false)", ""
@@ -366,22 +379,21 @@ func onOff(secureBoot *bool) string {
 	return ""
 }
 
-// mediaText counts the drives that take a CD, each once: a BMC may show it under system
-// and manager.
+// mediaText counts the drives that take a CD, and those of them that hold one.
 func mediaText(x step.Facts) string {
-	takes, mounted := map[string]bool{}, map[string]bool{}
+	takes, mounted := 0, 0
 	for _, s := range x.Media {
 		if s.CD {
-			takes[s.ID] = true
-		}
-		if s.Image != "" {
-			mounted[s.ID] = true
+			takes++
+			if s.Image != "" {
+				mounted++
+			}
 		}
 	}
-	if len(mounted) > 0 {
-		return fmt.Sprintf("%d (%d mounted)", len(takes), len(mounted))
+	if mounted > 0 {
+		return fmt.Sprintf("%d (%d mounted)", takes, mounted)
 	}
-	return fmt.Sprint(len(takes))
+	return fmt.Sprint(takes)
 }
 
 func diskText(disks []bmc.Disk) string {
@@ -424,7 +436,7 @@ func (a *app) printDetails(found []machine) {
 		x := m.facts
 		fmt.Fprintf(&out, "  %s %s, serial %s, %s %s, license %s\n  power %s, %s boot, media %s\n", x.Manufacturer, x.Model, orUnknown(x.Serial), x.BMC,
 			x.Firmware, orUnknown(x.License), x.Power, orUnknown(x.BootMode), mediaText(x))
-		for _, d := range x.Drives {
+		for _, d := range x.Disks() {
 			fmt.Fprintf(&out, "  disk  %s\n", diskLine(d))
 		}
 		if x.Drives == nil {
@@ -440,15 +452,14 @@ func (a *app) printDetails(found []machine) {
 }
 
 func diskLine(d bmc.Disk) string {
-	size := ""
-	if d.Bytes > 0 {
-		size = fmt.Sprintf("%d GB", d.Bytes/1e9)
-	}
 	id := d.Serial
 	if id == "" && len(d.WWN) > 0 {
 		id = "wwn " + d.WWN[0]
 	}
-	return words(d.Model, id, size, d.RAID, d.Protocol, d.Media, d.Controller, d.Health)
+	if d.Volume && id == "" {
+		id = d.Name
+	}
+	return words(d.Model, id, d.Size(), d.RAID, d.Protocol, d.Media, d.Controller, d.Health, d.State)
 }
 
 func portText(n bmc.NIC) string {

@@ -18,10 +18,10 @@ import (
 	"esxiplan/cmd/internal/view"
 	"esxiplan/engine/bmc/vendors"
 	"esxiplan/engine/event"
-	"esxiplan/engine/text"
 	"esxiplan/engine/media/kickstart"
 	"esxiplan/engine/step"
 	"esxiplan/engine/survey"
+	"esxiplan/engine/text"
 	"esxiplan/schema"
 	"esxiplan/steps/all"
 )

@@ -13,7 +13,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/hcl/v2/hclwrite"
-	"github.com/zclconf/go-cty/cty"
 
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/step"
@@ -149,7 +148,7 @@ func (a *app) usable(m machine, chosen pick) pick {
 		return pick{}
 	}
 	if len(chosen.Disk) > 0 {
-		_, err := step.ResolveDisk(chosen.disk(), m.facts.Drives)
+		_, err := step.ResolveDisk(chosen.disk(), m.facts.Disks())
 		switch {
 		case m.host.Says("esxi.disk"):
 			skip("disk", "the plan names one")
@@ -189,7 +188,7 @@ func additions(m machine, chosen pick) []addition {
 	}
 	var out []addition
 	if !m.host.Says("serial") && m.facts.Serial != "" {
-		out = append(out, addition{"", "serial", quoted(m.facts.Serial)})
+		out = append(out, addition{"", "serial", schema.Literal(m.facts.Serial)})
 	}
 	if m.host.ESXi == nil {
 		return out
@@ -200,39 +199,36 @@ func additions(m machine, chosen pick) []addition {
 			disk = onlyDisk(m.facts.Drives)
 		}
 		for kind, text := range disk { // one at the most
-			out = append(out, addition{"esxi", "disk", "{ " + kind + " = " + quoted(text) + " }"})
+			out = append(out, addition{"esxi", "disk", "{ " + kind + " = " + schema.Literal(text) + " }"})
 		}
 	}
 	if nic := cmp.Or(chosen.NIC, onlyNIC(m.facts.NICs)); nic != "" && !m.host.Says("esxi.nic") {
-		out = append(out, addition{"esxi", "nic", quoted(nic)})
+		out = append(out, addition{"esxi", "nic", schema.Literal(nic)})
 	}
 	return out
-}
-
-// quoted writes a string of the language.
-func quoted(text string) string {
-	return string(hclwrite.TokensForValue(cty.StringVal(text)).Bytes())
 }
 
 // onlyDisk names the disk where there is no choice: the one behind a boot controller,
 // or the only one.
 func onlyDisk(disks []bmc.Disk) map[string]string {
 	boot := slices.DeleteFunc(slices.Clone(disks), func(d bmc.Disk) bool { return !d.Boot })
-	switch {
-	case len(boot) == 1:
-		disks = boot
-	case len(disks) != 1:
+	choice := disks
+	if len(boot) == 1 {
+		choice = boot
+	}
+	if len(choice) != 1 {
 		return nil
 	}
-	switch d := disks[0]; {
-	case d.Boot && d.Volume && d.Model != "":
-		return map[string]string{"model": d.Model}
-	case len(d.WWN) > 0:
-		return map[string]string{"wwn": d.WWN[0]}
-	case d.Serial != "" && !d.Volume && d.Protocol != "SAS": // whose serial ESXi does not show
-		return map[string]string{"serial": d.Serial}
+	return choiceOf(choice[0], disks)
+}
+
+// choiceOf is how a plan names a disk; nil where nothing tells it from the others.
+func choiceOf(d bmc.Disk, all []bmc.Disk) map[string]string {
+	argument, value := d.Selector(all)
+	if argument == "" {
+		return nil
 	}
-	return nil
+	return map[string]string{argument: value}
 }
 
 // onlyNIC is the one port whose link is up.

@@ -142,22 +142,6 @@ func (s Slot) Shown() string {
 	return ""
 }
 
-// Disk is a device that an operating system on the machine sees.
-type Disk struct {
-	Model      string   `json:"model" doc:"Model as the operating system sees it."`
-	Serial     string   `json:"serial" doc:"Serial number."`
-	WWN        []string `json:"wwn" doc:"World wide names, lower case hexadecimal without separators."`
-	Bytes      int64    `json:"bytes" doc:"Capacity in bytes, 0 where the BMC does not say."`
-	Name       string   `json:"name" doc:"What the BMC calls it."`
-	Controller string   `json:"controller" doc:"Storage controller."`
-	Volume     bool     `json:"volume" doc:"A RAID volume, not a drive."`
-	RAID       string   `json:"raid" doc:"RAID type of a volume, such as RAID1; empty where the BMC does not say."`
-	Boot       bool     `json:"boot" doc:"Behind a boot controller, such as a BOSS, an NS204i or an M.2 kit: ESXi shows it under the name of the controller's family."`
-	Media      string   `json:"media" doc:"SSD or HDD, empty where the BMC does not say."`
-	Protocol   string   `json:"protocol" doc:"SATA, SAS or NVMe, empty where the BMC does not say."`
-	Health     string   `json:"health" doc:"OK, Warning or Critical, empty where the BMC does not say."`
-}
-
 // NIC is a network port of the host.
 type NIC struct {
 	ID      string `json:"id" doc:"What the BMC calls it."`

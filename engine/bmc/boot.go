@@ -2,10 +2,12 @@ package bmc
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/stmcginnis/gofish/schemas"
 )
@@ -115,6 +117,10 @@ func (r *Redfish) ways(ctx context.Context) (ways []Way, all Boot, err error) {
 	if all.Mode == "" && settings.Mode != nil {
 		all.Mode = *settings.Mode
 	}
+	enabled := system.enabled() || settings.enabled()
+	if all.Mode, err = r.bootMode(ctx, all.Mode, enabled); err != nil {
+		return nil, Boot{}, err
+	}
 	list := []Way{r.standardWay(wayStandard, r.system, all.Mode, allowed)}
 	if settings.present() {
 		way := r.standardWay(waySettings, r.settingsURI(ctx), all.Mode, allowed)
@@ -163,6 +169,48 @@ func (r *Redfish) bootDocuments(ctx context.Context) (system, settings bootDocum
 	}
 	r.settings = settings
 	return system, settings, nil
+}
+
+// bootMode is the machine's boot mode: as the system shows it, unless the vendor's BIOS
+// tells better.
+func (r *Redfish) bootMode(ctx context.Context, shown string, enabled bool) (string, error) {
+	stale := r.rules.StaleMode && !enabled
+	if shown != "" && !stale || r.rules.BIOSMode == "" {
+		return shown, nil
+	}
+	if r.biosMode == nil {
+		mode, err := r.readBIOSMode(ctx)
+		if answered(err) != nil {
+			return "", err
+		}
+		r.biosMode = &mode
+	}
+	return *r.biosMode, nil
+}
+
+// readBIOSMode reads the boot mode that the BIOS is set to; empty: not known, or both.
+func (r *Redfish) readBIOSMode(ctx context.Context) (string, error) {
+	s, err := get[systemDocument](ctx, r, r.system)
+	if err != nil || s.Bios == "" {
+		return "", err
+	}
+	var bios struct{ Attributes map[string]json.RawMessage }
+	if err := r.Get(ctx, s.Bios, &bios); err != nil {
+		return "", err
+	}
+	var value string
+	lenient(bios.Attributes[r.rules.BIOSMode], &value)
+	switch value = strings.ToLower(value); {
+	case strings.Contains(value, "uefi") && !strings.Contains(value, "legacy"):
+		return "UEFI", nil
+	case strings.HasPrefix(value, "legacy") || value == "bios":
+		return "Legacy", nil
+	}
+	return "", nil
+}
+
+func (b bootDocument) enabled() bool {
+	return b.Enabled != nil && *b.Enabled != schemas.DisabledBootSourceOverrideEnabled
 }
 
 func (b bootDocument) present() bool { return b.Target != nil || len(b.Allowed) > 0 }

@@ -88,60 +88,84 @@ func (r *Redfish) discover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.system, r.manager, r.sku, r.media = uri, "", strings.TrimSpace(s.SKU), []Link{s.VirtualMedia}
+	r.system, r.manager, r.sku, r.media = uri, "", meaningful(s.SKU), []Link{s.VirtualMedia}
 	m, err := r.readManagers(ctx, s)
 	if err != nil {
 		return err
 	}
 	r.identity = Identity{
-		Manufacturer: strings.TrimSpace(s.Manufacturer), Model: strings.TrimSpace(s.Model), Serial: strings.TrimSpace(s.SerialNumber),
-		UUID: strings.ToLower(s.UUID), System: s.ID, Generation: m.Model, Firmware: m.FirmwareVersion,
+		Manufacturer: firstOf(s.Manufacturer, r.root.Vendor), Model: strings.TrimSpace(s.Model), Serial: meaningful(s.SerialNumber), UUID: strings.ToLower(strings.TrimSpace(s.UUID)),
+		System: s.ID, Generation: strings.TrimSpace(m.Model), Firmware: strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(m.FirmwareVersion), strings.TrimSpace(m.Model))),
+	}
+	if r.manager == "" {
+		r.o.Warn("the BMC does not say which manager the computer system " + s.ID + " has: its firmware, its license and the manager's virtual media are unknown")
 	}
 	return nil
 }
 
-// readManagers reads those that manage the system: as it says, else, where there is
-// but one, that one. The first speaks for the BMC.
-func (r *Redfish) readManagers(ctx context.Context, s *systemDocument) (managerDocument, error) {
+// readManagers reads those that manage the system: as it says, else as they say, else,
+// where there is but one, that one. The first speaks for the BMC.
+func (r *Redfish) readManagers(ctx context.Context, s *systemDocument) (first managerDocument, err error) {
 	managers := s.Links.ManagedBy
 	if len(managers) == 0 {
 		managers = s.Links.Managers
 	}
 	if len(managers) == 0 && r.root.managers != "" {
-		err := r.members(ctx, r.root.managers, func(uri Link, _ *reading) error {
-			managers = append(managers, uri)
-			return nil
-		})
-		if err != nil && !absent(err) {
-			return managerDocument{}, err
-		}
-		if len(managers) > 1 {
-			managers = nil // whose they are is not said
+		if managers, err = r.managersOf(ctx, r.system); err != nil && !absent(err) {
+			return first, err
 		}
 	}
-	var first managerDocument
 	for _, l := range managers {
-		var m managerDocument
-		if err := r.Get(ctx, l, &m); err != nil {
+		m, err := get[managerDocument](ctx, r, l)
+		if err != nil {
 			if absent(err) {
 				continue
 			}
 			return first, err
 		}
 		if r.manager == "" {
-			r.manager, first = l, m
+			r.manager, first = l, *m
 		}
 		r.media = append(r.media, m.VirtualMedia)
 	}
 	return first, nil
 }
 
-// chooseSystem finds the computer system that the plan means.
+// managersOf finds the managers that say that they manage a system, else the only one.
+func (r *Redfish) managersOf(ctx context.Context, system Link) (own []Link, err error) {
+	var all []Link
+	err = r.members(ctx, r.root.managers, func(uri Link, d *reading) error {
+		all = append(all, uri)
+		if m, err := into[managerDocument](d, uri); err == nil && slices.ContainsFunc(m.Links.ManagerForServers, system.same) {
+			own = append(own, uri)
+		}
+		return nil
+	})
+	if len(own) == 0 && len(all) == 1 {
+		own = all
+	}
+	return own, err
+}
+
+// GetManager reads the manager into a value of the caller's, which stays as it is where the
+// system has none.
+func (r *Redfish) GetManager(ctx context.Context, into any) error {
+	if r.manager == "" {
+		return nil
+	}
+	return r.Get(ctx, r.manager, into)
+}
+
+// chooseSystem finds the computer system that the plan means: the one that it names, else
+// the only one, else the only one that can be reset and booted.
 func (r *Redfish) chooseSystem(ctx context.Context) (Link, error) {
-	var uris []Link
+	var uris, whole []Link
 	var ids []string
-	err := r.members(ctx, r.root.systems, func(uri Link, _ *reading) error {
-		uris, ids = append(uris, uri), append(ids, uri.Last())
+	err := r.members(ctx, r.root.systems, func(uri Link, d *reading) error {
+		uris, ids = append(uris, uri), append(ids, uri.bare().Last())
+		if s, err := into[systemDocument](d, uri); err == nil && s.Actions.Reset.Target != "" && s.Boot != nil && s.Boot.Target != nil {
+			whole = append(whole, uri)
+		}
 		return nil
 	})
 	if err != nil {
@@ -154,10 +178,12 @@ func (r *Redfish) chooseSystem(ctx context.Context) (Link, error) {
 		return "", &ErrUnsupported{"the BMC manages no computer system"}
 	case r.o.System != "":
 		return "", &ErrUnsupported{fmt.Sprintf("the BMC has no computer system %q; it has %s", r.o.System, text.Clean(strings.Join(ids, ", ")))}
-	case len(ids) > 1:
-		return "", &ErrUnsupported{fmt.Sprintf("the BMC manages %d computer systems (%s); say which one by bmc.system", len(ids), text.Clean(strings.Join(ids, ", ")))}
+	case len(ids) == 1:
+		return uris[0], nil
+	case len(whole) == 1:
+		return whole[0], nil
 	}
-	return uris[0], nil
+	return "", &ErrUnsupported{fmt.Sprintf("the BMC manages %d computer systems (%s); say which one by bmc.system, or by --system of discover", len(ids), text.Clean(strings.Join(ids, ", ")))}
 }
 
 // belongsTo fills in what depends on the vendor.
@@ -166,6 +192,9 @@ func (r *Redfish) belongsTo(v Vendor) {
 	r.messages = v.Messages
 	if r.rules.SerialFromSKU && r.sku != "" {
 		r.identity.Board, r.identity.Serial = r.identity.Serial, r.sku
+	}
+	if r.rules.ModelInRoot && r.identity.Model == "" {
+		r.identity.Model = strings.TrimSpace(r.root.Product)
 	}
 }
 

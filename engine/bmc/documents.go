@@ -104,6 +104,7 @@ type systemDocument struct {
 	SimpleStorage      Link
 	EthernetInterfaces Link
 	SecureBoot         Link
+	Bios               Link
 	BootProgress       struct{ LastState schemas.BootProgressTypes }
 	Oem                map[string]json.RawMessage
 }
@@ -119,11 +120,13 @@ type managerDocument struct {
 	Model           string
 	FirmwareVersion string
 	VirtualMedia    Link
+	Links           struct{ ManagerForServers []Link }
 }
 
 type slotDocument struct {
 	URI          Link   `json:"@odata.id"`
 	ID           string `json:"Id"`
+	Name         string
 	MediaTypes   []schemas.VirtualMediaType
 	Inserted     *bool
 	Image        *string
@@ -165,11 +168,16 @@ type driveDocument struct {
 	CapacityBytes float64
 	MediaType     string
 	Protocol      string
+	HotspareType  string
 	Identifiers   []identifierDocument
+	Links         struct{ Volumes []Link }
 	Status        statusDocument
+	Oem           map[string]json.RawMessage
 }
 
 type volumeDocument struct {
+	URI           Link   `json:"@odata.id"`
+	ID            string `json:"Id"`
 	Name          string
 	DisplayName   string
 	VolumeType    string
@@ -191,6 +199,7 @@ type ethernetDocument struct {
 	SpeedMbps           float64
 	Links               struct{ HostInterface Link }
 	Type                string `json:"EthernetInterfaceType"`
+	VLAN                struct{ VLANEnable bool }
 }
 
 type secureBootDocument struct {
@@ -209,12 +218,13 @@ type adapterDocument struct {
 	Ports           Link
 	NetworkPorts    Link // before Ports
 	DeviceFunctions Link `json:"NetworkDeviceFunctions"`
-	Controllers     []struct {
-		Location struct {
-			PartLocation struct{ ServiceLabel string }
-			Info         string
-		}
-	}
+	Location        locationDocument
+	Controllers     []struct{ Location locationDocument }
+}
+
+type locationDocument struct {
+	PartLocation struct{ ServiceLabel string }
+	Info         string
 }
 
 // portDocument is a Port or, before it, a NetworkPort.
@@ -231,13 +241,16 @@ type portDocument struct {
 	Protocol     string   `json:"PortProtocol"`
 	Addresses    []string `json:"AssociatedNetworkAddresses"`
 	Ethernet     struct{ AssociatedMACAddresses []string }
+	FibreChannel struct{ AssociatedWorldWideNames []string }
+	Oem          map[string]json.RawMessage
 }
 
 type functionDocument struct {
-	ID       string `json:"Id"`
-	Type     string `json:"NetDevFuncType"`
-	Ethernet struct{ MACAddress, PermanentMACAddress string }
-	Links    struct {
+	ID           string `json:"Id"`
+	Type         string `json:"NetDevFuncType"`
+	Ethernet     struct{ MACAddress, PermanentMACAddress string }
+	FibreChannel struct{ WWPN string }
+	Links        struct {
 		Port    Link `json:"PhysicalPortAssignment"`
 		PortNew Link `json:"PhysicalNetworkPortAssignment"`
 	}

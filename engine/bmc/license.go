@@ -3,6 +3,7 @@ package bmc
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 )
 
@@ -17,7 +18,10 @@ func (r *Redfish) License(ctx context.Context) (License, error) {
 		names, err = r.rules.Licenses(ctx)
 	}
 	if err != nil && !absent(err) {
-		return License{}, err
+		return License{}, answered(err)
+	}
+	for i := range names {
+		names[i] = strings.TrimSpace(names[i])
 	}
 	l := License{Name: strings.Join(names, ", ")}
 	if r.rules.Covers != nil && len(names) > 0 {
@@ -58,4 +62,14 @@ func (r *Redfish) licenses(ctx context.Context) ([]string, error) {
 		err = nil
 	}
 	return names, err
+}
+
+// answered drops an error that is an answer of the BMC: what its license service cannot tell
+// is unknown, and an insert will tell.
+func answered(err error) error {
+	var e *Error
+	if errors.As(err, &e) && e.Status != 0 {
+		return nil
+	}
+	return err
 }

@@ -1,6 +1,7 @@
 package bmc
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"slices"
@@ -9,16 +10,23 @@ import (
 
 // readNICs reads the network ports that the computer system lists itself.
 func (r *Redfish) readNICs(ctx context.Context, s *systemDocument, out *Inventory) error {
+	var tagged []NIC // VLANs, or ports that carry one
 	err := r.Members(ctx, s.EthernetInterfaces, func(raw json.RawMessage) error {
 		var d ethernetDocument
-		if lenient(raw, &d) != nil || d.Links.HostInterface != "" {
+		if lenient(raw, &d) != nil || d.Links.HostInterface != "" || d.Type == "Virtual" {
 			return nil // the link between BMC and host is no port
 		}
-		if mac := firstMAC(d.PermanentMACAddress, d.MACAddress, d.MacAddress); mac != "" {
-			out.NICs = append(out.NICs, NIC{ID: d.ID, MAC: mac, Link: linkOf(d.LinkStatus), Mbps: int64(d.SpeedMbps)})
+		nic := NIC{ID: strings.TrimSpace(d.ID), MAC: firstMAC(d.PermanentMACAddress, d.MACAddress, d.MacAddress), Link: linkOf(d.LinkStatus), Mbps: int64(d.SpeedMbps)}
+		switch {
+		case nic.MAC == "":
+		case d.VLAN.VLANEnable:
+			tagged = append(tagged, nic)
+		default:
+			out.NICs = laid(out.NICs, nic)
 		}
 		return nil
 	})
+	out.NICs = laid(out.NICs, tagged...)
 	if err != nil && !absent(err) {
 		return err
 	}
@@ -67,6 +75,9 @@ func (r *Redfish) Network(ctx context.Context) (Network, error) {
 		},
 		func() error { return r.vendorNICs(ctx, &n) },
 		func() error { return r.adapterNICs(ctx, &n) })
+	for i := range n.NICs {
+		r.place(&n.NICs[i])
+	}
 	if err == nil && r.ahead == nil {
 		r.network = &n
 	}
@@ -79,7 +90,7 @@ func (r *Redfish) vendorNICs(ctx context.Context, n *Network) error {
 		return nil
 	}
 	more, err := r.rules.NICs(ctx)
-	n.add(more...)
+	n.NICs = laid(n.NICs, more...)
 	return unlessAbsent(err)
 }
 
@@ -96,15 +107,27 @@ func (r *Redfish) adapterNICs(ctx context.Context, n *Network) error {
 	return every(questions...)
 }
 
-// add lays ports over those that are known by their address.
-func (n *Network) add(nics ...NIC) {
+// place fills in where a port is by its id, as far as nothing else told.
+func (r *Redfish) place(n *NIC) {
+	if r.rules.Place == nil {
+		return
+	}
+	slot, port := r.rules.Place(n.ID)
+	n.Slot = cmp.Or(n.Slot, slot)
+	if n.Slot == slot {
+		n.Port = cmp.Or(n.Port, port)
+	}
+}
+
+// laid lays ports over those that are known by their address.
+func laid(known []NIC, nics ...NIC) []NIC {
 	for _, nic := range nics {
-		i := slices.IndexFunc(n.NICs, func(have NIC) bool { return have.MAC == nic.MAC })
+		i := slices.IndexFunc(known, func(have NIC) bool { return have.MAC == nic.MAC })
 		if i < 0 {
-			n.NICs = append(n.NICs, nic)
+			known = append(known, nic)
 			continue
 		}
-		have := &n.NICs[i]
+		have := &known[i]
 		for _, field := range []struct{ have, more *string }{{&have.Link, &nic.Link}, {&have.Adapter, &nic.Adapter}, {&have.Slot, &nic.Slot},
 			{&have.Port, &nic.Port}} {
 			if *field.have == "" {
@@ -115,6 +138,7 @@ func (n *Network) add(nics ...NIC) {
 			have.Mbps = nic.Mbps
 		}
 	}
+	return known
 }
 
 func (r *Redfish) adapters(ctx context.Context, chassis Link, n *Network) error {
@@ -132,19 +156,21 @@ func (r *Redfish) adapters(ctx context.Context, chassis Link, n *Network) error 
 }
 
 // adapter reads the ports and functions of one adapter. A function has the address
-// and names its port, which has the link; some ports have the address, too.
+// and names its port, which has the link; most ports have the address, too.
 func (r *Redfish) adapter(ctx context.Context, a adapterDocument, n *Network) error {
-	base := NIC{Adapter: firstOf(a.Model, a.ID), Slot: a.slot()}
-	ports, err := r.ports(ctx, a)
-	if err == errWanted {
-		r.functions(ctx, a, base, nil, n)
+	base := NIC{Adapter: a.product(), Slot: a.slot()}
+	if base.Slot == "" && r.rules.Place != nil {
+		base.Slot, _ = r.rules.Place(a.ID)
 	}
-	if err != nil {
+	ports, err := r.ports(ctx, a)
+	functions, otherErr := r.functions(ctx, a, base, ports)
+	if err = cmp.Or(err, otherErr); err != nil {
 		return err
 	}
+	var own []NIC
 	for _, p := range ports {
-		nic := base
-		nic.ID, nic.Port, nic.Link, nic.Mbps = a.ID+"/"+p.ID, firstOf(p.PortID, p.PhysicalPort), linkOf(p.LinkStatus), p.mbps()
+		nic := r.port(a, base, p)
+		nic.ID = a.ID + "/" + p.ID
 		if p.storage() {
 			if nic.Link == "LinkUp" {
 				n.SAN = append(n.SAN, nic.Adapter+" port "+firstOf(nic.Port, p.ID))
@@ -152,10 +178,23 @@ func (r *Redfish) adapter(ctx context.Context, a adapterDocument, n *Network) er
 			continue
 		}
 		if nic.MAC = firstMAC(append(slices.Clone(p.Ethernet.AssociatedMACAddresses), p.Addresses...)...); nic.MAC != "" {
-			n.add(nic)
+			own = append(own, nic)
 		}
 	}
-	return r.functions(ctx, a, base, ports, n)
+	if len(functions) == 0 || !r.rules.Uplinks {
+		n.NICs = laid(n.NICs, own...)
+	}
+	n.NICs = laid(n.NICs, functions...)
+	return nil
+}
+
+// port is what a port tells of the NIC that it is, or that uses it.
+func (r *Redfish) port(a adapterDocument, base NIC, p portDocument) NIC {
+	base.Port, base.Link, base.Mbps = p.number(), linkOf(p.LinkStatus), p.mbps()
+	if id := firstOf(p.URI.bare().Last(), p.ID); r.rules.Place != nil && strings.HasPrefix(id, a.ID+"-") { // its own Id may be the adapter's
+		_, base.Port = r.rules.Place(id)
+	}
+	return base
 }
 
 // ports reads an adapter's ports; which of the two forms a service links to and
@@ -177,30 +216,29 @@ func (r *Redfish) ports(ctx context.Context, a adapterDocument) ([]portDocument,
 	return nil, nil
 }
 
-// functions adds what only the functions tell: ports whose address stands nowhere else.
-func (r *Redfish) functions(ctx context.Context, a adapterDocument, base NIC, ports []portDocument, n *Network) error {
-	err := r.Members(ctx, a.DeviceFunctions, func(raw json.RawMessage) error {
+// functions are the NICs that the functions of an adapter are, with the link of their port.
+func (r *Redfish) functions(ctx context.Context, a adapterDocument, base NIC, ports []portDocument) (out []NIC, err error) {
+	err = r.Members(ctx, a.DeviceFunctions, func(raw json.RawMessage) error {
 		var f functionDocument
-		if lenient(raw, &f) != nil || f.Type != "" && f.Type != "Ethernet" {
+		if lenient(raw, &f) != nil || f.Type != "" && f.Type != "Ethernet" || f.FibreChannel.WWPN != "" {
 			return nil
 		}
 		nic := base
-		nic.ID = f.ID
-		if nic.MAC = firstMAC(f.Ethernet.PermanentMACAddress, f.Ethernet.MACAddress); nic.MAC == "" {
-			return nil
-		}
 		for _, p := range ports {
 			if f.uses(p) {
-				nic.Port, nic.Link, nic.Mbps = firstOf(p.PortID, p.PhysicalPort), linkOf(p.LinkStatus), p.mbps()
+				nic = r.port(a, base, p)
 			}
 		}
-		n.add(nic)
+		nic.ID = f.ID
+		if nic.MAC = firstMAC(f.Ethernet.PermanentMACAddress, f.Ethernet.MACAddress); nic.MAC != "" {
+			out = append(out, nic)
+		}
 		return nil
 	})
 	if absent(err) {
-		return nil
+		err = nil
 	}
-	return err
+	return out, err
 }
 
 func (f functionDocument) uses(p portDocument) bool {
@@ -209,7 +247,7 @@ func (f functionDocument) uses(p portDocument) bool {
 			return true
 		}
 	}
-	return false
+	return len(p.FibreChannel.AssociatedWorldWideNames) > 0
 }
 
 func (p portDocument) mbps() int64 {
@@ -229,7 +267,30 @@ func (p portDocument) storage() bool {
 	return false
 }
 
+// number is the port's number on its adapter.
+func (p portDocument) number() string {
+	for _, raw := range p.Oem {
+		var o struct{ PhysicalPortNumber string }
+		if lenient(raw, &o) == nil && p.PortID == "" && p.PhysicalPort == "" && o.PhysicalPortNumber != "" {
+			return strings.TrimSpace(o.PhysicalPortNumber)
+		}
+	}
+	return firstOf(p.PortID, p.PhysicalPort)
+}
+
+// product is the adapter's name, where it has one and not only a title, else its model.
+func (a adapterDocument) product() string {
+	name := strings.TrimSpace(a.Name)
+	if title := strings.ReplaceAll(strings.ToLower(name), " ", ""); strings.HasPrefix(title, "networkadapter") || name == a.ID {
+		name = ""
+	}
+	return firstOf(name, a.Model, a.ID)
+}
+
 func (a adapterDocument) slot() string {
+	if label := firstOf(a.Location.PartLocation.ServiceLabel); label != "" {
+		return label
+	}
 	for _, c := range a.Controllers {
 		if label := firstOf(c.Location.PartLocation.ServiceLabel, c.Location.Info); label != "" {
 			return label

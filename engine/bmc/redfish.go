@@ -76,11 +76,14 @@ type Redfish struct {
 	stock      *Inventory
 	network    *Network
 	license    *License
+	biosMode   *string
 }
 
 // Rules are differences between vendors that are data, or small enough to be given
 // as a function.
 type Rules struct {
+	// ModelInRoot: the service root's product is the machine's model, not the BMC's.
+	ModelInRoot bool
 	// SerialFromSKU: the number on the machine is SKU; SerialNumber is the board's.
 	SerialFromSKU bool
 	// SlotUsable tells slots that take a CD by URL from those that look like it; action
@@ -103,11 +106,28 @@ type Rules struct {
 	SettingsFirst bool
 	// Mode: the boot mode goes with every override, or the BMC resets it.
 	Mode SendMode
+	// BIOSMode is the BIOS attribute that tells the boot mode, where the computer system does
+	// not; with StaleMode also while no override is enabled, when the system shows the last one's.
+	BIOSMode  string
+	StaleMode bool
 	// CD is the name of the virtual CD where the usual choice is wrong.
 	CD string
 
 	// BootDevices are storage controllers whose volume ESXi sees under a name of its own.
 	BootDevices []BootDevice
+	// VolumeModel is what ESXi shows as the model of a controller's RAID volumes, by the
+	// controller's id, names and models; empty: not known.
+	VolumeModel func(controller string) string
+	// DriveState is the use of a drive in the words of its Oem object, such as "Foreign".
+	DriveState func(oem map[string]json.RawMessage) string
+	// WWNInUUID is how world wide names begin that the BMC labels as UUIDs; "": it does not.
+	WWNInUUID string
+	// Place tells slot and port by the id of an adapter, a port or a function; empty: it does
+	// not tell.
+	Place func(id string) (slot, port string)
+	// Uplinks: the ports of an adapter have addresses of their own, which are not the host's
+	// where it has functions.
+	Uplinks bool
 	// Disks and NICs are those that the standard's collections do not list.
 	Disks func(context.Context) ([]Disk, error)
 	NICs  func(context.Context) ([]NIC, error)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -20,7 +21,9 @@ func (r *Redfish) Slots(ctx context.Context) ([]Slot, error) {
 			slot, err := into[slotDocument](d, uri)
 			if err == nil && !seen[uri] {
 				seen[uri] = true
-				out = append(out, r.slot(uri, slot))
+				if s := r.slot(uri, slot); !slices.ContainsFunc(out, s.twin) {
+					out = append(out, s)
+				}
 			}
 			return nil
 		})
@@ -37,6 +40,13 @@ func (r *Redfish) Slots(ctx context.Context) ([]Slot, error) {
 		}
 	}
 	return out, nil
+}
+
+// twin reports that two slots read the same but for their place: some BMCs list their drives
+// under the system and under its manager.
+func (s Slot) twin(other Slot) bool {
+	s.URI, s.Place = other.URI, other.Place
+	return s == other
 }
 
 // byFlow reports a drive that a vendor's own flow stands behind.
@@ -82,7 +92,7 @@ type drive struct {
 func (r *Redfish) slot(uri Link, d *slotDocument) Slot {
 	k := drive{insert: d.actionOf(d.Actions.Insert, "InsertVirtualMedia"), eject: d.actionOf(d.Actions.Eject, "EjectVirtualMedia"),
 		verifies: d.Verify != nil && *d.Verify}
-	s := Slot{URI: uri, ID: d.ID, Place: "manager", CD: r.takesCD(d, k.insert != "")}
+	s := Slot{URI: uri, ID: d.ID, Place: "manager", CD: r.takesCD(d, k)}
 	if strings.HasPrefix(string(uri), string(r.system.bare())+"/") {
 		s.Place = "system"
 	}
@@ -100,20 +110,25 @@ func (r *Redfish) slot(uri Link, d *slotDocument) Slot {
 	return s
 }
 
-// takesCD tells slots for a CD by URL. Old firmware names no media types; there only
-// the vendor can tell.
-func (r *Redfish) takesCD(d *slotDocument, action bool) bool {
-	byType := d.holdsCD()
-	if r.rules.SlotUsable == nil {
-		return byType
+// takesCD tells slots for a CD by URL. Where firmware names no media types, the vendor tells,
+// or the slot's action and name. A slot that can only be emptied takes nothing.
+func (r *Redfish) takesCD(d *slotDocument, k drive) bool {
+	fits := d.holdsCD()
+	if len(d.MediaTypes) == 0 {
+		fits = r.rules.SlotUsable != nil || k.insert != "" && opticalName.MatchString(d.ID+" "+d.Name)
 	}
-	return (byType || len(d.MediaTypes) == 0) && r.rules.SlotUsable(d.ID, action)
+	if k.insert == "" && k.eject != "" {
+		return false
+	}
+	return fits && (r.rules.SlotUsable == nil || r.rules.SlotUsable(d.ID, k.insert != ""))
 }
 
 // holdsCD reports a slot that names CD or DVD among its media.
 func (d *slotDocument) holdsCD() bool {
 	return slices.Contains(d.MediaTypes, schemas.CDVirtualMediaType) || slices.Contains(d.MediaTypes, schemas.DVDVirtualMediaType)
 }
+
+var opticalName = regexp.MustCompile(`(?i)(^|[^a-z])(cd|dvd)([^a-z]|$)`)
 
 // drive is a slot as it was last read: reading it again would tell no more.
 func (r *Redfish) drive(ctx context.Context, s Slot) (drive, error) {

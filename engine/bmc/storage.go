@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -41,19 +39,23 @@ func absent(err error) bool {
 // and what only the vendor knows of. A list that names no device at all says nothing:
 // some BMCs show one before they have looked. The disks stay unknown.
 func (r *Redfish) readDisks(ctx context.Context, s *systemDocument, out *Inventory) error {
-	disks, err := r.standardDisks(ctx, s.Storage)
-	if err != nil && !absent(err) {
+	var disks, more []Disk
+	err := every(
+		func() (err error) {
+			disks, err = r.standardDisks(ctx, s.Storage)
+			return unlessAbsent(err)
+		},
+		func() (err error) {
+			if r.rules.Disks != nil {
+				more, err = r.rules.Disks(ctx)
+			}
+			return unlessAbsent(err)
+		})
+	if err != nil {
 		return err
 	}
-	if r.rules.Disks != nil {
-		more, err := r.rules.Disks(ctx)
-		if err != nil && !absent(err) {
-			return err
-		}
-		disks = append(disks, more...)
-	}
-	if len(disks) == 0 {
-		if disks, err = r.simpleDisks(ctx, s.SimpleStorage); err != nil && !absent(err) {
+	if disks = append(disks, more...); len(disks) == 0 {
+		if disks, err = r.simpleDisks(ctx, s.SimpleStorage); unlessAbsent(err) != nil {
 			return err
 		}
 	}
@@ -85,94 +87,18 @@ func (r *Redfish) standardDisks(ctx context.Context, uri Link) ([]Disk, error) {
 	return out, err
 }
 
-// disksOf lists what the operating system sees of one storage unit: the RAID
-// volumes, and the drives that are in none.
+// disksOf lists the RAID volumes of one storage unit, and its drives with what keeps an
+// operating system from seeing them.
 func (r *Redfish) disksOf(ctx context.Context, d storageDocument) ([]Disk, error) {
-	controller := d.ID + " " + d.Name
-	for _, c := range d.StorageControllers {
-		controller += " " + c.Name + " " + c.Model
-	}
-	family, boot := r.bootDevice(controller)
-	if boot && family == "" {
-		family = d.Name
-	}
-	var volumes []Disk
-	used := map[Link]bool{}
-	err := r.Members(ctx, d.Volumes, func(raw json.RawMessage) error {
-		var v volumeDocument
-		if lenient(raw, &v) == nil && v.VolumeType != "RawDevice" {
-			disk := v.disk(d.Name, family)
-			disk.Boot = boot
-			volumes = append(volumes, disk)
-			for _, l := range v.Links.Drives {
-				used[l.bare()] = true
-			}
-		}
-		return nil
-	})
-	if err != nil && !absent(err) {
-		return nil, err
-	}
-	if len(volumes) > 0 && len(used) == 0 { // who is in them is not said; their drives are not seen
-		return volumes, nil
-	}
-	d.Drives = slices.DeleteFunc(d.Drives, func(l Link) bool { return used[l.bare()] })
-	drives, err := r.drivesOf(ctx, d)
-	for i := range drives { // without a volume, ESXi sees the controller's drives themselves
-		drives[i].Boot = boot
-	}
-	return append(volumes, drives...), err
-}
-
-func (r *Redfish) bootDevice(controller string) (string, bool) {
-	for _, b := range r.rules.BootDevices {
-		if strings.Contains(strings.ToLower(controller), strings.ToLower(b.Controller)) {
-			return b.Model, true // an empty model: ESXi shows the controller's own name
-		}
-	}
-	return "", false
-}
-
-func (v volumeDocument) disk(controller, family string) Disk {
-	name := v.DisplayName
-	if name == "" {
-		name = v.Name
-	}
-	out := Disk{Model: family, Bytes: int64(v.CapacityBytes), Name: name, Controller: controller, Volume: true, RAID: v.RAIDType, Health: v.Status.Health}
-	for _, id := range v.Identifiers {
-		out.WWN = appendWWN(out.WWN, id)
-	}
-	return out
-}
-
-func (r *Redfish) drivesOf(ctx context.Context, d storageDocument) ([]Disk, error) {
-	var out []Disk
-	for _, l := range d.Drives {
-		if l == "" {
-			continue
-		}
-		var drive driveDocument
-		if err := r.Get(ctx, l, &drive); err != nil {
-			if absent(err) {
-				continue
-			}
-			return nil, err
-		}
-		if drive.Status.State == "Absent" || drive.Model == "" && drive.SerialNumber == "" {
-			continue // an empty bay
-		}
-		out = append(out, drive.disk(d.Name))
-	}
-	return out, nil
-}
-
-func (d driveDocument) disk(controller string) Disk {
-	out := Disk{Model: strings.TrimSpace(d.Model), Serial: strings.TrimSpace(d.SerialNumber), Bytes: int64(d.CapacityBytes), Name: d.Name, Controller: controller,
-		Media: d.MediaType, Protocol: d.Protocol, Health: d.Status.Health}
-	for _, id := range d.Identifiers {
-		out.WWN = appendWWN(out.WWN, id)
-	}
-	return out
+	u := r.unit(d)
+	var drives []Disk
+	err := every(
+		func() error { return unlessAbsent(r.readVolumes(ctx, u)) },
+		func() (err error) {
+			drives, err = r.drivesOf(ctx, u)
+			return err
+		})
+	return append(u.volumes, drives...), err
 }
 
 // simpleDisks reads the older form, in which a drive has no serial number.
@@ -184,66 +110,14 @@ func (r *Redfish) simpleDisks(ctx context.Context, uri Link) ([]Disk, error) {
 			return nil
 		}
 		for _, device := range d.Devices {
-			if device.Status.State != "Absent" && device.Model != "" {
-				out = append(out, Disk{Model: strings.TrimSpace(device.Model), Bytes: int64(device.CapacityBytes), Name: device.Name, Controller: d.Name,
-					Health: device.Status.Health})
+			if device.Status.State != "Absent" && meaningful(device.Model) != "" {
+				out = append(out, Disk{Model: meaningful(device.Model), Bytes: int64(device.CapacityBytes), Name: strings.TrimSpace(device.Name),
+					Controller: strings.TrimSpace(d.Name), Health: device.Status.Health})
 			}
 		}
 		return nil
 	})
 	return out, err
-}
-
-// wwnExtras are what BMCs write into a world wide name beside its digits.
-var wwnExtras = strings.NewReplacer(":", "", "-", "", "naa.", "", "eui.", "", "0x", "")
-
-var hexadecimal = regexp.MustCompile(`^[0-9a-f]{16}([0-9a-f]{16})?$`)
-
-// appendWWN adds a durable name that is a world wide name. BMCs write them with
-// colons, dashes or a prefix, and mislabel their format; an EUI comes in either byte
-// order (recorded: drives behind an MR controller), so both are kept.
-func appendWWN(list []string, id identifierDocument) []string {
-	name := wwnExtras.Replace(strings.ToLower(id.DurableName))
-	if !hexadecimal.MatchString(name) {
-		return list
-	}
-	list = append(list, name)
-	if id.DurableNameFormat == "EUI" && len(name) == 16 {
-		var turned strings.Builder
-		for i := len(name) - 2; i >= 0; i -= 2 {
-			turned.WriteString(name[i : i+2])
-		}
-		list = append(list, turned.String())
-	}
-	return list
-}
-
-// unique drops what is listed twice: under two controllers, or in an older form, too.
-func unique(disks []Disk) []Disk {
-	out := []Disk{}
-	for _, d := range disks {
-		if !slices.ContainsFunc(out, d.same) {
-			out = append(out, d)
-		}
-	}
-	return out
-}
-
-// same reports that two entries are one device: a name that both have is the same, and
-// none contradicts. What firmware writes where it knows no serial number is no name.
-func (d Disk) same(other Disk) bool {
-	agree := func(a, b string) bool { return a == b || a == "" || b == "" }
-	wwns := len(d.WWN) == 0 || len(other.WWN) == 0 || slices.Equal(d.WWN, other.WWN)
-	named := realSerial(d.Serial) && d.Serial == other.Serial || len(d.WWN) > 0 && slices.Equal(d.WWN, other.WWN)
-	return named && wwns && agree(d.Serial, other.Serial) && agree(d.Model, other.Model)
-}
-
-func realSerial(text string) bool {
-	switch strings.ToLower(text) {
-	case "", "n/a", "na", "none", "unknown", "not available", "not specified", "to be filled by o.e.m.":
-		return false
-	}
-	return strings.Trim(text, "0-. ") != ""
 }
 
 // Absent reports that the BMC does not have what was asked for: unknown, no failure.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
@@ -30,6 +31,7 @@ type Facts struct {
 	License      string     `json:"license" doc:"License of the BMC; empty where it does not say."`
 	Media        []Slot     `json:"media" doc:"Virtual media slots, those that take a CD first."`
 	Drives       []bmc.Disk `json:"drives" doc:"Disks as the operating system sees them; null where the BMC reports none."`
+	HiddenDrives []bmc.Disk `json:"hidden_drives" doc:"Drives that the operating system does not see, such as members of RAID volumes; their state says why."`
 	NICs         []bmc.NIC  `json:"nics" doc:"Network ports; null where the BMC reports none."`
 	SAN          []string   `json:"san" doc:"Ports of storage networks whose link is up."`
 }
@@ -108,7 +110,8 @@ func readLicense(ctx context.Context, c bmc.Reader, f *Facts) error {
 
 func readHardware(ctx context.Context, c bmc.Reader, f *Facts) error {
 	stock, err := c.Inventory(ctx)
-	f.SecureBoot, f.Drives, f.NICs, f.SAN = stock.SecureBoot, stock.Disks, stock.NICs, []string{}
+	f.SecureBoot, f.NICs, f.SAN = stock.SecureBoot, stock.NICs, []string{}
+	f.Drives, f.HiddenDrives = bmc.Seen(stock.Disks)
 	return err
 }
 
@@ -119,10 +122,16 @@ func readNetwork(ctx context.Context, c bmc.Reader, f *Facts) error {
 		return err
 	}
 	f.NICs = network.NICs
-	if network.SAN != nil {
-		f.SAN = network.SAN
-	}
+	f.SAN = append(f.SAN, network.SAN...)
 	return nil
+}
+
+// Disks are all drives and volumes that the BMC reports; nil: unknown.
+func (f Facts) Disks() []bmc.Disk {
+	if f.Drives == nil {
+		return nil
+	}
+	return append(slices.Clone(f.Drives), f.HiddenDrives...)
 }
 
 var factsObject = schema.Of[Facts]()

@@ -1,6 +1,7 @@
 package step
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -75,7 +76,7 @@ func resolveAll(wanted []*schema.Disk, disks []bmc.Disk) error {
 		}
 		for _, other := range found {
 			if d.Name == other.Name && d.Serial == other.Serial && slices.Equal(d.WWN, other.WWN) {
-				return &Refusal{"disk", want.String() + " is a disk that the plan names twice: " + describe([]bmc.Disk{d}), "Correct esxi.disk and esxi.wipe"}
+				return &Refusal{"disk", want.String() + " is a disk that the plan names twice: " + describe([]bmc.Disk{d}, disks), "Correct esxi.disk and esxi.wipe"}
 			}
 		}
 		found = append(found, d)
@@ -90,19 +91,28 @@ func ResolveDisk(want *schema.Disk, disks []bmc.Disk) (bmc.Disk, error) {
 		return bmc.Disk{}, &Refusal{"disk", "the BMC reports no storage, so it cannot confirm the disk " + want.String(),
 			"Power the machine on once so that the BMC sees its storage, or accept the risk with confirm = false"}
 	}
-	var found []bmc.Disk
-	for _, d := range disks {
-		if matches(want, d) {
-			found = append(found, d)
-		}
-	}
+	seen, hidden := bmc.Seen(disks)
+	found := matching(want, seen)
 	switch len(found) {
 	case 1:
 		return found[0], nil
 	case 0:
-		return bmc.Disk{}, &Refusal{"disk", "no disk of this machine matches " + want.String() + "; it has " + describe(disks), "Correct esxi.disk"}
+		if members := matching(want, hidden); len(members) > 0 {
+			return bmc.Disk{}, &Refusal{"disk", fmt.Sprintf("ESXi does not see %s: %s", want, describe(members, disks)), "Name one that it sees: " + describe(seen, disks)}
+		}
+		return bmc.Disk{}, &Refusal{"disk", "no disk of this machine matches " + want.String() + "; it has " + describe(seen, disks), "Correct esxi.disk"}
 	}
-	return bmc.Disk{}, &Refusal{"disk", fmt.Sprintf("%d disks of this machine match %s: %s", len(found), want, describe(found)), "Name the disk by serial or wwn"}
+	return bmc.Disk{}, &Refusal{"disk", fmt.Sprintf("%d disks of this machine match %s: %s", len(found), want, describe(found, disks)), "Name the disk by serial or wwn"}
+}
+
+// matching are the disks that a plan's disk names.
+func matching(want *schema.Disk, disks []bmc.Disk) (out []bmc.Disk) {
+	for _, d := range disks {
+		if matches(want, d) {
+			out = append(out, d)
+		}
+	}
+	return out
 }
 
 func matches(want *schema.Disk, d bmc.Disk) bool {
@@ -135,23 +145,42 @@ func plainWWN(text string) string {
 	return strings.NewReplacer(":", "", "-", "", " ", "").Replace(text)
 }
 
-func describe(disks []bmc.Disk) string {
+// describe lists disks, and how a plan can name each; all are those of the machine.
+func describe(disks, all []bmc.Disk) string {
 	if len(disks) == 0 {
 		return "none"
 	}
 	var out []string
 	for _, d := range disks {
-		text := d.Model
-		if text == "" {
-			text = d.Name
-		}
-		if d.Serial != "" {
-			text += " serial " + d.Serial
-		}
-		for _, w := range d.WWN {
-			text += " wwn " + w
-		}
-		out = append(out, text)
+		out = append(out, what(d)+how(d, all))
 	}
 	return strings.Join(out, "; ")
+}
+
+// what a disk is, such as "MZ7KH480 serial S1, 480 GB, hot spare".
+func what(d bmc.Disk) string {
+	text := cmp.Or(d.Model, d.Name, "a disk without a name")
+	if d.Serial != "" {
+		text += " serial " + d.Serial
+	}
+	if d.Volume && d.Model != "" {
+		text += ", volume " + d.Name
+	}
+	for _, more := range []string{d.RAID, d.Size(), d.State} {
+		if more != "" {
+			text += ", " + more
+		}
+	}
+	return text
+}
+
+// how a plan names a disk, ready to be put into it.
+func how(d bmc.Disk, all []bmc.Disk) string {
+	switch argument, value := d.Selector(all); {
+	case argument != "":
+		return fmt.Sprintf(": disk = { %s = %s }", argument, schema.Literal(value))
+	case d.Hidden():
+		return ""
+	}
+	return ", which nothing that the BMC reports tells from the others: name it as ESXi does, with confirm = false"
 }

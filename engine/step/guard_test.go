@@ -272,6 +272,8 @@ func TestMayInstall(t *testing.T) {
 
 func TestCheckDisk(t *testing.T) {
 	disks := []bmc.Disk{{Model: "MODEL A", Serial: "S1", WWN: []string{"5000"}}, {Model: "MODEL B", Serial: "S2"}, {Model: "MODEL B", Serial: "S3", Name: "bay 3"}}
+	behindRAID := []bmc.Disk{{Model: "PERC H740P Adp", Name: "VD 0", Volume: true, RAID: "RAID1", Bytes: 480e9}, {Model: "MODEL M", Serial: "M1", Bytes: 480e9, State: "member of volume VD 0"},
+		{Model: "MODEL M", Serial: "M2", State: "hot spare"}}
 	model := func(text string) *schema.Disk { return &schema.Disk{Model: &text} }
 	trusted := func(d *schema.Disk) *schema.Disk { d.Confirm = ptr(false); return d }
 	for name, c := range map[string]struct {
@@ -298,6 +300,14 @@ func TestCheckDisk(t *testing.T) {
 		"confirmed, SAN":            {&schema.ESXi{Disk: serial("S1")}, disks, []string{"port 1"}, ""},
 		"a name of local disks":     {&schema.ESXi{Disk: trusted(&schema.Disk{Name: ptr("mpx.vmhba0:C0:T0:L0")})}, nil, []string{"port 1"}, ""},
 		"cleared unconfirmed, SAN":  {&schema.ESXi{Disk: serial("S1"), Wipe: []schema.Disk{*trusted(serial("S9"))}}, disks, []string{"port 1"}, "may be a LUN"},
+		"a member of a volume":      {&schema.ESXi{Disk: serial("M1")}, behindRAID, nil, "ESXi does not see serial M1: MODEL M serial M1, 480 GB, member of volume VD 0"},
+		"a hot spare":               {&schema.ESXi{Disk: serial("M2")}, behindRAID, nil, "hot spare"},
+		"a cleared member":          {&schema.ESXi{Disk: model("PERC H740P Adp"), Wipe: []schema.Disk{*serial("M1")}}, behindRAID, nil, "member of volume VD 0"},
+		"a volume by model":         {&schema.ESXi{Disk: model("PERC H740P Adp")}, behindRAID, nil, ""},
+		"a model that members have": {&schema.ESXi{Disk: model("MODEL M")}, append([]bmc.Disk{{Model: "MODEL M", Serial: "S7"}}, behindRAID...), nil, ""},
+		"lists what works":          {&schema.ESXi{Disk: serial("S9")}, behindRAID, nil, `it has PERC H740P Adp, volume VD 0, RAID1, 480 GB: disk = { model = "PERC H740P Adp" }`},
+		"lists what nothing names":  {&schema.ESXi{Disk: serial("S9")}, []bmc.Disk{{Name: "Volume 1", Volume: true}, {Name: "Volume 2", Volume: true}}, nil, "Volume 1, which nothing that the BMC reports tells from the others: name it as ESXi does, with confirm = false; Volume 2"},
+		"quotes what works":         {&schema.ESXi{Disk: serial("S9")}, []bmc.Disk{{Model: `A "${b}"`}}, nil, `disk = { model = "A \"$${b}\"" }`},
 		"model cut to 16 by ESXi":   {&schema.ESXi{Disk: model("ABCDEFGHIJKLMNOP")}, []bmc.Disk{{Model: "ABCDEFGHIJKLMNOPQR"}}, nil, ""},
 		"model cut to less than 16": {&schema.ESXi{Disk: model("ABCDEF")}, []bmc.Disk{{Model: "ABCDEFGHIJKLMNOPQR"}}, nil, "no disk"},
 	} {

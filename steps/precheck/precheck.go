@@ -116,7 +116,8 @@ func ready(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
 
 func hardware(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
 	stock, err := h.BMC.Inventory(ctx)
-	r.SecureBoot, r.Drives, r.NICs = stock.SecureBoot, stock.Disks, stock.NICs
+	r.SecureBoot, r.NICs = stock.SecureBoot, stock.NICs
+	r.Drives, _ = bmc.Seen(stock.Disks)
 	return err
 }
 

@@ -9,14 +9,16 @@ import (
 
 // Finding is what was found behind one BMC.
 type Finding struct {
-	Host        string          `json:"host"`
-	Group       string          `json:"group"`
-	Address     string          `json:"address"`
-	Facts       json.RawMessage `json:"facts,omitempty"`        // as host.facts
-	Disk        string          `json:"disk,omitempty"`         // that the plan's selector takes
-	DiskProblem string          `json:"disk_problem,omitempty"` // why it takes none
-	Problem     string          `json:"problem,omitempty"`
-	Seconds     float64         `json:"seconds"`
+	Host    string          `json:"host"`
+	Group   string          `json:"group"`
+	Address string          `json:"address"`
+	Facts   json.RawMessage `json:"facts,omitempty"` // as host.facts
+	// Choices are how a plan names each of the facts' drives; null: nothing tells it from the others.
+	Choices     []map[string]string `json:"choices,omitempty"`
+	Disk        string              `json:"disk,omitempty"`         // that the plan's selector takes
+	DiskProblem string              `json:"disk_problem,omitempty"` // why it takes none
+	Problem     string              `json:"problem,omitempty"`
+	Seconds     float64             `json:"seconds"`
 }
 
 //go:embed discovery.html

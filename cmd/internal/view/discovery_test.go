@@ -16,7 +16,7 @@ import (
 // machines are what the page is tried with: one whole, one whose hardware is unknown
 // and whose name would be markup, one that did not answer.
 var machines = []Finding{
-	{Host: "dell-1", Group: "dell", Address: "10.0.0.1", Disk: "BOSS-S2 Volume", Facts: json.RawMessage(`{"vendor":"dell","model":"PowerEdge R750","serial":"7XQ4T93","bmc":"15G Monolithic","firmware":"7.10.30.00","power":"On","boot_mode":"UEFI","secure_boot":true,"license":"iDRAC9 Enterprise License","boot_source":"none",
+	{Host: "dell-1", Group: "dell", Address: "10.0.0.1", Disk: "BOSS-S2 Volume", Choices: []map[string]string{{"model": "DELLBOSS VD"}, {"serial": "A33B01DF936C"}}, Facts: json.RawMessage(`{"vendor":"dell","model":"PowerEdge R750","serial":"7XQ4T93","bmc":"15G Monolithic","firmware":"7.10.30.00","power":"On","boot_mode":"UEFI","secure_boot":true,"license":"iDRAC9 Enterprise License","boot_source":"none",
 		"media":[{"id":"1","place":"system","cd":true,"image":""}],
 		"drives":[{"model":"DELLBOSS VD","serial":"","wwn":["5001ac37f330a33b"],"bytes":480000000000,"volume":true,"boot":true,"raid":"RAID1","controller":"BOSS-S2","health":"OK"},{"model":"MZXLR3T8","serial":"A33B01DF936C","wwn":null,"bytes":3840000000000,"protocol":"NVMe","media":"SSD","controller":"CPU.1","health":"Critical"}],
 		"nics":[{"id":"1","mac":"B4:96:91:87:24:BA","link":"LinkUp","adapter":"X710-T2L","slot":"PCIe 1","port":"1","mbps":10000}]}`)},

@@ -11,6 +11,9 @@ import (
 // mediaStarts is how long the media service takes after it was enabled.
 const mediaStarts = 5 * time.Second
 
+// cdsStart is how long the manager takes to offer virtual CDs after it was told how many.
+const cdsStart = 170 * time.Second
+
 // hiddenSlots are the slots that show only while a vendor's own flow has mounted
 // something.
 var hiddenSlots = map[flow]string{remoteMap: "Remote1", imageFile: "CD1"}
@@ -47,6 +50,13 @@ func (s *Sim) managerOem(d object) {
 	if s.p.RemoteMedia {
 		actions["#AMIVirtualMedia.EnableRMedia"] = object{"target": mgr + "/Actions/Oem/AMIVirtualMedia.EnableRMedia"}
 		oem["VirtualMedia"] = object{"RMediaStatus": map[bool]string{true: "Enabled", false: "Disabled"}[s.mediaOn]}
+	}
+	if s.p.MediaUnsaid {
+		actions["#VirtualMedia.EnableRMedia"] = object{"target": mgr + "/Actions/Oem/Ami/VirtualMedia.EnableRMedia"}
+	}
+	if s.p.NoCDs {
+		actions["#AMIVirtualMedia.ConfigureCDInstance"] = object{"target": mgr + "/Actions/Oem/AMIVirtualMedia.ConfigureCDInstance"}
+		oem["VirtualMedia"].(object)["CDInstances"] = map[bool]int{true: 4}[s.cdsOn]
 	}
 	if s.p.Flow == remoteMap {
 		oem["RemoteMap"] = s.href(mgr + "/Oem/Lenovo/RemoteMap")
@@ -169,6 +179,11 @@ func (s *Sim) oemPost(w http.ResponseWriter, path string, arguments map[string]a
 	case s.p.RemoteMedia && strings.HasSuffix(path, "/AMIVirtualMedia.EnableRMedia"):
 		s.mu.Lock()
 		s.mediaOn, s.mediaAt = arguments["RMediaState"] == "Enable", s.c.Clock.Now()
+		s.mu.Unlock()
+		s.write(w, 200, extended("Base.1.12.Success"))
+	case s.p.NoCDs && strings.HasSuffix(path, "/AMIVirtualMedia.ConfigureCDInstance"):
+		s.mu.Lock()
+		s.cdsOn, s.cdsAt = true, s.c.Clock.Now()
 		s.mu.Unlock()
 		s.write(w, 200, extended("Base.1.12.Success"))
 	case s.p.Flow == vmmControl && strings.HasSuffix(path, "/VirtualMedia.VmmControl"):
@@ -340,8 +355,20 @@ func (s *Sim) chassisDocument(rest string) object {
 	case "/NetworkAdapters/Slot2/Ports/1":
 		return object{"Id": "1", "PortId": "1", "LinkStatus": "LinkUp", "LinkNetworkTechnology": "FibreChannel"}
 	case "/NetworkAdapters/Slot1":
-		return object{"Id": "Slot1", "Model": "X710-T2L", "Ports": s.href(adapters + "/Slot1/Ports"),
+		d := object{"Id": "Slot1", "Model": "X710-T2L", "Ports": s.href(adapters + "/Slot1/Ports"),
 			"Controllers": []any{object{"Location": object{"PartLocation": object{"ServiceLabel": "PCIe 1"}}}}}
+		if s.p.VIC {
+			d["NetworkDeviceFunctions"] = s.href(adapters + "/Slot1/NetworkDeviceFunctions")
+		}
+		return d
+	case "/NetworkAdapters/Slot1/NetworkDeviceFunctions":
+		paths := []string{adapters + "/Slot1/NetworkDeviceFunctions/fc0"}
+		for i := range s.c.MACs {
+			paths = append(paths, fmt.Sprintf("%s/Slot1/NetworkDeviceFunctions/eth%d", adapters, i))
+		}
+		return s.collection(paths...)
+	case "/NetworkAdapters/Slot1/NetworkDeviceFunctions/fc0":
+		return object{"Id": "fc0", "Ethernet": object{"MACAddress": "00:25:B5:00:00:FC"}, "FibreChannel": object{"WWPN": "20:00:00:25:B5:00:00:FC"}}
 	case "/NetworkAdapters/Slot1/Ports":
 		var paths []string
 		for i := range s.c.MACs {
@@ -350,7 +377,14 @@ func (s *Sim) chassisDocument(rest string) object {
 		return s.collection(paths...)
 	}
 	var i int
+	if n, _ := fmt.Sscanf(rest, "/NetworkAdapters/Slot1/NetworkDeviceFunctions/eth%d", &i); n == 1 && i < len(s.c.MACs) {
+		return object{"Id": fmt.Sprintf("eth%d", i), "NetDevFuncType": "Ethernet", "Ethernet": object{"MACAddress": s.c.MACs[i]},
+			"Links": object{"PhysicalPortAssignment": s.href(fmt.Sprintf("%s/Slot1/Ports/%d", adapters, i+1))}}
+	}
 	if n, _ := fmt.Sscanf(rest, "/NetworkAdapters/Slot1/Ports/%d", &i); n == 1 && i >= 1 && i <= len(s.c.MACs) {
+		if s.p.VIC {
+			return object{"Id": fmt.Sprint(i), "PhysicalPortNumber": fmt.Sprint(i), "LinkStatus": "Up", "AssociatedNetworkAddresses": []string{fmt.Sprintf("00:2A:10:00:00:%02X", i)}}
+		}
 		return object{"Id": fmt.Sprint(i), "PortId": fmt.Sprint(i), "LinkStatus": "LinkUp", "CurrentSpeedGbps": 10, "LinkNetworkTechnology": "Ethernet",
 			"Ethernet": object{"AssociatedMACAddresses": []string{strings.ToUpper(s.c.MACs[i-1])}}}
 	}

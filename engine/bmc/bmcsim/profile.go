@@ -19,7 +19,9 @@ type Profile struct {
 	Model        string
 	Vendor       string   // ServiceRoot.Vendor
 	Oem          string   // key in ServiceRoot.Oem, and of the vendor's own properties
+	Product      string   // ServiceRoot.Product
 	System       string   // id of the computer system
+	Baseboard    string   // id of a second one, which cannot be reset; "": there is none
 	Manager      string   // id of the manager
 	Generation   string   // Manager.Model
 	Firmware     string   //
@@ -38,6 +40,7 @@ type Profile struct {
 	OneImage     bool // all slots share one channel
 	Lag          time.Duration
 	Forgets      bool     // the image's name reads back empty
+	Untyped      bool     // slots name no media types
 	Remembers    bool     // the image's name stays after an eject
 	EjectHidden  bool     // the eject action shows only while something is mounted
 	EmptyEject   int      // status of ejecting an empty slot; 0 is success
@@ -47,6 +50,8 @@ type Profile struct {
 	Verifies     bool     // checks the image server's certificate unless told not to
 	LaxMount     bool     // an image that cannot be read is answered with success
 	RemoteMedia  bool     // remote media must be enabled first
+	MediaUnsaid  bool     // remote media can be enabled, is, and nothing says so
+	NoCDs        bool     // there is no virtual CD until the manager is told how many
 	RemoteMounts bool     // mounts must be allowed first, in a document of the system
 	Tasks        bool     // an insert is a task
 	Prefetches   bool     // an insert fetches the whole image by one request, and the machine reads that copy
@@ -54,20 +59,22 @@ type Profile struct {
 
 	// Boot and power.
 	Targets         []string
-	VirtualCD       string // target that boots the virtual CD; "": Cd
-	CdIsMetal       bool   // "Cd" is accepted and boots a physical drive, which there is none
-	BootInSetting   bool   // boot is written in the settings resource
-	BootConfig      bool   // boot is written in a document of the vendor's own; the standard's is ignored
-	OverrideOff     bool   // refuses every override with UnsupportedOperation; the slot's own way works
-	OnNext          bool   // slots can be told to boot at the next reset
-	ModeResets      bool   // an override without its mode turns it to Legacy, which boots no installer
-	PostLock        bool   // no boot changes while in POST
-	Continuous      bool   // knows "Continuous"
-	OnlyContinuous  bool   // takes Once for Continuous, and clears only by a target
-	NoMode          bool   // reports no boot mode, and takes none
-	IdlesSet        bool   // idles with Enabled "Continuous", target "Hdd"
-	BootProgress    bool   // says how far a boot has come
-	LaxReset        bool   // a reset that the power state does not allow is answered with success
+	VirtualCD       string         // target that boots the virtual CD; "": Cd
+	CdIsMetal       bool           // "Cd" is accepted and boots a physical drive, which there is none
+	BootInSetting   bool           // boot is written in the settings resource
+	BootConfig      bool           // boot is written in a document of the vendor's own; the standard's is ignored
+	OverrideOff     bool           // refuses every override with UnsupportedOperation; the slot's own way works
+	OnNext          bool           // slots can be told to boot at the next reset
+	ModeResets      bool           // an override without its mode turns it to Legacy, which boots no installer
+	PostLock        bool           // no boot changes while in POST
+	Continuous      bool           // knows "Continuous"
+	OnlyContinuous  bool           // takes Once for Continuous, and clears only by a target
+	NoMode          bool           // reports no boot mode, and takes none
+	StaleMode       bool           // shows the mode Legacy while no override is enabled
+	BIOS            map[string]any // attributes of the BIOS; nil: it shows none
+	IdlesSet        bool           // idles with Enabled "Continuous", target "Hdd"
+	BootProgress    bool           // says how far a boot has come
+	LaxReset        bool           // a reset that the power state does not allow is answered with success
 	Resets          []string
 	ActionInfo      bool // resets stand in an ActionInfo
 	BusyAfterOff    time.Duration
@@ -95,9 +102,12 @@ type Profile struct {
 
 	// Hardware.
 	Storage    string // name of the boot controller: "" is a plain drive
+	Members    bool   // the volume of the boot controller has no WWN and names its drives; a spare is listed, too
 	OldStorage bool   // storage stands in the vendor's own form only
 	ExtraNIC   bool   // the link between BMC and host shows as a NIC
 	NoNICs     bool   // the system lists no network ports, only adapters do
+	VIC        bool   // the adapter's ports are uplinks; its functions are the host's ports, and one of a storage network
+	FlashSlots bool   // an empty slot for flash cards shows as a drive
 	License    string // name of the license that the manager shows
 }
 
@@ -116,6 +126,7 @@ type slotProfile struct {
 	Types []string
 	Takes bool // an image by URL
 	Proxy bool // for consoles: it shows no insert action
+	Eject bool // it shows an eject action all the same
 }
 
 // flow is a way of a vendor's own to mount media.
@@ -216,6 +227,13 @@ func idrac9() Profile {
 	return p
 }
 
+// perc is an iDRAC9 with a RAID controller, whose volume bears no name that ESXi shows.
+func perc() Profile {
+	p := idrac9()
+	p.Name, p.Source, p.Storage, p.Members = "dell/idrac9-perc", "recording R740 4.00 (RAID controller, volume, drives)", "PERC H740P Adapter", true
+	return p
+}
+
 func idrac9Old() Profile {
 	p := dell("dell/idrac9-4.40", "bmc-facts §3, §5", "14G Monolithic", "4.40.00.00")
 	p.ManagerSlots = []slotProfile{{ID: "RemovableDisk", Types: usb}, {ID: "CD", Types: cd, Takes: true}}
@@ -245,6 +263,13 @@ func ilo(name, source, generation, firmware string) Profile {
 		EmptyEject:   400, LaxMount: true, Success: 200, SuccessBody: true, ETags: "weak", PostLock: true, OnNext: true, Resets: hpeAll, Targets: hpeBoot,
 		Continuous: true, SessionLimit: 12, Sessions: sessionProfile{Oem: true}, Storage: "HPE NS204i-u Gen11 Boot Controller", License: "iLO Advanced",
 	}
+}
+
+// iloWithoutMode shows the boot mode in its BIOS only.
+func iloWithoutMode() Profile {
+	p := ilo("hpe/ilo5-nomode", "recording XL675d Gen10 Plus 2.55", "iLO 5", "iLO 5 v2.55")
+	p.Model, p.NoMode, p.BIOS = "ProLiant XL675d Gen10 Plus", true, map[string]any{"BootMode": "Uefi"}
+	return p
 }
 
 func ilo4() Profile {
@@ -321,6 +346,21 @@ func megarac() Profile {
 	}
 }
 
+// withoutCDs is a MegaRAC that was set to offer no virtual CD.
+func withoutCDs() Profile {
+	p := megarac()
+	p.Name, p.Source, p.NoCDs = "ami/megarac-nocd", "recordings DGX H100 and H262-Z63 (actions); bmc-facts §4", true
+	return p
+}
+
+func gigabyte() Profile {
+	p := megarac()
+	p.Name, p.Source, p.FactsOnly = "ami/gigabyte", "recording H262-Z63 12.84.13", false
+	p.Model, p.Generation, p.Firmware, p.ManagerSlots = "H262-Z63-00", "410810600", "12.84.13", []slotProfile{{ID: "CD1", Takes: true}}
+	p.RemoteMedia, p.MediaUnsaid, p.Untyped, p.StaleMode, p.BIOS = false, true, true, true, map[string]any{"FBO001": "UEFI"}
+	return p
+}
+
 func inspur() Profile {
 	p := megarac()
 	p.Name, p.Source = "ami/inspur", "bmc-facts §2, §6"
@@ -387,6 +427,17 @@ func bmcweb() Profile {
 	}
 }
 
+// gb300 is OpenBMC on a machine of another maker, with a GPU baseboard as a second system.
+func gb300() Profile {
+	p := bmcweb()
+	p.Name, p.Source = "openbmc/gb300", "recording GB300 70.01.00.09; https only as other forks"
+	p.Manufacturer, p.Model, p.Product, p.Vendor, p.System, p.Manager, p.Firmware = "Supermicro", "", "GB NVL", "Supermicro", "System_0", "BMC_0", "70.01.00.09"
+	p.Baseboard, p.IdlesSet, p.NoMode = "HGX_Baseboard_0", false, true
+	both := []string{"CD", "USBStick"}
+	p.ManagerSlots = []slotProfile{{ID: "Slot_0", Types: both, Proxy: true, Eject: true}, {ID: "USB1", Types: both, Takes: true}, {ID: "USB2", Types: both, Takes: true}}
+	return p
+}
+
 func irmc() Profile {
 	return Profile{
 		Name: "fujitsu/irmc", Source: "bmc-facts §3, §4, §6", FactsOnly: true, Manufacturer: "FUJITSU", Model: "PRIMERGY RX2540 M5", Oem: "ts_fujitsu",
@@ -409,7 +460,7 @@ func ibmc() Profile {
 func imc() Profile {
 	return Profile{
 		Name: "cisco/imc", Source: "bmc-facts §1, §3, §4", FactsOnly: true, Manufacturer: "Cisco Systems Inc", Model: "UCSC-C240-M6", Vendor: "Cisco Systems Inc.", Oem: "Cisco",
-		System: "WZP2543", Manager: "CIMC", Generation: "UCSC-C240-M6", Firmware: "4.3(2.240002)", NoNICs: true, NoExpand: true,
+		System: "WZP2543", Manager: "CIMC", Generation: "UCSC-C240-M6", Firmware: "4.3(2.240002)", NoNICs: true, NoExpand: true, VIC: true, FlashSlots: true,
 		ManagerSlots: []slotProfile{{ID: "0", Types: []string{"DVD"}}, {ID: "1", Types: []string{"DVD"}, Takes: true}}, Success: 204,
 		Targets: []string{"None", "Pxe", "Cd", "Hdd"}, Resets: amiAll, SessionLimit: 4,
 	}
@@ -464,13 +515,13 @@ func (p Profile) TellsReady() bool { return p.TagInSKU && p.Attributes != nil &&
 // Profiles lists all profiles; the first of a vendor is its usual one.
 func Profiles() []Profile {
 	return []Profile{
-		idrac9(), idrac10(), idrac9Old(), idrac8(),
+		idrac9(), idrac10(), idrac9Old(), idrac8(), perc(),
 		ilo("hpe/ilo5", "recording DL385 Gen10 Plus v2 2.72", "iLO 5", "iLO 5 v2.72"),
 		ilo("hpe/ilo6", "recording DL380a Gen11 1.66", "iLO 6", "iLO 6 v1.66"),
-		ilo("hpe/ilo7", "recording DL380a Gen12 1.13", "iLO 7", "1.13.01"), ilo6Locked(), ilo4(),
+		ilo("hpe/ilo7", "recording DL380a Gen12 1.13", "iLO 7", "1.13.01"), ilo6Locked(), ilo4(), iloWithoutMode(),
 		xcc(), xcc2(), xcc3(), xccOld(), tsm(),
 		x13(), ars(), x11(), x10(),
-		megarac(), inspur(), bmcweb(), irmc(), ibmc(), imc(),
+		megarac(), inspur(), gigabyte(), withoutCDs(), bmcweb(), gb300(), irmc(), ibmc(), imc(),
 		standard(), impatient(), continuous(), emulator(),
 	}
 }

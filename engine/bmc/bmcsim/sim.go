@@ -95,6 +95,8 @@ type Sim struct {
 	device     string // of the vendor's own boot document
 	onNext     bool   // the slot's own way to boot once
 	mediaAt    time.Time
+	cdsOn      bool // virtual CDs, where there are none at first
+	cdsAt      time.Time
 	mediaOn    bool // remote media, where it must be enabled
 	mountsOn   bool // remote mounts, where they must be allowed
 	unchecked  bool // the image server's certificate is not checked
@@ -313,7 +315,7 @@ func (s *Sim) mounted() string {
 func (s *Sim) Prepare() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.mediaOn, s.mountsOn, s.unchecked = true, true, true
+	s.mediaOn, s.cdsOn, s.mountsOn, s.unchecked = true, true, true, true
 }
 
 // Mount puts an image into the first drive that takes one, as a person at the
@@ -321,7 +323,7 @@ func (s *Sim) Prepare() {
 func (s *Sim) Mount(url string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.mediaOn = true
+	s.mediaOn, s.cdsOn = true, true
 	for _, path := range s.slotPaths() {
 		if v := s.slots[path]; v.profile.Takes {
 			v.image, v.last = url, url

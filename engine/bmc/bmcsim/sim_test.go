@@ -73,7 +73,7 @@ const url = "http://192.0.2.1/t/host.iso"
 
 // TestWhoReportsBootProgress: those whose facts say so, and nobody else shows the property.
 func TestWhoReportsBootProgress(t *testing.T) {
-	want := []string{"dell/idrac9", "dell/idrac10", "lenovo/xcc2", "lenovo/xcc3", "openbmc/bmcweb", "redfish/standard", "redfish/impatient"}
+	want := []string{"dell/idrac9", "dell/idrac9-perc", "dell/idrac10", "lenovo/xcc2", "lenovo/xcc3", "openbmc/bmcweb", "openbmc/gb300", "redfish/standard", "redfish/impatient"}
 	for _, p := range Profiles() {
 		s := newTestSim(t, p.Name, Config{On: true})
 		_, shown := ask(s, "GET", s.systemURI(), "").doc["BootProgress"]

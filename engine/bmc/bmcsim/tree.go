@@ -15,6 +15,14 @@ const root = "/redfish/v1"
 func (s *Sim) systemURI() string  { return root + "/Systems/" + s.p.System }
 func (s *Sim) managerURI() string { return root + "/Managers/" + s.p.Manager }
 
+// systems are where the computer systems are, the host's last.
+func (s *Sim) systems() []string {
+	if s.p.Baseboard == "" {
+		return []string{s.systemURI()}
+	}
+	return []string{root + "/Systems/" + s.p.Baseboard, s.systemURI()}
+}
+
 // href is a link in the vendor's spelling.
 func (s *Sim) href(path string) object {
 	if s.p.Slash {
@@ -84,7 +92,7 @@ func (s *Sim) document(path string) (object, bool) {
 	case path == root:
 		d = s.rootDocument()
 	case path == root+"/Systems":
-		d = s.collection(sys)
+		d = s.collection(s.systems()...)
 	case path == root+"/Managers":
 		d = s.collection(mgr)
 	case path == root+"/SessionService":
@@ -95,6 +103,10 @@ func (s *Sim) document(path string) (object, bool) {
 		d = s.sessionDocument(path)
 	case path == sys:
 		d = s.systemDocument()
+	case s.p.Baseboard != "" && path == root+"/Systems/"+s.p.Baseboard:
+		d = object{"Id": s.p.Baseboard, "SystemType": "Physical", "PowerState": "On", "SerialNumber": "1653125034241"}
+	case s.p.BIOS != nil && path == sys+"/Bios":
+		d = object{"Id": "Bios", "Attributes": s.p.BIOS}
 	case path == sys+"/ResetActionInfo" && s.p.ActionInfo:
 		d = object{"Id": "ResetActionInfo", "Parameters": []any{object{"Name": "ResetType", "DataType": "String", "AllowableValues": s.p.Resets}}}
 	case path == sys+"/Settings" && s.p.BootInSetting:
@@ -161,6 +173,9 @@ func (s *Sim) rootDocument() object {
 	if s.p.Vendor != "" {
 		d["Vendor"] = s.p.Vendor
 	}
+	if s.p.Product != "" {
+		d["Product"] = s.p.Product
+	}
 	if s.p.Oem != "" {
 		d["Oem"] = object{s.p.Oem: object{}}
 	}
@@ -200,6 +215,9 @@ func (s *Sim) systemDocument() object {
 	if s.p.OldStorage {
 		delete(d, "Storage")
 	}
+	if s.p.BIOS != nil {
+		d["Bios"] = s.href(sys + "/Bios")
+	}
 	return d
 }
 
@@ -233,6 +251,9 @@ func (s *Sim) bootDocument() object {
 	if s.p.NoMode {
 		delete(d, "BootSourceOverrideMode")
 	}
+	if s.p.StaleMode && s.enabled == "Disabled" {
+		d["BootSourceOverrideMode"] = "Legacy"
+	}
 	return d
 }
 
@@ -260,6 +281,9 @@ func (s *Sim) shown(place string) []slotProfile {
 		return s.p.SystemSlots
 	}
 	if s.p.RemoteMedia && (!s.mediaOn || s.c.Clock.Now().Sub(s.mediaAt) < mediaStarts) {
+		return []slotProfile{}
+	}
+	if s.p.NoCDs && (!s.cdsOn || s.c.Clock.Now().Sub(s.cdsAt) < cdsStart) {
 		return []slotProfile{}
 	}
 	if id := hiddenSlots[s.p.Flow]; id != "" {
@@ -308,6 +332,10 @@ func (s *Sim) mediaDocument(path string) object {
 	if s.p.SuccessBody {
 		d["Image"] = ""
 	}
+	if s.p.Untyped {
+		delete(d, "MediaTypes")
+		d["Image"] = "None"
+	}
 	if s.p.Remembers && v.last != "" {
 		d["Image"] = v.last
 	}
@@ -348,6 +376,8 @@ func (s *Sim) slotActions(d object, path string, v *slot) {
 		base := path + "/Actions/Oem/" + s.p.Oem + "/HpiLOVirtualMedia."
 		oem["Actions"] = object{"#HpiLOVirtualMedia.InsertVirtualMedia": object{"target": base + "InsertVirtualMedia"},
 			"#HpiLOVirtualMedia.EjectVirtualMedia": object{"target": base + "EjectVirtualMedia"}}
+	case v.profile.Eject:
+		d["Actions"] = object{"#VirtualMedia.EjectMedia": eject}
 	case s.p.PatchSlots || v.profile.Proxy:
 	case s.p.EjectHidden && v.image == "":
 		d["Actions"] = object{"#VirtualMedia.InsertMedia": insert}
@@ -374,11 +404,23 @@ func (s *Sim) storageDocument(path, base string) object {
 	rest := strings.TrimPrefix(path, base)
 	switch {
 	case rest == "":
-		return s.collection(base+"/BOOT", base+"/NVMe")
+		units := []string{base + "/BOOT", base + "/NVMe"}
+		if s.p.FlashSlots {
+			units = append(units, base+"/FlexFlash-0")
+		}
+		return s.collection(units...)
 	case rest == "/BOOT":
-		return object{"Id": "BOOT", "Name": s.p.Storage, "Drives": []any{}, "Volumes": s.href(base + "/BOOT/Volumes")}
+		d := object{"Id": "BOOT", "Name": s.p.Storage, "Drives": []any{}, "Volumes": s.href(base + "/BOOT/Volumes")}
+		if s.p.Members {
+			d["Drives"] = s.members(base, raidDrives)
+		}
+		return d
 	case rest == "/NVMe":
 		return object{"Id": "NVMe", "Name": "Direct attached", "Drives": s.driveLinks(base, plain), "Volumes": s.href(base + "/NVMe/Volumes")}
+	case rest == "/FlexFlash-0" && s.p.FlashSlots:
+		return object{"Id": "FlexFlash-0", "Name": "FlexFlash", "Drives": []any{s.href(base + "/FlexFlash-0/Drives/1")}}
+	case rest == "/FlexFlash-0/Drives/1" && s.p.FlashSlots:
+		return object{"Id": "1", "Name": "SLOT-1", "Model": "NA", "SerialNumber": "NA", "CapacityBytes": 0, "Status": object{"State": "Disabled"}}
 	case rest == "/NVMe/Volumes":
 		return s.collection()
 	case rest == "/BOOT/Volumes":
@@ -391,7 +433,16 @@ func (s *Sim) storageDocument(path, base string) object {
 	var i int
 	if n, _ := fmt.Sscanf(rest, "/BOOT/Volumes/%d", &i); n == 1 && i < len(s.c.Disks) {
 		d := s.c.Disks[i]
-		return object{"Id": fmt.Sprint(i), "Name": "Volume", "RAIDType": "RAID1", "CapacityBytes": d.Bytes, "Identifiers": identifiers(d)}
+		v := object{"Id": fmt.Sprint(i), "Name": "Volume", "RAIDType": "RAID1", "CapacityBytes": d.Bytes, "Identifiers": identifiers(d)}
+		if s.p.Members {
+			delete(v, "Identifiers")
+			delete(v, "RAIDType")
+			v["Name"], v["VolumeType"], v["Links"] = fmt.Sprintf("Virtual Disk %d", i), "Mirrored", object{"Drives": s.members(base, 2)}
+		}
+		return v
+	}
+	if n, _ := fmt.Sscanf(rest, "/BOOT/Drives/%d", &i); n == 1 && s.p.Members {
+		return s.member(base, i)
 	}
 	if n, _ := fmt.Sscanf(rest, "/NVMe/Drives/%d", &i); n == 1 && i < len(s.c.Disks) {
 		d := s.c.Disks[i]
@@ -399,6 +450,31 @@ func (s *Sim) storageDocument(path, base string) object {
 			"CapacityBytes": d.Bytes, "MediaType": "SSD", "Protocol": "NVMe", "Identifiers": identifiers(d), "Status": object{"State": "Enabled"}}
 	}
 	return nil
+}
+
+// raidDrives are the drives of the RAID controller: two in its volumes, a hot spare, an
+// unused one, one of another controller, and one that is handed on.
+const raidDrives = 6
+
+func (s *Sim) members(base string, n int) (links []any) {
+	for i := range n {
+		links = append(links, s.href(fmt.Sprintf("%s/BOOT/Drives/%d", base, i)))
+	}
+	return links
+}
+
+func (s *Sim) member(base string, i int) object {
+	d := object{"Id": fmt.Sprint(i), "Name": fmt.Sprintf("Physical Disk 0:1:%d", i), "Model": "MZ7KH480HAHQ0D3", "SerialNumber": fmt.Sprintf("RAID%d", i),
+		"CapacityBytes": 480e9, "MediaType": "SSD", "Protocol": "SATA", "HotspareType": "None", "Status": object{"State": "Enabled"}}
+	words := []string{"Online", "Online", "Spare", "Ready", "Foreign", "NonRAID"}
+	if i >= len(words) {
+		return nil
+	}
+	if i == 2 {
+		d["HotspareType"] = "Global"
+	}
+	d["Oem"] = object{s.p.Oem: object{"DellPhysicalDisk": object{"RaidStatus": words[i]}}}
+	return d
 }
 
 func identifiers(d Disk) []any {

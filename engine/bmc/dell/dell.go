@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -42,6 +43,9 @@ var Vendor = bmc.Vendor{
 		{What: "slot 1 alone boots; the image reads back empty; boot is written in the settings; If-Match on an action answers 412; 409 for up to a minute after a power-off", Models: "iDRAC10", Source: "recorded insert of an R670; bmc-facts §3, §6, §7, §8, §10", Profiles: "dell/idrac10"},
 		{What: "VirtualMedia.1.Attached must not read Detached", Models: "all", Source: "bmc-facts §4", Profiles: "dell/idrac9 dell/idrac9-4.40 dell/idrac10"},
 		{What: "a login that bears a credential answers 415", Models: "iDRAC9 since 5.x", Source: "community.general#5886", Profiles: "dell/idrac9 dell/idrac10"},
+		{What: "a volume of a PERC has no model, serial number or WWN; ESXi shows the controller's name, Adapter cut to Adp", Models: "PERC H330 to H755", Source: "recording R740 (volume); bmc-facts, corrections", Profiles: "dell/idrac9-perc"},
+		{What: "where a NIC is, and which port of its adapter, only its id tells; the port number of some adapters is that of their slot", Models: "iDRAC8, iDRAC9", Source: "recordings 13G, R740, R750", Profiles: "dell/idrac9-perc"},
+		{What: "NonRAID, Ready, Online and Foreign tell a drive's use in DellPhysicalDisk", Models: "iDRAC9", Source: "recording R740", Profiles: "dell/idrac9-perc"},
 		{What: "System Lockdown refuses every change", Models: "iDRAC9 and 10", Source: "bmc-facts §16", Profiles: "dell/idrac9"},
 	},
 }
@@ -59,6 +63,10 @@ func newClient(r *bmc.Redfish) bmc.Client {
 		SerialFromSKU: true,
 		// BOSS-S1 shows as AHCI.Slot.5-1
 		BootDevices: []bmc.BootDevice{{Controller: "BOSS", Model: "DELLBOSS VD"}, {Controller: "AHCI.Slot", Model: "DELLBOSS VD"}},
+		BIOSMode:    "BootMode",
+		Place:       place,
+		VolumeModel: volumeModel,
+		DriveState:  driveState,
 		Prepare:     c.prepare,
 		Licenses:    c.licenses,
 		Covers:      covers,
@@ -78,6 +86,31 @@ func newClient(r *bmc.Redfish) bmc.Client {
 	}
 	r.SetRules(rules)
 	return c
+}
+
+// volumeModel is the name that a PERC gives its volumes: "PERC H740P Adapter" shows as
+// "PERC H740P Adp".
+func volumeModel(controller string) string {
+	name := perc.FindString(controller)
+	return strings.TrimSpace(strings.Replace(name, "Adapter", "Adp", 1))
+}
+
+var perc = regexp.MustCompile(`PERC \w+(?: (?:Adapter|Mini|Front|Embedded|MX))?`)
+
+// place takes an FQDD apart: "NIC.Slot.8-2-1" is the first partition of port 2 in slot 8.
+func place(id string) (slot, port string) {
+	if m := fqdd.FindStringSubmatch(id); m != nil {
+		return m[1], m[2]
+	}
+	return "", ""
+}
+
+var fqdd = regexp.MustCompile(`^([A-Za-z]+\.[A-Za-z]+\.\w+)(?:-(\d+))?(?:-\d+)*$`)
+
+func driveState(oem map[string]json.RawMessage) string {
+	var o struct{ DellPhysicalDisk struct{ RaidStatus string } }
+	bmc.OemObject(oem, &o, "Dell")
+	return o.DellPhysicalDisk.RaidStatus
 }
 
 // generation is that of the server: 12 and 13 have an iDRAC8, 14 to 16 an iDRAC9,
@@ -126,7 +159,7 @@ func (c *client) manager(ctx context.Context) (managerDocument, error) {
 		return *c.links, nil
 	}
 	var m managerDocument
-	if err := c.Get(ctx, c.Manager(), &m); err != nil {
+	if err := c.GetManager(ctx, &m); err != nil {
 		return m, err
 	}
 	c.links = &m
@@ -256,9 +289,13 @@ func (c *client) licenses(ctx context.Context) (names []string, err error) {
 	return names, err
 }
 
-// covers: Express and Basic mount nothing by URL.
+// covers: Express and Basic mount nothing by URL. A license for keys says nothing of media.
 func covers(names []string) *bool {
-	yes := slices.ContainsFunc(names, func(n string) bool { return strings.Contains(n, "Enterprise") || strings.Contains(n, "Datacenter") })
+	levels := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return strings.Contains(n, "Key Manager") })
+	if len(levels) == 0 {
+		return nil
+	}
+	yes := slices.ContainsFunc(levels, func(n string) bool { return strings.Contains(n, "Enterprise") || strings.Contains(n, "Datacenter") })
 	return &yes
 }
 

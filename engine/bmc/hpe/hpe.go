@@ -16,7 +16,8 @@ var Vendor = bmc.Vendor{
 	Match: func(id bmc.Identity, root bmc.RootDocument) bool {
 		_, hpe := root.Oem["Hpe"]
 		_, hp := root.Oem["Hp"] // iLO 4
-		return hpe || hp || root.Vendor == "HPE" || id.Manufacturer == "HPE" || id.Manufacturer == "HP"
+		// HPE also sells machines with other firmware, such as the Cray EX425.
+		return hpe || hp || root.Vendor == "HPE" || strings.HasPrefix(id.Generation, "iLO")
 	},
 	New: newClient,
 	Messages: map[string]bmc.Advice{
@@ -39,6 +40,8 @@ var Vendor = bmc.Vendor{
 		{What: "a session shows the client's address and the time of the login in its Oem object", Models: "iLO 4 to 7", Source: "vendor's documentation (Redfish authentication and sessions)", Profiles: "hpe/ilo4 hpe/ilo5 hpe/ilo6 hpe/ilo6-nooverride hpe/ilo7"},
 		{What: "no boot changes in POST", Models: "iLO 5 to 7", Source: "bmc-facts §6", Profiles: "hpe/ilo5 hpe/ilo6 hpe/ilo7"},
 		{What: "every override is refused with UnsupportedOperation; BootOnNextServerReset of the slot holds", Models: "some iLO 6", Source: "bmc-facts §6", Profiles: "hpe/ilo6-nooverride"},
+		{What: "the system shows no boot mode; BootMode of the BIOS does", Models: "XL675d with iLO 5 2.55", Source: "recording XL675d", Profiles: "hpe/ilo5-nomode"},
+		{What: "the WWN of a volume is labelled as a UUID", Models: "Smart Array with iLO 5", Source: "recording DL385 Gen10 Plus v2", Profiles: "hpe/ilo5"},
 		{What: "Oem key Hp; insert and eject are actions in the slot's Oem object; storage under SmartStorage only", Models: "iLO 4", Source: "bmc-facts §4, §5, §13", Profiles: "hpe/ilo4"},
 	},
 }
@@ -49,6 +52,9 @@ func newClient(r *bmc.Redfish) bmc.Client {
 	c := &client{r}
 	r.SetRules(bmc.Rules{
 		BootDevices: []bmc.BootDevice{{Controller: "NS204i"}},
+		BIOSMode:    "BootMode",
+		VolumeModel: volumeModel,
+		WWNInUUID:   "600508b1", // HPE's own
 		Ways:        []bmc.Way{{Name: "BootOnNextServerReset", Targets: []bmc.Target{bmc.BootCD}, Read: c.readSlotBoot, Set: c.setSlotBoot}},
 		Post:        post,
 		Early:       early,
@@ -63,6 +69,15 @@ func newClient(r *bmc.Redfish) bmc.Client {
 // early tells the states before InPostDiscoveryComplete.
 func early(post string) bool {
 	return slices.Contains([]string{"Reset", "InPost", "InPostDiscoveryStart"}, post)
+}
+
+// volumeModel is the one name of all volumes of a Smart Array. Those of an MR controller have
+// a WWN.
+func volumeModel(controller string) string {
+	if strings.Contains(controller, "Smart Array") || strings.Contains(controller, " SR Gen") {
+		return "LOGICAL VOLUME"
+	}
+	return ""
 }
 
 func post(oem map[string]json.RawMessage) string {
@@ -147,7 +162,7 @@ func (c *client) drive(ctx context.Context) (bmc.Slot, bool, error) {
 // manager itself.
 func (c *client) licenses(ctx context.Context) (names []string, err error) {
 	var m struct{ Oem map[string]json.RawMessage }
-	if err := c.Get(ctx, c.Manager(), &m); err != nil {
+	if err := c.GetManager(ctx, &m); err != nil {
 		return nil, err
 	}
 	var o struct {

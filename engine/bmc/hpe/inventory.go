@@ -77,7 +77,7 @@ func (c *client) logicalDrives(ctx context.Context, uri bmc.Link, controller str
 			Status                 struct{ Health string }
 		}
 		if bmc.Decode(raw, &d) == nil {
-			disk := bmc.Disk{Name: d.LogicalDriveName, Controller: controller, Bytes: int64(d.CapacityMiB) << 20, Volume: true, RAID: raidType(d.Raid),
+			disk := bmc.Disk{Model: volumeModel(controller), Name: d.LogicalDriveName, Controller: controller, Bytes: int64(d.CapacityMiB) << 20, Volume: true, RAID: raidType(d.Raid),
 				Health: d.Status.Health}
 			if d.VolumeUniqueIdentifier != "" {
 				disk.WWN = []string{strings.ToLower(d.VolumeUniqueIdentifier)}
@@ -108,7 +108,7 @@ func (c *client) physicalDrives(ctx context.Context, uri bmc.Link, controller st
 			Status                                                  struct{ Health string }
 		}
 		if bmc.Decode(raw, &d) == nil && (d.Model != "" || d.SerialNumber != "") {
-			out = append(out, bmc.Disk{Model: strings.TrimSpace(d.Model), Serial: strings.TrimSpace(d.SerialNumber), Name: d.Location, Controller: controller,
+			out = append(out, bmc.Disk{Model: strings.TrimSpace(d.Model), Serial: strings.TrimSpace(d.SerialNumber), Name: strings.TrimSpace(d.Location), Controller: controller,
 				Bytes: int64(d.CapacityMiB) << 20, Media: d.MediaType, Protocol: d.InterfaceType, Health: d.Status.Health})
 		}
 		return nil
@@ -132,6 +132,7 @@ func (c *client) baseAdapters(ctx context.Context) ([]bmc.NIC, error) {
 			ID            string `json:"Id"`
 			Name          string
 			Location      string
+			Structured    string `json:"StructuredName"` // "NIC.Slot.1.1"
 			PhysicalPorts []struct {
 				MacAddress string
 				LinkStatus string
@@ -143,7 +144,7 @@ func (c *client) baseAdapters(ctx context.Context) ([]bmc.NIC, error) {
 		}
 		for i, p := range a.PhysicalPorts {
 			if nic, ok := bmc.NewNIC(p.MacAddress, p.LinkStatus); ok {
-				nic.ID, nic.Adapter, nic.Slot, nic.Port, nic.Mbps = a.ID+"/"+strconv.Itoa(i+1), a.Name, a.Location, strconv.Itoa(i+1), int64(p.SpeedMbps)
+				nic.ID, nic.Adapter, nic.Slot, nic.Port, nic.Mbps = a.ID+"/"+strconv.Itoa(i+1), strings.TrimSpace(a.Name), cmp.Or(strings.TrimSpace(a.Location), a.Structured), strconv.Itoa(i+1), int64(p.SpeedMbps)
 				out = append(out, nic)
 			}
 		}

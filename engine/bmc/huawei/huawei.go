@@ -3,6 +3,7 @@ package huawei
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 
 	"esxiplan/engine/bmc"
@@ -33,8 +34,14 @@ var Vendor = bmc.Vendor{
 type client struct{ *bmc.Redfish }
 
 func newClient(r *bmc.Redfish) bmc.Client {
-	r.SetRules(bmc.Rules{})
+	r.SetRules(bmc.Rules{DriveState: driveState})
 	return &client{r}
+}
+
+func driveState(oem map[string]json.RawMessage) string {
+	var o struct{ FirmwareStatus string }
+	bmc.OemObject(oem, &o, "Huawei", "xFusion")
+	return o.FirmwareStatus
 }
 
 // control finds the action under whatever brand's key it stands.

@@ -4,6 +4,7 @@ package lenovo
 import (
 	"context"
 	"encoding/json"
+	"regexp"
 	"strings"
 
 	"esxiplan/engine/bmc"
@@ -43,6 +44,9 @@ func newClient(r *bmc.Redfish) bmc.Client {
 	r.SetRules(bmc.Rules{
 		SlotUsable:  func(id string, _ bool) bool { return strings.HasPrefix(id, "EXT") },
 		BootDevices: []bmc.BootDevice{{Controller: "M.2", Model: "ThinkSystem M.2"}},
+		BIOSMode:    "BootModes_SystemBootMode",
+		VolumeModel: volumeModel,
+		DriveState:  driveState,
 		Post:        status,
 		Covers:      covers,
 		Flow:        &bmc.Flow{ID: "RemoteMap", Find: c.find, Insert: c.mount, Eject: c.unmount},
@@ -59,6 +63,24 @@ func covers(names []string) *bool {
 		}
 	}
 	return nil
+}
+
+// volumeModel is the name that a RAID adapter gives its volumes: "ThinkSystem RAID 930-8i 2GB
+// Flash PCIe 12Gb Adapter" shows as "RAID 930-8i-2GB".
+func volumeModel(controller string) string {
+	m := raid.FindStringSubmatch(controller)
+	if m == nil {
+		return ""
+	}
+	return strings.TrimSuffix(m[1]+"-"+m[2], "-")
+}
+
+var raid = regexp.MustCompile(`(RAID \d+\w*-\d+i)(?:[ -](\d+GB))?`)
+
+func driveState(oem map[string]json.RawMessage) string {
+	var o struct{ DriveStatus string }
+	bmc.OemObject(oem, &o, "Lenovo")
+	return o.DriveStatus
 }
 
 func status(oem map[string]json.RawMessage) string {
@@ -95,7 +117,7 @@ func (c *client) find(ctx context.Context, shown []bmc.Slot) (mapped bmc.Slot, h
 		var m struct {
 			Oem struct{ Lenovo struct{ RemoteMap bmc.Link } }
 		}
-		if err := c.Get(ctx, c.Manager(), &m); err != nil || m.Oem.Lenovo.RemoteMap == "" {
+		if err := c.GetManager(ctx, &m); err != nil || m.Oem.Lenovo.RemoteMap == "" {
 			return mapped, false, err
 		}
 		c.mapURI = m.Oem.Lenovo.RemoteMap

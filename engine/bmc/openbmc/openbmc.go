@@ -10,7 +10,7 @@ import (
 
 // Vendor is OpenBMC.
 var Vendor = bmc.Vendor{
-	Name: "openbmc", Summary: "forks of OpenBMC with virtual media",
+	Name: "openbmc", Summary: "forks of OpenBMC with virtual media, whoever sells the machine",
 	Match: func(id bmc.Identity, root bmc.RootDocument) bool {
 		_, oem := root.Oem["OpenBmc"]
 		return oem || id.Generation == "OpenBmc"
@@ -22,6 +22,9 @@ var Vendor = bmc.Vendor{
 	},
 	Quirks: []bmc.Quirk{
 		{What: "images by https only; http is refused with ResourceAtUriInUnknownFormat", Models: "bmcweb with virtual media", Source: "bmc-facts §4, §9", Profiles: "openbmc/bmcweb"},
+		{What: "maker and model stand in the service root only", Models: "GH200 24.05", Source: "recording GH200", Profiles: "openbmc/gb300"},
+		{What: "the host's system and that of its GPU baseboard; only the first can be reset", Models: "GH200, GB200, GB300, DGX", Source: "recordings GH200, GB300, DGX H100", Profiles: "openbmc/gb300"},
+		{What: "Slot_0 can only eject, USB1 and USB2 insert", Models: "GB300 70.01", Source: "recording GB300", Profiles: "openbmc/gb300"},
 		{What: "slots without an insert action are for consoles (proxy)", Models: "bmcweb with virtual media", Source: "bmc-facts §3", Profiles: "openbmc/bmcweb"},
 		{What: "reset types stand in ActionInfo; a restart while off is accepted", Models: "bmcweb", Source: "recording GH200; bmc-facts §7", Profiles: "openbmc/bmcweb"},
 		{What: "a login may bear a Context, which its session shows", Models: "newer bmcweb", Source: "its redfish_sessions.hpp", Profiles: "openbmc/bmcweb"},
@@ -34,7 +37,8 @@ type client struct{ *bmc.Redfish }
 func newClient(r *bmc.Redfish) bmc.Client {
 	c := &client{r}
 	r.SetRules(bmc.Rules{
-		SlotUsable: func(_ string, action bool) bool { return action },
+		ModelInRoot: true,
+		SlotUsable:  func(_ string, action bool) bool { return action },
 		Prepare: func(_ context.Context, _ bmc.Slot, url string) ([]bmc.Preparation, error) {
 			return nil, bmc.Scheme(url, "https")
 		},

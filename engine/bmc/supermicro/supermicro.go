@@ -14,7 +14,7 @@ var Vendor = bmc.Vendor{
 	Name: "supermicro", Summary: "Supermicro X10 to X14, H11 to H14, ARS",
 	Match: func(id bmc.Identity, root bmc.RootDocument) bool {
 		_, oem := root.Oem["Supermicro"]
-		return oem || root.Vendor == "Supermicro" || id.Manufacturer == "Supermicro"
+		return oem || id.Manufacturer == "Supermicro" // its name as the root's vendor also stands before other firmware
 	},
 	New: newClient,
 	Messages: map[string]bmc.Advice{
@@ -26,18 +26,55 @@ var Vendor = bmc.Vendor{
 		{What: "UsbCd is the virtual CD; mode, enabled and target go together, or the mode is reset to Legacy", Models: "all", Source: "recordings X10SDV, SYS-821GE; bmc-facts §6", Profiles: "supermicro/x10 supermicro/x11 supermicro/x13"},
 		{What: "Cd is the virtual CD although UsbCd is offered", Models: "ARS-111GL-NHR", Source: "bmc-facts §6", Profiles: "supermicro/ars"},
 		{What: "Image stays filled after an eject; the eject action shows only while something is mounted", Models: "X11 to X13", Source: "recording SYS-821GE (no eject action); bmc-facts §5", Profiles: "supermicro/x11 supermicro/x13"},
+		{What: "licenses are texts of JSON under LicenseManager/QueryLicense", Models: "X13", Source: "recording SYS-821GE", Profiles: "supermicro/x13"},
 		{What: "no slots; the image is configured (Host, Path) and mounted by IsoConfig", Models: "X10, early X11", Source: "recording X10SDV; bmc-facts §4", Profiles: "supermicro/x10"},
 	},
 }
 
 func newClient(r *bmc.Redfish) bmc.Client {
 	c := &client{Redfish: r}
-	rules := bmc.Rules{Mode: bmc.ModeReported, Flow: &bmc.Flow{ID: "CfgCD", Find: c.find, Insert: c.mount, Eject: c.unmount}}
+	rules := bmc.Rules{Mode: bmc.ModeReported, Licenses: c.licenses, Covers: covers, Flow: &bmc.Flow{ID: "CfgCD", Find: c.find, Insert: c.mount, Eject: c.unmount}}
 	if id, _ := r.Identity(context.Background()); strings.Contains(id.Model, "ARS-111GL-NHR") {
 		rules.CD = "Cd"
 	}
 	r.SetRules(rules)
 	return r
+}
+
+// licenses are those that the license manager shows: texts that hold JSON.
+func (c *client) licenses(ctx context.Context) (names []string, err error) {
+	var m struct {
+		Oem struct {
+			Supermicro struct{ LicenseManager bmc.Link }
+		}
+	}
+	if err := c.GetManager(ctx, &m); err != nil || m.Oem.Supermicro.LicenseManager == "" {
+		return nil, err
+	}
+	var active struct{ Licenses []string }
+	if err := c.Get(ctx, m.Oem.Supermicro.LicenseManager.Join("QueryLicense"), &active); err != nil {
+		return nil, err
+	}
+	for _, text := range active.Licenses {
+		var l struct {
+			ProductKey struct{ Node struct{ LicenseName string } }
+		}
+		if bmc.Decode([]byte(text), &l) == nil && l.ProductKey.Node.LicenseName != "" {
+			names = append(names, l.ProductKey.Node.LicenseName)
+		}
+	}
+	return names, nil
+}
+
+// covers: these two allow all of Redfish; what is allowed without them differs.
+func covers(names []string) *bool {
+	for _, name := range names {
+		if name == "SFT-OOB-LIC" || strings.HasPrefix(name, "SFT-DCMS") {
+			yes := true
+			return &yes
+		}
+	}
+	return nil
 }
 
 // client mounts by the image configuration where the BMC has no slots of the standard.
@@ -63,7 +100,7 @@ func (c *client) configuration(ctx context.Context) (bmc.Link, error) {
 		return c.config, nil
 	}
 	var m struct{ VirtualMedia bmc.Link }
-	if err := c.Get(ctx, c.Manager(), &m); err != nil {
+	if err := c.GetManager(ctx, &m); err != nil {
 		return "", err
 	}
 	var collection struct {

@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -21,10 +20,10 @@ import (
 // damaged serves a recorded tree in which some documents are broken: links dropped,
 // nulls, values of another type, web pages, truncated text, links that lead in circles.
 type damaged struct {
-	dir, name string
-	seed      uint64
-	share     float64 // of the documents
-	asked     int
+	recording
+	seed  uint64
+	share float64 // of the documents
+	asked int
 }
 
 // mostAsked is far more than any of the drivers asks of any of the machines.
@@ -152,36 +151,21 @@ func readDamaged(t testing.TB, d *damaged) {
 	}
 }
 
-func machines(t testing.TB) (dir string, names []string) {
-	t.Helper()
-	dir = recordings(t)
-	found, err := filepath.Glob(filepath.Join(dir, "*", "redfish"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range found {
-		names = append(names, filepath.Base(filepath.Dir(m)))
-	}
-	return dir, names
-}
-
 func TestDamagedRecordings(t *testing.T) {
-	dir, names := machines(t)
-	for _, name := range names {
-		t.Run(name, func(t *testing.T) {
+	for _, m := range recordings(t) {
+		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			for seed := range uint64(60) {
-				readDamaged(t, &damaged{dir: filepath.Join(dir, name), name: name, seed: seed, share: 0.02 + 0.1*float64(seed%8)})
+				readDamaged(t, &damaged{recording: m, seed: seed, share: 0.02 + 0.1*float64(seed%8)})
 			}
 		})
 	}
 }
 
 func FuzzDamagedRecordings(f *testing.F) {
-	dir, names := machines(f)
+	machines := recordings(f)
 	f.Add(uint8(0), uint64(1), uint8(20))
 	f.Fuzz(func(t *testing.T, machine uint8, seed uint64, share uint8) {
-		name := names[int(machine)%len(names)]
-		readDamaged(t, &damaged{dir: filepath.Join(dir, name), name: name, seed: seed, share: float64(share) / 255})
+		readDamaged(t, &damaged{recording: machines[int(machine)%len(machines)], seed: seed, share: float64(share) / 255})
 	})
 }

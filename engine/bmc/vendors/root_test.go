@@ -86,11 +86,8 @@ func TestStrangeRoots(t *testing.T) {
 
 // TestRecordedRoots: gofish reads the service root of every recorded machine.
 func TestRecordedRoots(t *testing.T) {
-	roots, err := filepath.Glob(filepath.Join(recordings(t)+"*", "*", "redfish", "v1", "index.json"))
-	if err != nil || len(roots) < 20 {
-		t.Fatalf("%d recorded machines, %v", len(roots), err)
-	}
-	for _, root := range roots {
+	for _, m := range recordings(t) {
+		root := filepath.Join(m.dir, "redfish", "v1", "index.json")
 		body, err := os.ReadFile(root)
 		if err != nil || !json.Valid(body) {
 			t.Fatalf("%s: %v", root, err)

@@ -87,7 +87,13 @@ type station struct {
 }
 
 func newStation(t *testing.T, p bmcsim.Profile, log *sessionLog, faults ...bmcsim.Fault) *station {
-	sim := bmcsim.New(bmcsim.Config{Profile: p, Clock: realClock{}, Username: "root", Password: "calvin", Serial: "SN1", UUID: "4c4c4544-0058-5110-8034-b7c04f543933", Faults: faults, Accounts: map[string]string{"alice": "wonderland"}})
+	return stationOf(t, bmcsim.Config{Profile: p, Faults: faults}, log)
+}
+
+func stationOf(t *testing.T, config bmcsim.Config, log *sessionLog) *station {
+	config.Clock, config.Username, config.Password, config.Serial, config.UUID = realClock{}, "root", "calvin", "SN1", "4c4c4544-0058-5110-8034-b7c04f543933"
+	config.Accounts = map[string]string{"alice": "wonderland"}
+	sim := bmcsim.New(config)
 	conns := pipes{make(chan net.Conn), make(chan struct{})}
 	server := &http.Server{Handler: sim}
 	done := make(chan struct{})

@@ -16,9 +16,11 @@ import (
 )
 
 // All returns the vendors; the plain standard, which takes every BMC, is last.
-// Firmware that is sold under many names comes after the names.
+// Firmware that names itself comes before the makers of machines, other firmware that is
+// sold under many names after them.
 func All() []bmc.Vendor {
 	return []bmc.Vendor{
+		openbmc.Vendor,
 		dell.Vendor,
 		hpe.Vendor,
 		lenovo.Vendor,
@@ -27,7 +29,6 @@ func All() []bmc.Vendor {
 		huawei.Vendor,
 		cisco.Vendor,
 		ami.Vendor,
-		openbmc.Vendor,
 		standard,
 	}
 }
