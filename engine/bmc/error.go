@@ -129,11 +129,15 @@ func (e *Error) Unreachable() bool { return e.Status == 0 && !descriptor.Exhaust
 
 // ErrLogin is a refused login. It is final: another try with the same password
 // would lock the account.
-type ErrLogin struct{ Address, Username, Reason string }
+type ErrLogin struct {
+	Address, Username string
+	Reason            string // what was tried, and how the BMC answered
+	Next              string // what to do
+}
 
 func (e *ErrLogin) Error() string {
-	return fmt.Sprintf("the BMC %s refuses the login of user %q: %s. Correct username or password in the plan; "+
-		"it is not tried again, because BMCs lock accounts", e.Address, e.Username, e.Reason)
+	return fmt.Sprintf("the BMC %s refuses the login of user %q: %s. %s; "+
+		"it is not tried again, because BMCs lock accounts", e.Address, e.Username, e.Reason, e.Next)
 }
 
 // ErrSlot is a slot that does not take the image; another one may.

@@ -20,6 +20,7 @@ var FaultKinds = map[string]string{
 	"hang":           "the BMC takes requests and never answers",
 	"html":           "the BMC answers with web pages",
 	"wrong-password": "the BMC has another password",
+	"no-login":       "the BMC asks for no login, as emulators do that were given no password",
 	"wrong-serial":   "the machine is another one (the plan must give its serial)",
 	"two-disks":      "two disks match",
 	"no-disk":        "no disk matches",
