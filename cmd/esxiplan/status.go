@@ -137,7 +137,7 @@ func (s *statusRun) look(ctx context.Context) []hostStatus {
 		found[i] = hostStatus{Host: h.Name, Power: "?", Media: "?", Boot: "?", ESXi: "-"}
 		s.clients[i].Refresh()
 		if err := found[i].read(ctx, s.clients[i]); err != nil {
-			found[i].err, found[i].Problem = err, err.Error()
+			found[i].err, found[i].Problem = err, explained(err)
 		}
 		if s.probes[i] != nil {
 			found[i].probe(ctx, s.probes[i])

@@ -63,7 +63,7 @@ func (r *Redfish) takeRoot(service *gofish.Service, body []byte) error {
 	lenient(body, &to)
 	if to.Systems == "" {
 		return &Error{Request: "GET " + rootURI, Status: http.StatusOK,
-			Messages: []Message{{Text: "the answer names no computer systems; is this the BMC's address?"}}}
+			Messages: []Message{{Text: "the answer names no computer systems"}}}
 	}
 	if to.Links.Sessions == "" && to.SessionService != "" { // which leads to them under one name
 		to.Links.Sessions = Link(strings.TrimSuffix(string(to.SessionService), "/") + "/Sessions")

@@ -117,6 +117,8 @@ func (r *Redfish) judge(err, before error) (verdict, error) {
 		return noVerdict, r.refusedUntil(tried(err), catalogue[passwordChange].Next)
 	case e.locked():
 		return refused, r.refusedUntil(tried(before, err), nextUnlock)
+	case e.Status == http.StatusForbidden && e.Advice.Next != "":
+		return refused, r.refusedUntil(tried(before, err)+": "+e.Advice.Text, nextCorrect+", or "+e.Advice.Next)
 	}
 	return refused, r.refused(tried(before, err))
 }

@@ -273,6 +273,18 @@ const (
 	Unreachable
 )
 
+// NextOf is what to do about an error of a connection, which does not say so itself; "" for
+// others.
+func NextOf(err error) string {
+	switch {
+	case descriptor.Exhausted(err):
+		return "It is this machine that has no file descriptor left, not the server: " + descriptor.Advice + ", or lower --forks or --in-flight."
+	case Classify(err) == Unreachable:
+		return "Check that the address is right, that the BMC is up, and that this machine may reach it."
+	}
+	return ""
+}
+
 // Interrupted reports an error that only says that something was cut short, or that
 // nobody answered meanwhile: after an interrupt it tells nothing.
 func Interrupted(err error) bool {
