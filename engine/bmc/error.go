@@ -65,11 +65,18 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
+// failed reports a server error that says no more than that.
+func (e *Error) failed() bool {
+	return e.Status >= 500 && e.Status != http.StatusNotImplemented && e.Status != http.StatusServiceUnavailable
+}
+
 // next is what to do, after a semicolon: as the advice has it, else by the status alone, which
 // tells little.
 func (e *Error) next() string {
 	next := e.Advice.Next
 	switch {
+	case e.failed() && strings.HasPrefix(e.Op, string(VerbInsert)) && (e.vague || next == ""):
+		next = catalogue["CouldNotEstablishConnection"].Next + "; if it is reached, reset the BMC"
 	case next != "":
 	case e.Advice.Retry, e.Status == http.StatusConflict, e.Status == http.StatusTooManyRequests, e.Status == http.StatusServiceUnavailable:
 		next = "wait a few minutes, then run this again"

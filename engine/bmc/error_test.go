@@ -86,7 +86,7 @@ func TestWords(t *testing.T) {
 func TestNextStep(t *testing.T) {
 	for status, want := range map[int]string{
 		200: "reset the BMC", 302: "give the address that it redirects to", 400: "--trace", 401: "user rights", 403: "user rights", 404: "license and firmware", 405: "license and firmware",
-		409: "run this again", 412: "--trace", 423: "--trace", 429: "run this again", 500: "reset the BMC", 501: "license and firmware", 503: "run this again", 504: "reset the BMC",
+		409: "run this again", 412: "--trace", 423: "--trace", 429: "run this again", 500: "image's URL; if it is reached, reset the BMC", 501: "license and firmware", 503: "run this again", 504: "image's URL; if it is reached, reset the BMC",
 	} {
 		e := &Error{Op: "insert slot 1", Request: "POST /x", Status: status, Messages: []Message{{ID: "Odd", Text: "It is odd."}}}
 		if text := e.Error(); !strings.HasPrefix(text, "insert slot 1: POST /x: the BMC answers ") || !strings.Contains(text, "Odd: It is odd; ") || !strings.Contains(text, want) {

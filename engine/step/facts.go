@@ -42,22 +42,39 @@ type Slot struct {
 	Image string `json:"image" doc:"What is mounted; \"unknown image\" where the BMC does not say, empty where nothing is."`
 }
 
-// ReadFacts reads the facts of a host.
-func ReadFacts(ctx context.Context, h *Host) (Facts, error) { return FactsOf(ctx, h.BMC) }
+// ReadFacts reads the facts of a host. That its disks are unknown because a request for them
+// failed is no error: the plan may not need them.
+func ReadFacts(ctx context.Context, h *Host) (Facts, error) {
+	f, unread, err := factsOf(ctx, h.BMC)
+	if unread != nil {
+		h.Warn("the machine's disks are unknown: %v", unread)
+	}
+	return f, err
+}
 
 // FactsOf reads all that a BMC says of its machine. What could be read is returned
 // beside the error about the rest.
-func FactsOf(ctx context.Context, c bmc.Reader) (f Facts, err error) {
+func FactsOf(ctx context.Context, c bmc.Reader) (Facts, error) {
+	f, unread, err := factsOf(ctx, c)
+	return f, errors.Join(err, unread)
+}
+
+// factsOf is [FactsOf]; unread is why the disks are unknown, nil where no request failed.
+func factsOf(ctx context.Context, c bmc.Reader) (f Facts, unread, err error) {
 	if err := readIdentity(ctx, c, &f); err != nil {
-		return Facts{}, err
+		return Facts{}, nil, err
 	}
 	var errs []error
-	for _, read := range []func(context.Context, bmc.Reader, *Facts) error{readState, readMedia, readHardware} {
+	hardware := func(ctx context.Context, c bmc.Reader, f *Facts) (err error) {
+		unread, err = readHardware(ctx, c, f)
+		return err
+	}
+	for _, read := range []func(context.Context, bmc.Reader, *Facts) error{readState, readMedia, hardware} {
 		if err := read(ctx, c, &f); err != nil {
 			errs = append(errs, err)
 		}
 	}
-	return f, errors.Join(errs...)
+	return f, unread, errors.Join(errs...)
 }
 
 func readIdentity(ctx context.Context, c bmc.Reader, f *Facts) error {
@@ -91,18 +108,18 @@ func readMedia(ctx context.Context, c bmc.Reader, f *Facts) error {
 	return err
 }
 
-func readHardware(ctx context.Context, c bmc.Reader, f *Facts) error {
+func readHardware(ctx context.Context, c bmc.Reader, f *Facts) (unread, err error) {
 	stock, err := c.Inventory(ctx)
 	f.SecureBoot, f.Drives, f.NICs, f.SAN = stock.SecureBoot, stock.Disks, stock.NICs, []string{}
 	if err != nil {
-		return err
+		return stock.Unread, err
 	}
 	network, err := c.Network(ctx)
 	f.SecureBoot, f.Drives, f.NICs, f.SAN = stock.SecureBoot, stock.Disks, network.NICs, network.SAN
 	if f.SAN == nil {
 		f.SAN = []string{}
 	}
-	return err
+	return stock.Unread, err
 }
 
 var factsObject = schema.Of[Facts]()

@@ -47,6 +47,11 @@ type Place struct {
 	// machine, and (after that, where there is one) a wait for the end of an installation.
 	Restarts bool `json:"restarts,omitempty"`
 	Waits    bool `json:"waits,omitempty"`
+	// Sets: a step after this one, in this run, sets a boot source.
+	Sets bool `json:"sets,omitempty"`
+	// Join names the plan's steps that set a boot source, restart and wait, with their tags,
+	// where not all of them are in this run.
+	Join string `json:"join,omitempty"`
 }
 
 // Settings are a run's answers to the guards.
