@@ -278,10 +278,13 @@ const (
 	Unreachable
 )
 
-// NextOf is what to do about an error of a connection, which does not say so itself; "" for
-// others.
+// NextOf is what to do about an error of a connection, or of a BMC that shows no change, which
+// does not say so itself; "" for others.
 func NextOf(err error) string {
+	var late *Unsettled
 	switch {
+	case errors.As(err, &late):
+		return "Look in the BMC's web page how it stands. A BMC that answers with success and never changes may be one that only shows a machine, such as a mockup server."
 	case descriptor.Exhausted(err):
 		return "It is this machine that has no file descriptor left, not the server: " + descriptor.Advice + ", or lower --forks or --in-flight."
 	case Classify(err) == Unreachable:

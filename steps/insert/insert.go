@@ -239,8 +239,7 @@ func loaded(ctx context.Context, h *step.Host, s bmc.Slot, url string) error {
 	})
 	var late *step.Unsettled
 	if errors.As(err, &late) {
-		return fmt.Errorf("the BMC answered the insert with success, and does not show the image: %w. Look at the drive in its web page; "+
-			"an emulator that only shows a machine mounts nothing", err)
+		return fmt.Errorf("the BMC answered the insert with success, and does not show the image: %w", err)
 	}
 	return err
 }
