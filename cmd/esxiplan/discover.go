@@ -423,7 +423,10 @@ func (a *app) printDetails(found []machine) {
 		for _, d := range x.Drives {
 			fmt.Fprintf(&out, "  disk  %s\n", diskLine(d))
 		}
-		if x.Drives == nil {
+		switch {
+		case x.Drives == nil && m.err != nil:
+			fmt.Fprintf(&out, "  disk  unknown\n")
+		case x.Drives == nil:
 			fmt.Fprintf(&out, "  disk  unknown: the BMC reports no storage\n")
 		}
 		for _, n := range x.NICs {
