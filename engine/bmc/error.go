@@ -168,9 +168,13 @@ type ErrLogin struct {
 	Address, Username string
 	Reason            string // what was tried, and how the BMC answered
 	Next              string // what to do
+	Untried           bool   // it was not sent, because other BMCs refused the same
 }
 
 func (e *ErrLogin) Error() string {
+	if e.Untried {
+		return fmt.Sprintf("the login of user %q to the BMC %s is %s. %s", e.Username, e.Address, e.Reason, e.Next)
+	}
 	return fmt.Sprintf("the BMC %s refuses the login of user %q: %s. %s; "+
 		"it is not tried again, because BMCs lock accounts", e.Address, e.Username, e.Reason, e.Next)
 }

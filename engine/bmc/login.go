@@ -24,7 +24,7 @@ func (r *Redfish) refused(reason string) error { return r.refusedUntil(reason, n
 
 // refusedUntil is like refused, with another next step than to correct the plan.
 func (r *Redfish) refusedUntil(reason, next string) error {
-	r.loginErr = &ErrLogin{r.o.Address, r.o.Username, reason, next}
+	r.loginErr = &ErrLogin{Address: r.o.Address, Username: r.o.Username, Reason: reason, Next: next}
 	return r.loginErr
 }
 
@@ -43,7 +43,8 @@ func (r *Redfish) login(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return err
 		}
-		return r.refused(err.Error())
+		r.loginErr = &ErrLogin{r.o.Address, r.o.Username, err.Error(), nextCorrect, true}
+		return r.loginErr
 	}
 	v, err := r.tryLogin(ctx)
 	r.welcome = v == accepted
@@ -53,10 +54,12 @@ func (r *Redfish) login(ctx context.Context) error {
 
 // tryLogin goes through the ways in, each of which is sent the password once.
 func (r *Redfish) tryLogin(ctx context.Context) (verdict, error) {
-	if r.turnedAway != nil || r.root.sessions == "" && !r.hidden {
-		return r.judge(r.tryBasic(ctx, true), r.turnedAway)
-	}
-	if r.o.ReadOnly {
+	switch {
+	case r.turnedAway != nil:
+		return r.insteadOfSession(ctx, r.turnedAway)
+	case r.root.sessions == "" && !r.hidden:
+		return r.judge(r.tryBasic(ctx, true), nil)
+	case r.o.ReadOnly:
 		if err := r.tryBasic(ctx, false); !errors.Is(err, errNotOffered) {
 			return r.judge(err, nil)
 		}
