@@ -18,7 +18,7 @@ func emulated(faults ...string) (plan string, flags []string) {
 	for _, fault := range faults {
 		flags = append(flags, "--fault", fault)
 	}
-	return head + "}\n" + steps, append(flags, "--speed", "400", "--tally", "tally.json")
+	return head + "}\n" + steps, append(flags, "--speed", "200", "--tally", "tally.json")
 }
 
 // says demands of a command's output that it has each text.
@@ -45,7 +45,7 @@ func TestEmulators(t *testing.T) {
 			says(t, s.command("status", "fleet.hcl", "--sim", "sim.json", "--once"), "disk (continuous)", "silent")
 			says(t, s.run("--dry-run"), "3 hosts: 3 changed")
 			says(t, s.command("do", "power", "fleet.hcl", "action=off", "--sim", "sim.json", "--yes", "--limit", "mockup"), "1 host: 1 ok")
-			says(t, s.command("do", "power", "fleet.hcl", "action=on", "--sim", "sim.json", "--yes", "--limit", "mockup"), "1 host: 1 failed", "until the power state reads On", "such as a mockup server")
+			says(t, s.command("do", "one_time_boot", "fleet.hcl", "target=pxe", "--sim", "sim.json", "--yes", "--limit", "mockup"), "1 host: 1 failed", "until the boot source override reads pxe", "such as a mockup server")
 			says(t, s.run(), "3 hosts: 2 changed, 1 failed, 2 proven installed", nothing, "such as a mockup server")
 			for _, tally := range s.end() {
 				if want := map[string]int{"sushy": 1, "hpe": 1}[tally.Host]; tally.Installs != want {
@@ -73,7 +73,7 @@ func TestEmulators(t *testing.T) {
 // to join, with which the machine is installed.
 func TestStageOfContinuousService(t *testing.T) {
 	t.Parallel()
-	s := simulatePlan(t, oneHost(published, installs), "--speed", "400", "--profile", "h=emulator/sushy")
+	s := simulatePlan(t, oneHost(published, installs), "--speed", "200", "--profile", "h=emulator/sushy")
 	says(t, s.run("--tags", "build"), "1 host: 1 changed")
 	const join = "in one run: cd_once, restart and installed (--tags mount,reboot,wait)"
 	out, _ := s.run("--tags", "mount").CombinedOutput()

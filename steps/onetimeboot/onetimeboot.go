@@ -150,6 +150,8 @@ type notHeld struct {
 	again bool
 }
 
+func (e *notHeld) Unwrap() error { return e.error }
+
 // Retryable makes the engine try again.
 func (e *notHeld) Retryable() bool { return e.again }
 
