@@ -37,7 +37,7 @@
 //
 //	7  cmd/esxiplan          all
 //	6  engine/session        engine/event engine/lane engine/local engine/log engine/state engine/step engine/survey schema
-//	5  engine/local          engine/descriptor engine/event engine/lane engine/log engine/step schema
+//	5  engine/local          engine/event engine/lane engine/log engine/step schema
 //	4  engine/lane           engine/event engine/gates engine/step engine/survey schema
 //	4  steps/all             engine/step steps/*
 //	3  engine/bmc/vendors    engine/bmc engine/bmc/*

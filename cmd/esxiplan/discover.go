@@ -313,7 +313,7 @@ func (a *app) findings(found []machine) []view.Finding {
 	for _, m := range found {
 		f := view.Finding{Host: m.host.Name, Group: m.host.Group, Address: m.host.BMC.Address.String(), Seconds: m.took.Seconds()}
 		if m.err != nil {
-			f.Problem = a.secrets.Mask(m.err.Error())
+			f.Problem = a.secrets.Mask(explained(m.err))
 		}
 		if m.facts.Vendor != "" {
 			for _, d := range m.facts.Drives {
@@ -364,7 +364,7 @@ func (a *app) printMachines(found []machine) {
 	a.printWide(rows)
 	for _, m := range found {
 		if m.err != nil {
-			fmt.Fprintf(a.streams.Err, "%s: %s\n", m.host.Name, view.Clean(m.err.Error()))
+			fmt.Fprintf(a.streams.Err, "%s: %s\n", m.host.Name, view.Clean(explained(m.err)))
 		}
 		if _, problem := planned(m); problem != "" {
 			fmt.Fprintf(a.streams.Err, "%s: the plan's disk: %s\n", m.host.Name, problem)
@@ -428,7 +428,7 @@ func (a *app) printDetails(found []machine) {
 	for _, m := range found {
 		fmt.Fprintf(&out, "%s\n", m.host.Name)
 		if m.err != nil {
-			fmt.Fprintf(&out, "  %s\n", m.err.Error())
+			fmt.Fprintf(&out, "  %s\n", explained(m.err))
 		}
 		if m.facts.Vendor == "" {
 			continue
@@ -439,7 +439,10 @@ func (a *app) printDetails(found []machine) {
 		for _, d := range x.Disks() {
 			fmt.Fprintf(&out, "  disk  %s\n", diskLine(d))
 		}
-		if x.Drives == nil {
+		switch {
+		case x.Drives == nil && m.err != nil:
+			fmt.Fprintf(&out, "  disk  unknown\n")
+		case x.Drives == nil:
 			fmt.Fprintf(&out, "  disk  unknown: the BMC reports no storage\n")
 		}
 		for _, n := range x.NICs {

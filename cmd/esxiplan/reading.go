@@ -91,6 +91,14 @@ func each[T any](items []T, forks int, do func(int, T)) {
 	}
 }
 
+// explained is an error with what to do about it.
+func explained(err error) string {
+	if next := step.NextOf(err); next != "" {
+		return err.Error() + ". " + next
+	}
+	return err.Error()
+}
+
 // lookExit is the exit code of a command that looked at many machines.
 func lookExit(errs []error) error {
 	failed, unreachable := false, false

@@ -145,7 +145,7 @@ func (s *statusRun) look(ctx context.Context) []hostStatus {
 			err = found[i].read(ctx, s.clients[i])
 		}
 		if err != nil {
-			found[i].err, found[i].Problem = err, err.Error()
+			found[i].err, found[i].Problem = err, explained(err)
 		}
 		if s.probes[i] != nil {
 			found[i].probe(ctx, s.probes[i])

@@ -33,7 +33,7 @@ func writeVendors(w io.Writer) {
 	}
 	fmt.Fprintf(w, "# Simulated firmware\n\nFor `rehearse` and `sim`: `--profile HOST=NAME`. A vendor's first is its usual one. *Facts only*: "+
 		"no recording of such a BMC was at hand.\n\n| name | model | firmware | source | |\n|---|---|---|---|---|\n")
-	for _, p := range bmcsim.Profiles() {
+	for _, p := range bmcsim.All() {
 		only := ""
 		if p.FactsOnly {
 			only = "facts only"

@@ -157,6 +157,7 @@ type NIC struct {
 // unknown: the BMC does not report that kind of thing.
 type Inventory struct {
 	Disks      []Disk
+	Unread     error // why Disks is unknown although the BMC has storage: the request that failed; nil: none did
 	NICs       []NIC // those that the computer system lists; see [Reader.Network]
 	SecureBoot *bool
 }

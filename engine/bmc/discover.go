@@ -58,12 +58,16 @@ func (r *Redfish) takeRoot(service *gofish.Service, body []byte) error {
 		Type                              string `json:"@odata.type"`
 		Oem                               map[string]json.RawMessage
 		Systems, Managers, LicenseService Link
+		SessionService                    Link
 		Links                             struct{ Sessions Link }
 	}
 	lenient(body, &to)
 	if to.Systems == "" {
 		return &Error{Request: "GET " + rootURI, Status: http.StatusOK,
-			Messages: []Message{{Text: "the answer names no computer systems; is this the BMC's address?"}}}
+			Messages: []Message{{Text: "the answer names no computer systems"}}}
+	}
+	if to.Links.Sessions == "" && to.SessionService != "" { // which leads to them under one name
+		to.Links.Sessions = Link(strings.TrimSuffix(string(to.SessionService), "/") + "/Sessions")
 	}
 	r.root = RootDocument{
 		Vendor: to.Vendor, Product: to.Product, Oem: to.Oem, version: to.Type, expands: service.ProtocolFeaturesSupported.ExpandQuery.NoLinks,

@@ -13,6 +13,16 @@
 // one, because Go never repeats a POST on a connection that turns out to be dead, and its
 // answer may be lost.
 //
+// # Login
+//
+// A session is opened where the service root links to sessions, or hides what it links to. A
+// service that links to none is sent the password by Basic authentication. One that refuses a
+// session (401, 403) is sent it by Basic once, because emulators and proxies answer so for a
+// service that is not there; not where it says that the account is locked, nor after a session
+// has worked. A dry run begins with Basic, where the service asks for that by name, because a
+// session is a POST. So a wrong password reaches a BMC twice at most, and the message names
+// each way that was tried ([ErrLogin]).
+//
 // # Trust
 //
 // What a BMC says is not trusted. A [Link] that it gives becomes a request only as a path of

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -53,17 +54,51 @@ func (e *Error) Error() string {
 	}
 	switch {
 	case e.Advice.Text != "":
-		b.WriteString(e.Advice.Text)
-		if e.Advice.Next != "" {
-			b.WriteString("; " + e.Advice.Next)
-		}
-		fmt.Fprintf(&b, " (%s: %d%s)", e.Request, e.Status, e.ids())
+		b.WriteString(e.Advice.Text + e.next())
+		fmt.Fprintf(&b, " (%s: %d%s%s)", e.Request, e.Status, e.ids(), e.text())
 	case e.Err != nil:
 		fmt.Fprintf(&b, "%s: %v", e.Request, e.Err)
 	default:
-		fmt.Fprintf(&b, "%s: the BMC answers %d%s%s", e.Request, e.Status, e.ids(), e.text())
+		text := strings.TrimRight(e.text(), ". \n")
+		fmt.Fprintf(&b, "%s: the BMC answers %d%s%s%s", e.Request, e.Status, e.ids(), text, e.next())
 	}
 	return b.String()
+}
+
+// failed reports a server error that says no more than that.
+func (e *Error) failed() bool {
+	return e.Status >= 500 && e.Status != http.StatusNotImplemented && e.Status != http.StatusServiceUnavailable
+}
+
+// next is what to do, after a semicolon: as the advice has it, else by the status alone, which
+// tells little.
+func (e *Error) next() string {
+	next := e.Advice.Next
+	switch {
+	case e.failed() && strings.HasPrefix(e.Op, string(VerbInsert)) && (e.vague || next == ""):
+		next = catalogue["CouldNotEstablishConnection"].Next + "; if it is reached, reset the BMC"
+	case next != "":
+	case e.Advice.Retry, e.Status == http.StatusConflict, e.Status == http.StatusTooManyRequests, e.Status == http.StatusServiceUnavailable:
+		next = "wait a few minutes, then run this again"
+	case e.Status == http.StatusUnauthorized, e.Status == http.StatusForbidden:
+		next = catalogue["AccessDenied"].Next
+	case e.Request == "GET "+rootURI && (e.Status < 300 || e.Status == http.StatusNotFound):
+		next = "check that the address is that of a BMC, and that Redfish is enabled in its settings"
+	case e.Status == http.StatusNotFound, e.Status == http.StatusMethodNotAllowed, e.Status == http.StatusNotImplemented:
+		next = "check license and firmware of the BMC"
+	case e.Status >= 500:
+		next = "run this again; if it stays so, reset the BMC"
+	case e.Status >= 400:
+		next = "look into the BMC's log, and run this with --trace to see the request"
+	case e.Status >= 300:
+		next = "give the address that it redirects to"
+	default: // a success that cannot be read
+		next = "run this again; if it stays so, reset the BMC"
+	}
+	if next == "" {
+		return ""
+	}
+	return "; " + next
 }
 
 func (e *Error) Unwrap() error { return e.Err }
@@ -129,11 +164,19 @@ func (e *Error) Unreachable() bool { return e.Status == 0 && !descriptor.Exhaust
 
 // ErrLogin is a refused login. It is final: another try with the same password
 // would lock the account.
-type ErrLogin struct{ Address, Username, Reason string }
+type ErrLogin struct {
+	Address, Username string
+	Reason            string // what was tried, and how the BMC answered
+	Next              string // what to do
+	Untried           bool   // it was not sent, because other BMCs refused the same
+}
 
 func (e *ErrLogin) Error() string {
-	return fmt.Sprintf("the BMC %s refuses the login of user %q: %s. Correct username or password in the plan; "+
-		"it is not tried again, because BMCs lock accounts", e.Address, e.Username, e.Reason)
+	if e.Untried {
+		return fmt.Sprintf("the login of user %q to the BMC %s is %s. %s", e.Username, e.Address, e.Reason, e.Next)
+	}
+	return fmt.Sprintf("the BMC %s refuses the login of user %q: %s. %s; "+
+		"it is not tried again, because BMCs lock accounts", e.Address, e.Username, e.Reason, e.Next)
 }
 
 // ErrSlot is a slot that does not take the image; another one may.
@@ -172,13 +215,21 @@ func extendedInfo(body []byte) []Message {
 	}
 	messages := append(messageList(doc.Error.Info), messageList(doc.Info)...)
 	said, _ := doc.Error.Message.(string)
-	told := slices.ContainsFunc(messages, func(m Message) bool { return m.Text != "" || m.ID != "" && m.ID != "GeneralError" })
-	switch {
-	case said == "" || told:
-	case len(messages) == 0:
+	if len(messages) == 0 && said != "" {
 		code, _ := doc.Error.Code.(string)
-		messages = []Message{{ID: lastPart(code), Text: said}}
-	default: // entries that say nothing, beside a text that does
+		return []Message{{ID: lastPart(code), Text: said}}
+	}
+	return withText(messages, said)
+}
+
+// elsewhere matches texts that only say that something failed, or where to read on.
+var elsewhere = regexp.MustCompile(`(?i)extended ?info|general error has occurred`)
+
+// withText adds what stands in error.message to messages that say nothing themselves: some
+// services write it there, and an entry that has an ID only, or a text that says nothing.
+func withText(messages []Message, said string) []Message {
+	tells := func(m Message) bool { return m.Text != "" && !elsewhere.MatchString(m.Text) }
+	if len(messages) > 0 && said != "" && !elsewhere.MatchString(said) && !slices.ContainsFunc(messages, tells) {
 		messages[0].Text = said
 	}
 	return messages

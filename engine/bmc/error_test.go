@@ -58,3 +58,50 @@ func TestEndpoint(t *testing.T) {
 		}
 	}
 }
+
+// TestWords: what a BMC says is kept wherever it stands, and no text that says nothing takes
+// its place.
+func TestWords(t *testing.T) {
+	const failed = "Failed fetching image from URL: Connection refused"
+	for name, c := range map[string]struct{ body, want string }{
+		"an entry with an ID only":    {`{"error":{"code":"Base.1.0.GeneralError","message":"` + failed + `","@Message.ExtendedInfo":[{"MessageId":"Base.1.8.InternalError"}]}}`, failed},
+		"an entry that says nothing":  {`{"error":{"message":"` + failed + `","@Message.ExtendedInfo":[{"MessageId":"Base.1.0.GeneralError","Message":"A general error has occurred. See ExtendedInfo for more information."}]}}`, failed},
+		"entries without anything":    {`{"error":{"message":"` + failed + `","@Message.ExtendedInfo":[{}]}}`, failed},
+		"an empty list":               {`{"error":{"message":"` + failed + `","@Message.ExtendedInfo":[]}}`, failed},
+		"a second entry that says it": {`{"error":{"message":"Failed","@Message.ExtendedInfo":[{"MessageId":"Base.1.8.InternalError"},{"MessageId":"A.B","Message":"` + failed + `"}]}}`, failed},
+		"a message that points away":  {`{"error":{"message":"See @Message.ExtendedInfo for more information.","@Message.ExtendedInfo":[{"MessageId":"Base.1.8.InternalError"}]}}`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := &Error{Request: "POST /x", Status: 500, Messages: extendedInfo([]byte(c.body))}
+			e.explain(nil)
+			if got := strings.TrimPrefix(e.text(), ": "); got != c.want || !strings.Contains(e.Error(), c.want) {
+				t.Errorf("got %q, want %q: %v", got, c.want, e)
+			}
+		})
+	}
+}
+
+// TestNextStep: every answer that fails tells what was asked, what the BMC said, and what to
+// do next.
+func TestNextStep(t *testing.T) {
+	for status, want := range map[int]string{
+		200: "reset the BMC", 302: "give the address that it redirects to", 400: "--trace", 401: "user rights", 403: "user rights", 404: "license and firmware", 405: "license and firmware",
+		409: "run this again", 412: "--trace", 423: "--trace", 429: "run this again", 500: "image's URL; if it is reached, reset the BMC", 501: "license and firmware", 503: "run this again", 504: "image's URL; if it is reached, reset the BMC",
+	} {
+		e := &Error{Op: "insert slot 1", Request: "POST /x", Status: status, Messages: []Message{{ID: "Odd", Text: "It is odd."}}}
+		if text := e.Error(); !strings.HasPrefix(text, "insert slot 1: POST /x: the BMC answers ") || !strings.Contains(text, "Odd: It is odd; ") || !strings.Contains(text, want) {
+			t.Errorf("%d: %s, want %q", status, text, want)
+		}
+	}
+	for _, status := range []int{200, 404} {
+		if text := (&Error{Request: "GET /redfish/v1/", Status: status}).Error(); !strings.Contains(text, "check that the address is that of a BMC") {
+			t.Errorf("%s", text)
+		}
+	}
+	for id, advice := range catalogue {
+		e := &Error{Request: "POST /x", Status: 400, Messages: []Message{{ID: id, Text: "Odd words."}}}
+		if e.explain(nil); e.next() == "" || !strings.Contains(e.Error(), "Odd words.") || !strings.Contains(e.Error(), advice.Text) {
+			t.Errorf("%v", e)
+		}
+	}
+}

@@ -39,7 +39,7 @@ func (l *Logins) begin(ctx context.Context, key string) error {
 		}
 		if c.refused >= maxRefusals {
 			l.mu.Unlock()
-			return fmt.Errorf("not tried: %d other BMCs refused the same user and password", c.refused)
+			return fmt.Errorf("not tried, because %d other BMCs refused the same user and password", c.refused)
 		}
 		if c.accepted || c.refused+c.pending < maxRefusals {
 			c.pending++

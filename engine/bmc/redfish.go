@@ -45,8 +45,11 @@ type Redfish struct {
 	welcome  bool            // this BMC has accepted the login before
 	session  *session        // nil: none
 	basic    bool            // every request carries the password instead
+	unasked  bool            // the BMC asks for no login
 	unmarked bool            // the BMC refuses a login that bears a mark
 	lost     []pending       // logins of this process that were not answered
+
+	turnedAway error // by which the session service refused the password; Basic is what remains
 
 	root        RootDocument
 	hidden      bool // the root asks for a login

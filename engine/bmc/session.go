@@ -144,7 +144,7 @@ func (r *Redfish) postLogin(ctx context.Context, at path, id string, marked bool
 	a, err := r.sessionRequest(ctx, http.MethodPost, at, body, &trip{session: true, anonymous: true})
 	var e *Error
 	if errors.As(err, &e) {
-		e.Op, e.written = "log in", true
+		e.Op, e.written = "log in by a session", true
 	}
 	return a, err
 }
@@ -179,7 +179,8 @@ func (r *Redfish) opened(ctx context.Context, s Session, a answer) error {
 	shown, _ := readSession(a.body)
 	token := a.header.Get("X-Auth-Token")
 	if token == "" {
-		return &Error{Op: "log in", Request: "POST " + r.root.sessions.shown(), Status: a.status, Messages: []Message{{Text: "the BMC gave no token for the session"}}}
+		r.lost = append(r.lost, pending{s, time.Now()})
+		return &Error{Op: "log in by a session", Request: "POST " + r.root.sessions.shown(), Status: a.status, Messages: []Message{{Text: "the BMC gave no token for the session"}}}
 	}
 	r.session = &session{Session: s, token: token, answered: time.Now(), shown: shown}
 	r.transport.authenticate(header{"X-Auth-Token", token})
@@ -191,7 +192,7 @@ func (r *Redfish) opened(ctx context.Context, s Session, a answer) error {
 	r.session.URI = at.text
 	r.o.Sessions.SessionOpened(r.o.Address, s.ID, at.text)
 	if r.o.ReadOnly {
-		r.o.Warn("the BMC refuses Basic authentication; this dry run logs in by a session, its only POST, and deletes it")
+		r.o.Warn("the BMC does not ask for Basic authentication; this dry run logs in by a session, its only POST, and deletes it")
 		return nil
 	}
 	r.closeLeftovers(ctx)

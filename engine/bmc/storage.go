@@ -20,19 +20,37 @@ func (r *Redfish) Inventory(ctx context.Context) (Inventory, error) {
 	}
 	var out Inventory
 	err = every(
-		func() error { return r.readDisks(ctx, s, &out) },
+		func() error { return r.readStorage(ctx, s, &out) },
 		func() error { return r.readNICs(ctx, s, &out) },
 		func() error { return r.readSecureBoot(ctx, s, &out) })
-	if err == nil && r.ahead == nil { // who asks ahead may find out that the BMC was not ready
+	if err == nil && out.Unread == nil && r.ahead == nil { // else it may be read later, or the BMC turn out not to be ready
 		r.stock = &out
 	}
 	return out, err
+}
+
+// unread reports an answer that leaves the disks unknown: the BMC stumbles over a resource
+// of its storage, or does not let the user see it. One that is busy is waited for.
+func unread(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Status >= 400 && e.Status != http.StatusServiceUnavailable && e.Status != http.StatusTooManyRequests
 }
 
 // absent reports that the BMC does not have the resource: unknown, no error.
 func absent(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && (e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed || e.Status == http.StatusNotImplemented)
+}
+
+// readStorage reads the disks. Of a BMC that does not answer one request for them, none are
+// believed: the one that is missing may match the plan's disk, too.
+func (r *Redfish) readStorage(ctx context.Context, s *systemDocument, out *Inventory) error {
+	err := r.readDisks(ctx, s, out)
+	if unread(err) {
+		out.Disks, out.Unread = nil, err
+		return nil
+	}
+	return err
 }
 
 // readDisks reads what the system lists under Storage, else under SimpleStorage,

@@ -95,7 +95,8 @@ func (e *ErrLogin) Error() string {
 	return fmt.Sprintf("ESXi %s, user %q: %s", e.Address, e.Username, e.Reason)
 }
 
-// ErrTooSoon is the answer to a login so soon after one that failed.
+// ErrTooSoon is the answer to a login so soon after one that failed; its text is why that one
+// did.
 var ErrTooSoon = errors.New("the next login is tried half a minute after the last")
 
 // ErrNoLogin is the answer where the plan gives no such login.

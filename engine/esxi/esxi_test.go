@@ -132,6 +132,21 @@ func TestRootIsNotLocked(t *testing.T) {
 	}
 }
 
+// TestTooSoon: a login that is not tried yet tells why the last one failed, not that it waits.
+func TestTooSoon(t *testing.T) {
+	s := start(t, config())
+	now := time.Now()
+	c := open(s, func() time.Time { return now }, "wrong", "wrong")
+	p, _ := c.Probe(t.Context())
+	_, first := c.Inspect(t.Context(), esxi.Root, p.Fingerprint)
+	now = now.Add(5 * time.Second)
+	_, second := c.Inspect(t.Context(), esxi.Root, p.Fingerprint)
+	var login *esxi.ErrLogin
+	if !errors.As(first, &login) || !errors.Is(second, esxi.ErrTooSoon) || second.Error() != first.Error() {
+		t.Errorf("first %v, then %v", first, second)
+	}
+}
+
 // TestProbeLeadsToLogin: a login that follows a probe at once goes on in its connection, one
 // that comes later begins anew.
 func TestProbeLeadsToLogin(t *testing.T) {

@@ -85,12 +85,25 @@ type client struct {
 	logins     int           // with the new root password, failed or not
 	last       time.Time     // of them
 	root       *seen         // what the new password showed
+	rootErr    error         // why the last login with it failed
 }
 
 type seen struct {
 	fingerprint string
 	system      System
-	at          time.Time
+	time        time.Time
+}
+
+// whole reports that it tells all; else it may tell more when it has come up.
+func (s *seen) whole() bool { return !s.system.Now.IsZero() && !s.system.Installed.IsZero() }
+
+// at is the system at a later time, by its own clock.
+func (s *seen) at(now time.Time) System {
+	system := s.system
+	if !system.Now.IsZero() {
+		system.Now = system.Now.Add(now.Sub(s.time))
+	}
+	return system
 }
 
 // conversation is one connection to the API, with the certificate that it showed.
@@ -324,19 +337,39 @@ func (c *client) inspectRoot(ctx context.Context, fingerprint string) (System, e
 	if c.o.Root == nil {
 		return System{}, ErrNoLogin
 	}
-	if c.root != nil && c.root.fingerprint == fingerprint { // what it is does not change; one login tells it
-		system := c.root.system
-		system.Now = system.Now.Add(c.o.Now().Sub(c.root.at))
-		return system, nil
+	soon := c.logins > 0 && c.o.Now().Sub(c.last) < betweenLogins
+	if c.root != nil && c.root.fingerprint == fingerprint && (soon || c.root.whole()) { // what it is does not change; one login tells it
+		return c.root.at(c.o.Now()), nil
 	}
 	if c.logins >= maxRootLogins {
 		return System{}, &ErrLogin{c.o.Address, c.o.Root.Username,
 			fmt.Sprintf("%d logins with the new password did not prove the installation; no more are made, wrong ones would lock root. "+
 				"Log in by hand to see what runs there", c.logins), true}
 	}
-	if c.logins > 0 && c.o.Now().Sub(c.last) < betweenLogins {
-		return System{}, ErrTooSoon
+	if soon {
+		return System{}, tooSoon{c.rootErr}
 	}
+	system, err := c.loginRoot(ctx, fingerprint)
+	if c.rootErr = err; err == nil {
+		c.root = &seen{fingerprint, system, c.o.Now()}
+	}
+	return system, err
+}
+
+// tooSoon is a login that is not tried yet; the last one tells why none was let in so far.
+type tooSoon struct{ last error }
+
+func (e tooSoon) Error() string {
+	if e.last == nil {
+		return ErrTooSoon.Error()
+	}
+	return e.last.Error()
+}
+
+func (e tooSoon) Is(target error) bool { return target == ErrTooSoon }
+
+// loginRoot looks into the ESXi with the new password, once.
+func (c *client) loginRoot(ctx context.Context, fingerprint string) (System, error) {
 	v, err := c.login(ctx, *c.o.Root, fingerprint, func() { c.logins++; c.last = c.o.Now() })
 	if err != nil {
 		return System{}, err
@@ -345,9 +378,6 @@ func (c *client) inspectRoot(ctx context.Context, fingerprint string) (System, e
 	system, err := v.read(ctx)
 	if err != nil {
 		return System{}, c.failure(err)
-	}
-	if !system.Now.IsZero() && !system.Installed.IsZero() { // else it may tell more when it has come up
-		c.root = &seen{fingerprint, system, c.o.Now()}
 	}
 	return system, nil
 }

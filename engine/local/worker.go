@@ -14,7 +14,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
-	"esxiplan/engine/descriptor"
 	"esxiplan/engine/event"
 	"esxiplan/engine/lane"
 	"esxiplan/engine/log"
@@ -304,10 +303,8 @@ func problemOf(s *schema.Step, err error) *event.Problem {
 		p.Summary, p.Next = firstUpper(failure.Reason), failure.Next+"."
 	case errors.As(err, &argument):
 		p.At = event.Place(argumentRange(s, argument.Path))
-	case descriptor.Exhausted(err):
-		p.Next = "It is this machine that has no file descriptor left, not the server: " + descriptor.Advice + ", or lower --forks or --in-flight."
-	case step.Classify(err) == step.Unreachable:
-		p.Next = "Check that the address is right, that the BMC is up, and that this machine may reach it."
+	default:
+		p.Next = step.NextOf(err)
 	}
 	return p
 }

@@ -155,6 +155,9 @@ func (d *BMC) Insert(ctx context.Context, s bmc.Slot, url string) error {
 	if err := d.admitPreparation(ctx); err != nil {
 		return err
 	}
+	if err := d.checkStage(); err != nil {
+		return err
+	}
 	license, err := d.License(ctx)
 	if err != nil {
 		return err
@@ -192,6 +195,9 @@ func (d *BMC) Eject(ctx context.Context, s bmc.Slot, i event.Intent) error {
 	}
 	if !i.Force && !d.host.Settings.Again {
 		if err := CheckEject(s, d.host.History()); err != nil {
+			return err
+		}
+		if err := d.checkStage(); err != nil {
 			return err
 		}
 		if err := d.checkForeign(ctx); err != nil {
@@ -357,7 +363,25 @@ func (d *BMC) admitHardware(ctx context.Context) error {
 	if err := CheckDisk(ctx, d.host.Declared.ESXi, d); err != nil {
 		return err
 	}
+	if err := d.host.WarnNameless(ctx); err != nil {
+		return err
+	}
 	return CheckNIC(ctx, d.host.Declared.ESXi, d)
+}
+
+// WarnNameless warns of disks that the installer may not find under the plan's name.
+func (h *Host) WarnNameless(ctx context.Context) error {
+	if len(bySerial(h.Declared.ESXi)) == 0 {
+		return nil
+	}
+	stock, err := h.BMC.Inventory(ctx)
+	if err != nil {
+		return err
+	}
+	for _, text := range Nameless(h.Declared.ESXi, stock.Disks) {
+		h.Warn("%s", text)
+	}
+	return nil
 }
 
 // drives reads what the guards must know of the drives: the one that holds our image; all

@@ -44,31 +44,49 @@ type Slot struct {
 	Image string `json:"image" doc:"What is mounted; \"unknown image\" where the BMC does not say, empty where nothing is."`
 }
 
-// ReadFacts reads the facts of a host.
-func ReadFacts(ctx context.Context, h *Host) (Facts, error) { return FactsOf(ctx, h.BMC) }
+// ReadFacts reads the facts of a host. That its disks are unknown because a request for them
+// failed is no error: the plan may not need them.
+func ReadFacts(ctx context.Context, h *Host) (Facts, error) {
+	f, unread, err := factsOf(ctx, h.BMC)
+	if unread != nil {
+		h.Warn("the machine's disks are unknown: %v", unread)
+	}
+	return f, err
+}
 
 // FactsOf reads all that a BMC says of its machine. What could be read is returned
 // beside the error about the rest.
-func FactsOf(ctx context.Context, c bmc.Reader) (f Facts, err error) {
+func FactsOf(ctx context.Context, c bmc.Reader) (Facts, error) {
+	f, unread, err := factsOf(ctx, c)
+	return f, errors.Join(err, unread)
+}
+
+// factsOf is [FactsOf]; unread is why the disks are unknown, nil where no request failed.
+func factsOf(ctx context.Context, c bmc.Reader) (f Facts, unread, err error) {
 	err = c.Prefetch(ctx, func(ctx context.Context, c bmc.Reader) { readAll(ctx, c, &Facts{}) })
 	if err == nil {
 		err = readIdentity(ctx, c, &f)
 	}
 	if err != nil {
-		return Facts{}, err
+		return Facts{}, nil, err
 	}
-	return f, readAll(ctx, c, &f)
+	unread, err = readAll(ctx, c, &f)
+	return f, unread, err
 }
 
-// readAll reads all but the identity.
-func readAll(ctx context.Context, c bmc.Reader, f *Facts) error {
+// readAll reads all but the identity; unread is as for [factsOf].
+func readAll(ctx context.Context, c bmc.Reader, f *Facts) (unread, err error) {
 	var errs []error
-	for _, read := range []func(context.Context, bmc.Reader, *Facts) error{readPower, readBoot, readMedia, readLicense, readHardware, readNetwork} {
+	hardware := func(ctx context.Context, c bmc.Reader, f *Facts) (err error) {
+		unread, err = readHardware(ctx, c, f)
+		return err
+	}
+	for _, read := range []func(context.Context, bmc.Reader, *Facts) error{readPower, readBoot, readMedia, readLicense, hardware, readNetwork} {
 		if err := read(ctx, c, f); err != nil {
 			errs = append(errs, err)
 		}
 	}
-	return errors.Join(errs...)
+	return unread, errors.Join(errs...)
 }
 
 func readIdentity(ctx context.Context, c bmc.Reader, f *Facts) error {
@@ -108,11 +126,11 @@ func readLicense(ctx context.Context, c bmc.Reader, f *Facts) error {
 	return err
 }
 
-func readHardware(ctx context.Context, c bmc.Reader, f *Facts) error {
+func readHardware(ctx context.Context, c bmc.Reader, f *Facts) (unread, err error) {
 	stock, err := c.Inventory(ctx)
 	f.SecureBoot, f.NICs, f.SAN = stock.SecureBoot, stock.NICs, []string{}
 	f.Drives, f.HiddenDrives = bmc.Seen(stock.Disks)
-	return err
+	return stock.Unread, err
 }
 
 // readNetwork lays the ports of the adapters over those of the computer system.

@@ -37,6 +37,9 @@ func CheckDisk(ctx context.Context, x *schema.ESXi, c bmc.Reader) error {
 	if err != nil {
 		return err
 	}
+	if stock.Unread != nil { // it is retried, as the request that failed may be
+		return fmt.Errorf("the disk %s cannot be confirmed, because the machine's storage is unknown: %w; or accept the risk with confirm = false", doubted[0], stock.Unread)
+	}
 	return resolveAll(doubted, stock.Disks)
 }
 
@@ -135,6 +138,39 @@ func matches(want *schema.Disk, d bmc.Disk) bool {
 func sameModel(want, have string) bool {
 	want, have = strings.ToLower(strings.TrimSpace(want)), strings.ToLower(strings.TrimSpace(have))
 	return want != "" && (want == have || len(want) == 16 && strings.HasPrefix(have, want))
+}
+
+// Nameless tells why the installer may not find disks that the plan names by a serial number:
+// it looks for that in the names that ESXi gives to disks, and those of SAS disks and of
+// volumes hold a WWN instead.
+func Nameless(x *schema.ESXi, disks []bmc.Disk) (warnings []string) {
+	for _, want := range bySerial(x) {
+		i := slices.IndexFunc(disks, func(d bmc.Disk) bool { return matches(&want, d) })
+		switch {
+		case i < 0:
+			warnings = append(warnings, fmt.Sprintf("the BMC does not report the disk %s. The installer finds it only if ESXi shows the serial number in the disk's name (t10.…), "+
+				"as it does for SATA and NVMe, not for SAS or volumes; name or wwn are found for all", want.String()))
+		case disks[i].Protocol == "SAS" || disks[i].Volume:
+			warnings = append(warnings, fmt.Sprintf("the installer will not find the disk %s by its serial number: ESXi names it by its WWN (naa.…). %s", want.String(), byWWN(disks[i])))
+		}
+	}
+	return warnings
+}
+
+// bySerial are the disks that the plan names by their serial number.
+func bySerial(x *schema.ESXi) []schema.Disk {
+	if x == nil || x.Disk == nil {
+		return nil
+	}
+	return slices.DeleteFunc(append([]schema.Disk{*x.Disk}, x.Wipe...), func(d schema.Disk) bool { return d.Serial == nil })
+}
+
+// byWWN is how a plan names a disk that ESXi names by its WWN.
+func byWWN(d bmc.Disk) string {
+	if len(d.WWN) > 0 {
+		return fmt.Sprintf("Name it by wwn = %q", d.WWN[0])
+	}
+	return "The BMC reports no WWN: read it in a running ESXi, or name the disk by its model, if no other has the same"
 }
 
 func plainWWN(text string) string {

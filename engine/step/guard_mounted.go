@@ -18,7 +18,7 @@ func CheckMounted(h History, p Place, drives []bmc.Slot, boot bmc.Boot) error {
 	case !ok:
 		return nil
 	case !inDrive(h, drives, m.URL):
-		return &Refusal{"medium", "our image " + m.URL + " is no longer in a drive: somebody ejected it, or the BMC lost it",
+		return &Refusal{"medium", "our image " + m.URL + " is no longer in a drive: somebody ejected it, or the BMC lost it or never took it",
 			"Mount it again (step insert), then restart; or run the step eject, and restart without it"}
 	}
 	for _, s := range drives {

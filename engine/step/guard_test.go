@@ -249,6 +249,41 @@ func TestCheckKept(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { judge(t, step.CheckKept(c.h, c.place), c.reason, "in one run") })
 	}
+	const join = "cd, restart and installed (--tags mount,reboot,wait)"
+	judge(t, step.CheckKept(settled, step.Place{Join: join}), "only a continuous", "in one run: "+join)
+	settled.Fold(step.Record{Settled: &event.Settled{Change: "c", Fate: event.Undone}})
+	settled.Fold(step.Record{Change: &inserted})
+	judge(t, step.CheckOverride(settled, bmc.Boot{Target: bmc.BootDisk}, step.Place{Join: join}), "only a continuous", "in one run: "+join)
+}
+
+// TestStageIsRefusedBeforeItBegins: where the machine is known for overrides that no boot uses
+// up, a stage that would set one refuses with its first write; a run that does all does not, nor
+// one that only mounts.
+func TestStageIsRefusedBeforeItBegins(t *testing.T) {
+	for name, c := range map[string]struct {
+		place   step.Place
+		refused bool
+	}{
+		"a stage that sets": {step.Place{Sets: true}, true}, "and restarts": {step.Place{Sets: true, Restarts: true}, true},
+		"the whole run": {step.Place{Sets: true, Restarts: true, Waits: true}, false}, "a mount alone": {step.Place{}, false},
+		"the wait of a run that goes on": {step.Place{Sets: true, Waits: true}, false},
+	} {
+		for verb, write := range map[string]func(*bench) error{
+			"insert": func(b *bench) error { return b.BMC.Insert(t.Context(), b.m.slots[0], "http://192.0.2.1/x.iso") },
+			"eject":  func(b *bench) error { return b.BMC.Eject(t.Context(), b.m.slots[0], event.Intent{}) },
+		} {
+			b := newBench(t, step.Settings{Consent: all})
+			known := setCD
+			known.ID = "known"
+			b.a.log.Fold(step.Record{Run: "earlier", Change: &known})
+			b.a.log.Fold(step.Record{Run: "earlier", Settled: &event.Settled{Change: "known", Fate: event.Done, Stays: true}})
+			b.a.log.Fold(step.Record{Run: "earlier", Settled: &event.Settled{Change: "known", Fate: event.Undone}})
+			b.a.place = c.place
+			if err := write(b); (err != nil) != c.refused || c.refused != (len(b.m.wrote) == 0) {
+				t.Errorf("%s, %s: %v, written %v", name, verb, err, b.m.wrote)
+			}
+		}
+	}
 }
 
 func TestMayInstall(t *testing.T) {
@@ -315,6 +350,47 @@ func TestCheckDisk(t *testing.T) {
 			m := &machine{stock: bmc.Inventory{Disks: c.stock}, network: bmc.Network{SAN: c.san}}
 			judge(t, step.CheckDisk(t.Context(), c.x, m), c.reason, "")
 		})
+	}
+}
+
+// TestUnreadDisks: storage of which a request failed blocks only a host whose disk it must
+// confirm; the error names the request, and passes when the request does.
+func TestUnreadDisks(t *testing.T) {
+	failed := &bmc.Error{Request: "GET /redfish/v1/Systems/1/Storage/2", Status: 500}
+	for name, c := range map[string]struct {
+		confirm *bool
+		blocks  bool
+	}{"confirmed": {nil, true}, "confirm = true": {ptr(true), true}, "confirm = false": {ptr(false), false}} {
+		disk := serial("S1")
+		disk.Confirm = c.confirm
+		err := step.CheckDisk(t.Context(), &schema.ESXi{Disk: disk}, &machine{stock: bmc.Inventory{Unread: failed}})
+		if (err != nil) != c.blocks || c.blocks && (!strings.Contains(err.Error(), failed.Request) || !strings.Contains(err.Error(), "confirm = false") || step.Classify(err) != step.Retryable) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestNameless: a disk is warned of when ESXi will not show its serial number, with a name that
+// the installer finds, where there is one.
+func TestNameless(t *testing.T) {
+	for name, c := range map[string]struct {
+		x     *schema.ESXi
+		disks []bmc.Disk
+		want  string
+	}{
+		"no ESXi":      {nil, nil, ""},
+		"NVMe":         {&schema.ESXi{Disk: serial("S1")}, []bmc.Disk{{Serial: "S1", Protocol: "NVMe"}}, ""},
+		"not told":     {&schema.ESXi{Disk: serial("S1")}, []bmc.Disk{{Serial: "S1"}}, ""},
+		"by WWN":       {&schema.ESXi{Disk: &schema.Disk{WWN: ptr("5000")}}, []bmc.Disk{{WWN: []string{"5000"}, Protocol: "SAS"}}, ""},
+		"SAS":          {&schema.ESXi{Disk: serial("S1")}, []bmc.Disk{{Serial: "S1", Protocol: "SAS", WWN: []string{"5000c500a1b2c3d4"}}}, `Name it by wwn = "5000c500a1b2c3d4"`},
+		"SAS, no WWN":  {&schema.ESXi{Disk: serial("S1")}, []bmc.Disk{{Serial: "S1", Protocol: "SAS"}}, "The BMC reports no WWN"},
+		"a volume":     {&schema.ESXi{Disk: serial("S1")}, []bmc.Disk{{Serial: "S1", Volume: true}}, "will not find the disk serial S1"},
+		"cleared":      {&schema.ESXi{Disk: serial("S1"), Wipe: []schema.Disk{*serial("S2")}}, []bmc.Disk{{Serial: "S1"}, {Serial: "S2", Protocol: "SAS"}}, "will not find the disk serial S2"},
+		"not reported": {&schema.ESXi{Disk: serial("S1")}, nil, "does not report the disk serial S1"},
+	} {
+		if got := strings.Join(step.Nameless(c.x, c.disks), "; "); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
 	}
 }
 

@@ -47,6 +47,11 @@ type Place struct {
 	// machine, and (after that, where there is one) a wait for the end of an installation.
 	Restarts bool `json:"restarts,omitempty"`
 	Waits    bool `json:"waits,omitempty"`
+	// Sets: a step after this one, in this run, sets a boot source.
+	Sets bool `json:"sets,omitempty"`
+	// Join names the plan's steps that set a boot source, restart and wait, with their tags,
+	// where not all of them are in this run.
+	Join string `json:"join,omitempty"`
 }
 
 // Settings are a run's answers to the guards.
@@ -273,6 +278,21 @@ const (
 	Retryable
 	Unreachable
 )
+
+// NextOf is what to do about an error of a connection, or of a BMC that shows no change, which
+// does not say so itself; "" for others.
+func NextOf(err error) string {
+	var late *Unsettled
+	switch {
+	case errors.As(err, &late):
+		return "Look in the BMC's web page how it stands. A BMC that answers with success and never changes may be one that only shows a machine, such as a mockup server."
+	case descriptor.Exhausted(err):
+		return "It is this machine that has no file descriptor left, not the server: " + descriptor.Advice + ", or lower --forks or --in-flight."
+	case Classify(err) == Unreachable:
+		return "Check that the address is right, that the BMC is up, and that this machine may reach it."
+	}
+	return ""
+}
 
 // Interrupted reports an error that only says that something was cut short, or that
 // nobody answered meanwhile: after an interrupt it tells nothing.

@@ -1,7 +1,9 @@
 package survey
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -26,6 +28,8 @@ func (s *Survey) Place(h *schema.Host, at *schema.Step, results map[string]cty.V
 	p.Restarts, p.Waits = s.after(h, s.Plan.Steps[i+1:], starts)
 	p.BootsMedium = p.BootsMedium && starts && s.Options.Only == "" // by hand, a start is but a start
 	p.Waits = p.Waits || s.Waits(h, at)
+	p.Sets = slices.ContainsFunc(s.Plan.Steps[i+1:], func(st *schema.Step) bool { return st.Applies(h) && s.chosen[st.Name] && s.sets(h, st) })
+	p.Join = s.join(h, i)
 	if p.Medium == "" {
 		p.Stale = stale
 	}
@@ -59,6 +63,42 @@ func (s *Survey) after(h *schema.Host, steps []*schema.Step, started bool) (rest
 		}
 	}
 	return restarts, false
+}
+
+// join names the steps of the installation around the i-th step that must be in one run where
+// no boot uses up an override: the one that sets the boot source, the restart and the wait. It
+// is "" where the plan lacks one, or this run has them all.
+func (s *Survey) join(h *schema.Host, i int) string {
+	var chain []*schema.Step
+	for n, st := range s.Plan.Steps {
+		switch {
+		case !st.Applies(h):
+		case s.sets(h, st) && (n <= i || len(chain) == 0):
+			chain = []*schema.Step{st}
+		case len(chain) == 1 && s.Starts(h, st), len(chain) == 2 && s.Waits(h, st) && unconditional(st):
+			chain = append(chain, st)
+		}
+	}
+	chosen := func(st *schema.Step) bool { return s.chosen[st.Name] }
+	if len(chain) < 3 || !slices.ContainsFunc(chain, func(st *schema.Step) bool { return !chosen(st) }) {
+		return ""
+	}
+	return joined(chain)
+}
+
+// joined names three steps, and the tags that choose them where each has one.
+func joined(chain []*schema.Step) string {
+	names := fmt.Sprintf("%s, %s and %s", chain[0].Name, chain[1].Name, chain[2].Name)
+	var tags []string
+	for _, st := range chain {
+		if len(st.Policy.Tags) == 0 {
+			return names
+		}
+		if tag := st.Policy.Tags[0]; !slices.Contains(tags, tag) {
+			tags = append(tags, tag)
+		}
+	}
+	return names + " (--tags " + strings.Join(tags, ",") + ")"
 }
 
 // unconditional reports that a step surely runs on a host that has come so far.

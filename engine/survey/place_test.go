@@ -82,6 +82,39 @@ func TestPlace(t *testing.T) {
 	}
 }
 
+// TestJoin: a stage knows the steps that must be in one run with it, by their tags where each
+// has one, and whether it sets a boot source itself.
+func TestJoin(t *testing.T) {
+	tagged := strings.NewReplacer("\"boot2\" {", "\"boot2\" {\n tags = [\"mount\"]", "\"power3\" {", "\"power3\" {\n tags = [\"reboot\", \"go\"]", "\"wait4\" {", "\"wait4\" {\n tags = [\"mount\"]")
+	const words = "insert:x boot:cd power:on wait:esxi"
+	for name, c := range map[string]struct {
+		plan, only, at string
+		join           string
+		sets           bool
+	}{
+		"all":                       {site(words), "", "insert1", "", true},
+		"the steps alone":           {site(words), "insert1 boot2", "insert1", "boot2, power3 and wait4", true},
+		"with tags":                 {tagged.Replace(site(words)), "insert1 boot2", "insert1", "boot2, power3 and wait4 (--tags mount,reboot)", true},
+		"the boot source":           {site(words), "insert1 boot2", "boot2", "boot2, power3 and wait4", false},
+		"the restart":               {site(words), "power3", "power3", "boot2, power3 and wait4", false},
+		"a mount alone":             {site(words), "insert1", "insert1", "boot2, power3 and wait4", false},
+		"no wait in the plan":       {site("insert:x boot:cd power:on"), "insert1", "insert1", "", false},
+		"the second installation":   {site(words + " boot:cd power:on wait:esxi"), "boot5", "boot5", "boot5, power6 and wait7", false},
+		"a wait that may not come":  {site("boot:cd power:on wait:esxi?"), "boot1", "boot1", "", false},
+		"a boot source by the disk": {site("boot:disk power:on wait:esxi"), "power2", "power2", "", false},
+	} {
+		o := survey.Options{}
+		if c.only != "" {
+			o = only(c.only)
+		}
+		s := surveytest.Survey(t, c.plan, o)
+		at, _ := s.Plan.Step(c.at)
+		if got := s.Place(host(t, s, "one"), at, nil, ""); got.Join != c.join || got.Sets != c.sets {
+			t.Errorf("%s: join %q, sets %v; want %q, %v", name, got.Join, got.Sets, c.join, c.sets)
+		}
+	}
+}
+
 // By hand, a start is but a start: it is not held against the plan's medium.
 func TestPlaceByHand(t *testing.T) {
 	s := surveytest.Survey(t, site("insert:x power:on wait:esxi"), survey.Options{Choice: survey.Choice{Only: "power2"}})

@@ -111,7 +111,7 @@ func (f faults) change(p *bmcsim.Profile) {
 	if p.Attributes = maps.Clone(p.Attributes); f["lockdown"] && p.Attributes != nil {
 		p.Attributes["Lockdown.1.SystemLockdown"] = "Enabled"
 	}
-	p.Starting = f["not-ready"]
+	p.Starting, p.Open = f["not-ready"], p.Open || f["no-login"]
 }
 
 // digest makes up things that stay the same from run to run.

@@ -47,7 +47,8 @@ var Type = step.Define(step.Spec[Arguments, Result]{
 })
 
 func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
-	if err := check(ctx, h, c.Image); err != nil {
+	unread, err := check(ctx, h, c.Image)
+	if err != nil {
 		return Result{}, err
 	}
 	if err := h.BMC.Prefetch(ctx, questions(h, c.Image)); err != nil {
@@ -57,6 +58,15 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	r, err := mount(ctx, h, c, slots)
+	if err != nil && unread != nil {
+		err = fmt.Errorf("%w. The image could not be read from here either: %v", err, unread)
+	}
+	return r, err
+}
+
+// mount puts the image into the first of the slots that takes it.
+func mount(ctx context.Context, h *step.Host, c Arguments, slots []bmc.Slot) (Result, error) {
 	if s, ok := mounted(h, slots, c.Image); ok {
 		err := fetched(ctx, h, c.Image)
 		return Result{Slot: s.ID, Read: readSince(h, time.Time{})}, err
@@ -108,25 +118,26 @@ func readSince(h *step.Host, t time.Time) *int64 {
 }
 
 // check reads the image through its URL as the BMC will. What the web server
-// refuses, it will refuse to the BMC; that it cannot be reached from here says little.
-func check(ctx context.Context, h *step.Host, url string) error {
+// refuses, it will refuse to the BMC; that it cannot be reached from here says little, unless
+// the BMC cannot read it either: unread is why.
+func check(ctx context.Context, h *step.Host, url string) (unread, err error) {
 	if !strings.HasSuffix(url, ".iso") && !media.IsNew(url) {
-		return schema.AtArgument("image", "%q does not end in .iso, which several BMCs demand", url)
+		return nil, schema.AtArgument("image", "%q does not end in .iso, which several BMCs demand", url)
 	}
 	if u, err := neturl.Parse(url); err != nil || u.User != nil {
-		return schema.AtArgument("image", "the image's URL must be valid and without user and password: it is written to the log and to the BMC; "+
+		return nil, schema.AtArgument("image", "the image's URL must be valid and without user and password: it is written to the log and to the BMC; "+
 			"serve the image without a login")
 	}
 	if h.Media == nil {
-		return nil
+		return nil, nil
 	}
-	err := h.Media.Fetch(ctx, url)
+	err = h.Media.Fetch(ctx, url)
 	var fetch *media.ErrFetch
 	if errors.As(err, &fetch) && !fetch.Final {
 		h.Warn("the image could not be checked from here: %v", err)
-		return nil
+		return fetch, nil
 	}
-	return err
+	return nil, err
 }
 
 func candidates(ctx context.Context, h *step.Host, c Arguments) ([]bmc.Slot, error) {
@@ -236,8 +247,13 @@ func orUnknown(image string) string {
 // loaded waits until the slot reads as holding the image. Some BMCs do not tell
 // which image it is.
 func loaded(ctx context.Context, h *step.Host, s bmc.Slot, url string) error {
-	return h.Until(ctx, settle, s.Name()+" reads as holding the image", func(ctx context.Context) (bool, error) {
+	err := h.Until(ctx, settle, s.Name()+" reads as holding the image", func(ctx context.Context) (bool, error) {
 		now, err := h.BMC.Slot(ctx, s)
 		return now.Loaded && (now.Image == url || now.Image == ""), err
 	})
+	var late *step.Unsettled
+	if errors.As(err, &late) {
+		return fmt.Errorf("the BMC answered the insert with success, and does not show the image: %w", err)
+	}
+	return err
 }

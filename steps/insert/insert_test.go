@@ -38,6 +38,37 @@ func (s *shelf) Reads(string) (media.Reads, bool) {
 	return s.reads(s.calls)
 }
 
+// unreachable is a media door that cannot read the image from here.
+type unreachable struct{ shelf }
+
+func (u *unreachable) Fetch(_ context.Context, url string) error {
+	return &media.ErrFetch{URL: url, Reason: "connection refused"}
+}
+
+// TestUnreadableImage: why the image could not be read from here stands in the error of an
+// insert that fails, next to the BMC's own words, and changes nothing of whether it is retried.
+func TestUnreadableImage(t *testing.T) {
+	for _, c := range []struct {
+		status  int
+		message string
+		tries   int
+	}{{400, "InvalidObject", 1}, {500, "InternalError", insert.Type.Policy.Retries + 1}} {
+		p, err := bmcsim.Find("redfish/standard")
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := steptest.NewFaultyBench(t, p, false, bmcsim.Fault{Kind: "status", Status: c.status, Message: "Base.1.8." + c.message, Path: "InsertMedia"})
+		b.Media = &unreachable{shelf{reads: func(int) (media.Reads, bool) { return media.Reads{}, false }}}
+		_, err = b.Flow(t, vendors.All(), steptest.Stage{Type: insert.Type, Arguments: arguments})
+		if err == nil || !strings.Contains(err.Error(), c.message) || !strings.Contains(err.Error(), "could not be read from here either: GET http://192.0.2.1/x.iso: connection refused") {
+			t.Errorf("%v", err)
+		}
+		if sent := len(b.Sim.Writes()); sent != c.tries {
+			t.Errorf("%d: %d inserts, want %d", c.status, sent, c.tries)
+		}
+	}
+}
+
 // TestCutAndHidden: an image of which the BMC fetched a part is mounted again, also where the
 // BMC does not tell which image is in its drive.
 func TestCutAndHidden(t *testing.T) {

@@ -58,6 +58,9 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 		forget(h, target)
 		return Result{Target: c.Target}, kept(ctx, h, boot)
 	}
+	if err := probe(ctx, h, target, boot); err != nil {
+		return Result{}, err
+	}
 	if c.PowerOff {
 		if err := powerOff(ctx, h); err != nil {
 			return Result{}, err
@@ -74,6 +77,27 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 		return Result{}, err
 	}
 	return Result{string(boot.Target), way}, kept(ctx, h, boot)
+}
+
+// probe finds out, before a stage sets an override that boots an installer, whether the service
+// keeps it for one boot only. It sets the disk, which does no harm, where the service shows one
+// that no boot uses up although nothing is set: so do some that know no others, and some that do.
+func probe(ctx context.Context, h *step.Host, target bmc.Target, now bmc.Boot) error {
+	p := h.Place()
+	boots := target != bmc.BootNone && target != bmc.BootDisk
+	if idle := now.Target == bmc.BootDisk && !now.Once; !boots || !idle || h.Settings.DryRun || p.Restarts && p.Waits || h.History().OnlyContinuous() {
+		return nil
+	}
+	if _, err := climb(ctx, h, bmc.BootDisk); err != nil {
+		return err
+	}
+	if _, err := h.BMC.Boot(ctx); err != nil { // which notes what it finds
+		return err
+	}
+	if ours, set := h.History().BootSet(); set {
+		h.Undone(ours.Change) // nothing is demanded of it
+	}
+	return step.CheckKept(h.History(), p)
 }
 
 // kept judges what is set, by this attempt or before. A service may know only overrides that
@@ -132,6 +156,8 @@ type notHeld struct {
 	error
 	again bool
 }
+
+func (e *notHeld) Unwrap() error { return e.error }
 
 // Retryable makes the engine try again.
 func (e *notHeld) Retryable() bool { return e.again }

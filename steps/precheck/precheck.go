@@ -33,7 +33,7 @@ type Result struct {
 	SecureBoot *bool      `json:"secure_boot" doc:"Whether Secure Boot is on; null where the BMC does not say."`
 	BootMode   string     `json:"boot_mode" doc:"UEFI, Legacy, or empty where the BMC does not say."`
 	License    string     `json:"license" doc:"License of the BMC; empty where it does not say."`
-	Drives     []bmc.Disk `json:"drives" doc:"Disks as the operating system sees them; null where the BMC reports no storage."`
+	Drives     []bmc.Disk `json:"drives" doc:"Disks as the operating system sees them; null where the BMC reports no storage, or does not answer a request for it."`
 	NICs       []bmc.NIC  `json:"nics" doc:"Network ports that the computer system lists; null where it lists none."`
 	Slots      []string   `json:"slots" doc:"Virtual media slots that take a CD."`
 	ESXi       string     `json:"esxi" doc:"What is known of the use of the machine: free, busy or unknown, and why."`
@@ -117,7 +117,9 @@ func ready(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
 func hardware(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
 	stock, err := h.BMC.Inventory(ctx)
 	r.SecureBoot, r.NICs = stock.SecureBoot, stock.NICs
-	r.Drives, _ = bmc.Seen(stock.Disks)
+	if r.Drives, _ = bmc.Seen(stock.Disks); stock.Unread != nil {
+		h.Warn("the machine's disks are unknown: %v", stock.Unread)
+	}
 	return err
 }
 
@@ -201,7 +203,10 @@ func disk(ctx context.Context, h *step.Host, _ Arguments, _ *Result) error {
 	if !h.Settings.Installs {
 		return nil
 	}
-	return step.CheckDisk(ctx, h.Declared.ESXi, h.BMC)
+	if err := step.CheckDisk(ctx, h.Declared.ESXi, h.BMC); err != nil {
+		return err
+	}
+	return h.WarnNameless(ctx)
 }
 
 func nic(ctx context.Context, h *step.Host, _ Arguments, _ *Result) error {

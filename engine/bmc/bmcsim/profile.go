@@ -75,6 +75,7 @@ type Profile struct {
 	IdlesSet        bool           // idles with Enabled "Continuous", target "Hdd"
 	BootProgress    bool           // says how far a boot has come
 	LaxReset        bool           // a reset that the power state does not allow is answered with success
+	Static          bool           // every write is answered with success, and nothing ever changes
 	Resets          []string
 	ActionInfo      bool // resets stand in an ActionInfo
 	BusyAfterOff    time.Duration
@@ -85,20 +86,24 @@ type Profile struct {
 	ImportList      bool           // it wants its target as a list
 
 	// Protocol.
-	Success       int    // status of a write that worked
-	SuccessBody   bool   // with "Success" inside an error object
-	PlainErrors   bool   // what is wrong stands in error.message; ExtendedInfo has no text
-	ETags         string // "", "weak" or "strong" (checked)
-	NeedsMatch    int    // status of a PATCH without If-Match; 0: it needs none
-	NoMatchOnPost bool   // If-Match on an action answers 412
-	Schema        string // of the service root, "1_5_0"; "": "1_5_0"
-	SessionLimit  int    //
-	Sessions      sessionProfile
-	BasicOnly     bool          // has no session service
-	NoBasic       bool          // takes no Basic authentication
-	HiddenRoot    bool          // shows its service root only to who is logged in
-	BareLogin     bool          // answers 415 to a login that bears a credential
-	Idle          time.Duration // idle connections are closed after that long, in real time
+	Success        int    // status of a write that worked
+	SuccessBody    bool   // with "Success" inside an error object
+	PlainErrors    bool   // what is wrong stands in error.message; ExtendedInfo has no text
+	ETags          string // "", "weak" or "strong" (checked)
+	NeedsMatch     int    // status of a PATCH without If-Match; 0: it needs none
+	NoMatchOnPost  bool   // If-Match on an action answers 412
+	Schema         string // of the service root, "1_5_0"; "": "1_5_0"
+	SessionLimit   int    //
+	Sessions       sessionProfile
+	BasicOnly      bool          // has no session service
+	LinksSessions  bool          // its root links sessions although it has no session service
+	GuardsSessions bool          // asks for a login at the path of sessions, too
+	NoBasic        bool          // takes no Basic authentication
+	NoChallenge    bool          // answers 401 without naming Basic, which it takes
+	Open           bool          // asks for no login
+	HiddenRoot     bool          // shows its service root only to who is logged in
+	BareLogin      bool          // answers 415 to a login that bears a credential
+	Idle           time.Duration // idle connections are closed after that long, in real time
 
 	// Hardware.
 	Storage    string // name of the boot controller: "" is a plain drive
@@ -108,6 +113,7 @@ type Profile struct {
 	NoNICs     bool   // the system lists no network ports, only adapters do
 	VIC        bool   // the adapter's ports are uplinks; its functions are the host's ports, and one of a storage network
 	FlashSlots bool   // an empty slot for flash cards shows as a drive
+	NoSerial   bool   // the system tells no serial number
 	License    string // name of the license that the manager shows
 }
 
@@ -503,6 +509,34 @@ func emulator() Profile {
 	return p
 }
 
+// sushy is that emulator as it is mostly run: with a file of users, a drive for each
+// manager, and machines without a serial number.
+func sushy() Profile {
+	p := emulator()
+	p.Name, p.Source = "emulator/sushy", "bmc-facts, corrections: sushy-tools; its source (main, auth_basic, root)"
+	p.SystemSlots, p.NoSerial, p.GuardsSessions = nil, true, true
+	p.System, p.Manager, p.Generation, p.Firmware = "c7a5fdbd-cdaf-9455-926a-d65c16db1809", "c7a5fdbd-cdaf-9455-926a-d65c16db1809", "Joo Janta 200", "1.00"
+	return p
+}
+
+// hpeEmulator shows the tree of a real machine, links to sessions included, for which it has
+// no service: it asks for Basic wherever it is not used.
+func hpeEmulator() Profile {
+	p := standard()
+	p.Name, p.Source = "emulator/hpe", "issue report: the interface emulator of HPE, built on that of the DMTF, against mockups of real machines"
+	p.Manufacturer, p.Model, p.Vendor = "HPE", "HPE Cray EX425", "HPE"
+	p.BasicOnly, p.LinksSessions, p.GuardsSessions, p.BootProgress, p.ETags = true, true, true, false, ""
+	return p
+}
+
+// mockup is a tree of files behind a web server: it asks for no login.
+func mockup() Profile {
+	p := standard()
+	p.Name, p.Source = "emulator/mockup", "issue report: the mockup server of the DMTF"
+	p.Open, p.Static, p.ETags = true, true, ""
+	return p
+}
+
 // ShowsLicense reports whether the firmware tells its license.
 func (p Profile) ShowsLicense() bool {
 	return p.License != "" && (p.SuccessBody || p.TagInSKU && !p.FixedAttributes)
@@ -512,7 +546,8 @@ func (p Profile) ShowsLicense() bool {
 // still starting.
 func (p Profile) TellsReady() bool { return p.TagInSKU && p.Attributes != nil && !p.FixedAttributes }
 
-// Profiles lists all profiles; the first of a vendor is its usual one.
+// Profiles lists all profiles of firmware that a machine can be installed with; the first of
+// a vendor is its usual one.
 func Profiles() []Profile {
 	return []Profile{
 		idrac9(), idrac10(), idrac9Old(), idrac8(), perc(),
@@ -522,14 +557,17 @@ func Profiles() []Profile {
 		xcc(), xcc2(), xcc3(), xccOld(), tsm(),
 		x13(), ars(), x11(), x10(),
 		megarac(), inspur(), gigabyte(), withoutCDs(), bmcweb(), gb300(), irmc(), ibmc(), imc(),
-		standard(), impatient(), continuous(), emulator(),
+		standard(), impatient(), continuous(), emulator(), sushy(), hpeEmulator(),
 	}
 }
+
+// All lists all profiles, those included that show a machine and change nothing.
+func All() []Profile { return append(Profiles(), mockup()) }
 
 // Find returns the profile called name; the name of a vendor alone means its
 // usual one.
 func Find(name string) (Profile, error) {
-	profiles := Profiles()
+	profiles := All()
 	i := slices.IndexFunc(profiles, func(p Profile) bool { return p.Name == name || strings.HasPrefix(p.Name, name+"/") })
 	if i < 0 {
 		return Profile{}, fmt.Errorf("there is no simulated BMC %q", name)

@@ -375,7 +375,7 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer after(w)
 	}
 	if !s.authenticated(r) {
-		if !s.p.NoBasic {
+		if !s.p.NoBasic && !s.p.NoChallenge {
 			rec.Header().Set("WWW-Authenticate", `Basic realm="BMC"`)
 		}
 		s.fail(rec, 401, "Base.1.8.NoValidSession")
@@ -415,9 +415,8 @@ func (s *Sim) note(r *http.Request, status int, body []byte, came time.Time) {
 }
 
 func (s *Sim) authenticated(r *http.Request) bool {
-	path := strings.TrimSuffix(r.URL.Path, "/")
-	if path == "/redfish" || path == "/redfish/v1" && !s.p.HiddenRoot || r.Method == http.MethodPost && strings.HasSuffix(path, "/Sessions") {
-		return true // where there is no session service, that is found out without a login
+	if s.p.Open || s.isPublic(r) {
+		return true
 	}
 	if user, password, ok := r.BasicAuth(); ok && !s.p.NoBasic {
 		return s.knows(user, password)
@@ -431,6 +430,14 @@ func (s *Sim) authenticated(r *http.Request) bool {
 		}
 	}
 	return false
+}
+
+// isPublic reports a request that needs no login. Where there is no session service, that is
+// mostly found out without one.
+func (s *Sim) isPublic(r *http.Request) bool {
+	path := strings.TrimSuffix(r.URL.Path, "/")
+	login := r.Method == http.MethodPost && strings.HasSuffix(path, "/Sessions")
+	return path == "/redfish" || path == "/redfish/v1" && !s.p.HiddenRoot || login && !s.p.GuardsSessions
 }
 
 // write sends a document.

@@ -38,6 +38,8 @@ func (s *Sim) route(w http.ResponseWriter, r *http.Request, body []byte) {
 	switch {
 	case s.p.BasicOnly && strings.HasPrefix(path, root+"/SessionService"):
 		s.fail(w, 404, "Base.1.8.ResourceMissingAtURI", path)
+	case s.p.Static && r.Method != http.MethodGet && r.Method != http.MethodHead:
+		s.succeed(w)
 	case path == sessionsPath && r.Method == http.MethodPost:
 		s.login(w, r, body)
 	case strings.HasPrefix(path, sessionsPath+"/") && r.Method == http.MethodDelete:
@@ -166,7 +168,7 @@ func (s *Sim) rootDocument() object {
 		"Links":                     object{"Sessions": s.href(sessionsPath)},
 		"ProtocolFeaturesSupported": object{"ExpandQuery": object{"NoLinks": !s.p.NoExpand, "Levels": true, "MaxLevels": 1}},
 	}
-	if s.p.BasicOnly {
+	if s.p.BasicOnly && !s.p.LinksSessions {
 		delete(d, "SessionService")
 		delete(d, "Links")
 	}
@@ -193,6 +195,10 @@ func (s *Sim) systemDocument() object {
 		"PowerState": s.power, "Boot": s.bootDocument(), "Actions": object{"#ComputerSystem.Reset": s.resetAction()},
 		"Links":   object{"ManagedBy": []any{s.href(s.managerURI())}, "Chassis": []any{s.href(root + "/Chassis/1")}},
 		"Storage": s.href(sys + "/Storage"), "EthernetInterfaces": s.href(sys + "/EthernetInterfaces"), "SecureBoot": s.href(sys + "/SecureBoot"),
+	}
+	if s.p.NoSerial {
+		delete(d, "SerialNumber")
+		delete(d, "SKU")
 	}
 	if s.p.NoManagedBy {
 		d["Links"] = object{"Managers": []any{s.href(s.managerURI())}}
