@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"esxiplan/engine/bmc/bmcsim"
 	"esxiplan/schema"
@@ -41,6 +42,9 @@ var FaultKinds = map[string]string{
 	"lost-insert":    "an insert is answered with success and not done, once",
 	"idle-drop":      "the BMC drops idle connections",
 	"busy-bmc":       "the BMC answers 503 three times",
+	"one-at-a-time":  "the BMC answers 503 to a request that comes while another one is under way",
+	"out-of-order":   "the BMC's answers come out of order",
+	"drops-fourth":   "the BMC resets the connection of a fourth request at the same time",
 	"storm":          "of all requests, 5 % are answered 503, 2 % by a reset connection, 1 % not at all; 1 % of the answers get lost, 1 % of the writes are answered with success and not done",
 	"half-image":     "the BMC's transfer at an insert is cut half-way, and answered with success (firmware that fetches the whole image, such as redfish/emulator)",
 	"late-on":        "a request to power on is answered 409, and done a few seconds later, once",
@@ -75,6 +79,7 @@ func (f faults) bmc() []bmcsim.Fault {
 		"dead-bmc": {Kind: "dead"}, "hang": {Kind: "hang"}, "html": {Kind: "html"},
 		"boots-disk": {Kind: "ignore", Action: "override"}, "lost-answer": {Kind: "lost", Path: "ComputerSystem.Reset", Count: 1},
 		"lost-insert": {Kind: "ignore", Action: "insert", Count: 1}, "idle-drop": {Kind: "idle"},
+		"one-at-a-time": {Kind: "alone"}, "out-of-order": {Kind: "shuffle", Delay: 20 * time.Millisecond}, "drops-fourth": {Kind: "fourth"},
 		"busy-bmc":   {Kind: "status", Status: 503, Method: "GET", Count: 3},
 		"half-image": {Kind: "half"}, "late-on": {Kind: "deferred", Count: 1}, "early-on": {Kind: "early", Count: 1},
 		"lost-login": {Kind: "lost", Method: http.MethodPost, Path: "/Sessions", Count: 1},

@@ -20,6 +20,8 @@ type Fault struct {
 	Rate    float64 // share of the matching requests; 0 is all
 	Status  int     // of Kind "status"
 	Message string  // of Kind "status": MessageId, "" for one that says "busy"
+	// Delay is how long each answer takes at least, in real time, so that requests meet.
+	Delay time.Duration
 }
 
 // FaultKinds explains the kinds of faults.
@@ -37,6 +39,10 @@ var FaultKinds = map[string]string{
 	"forget": "the BMC forgets all sessions",
 	"full":   "the session table is full",
 
+	"alone":   "a request that comes while another one is under way is answered 503",
+	"fourth":  "the connection of a request that comes while three others are under way is reset",
+	"shuffle": "every second answer takes longer, so that answers come out of order",
+
 	"half":     "the transfer of an image is cut half-way at the insert, and success is answered",
 	"deferred": "a request to power on is answered 409, and done a few seconds later",
 	"early":    "someone else powers the machine on right after it was forced off",
@@ -45,7 +51,7 @@ var FaultKinds = map[string]string{
 
 // silent reports a kind that does not answer in the place of the BMC.
 func (f *Fault) silent() bool {
-	return slices.Contains([]string{"ignore", "idle", "full", "half", "deferred", "early", "cd-first"}, f.Kind)
+	return slices.Contains([]string{"alone", "fourth", "shuffle", "ignore", "idle", "full", "half", "deferred", "early", "cd-first"}, f.Kind)
 }
 
 func (f *Fault) matches(r *http.Request) bool {
@@ -115,6 +121,34 @@ func (s *Sim) trouble(w http.ResponseWriter, r *http.Request) (after func(http.R
 		s.write(w, f.Status, extended(message, "30")) // the message is the fault's, not the firmware's
 	}
 	return nil, true
+}
+
+// crowded answers for a BMC that does not take so many requests at once, of which so many are
+// under way. What changes something is not refused: a client sends that alone.
+func (s *Sim) crowded(w http.ResponseWriter, r *http.Request, busy int) (over bool) {
+	for _, f := range s.faults {
+		switch {
+		case r.Method != http.MethodGet:
+		case f.Kind == "alone" && busy > 1:
+			s.write(w, http.StatusServiceUnavailable, extended("Base.1.8.ServiceTemporarilyUnavailable", "1"))
+			return true
+		case f.Kind == "fourth" && busy > 3:
+			hangUp(w)
+			return true
+		}
+	}
+	return false
+}
+
+// delay is how long the answer to a request takes, in real time.
+func (s *Sim) delay(number int) time.Duration {
+	out := s.c.Latency
+	for _, f := range s.faults {
+		if out = max(out, f.Delay); f.Kind == "shuffle" && number%2 == 0 {
+			out += 2 * f.Delay
+		}
+	}
+	return out
 }
 
 // forget ends all sessions, as a BMC does that restarts.

@@ -83,6 +83,9 @@ type Sim struct {
 	p Profile
 
 	mu         sync.Mutex
+	busy       int // requests that are under way
+	came       int // requests so far
+	most       int // that were under way at the same time
 	power      string
 	generation int // of the power state: a pending change of an older one is void
 	posted     time.Time
@@ -363,9 +366,12 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	rec, came := &recorder{ResponseWriter: w, status: 200}, time.Now()
 	defer func() { s.note(r, rec.status, body, came) }()
-	if s.c.Latency > 0 {
-		time.Sleep(s.c.Latency)
+	busy, number := s.enter()
+	defer s.leave()
+	if s.crowded(rec, r, busy) {
+		return
 	}
+	time.Sleep(s.delay(number))
 	after, over := s.trouble(rec, r)
 	if over {
 		return
@@ -382,6 +388,28 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.route(rec, r, body)
+}
+
+// enter counts a request in: how many are under way, and its number.
+func (s *Sim) enter() (busy, number int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy, s.came = s.busy+1, s.came+1
+	s.most = max(s.most, s.busy)
+	return s.busy, s.came
+}
+
+func (s *Sim) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy--
+}
+
+// Most is how many requests were under way at the same time, at most.
+func (s *Sim) Most() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.most
 }
 
 type recorder struct {
