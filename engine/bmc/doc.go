@@ -23,6 +23,18 @@
 // session is a POST. So a wrong password reaches a BMC twice at most, and the message names
 // each way that was tried ([ErrLogin]).
 //
+// # Reading
+//
+// A real BMC takes 0.2 to 1.5 s for each answer, so round trips count. [Reader.Prefetch] asks
+// questions of what was read so far; the documents that they lack are read up to four at a
+// time, over as many connections, as far as a further connection brings an answer sooner than
+// waiting for a busy one. A BMC that stumbles over that is asked for fewer at once. Documents
+// are believed for some seconds, so that steps of one process share them. A write lets go of
+// those that it may have changed, and of no others; the guards before a restart read anew what
+// can have changed. Only fetching runs side by side: a client belongs to one goroutine.
+// HTTP/2 is not spoken: a connection that carries several requests cannot be given up for one
+// of them, and no firmware is known to need it.
+//
 // # Trust
 //
 // What a BMC says is not trusted. A [Link] that it gives becomes a request only as a path of
