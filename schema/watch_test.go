@@ -11,6 +11,7 @@ import (
 // the goroutine of whoever loads the plan: there it can be reported.
 func TestWatch(t *testing.T) {
 	for want, take := range map[string]func(*meter){"MiB of stack": func(m *meter) { deep(m, 0, [100]int{}) }, "MiB of memory": grow} {
+		runtime.GC()  // what others left is none of what is taken
 		m := &meter{} // of its own: the evaluation goes on for a moment
 		if d := watch(m, 0, func() { take(m) }); d == nil || !strings.Contains(d.Detail, want) {
 			t.Errorf("%s: %v", want, d)
@@ -35,11 +36,16 @@ func deep(m *meter, n int, room [100]int) int {
 	return deep(m, n+1, room) + room[n%len(room)]
 }
 
-// grow takes memory until it is told to stop, or has far more than the bound.
+// grow takes far more memory than the bound, and keeps it until it is told to stop, or for as
+// long as a busy machine may take to look.
 func grow(m *meter) {
 	var kept [][]byte
-	for !m.stopped.Load() && len(kept) < 4*mostHeap>>20 {
-		kept = append(kept, make([]byte, 1<<20))
+	for end := time.Now().Add(30 * time.Second); !m.stopped.Load() && time.Now().Before(end); {
+		if len(kept) < 4*mostHeap>>20 {
+			kept = append(kept, make([]byte, 1<<20))
+		} else {
+			time.Sleep(time.Millisecond)
+		}
 	}
 	runtime.KeepAlive(kept)
 }
