@@ -115,10 +115,14 @@ func (r *Redfish) document(ctx context.Context, uri Link) (*reading, error) {
 }
 
 // told is what a reading tells. That it failed is told once in earnest: the next time, the
-// BMC is asked again.
+// BMC is asked again. It may have failed before it was known whose machine this is.
 func (r *Redfish) told(uri Link, d *reading) (*reading, error) {
 	if d.err != nil && r.ahead == nil {
 		delete(r.documents, uri)
+		var e *Error
+		if errors.As(d.err, &e) {
+			r.explain(e)
+		}
 	}
 	return d, d.err
 }

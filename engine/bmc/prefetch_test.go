@@ -1,0 +1,100 @@
+package bmc
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// box is a BMC of a few documents, which a test changes.
+type box struct {
+	*httptest.Server
+	mu     sync.Mutex
+	files  map[string]string
+	fails  map[string]int // status of an answer that is none
+	slow   map[string]time.Duration
+	asked  []string
+	basics int // requests that bore a password
+}
+
+func newBox(t *testing.T, expands bool) *box {
+	b := &box{fails: map[string]int{}, slow: map[string]time.Duration{}, files: map[string]string{
+		"/redfish/v1/":                 fmt.Sprintf(`{"Systems":{"@odata.id":"/redfish/v1/Systems"},"ProtocolFeaturesSupported":{"ExpandQuery":{"NoLinks":%t}}}`, expands),
+		"/redfish/v1/Systems":          `{"Members":[{"@odata.id":"/redfish/v1/Systems/1"}]}`,
+		"/redfish/v1/Systems/1":        `{"@odata.id":"/redfish/v1/Systems/1","Id":"1","PowerState":"On","Boot":{"BootSourceOverrideEnabled":"Disabled","BootSourceOverrideTarget":"None"},"Storage":{"@odata.id":"/redfish/v1/Systems/1/Storage"},"SecureBoot":{"@odata.id":"/redfish/v1/Systems/1/SecureBoot"},"EthernetInterfaces":{"@odata.id":"/redfish/v1/Systems/1/NICs"},"Links":{"ManagedBy":[{"@odata.id":"/redfish/v1/Managers/1"}]}}`,
+		"/redfish/v1/Managers/1":       `{"VirtualMedia":{"@odata.id":"/redfish/v1/Managers/1/Media"}}`,
+		"/redfish/v1/Managers/1/Media": `{"Members":[]}`,
+	}}
+	b.Server = httptest.NewServer(b)
+	t.Cleanup(b.Close)
+	return b
+}
+
+func (b *box) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	b.mu.Lock()
+	uri, late := r.URL.Path, b.slow[r.URL.Path]
+	if r.URL.RawQuery != "" {
+		uri += "?"
+	}
+	body, there := b.files[uri]
+	status := b.fails[uri]
+	_, _, basic := r.BasicAuth()
+	if b.asked = append(b.asked, uri); basic {
+		b.basics++
+	}
+	b.mu.Unlock()
+	time.Sleep(late)
+	switch {
+	case !basic && uri != "/redfish/v1/":
+		w.Header().Set("WWW-Authenticate", "Basic")
+		w.WriteHeader(http.StatusUnauthorized)
+	case status != 0:
+		w.WriteHeader(status)
+		io.WriteString(w, body)
+	case !there:
+		w.WriteHeader(http.StatusNotFound)
+	default:
+		io.WriteString(w, body)
+	}
+}
+
+// set changes documents; a status other than 0 goes with the text.
+func (b *box) set(uri, text string, status int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.files[uri], b.fails[uri] = text, status
+}
+
+func (b *box) client(t *testing.T) Client {
+	t.Helper()
+	c, err := Open(Options{Address: b.URL, Username: "root", Password: "calvin", Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
+		Vendors: []Vendor{{Name: "some", Match: func(Identity, RootDocument) bool { return true }, New: func(r *Redfish) Client { return r },
+			Messages: map[string]Advice{"SomeLicense": {Text: "a license is missing", Next: "buy one"}}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestAheadOfTheVendor: a document that was refused before it was known whose machine this is
+// is explained by the vendor's messages all the same.
+func TestAheadOfTheVendor(t *testing.T) {
+	b := newBox(t, false)
+	b.set("/redfish/v1/Systems/1/Storage", `{"error":{"@Message.ExtendedInfo":[{"MessageId":"Some.1.0.SomeLicense"}]}}`, http.StatusForbidden)
+	b.slow["/redfish/v1/Managers/1"] = 30 * time.Millisecond
+	b.slow["/redfish/v1/Systems/1/NICs"] = 60 * time.Millisecond // is absent, which is found out when the vendor is known
+	c := b.client(t)
+	if err := c.Prefetch(t.Context(), func(ctx context.Context, r Reader) { r.Inventory(ctx) }); err != nil {
+		t.Fatal(err)
+	}
+	stock, err := c.Inventory(t.Context())
+	if err != nil || stock.Unread == nil || !strings.Contains(stock.Unread.Error(), "buy one") {
+		t.Errorf("%v, %v", stock.Unread, err)
+	}
+}
