@@ -98,3 +98,94 @@ func TestAheadOfTheVendor(t *testing.T) {
 		t.Errorf("%v, %v", stock.Unread, err)
 	}
 }
+
+// inventory are questions that take several documents, none of which depends on another.
+func inventory(ctx context.Context, r Reader) { r.Inventory(ctx); r.Power(ctx) }
+
+// TestPasswordRefusedAhead: a password that is refused in the middle is not sent once more for
+// each document that is to be read ahead.
+func TestPasswordRefusedAhead(t *testing.T) {
+	b := newBox(t, false)
+	c := b.client(t)
+	if _, err := c.Identity(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	members := []string{}
+	for i := range 12 {
+		uri := fmt.Sprintf("/redfish/v1/Systems/1/Storage/%d", i)
+		b.set(uri, "", http.StatusUnauthorized)
+		members = append(members, fmt.Sprintf(`{"@odata.id":%q}`, uri))
+	}
+	b.set("/redfish/v1/Systems/1/Storage", `{"Members":[`+strings.Join(members, ",")+`]}`, 0)
+	b.mu.Lock()
+	b.asked = nil
+	b.mu.Unlock()
+	c.Prefetch(t.Context(), inventory)
+	refused := 0
+	for _, uri := range b.asked {
+		if strings.HasPrefix(uri, "/redfish/v1/Systems/1/Storage/") {
+			refused++
+		}
+	}
+	if refused > atOnce {
+		t.Errorf("the password was sent %d times", refused)
+	}
+}
+
+// TestBusyAhead: a BMC that refuses requests because there are too many is asked again, for
+// fewer at once; its refusal is no answer.
+func TestBusyAhead(t *testing.T) {
+	for _, status := range []int{http.StatusTooManyRequests, http.StatusConflict} {
+		b := newBox(t, false)
+		b.set("/redfish/v1/Systems/1/Storage", "", status)
+		c := b.client(t)
+		if err := c.Prefetch(t.Context(), inventory); err != nil {
+			t.Fatal(err)
+		}
+		b.set("/redfish/v1/Systems/1/Storage", `{"Members":[]}`, 0)
+		if stock, err := c.Inventory(t.Context()); err != nil || stock.Unread != nil {
+			t.Errorf("%d: %v, %v", status, err, stock.Unread)
+		}
+	}
+}
+
+// TestGoneAfterWrite: what a collection showed of a drive before a write of ours is not believed
+// again when the drive alone cannot be read since.
+func TestGoneAfterWrite(t *testing.T) {
+	const slot = "/redfish/v1/Managers/1/Media/CD"
+	b := newBox(t, true)
+	loaded := fmt.Sprintf(`{"@odata.id":%q,"Id":"CD","MediaTypes":["CD"],"Inserted":true,"Image":"http://x/i.iso","Actions":{"#VirtualMedia.EjectMedia":{"target":"%s/Actions/Eject"}}}`, slot, slot)
+	b.set("/redfish/v1/Managers/1/Media?", `{"Members":[`+loaded+`]}`, 0)
+	b.set("/redfish/v1/Systems?", b.files["/redfish/v1/Systems"], 0)
+	b.set(slot+"/Actions/Eject", `{}`, 0)
+	c := b.client(t)
+	slots, err := c.Slots(t.Context())
+	if err != nil || len(slots) != 1 {
+		t.Fatal(slots, err)
+	}
+	record := func(context.Context, Command) (func(Fate), error) { return func(Fate) {}, nil }
+	if err := c.Eject(t.Context(), slots[0], record); err != nil {
+		t.Fatal(err)
+	}
+	c.Prefetch(t.Context(), func(ctx context.Context, r Reader) { r.Slots(ctx) })
+	for range 3 {
+		if slots, err := c.Slots(t.Context()); err != nil || len(slots) != 0 {
+			t.Errorf("%+v, %v", slots, err)
+		}
+	}
+}
+
+// TestDoubtStays: that a write of ours changed a document is kept in mind, however many others
+// are read after it.
+func TestDoubtStays(t *testing.T) {
+	for range 20 { // documents are let go in no order
+		r := &Redfish{o: Options{Now: time.Now}, documents: map[Link]*reading{}}
+		r.doubt("/redfish/v1/Systems/1")
+		for i := range 4 {
+			r.remember(Link(fmt.Sprint(i)), make([]byte, maxBody))
+		}
+		if d := r.documents["/redfish/v1/Systems/1"]; d == nil || !d.stale {
+			t.Fatal("the doubt is forgotten")
+		}
+	}
+}
