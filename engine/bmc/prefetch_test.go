@@ -71,10 +71,15 @@ func (b *box) set(uri, text string, status int) {
 	b.files[uri], b.fails[uri] = text, status
 }
 
-func (b *box) client(t *testing.T) Client {
+func (b *box) client(t *testing.T, rules func(*Redfish) Rules) Client {
 	t.Helper()
 	c, err := Open(Options{Address: b.URL, Username: "root", Password: "calvin", Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
-		Vendors: []Vendor{{Name: "some", Match: func(Identity, RootDocument) bool { return true }, New: func(r *Redfish) Client { return r },
+		Vendors: []Vendor{{Name: "some", Match: func(Identity, RootDocument) bool { return true }, New: func(r *Redfish) Client {
+			if rules != nil {
+				r.SetRules(rules(r))
+			}
+			return r
+		},
 			Messages: map[string]Advice{"SomeLicense": {Text: "a license is missing", Next: "buy one"}}}}})
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +94,7 @@ func TestAheadOfTheVendor(t *testing.T) {
 	b.set("/redfish/v1/Systems/1/Storage", `{"error":{"@Message.ExtendedInfo":[{"MessageId":"Some.1.0.SomeLicense"}]}}`, http.StatusForbidden)
 	b.slow["/redfish/v1/Managers/1"] = 30 * time.Millisecond
 	b.slow["/redfish/v1/Systems/1/NICs"] = 60 * time.Millisecond // is absent, which is found out when the vendor is known
-	c := b.client(t)
+	c := b.client(t, nil)
 	if err := c.Prefetch(t.Context(), func(ctx context.Context, r Reader) { r.Inventory(ctx) }); err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +111,7 @@ func inventory(ctx context.Context, r Reader) { r.Inventory(ctx); r.Power(ctx) }
 // each document that is to be read ahead.
 func TestPasswordRefusedAhead(t *testing.T) {
 	b := newBox(t, false)
-	c := b.client(t)
+	c := b.client(t, nil)
 	if _, err := c.Identity(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +143,7 @@ func TestBusyAhead(t *testing.T) {
 	for _, status := range []int{http.StatusTooManyRequests, http.StatusConflict} {
 		b := newBox(t, false)
 		b.set("/redfish/v1/Systems/1/Storage", "", status)
-		c := b.client(t)
+		c := b.client(t, nil)
 		if err := c.Prefetch(t.Context(), inventory); err != nil {
 			t.Fatal(err)
 		}
@@ -158,7 +163,7 @@ func TestGoneAfterWrite(t *testing.T) {
 	b.set("/redfish/v1/Managers/1/Media?", `{"Members":[`+loaded+`]}`, 0)
 	b.set("/redfish/v1/Systems?", b.files["/redfish/v1/Systems"], 0)
 	b.set(slot+"/Actions/Eject", `{}`, 0)
-	c := b.client(t)
+	c := b.client(t, nil)
 	slots, err := c.Slots(t.Context())
 	if err != nil || len(slots) != 1 {
 		t.Fatal(slots, err)
@@ -187,5 +192,30 @@ func TestDoubtStays(t *testing.T) {
 		if d := r.documents["/redfish/v1/Systems/1"]; d == nil || !d.stale {
 			t.Fatal("the doubt is forgotten")
 		}
+	}
+}
+
+// TestBeforeReady: what was asked ahead of a BMC that did not know its machine yet leaves no
+// conclusion behind: boot mode and boot source are read when it is ready.
+func TestBeforeReady(t *testing.T) {
+	b := newBox(t, false)
+	b.set("/redfish/v1/Systems/1", strings.Replace(b.files["/redfish/v1/Systems/1"], `"Id"`, `"Bios":{"@odata.id":"/redfish/v1/Bios"},"Id"`, 1), 0)
+	c := b.client(t, func(r *Redfish) Rules {
+		return Rules{BIOSMode: "Mode", Ways: []Way{{Name: "own", Read: func(ctx context.Context) (Boot, error) {
+			var own struct{ Boots bool }
+			if err := r.Get(ctx, "/redfish/v1/Own", &own); err != nil || !own.Boots {
+				return Boot{Target: BootNone, Once: true}, err
+			}
+			return Boot{Target: BootCD, Once: true}, nil
+		}}}}
+	})
+	if err := c.Prefetch(t.Context(), func(ctx context.Context, r Reader) { r.Boot(ctx) }); err != nil {
+		t.Fatal(err)
+	}
+	b.set("/redfish/v1/Bios", `{"Attributes":{"Mode":"Uefi"}}`, 0)
+	b.set("/redfish/v1/Own", `{"Boots":true}`, 0)
+	c.Refresh(0)
+	if boot, err := c.Boot(t.Context()); err != nil || boot.Mode != "UEFI" || boot.Target != BootCD {
+		t.Errorf("%+v, %v", boot, err)
 	}
 }
