@@ -95,7 +95,9 @@ func (r *Redfish) readWay(ctx context.Context, w Way) (Boot, error) {
 	if absent(err) {
 		b, err = Boot{Target: BootNone, Once: true}, nil
 	}
-	r.idle[w.Name] = err == nil && b.Target == BootNone && w.Name != wayStandard
+	if r.ahead == nil { // the BMC may turn out not to be ready
+		r.idle[w.Name] = err == nil && b.Target == BootNone && w.Name != wayStandard
+	}
 	return b, err
 }
 
@@ -164,7 +166,7 @@ func (r *Redfish) bootDocuments(ctx context.Context) (system, settings bootDocum
 	if err == nil && pending.Boot != nil {
 		settings = *pending.Boot
 	}
-	if !settings.present() {
+	if !settings.present() && r.ahead == nil {
 		r.idle[waySettings] = true
 	}
 	r.settings = settings
@@ -182,6 +184,9 @@ func (r *Redfish) bootMode(ctx context.Context, shown string, enabled bool) (str
 		mode, err := r.readBIOSMode(ctx)
 		if answered(err) != nil {
 			return "", err
+		}
+		if r.ahead != nil {
+			return mode, nil
 		}
 		r.biosMode = &mode
 	}

@@ -193,7 +193,7 @@ func (r *Redfish) chooseSystem(ctx context.Context) (Link, error) {
 // belongsTo fills in what depends on the vendor.
 func (r *Redfish) belongsTo(v Vendor) {
 	r.identity.Vendor = v.Name
-	r.messages = v.Messages
+	r.messages.Store(&v.Messages)
 	if r.rules.SerialFromSKU && r.sku != "" {
 		r.identity.Board, r.identity.Serial = r.identity.Serial, r.sku
 	}

@@ -67,7 +67,7 @@ func (r *Redfish) rememberAs(uri Link, d *reading) *reading {
 	held := len(d.body)
 	maps.DeleteFunc(r.documents, func(_ Link, old *reading) bool {
 		held += len(old.body)
-		return !r.believed(old) || held > maxRemembered
+		return !r.believed(old) || held > maxRemembered && len(old.body) > 0 // doubts take no room
 	})
 	d.until = r.o.Now().Add(moment)
 	r.documents[uri] = d
@@ -85,7 +85,7 @@ func (r *Redfish) document(ctx context.Context, uri Link) (*reading, error) {
 		return nil, &ErrUnsupported{"the BMC does not link to what is needed here"}
 	}
 	if d := r.known(uri); d != nil {
-		return r.told(uri, d)
+		return r.told(d)
 	}
 	if r.ahead == nil {
 		if err := r.connect(ctx); err != nil {
@@ -115,10 +115,14 @@ func (r *Redfish) document(ctx context.Context, uri Link) (*reading, error) {
 }
 
 // told is what a reading tells. That it failed is told once in earnest: the next time, the
-// BMC is asked again.
-func (r *Redfish) told(uri Link, d *reading) (*reading, error) {
+// BMC is asked again. It may have failed before it was known whose machine this is.
+func (r *Redfish) told(d *reading) (*reading, error) {
 	if d.err != nil && r.ahead == nil {
-		delete(r.documents, uri)
+		d.stale = true // not let go of: what came with its collection may be older than a write of ours
+		var e *Error
+		if errors.As(d.err, &e) {
+			r.explain(e)
+		}
 	}
 	return d, d.err
 }

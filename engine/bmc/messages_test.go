@@ -21,7 +21,8 @@ func TestCatalogue(t *testing.T) {
 // TestAdvice: what says more wins over what says only that something failed, and an
 // answer that nobody knows is judged by its status.
 func TestAdvice(t *testing.T) {
-	r := &Redfish{messages: map[string]Advice{"SYS446": {Text: "vendor's word", Retry: true}}}
+	r := &Redfish{}
+	r.messages.Store(&map[string]Advice{"SYS446": {Text: "vendor's word", Retry: true}})
 	for _, c := range []struct {
 		name      string
 		status    int
@@ -38,7 +39,7 @@ func TestAdvice(t *testing.T) {
 		{"no answer", 0, nil, "", true},
 	} {
 		e := &Error{Status: c.status, Messages: c.messages}
-		e.explain(r.messages)
+		r.explain(e)
 		if e.Advice.Text != c.text || e.Retryable() != c.retryable {
 			t.Errorf("%s: %q, retryable %v", c.name, e.Advice.Text, e.Retryable())
 		}

@@ -87,7 +87,9 @@ func (r *Redfish) fetchAhead(ctx context.Context, ask func()) {
 		}
 		f := <-l.done
 		l.busy--
-		r.take(f)
+		if !r.take(f) {
+			l.queue, ask = nil, func() {}
+		}
 	}
 }
 
@@ -131,9 +133,10 @@ func (r *Redfish) fetch(ctx context.Context, w wanted, done chan<- fetched) {
 	f.answer, f.err = r.request(ctx, http.MethodGet, w.at, nil, nil)
 }
 
-// take keeps what came of a request ahead. A BMC that stumbles is asked for fewer documents
-// at once from then on.
-func (r *Redfish) take(f fetched) {
+// take keeps what came of a request ahead. A BMC that stumbles, or has too much to do, is asked
+// for fewer documents at once from then on. One that does not take the login any more is asked
+// for none: more refusals could lock the account. False is that.
+func (r *Redfish) take(f fetched) bool {
 	var e *Error
 	switch {
 	case f.panicked != nil:
@@ -142,11 +145,20 @@ func (r *Redfish) take(f fetched) {
 		r.worked = true
 		r.keepETag(f.uri, f.answer.header.Get("ETag"), f.answer.body)
 		r.remember(f.uri, f.answer.body)
-	case stumbles(f.err):
+	case stumbles(f.err) || errors.As(f.err, &e) && e.busy():
 		r.atOnce = max(1, r.atOnce/2)
-	case errors.As(f.err, &e) && e.Status != 0 && e.Status != http.StatusUnauthorized:
+	case e == nil || e.Status == 0:
+	case e.Status == http.StatusUnauthorized:
+		return r.denied[e.Request]
+	default:
 		r.rememberAs(f.uri, &reading{at: r.o.Now(), err: f.err})
 	}
+	return true
+}
+
+// busy reports an answer that may be another one as soon as the BMC has less to do.
+func (e *Error) busy() bool {
+	return e.Status != 0 && e.Status != http.StatusNotImplemented && e.Retryable()
 }
 
 // every asks questions of which none depends on another: while documents are read ahead, what

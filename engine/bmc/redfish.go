@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/stmcginnis/gofish"
@@ -60,7 +61,7 @@ type Redfish struct {
 	sku         string
 	etags       map[Link]string
 	rules       Rules
-	messages    map[string]Advice
+	messages    atomic.Pointer[map[string]Advice] // the vendor's; documents that are read ahead meanwhile look there, too
 	documents   map[Link]*reading
 	asked       int        // for how many documents since the caller's question
 	ahead       *lookahead // not nil: documents that are lacking are named, not read
@@ -187,7 +188,7 @@ func newRedfish(o Options) (*Redfish, error) {
 		return nil, err
 	}
 	t.trace = o.Trace
-	return &Redfish{o: o, origin: at, transport: t, http: &http.Client{Transport: t, CheckRedirect: at.follow}, etags: map[Link]string{}, messages: map[string]Advice{},
+	return &Redfish{o: o, origin: at, transport: t, http: &http.Client{Transport: t, CheckRedirect: at.follow}, etags: map[Link]string{},
 		documents: map[Link]*reading{}, idle: map[string]bool{}, denied: map[string]bool{}, drives: map[Link]drive{}, takes: map[Link]int{}, atOnce: simultaneous(o)}, nil
 }
 

@@ -77,7 +77,7 @@ func (r *Redfish) failure(ctx context.Context, request string, err error, asked 
 	switch {
 	case asked.status != 0:
 		out.Messages = r.explanation(asked, err)
-		out.explain(r.messages)
+		r.explain(out)
 		return out
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		out.Err = fmt.Errorf("the BMC gave no answer in time: the step's own time ended (%w)", ctx.Err())
@@ -133,6 +133,15 @@ func shown(err error) error {
 		return nil
 	}
 	return cleanError{err}
+}
+
+// explain translates an error by the vendor's messages, once it is known whose machine this is.
+func (r *Redfish) explain(e *Error) {
+	var vendor map[string]Advice
+	if known := r.messages.Load(); known != nil {
+		vendor = *known
+	}
+	e.explain(vendor)
 }
 
 // explain translates the first message that says more than that something failed.

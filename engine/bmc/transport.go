@@ -54,7 +54,7 @@ type header struct{ name, value string }
 
 func newTransport(at origin, o Options) (*transport, error) {
 	t := &transport{origin: at, readOnly: o.ReadOnly, secret: o.Secret}
-	config, err := o.Trust.config(t.saw, firstUse{o.Trust.FirstUse, o.Address, o.Warn})
+	config, err := o.Trust.config(t.saw, &firstUse{pins: o.Trust.FirstUse, address: o.Address, warn: o.Warn})
 	if err != nil {
 		return nil, err
 	}

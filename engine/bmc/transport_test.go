@@ -127,6 +127,24 @@ func TestFirstUse(t *testing.T) {
 	}
 }
 
+// TestFirstUseOnce: a certificate that is not pinned is told of once, however many connections
+// there are.
+func TestFirstUseOnce(t *testing.T) {
+	s := httptest.NewTLSServer(http.NotFoundHandler())
+	defer s.Close()
+	var warned []string
+	r, err := newRedfish(Options{Address: s.URL, Brief: true, Trust: Trust{FirstUse: looking{pins{}}}, Warn: func(text string) { warned = append(warned, text) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 4 {
+		r.request(t.Context(), http.MethodGet, path{rootURI}, nil, nil)
+	}
+	if len(warned) != 1 {
+		t.Errorf("warned: %s", strings.Join(warned, "\n"))
+	}
+}
+
 // TestNoDescriptors: a BMC is not unreachable because this process cannot open a connection.
 func TestNoDescriptors(t *testing.T) {
 	dial := func(context.Context, string, string) (net.Conn, error) {

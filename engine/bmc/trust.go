@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 
 	"esxiplan/engine/text"
 )
@@ -36,7 +37,7 @@ func fingerprintOf(certificate *x509.Certificate) string {
 
 // config builds the TLS configuration. saw gets the certificate's fingerprint, use judges it
 // where the first one seen is trusted.
-func (trust Trust) config(saw func(string), use firstUse) (*tls.Config, error) {
+func (trust Trust) config(saw func(string), use *firstUse) (*tls.Config, error) {
 	c := &tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		CurvePreferences:   []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384}, // a hello of 1.7 KB, as post-quantum makes it, confuses old firmware
@@ -75,9 +76,10 @@ type firstUse struct {
 	pins    Pins
 	address string
 	warn    func(string)
+	said    sync.Map // certificates that were told of; each of several connections shows one
 }
 
-func (f firstUse) judge(have string) error {
+func (f *firstUse) judge(have string) error {
 	pinned, ok := f.pins.Pin(f.address)
 	switch {
 	case ok && pinned == have:
@@ -86,9 +88,11 @@ func (f firstUse) judge(have string) error {
 		return &ErrCertificate{fmt.Sprintf("the BMC shows the certificate sha256:%s, on first use it was sha256:%s: it was renewed, or this is another machine, or somebody is in between. Compare it with what the BMC's own page or its console shows; if it was renewed, remove %s and run this again", have, pinned, f.pins.File(f.address))}
 	}
 	kept, err := f.pins.SetPin(f.address, have)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
+	}
+	switch _, before := f.said.LoadOrStore(have, true); {
+	case before:
 	case kept:
 		f.warn(fmt.Sprintf("first use of this BMC: its certificate sha256:%s was pinned, and no other one is accepted from now on", have))
 	default:

@@ -302,6 +302,6 @@ func (r *Redfish) verdict(at path, t taskDocument) error {
 	}
 	messages = append(messages, Message{Text: "the BMC's task ended as " + string(t.State)})
 	e := &Error{Request: "GET " + at.text, Status: http.StatusInternalServerError, Messages: messages, written: true}
-	e.explain(r.messages)
+	r.explain(e)
 	return e
 }

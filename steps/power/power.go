@@ -55,7 +55,7 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	case "off":
 		err = reach(ctx, h, bmc.Off, bmc.ResetForceOff)
 	case "graceful_off":
-		err = gracefulOff(ctx, h, p)
+		err = gracefulOff(ctx, h)
 	case "restart":
 		err = restart(ctx, h)
 	}
@@ -168,10 +168,7 @@ func watch(ctx context.Context, h *step.Host, want bmc.PowerState, ok func(bmc.P
 	return err
 }
 
-func gracefulOff(ctx context.Context, h *step.Host, p bmc.Power) error {
-	if p.State == bmc.Off {
-		return nil
-	}
+func gracefulOff(ctx context.Context, h *step.Host) error {
 	if len(h.Made()) > 0 { // asked before, and not refused; a second request changes nothing
 		return settled(ctx, h, bmc.Off)
 	}

@@ -55,9 +55,10 @@ type machine struct {
 	answers []answer
 	asked   []bmc.ResetType
 	boots   int
-	busy    int       // reads of the power state that fail next
-	away    time.Time // until when they all do
-	heard   func()    // before a request is on record
+	busy    int        // reads of the power state that fail next
+	away    time.Time  // until when they all do
+	heard   func()     // before a request is on record
+	known   *bmc.Power // what was read a moment ago; nil: the BMC is asked
 	pending []*pending
 }
 
@@ -88,6 +89,9 @@ func (m *machine) Identity(context.Context) (bmc.Identity, error) {
 
 func (m *machine) Power(ctx context.Context) (bmc.Power, error) {
 	m.tick()
+	if m.known != nil {
+		return *m.known, ctx.Err()
+	}
 	if m.busy > 0 || m.away.After(m.b.now) {
 		m.busy--
 		return bmc.Power{}, &bmc.Error{Request: "GET system", Status: 503}
@@ -108,7 +112,7 @@ func (m *machine) Inventory(context.Context) (bmc.Inventory, error) {
 	return bmc.Inventory{Disks: []bmc.Disk{{Model: "M", Serial: "S1"}}}, nil
 }
 func (m *machine) OtherSessions(context.Context) ([]string, error)                   { return nil, nil }
-func (m *machine) Refresh(time.Duration)                                             {}
+func (m *machine) Refresh(time.Duration)                                             { m.known = nil }
 func (m *machine) Prefetch(context.Context, func(context.Context, bmc.Reader)) error { return nil }
 func (m *machine) Close(context.Context) error                                       { return nil }
 
@@ -529,6 +533,21 @@ func TestOff(t *testing.T) {
 			err := b.perform(c.action)
 			if (err == nil) != (c.fails == "") || err != nil && !strings.Contains(err.Error(), c.fails) || len(b.m.asked) != c.asked {
 				t.Errorf("got %v, asked for %v", err, b.m.asked)
+			}
+		})
+	}
+}
+
+// TestReadBefore: a power state that a step before read is not taken for what it is now.
+func TestReadBefore(t *testing.T) {
+	for action, c := range map[string]struct{ was, is bmc.PowerState }{
+		"graceful_off": {bmc.Off, bmc.On}, "off": {bmc.Off, bmc.On}, "on": {bmc.On, bmc.Off},
+	} {
+		t.Run(action, func(t *testing.T) {
+			b := newBench(t, c.is, done)
+			b.m.known = &bmc.Power{State: c.was}
+			if err := b.perform(action); err != nil || len(b.m.asked) != 1 {
+				t.Errorf("%v, asked for %v", err, b.m.asked)
 			}
 		})
 	}
