@@ -256,7 +256,8 @@ func (r *Redfish) page(ctx context.Context, uri Link, first bool) (page, error) 
 		if !errors.As(err, &refused) || refused.Status < 400 || refused.Status == http.StatusNotFound {
 			return p, err
 		}
-		r.noExpand = refused.Status < 500
+		other := []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusConflict, http.StatusTooManyRequests} // says nothing of the query
+		r.noExpand = refused.Status < 500 && !slices.Contains(other, refused.Status)
 	}
 	return r.pageAt(ctx, uri)
 }

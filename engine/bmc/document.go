@@ -33,6 +33,9 @@ const moment = 15 * time.Second
 func (r *Redfish) Refresh(age time.Duration) {
 	now := r.o.Now()
 	maps.DeleteFunc(r.documents, func(_ Link, d *reading) bool { return now.Sub(d.at) >= age })
+	if r.stock != nil && r.stock.Unread != nil {
+		r.stock = nil // the request that failed may be answered now
+	}
 }
 
 // known is a document that was read a moment ago, with no write of ours since that may have

@@ -21,9 +21,7 @@ func (r *Redfish) Slots(ctx context.Context) ([]Slot, error) {
 			slot, err := into[slotDocument](d, uri)
 			if err == nil && !seen[uri] {
 				seen[uri] = true
-				if s := r.slot(uri, slot); !slices.ContainsFunc(out, s.twin) {
-					out = append(out, s)
-				}
+				out = append(out, r.slot(uri, slot))
 			}
 			return nil
 		})
@@ -42,11 +40,20 @@ func (r *Redfish) Slots(ctx context.Context) ([]Slot, error) {
 	return out, nil
 }
 
-// twin reports that two slots read the same but for their place: some BMCs list their drives
-// under the system and under its manager.
-func (s Slot) twin(other Slot) bool {
-	s.URI, s.Place = other.URI, other.Place
-	return s == other
+// Distinct leaves out slots that read the same as another one but for their place, for people:
+// some BMCs list their drives under the system and under its manager. One of the two may take
+// an image that the other refuses.
+func Distinct(slots []Slot) (out []Slot) {
+	for _, s := range slots {
+		twin := func(other Slot) bool {
+			other.URI, other.Place = s.URI, s.Place
+			return s == other
+		}
+		if !slices.ContainsFunc(out, twin) {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // byFlow reports a drive that a vendor's own flow stands behind.

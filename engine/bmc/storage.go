@@ -23,7 +23,7 @@ func (r *Redfish) Inventory(ctx context.Context) (Inventory, error) {
 		func() error { return r.readStorage(ctx, s, &out) },
 		func() error { return r.readNICs(ctx, s, &out) },
 		func() error { return r.readSecureBoot(ctx, s, &out) })
-	if err == nil && out.Unread == nil && r.ahead == nil { // else it may be read later, or the BMC turn out not to be ready
+	if err == nil && r.ahead == nil { // who asks ahead may find out that the BMC was not ready
 		r.stock = &out
 	}
 	return out, err

@@ -162,7 +162,7 @@ func (t *transport) send(req *http.Request, asked *trip) (*http.Response, error)
 	if err != nil && !errors.As(err, &unfit) {
 		return nil, err
 	}
-	t.answeredIn(time.Since(connected))
+	t.answeredIn(time.Since(connected), !resp.Close)
 	asked.answer = answer{resp.StatusCode, resp.Header, body}
 	if token := resp.Header.Get("X-Auth-Token"); token != "" {
 		t.secret(token) // before anything shows the answer, which may repeat it
@@ -184,10 +184,15 @@ func (t *transport) connectedIn(took time.Duration) {
 	t.connecting = took
 }
 
-func (t *transport) answeredIn(took time.Duration) {
+// answeredIn notes an answer; one after which the connection is closed shows of no connection
+// that it is alive.
+func (t *transport) answeredIn(took time.Duration, stays bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.answered, t.answering = time.Now(), took
+	t.answered, t.answering = time.Time{}, took
+	if stays {
+		t.answered = time.Now()
+	}
 }
 
 // anotherPays reports that a further connection brings an answer sooner than waiting for one

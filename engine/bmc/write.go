@@ -131,18 +131,23 @@ func (r *Redfish) changed(verb Verb, method string, uri Link) {
 	}
 }
 
-// drivesAt are the drives that a write to a drive may have changed; none where it is not
-// known which drive it was written to.
+// drivesAt are the drives that a write to a drive may have changed: that one, those that held
+// something, and those with its name in another place. There are none where it is not known
+// which drive it was written to.
 func (r *Redfish) drivesAt(uri Link) (out []Link) {
-	known := false
+	written := map[string]bool{}
 	for at, d := range r.drives {
-		written := strings.HasPrefix(string(uri), string(at.bare()))
-		if known = known || written; written || d.shown.Loaded {
-			out = append(out, at)
+		if strings.HasPrefix(string(uri), string(at.bare())+"/") || uri.same(at) {
+			written[d.shown.ID] = true
 		}
 	}
-	if !known {
+	if len(written) == 0 {
 		return nil
+	}
+	for at, d := range r.drives {
+		if d.shown.Loaded || written[d.shown.ID] {
+			out = append(out, at)
+		}
 	}
 	return out
 }

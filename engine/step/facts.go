@@ -114,7 +114,7 @@ func readMedia(ctx context.Context, c bmc.Reader, f *Facts) error {
 		return err
 	}
 	f.Media = []Slot{}
-	for _, s := range slots {
+	for _, s := range bmc.Distinct(slots) {
 		f.Media = append(f.Media, Slot{s.ID, s.Place, s.CD, s.Shown()})
 	}
 	return nil

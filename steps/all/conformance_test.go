@@ -107,6 +107,7 @@ var troubles = []trouble{
 	{name: "drive empty on eject", source: "§15 NoVirtualMediaConnectionAvailable", only: "hpe", except: "ilo4", fault: bmcsim.Fault{Kind: "lost", Path: "EjectMedia", Count: 1}},
 
 	{name: "slot busy", source: "§15 Conflict", only: "lenovo", except: "tsm 1.90", fault: bmcsim.Fault{Kind: "status", Status: 400, Message: "Base.1.8.Conflict", Method: "PATCH", Path: "EXT1", After: 1, Count: 1}},
+	{name: "drives refuse under the system", source: "§3 system or manager", only: "lenovo", except: "tsm 1.90 xcc2 xcc3", fault: bmcsim.Fault{Kind: "status", Status: 405, Message: "Base.1.8.ActionNotSupported", Method: "PATCH", Path: "Systems/1/VirtualMedia", After: 1}},
 	{name: "wrong scheme", source: "§15 SourceDoesNotSupportProtocol", only: "lenovo", except: "tsm 1.90", fault: bmcsim.Fault{Kind: "status", Status: 400, Message: "ExtendedError.1.1.SourceDoesNotSupportProtocol", Method: "PATCH", Path: "VirtualMedia", After: 1}, fails: "does not fetch images by this protocol"},
 	{name: "busy", source: "§15 503 ServiceUnavailable", only: "lenovo", fault: bmcsim.Fault{Kind: "status", Status: 503, Message: "Base.1.8.ServiceUnavailable", Count: 2, After: 10}},
 	{name: "http refused", source: "§4 ResourceAtUriInUnknownFormat", only: "openbmc", fault: bmcsim.Fault{Kind: "status", Status: 400, Message: "Base.1.13.ResourceAtUriInUnknownFormat", Path: insertAction}, fails: "https only"},

@@ -128,7 +128,7 @@ func medium(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
 	if err != nil {
 		return err
 	}
-	for _, s := range slots {
+	for _, s := range bmc.Distinct(slots) {
 		if s.CD {
 			r.Slots = append(r.Slots, s.ID)
 		}

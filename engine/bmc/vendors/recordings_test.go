@@ -172,6 +172,7 @@ func summary(ctx context.Context, c bmc.Client) string {
 	ways, err := c.Ways(ctx, bmc.BootCD)
 	line("ways to cd", strings.Join(ways, ", "), err)
 	slots, err := c.Slots(ctx)
+	slots = bmc.Distinct(slots)
 	line("slots", len(slots), err)
 	for _, s := range slots {
 		line("", fmt.Sprintf("%s/%s cd %v loaded %v %s", s.Place, s.ID, s.CD, s.Loaded, s.Image), nil)
