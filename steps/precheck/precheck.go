@@ -120,7 +120,10 @@ func hardware(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
 	if r.Drives, _ = bmc.Seen(stock.Disks); stock.Unread != nil {
 		h.Warn("the machine's disks are unknown: %v", stock.Unread)
 	}
-	return err
+	if err != nil || !h.Settings.FirstBoot {
+		return err
+	}
+	return step.CheckSecureBoot(stock.SecureBoot)
 }
 
 func medium(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
