@@ -2,6 +2,7 @@
 package precheck
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -244,5 +245,7 @@ func use(ctx context.Context, h *step.Host, c Arguments, r *Result) error {
 	if !h.Settings.Installs {
 		return nil
 	}
-	return step.CheckUse(u, h.Declared.AllowRunning)
+	p := &problems{}
+	err = errors.Join(p.add(step.CheckUse(u, h.Declared.AllowRunning)), p.add(step.CheckRemote(h.Declared.ESXi, nil, u.LUNs)))
+	return cmp.Or(err, p.refusal())
 }
