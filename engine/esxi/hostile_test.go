@@ -19,14 +19,15 @@ import (
 )
 
 // between stands between the client and a simulated ESXi; change may answer in its place
-// (it then returns true), or change what the ESXi answers.
-func between(t *testing.T, change func(method string, w http.ResponseWriter, body []byte) ([]byte, bool)) esxi.Client {
+// (it then returns true), or change what the ESXi answers. What was asked begins with the
+// version of the API.
+func between(t *testing.T, change func(asked string, w http.ResponseWriter, body []byte) ([]byte, bool)) esxi.Client {
 	t.Helper()
 	return betweenSim(t, config(), change)
 }
 
 // betweenSim does the same for an ESXi of a test's own.
-func betweenSim(t *testing.T, system esxisim.Config, change func(method string, w http.ResponseWriter, body []byte) ([]byte, bool)) esxi.Client {
+func betweenSim(t *testing.T, system esxisim.Config, change func(asked string, w http.ResponseWriter, body []byte) ([]byte, bool)) esxi.Client {
 	t.Helper()
 	sim := start(t, system)
 	honest := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
@@ -48,7 +49,7 @@ func betweenSim(t *testing.T, system esxisim.Config, change func(method string, 
 		}
 		defer resp.Body.Close()
 		body, _ := io.ReadAll(resp.Body)
-		answer, over := change(string(asked), w, body)
+		answer, over := change(r.Header.Get("SOAPAction")+"\n"+string(asked), w, body)
 		if over {
 			return
 		}

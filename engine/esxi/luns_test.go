@@ -1,14 +1,19 @@
 package esxi_test
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/vmware/govmomi/vim25/types"
 
+	"esxiplan/engine/descriptor"
 	"esxiplan/engine/esxi"
 	"esxiplan/engine/esxi/esxisim"
 )
@@ -115,5 +120,57 @@ func TestUnreadableLUNs(t *testing.T) {
 		if got.UUID != system.UUID || strings.Join(got.LUNs, "; ") != want {
 			t.Errorf("%s: %+v", property, got)
 		}
+	}
+}
+
+// TestVersions: only what belongs to version 7.0 of the API is asked in it.
+func TestVersions(t *testing.T) {
+	system, later := config(), 0
+	system.LUNs = []esxisim.LUN{esxisim.RemoteLUN()}
+	inspect(t, betweenSim(t, system, func(asked string, _ http.ResponseWriter, body []byte) ([]byte, bool) {
+		is, should := strings.HasPrefix(asked, "urn:vim25/7.0\n"), strings.Contains(asked, "nvmeTopology")
+		if is != should {
+			t.Errorf("asked in version 7.0: %v, %s", is, asked)
+		}
+		if is {
+			later++
+		}
+		return body, false
+	}))
+	if later != 1 {
+		t.Errorf("version 7.0 was used %d times", later)
+	}
+}
+
+// TestNoDescriptorsForLUNs: from wherever in a look this process cannot open connections, LUNs are
+// told or the look failed; they are not taken for unknown.
+func TestNoDescriptorsForLUNs(t *testing.T) {
+	system := config()
+	system.LUNs = []esxisim.LUN{esxisim.RemoteLUN()}
+	s := start(t, system)
+	dials, refusals := 0, 0
+	for fails := 1; dials >= fails-1; fails++ {
+		dials = 0
+		dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
+			if dials++; dials >= fails {
+				return nil, &net.OpError{Op: "dial", Net: network, Err: os.NewSyscallError("socket", syscall.EMFILE)}
+			}
+			return (&net.Dialer{}).DialContext(ctx, network, s.Address())
+		}
+		c := esxi.Open(esxi.Options{Address: "192.0.2.11", Dial: dial, Current: &esxi.Login{Username: "root", Password: "right"}, Brief: true})
+		p, err := c.Probe(t.Context())
+		var got esxi.System
+		if err == nil {
+			got, err = c.Inspect(t.Context(), esxi.Current, p.Fingerprint)
+		}
+		if descriptor.Exhausted(err) {
+			refusals++
+		} else if err != nil || len(got.LUNs) != 1 {
+			t.Errorf("no descriptor from connection %d on: %v, LUNs %q", fails, err, got.LUNs)
+		}
+		c.Close()
+	}
+	if refusals < 3 {
+		t.Errorf("only %d looks failed", refusals)
 	}
 }
