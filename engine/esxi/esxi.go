@@ -42,6 +42,9 @@ type System struct {
 	VMs       []string  // names of powered-on virtual machines
 	VCenter   string    // address of the managing vCenter, "" when there is none
 	VSAN      bool
+	// LUNs describes disks that it sees over a storage network, some of many; nil where it
+	// sees none or that is not known, and after a login as [Root].
+	LUNs []string
 }
 
 // Busy says why the machine must not be reset, or "" when it is free.

@@ -318,6 +318,9 @@ func (c *client) inspectCurrent(ctx context.Context, fingerprint string) (System
 		c.current = v
 	}
 	system, err := c.current.read(ctx)
+	if err == nil {
+		system.LUNs, err = c.current.remoteLUNs(ctx)
+	}
 	if err != nil {
 		return System{}, c.failure(err)
 	}

@@ -15,13 +15,21 @@ import (
 	"unicode"
 
 	"esxiplan/engine/esxi"
+	"esxiplan/engine/esxi/esxisim"
 )
 
 // between stands between the client and a simulated ESXi; change may answer in its place
-// (it then returns true), or change what the ESXi answers.
-func between(t *testing.T, change func(method string, w http.ResponseWriter, body []byte) ([]byte, bool)) esxi.Client {
+// (it then returns true), or change what the ESXi answers. What was asked begins with the
+// version of the API.
+func between(t *testing.T, change func(asked string, w http.ResponseWriter, body []byte) ([]byte, bool)) esxi.Client {
 	t.Helper()
-	sim := start(t, config())
+	return betweenSim(t, config(), change)
+}
+
+// betweenSim does the same for an ESXi of a test's own.
+func betweenSim(t *testing.T, system esxisim.Config, change func(asked string, w http.ResponseWriter, body []byte) ([]byte, bool)) esxi.Client {
+	t.Helper()
+	sim := start(t, system)
 	honest := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	t.Cleanup(honest.CloseIdleConnections)
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -41,7 +49,7 @@ func between(t *testing.T, change func(method string, w http.ResponseWriter, bod
 		}
 		defer resp.Body.Close()
 		body, _ := io.ReadAll(resp.Body)
-		answer, over := change(string(asked), w, body)
+		answer, over := change(r.Header.Get("SOAPAction")+"\n"+string(asked), w, body)
 		if over {
 			return
 		}

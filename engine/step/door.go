@@ -249,7 +249,7 @@ func (d *BMC) admitStop(ctx context.Context) (event.Intent, error) {
 		return event.Intent{}, err
 	}
 	if h.Settings.Installs {
-		if err := CheckUse(use, h.Declared.AllowRunning); err != nil {
+		if err := h.checkSeen(use, true); err != nil {
 			return event.Intent{}, err
 		}
 	}
@@ -303,7 +303,7 @@ func (d *BMC) admitStart(ctx context.Context, same *LastReset) (event.Intent, er
 	if err := CheckConsent(settings, use.Power, i.Installs); err != nil {
 		return event.Intent{}, err
 	}
-	if err := CheckUse(use, h.Declared.AllowRunning); err != nil {
+	if err := h.checkSeen(use, i.Installs || h.Settings.Installs); err != nil {
 		return event.Intent{}, err
 	}
 	if h.Place().BootsMedium && !i.Installs {

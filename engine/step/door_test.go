@@ -246,28 +246,32 @@ func TestAdmitRefuses(t *testing.T) {
 		change   func(*bench)
 		guard    string
 	}{
-		"all in order":        {step.Settings{Consent: all}, func(b *bench) {}, ""},
-		"protected":           {step.Settings{Consent: all}, func(b *bench) { b.Declared.Protected = true }, "protected"},
-		"wrong machine":       {step.Settings{Consent: all}, func(b *bench) { b.m.identity.Serial = "X" }, "identity"},
-		"installation open":   {step.Settings{Consent: all}, func(b *bench) { b.open() }, "last reset"},
-		"again":               {step.Settings{Consent: all, Again: true}, func(b *bench) { b.open() }, ""},
-		"medium gone":         {step.Settings{Consent: all}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.m.slots[0].Loaded = false }, "medium"},
-		"override gone":       {step.Settings{Consent: all}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.m.boot.Target = bmc.BootNone }, "boot source"},
-		"continuous":          {step.Settings{Consent: all}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.m.boot.Once = false }, "boot source"},
-		"continuous, waits":   {step.Settings{Consent: all}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.m.boot.Once, b.a.place.Waits = false, true }, ""},
-		"no disk":             {step.Settings{Consent: all, Installs: true}, func(b *bench) { b.m.stock.Disks = []bmc.Disk{} }, "disk"},
-		"no nic":              {step.Settings{Consent: all, Installs: true}, func(b *bench) { b.Declared.ESXi.NIC = ptr("AA:BB:CC:DD:EE:FF"); b.m.network.NICs = []bmc.NIC{} }, "nic"},
-		"nobody asked":        {step.Settings{}, func(b *bench) { b.mounted("http://x/a.iso", "") }, "consent"},
-		"on, nobody asked":    {step.Settings{}, func(b *bench) { b.m.power.State = bmc.On }, "consent"},
-		"on, unknown use":     {step.Settings{Consent: all}, func(b *bench) { b.m.power.State = bmc.On }, "in use"},
-		"allowed":             {step.Settings{Consent: all}, func(b *bench) { b.m.power.State = bmc.On; b.Declared.AllowRunning = true }, ""},
-		"nothing to boot":     {step.Settings{Consent: all, Installs: true}, func(b *bench) { b.a.place.BootsMedium = true }, "medium"},
-		"somebody's, booted":  {step.Settings{Consent: all}, func(b *bench) { b.foreignMedium(); b.m.boot.Target = bmc.BootNone; b.Declared.AllowRunning = true }, "medium"},
-		"somebody's medium":   {step.Settings{Consent: all}, func(b *bench) { b.foreignMedium() }, "medium"},
-		"address taken":       {step.Settings{Consent: all}, func(b *bench) { b.x.probe = esxi.Probe{State: esxi.Up, Product: "ESXi"} }, "address"},
-		"not the plan's":      {step.Settings{Consent: all, Installs: true}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.a.place.Medium = "http://x/b.iso" }, "medium"},
-		"plan changed":        {step.Settings{Consent: all, Installs: true}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.a.place.Stale = "gateway differs" }, "medium"},
-		"stale, none mounted": {step.Settings{Consent: all, Installs: true}, func(b *bench) { b.a.place.Stale = "gateway differs" }, ""},
+		"all in order":         {step.Settings{Consent: all}, func(b *bench) {}, ""},
+		"protected":            {step.Settings{Consent: all}, func(b *bench) { b.Declared.Protected = true }, "protected"},
+		"wrong machine":        {step.Settings{Consent: all}, func(b *bench) { b.m.identity.Serial = "X" }, "identity"},
+		"installation open":    {step.Settings{Consent: all}, func(b *bench) { b.open() }, "last reset"},
+		"again":                {step.Settings{Consent: all, Again: true}, func(b *bench) { b.open() }, ""},
+		"medium gone":          {step.Settings{Consent: all}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.m.slots[0].Loaded = false }, "medium"},
+		"override gone":        {step.Settings{Consent: all}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.m.boot.Target = bmc.BootNone }, "boot source"},
+		"continuous":           {step.Settings{Consent: all}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.m.boot.Once = false }, "boot source"},
+		"continuous, waits":    {step.Settings{Consent: all}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.m.boot.Once, b.a.place.Waits = false, true }, ""},
+		"no disk":              {step.Settings{Consent: all, Installs: true}, func(b *bench) { b.m.stock.Disks = []bmc.Disk{} }, "disk"},
+		"no nic":               {step.Settings{Consent: all, Installs: true}, func(b *bench) { b.Declared.ESXi.NIC = ptr("AA:BB:CC:DD:EE:FF"); b.m.network.NICs = []bmc.NIC{} }, "nic"},
+		"nobody asked":         {step.Settings{}, func(b *bench) { b.mounted("http://x/a.iso", "") }, "consent"},
+		"on, nobody asked":     {step.Settings{}, func(b *bench) { b.m.power.State = bmc.On }, "consent"},
+		"on, unknown use":      {step.Settings{Consent: all}, func(b *bench) { b.m.power.State = bmc.On }, "in use"},
+		"allowed":              {step.Settings{Consent: all}, func(b *bench) { b.m.power.State = bmc.On; b.Declared.AllowRunning = true }, ""},
+		"nothing to boot":      {step.Settings{Consent: all, Installs: true}, func(b *bench) { b.a.place.BootsMedium = true }, "medium"},
+		"somebody's, booted":   {step.Settings{Consent: all}, func(b *bench) { b.foreignMedium(); b.m.boot.Target = bmc.BootNone; b.Declared.AllowRunning = true }, "medium"},
+		"somebody's medium":    {step.Settings{Consent: all}, func(b *bench) { b.foreignMedium() }, "medium"},
+		"address taken":        {step.Settings{Consent: all}, func(b *bench) { b.x.probe = esxi.Probe{State: esxi.Up, Product: "ESXi"} }, "address"},
+		"not the plan's":       {step.Settings{Consent: all, Installs: true}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.a.place.Medium = "http://x/b.iso" }, "medium"},
+		"plan changed":         {step.Settings{Consent: all, Installs: true}, func(b *bench) { b.mounted("http://x/a.iso", ""); b.a.place.Stale = "gateway differs" }, "medium"},
+		"stale, none mounted":  {step.Settings{Consent: all, Installs: true}, func(b *bench) { b.a.place.Stale = "gateway differs" }, ""},
+		"remote LUNs":          {step.Settings{Consent: all, Installs: true}, func(b *bench) { b.seesLUNs(false) }, "remote disk"},
+		"allowed all the same": {step.Settings{Consent: all, Installs: true}, func(b *bench) { b.seesLUNs(false); b.Declared.AllowRunning = true }, "remote disk"},
+		"LUNs, disk confirmed": {step.Settings{Consent: all, Installs: true}, func(b *bench) { b.seesLUNs(true) }, ""},
+		"LUNs, boots its disk": {step.Settings{Consent: all}, func(b *bench) { b.seesLUNs(false) }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, c.settings)
@@ -276,6 +280,24 @@ func TestAdmitRefuses(t *testing.T) {
 			b.refused(t, err, c.guard)
 		})
 	}
+}
+
+// TestStopsBeforeLUNs: a plan that powers the machine off before it starts the installer is
+// refused there, as nobody sees the LUNs of a machine that is off.
+func TestStopsBeforeLUNs(t *testing.T) {
+	for guard, confirmed := range map[string]bool{"remote disk": false, "": true} {
+		b := newBench(t, step.Settings{Consent: all, Installs: true})
+		b.seesLUNs(confirmed)
+		b.refused(t, b.BMC.Reset(t.Context(), bmc.ResetForceOff, event.Intent{}), guard)
+	}
+}
+
+// seesLUNs is a machine in no use whose ESXi sees LUNs of a storage network.
+func (b *bench) seesLUNs(confirmed bool) {
+	b.m.power.State = bmc.On
+	b.x.probe = esxi.Probe{State: esxi.Up, Product: "VMware ESXi 8.0.3"}
+	b.x.system = esxi.System{UUID: b.m.identity.UUID, LUNs: []string{"naa.1 (over iSCSI)"}}
+	b.Declared.ESXi.Disk.Confirm = &confirmed
 }
 
 // open is an installation of another run that is under way.

@@ -26,7 +26,7 @@ func CheckDisk(ctx context.Context, x *schema.ESXi, c bmc.Reader) error {
 		if err != nil {
 			return err
 		}
-		if err := CheckRemote(trusted, n.SAN); err != nil {
+		if err := CheckRemote(x, n.SAN, nil); err != nil {
 			return err
 		}
 	}
@@ -46,6 +46,9 @@ func CheckDisk(ctx context.Context, x *schema.ESXi, c bmc.Reader) error {
 // byConfirmation parts the disks that an installation overwrites into those that the BMC
 // must confirm and those, not local by their name, that it need not.
 func byConfirmation(x *schema.ESXi) (doubted, trusted []*schema.Disk) {
+	if x == nil || x.Disk == nil {
+		return nil, nil
+	}
 	for _, d := range append([]schema.Disk{*x.Disk}, x.Wipe...) {
 		switch {
 		case d.Confirm == nil || *d.Confirm:

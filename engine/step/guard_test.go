@@ -428,6 +428,33 @@ func TestCheckNIC(t *testing.T) {
 	judge(t, step.CheckNIC(t.Context(), nil, &machine{}), "", "")
 }
 
+func TestCheckRemote(t *testing.T) {
+	off := false
+	trusted := &schema.Disk{WWN: ptr("5001"), Confirm: &off}
+	for name, c := range map[string]struct {
+		disk, wipe   *schema.Disk
+		san, luns    []string
+		reason, next string
+	}{
+		"nothing is known":             {disk: trusted},
+		"a storage network":            {disk: trusted, san: []string{"LPe35002 port 1"}, reason: "wwn 5001 is not confirmed by the BMC (confirm = false), and a storage network is connected (LPe35002 port 1)", next: "out of the storage network's zones"},
+		"LUNs":                         {disk: trusted, luns: []string{"naa.1 (over iSCSI)", "3 more"}, reason: "the running ESXi sees LUNs of a storage network (naa.1 (over iSCSI); 3 more): it may be a LUN that others use", next: "LUN masking"},
+		"of a disk to clear":           {disk: serial("S1"), wipe: trusted, luns: []string{"naa.1"}, reason: "wwn 5001 is not confirmed"},
+		"a disk that the BMC confirms": {disk: serial("S1"), san: []string{"x"}, luns: []string{"naa.1"}},
+		"a name of local disks":        {disk: &schema.Disk{Name: ptr("mpx.vmhba0:C0:T0:L0"), Confirm: &off}, luns: []string{"naa.1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := &schema.ESXi{Disk: c.disk}
+			if c.wipe != nil {
+				x.Wipe = []schema.Disk{*c.wipe}
+			}
+			judge(t, step.CheckRemote(x, c.san, c.luns), c.reason, c.next)
+		})
+	}
+	judge(t, step.CheckRemote(nil, nil, []string{"naa.1"}), "", "")
+	judge(t, step.CheckRemote(&schema.ESXi{}, nil, []string{"naa.1"}), "", "")
+}
+
 func TestCheckSecureBoot(t *testing.T) {
 	judge(t, step.CheckSecureBoot(nil), "", "")
 	judge(t, step.CheckSecureBoot(ptr(false)), "", "")

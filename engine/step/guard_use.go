@@ -22,6 +22,7 @@ type Use struct {
 	Foreign    string     // an image in a drive from which another esxiplan may be installing
 	Installing *LastReset // an installation of ours is under way
 	Wait       string     // how to wait for it
+	LUNs       []string   // of a storage network, as the running ESXi sees them; see [esxi.System]
 }
 
 // UseState is what is known of the use of a machine.
@@ -101,12 +102,21 @@ func (u Use) inspect(ctx context.Context, h *Host, probe esxi.Probe) (Use, error
 		u.Reason = "it is on, and " + u.Other
 		return u, nil
 	}
-	u.Before.Installed = system.Installed
+	u.Before.Installed, u.LUNs = system.Installed, system.LUNs
 	u.State, u.Reason = Free, "its ESXi runs no virtual machine"
 	if busy := system.Busy(); busy != "" {
 		u.State, u.Reason = Busy, busy
 	}
 	return u, nil
+}
+
+// checkSeen runs the guards about what was seen of a machine's use, and, where an installation
+// overwrites disks, of storage that others use.
+func (h *Host) checkSeen(u Use, installs bool) error {
+	if err := CheckUse(u, h.Declared.AllowRunning); err != nil || !installs {
+		return err
+	}
+	return CheckRemote(h.Declared.ESXi, nil, u.LUNs)
 }
 
 // CheckUse refuses a machine that is in use, or might be, unless the plan allows it. While

@@ -62,6 +62,7 @@ type Settings struct {
 	Consent      Consent
 	Installs     bool   // the plan mounts media for this host: a reset can start an installer
 	Medium       string // URL of the image that the plan mounts, "" where it is not known before the run
+	FirstBoot    bool   // the plan builds a medium with parts for the first boot, as far as that is known before the run
 	StopsServing bool   // the images of this run end with it, and it waits for no installation
 	WaitStep     string // name of the plan's step that waits for the end of an installation, "" where there is none
 }

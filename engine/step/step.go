@@ -33,6 +33,9 @@ type Effects struct {
 	Sets   bool // sets the boot source of the next boot: the plan installs
 	Waits  bool // waits for the end of an installation
 	Disk   bool // needs to know the host's disk
+	// FirstBoot: the medium has parts for the first boot, which Secure Boot skips. As with
+	// Medium, Most does not have it: it counts where the arguments are known to say so.
+	FirstBoot bool
 }
 
 // Spec declares a step type. C is the struct of its arguments, O of its result.

@@ -212,6 +212,7 @@ func (s *Survey) Settings(h *schema.Host) step.Settings {
 		if most.Mounts {
 			out.Medium = cmp.Or(out.Medium, s.beforehand(h, st).Medium)
 		}
+		out.FirstBoot = out.FirstBoot || unconditional(st) && s.beforehand(h, st).FirstBoot
 		if s.awaits(h, st) {
 			out.WaitStep = st.Name
 		}

@@ -24,6 +24,14 @@ step "wait" "proof" { to = "esxi" }
 step "note" "report" {}
 `
 
+// firstBoot builds a medium with parts for the first boot.
+const firstBoot = "step \"build\" \"first\" {\n to = \"firstboot\"\n}\n"
+
+// inGroupB is a step for the hosts of group b only.
+func inGroupB(step string) string {
+	return strings.Replace(step, "}", " groups = [\"b\"]\n}", 1)
+}
+
 // only chooses steps by name.
 func only(names string) survey.Options {
 	return survey.Options{Choice: survey.Choice{Steps: strings.Fields(names)}}
@@ -273,6 +281,12 @@ func TestSettings(t *testing.T) {
 		"served, and not waited for":           {serves + installs, only("restart"), "one", step.Settings{Installs: true, WaitStep: "proof", StopsServing: true}},
 		"by hand, the wait is no later step":   {publishes + installs, survey.Options{Choice: survey.Choice{Only: "proof"}}, "one", step.Settings{Installs: true}},
 		"the last of two waits":                {publishes + installs + `step "wait" "again" { to = "esxi" }`, survey.Options{}, "one", step.Settings{Installs: true, WaitStep: "again"}},
+		"parts for the first boot":             {publishes + installs + firstBoot, survey.Options{}, "one", step.Settings{Installs: true, WaitStep: "proof", FirstBoot: true}},
+		"the same, for a stage":                {publishes + installs + firstBoot, only("login"), "one", step.Settings{Installs: true, WaitStep: "proof", FirstBoot: true}},
+		"such parts for another group":         {publishes + installs + inGroupB(firstBoot), survey.Options{}, "one", step.Settings{Installs: true, WaitStep: "proof"}},
+		"for this group":                       {publishes + installs + inGroupB(firstBoot), survey.Options{}, "four", step.Settings{Installs: true, WaitStep: "proof", FirstBoot: true}},
+		"such parts under a condition":         {publishes + installs + strings.Replace(firstBoot, "}", " when = host.facts.model != \"\"\n}", 1), survey.Options{}, "one", step.Settings{Installs: true, WaitStep: "proof"}},
+		"arguments that are not known":         {publishes + installs + strings.Replace(firstBoot, "}", " takes = step.image.text\n}", 1), survey.Options{}, "one", step.Settings{Installs: true, WaitStep: "proof"}},
 		"a plan that installs nothing":         {hosts + `step "power" "restart" { to = "restart" }`, survey.Options{}, "one", step.Settings{}},
 		"steps for another group":              {hosts + "step \"insert\" \"mount\" {\n takes = \"x\"\n groups = [\"b\"]\n}\nstep \"note\" \"x\" {}", survey.Options{}, "one", step.Settings{}},
 	} {

@@ -31,6 +31,7 @@ var FaultKinds = map[string]string{
 	"no-nic":         "the plan's network port is not there",
 	"secure-boot":    "Secure Boot is on",
 	"san":            "a storage network is connected",
+	"remote-luns":    "the running ESXi sees a LUN of a storage network",
 	"not-ready":      "the BMC is starting and never gets ready",
 	"busy":           "virtual machines run on the host",
 	"unknown-use":    "the machine is on, and no ESXi answers",
@@ -173,7 +174,7 @@ func shows(spec string, hosts []*schema.Host, all map[string]faults, profiles ma
 // it shows, or that it takes the machine's facts to tell.
 func (f faults) idle(kind string, h *schema.Host, p bmcsim.Profile) string {
 	x := h.ESXi
-	ofPlan := []string{"busy", "unknown-use", "other-machine", "no-nic", "no-disk", "two-disks"}
+	ofPlan := []string{"busy", "unknown-use", "other-machine", "remote-luns", "no-nic", "no-disk", "two-disks"}
 	switch {
 	case kind == "wrong-serial" && h.Serial == "":
 		return "the plan gives no serial number, so that nothing would be noticed; give the host a serial"
@@ -181,6 +182,8 @@ func (f faults) idle(kind string, h *schema.Host, p bmcsim.Profile) string {
 		return "the plan gives it no esxi block"
 	case kind == "other-machine" && !f.startsOn(h):
 		return "no ESXi answers there at the start; give esxi.current"
+	case kind == "remote-luns" && x.Current == nil:
+		return "the plan gives no login to look into its ESXi; give esxi.current"
 	case kind == "no-nic" && !h.Late() && (x.NIC == nil || !strings.Contains(*x.NIC, ":")):
 		return "the plan names no network port by its MAC address; give esxi.nic"
 	case kind == "no-disk" && x.Disk == nil:

@@ -246,6 +246,9 @@ func (m *Machine) oldSystem() error {
 	if m.faults["busy"] {
 		c.VMs = []string{"build-agent-1", "build-agent-2"}
 	}
+	if m.faults["remote-luns"] {
+		c.LUNs = []esxisim.LUN{esxisim.RemoteLUN()}
+	}
 	certificate, err := m.ESXi.Boot(c)
 	m.system = &system{config: c, certificate: &certificate, address: x.Address}
 	return err

@@ -51,7 +51,11 @@ var Type = step.Define(step.Spec[Arguments, Result]{
 	Requires: []string{"esxi.address", "esxi.network", "esxi.disk", "esxi.root_password"},
 	Policy:   step.Policy{Retries: 3, Delay: 2 * time.Second, MaxDelay: 10 * time.Second, Timeout: 30 * time.Minute},
 	Most:     step.Effects{Builds: true, Disk: true},
-	Run:      run, Recall: recall,
+	Effects: func(c Arguments) step.Effects {
+		generated := kickstart.Script{First: deref(c.Firstboot), SSH: c.SSH}
+		return step.Effects{Builds: true, Disk: true, FirstBoot: c.Kickstart == nil && generated.FirstBoot()}
+	},
+	Run: run, Recall: recall,
 })
 
 func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {

@@ -21,6 +21,21 @@ import (
 	"esxiplan/steps/steptest"
 )
 
+// TestFirstBoot: the generated kickstart has parts for the first boot where firstboot or ssh
+// asks for them; what a kickstart of the plan's own has is not known.
+func TestFirstBoot(t *testing.T) {
+	for arguments, want := range map[string]bool{
+		`{}`: false, `{"ssh":true}`: true, `{"firstboot":"x"}`: true, `{"firstboot":""}`: false, `{"kickstart":"x"}`: false,
+	} {
+		if got := buildiso.Type.Effects(json.RawMessage(arguments)); got.FirstBoot != want || !got.Builds || !got.Disk {
+			t.Errorf("%s: %+v", arguments, got)
+		}
+	}
+	if buildiso.Type.Effects(nil).FirstBoot {
+		t.Error("arguments that are not known are taken for such that ask for them")
+	}
+}
+
 func TestBuildISO(t *testing.T) {
 	dir := t.TempDir()
 	source := filepath.Join(dir, "installer.iso")

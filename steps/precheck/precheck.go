@@ -2,6 +2,7 @@
 package precheck
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -120,7 +121,10 @@ func hardware(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
 	if r.Drives, _ = bmc.Seen(stock.Disks); stock.Unread != nil {
 		h.Warn("the machine's disks are unknown: %v", stock.Unread)
 	}
-	return err
+	if err != nil || !h.Settings.FirstBoot {
+		return err
+	}
+	return step.CheckSecureBoot(stock.SecureBoot)
 }
 
 func medium(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
@@ -241,5 +245,7 @@ func use(ctx context.Context, h *step.Host, c Arguments, r *Result) error {
 	if !h.Settings.Installs {
 		return nil
 	}
-	return step.CheckUse(u, h.Declared.AllowRunning)
+	p := &problems{}
+	err = errors.Join(p.add(step.CheckUse(u, h.Declared.AllowRunning)), p.add(step.CheckRemote(h.Declared.ESXi, nil, u.LUNs)))
+	return cmp.Or(err, p.refusal())
 }

@@ -16,6 +16,7 @@ import (
 
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/bmc/bmcsim"
+	"esxiplan/engine/esxi"
 	"esxiplan/engine/event"
 	"esxiplan/engine/media"
 	"esxiplan/engine/step"
@@ -32,16 +33,19 @@ func (c clock) Real(d time.Duration) time.Duration { return d / speed }
 
 // Bench is a simulated machine and what a step needs to run on it.
 type Bench struct {
-	Sim    *bmcsim.Sim
-	Media  media.Store // may be nil
-	ESXi   *schema.ESXi
-	Place  step.Place // of every step; a restart and a wait follow unless a test says otherwise
-	clock  clock
-	log    step.History // of the machine, over all runs on the bench
-	seq    int
-	flow   string // run that is under way
-	flows  int
-	waited time.Duration // by the host, of simulated time
+	Sim   *bmcsim.Sim
+	Media media.Store // may be nil
+	ESXi  *schema.ESXi
+	Place step.Place // of every step; a restart and a wait follow unless a test says otherwise
+	// Settings of the host; DryRun and Consent are those of the bench.
+	Settings step.Settings
+	System   esxi.Client // what answers on the ESXi address; nil: the plan declares none
+	clock    clock
+	log      step.History // of the machine, over all runs on the bench
+	seq      int
+	flow     string // run that is under way
+	flows    int
+	waited   time.Duration // by the host, of simulated time
 }
 
 // NewBench starts a machine, which is off.
@@ -66,7 +70,10 @@ func NewFaultyBench(t *testing.T, p bmcsim.Profile, on bool, faults ...bmcsim.Fa
 func (b *Bench) host(t *testing.T, vendors []bmc.Vendor, dry bool) *step.Host {
 	t.Helper()
 	declared := &schema.Host{Name: "h", Group: "g", Vendor: "auto", AllowRunning: true, ESXi: b.ESXi}
-	h := step.NewHost("test", declared, step.Settings{DryRun: dry, Consent: step.Consent{Stop: true, Wipe: true}})
+	settings := b.Settings
+	settings.DryRun, settings.Consent = dry, step.Consent{Stop: true, Wipe: true}
+	h := step.NewHost("test", declared, settings)
+	h.ESXi = b.System
 	h.SetMedia(b.Media)
 	if dry && b.Media != nil {
 		h.SetMedia(media.Shadow(b.Media))

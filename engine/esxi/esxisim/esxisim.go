@@ -44,6 +44,8 @@ type Config struct {
 	VMs            []string // names of powered-on virtual machines
 	VCenter        string
 	VSAN           bool
+	LUNs           []LUN
+	HidesLUNs      bool            // from the user
 	Certificate    tls.Certificate // zero: a new one
 	Now            func() time.Time
 }
@@ -249,6 +251,9 @@ func (s *Sim) build(c Config) (http.Handler, error) {
 	ctx, si := simulator.NewServiceInstance(simulator.NewContext(), content, esx.RootFolder)
 	si.Content.About = about(c)
 	ctx.Map.OptionManager().Setting = nil
+	properties := &collector{}
+	properties.Self = t.PropertyCollector
+	ctx.Map.Put(properties)
 	ctx.Map.Put(&clock{*si, c.Now})
 	images := types.ManagedObjectReference{Type: "HostImageConfigManager", Value: "ha-image-config-manager"}
 	ctx.Map.Put(&imageManager{mo.HostImageConfigManager{Self: images}, c.Installed})
@@ -278,10 +283,12 @@ func about(c Config) types.AboutInfo {
 	return a
 }
 
-func newHost(c Config, images types.ManagedObjectReference) *mo.HostSystem {
-	h := &mo.HostSystem{}
-	h.Self = types.ManagedObjectReference{Type: "HostSystem", Value: "ha-host"}
-	h.Config, h.Hardware = &types.HostConfigInfo{}, &types.HostHardwareInfo{}
+var hostRef = types.ManagedObjectReference{Type: "HostSystem", Value: "ha-host"}
+
+func newHost(c Config, images types.ManagedObjectReference) *host {
+	h := &host{hides: c.HidesLUNs}
+	h.Self = hostRef
+	h.Config, h.Hardware = &types.HostConfigInfo{StorageDevice: storageOf(c.LUNs)}, &types.HostHardwareInfo{}
 	h.Config.VsanHostConfig = &types.VsanHostConfigInfo{Enabled: &c.VSAN}
 	h.Hardware.SystemInfo = types.HostSystemInfo{Uuid: strings.ToLower(c.UUID), SerialNumber: c.Serial,
 		OtherIdentifyingInfo: []types.HostSystemIdentificationInfo{{IdentifierValue: c.Serial,

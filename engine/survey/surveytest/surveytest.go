@@ -46,7 +46,10 @@ func Types() []*step.Type {
 		define(step.Spec[Arguments, Result]{Name: "look", Until: "done", Verdict: verdict, Policy: polling}),
 		define(step.Spec[Arguments, Result]{Name: "wait", Until: "done", Verdict: verdict, Policy: polling, Most: step.Effects{Waits: true},
 			Effects: func(a Arguments) step.Effects { return step.Effects{Waits: a.To == "esxi"} }}),
-		define(step.Spec[Arguments, Result]{Name: "build", Most: step.Effects{Builds: true, Disk: true}, Recall: never}),
+		define(step.Spec[Arguments, Result]{Name: "build", Most: step.Effects{Builds: true, Disk: true}, Recall: never,
+			Effects: func(a Arguments) step.Effects {
+				return step.Effects{Builds: true, Disk: true, FirstBoot: a.To == "firstboot"}
+			}}),
 		define(step.Spec[Arguments, Result]{Name: "insert", Most: step.Effects{Writes: true, Mounts: true},
 			Effects: func(a Arguments) step.Effects {
 				return step.Effects{Writes: true, Mounts: true, Medium: text(a.Takes)}
