@@ -210,14 +210,13 @@ func (s *statusRun) draw(found []hostStatus, before int) int {
 		}
 		rows = append(rows, listRow{{"host", h.Host}, {"power", power}, {"boot", h.Boot}, {"esxi", h.ESXi}, {"media", h.Media}, {"problem", h.Problem}})
 	}
-	lines := strings.Split(strings.TrimSuffix(s.table(rows), "\n"), "\n")
 	width, height, err := term.GetSize(1) // it may have changed
 	if err != nil {
 		width, height = s.streams.Width, 0
 	}
-	lines = fitting(lines, height)
+	lines := fitting(strings.Split(strings.TrimSuffix(s.table(rows, width-1), "\n"), "\n"), height)
 	for _, line := range lines {
-		if width > 0 {
+		if width > 0 { // which may be less than any table takes
 			line = ansi.Truncate(line, width-1, "…")
 		}
 		fmt.Fprintln(s.streams.Out, line)

@@ -31,25 +31,20 @@ func (r listRow) MarshalJSON() ([]byte, error) {
 	return []byte("{" + strings.Join(parts, ",") + "}"), nil
 }
 
-func (a *app) printRows(rows []listRow) { write(a.streams.Out, a.table(rows)) }
+func (a *app) printRows(rows []listRow) { write(a.streams.Out, a.table(rows, 0)) }
 
-// printWide prints rows that may be wider than the terminal: each line is cut there.
-func (a *app) printWide(rows []listRow) {
-	for line := range strings.Lines(a.table(rows)) {
-		if a.streams.Width > 0 {
-			line = ansi.Truncate(strings.TrimSuffix(line, "\n"), a.streams.Width, "…") + "\n"
-		}
-		write(a.streams.Out, line)
-	}
-}
+// printWide prints rows that may be wider than the terminal: the widest columns are cut.
+func (a *app) printWide(rows []listRow) { write(a.streams.Out, a.table(rows, a.streams.Width)) }
 
-// table lays rows out in columns. Secrets go before that: what is cut or filled up to a
-// width is no longer what it was.
-func (a *app) table(rows []listRow) string {
+// columnGap is the blanks between two columns.
+const columnGap = 2
+
+// table lays rows out in columns, within a width; 0 is any. Secrets go before that: what is
+// cut or filled up to a width is no longer what it was.
+func (a *app) table(rows []listRow, width int) string {
 	if len(rows) == 0 {
 		return ""
 	}
-	var b strings.Builder
 	widths := make([]int, len(rows[0]))
 	head := make(listRow, len(rows[0]))
 	for i, cell := range rows[0] {
@@ -62,12 +57,33 @@ func (a *app) table(rows []listRow) string {
 			widths[i] = max(widths[i], ansi.StringWidth(row[i][1]))
 		}
 	}
+	narrow(widths, width)
+	var b strings.Builder
 	for _, row := range rows {
 		line := ""
 		for i, cell := range row {
-			line += cell[1] + strings.Repeat(" ", widths[i]-ansi.StringWidth(cell[1])+2)
+			text := ansi.Truncate(cell[1], widths[i], "…")
+			line += text + strings.Repeat(" ", widths[i]-ansi.StringWidth(text)+columnGap)
 		}
 		b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
 	return b.String()
+}
+
+// narrow takes from the widest column until all fit, or each is as narrow as a short word. The
+// first one stays: it names the row.
+func narrow(widths []int, limit int) {
+	const least = 6
+	total := -columnGap
+	for _, w := range widths {
+		total += w + columnGap
+	}
+	for ; limit > 0 && len(widths) > 1 && total > limit; total-- {
+		others := widths[1:]
+		widest := slices.Index(others, slices.Max(others))
+		if others[widest] <= least {
+			return
+		}
+		others[widest]--
+	}
 }
