@@ -88,7 +88,7 @@ func (r *Redfish) document(ctx context.Context, uri Link) (*reading, error) {
 		return nil, &ErrUnsupported{"the BMC does not link to what is needed here"}
 	}
 	if d := r.known(uri); d != nil {
-		return r.told(d)
+		return r.outcomeOf(d)
 	}
 	if r.ahead == nil {
 		if err := r.connect(ctx); err != nil {
@@ -117,9 +117,9 @@ func (r *Redfish) document(ctx context.Context, uri Link) (*reading, error) {
 	return r.remember(uri, a.body), nil
 }
 
-// told is what a reading tells. That it failed is told once in earnest: the next time, the
+// outcomeOf is what came of a reading. A failure counts once in earnest: the next time, the
 // BMC is asked again. It may have failed before it was known whose machine this is.
-func (r *Redfish) told(d *reading) (*reading, error) {
+func (r *Redfish) outcomeOf(d *reading) (*reading, error) {
 	if d.err != nil && r.ahead == nil {
 		d.stale = true // not let go of: what came with its collection may be older than a write of ours
 		var e *Error
