@@ -45,6 +45,9 @@ type System struct {
 	// LUNs describes disks that it sees over a storage network, some of many; nil where it
 	// sees none or that is not known, and after a login as [Root].
 	LUNs []string
+	// Datastores are those on its VMFS volumes; nil where that is not known, and after a login
+	// as [Root].
+	Datastores []Datastore
 }
 
 // Busy says why the machine must not be reset, or "" when it is free.

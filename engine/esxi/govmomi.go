@@ -321,6 +321,9 @@ func (c *client) inspectCurrent(ctx context.Context, fingerprint string) (System
 	if err == nil {
 		system.LUNs, err = c.current.remoteLUNs(ctx)
 	}
+	if err == nil {
+		system.Datastores, err = c.current.datastores(ctx)
+	}
 	if err != nil {
 		return System{}, c.failure(err)
 	}

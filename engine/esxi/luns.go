@@ -74,27 +74,35 @@ func (v *conversation) storage(ctx context.Context, parts ...string) (info types
 	for i, part := range parts {
 		parts[i] = "config.storageDevice." + part
 	}
+	err = v.properties(ctx, parts, func(value any) {
+		switch value := value.(type) {
+		case types.HostScsiTopology:
+			info.ScsiTopology = &value
+		case types.HostNvmeTopology:
+			info.NvmeTopology = &value
+		case types.ArrayOfScsiLun:
+			info.ScsiLun = value.ScsiLun
+		}
+	})
+	return info, err
+}
+
+// properties reads properties of the host, and hands over those that the user may read.
+func (v *conversation) properties(ctx context.Context, paths []string, take func(value any)) error {
 	answer, err := methods.RetrieveProperties(ctx, answering{v.soap}, &types.RetrieveProperties{This: v.content.PropertyCollector,
 		SpecSet: []types.PropertyFilterSpec{{
 			ObjectSet: []types.ObjectSpec{{Obj: hostRef, Skip: types.NewBool(false)}},
-			PropSet:   []types.PropertySpec{{Type: "HostSystem", PathSet: parts}},
+			PropSet:   []types.PropertySpec{{Type: "HostSystem", PathSet: paths}},
 		}}})
 	if err != nil {
-		return info, err
+		return err
 	}
 	for _, object := range answer.Returnval {
 		for _, property := range object.PropSet {
-			switch value := property.Val.(type) {
-			case types.HostScsiTopology:
-				info.ScsiTopology = &value
-			case types.HostNvmeTopology:
-				info.NvmeTopology = &value
-			case types.ArrayOfScsiLun:
-				info.ScsiLun = value.ScsiLun
-			}
+			take(property.Val)
 		}
 	}
-	return info, nil
+	return nil
 }
 
 // remote lists the ways to LUNs that lead over a storage network.

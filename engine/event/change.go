@@ -13,6 +13,8 @@ const (
 	Mounts  Risk = "mounts"
 	Reboots Risk = "reboots"
 	Wipes   Risk = "wipes"
+	// PowersOff is a machine that stays off.
+	PowersOff Risk = "powers off"
 )
 
 // Verb is what a change does: one of the verbs of the BMC door or of the media door.
@@ -48,7 +50,13 @@ type Change struct {
 	Risk    Risk   `json:"risk,omitempty"`
 	Repeat  bool   `json:"repeat,omitempty"` // the same change in another form
 	Found   bool   `json:"found,omitempty"`  // no request of ours: somebody else's doing, found on the machine
-	Detail  string `json:"detail,omitempty"` // in a dry run: the kickstart
+	// Makes is what would be on a medium that is published, and Replaces what is on the one
+	// that was published last; both only in a dry run.
+	Makes    *Medium `json:"makes,omitempty"`
+	Replaces *Medium `json:"replaces,omitempty"`
+	// Machine is the machine as it was found before the host's first change of the process;
+	// only in a dry run and where a saved plan is applied.
+	Machine *Machine `json:"machine,omitempty"`
 	Intent
 }
 
@@ -58,6 +66,7 @@ type Intent struct {
 	Installs bool      `json:"installs,omitempty"` // that boot can start an installer
 	Medium   string    `json:"medium,omitempty"`   // digest of what is on the medium that is mounted or booted
 	Before   *Snapshot `json:"before,omitempty"`   // what answered on the ESXi address before that boot
+	Erases   []Disk    `json:"erases,omitempty"`   // disks that the installer overwrites, as the guards found them
 	All      bool      `json:"all,omitempty"`      // also what someone else mounted as a floppy or USB stick
 	Force    bool      `json:"force,omitempty"`    // also while an installation of ours may be reading the medium, of which the caller knows better
 

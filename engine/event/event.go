@@ -41,6 +41,9 @@ const (
 	NotRun      Status = "not_run"
 )
 
+// Undecided is why a dry run leaves a step out whose condition only the run can know.
+const Undecided = "decided during the run"
+
 // Failure reports that a step or a host ended in trouble: it failed or was unreachable.
 func (s Status) Failure() bool { return s == Failed || s == Unreachable }
 

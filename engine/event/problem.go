@@ -13,6 +13,7 @@ type Problem struct {
 	Next    string `json:"next,omitempty"` // what to do about it
 	At      string `json:"at,omitempty"`   // file:line:column in the plan
 	Warning bool   `json:"warning,omitempty"`
+	Guard   string `json:"guard,omitempty"` // that refused, "" where none did
 }
 
 // FromDiagnostic turns a diagnostic into data.

@@ -206,7 +206,7 @@ func (l *Lane) conditions(s *schema.Step, scope schema.Scope) bool {
 			return true
 		case !given:
 		case !value.IsKnown():
-			l.skip(s, "decided during the run")
+			l.skip(s, event.Undecided)
 			return true
 		case name == "when" && value.False():
 			l.skip(s, "when is false")

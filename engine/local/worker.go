@@ -298,7 +298,7 @@ func problemOf(s *schema.Step, err error) *event.Problem {
 	var argument *schema.ArgumentError
 	switch {
 	case errors.As(err, &refusal):
-		p.Summary, p.Next = "Refused: "+refusal.Reason, refusal.Next+"."
+		p.Summary, p.Next, p.Guard = "Refused: "+refusal.Reason, refusal.Next+".", refusal.Guard
 	case errors.As(err, &failure):
 		p.Summary, p.Next = firstUpper(failure.Reason), failure.Next+"."
 	case errors.As(err, &argument):

@@ -472,7 +472,8 @@ func (o Options) masked(e event.Event) event.Event {
 	e.Text = mask(e.Text)
 	if e.Write != nil {
 		w := *e.Write
-		w.Old, w.Detail = o.Masker.MaskState(e.Host, w.Old), mask(w.Detail)
+		w.Old = o.Masker.MaskState(e.Host, w.Old)
+		w.Makes, w.Replaces, w.Machine = maskedMedium(w.Makes, mask), maskedMedium(w.Replaces, mask), maskedMachine(w.Machine, mask)
 		e.Write = &w
 	}
 	if e.Problem != nil {
@@ -501,4 +502,27 @@ func (o Options) masked(e event.Event) event.Event {
 	}
 	e.Result = text.InJSON(e.Result, mask)
 	return e
+}
+
+// maskedMedium takes secrets out of what is on a medium.
+func maskedMedium(m *event.Medium, mask func(string) string) *event.Medium {
+	if m == nil {
+		return nil
+	}
+	out := event.Medium{Source: mask(m.Source), Kickstart: mask(m.Kickstart)}
+	for _, o := range m.Options {
+		out.Options = append(out.Options, mask(o))
+	}
+	return &out
+}
+
+// maskedMachine takes secrets out of what a machine said of itself. Its identity is left: it is
+// compared later.
+func maskedMachine(m *event.Machine, mask func(string) string) *event.Machine {
+	if m == nil {
+		return nil
+	}
+	out := *m
+	out.Runs.Reason = mask(m.Runs.Reason)
+	return &out
 }

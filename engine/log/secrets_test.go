@@ -191,13 +191,13 @@ func TestChangesAreMasked(t *testing.T) {
 	var shown event.Event
 	l, err := log.Open(state, "run", log.Options{Masker: hide("hunter22"), Show: func(e event.Event) { shown = e }})
 	check(t, err)
-	_, err = l.Append(event.Event{Kind: event.WriteMade, Host: "one", Time: noon, Write: &event.Change{Verb: event.Insert, Old: "http://hunter22/", New: "http://192.0.2.1/x.iso", Detail: "rootpw hunter22"}})
+	_, err = l.Append(event.Event{Kind: event.WriteMade, Host: "one", Time: noon, Write: &event.Change{Verb: event.Insert, Old: "http://hunter22/", New: "http://192.0.2.1/x.iso", Makes: &event.Medium{Kickstart: "rootpw hunter22"}}})
 	check(t, err)
 	check(t, l.Close())
 	if b := content(t, state); bytes.Contains(b, []byte("hunter22")) || !bytes.Contains(b, []byte("http://192.0.2.1/x.iso")) {
 		t.Errorf("the state folder holds %s", b)
 	}
-	if shown.Write.Detail != "rootpw ***" || shown.Write.Old != "http://***/" {
+	if shown.Write.Makes.Kickstart != "rootpw ***" || shown.Write.Old != "http://***/" {
 		t.Errorf("shown as %+v", shown.Write)
 	}
 }

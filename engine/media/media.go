@@ -68,7 +68,9 @@ func (p Published) At(url string) bool { return url != "" && (url == p.URL || ur
 type Replacement struct {
 	Action, Target, Old, New string
 	Digest                   string // of the medium that is published, as in [Published]
-	Detail                   string // in a dry run: the kickstart, without its secrets
+	// Makes is what is on the new one, and Replaces what is on the one that was published last,
+	// nil where there is none; both only in a dry run, for people.
+	Makes, Replaces *Contents
 }
 
 // Record makes a replacement durable before it happens; when it fails, nothing is written.

@@ -126,7 +126,7 @@ func TestDigestIsRecorded(t *testing.T) {
 	changed := request(s.source, "h")
 	changed.Script.Network.Gateway = "192.0.2.254"
 	q, err := shadow.Publish(t.Context(), changed, func(_ context.Context, now media.Replacement) error { w = now; return nil })
-	if err != nil || q.Digest != media.NewDigest || w.Digest != media.NewDigest || w.Old != p.URL || !strings.Contains(w.Detail, "192.0.2.254") {
+	if err != nil || q.Digest != media.NewDigest || w.Digest != media.NewDigest || w.Old != p.URL || w.Makes == nil || !strings.Contains(w.Makes.Kickstart, "192.0.2.254") {
 		t.Errorf("the dry run recorded %+v of %+v, %v", w, q, err)
 	}
 	if latest, _ := shadow.Latest("h"); latest.Digest != media.NewDigest {

@@ -52,22 +52,22 @@ type shadow struct {
 func (s *shadow) Publish(ctx context.Context, r Request, record Record) (Published, error) {
 	p, err := s.Reader.Published(ctx, r)
 	var none *ErrNotBuilt
-	var script string
 	switch {
 	case errors.As(err, &none):
 		p, err = s.preview(ctx, r)
-		script = p.Contents.Kickstart
 	case err == nil && !s.isRemoved(r.Host):
 		return p, nil
-	case err == nil:
-		script, _, err = s.Reader.Preview(ctx, r)
 	}
 	if err != nil {
 		return Published{}, err
 	}
 	old, _ := s.Reader.Latest(r.Host)
 	p.Changed = true
-	if err := record(ctx, Replacement{Action: "publish", Target: "image", Old: old.URL, New: p.URL, Digest: p.Digest, Detail: script}); err != nil {
+	w := Replacement{Action: "publish", Target: "image", Old: old.URL, New: p.URL, Digest: p.Digest, Makes: &p.Contents}
+	if old.Contents.known() {
+		w.Replaces = &old.Contents
+	}
+	if err := record(ctx, w); err != nil {
 		return Published{}, err
 	}
 	s.mu.Lock()

@@ -43,6 +43,9 @@ func (d *BMC) admitWrite(ctx context.Context) error {
 	if err := CheckIdentity(d.host.Declared, id); err != nil {
 		return err
 	}
+	if err := d.meet(ctx); err != nil {
+		return err
+	}
 	d.identified = true
 	others, err := d.OtherSessions(ctx)
 	if len(others) > 0 {
@@ -65,7 +68,7 @@ func (d *BMC) recorder(i event.Intent) bmc.Record {
 	return func(ctx context.Context, w bmc.Command) (func(bmc.Fate), error) {
 		c := event.Change{Door: event.DoorBMC, Verb: event.Verb(w.Verb), Target: w.Target, Old: w.Old, New: w.New, Request: w.Request, Repeat: w.Repeat, Intent: i}
 		c.Risk = riskOf(c)
-		id, err := d.host.attempt.Record(ctx, c)
+		id, err := d.host.record(ctx, c)
 		return func(f bmc.Fate) { d.host.attempt.Settle(event.Settled{Change: id, Fate: event.Fate(f)}) }, err
 	}
 }
@@ -77,6 +80,8 @@ func riskOf(c event.Change) event.Risk {
 		return event.Mounts
 	case c.Verb == event.Reset && c.Installs:
 		return event.Wipes
+	case c.Verb == event.Reset && !c.Boots && !bmc.ResetType(c.New).Starts():
+		return event.PowersOff
 	case c.Verb == event.Reset:
 		return event.Reboots
 	}
@@ -309,6 +314,14 @@ func (d *BMC) admitStart(ctx context.Context, same *LastReset) (event.Intent, er
 	if h.Place().BootsMedium && !i.Installs {
 		return event.Intent{}, &Refusal{"medium", "nothing of ours is mounted for this host and no boot source is set, " +
 			"so it would only boot its disk again", "Run the steps before this one (insert, one_time_boot), then restart"}
+	}
+	if i.Installs {
+		if i.Erases, err = Overwritten(ctx, h.Declared.ESXi, d, use.System); err != nil {
+			return event.Intent{}, err
+		}
+	}
+	if err := CheckAgreed(settings.Consent, i.Erases); err != nil {
+		return event.Intent{}, err
 	}
 	i.Boots, i.Before, i.Seal = true, &use.Before, admitted{}
 	return i, nil

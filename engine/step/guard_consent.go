@@ -1,6 +1,12 @@
 package step
 
-import "esxiplan/engine/bmc"
+import (
+	"fmt"
+	"slices"
+
+	"esxiplan/engine/bmc"
+	"esxiplan/engine/event"
+)
 
 // CheckConsent demands that somebody agreed before a machine is restarted into an
 // installer, or before the power of one is changed that is on, or might be.
@@ -16,4 +22,25 @@ func CheckConsent(s Settings, power bmc.PowerState, installs bool) error {
 			"Run it again with --yes"}
 	}
 	return nil
+}
+
+// CheckAgreed demands that the disks which an installer is about to overwrite are those that
+// somebody was shown who agreed. Who agreed without being asked (--yes) was shown none.
+func CheckAgreed(c Consent, erases []event.Disk) error {
+	if c.Shown == nil || len(erases) == 0 || slices.EqualFunc(c.Shown.Disks, erases, event.Disk.Same) {
+		return nil
+	}
+	return &Refusal{"consent", fmt.Sprintf("the installer would overwrite %s, and what was agreed to is %s", diskList(erases), diskList(c.Shown.Disks)),
+		"Look at the machine's disks with esxiplan discover, then start the run again"}
+}
+
+func diskList(disks []event.Disk) string {
+	text := ""
+	for i, d := range disks {
+		if i > 0 {
+			text += "; and "
+		}
+		text += d.String()
+	}
+	return text
 }

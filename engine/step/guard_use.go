@@ -18,11 +18,13 @@ type Use struct {
 	State      UseState
 	Reason     string
 	Before     event.Snapshot
-	Other      string     // another machine answers on the ESXi address
-	Foreign    string     // an image in a drive from which another esxiplan may be installing
-	Installing *LastReset // an installation of ours is under way
-	Wait       string     // how to wait for it
-	LUNs       []string   // of a storage network, as the running ESXi sees them; see [esxi.System]
+	Other      string       // another machine answers on the ESXi address
+	Foreign    string       // an image in a drive from which another esxiplan may be installing
+	Installing *LastReset   // an installation of ours is under way
+	Wait       string       // how to wait for it
+	LUNs       []string     // of a storage network, as the running ESXi sees them; see [esxi.System]
+	Product    string       // that answers on the ESXi address, "" where nothing does
+	System     *esxi.System // what runs there, where it was looked into; nil: it was not
 }
 
 // UseState is what is known of the use of a machine.
@@ -56,6 +58,7 @@ func LookInto(ctx context.Context, h *Host) (Use, error) {
 		return Use{}, err
 	}
 	use.Before = event.Snapshot{State: string(probe.State), Fingerprint: probe.Fingerprint, Build: probe.Build}
+	use.Product = probe.Product
 	if power.State == bmc.Off {
 		if probe.State != esxi.Silent {
 			use.Other = fmt.Sprintf("%s answers on %s although this machine is off", probe.Product, h.Declared.ESXi.Address)
@@ -102,7 +105,7 @@ func (u Use) inspect(ctx context.Context, h *Host, probe esxi.Probe) (Use, error
 		u.Reason = "it is on, and " + u.Other
 		return u, nil
 	}
-	u.Before.Installed, u.LUNs = system.Installed, system.LUNs
+	u.Before.Installed, u.LUNs, u.System = system.Installed, system.LUNs, &system
 	u.State, u.Reason = Free, "its ESXi runs no virtual machine"
 	if busy := system.Busy(); busy != "" {
 		u.State, u.Reason = Busy, busy

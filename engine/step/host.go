@@ -60,18 +60,24 @@ type Settings struct {
 	DryRun       bool
 	KeepMedia    bool // leave the image where it is after the proof
 	Consent      Consent
-	Installs     bool   // the plan mounts media for this host: a reset can start an installer
-	Medium       string // URL of the image that the plan mounts, "" where it is not known before the run
-	FirstBoot    bool   // the plan builds a medium with parts for the first boot, as far as that is known before the run
-	StopsServing bool   // the images of this run end with it, and it waits for no installation
-	WaitStep     string // name of the plan's step that waits for the end of an installation, "" where there is none
+	Approved     *Approved // what a saved plan allows; nil: the run applies none
+	Installs     bool      // the plan mounts media for this host: a reset can start an installer
+	Medium       string    // URL of the image that the plan mounts, "" where it is not known before the run
+	FirstBoot    bool      // the plan builds a medium with parts for the first boot, as far as that is known before the run
+	StopsServing bool      // the images of this run end with it, and it waits for no installation
+	WaitStep     string    // name of the plan's step that waits for the end of an installation, "" where there is none
 }
 
 // Consent is what somebody agreed to for a host, or what cannot harm: nothing real is there.
 type Consent struct {
-	Stop bool // what runs on the machine may be stopped
-	Wipe bool // it may be restarted into an installer
+	Stop  bool // what runs on the machine may be stopped
+	Wipe  bool // it may be restarted into an installer
+	Shown *Shown
 }
+
+// Shown are the disks that were shown to who agreed that a machine may be wiped; nil: who
+// agreed was not asked.
+type Shown struct{ Disks []event.Disk }
 
 // Host is what a step may touch.
 type Host struct {
@@ -83,10 +89,13 @@ type Host struct {
 	Media    *Media      // behind its guard; nil where the plan has no media block
 	Settings Settings
 
-	attempt Attempt
-	told    progress
-	seen    Sight
-	unseen  error // of that look
+	attempt   Attempt
+	machine   *event.Machine // as it was before our first change; nil: it was not looked at
+	introduce bool           // the next change that is recorded tells of the machine
+
+	told   progress
+	seen   Sight
+	unseen error // of that look
 }
 
 // NewHost makes a host without doors.
@@ -135,6 +144,15 @@ func (h *Host) FoundStarted(ctx context.Context, i event.Intent) error {
 		h.attempt.Settle(event.Settled{Change: id, Fate: event.Done})
 	}
 	return err
+}
+
+// record makes a change durable before it is made, where it may be made: every write of every
+// door passes here.
+func (h *Host) record(ctx context.Context, c event.Change) (id string, err error) {
+	if err := CheckApproved(h.Settings.Approved, h.StepName(), c, h.Holds); err != nil {
+		return "", err
+	}
+	return h.attempt.Record(ctx, h.introduced(c))
 }
 
 // StepName is the name of the present step.

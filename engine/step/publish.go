@@ -61,7 +61,15 @@ func (m *Media) Unpublish(ctx context.Context, i event.Intent) error {
 
 func (m *Media) record(ctx context.Context, v event.Verb, w media.Replacement, i event.Intent) (id string, err error) {
 	i.Medium = w.Digest
-	return m.host.attempt.Record(ctx, event.Change{Door: event.DoorMedia, Verb: v, Target: w.Target, Old: w.Old, New: w.New, Detail: w.Detail, Intent: i})
+	return m.host.record(ctx, event.Change{Door: event.DoorMedia, Verb: v, Target: w.Target, Old: w.Old, New: w.New, Makes: mediumOf(w.Makes), Replaces: mediumOf(w.Replaces), Intent: i})
+}
+
+// mediumOf is what people read of a medium.
+func mediumOf(c *media.Contents) *event.Medium {
+	if c == nil {
+		return nil
+	}
+	return &event.Medium{Source: c.Source.String(), Kickstart: c.Kickstart, Options: c.Options}
 }
 
 func (m *Media) settle(id string, err error) {

@@ -187,11 +187,10 @@ func Run(t *testing.T, typ *step.Type, vendors []bmc.Vendor, c Case) {
 	}
 }
 
-// sameChange compares a planned change with one that was made. A drive that is only there
-// after the preparation has no name before.
+// sameChange compares a planned change with one that was made.
 func sameChange(planned, made step.Made) bool {
-	named := planned.Target == made.Target || strings.Contains(planned.Target, "not yet enabled")
-	return planned.Verb == made.Verb && named && planned.Old == made.Old && (planned.New == made.New || media.IsNew(planned.New))
+	p := event.Planned{Step: planned.Step, Change: planned.Change}
+	return p.Covers(made.Step, made.Change, func(url string) bool { return strings.HasSuffix(url, ".iso") })
 }
 
 // effective are the changes that took place. What was refused in one drive and then made

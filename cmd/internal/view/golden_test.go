@@ -167,7 +167,7 @@ func TestControlCharacters(t *testing.T) {
 	tape.host("dell-01")
 	tape.add(0, event.Event{Kind: event.Warned, Host: "dell-01", Text: evil})
 	tape.add(0, event.Event{Kind: event.Retried, Host: "dell-01", Step: "login", Problem: problem})
-	tape.write("dell-01", "insert", event.Change{Verb: event.Insert, Target: evil, Old: evil, New: evil, Detail: evil})
+	tape.write("dell-01", "insert", event.Change{Verb: event.Insert, Target: evil, Old: evil, New: evil, Makes: &event.Medium{Kickstart: evil}})
 	tape.done("dell-01", "installed", 0, event.Event{Status: event.Changed, Result: json.RawMessage("\"a\u009bb\""), Verdict: &event.Verdict{Proven: true, Version: evil, Build: evil, Evidence: []string{evil}}})
 	tape.done("dell-01", "login", 0, event.Event{Status: event.Failed, Problem: problem})
 	tape.end("dell-01", event.Failed, event.Counts{}, evil, nil)

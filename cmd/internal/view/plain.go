@@ -97,7 +97,6 @@ func clean(e event.Event) event.Event {
 	if e.Write != nil {
 		write := *e.Write
 		write.Old, write.New, write.Target = Clean(write.Old), Clean(write.New), Clean(write.Target)
-		write.Detail = Clean(write.Detail)
 		e.Write = &write
 	}
 	if e.Verdict != nil {

@@ -325,13 +325,6 @@ func (b *board) writes(s *Streams, t theme) {
 			}
 			fmt.Fprintln(s.Out, s.plain(fmt.Sprintf("  %s: %s %s: %s %s %s%s", e.Step, e.Write.Verb, e.Write.Target, orEmpty(e.Write.Old), t.arrow,
 				orEmpty(e.Write.New), t.warn.Render(risk))))
-			for line := range strings.Lines(e.Write.Detail) {
-				if strings.HasPrefix(line, "%pre") {
-					fmt.Fprintln(s.Out, t.dim.Render(s.plain("      %pre … (the script that finds the disk, or stops)")))
-					break
-				}
-				fmt.Fprintln(s.Out, s.plain(t.dim.Render("      "+strings.TrimSuffix(line, "\n"))))
-			}
 		}
 	}
 }

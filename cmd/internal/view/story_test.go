@@ -154,7 +154,7 @@ func dryRun(zone *time.Location) []event.Event {
 	t.begin(event.PlanInfo{Hosts: []string{"dell-01", "dell-02"}, DryRun: true})
 	t.host("dell-01")
 	for _, e := range []event.Event{
-		{Step: "installer", Write: &event.Change{Verb: event.Publish, Target: "image", New: image("dell-01"), Detail: kickstart}},
+		{Step: "installer", Write: &event.Change{Verb: event.Publish, Target: "image", New: image("dell-01"), Makes: &event.Medium{Kickstart: kickstart}}},
 		{Step: "installer_cd", Write: &event.Change{Verb: event.Insert, Target: "slot 1", New: image("dell-01"), Risk: event.Mounts}},
 		{Step: "installer_cd", Write: &event.Change{Verb: event.Insert, Target: "slot 1", New: image("dell-01"), Risk: event.Mounts, Repeat: true}},
 		{Step: "restart", Write: &event.Change{Verb: event.Reset, Target: "power", Old: "On", New: "ForceRestart", Risk: event.Wipes}},
