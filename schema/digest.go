@@ -80,6 +80,59 @@ func isReference(name string) bool {
 	return strings.HasPrefix(name, "var.") || strings.HasPrefix(name, "local.") || strings.HasPrefix(name, imagePart)
 }
 
+// Digests keeps the [Plan.Parts] of many hosts, what all have in common once.
+type Digests struct {
+	// Shared are those that are the same for all hosts, Digests each host's own.
+	Shared  map[string]string            `json:"shared,omitempty"`
+	Digests map[string]map[string]string `json:"digests,omitempty"`
+}
+
+// DigestHosts digests what the plan says of hosts.
+func (p *Plan) DigestHosts(hosts []*Host) Digests {
+	byHost := map[string]map[string]string{}
+	for _, h := range hosts {
+		byHost[h.Name] = p.Parts(h)
+	}
+	return NewDigests(byHost)
+}
+
+// NewDigests keeps parts by host.
+func NewDigests(byHost map[string]map[string]string) Digests {
+	d := Digests{Shared: map[string]string{}, Digests: map[string]map[string]string{}}
+	counts := map[[2]string]int{}
+	for _, parts := range byHost {
+		for part, digest := range parts {
+			counts[[2]string{part, digest}]++
+		}
+	}
+	for host, parts := range byHost {
+		own := map[string]string{}
+		for part, digest := range parts {
+			if counts[[2]string{part, digest}] == len(byHost) {
+				d.Shared[part] = digest
+			} else {
+				own[part] = digest
+			}
+		}
+		d.Digests[host] = own
+	}
+	return d
+}
+
+// Of are the parts of a host; ok is false where it is not among those that were kept.
+func (d *Digests) Of(host string) (parts map[string]string, ok bool) {
+	own, ok := d.Digests[host]
+	if !ok {
+		return nil, false
+	}
+	parts = maps.Clone(d.Shared)
+	if parts == nil {
+		parts = map[string]string{}
+	}
+	maps.Copy(parts, own)
+	return parts, true
+}
+
 // digests are what the parts of many hosts have in common.
 type digests struct {
 	sync.Mutex

@@ -1,53 +1,84 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 
 	"golang.org/x/term"
 
-	"esxiplan/engine/bmc"
-	"esxiplan/engine/esxi"
+	"esxiplan/cmd/internal/view"
 	"esxiplan/engine/event"
+	"esxiplan/engine/proposal"
 	"esxiplan/engine/session"
-	"esxiplan/engine/step"
 	"esxiplan/engine/survey"
 	"esxiplan/schema"
 )
 
-// consent asks before a run that wipes machines, or that stops what runs on them: it lists
-// hosts and disks, and hosts with what runs there. What was agreed to is what the guards
-// let pass.
+// consent asks before a run that wipes machines, or that stops what runs on them: it shows what
+// the run would do there, with the disks as their BMCs report them. What was agreed to is what
+// the guards let pass.
 func (r *request) consent() error {
+	if r.saved != nil {
+		return r.applied()
+	}
 	if done, err := r.offerResume(); done || err != nil {
 		return err
 	}
-	if r.flags.yes || r.rehearsal {
+	switch {
+	case r.flags.yes, r.rehearsal:
 		r.agreed = session.Everything()
 		return nil
-	}
-	var uses []string
-	q := r.prepared.Question(func(hosts []*schema.Host) (on []*schema.Host) {
-		on, uses = r.running(hosts)
-		return on
-	})
-	if !q.Needed() {
+	case len(r.prepared.Wipes())+len(r.prepared.Stops()) == 0:
 		return nil
 	}
-	var lines []string
-	if len(q.Wipes) > 0 {
-		lines = append([]string{fmt.Sprintf("This run restarts %s into an installer that wipes these disks:", event.Count(len(q.Wipes), "host"))},
-			r.wiped(q.Wipes)...)
+	p, err := r.foresee()
+	if err != nil {
+		return err
 	}
-	if len(q.Stops) > 0 {
-		lines = append(append(lines, fmt.Sprintf("This run powers off or restarts %s (on, or may be on):", event.Count(len(q.Stops), "machine"))), uses...)
+	r.agreed = session.Agree(p)
+	if !slices.ContainsFunc(p.Hosts, func(h *proposal.Host) bool { return h.Wipes() || h.Stops() }) {
+		return nil
 	}
-	fmt.Fprintln(r.streams.Err, strings.Join(lines, "\n"))
-	r.agreed = q.Yes()
+	onErr := *r.streams
+	onErr.Out, onErr.Color = r.streams.Err, r.streams.ColorErr
+	view.Proposal(&onErr, p, view.ProposalOptions{Brief: true})
 	return r.askYes()
+}
+
+// applied is the consent that a saved plan gives. One that is being continued may have become too
+// old meanwhile.
+func (r *request) applied() error {
+	if r.prepared.Continues == nil {
+		if err := r.saved.CheckAge(r.clock.Now(), r.saved.maxAge); err != nil {
+			return r.refuseSaved(err)
+		}
+	}
+	r.introduce()
+	r.agreed = session.Apply(r.saved.Proposal)
+	return nil
+}
+
+// foresee makes a dry run of what was prepared.
+func (r *request) foresee() (*proposal.Proposal, error) {
+	f := *r.flags
+	f.dry, f.prune = true, false
+	dry := *r
+	dry.flags = &f
+	prepared, _, err := session.Prepare(r.plan, dry.options())
+	if err != nil {
+		return nil, r.refuse(err)
+	}
+	prepared.SetForks(f.forks)
+	p, exit, err := dry.propose(prepared)
+	switch {
+	case err != nil:
+		return nil, err
+	case exit != event.ExitOK:
+		r.sayBefore("nothing was started")
+		return nil, exitCode(exit)
+	}
+	return p, nil
 }
 
 func hostNames(hosts []*schema.Host) []string {
@@ -106,95 +137,4 @@ func (r *request) askYes() error {
 		return exitCode(event.ExitRefused)
 	}
 	return nil
-}
-
-// named is a host with what tells it from others.
-func named(h *schema.Host) string {
-	if h.Serial == "" {
-		return "  " + h.Name
-	}
-	return "  " + h.Name + " serial " + h.Serial
-}
-
-// wiped lists disks that an installer would overwrite, host by host.
-func (r *request) wiped(hosts []*schema.Host) (lines []string) {
-	for _, h := range r.chosen(hosts) {
-		if h.ESXi == nil || h.ESXi.Disk == nil {
-			lines = append(lines, named(h)+": no disk declared")
-			continue
-		}
-		lines = append(lines, named(h)+": "+h.ESXi.Disk.String())
-		for _, d := range h.ESXi.Wipe {
-			lines = append(lines, named(h)+": "+d.String()+" (cleared)")
-		}
-	}
-	return lines
-}
-
-// chosen reads the machines whose disk is chosen by their facts, so that the question
-// names it. Where that fails, the run will say why; nothing is wiped then.
-func (r *request) chosen(hosts []*schema.Host) []*schema.Host {
-	w := r.newWorld(r.plan, r.site, nil)
-	out := slices.Clone(hosts)
-	each(hosts, r.flags.forks, func(i int, h *schema.Host) {
-		if !h.Late() {
-			return
-		}
-		facts, err := w.readMachine(context.Background(), h, func(string) {})
-		if err != nil {
-			return
-		}
-		b, err := json.Marshal(facts)
-		if err != nil {
-			return
-		}
-		if resolved, _, diags := step.Resolve(r.plan, h, b); !diags.HasErrors() {
-			out[i] = resolved
-		}
-	})
-	return out
-}
-
-// running looks which of the machines are on, or may be, and what runs on them.
-func (r *request) running(hosts []*schema.Host) (on []*schema.Host, uses []string) {
-	w := r.newWorld(r.plan, r.site, nil)
-	found := make([]string, len(hosts))
-	each(hosts, r.flags.forks, func(i int, h *schema.Host) { found[i] = w.runsOn(context.Background(), h) })
-	for i, h := range hosts {
-		if found[i] != "" {
-			on, uses = append(on, h), append(uses, named(h)+": "+found[i])
-		}
-	}
-	return on, uses
-}
-
-// runsOn says what runs on a machine, as far as it shows without a login to its system; ""
-// for one that is off.
-func (w *world) runsOn(ctx context.Context, h *schema.Host) string {
-	c, err := w.reader(h, func(string) {})
-	if err != nil {
-		return "may be on: " + err.Error()
-	}
-	defer c.Close(ctx)
-	p, err := c.Power(ctx)
-	switch {
-	case err != nil:
-		return "may be on: " + err.Error()
-	case p.State == bmc.Off:
-		return ""
-	}
-	text := "power state " + string(p.State)
-	if h.ESXi == nil {
-		return text
-	}
-	x := esxi.Open(w.esxiOptions(h.ESXi))
-	defer x.Close()
-	probe, err := x.Probe(ctx)
-	switch {
-	case err != nil:
-		return text + ", " + err.Error()
-	case probe.State == esxi.Up:
-		return text + ", " + probe.Product + " answers on " + h.ESXi.Address
-	}
-	return text + ", nothing that is known answers on " + h.ESXi.Address + " (" + probe.Reason + ")"
 }

@@ -32,6 +32,7 @@ var levels = map[string][]string{
 	"engine/media/*":         {},
 	"engine/media/kickstart": {"engine/text"}, // it quotes scripts
 	"engine/event":           {},
+	"engine/proposal":        {"schema", "engine/event"},
 	"engine/private":         {},
 	"engine/secret":          {"engine/text"},
 	"engine/state":           {"schema", "engine/event", "engine/private"},
@@ -42,12 +43,12 @@ var levels = map[string][]string{
 	"engine/log":             {"schema", "engine/step", "engine/event", "engine/private", "engine/secret", "engine/text"},
 	"engine/local":           {"schema", "engine/descriptor", "engine/step", "engine/event", "engine/lane", "engine/log"},
 	"engine/local/*":         {"schema", "engine/step", "engine/survey", "engine/bmc", "engine/media"}, // doors and steps for tests
-	"engine/session":         {"schema", "engine/step", "engine/event", "engine/state", "engine/survey", "engine/lane", "engine/log", "engine/local"},
+	"engine/session":         {"schema", "engine/step", "engine/event", "engine/state", "engine/survey", "engine/lane", "engine/log", "engine/local", "engine/proposal"},
 	"engine":                 {},
 	"engine/twin":            {"schema", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart", "engine/bmc/bmcsim", "engine/esxi/esxisim", "engine/media/isosim"},
 	"steps/steptest":         {"schema", "engine/event", "engine/step", "engine/bmc", "engine/bmc/bmcsim", "engine/esxi", "engine/media"},
 	"steps/*":                {"schema", "engine/event", "engine/step", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart"},
-	"cmd/internal/view":      {"engine/event", "engine/text", "schema"},
+	"cmd/internal/view":      {"engine/event", "engine/proposal", "engine/text", "schema"},
 
 	"engine/bmc/bmcsim/*": {"engine/bmc/bmcsim"},
 
@@ -56,7 +57,7 @@ var levels = map[string][]string{
 	"testdata/bench/evil":    {"testdata/bench/fleet", "engine/bmc/bmcsim/evil"},
 	"testdata/bench/media":   {"engine/media", "engine/media/iso", "engine/media/isosim", "engine/media/kickstart"},
 	"testdata/bench/serve":   {"engine/media", "engine/media/isosim", "engine/media/kickstart"},
-	"testdata/bench/startup": {"engine/event", "engine/log"},
+	"testdata/bench/startup": {"schema", "engine/event", "engine/log"},
 
 	"engine/survey/surveytest": {"schema", "engine/event", "engine/step", "engine/survey"}, // what tests of surveys and lanes share
 }

@@ -106,7 +106,7 @@ restarts the machine once, and proves that the new ESXi is there.
 
 Begin with:   esxiplan rehearse plans/demo.hcl     the whole plan on simulated machines
 Then:         esxiplan validate site.hcl
-              esxiplan run site.hcl --dry-run      what would be written, host by host
+              esxiplan plan site.hcl               what would be done, host by host
               esxiplan run site.hcl`,
 		SilenceUsage: true, SilenceErrors: true,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return a.setColor() },
@@ -115,7 +115,7 @@ Then:         esxiplan validate site.hcl
 	root.SetOut(a.streams.Out)
 	root.SetErr(a.streams.Err)
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(a.runCommand(), a.doCommand(), a.statusCommand(), a.discoverCommand(), a.rehearseCommand(), a.simCommand(), a.serveCommand(),
+	root.AddCommand(a.planCommand(), a.applyCommand(), a.showCommand(), a.runCommand(), a.doCommand(), a.statusCommand(), a.discoverCommand(), a.rehearseCommand(), a.simCommand(), a.serveCommand(),
 		a.runsCommand(), a.isoCommand(), a.kickstartCommand(),
 		a.validateCommand(), a.fmtCommand(), a.listCommand(), a.docCommand(), a.versionCommand())
 	return root

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -10,6 +11,10 @@ import (
 	"testing"
 
 	"esxiplan/engine/bmc/bmcsim"
+	"esxiplan/engine/event"
+	"esxiplan/engine/log"
+	"esxiplan/engine/proposal"
+	"esxiplan/engine/step"
 	"esxiplan/engine/twin"
 )
 
@@ -23,6 +28,8 @@ var startStates = map[string]struct {
 	"on":       {current: true},
 	"unknown":  {allow: true, fault: "unknown-use"},
 	"leftover": {current: true, fault: "leftover"},
+	"override": {current: true, fault: "old-override"},
+	"busy":     {current: true, allow: true, fault: "busy"},
 }
 
 // profilePlan is a plan with a host for each profile and start state, served over HTTP and
@@ -78,13 +85,17 @@ step "wait" "installed" {}
 }
 
 // TestEveryProfile installs a machine of every simulated firmware from every start state:
-// each is proven, by exactly one installation, and leaves its drive empty.
+// each is proven, by exactly one installation, and leaves its drive empty. The plan before it
+// only reads, and names the changes that the run makes: all of them, and no others.
 func TestEveryProfile(t *testing.T) {
 	t.Parallel()
 	profiles := bmcsim.Profiles()
 	plan, flags := profilePlan(profiles)
 	s := simulatePlan(t, plan, append(flags, "--speed", "30", "--tally", "tally.json")...)
-	out, err := s.run("--forks", "200").CombinedOutput()
+	planned := s.proposal("--forks", "200")
+	s.onlyRead()
+	out, err := s.run("--forks", "200", "--run", "profiles").CombinedOutput()
+	s.asPlanned(planned, "profiles")
 	hosts := len(profiles) * len(startStates)
 	if want := fmt.Sprintf("%d hosts: %d changed, %d proven installed", hosts, hosts, hosts); err != nil || !strings.Contains(string(out), want) {
 		recap, _, _ := strings.Cut(string(out), "RECAP")
@@ -98,6 +109,84 @@ func TestEveryProfile(t *testing.T) {
 	if strings.Contains(string(out), "still mounted") {
 		t.Errorf("media stay mounted:\n%s", out)
 	}
+}
+
+// proposal is what esxiplan plan finds.
+func (s *simulated) proposal(flags ...string) *proposal.Proposal {
+	s.t.Helper()
+	c := s.command(append([]string{"plan", "fleet.hcl", "--sim", "sim.json", "--json"}, flags...)...)
+	var errors bytes.Buffer
+	c.Stderr = &errors
+	out, err := c.Output()
+	p := &proposal.Proposal{}
+	if err == nil {
+		err = json.Unmarshal(out, p)
+	}
+	if err != nil {
+		s.t.Fatalf("%v: %s%s", err, out, &errors)
+	}
+	return p
+}
+
+// onlyRead demands that no machine was asked for more than readings, sessions apart.
+func (s *simulated) onlyRead() {
+	s.t.Helper()
+	for _, e := range s.log() {
+		session := strings.Contains(e.Path, "/Sessions") && (e.Method == "POST" || e.Method == "DELETE")
+		if e.Door == "bmc" && e.Method != "GET" && e.Method != "HEAD" && !session || e.Door == "esxi" && !slices.Contains(readingMethods, e.Path) {
+			s.t.Errorf("%s %s of %s is no reading request", e.Method, e.Path, e.Host)
+		}
+	}
+}
+
+// asPlanned demands that a run made the changes of a plan, and no others.
+func (s *simulated) asPlanned(p *proposal.Proposal, run string) {
+	s.t.Helper()
+	folders, _ := filepath.Glob(filepath.Join(s.dir, ".esxiplan", "sim", "*"))
+	if len(folders) != 1 {
+		s.t.Fatalf("%d state folders", len(folders))
+	}
+	made := map[string][]step.Made{}
+	if err := log.Each(folders[0], run, func(r log.Record) error {
+		switch host := r.Host; {
+		case r.Kind == event.WriteMade:
+			made[host] = append(made[host], step.Made{Step: r.Step, Change: *r.Write, Fate: event.Unknown})
+		case r.Kind == event.WriteDone:
+			if i := slices.IndexFunc(made[host], func(m step.Made) bool { return m.ID == r.Settled.Change }); i >= 0 {
+				made[host][i].Fate = r.Settled.Fate
+			}
+		}
+		return nil
+	}); err != nil {
+		s.t.Fatal(err)
+	}
+	changes := 0
+	for _, h := range p.Hosts {
+		var real []event.Planned
+		for _, m := range step.Effective(made[h.Host]) {
+			real = append(real, event.Planned{Step: m.Step, Change: m.Change})
+		}
+		changes += len(real)
+		if missing, extra := event.Differences(h.Changes, real, isImage); len(missing)+len(extra) > 0 {
+			s.t.Errorf("host %s: planned and not made:\n%smade and not planned:\n%s", h.Host, listed(missing), listed(extra))
+		}
+	}
+	if len(p.Hosts) == 0 || changes < 5*len(p.Hosts) {
+		s.t.Errorf("%d hosts, %d changes", len(p.Hosts), changes)
+	}
+}
+
+// isImage reports the URL of an image that a run published.
+func isImage(url string) bool {
+	return strings.HasSuffix(url, ".iso") && !strings.Contains(url, "somebody")
+}
+
+func listed(changes []event.Planned) string {
+	var b strings.Builder
+	for _, c := range changes {
+		fmt.Fprintf(&b, "  %s: %s [%s] %v\n", c.Step, c, c.Risk, c.Erases)
+	}
+	return b.String()
 }
 
 // end ends the simulator and returns what became of its machines.

@@ -41,6 +41,7 @@ type runFlags struct {
 	state       string
 	sim         string
 	trace       traceFlags
+	planned     planOutput
 }
 
 func (f *runFlags) add(c *cobra.Command) {
@@ -121,6 +122,7 @@ func (f *runFlags) addContinue(c *cobra.Command) {
 func (f *runFlags) addReal(c *cobra.Command) {
 	c.Flags().BoolVar(&f.dry, "dry-run", false, "show what would be written; writes nothing")
 	c.Flags().BoolVarP(&f.check, "check", "C", false, "the same as --dry-run")
+	f.planned.add(c)
 	c.Flags().BoolVarP(&f.yes, "yes", "y", false, "do not ask before a run that wipes")
 	c.Flags().BoolVar(&f.again, "again", false, "reset machines although their last reset is neither proven nor timed out")
 	c.Flags().StringVar(&f.sim, "sim", "", "run against the machines that esxiplan sim serves: the file that it wrote")
@@ -144,6 +146,7 @@ type request struct {
 	plan      *schema.Plan
 	rehearsal bool // nobody is asked, nothing real can be wiped
 
+	saved    *savedPlan // that is applied; nil: none is
 	prepared *session.Prepared
 	agreed   session.Agreement
 }
@@ -161,10 +164,11 @@ func (r *request) run() error {
 	if left := r.prepared.LeftOut(); len(left) > 0 && len(left) == len(s.Working()) {
 		return r.refuse(fmt.Errorf("every chosen host failed before in run %s (%s). --retry-failed includes them", r.prepared.Name, strings.Join(left, ", ")))
 	}
-	if !r.flags.dry {
-		if err := r.consent(); err != nil {
-			return err
-		}
+	if r.flags.dry {
+		return r.planIt()
+	}
+	if err := r.consent(); err != nil {
+		return err
 	}
 	return r.start()
 }
@@ -175,7 +179,7 @@ func (r *request) prepare() error {
 	if f.forks < 1 {
 		return fmt.Errorf("--forks takes a number of hosts, 1 or more, not %d", f.forks)
 	}
-	if _, err := view.New(f.output, r.streams); err != nil {
+	if err := r.checkOutput(); err != nil {
 		return err
 	}
 	if f.prune && (r.plan.Media == nil || r.plan.Media.Directory == nil) {
@@ -224,7 +228,7 @@ func (r *request) options() session.Options {
 	return session.Options{
 		Options: survey.Options{Choice: f.choice, DryRun: f.dry, InFlight: f.inFlight, MaxFailures: f.maxFailures},
 		Types:   all.Types(), State: r.state, Locks: r.locks, Clock: r.clock, Forks: f.forks,
-		Run: f.name, Resume: f.resume, RetryFailed: f.retryFailed, OnlyFailed: f.onlyFailed, Apart: r.rehearsal,
+		Run: f.name, Applies: r.saved.checksum(), Resume: f.resume, RetryFailed: f.retryFailed, OnlyFailed: f.onlyFailed, Apart: r.rehearsal,
 		By: state.Self(), Version: version, Command: r.commandLine(), Secrets: r.plan.SecretNames(), Masker: r.secrets, Note: r.note,
 	}
 }
@@ -238,6 +242,9 @@ func (r *request) refuse(err error) error {
 // command is the beginning of a command that runs the plan again as it was given.
 func (r *request) command() []string {
 	f := r.flags
+	if r.saved != nil {
+		return r.saved.command(f)
+	}
 	command := append([]string{"esxiplan", "run"}, r.paths...)
 	for _, folder := range f.allowRead {
 		command = append(command, "--allow-read", folder)
@@ -255,18 +262,26 @@ func (r *request) command() []string {
 		}
 		command = append(command, "-e", set)
 	}
+	return append(command, f.places()...)
+}
+
+// places are the flags that say where state and machines are.
+func (f *runFlags) places() (words []string) {
 	for _, flag := range []struct{ name, value string }{{"--state", f.state}, {"--sim", f.sim}} {
 		if flag.value != "" {
-			command = append(command, flag.name, flag.value)
+			words = append(words, flag.name, flag.value)
 		}
 	}
-	return command
+	return words
 }
 
 // commandLine is the command by which the run was asked for, for the log.
 func (r *request) commandLine() string {
 	if r.flags.byHand != "" {
 		return r.flags.byHand
+	}
+	if r.saved != nil {
+		return shellLine(r.command())
 	}
 	command, c := r.command(), r.flags.choice
 	for _, list := range []struct {
@@ -287,7 +302,7 @@ func (r *request) commandLine() string {
 // the plan has no step for that.
 func (r *request) continuation(s *survey.Survey) string {
 	wait := s.WaitStep()
-	if wait == "" || r.rehearsal {
+	if wait == "" || r.rehearsal || r.saved != nil { // what applies a saved plan is continued by applying it
 		return ""
 	}
 	return shellLine(append(r.command(), "--start-at", wait))
@@ -296,7 +311,10 @@ func (r *request) continuation(s *survey.Survey) string {
 // resumption is the command that continues a run where it stood: its steps and hosts are in
 // its log.
 func (r *request) resumption(run string) string {
-	command, f := append(r.command(), "--run", run, "--resume"), r.flags
+	command, f := r.command(), r.flags
+	if r.saved == nil {
+		command = append(command, "--run", run, "--resume")
+	}
 	for _, flag := range []struct{ name, value string }{{"--in-flight", f.inFlight}, {"--max-failures", f.maxFailures}} {
 		if flag.value != "" {
 			command = append(command, flag.name, flag.value)
@@ -334,10 +352,28 @@ func (r *request) start() error {
 	if err != nil {
 		return err // was checked before
 	}
+	summary, err := r.execute(r.prepared, session.Outlets{Show: v.Event, Earlier: v.Earlier})
+	var ended exitCode
+	if errors.As(err, &ended) {
+		return err
+	}
+	v.Close()
+	if err != nil {
+		return err
+	}
+	if summary.Exit != event.ExitOK {
+		return exitCode(summary.Exit)
+	}
+	return nil
+}
+
+// execute runs a prepared run over doors to the outside. An error is one of usage, or, as an
+// exit code, a run that did not start, which was said; else the summary tells.
+func (r *request) execute(prepared *session.Prepared, o session.Outlets) (event.Summary, error) {
 	r.streams.Verbose = r.flags.trace.verbose > 0
 	trace, err := newTracer(r.flags.trace, r.streams.Err, r.secrets)
 	if err != nil {
-		return err
+		return event.Summary{}, err
 	}
 	defer trace.close()
 	w := r.newWorld(r.plan, r.site, trace)
@@ -346,26 +382,22 @@ func (r *request) start() error {
 	}
 	soft, hard, stop := interrupts(func(text string) { fmt.Fprintln(r.streams.Err, text) })
 	defer stop()
-	summary, err := r.prepared.Run(soft, hard, session.Outlets{Show: v.Event, Earlier: v.Earlier, World: func(l *log.Log) (session.World, error) {
-		return w, w.begin(r.prepared.Survey, l, r.flags, r.agreed)
-	}})
+	o.World = func(l *log.Log) (session.World, error) {
+		return w, w.begin(prepared.Survey, l, r.flags, r.agreed)
+	}
+	summary, err := prepared.Run(soft, hard, o)
 	var notStarted *session.NotStarted
 	var unusable *session.UsageError
 	switch {
 	case errors.As(err, &unusable):
-		return err
+		return summary, err
 	case errors.As(err, &notStarted):
-		return r.refuse(err)
-	}
-	v.Close()
-	if err != nil && summary.Exit == event.ExitOK {
+		return summary, r.refuse(err)
+	case err != nil && summary.Exit == event.ExitOK:
 		r.sayBefore(err.Error())
-		return exitCode(event.ExitInternal)
+		summary.Exit = event.ExitInternal
 	}
-	if summary.Exit != event.ExitOK {
-		return exitCode(summary.Exit)
-	}
-	return nil
+	return summary, nil
 }
 
 // prune takes away images whose hosts have left the plan. That it fails is no

@@ -188,7 +188,7 @@ func deref[T any](p *T) T {
 // Open gives a host its doors.
 func (w *world) Open(declared *schema.Host) (*step.Host, error) {
 	settings := w.survey.Settings(declared)
-	settings.Again, settings.KeepMedia, settings.Consent = w.again, w.keep, w.consent.Of(declared.Name)
+	settings.Again, settings.KeepMedia, settings.Consent, settings.Approved = w.again, w.keep, w.consent.Of(declared.Name), w.consent.Approved(declared.Name)
 	h := step.NewHost(w.plan.Name, declared, settings)
 	h.SetMedia(w.store)
 	client, err := bmc.Open(w.bmcOptions(declared, h))

@@ -40,7 +40,7 @@ const (
 // Change is a write as a value. It is recorded before it is made; what came of it is a
 // record of its own, [Settled].
 type Change struct {
-	ID      string `json:"id"`
+	ID      string `json:"id,omitempty"`
 	Door    string `json:"door"`
 	Verb    Verb   `json:"action"`
 	Target  string `json:"target"`

@@ -13,6 +13,7 @@ type Disk struct {
 	Wanted     string   `json:"wanted"`            // the plan's selector, such as: model "DELLBOSS VD"
 	Cleared    bool     `json:"cleared,omitempty"` // one of esxi.wipe, on which nothing is installed
 	Taken      bool     `json:"taken,omitempty"`   // taken at the plan's word (confirm = false): the rest is unknown
+	Unread     bool     `json:"unread,omitempty"`  // the machine was not looked at: the rest is unknown
 	Model      string   `json:"model,omitempty"`
 	Serial     string   `json:"serial,omitempty"`
 	WWN        []string `json:"wwn,omitempty"`
@@ -23,7 +24,7 @@ type Disk struct {
 	RAID       string   `json:"raid,omitempty"`
 	// Holds is what is on the disk as far as the running ESXi tells, such as: datastore
 	// "datastore1". nil: nobody could look.
-	Holds []string `json:"holds,omitempty"`
+	Holds []string `json:"holds"`
 }
 
 // Same reports whether two descriptions are of one disk. What is on it does not count.
@@ -34,6 +35,9 @@ func (d Disk) Same(other Disk) bool {
 
 // String names the disk for people: model, serial number, WWN, size and place, as far as known.
 func (d Disk) String() string {
+	if d.Unread {
+		return d.Wanted + " " + NotLooked
+	}
 	if d.Taken {
 		return d.Wanted + " (not confirmed by the BMC: confirm = false)"
 	}

@@ -20,6 +20,7 @@ type Planned struct {
 //   - The power state before a reset does not count: a machine that went off by itself needs one
 //     request less, and one that was switched on needs another one, which is not planned.
 //   - The URL of an image that is built during the run is not known when it is planned.
+//   - Some BMCs do not tell which image they hold, of ours as of any.
 //   - Our image may go into another drive than planned, where the BMC refuses the first one.
 //   - A change that is made a second time finds its own trace.
 func (p Planned) Covers(step string, c Change, ours func(url string) bool) bool {
@@ -27,18 +28,55 @@ func (p Planned) Covers(step string, c Change, ours func(url string) bool) bool 
 		return false
 	}
 	same := func(planned, real string) bool {
-		return planned == real || unbuilt(planned, real) && (c.Verb == Publish || ours(real))
+		return planned == real || unbuilt(planned, real) && (c.Verb == Publish || ours(real)) || c.Verb == Eject && isUnbuilt(planned) && real == UnknownImage
 	}
 	drive := (c.Verb == Insert && ours(c.New) || c.Verb == Eject && ours(c.Old))
 	return (p.Target == c.Target || drive) && same(p.New, c.New) &&
 		(c.Verb == Reset || same(p.Old, c.Old) || same(p.New, c.Old))
 }
 
+// Allowed reports whether a change that a step is about to make is among those that were
+// planned. To take an override away again that no boot uses up belongs to having set it: that a
+// BMC has no other kind shows only when it is set.
+func Allowed(planned []Planned, step string, c Change, ours func(url string) bool) bool {
+	return slices.ContainsFunc(planned, func(p Planned) bool {
+		return p.Covers(step, c, ours) || clears(c) && p.Verb == SetBoot && !clears(p.Change)
+	})
+}
+
+func clears(c Change) bool { return c.Verb == SetBoot && c.New == noOverride }
+
+// noOverride is the boot source where none is set, in the words of plans.
+const noOverride = "none"
+
+// Differences compares the changes that were planned with those that were made: missing are those
+// that were planned and not made, and extra those that were made and not planned.
+func Differences(planned, made []Planned, ours func(url string) bool) (missing, extra []Planned) {
+	for _, p := range planned {
+		if !slices.ContainsFunc(made, func(m Planned) bool { return p.Covers(m.Step, m.Change, ours) }) {
+			missing = append(missing, p)
+		}
+	}
+	for _, m := range made {
+		if !Allowed(planned, m.Step, m.Change, ours) {
+			extra = append(extra, m)
+		}
+	}
+	return missing, extra
+}
+
 // Unbuilt stands in a URL, behind its scheme, for what is known only when the image is built.
 const Unbuilt = "(new image)"
 
+// NotLooked stands for what is at a machine that was not looked at.
+const NotLooked = "(not looked at)"
+
+// UnknownImage stands for what is in a drive of a BMC that does not tell.
+const UnknownImage = "unknown image"
+
+func isUnbuilt(url string) bool { return strings.HasSuffix(url, Unbuilt) }
+
 // unbuilt reports a URL that was not known when it was planned, and by its scheme may be this one.
 func unbuilt(planned, real string) bool {
-	scheme, ok := strings.CutSuffix(planned, Unbuilt)
-	return ok && strings.HasPrefix(real, scheme)
+	return isUnbuilt(planned) && strings.HasPrefix(real, strings.TrimSuffix(planned, Unbuilt))
 }

@@ -16,6 +16,7 @@ import (
 
 	"esxiplan/engine/event"
 	"esxiplan/engine/log"
+	"esxiplan/schema"
 )
 
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
@@ -28,7 +29,7 @@ func small(t testing.TB) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stage := log.Stage{Number: 1, Plan: "lab", Hosts: []string{"one"}, Steps: []string{"restart"}, Started: noon, Digests: map[string]map[string]string{"one": {"disk": "aa"}}}
+	stage := log.Stage{Number: 1, Plan: "lab", Hosts: []string{"one"}, Steps: []string{"restart"}, Started: noon, Digests: schema.Digests{Digests: map[string]map[string]string{"one": {"disk": "aa"}}}}
 	check(t, l.Keep(log.Record{Event: event.Event{Kind: log.StageStarted, Time: noon}, Stage: &stage}))
 	check(t, l.Note(event.Event{Kind: event.RunStarted, Time: noon, Plan: &event.PlanInfo{Name: "lab", Hosts: []string{"one"}, Steps: []string{"restart"}}}))
 	id, err := l.Append(event.Event{Kind: event.WriteMade, Host: "one", Step: "restart", Time: noon, Write: &event.Change{Verb: event.Reset, New: "On", Intent: event.Intent{Boots: true, Installs: true}}})

@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
-	"maps"
 	"strings"
 	"time"
 
 	"esxiplan/engine/event"
+	"esxiplan/schema"
 )
 
 // Version is that of what the log adds to the events. Fields are added, never re-used; a log
@@ -59,45 +59,12 @@ type Stage struct {
 	By        event.Who `json:"by"`
 	Version   string    `json:"version"` // of esxiplan
 	Started   time.Time `json:"started"`
-	// Shared and Digests are those of what the plan says, by part: of all hosts, and of each
-	// what is not the same for all. See [Stage.DigestsOf].
-	Shared  map[string]string            `json:"shared,omitempty"`
-	Digests map[string]map[string]string `json:"digests,omitempty"`
-}
-
-// SetDigests keeps the digests of what the plan says of each host, by part, so that a
-// changed plan is noticed and what differs can be named.
-func (s *Stage) SetDigests(byHost map[string]map[string]string) {
-	s.Shared, s.Digests = map[string]string{}, map[string]map[string]string{}
-	counts := map[[2]string]int{}
-	for _, parts := range byHost {
-		for part, digest := range parts {
-			counts[[2]string{part, digest}]++
-		}
-	}
-	for host, parts := range byHost {
-		own := map[string]string{}
-		for part, digest := range parts {
-			if counts[[2]string{part, digest}] == len(byHost) {
-				s.Shared[part] = digest
-			} else {
-				own[part] = digest
-			}
-		}
-		s.Digests[host] = own
-	}
-}
-
-// DigestsOf are the digests of what the plan said of a host; ok is false where the stage
-// did not have it.
-func (s *Stage) DigestsOf(host string) (parts map[string]string, ok bool) {
-	own, ok := s.Digests[host]
-	if !ok {
-		return nil, false
-	}
-	parts = maps.Clone(s.Shared)
-	maps.Copy(parts, own)
-	return parts, true
+	// Applies is the checksum of the saved plan that the stage applies, "" where it applies
+	// none.
+	Applies string `json:"applies,omitempty"`
+	// Digests are those of what the plan says of each host, so that a changed plan is noticed
+	// and what differs can be named.
+	schema.Digests
 }
 
 // Key tells the stages of a run apart: one that runs the same steps is the same stage.

@@ -29,6 +29,11 @@ type Info struct {
 	// Interrupted: the last stage was stopped before its end.
 	Interrupted bool `json:"interrupted,omitempty"`
 	AdHoc       bool `json:"ad_hoc,omitempty"` // one step, run by hand
+	// Applies is the checksum of the saved plan that its last stage applies, and Applied those
+	// of all.
+	Applies string   `json:"applies,omitempty"`
+	Applied []string `json:"applied,omitempty"`
+	Command string   `json:"command,omitempty"` // by which its last stage was asked for
 	// Open are the stages in which hosts did not come to their end, the latest last: they were
 	// stopped, their process ended, the log could not be written, or the failure budget held
 	// them back.
@@ -58,7 +63,10 @@ func (i *Info) fold(r Record) {
 	switch {
 	case r.Kind == StageStarted && r.Stage != nil:
 		i.Plan, i.By, i.Version, i.Stages = r.Stage.Plan, r.Stage.By, r.Stage.Version, max(i.Stages, r.Stage.Number)
-		i.AdHoc = r.Stage.AdHoc
+		i.AdHoc, i.Applies, i.Command = r.Stage.AdHoc, r.Stage.Applies, r.Stage.Command
+		if i.Applies != "" && !slices.Contains(i.Applied, i.Applies) {
+			i.Applied = append(i.Applied, i.Applies)
+		}
 		i.begin(len(r.Stage.Hosts), r.Stage.Steps)
 		i.open(r.Stage.Key(), r.Stage.Hosts)
 	case r.Kind == event.RunStarted && r.Plan != nil:

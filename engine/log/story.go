@@ -47,8 +47,8 @@ func (s *Story) fold(r Record) {
 	s.Info.fold(r)
 	if r.Kind == StageStarted && r.Stage != nil {
 		s.Parts = append(s.Parts, *r.Stage)
-		for host := range r.Stage.Digests {
-			s.host(host).Digests, _ = r.Stage.DigestsOf(host)
+		for host := range r.Stage.Digests.Digests {
+			s.host(host).Digests, _ = r.Stage.Digests.Of(host)
 		}
 	}
 	if r.Host != "" && !r.ofSession() {

@@ -7,8 +7,7 @@
 //
 // [Blocks] joins hosts that differ only in names, addresses and serial numbers, for views.
 // [Saved] is a proposal in a file: [Write] and [Read] keep it whole by a checksum, and
-// [Saved.Check] refuses one that is not of the plan, the tool or the time any more.
-// [Host.Approved] is what the guards of an applied plan let pass.
+// [Saved.CheckMade] and [Saved.Check] refuse one that is not of the plan, the tool or the time any more.
 //
 // The package reads no machine. How a proposal looks is up to cmd/internal/view.
 package proposal

@@ -95,11 +95,12 @@ func (f *Fold) end(h *Host, e event.Event) {
 			h.Outcome = Undecided
 		}
 	default:
-		h.Outcome = outcomeOf(h)
+		h.Outcome = OutcomeOf(h)
 	}
 }
 
-func outcomeOf(h *Host) Outcome {
+// OutcomeOf is what the changes of a host add up to.
+func OutcomeOf(h *Host) Outcome {
 	switch {
 	case h.Wipes():
 		return Install
@@ -112,7 +113,7 @@ func outcomeOf(h *Host) Outcome {
 // Proposal is what the events add up to; nil: no run began.
 func (f *Fold) Proposal() *Proposal {
 	if f.p != nil {
-		f.p.summarise()
+		f.p.Summarise()
 	}
 	return f.p
 }

@@ -119,8 +119,8 @@ func (p *Proposal) With(outcomes ...Outcome) (out []*Host) {
 	return out
 }
 
-// summarise counts.
-func (p *Proposal) summarise() {
+// Summarise counts the hosts.
+func (p *Proposal) Summarise() {
 	s := Summary{Hosts: map[Outcome]int{}}
 	for _, h := range p.Hosts {
 		s.Hosts[h.Outcome]++

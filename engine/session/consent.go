@@ -1,55 +1,41 @@
 package session
 
 import (
-	"slices"
-
+	"esxiplan/engine/proposal"
 	"esxiplan/engine/step"
-	"esxiplan/schema"
 )
-
-// Question is what somebody has to agree to before a run starts.
-type Question struct {
-	Wipes []*schema.Host // restarted into an installer, which wipes disks
-	Stops []*schema.Host // powered off or restarted, not wiped, and on, or perhaps on
-}
-
-// Question is what a run that was prepared has to ask. running says which of the machines
-// that the run would stop are on, or may be; it is asked once, and not about machines that
-// are wiped: who agrees to that has agreed to their restart.
-func (p *Prepared) Question(running func([]*schema.Host) []*schema.Host) Question {
-	return question(p.Wipes(), p.Stops(), running)
-}
-
-func question(wipes, stops []*schema.Host, running func([]*schema.Host) []*schema.Host) Question {
-	q := Question{Wipes: wipes}
-	stops = slices.DeleteFunc(slices.Clone(stops), func(h *schema.Host) bool { return slices.Contains(wipes, h) })
-	if len(stops) > 0 {
-		q.Stops = running(stops)
-	}
-	return q
-}
-
-// Needed reports that there is something to agree to.
-func (q Question) Needed() bool { return len(q.Wipes)+len(q.Stops) > 0 }
 
 // Agreement is what was agreed to; the zero value is nothing.
 type Agreement struct {
-	all   bool
-	hosts map[string]step.Consent
+	all      bool
+	hosts    map[string]step.Consent
+	approved map[string]*step.Approved // nil: the run applies no saved plan
 }
 
 // Everything agrees to all that a run may do, as --yes does.
 func Everything() Agreement { return Agreement{all: true} }
 
-// Yes agrees to what was asked, and to no more: a machine that was off when the question was
-// asked, and is on by then, is not stopped.
-func (q Question) Yes() Agreement {
+// Agree agrees to what a proposal shows of wiping and stopping machines, and to no more: a
+// machine that was off when it was made, and is on by then, is not stopped, and no other disk is
+// erased than those that were shown.
+func Agree(p *proposal.Proposal) Agreement {
 	a := Agreement{hosts: map[string]step.Consent{}}
-	for _, h := range q.Stops {
-		a.hosts[h.Name] = step.Consent{Stop: true}
+	for _, h := range p.With(proposal.Install, proposal.Change) {
+		c := step.Consent{Stop: h.Stops(), Wipe: h.Wipes()}
+		if c.Wipe {
+			c.Shown = &step.Shown{Disks: h.Erases()}
+		}
+		a.hosts[h.Host] = c
 	}
-	for _, h := range q.Wipes {
-		a.hosts[h.Name] = step.Consent{Stop: true, Wipe: true}
+	return a
+}
+
+// Apply agrees to the changes of a proposal, and to no other change at all.
+func Apply(p *proposal.Proposal) Agreement {
+	a := Agree(p)
+	a.approved = map[string]*step.Approved{}
+	for _, h := range p.Hosts {
+		a.approved[h.Host] = &step.Approved{Machine: h.Machine, Changes: h.Changes}
 	}
 	return a
 }
@@ -60,4 +46,16 @@ func (a Agreement) Of(host string) step.Consent {
 		return step.Consent{Stop: true, Wipe: true}
 	}
 	return a.hosts[host]
+}
+
+// Approved is what a saved plan allows for a host; nil: the run applies none, and its guards
+// decide alone. A host that the saved plan does not have may be changed by nothing.
+func (a Agreement) Approved(host string) *step.Approved {
+	switch {
+	case a.approved == nil:
+		return nil
+	case a.approved[host] == nil:
+		return &step.Approved{}
+	}
+	return a.approved[host]
 }

@@ -1,75 +1,59 @@
 package session
 
 import (
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"esxiplan/engine/event"
 	"esxiplan/engine/local"
+	"esxiplan/engine/proposal"
 	"esxiplan/engine/step"
-	"esxiplan/schema"
 )
 
-// TestQuestion: what is asked before a run that may wipe or stop these machines, of which
-// some are on, and what a yes to it allows.
-func TestQuestion(t *testing.T) {
-	hosts := map[string]*schema.Host{}
-	of := func(names string) (out []*schema.Host) {
-		for name := range strings.FieldsSeq(names) {
-			if hosts[name] == nil {
-				hosts[name] = &schema.Host{Name: name}
-			}
-			out = append(out, hosts[name])
+// reset is the change by which a machine is restarted or powered off.
+func reset(r event.Risk, erases ...event.Disk) event.Planned {
+	return event.Planned{Step: "restart", Change: event.Change{Verb: event.Reset, Risk: r, Intent: event.Intent{Boots: r != event.PowersOff, Erases: erases}}}
+}
+
+// TestAgree: what somebody agrees to who was shown a proposal.
+func TestAgree(t *testing.T) {
+	disk := event.Disk{Wanted: "model X", Serial: "S1"}
+	p := &proposal.Proposal{Hosts: []*proposal.Host{
+		{Host: "wiped", Outcome: proposal.Install, Changes: []event.Planned{reset(event.Wipes, disk)}},
+		{Host: "restarted", Outcome: proposal.Change, Changes: []event.Planned{reset(event.Reboots)}},
+		{Host: "off", Outcome: proposal.Change, Changes: []event.Planned{reset(event.PowersOff)}},
+		{Host: "mounted", Outcome: proposal.Change, Changes: []event.Planned{{Change: event.Change{Verb: event.Insert, Risk: event.Mounts}}}},
+		{Host: "fine", Outcome: proposal.Unchanged},
+		{Host: "refused", Outcome: proposal.Refused, Changes: []event.Planned{reset(event.Wipes, disk)}},
+		{Host: "dead", Outcome: proposal.Unreachable},
+	}}
+	a := Agree(p)
+	for host, want := range map[string]step.Consent{"wiped": {Stop: true, Wipe: true}, "restarted": {Stop: true}, "off": {Stop: true}} {
+		got := a.Of(host)
+		if got.Stop != want.Stop || got.Wipe != want.Wipe || a.Approved(host) != nil {
+			t.Errorf("%s: %+v", host, got)
 		}
-		return out
 	}
-	names := func(hosts []*schema.Host) string {
-		var out []string
-		for _, h := range hosts {
-			out = append(out, h.Name)
+	if c := a.Of("wiped"); step.CheckAgreed(c, []event.Disk{disk}) != nil || step.CheckAgreed(c, []event.Disk{{Wanted: "model X", Serial: "S2"}}) == nil {
+		t.Error("another disk than the one that was shown may be erased")
+	}
+	for _, host := range []string{"mounted", "fine", "refused", "dead", "unheard of"} {
+		if c := a.Of(host); c != (step.Consent{}) {
+			t.Errorf("%s: %+v", host, c)
 		}
-		return strings.Join(out, " ")
 	}
-	for name, c := range map[string]struct {
-		wipes, stops, on    string
-		looked              string // at these, whether they are on
-		asksWipe, asksStops string
-		allows              string // host:stop, host:wipe
-	}{
-		"nothing":             {},
-		"only reads":          {on: "a b"},
-		"wipes":               {wipes: "a b", asksWipe: "a b", allows: "a:wipe b:wipe"},
-		"wipes what it stops": {wipes: "a", stops: "a", on: "a", asksWipe: "a", allows: "a:wipe"},
-		"stops what is on":    {stops: "a b c", on: "a c", looked: "a b c", asksStops: "a c", allows: "a:stop c:stop"},
-		"stops what is off":   {stops: "a b", looked: "a b"},
-		"both":                {wipes: "b", stops: "a b c", on: "b c", looked: "a c", asksWipe: "b", asksStops: "c", allows: "b:wipe c:stop"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			looked, on, stops := "", of(c.on), of(c.stops)
-			q := question(of(c.wipes), stops, func(hosts []*schema.Host) []*schema.Host {
-				looked = names(hosts)
-				return slices.DeleteFunc(slices.Clone(hosts), func(h *schema.Host) bool { return !slices.Contains(on, h) })
-			})
-			if looked != c.looked || names(q.Wipes) != c.asksWipe || names(q.Stops) != c.asksStops || q.Needed() != (c.allows != "") {
-				t.Errorf("looked at %q, asks about %q and %q, needed %v", looked, names(q.Wipes), names(q.Stops), q.Needed())
-			}
-			if names(stops) != c.stops {
-				t.Errorf("the hosts that the run may stop are %q now", names(stops))
-			}
-			var allows []string
-			for _, h := range []string{"a", "b", "c"} {
-				switch q.Yes().Of(h) {
-				case step.Consent{Stop: true, Wipe: true}:
-					allows = append(allows, h+":wipe")
-				case step.Consent{Stop: true}:
-					allows = append(allows, h+":stop")
-				}
-			}
-			if got := strings.Join(allows, " "); got != c.allows {
-				t.Errorf("yes allows %s", got)
-			}
-		})
+}
+
+// TestApply: a saved plan allows its changes, and none for a host that it does not have.
+func TestApply(t *testing.T) {
+	c := reset(event.Wipes, event.Disk{Serial: "S1"})
+	a := Apply(&proposal.Proposal{Hosts: []*proposal.Host{{Host: "a", Outcome: proposal.Install, Changes: []event.Planned{c}}}})
+	if got := a.Approved("a"); len(got.Changes) != 1 || !a.Of("a").Wipe {
+		t.Errorf("%+v", got)
+	}
+	if got := a.Approved("b"); got == nil || len(got.Changes) > 0 || step.CheckApproved(got, "restart", c.Change, nil) == nil {
+		t.Errorf("a host that the plan does not have: %+v", got)
 	}
 }
 
@@ -78,7 +62,7 @@ func TestAgreement(t *testing.T) {
 	if c := (Agreement{}).Of("a"); c != (step.Consent{}) {
 		t.Errorf("nothing: %+v", c)
 	}
-	if c := Everything().Of("a"); c != (step.Consent{Stop: true, Wipe: true}) {
+	if c := Everything().Of("a"); c != (step.Consent{Stop: true, Wipe: true}) || Everything().Approved("a") != nil {
 		t.Errorf("everything: %+v", c)
 	}
 }

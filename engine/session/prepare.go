@@ -33,6 +33,7 @@ type Options struct {
 	Resume      bool   // continue the last run of the plan that did not end
 	RetryFailed bool   // try hosts again that failed in the run
 	OnlyFailed  bool   // a new run, on the hosts that failed in the last one
+	Applies     string // checksum of the saved plan that the run applies; "": none
 
 	By      event.Who
 	Version string // of esxiplan
@@ -99,7 +100,7 @@ func Prepare(p *schema.Plan, o Options) (*Prepared, hcl.Diagnostics, error) {
 	if err := out.fold(records); err != nil {
 		return nil, diags, err
 	}
-	return out, diags, nil
+	return out, diags, out.sameApproval()
 }
 
 // read finds out which run is meant, and reads its log: the one time that logs are read
@@ -156,6 +157,8 @@ func (p *Prepared) check() error {
 func (p *Prepared) choose(runs []log.Info) error {
 	runs = slices.DeleteFunc(runs, func(i log.Info) bool { return i.Plan != p.Plan.Name || i.AdHoc })
 	switch {
+	case p.o.Applies != "":
+		return p.chooseApplied(runs)
 	case p.o.Resume:
 		return p.chooseOpen(runs)
 	case p.o.OnlyFailed:
@@ -196,6 +199,34 @@ func (p *Prepared) chooseOpen(runs []log.Info) error {
 	}
 	p.Name = runs[i].Run
 	return nil
+}
+
+// chooseApplied takes the run that began to apply the saved plan and did not come to its end;
+// where none did, this is another run. A saved plan is applied once.
+func (p *Prepared) chooseApplied(runs []log.Info) error {
+	i := slices.IndexFunc(runs, func(i log.Info) bool { return slices.Contains(i.Applied, p.o.Applies) })
+	switch {
+	case i < 0:
+		return nil
+	case !runs[i].Unfinished():
+		return &NotStarted{fmt.Errorf("this plan was applied before: run %s, begun by %s %s. Make a new plan (esxiplan plan --out FILE); esxiplan runs show %[1]s tells what that run did",
+			runs[i].Run, runs[i].By, p.Ago(runs[i].Began))}
+	case p.o.Run != "" && p.o.Run != runs[i].Run:
+		return usageError("run %s applies this plan already, and did not come to its end: continue it without --run, or with --run %[1]s", runs[i].Run)
+	}
+	p.Name = runs[i].Run
+	return nil
+}
+
+// sameApproval refuses to continue a stage that applies a saved plan without that plan.
+func (p *Prepared) sameApproval() error {
+	if p.Continues == nil || !p.stage.again || p.o.DryRun || p.Continues.Applies == p.o.Applies {
+		return nil
+	}
+	if p.Continues.Applies == "" {
+		return usageError("run %s began without a saved plan: give the run that applies one another name", p.Name)
+	}
+	return usageError("run %s applies a saved plan, and nothing else may be done in it: continue it with %s", p.Name, p.Continues.Command)
 }
 
 // resume takes steps and hosts of the latest stage that did not come to its end.

@@ -209,13 +209,10 @@ func (p *Prepared) records() []log.Record {
 	now := p.o.Clock.Now()
 	s := &log.Stage{Number: p.stage.number, Continued: p.stage.again, AdHoc: p.o.Only != "", Plan: p.Plan.Name,
 		Files: slices.Sorted(maps.Keys(p.Plan.Files)), Steps: p.stepNames(),
-		Command: p.mask(p.o.Command), By: p.o.By, Version: p.o.Version, Started: now}
-	digests := map[string]map[string]string{}
+		Command: p.mask(p.o.Command), By: p.o.By, Version: p.o.Version, Started: now, Applies: p.o.Applies, Digests: p.Plan.DigestHosts(p.Survey.Hosts())}
 	for _, h := range p.Survey.Hosts() {
 		s.Hosts = append(s.Hosts, h.Name)
-		digests[h.Name] = p.Plan.Parts(h)
 	}
-	s.SetDigests(digests)
 	out := []log.Record{{Event: event.Event{Kind: log.StageStarted, Time: now}, Stage: s}}
 	if len(p.stage.retries) > 0 {
 		out = append(out, log.Record{Event: event.Event{Kind: log.RetryAsked, Time: now}, Hosts: p.stage.retries})

@@ -197,7 +197,7 @@ func TestNewRun(t *testing.T) {
 		e := s.run(session.Options{Run: "nightly-7", Command: "esxiplan run site.hcl"})
 		s.exits(e, event.ExitFailed, map[event.Status]int{event.Changed: 2, event.Failed: 1})
 		stage := s.records("nightly-7")[0].Stage
-		if stage == nil || stage.Number != 1 || stage.Continued || stage.By.User != "ci" || stage.Command != "esxiplan run site.hcl" || !slices.Equal(stage.Hosts, []string{"one", "two", "three"}) || !slices.Equal(stage.Steps, []string{"x", "y", "z"}) || len(stage.Digests) != 3 {
+		if stage == nil || stage.Number != 1 || stage.Continued || stage.By.User != "ci" || stage.Command != "esxiplan run site.hcl" || !slices.Equal(stage.Hosts, []string{"one", "two", "three"}) || !slices.Equal(stage.Steps, []string{"x", "y", "z"}) || len(stage.Digests.Digests) != 3 {
 			t.Errorf("the stage in the log is %+v", stage)
 		}
 		made := s.run(session.Options{})
@@ -563,7 +563,7 @@ func TestOtherPlan(t *testing.T) {
 		s.run(session.Options{Run: "r", Options: only("one"), RetryFailed: true})
 		s.rewrite("r", func(r log.Record) log.Record {
 			if r.Stage != nil { // as if the plan had said something else of host one
-				r.Stage.Digests["one"] = map[string]string{"disk": "another one"}
+				r.Stage.Digests.Digests["one"] = map[string]string{"disk": "another one"}
 			}
 			return r
 		})

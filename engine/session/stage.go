@@ -105,9 +105,9 @@ func (f *folding) begin(s log.Stage) {
 	if s.Key() == f.key {
 		f.again, f.number = true, s.Number
 	}
-	for host := range s.Digests {
+	for host := range s.Digests.Digests {
 		if _, had := f.digests[host]; !had {
-			f.digests[host], _ = s.DigestsOf(host)
+			f.digests[host], _ = s.Digests.Of(host)
 		}
 	}
 }

@@ -13,17 +13,14 @@ type Approved struct {
 	Changes []event.Planned
 }
 
-// CheckApproved refuses a change that is not in the saved plan; nil allows all. To take away an
-// override that no boot uses up belongs to setting one. ours is as for [event.Planned.Covers].
+// CheckApproved refuses a change that is not in the saved plan; nil allows all. ours is as for
+// [event.Planned.Covers].
 func CheckApproved(a *Approved, step string, c event.Change, ours func(url string) bool) error {
-	if a == nil {
+	if a == nil || event.Allowed(a.Changes, step, c, ours) {
 		return nil
 	}
 	same := ""
 	for _, p := range a.Changes {
-		if p.Covers(step, c, ours) || c.Verb == event.SetBoot && c.New == "none" && p.Verb == event.SetBoot && p.New != "none" {
-			return nil
-		}
 		if p.Step == step {
 			same += "; " + p.String()
 		}

@@ -210,9 +210,9 @@ func (s *Survey) Settings(h *schema.Host) step.Settings {
 		}
 		out.Installs = out.Installs || most.Mounts || s.sets(h, st)
 		if most.Mounts {
-			out.Medium = cmp.Or(out.Medium, s.beforehand(h, st).Medium)
+			out.Medium = cmp.Or(out.Medium, s.Beforehand(h, st).Medium)
 		}
-		out.FirstBoot = out.FirstBoot || unconditional(st) && s.beforehand(h, st).FirstBoot
+		out.FirstBoot = out.FirstBoot || unconditional(st) && s.Beforehand(h, st).FirstBoot
 		if s.awaits(h, st) {
 			out.WaitStep = st.Name
 		}
@@ -346,12 +346,12 @@ func (s *Survey) Effects(h *schema.Host, st *schema.Step, results map[string]cty
 // may reports whether a step has an effect on a host, as far as that is known before the
 // run.
 func (s *Survey) may(h *schema.Host, st *schema.Step, has func(step.Effects) bool) bool {
-	return has(s.types[st.Type].Most) && has(s.beforehand(h, st))
+	return has(s.types[st.Type].Most) && has(s.Beforehand(h, st))
 }
 
-// beforehand are the effects of a step as far as they are known before the run, worked out
+// Beforehand are the effects of a step as far as they are known before the run, worked out
 // once.
-func (s *Survey) beforehand(h *schema.Host, st *schema.Step) step.Effects {
+func (s *Survey) Beforehand(h *schema.Host, st *schema.Step) step.Effects {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := task{h.Name, st.Name}

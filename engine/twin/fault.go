@@ -37,6 +37,7 @@ var FaultKinds = map[string]string{
 	"unknown-use":    "the machine is on, and no ESXi answers",
 	"other-machine":  "another machine's ESXi answers on the address",
 	"leftover":       "somebody's image is mounted",
+	"old-override":   "the next boot is set to the network",
 	"boots-disk":     "the machine ignores the boot override and boots its old disk",
 	"lost-answer":    "the answer to the first reset is lost",
 	"lost-login":     "the answer to the first login is lost: the session is open, and the client does not know it",

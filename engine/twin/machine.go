@@ -87,6 +87,9 @@ func newMachine(f *Fleet, h *schema.Host, faulty faults) (*Machine, error) {
 	if faulty["leftover"] {
 		m.BMC.Mount("http://192.0.2.1/somebody-elses.iso")
 	}
+	if faulty["old-override"] {
+		m.BMC.LeaveOverride()
+	}
 	return m, err
 }
 
@@ -243,6 +246,9 @@ func (m *Machine) oldSystem() error {
 		password = x.Current.Password.Reveal()
 	}
 	c.Accepts = func(p string) bool { return p == password }
+	if len(m.devices) > 0 { // the first is the one that the plan wants
+		c.Datastores = []esxisim.Datastore{{Name: "datastore1", Disk: m.devices[0].name}}
+	}
 	if m.faults["busy"] {
 		c.VMs = []string{"build-agent-1", "build-agent-2"}
 	}

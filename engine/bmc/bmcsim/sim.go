@@ -335,6 +335,20 @@ func (s *Sim) Mount(url string) {
 	}
 }
 
+// LeaveOverride sets the next boot to the network, as a person who went away would have, where
+// this firmware has a boot source override by the standard.
+func (s *Sim) LeaveOverride() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.p.OverrideOff || s.p.BootConfig || !slices.Contains(s.p.Targets, "Pxe") {
+		return
+	}
+	s.target, s.enabled = "Pxe", "Once"
+	if s.p.OnlyContinuous {
+		s.enabled = "Continuous"
+	}
+}
+
 // MountStick puts an image into each drive that takes floppies and USB sticks only, and
 // reports whether there is one.
 func (s *Sim) MountStick(url string) (mounted bool) {

@@ -45,7 +45,8 @@ type Config struct {
 	VCenter        string
 	VSAN           bool
 	LUNs           []LUN
-	HidesLUNs      bool            // from the user
+	HidesLUNs      bool // from the user, with the datastores
+	Datastores     []Datastore
 	Certificate    tls.Certificate // zero: a new one
 	Now            func() time.Time
 }
@@ -288,7 +289,7 @@ var hostRef = types.ManagedObjectReference{Type: "HostSystem", Value: "ha-host"}
 func newHost(c Config, images types.ManagedObjectReference) *host {
 	h := &host{hides: c.HidesLUNs}
 	h.Self = hostRef
-	h.Config, h.Hardware = &types.HostConfigInfo{StorageDevice: storageOf(c.LUNs)}, &types.HostHardwareInfo{}
+	h.Config, h.Hardware = &types.HostConfigInfo{StorageDevice: storageOf(c.LUNs), FileSystemVolume: volumesOf(c.Datastores)}, &types.HostHardwareInfo{}
 	h.Config.VsanHostConfig = &types.VsanHostConfigInfo{Enabled: &c.VSAN}
 	h.Hardware.SystemInfo = types.HostSystemInfo{Uuid: strings.ToLower(c.UUID), SerialNumber: c.Serial,
 		OtherIdentifyingInfo: []types.HostSystemIdentificationInfo{{IdentifierValue: c.Serial,

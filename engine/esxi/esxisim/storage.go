@@ -27,6 +27,22 @@ func RemoteLUN() LUN {
 		Transport: &types.HostFibreChannelTargetTransport{PortWorldWideName: 0x2001, NodeWorldWideName: 0x2000}}
 }
 
+// Datastore is a VMFS volume on one disk, by the name that ESXi gives to that.
+type Datastore struct{ Name, Disk string }
+
+// volumesOf makes what an ESXi tells about its file systems: beside its datastores there are
+// those from which it boots.
+func volumesOf(stores []Datastore) *types.HostFileSystemVolumeInfo {
+	info := &types.HostFileSystemVolumeInfo{MountInfo: []types.HostFileSystemMountInfo{{
+		Volume: &types.HostVfatVolume{HostFileSystemVolume: types.HostFileSystemVolume{Type: "VFAT", Name: "BOOTBANK1"}}}}}
+	for _, s := range stores {
+		info.MountInfo = append(info.MountInfo, types.HostFileSystemMountInfo{Volume: &types.HostVmfsVolume{
+			HostFileSystemVolume: types.HostFileSystemVolume{Type: "VMFS", Name: s.Name}, MajorVersion: 6, Version: "6.82",
+			Extent: []types.HostScsiDiskPartition{{DiskName: s.Disk, Partition: 8}}}})
+	}
+	return info
+}
+
 // host is the host object, with what its API keeps from the user.
 type host struct {
 	mo.HostSystem
@@ -83,7 +99,7 @@ func (c *collector) RetrieveProperties(ctx *simulator.Context, r *types.Retrieve
 // hideStorage makes the storage of a host what the user may not read.
 func hideStorage(o *types.ObjectContent) {
 	o.PropSet = slices.DeleteFunc(o.PropSet, func(p types.DynamicProperty) bool {
-		hidden := strings.HasPrefix(p.Name, "config.storageDevice")
+		hidden := strings.HasPrefix(p.Name, "config.storageDevice") || strings.HasPrefix(p.Name, "config.fileSystemVolume")
 		if hidden {
 			o.MissingSet = append(o.MissingSet, types.MissingProperty{Path: p.Name,
 				Fault: types.LocalizedMethodFault{Fault: &types.NoPermission{Object: &o.Obj, PrivilegeId: "Host.Config.Storage"}}})

@@ -26,6 +26,7 @@ import (
 
 	"esxiplan/engine/event"
 	"esxiplan/engine/log"
+	"esxiplan/schema"
 )
 
 func main() {
@@ -102,10 +103,10 @@ func (s site) run(state, name string, at time.Time, long, last bool) error {
 		return err
 	}
 	w := writer{log: l, at: at}
-	stage := log.Stage{Number: 1, Plan: "site", Files: []string{"site.hcl"}, Steps: steps, By: event.Who{User: "ci", Host: "build-7", Job: name}, Version: "0.2", Started: at, Digests: map[string]map[string]string{}}
+	stage := log.Stage{Number: 1, Plan: "site", Files: []string{"site.hcl"}, Steps: steps, By: event.Who{User: "ci", Host: "build-7", Job: name}, Version: "0.2", Started: at, Digests: schema.Digests{Digests: map[string]map[string]string{}}}
 	for h := range s.hosts {
 		stage.Hosts = append(stage.Hosts, host(h))
-		stage.Digests[host(h)] = map[string]string{"bmc": "0123456789abcdef", "esxi": "fedcba9876543210", "steps": "00112233445566778"}
+		stage.Digests.Digests[host(h)] = map[string]string{"bmc": "0123456789abcdef", "esxi": "fedcba9876543210", "steps": "00112233445566778"}
 	}
 	w.keep(log.Record{Event: event.Event{Kind: log.StageStarted}, Stage: &stage})
 	w.later(event.Event{Kind: event.RunStarted, Plan: &event.PlanInfo{Name: "site", Files: stage.Files, Hosts: stage.Hosts, Steps: steps, Of: s.hosts}})

@@ -1,0 +1,278 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"esxiplan/cmd/internal/view"
+	"esxiplan/engine/event"
+	"esxiplan/engine/media"
+	"esxiplan/engine/proposal"
+	"esxiplan/engine/session"
+	"esxiplan/engine/state"
+	"esxiplan/schema"
+)
+
+// planOutput is how a plan is shown, and where it is saved.
+type planOutput struct {
+	out      string
+	offline  bool
+	json     bool
+	markdown bool
+	detailed bool
+	diff     bool
+}
+
+// add adds the flags of what a plan is for; run --dry-run has them, too.
+func (f *planOutput) add(c *cobra.Command) {
+	c.Flags().BoolVar(&f.json, "json", false, "the same as -o json: the plan as one JSON document")
+	c.Flags().BoolVar(&f.markdown, "markdown", false, "the same as -o markdown: for a pull request")
+	c.Flags().BoolVar(&f.diff, "diff", false, "show kickstarts whole where nothing was published before")
+	c.Flags().BoolVar(&f.detailed, "detailed-exitcode", false, "exit 0 without changes, 2 with changes, 1 with hosts that are refused, 4 with unreachable ones")
+}
+
+// The forms of output that show a plan; those of package view show its events.
+const (
+	asJSON     = "json"
+	asMarkdown = "markdown"
+)
+
+var planForms = []string{asJSON, asMarkdown}
+
+func (a *app) planCommand() *cobra.Command {
+	f := &runFlags{dry: true}
+	c := &cobra.Command{
+		Use:   "plan PLAN…",
+		Short: "Show what a run would do, host by host, and save it to be approved and applied",
+		Long: `Show what a run would do, without writing anything: the run's own steps are made over
+shadows of the machines, which are read. For each host: the changes in their order, the
+disks that will be erased as the BMC reports them, what runs there now, and how the
+kickstart differs from the one that was published last.
+
+--out FILE saves the plan. esxiplan show FILE shows it again, and esxiplan apply FILE
+makes exactly these changes: a host that needs another one is refused, before the write,
+and so is one whose machine has changed since. The file holds no secret.
+
+Same plan files, same machines, same output, byte by byte.
+
+Exit codes: 0, or 2 with hosts that are refused, 4 with hosts that are unreachable, 6 with
+both. With --detailed-exitcode: 0 nothing to do, 2 changes, 1 hosts refused, 4 unreachable.`,
+		Example: "  esxiplan plan site.hcl\n  esxiplan plan site.hcl --limit rack7 --out rack7.plan\n  esxiplan plan site.hcl --markdown > comment.md\n" +
+			"  esxiplan plan site.hcl --offline -o github",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return a.run(args, f) },
+	}
+	f.add(c)
+	f.planned.add(c)
+	c.Flags().StringVar(&f.planned.out, "out", "", "save the plan to this file")
+	c.Flags().BoolVar(&f.planned.offline, "offline", false, "look at no machine; the plan says what was not looked at")
+	c.Flags().BoolVar(&f.again, "again", false, "plan to reset machines although their last reset is neither proven nor timed out")
+	c.Flags().StringVar(&f.sim, "sim", "", "plan for the machines that esxiplan sim serves: the file that it wrote")
+	f.addContinue(c)
+	return c
+}
+
+// form is the form of output that was asked for, by -o or by a flag of its own.
+func (f *planOutput) form(output string) (string, error) {
+	switch {
+	case f.json && f.markdown:
+		return "", errors.New("--json and --markdown: give one of them")
+	case f.json:
+		return asJSON, nil
+	case f.markdown:
+		return asMarkdown, nil
+	}
+	return output, nil
+}
+
+// checkOutput refuses forms of output that do not exist, and those that only plans have.
+func (r *request) checkOutput() (err error) {
+	f := r.flags
+	if f.output, err = f.planned.form(f.output); err != nil {
+		return err
+	}
+	return checkForm(f.output, view.Formats, f.dry)
+}
+
+// checkForm refuses a form that is neither one of these nor, where a plan is shown, one of plans.
+func checkForm(form string, forms []string, plan bool) error {
+	isPlan := slices.Contains(planForms, form)
+	switch {
+	case slices.Contains(forms, form), plan && isPlan:
+		return nil
+	case isPlan:
+		return fmt.Errorf("-o %s shows what a run would do: it belongs to esxiplan plan, and to run --dry-run", form)
+	case plan:
+		forms = slices.Concat(forms, planForms)
+	}
+	return fmt.Errorf("there is no output format %q; there are %s", form, strings.Join(forms, ", "))
+}
+
+// planIt makes a dry run and shows what it found.
+func (r *request) planIt() error {
+	if out := r.flags.planned.out; out != "" && (r.flags.name != "" || r.flags.resume || r.flags.onlyFailed) {
+		return errors.New("--out saves a plan of a run of its own: it cannot be combined with --run, --resume and --only-failed")
+	}
+	p, exit, err := r.proposed()
+	if err != nil {
+		return err
+	}
+	made := r.made()
+	if out := r.flags.planned.out; out != "" {
+		if err := r.save(p, made, out); err != nil {
+			return err
+		}
+	}
+	if err := r.show(p, made); err != nil {
+		return err
+	}
+	if exit == event.ExitOK {
+		exit = p.Summary.Exit(r.flags.planned.detailed)
+	}
+	if exit != event.ExitOK {
+		return exitCode(exit)
+	}
+	return nil
+}
+
+// proposed is what the run would do. The exit code is that of a dry run that did not come to its
+// end.
+func (r *request) proposed() (*proposal.Proposal, int, error) {
+	if r.flags.planned.offline {
+		return r.prepared.Offline(r.declared()), event.ExitOK, nil
+	}
+	return r.propose(r.prepared)
+}
+
+// propose makes a dry run. Its events are shown only to who asks for details, or for events.
+func (r *request) propose(prepared *session.Prepared) (*proposal.Proposal, int, error) {
+	fold := &proposal.Fold{Declared: r.declared()}
+	show := func(event.Event) {}
+	switch {
+	case r.flags.output == "jsonl" && r.flags.dry, r.flags.trace.verbose > 0:
+		form := "plain"
+		if r.flags.output == "jsonl" && r.flags.dry {
+			form = "jsonl"
+		}
+		v, err := view.New(form, r.streams)
+		if err != nil {
+			return nil, 0, err
+		}
+		show = v.Event
+	default:
+		fmt.Fprintf(r.streams.Err, "plan %q: looking at %s …\n", r.plan.Name, event.Count(len(prepared.Survey.Working()), "host"))
+	}
+	summary, err := r.execute(prepared, session.Outlets{Show: func(e event.Event) {
+		fold.Event(e)
+		show(e)
+	}})
+	if err != nil {
+		return nil, 0, err
+	}
+	switch summary.Exit {
+	case event.ExitInterrupted, event.ExitInternal, event.ExitBudget:
+		return fold.Proposal(), summary.Exit, nil
+	}
+	return fold.Proposal(), event.ExitOK, nil
+}
+
+// declared is what a proposal says of hosts that the dry run does not come to.
+func (r *request) declared() map[string]proposal.Host {
+	out := map[string]proposal.Host{}
+	for _, h := range r.plan.Hosts() {
+		d := proposal.Host{Group: h.Group, BMC: h.Machine()}
+		if h.ESXi != nil {
+			d.Address = h.ESXi.Address
+		}
+		out[h.Name] = d
+	}
+	return out
+}
+
+// made says who made a proposal, and when.
+func (r *request) made() proposal.Made {
+	return proposal.Made{Time: r.clock.Now().UTC(), By: state.Self(), Version: version, Estimate: session.Estimate(r.state, r.plan.Name)}
+}
+
+// show shows a proposal in the form that was asked for.
+func (r *request) show(p *proposal.Proposal, made proposal.Made) error {
+	return r.showProposal(p, made, r.flags.output, r.flags.planned.diff)
+}
+
+func (a *app) showProposal(p *proposal.Proposal, made proposal.Made, form string, diff bool) error {
+	switch form {
+	case asJSON:
+		return a.writeJSON(shown{p, made})
+	case asMarkdown:
+		view.ProposalMarkdown(a.streams.Out, p, view.MarkdownOptions{Footer: footer(made)})
+	case "plain":
+		view.Proposal(a.streams, p, view.ProposalOptions{Diff: diff})
+		if made.Estimate != "" {
+			fmt.Fprintln(a.streams.Err, made.Estimate)
+		}
+	}
+	return nil
+}
+
+// shown is a proposal as a JSON document; what does not compare comes last.
+type shown struct {
+	*proposal.Proposal
+	Made proposal.Made `json:"made"`
+}
+
+// footer is the line under a comment.
+func footer(m proposal.Made) string {
+	text := fmt.Sprintf("Made %s by %s with esxiplan %s.", m.Time.Format("2006-01-02 15:04 UTC"), m.By, m.Version)
+	if m.Estimate != "" {
+		text += " " + m.Estimate
+	}
+	return text
+}
+
+// save saves a proposal with what it is held to when it is applied.
+func (r *request) save(p *proposal.Proposal, made proposal.Made, path string) error {
+	s := &proposal.Saved{Made: made, Proposal: p, Request: r.asked(), Inputs: r.inputs(proposal.NewSalt(), p)}
+	if err := s.Write(path); err != nil {
+		return err
+	}
+	fmt.Fprintf(r.streams.Err, "saved to %s; apply it with: %s\n", path, shellLine([]string{"esxiplan", "apply", path}))
+	return nil
+}
+
+// asked is what was asked for, without secrets.
+func (r *request) asked() proposal.Request {
+	f := r.flags
+	out := proposal.Request{Paths: r.paths, VarFiles: f.files, AllowRead: f.allowRead, AllowEnv: f.allowEnv, Again: f.again, KeepMedia: f.keepMedia}
+	for _, set := range f.set {
+		if name, _, _ := strings.Cut(set, "="); !r.plan.Sensitive(name) {
+			out.Set = append(out.Set, set)
+		}
+	}
+	for _, s := range r.prepared.Survey.Steps() {
+		out.Steps = append(out.Steps, s.Name)
+	}
+	out.Hosts = hostNames(r.prepared.Survey.Hosts())
+	return out
+}
+
+// inputs digests what a proposal is made from.
+func (r *request) inputs(salt string, p *proposal.Proposal) proposal.Inputs {
+	images, o := map[string]string{}, media.Options{Dir: r.plan.Dir, Cache: r.state}
+	if r.site.sim != nil {
+		o.StandIns = r.site.sim.StandIns
+	}
+	for _, i := range r.plan.Images {
+		images[i.Source] = media.ImageDigest(o, media.Source{Name: i.Name, Path: i.Source})
+	}
+	var hosts []*schema.Host
+	for _, h := range p.Hosts {
+		if declared, ok := r.plan.Host(h.Host); ok {
+			hosts = append(hosts, declared)
+		}
+	}
+	return proposal.InputsOf(r.plan, hosts, images, salt)
+}

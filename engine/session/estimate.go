@@ -1,0 +1,53 @@
+package session
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"esxiplan/engine/event"
+	"esxiplan/engine/log"
+)
+
+// At most so many earlier runs, the latest, tell how long the next one may take.
+const estimateFrom = 5
+
+// Estimate says how long the installation of a host took in earlier runs of a plan, for people;
+// "" where none of them installed one in one go.
+func Estimate(state, plan string) string {
+	runs, err := log.List(state)
+	if err != nil {
+		return ""
+	}
+	var took []time.Duration
+	seen := 0
+	for _, i := range runs {
+		if i.Plan != plan || i.AdHoc || i.Stages != 1 || seen == estimateFrom {
+			continue
+		}
+		story, err := log.Tell(state, i.Run)
+		if err != nil {
+			continue
+		}
+		seen++
+		for _, h := range story.Hosts {
+			if h.Proof != nil {
+				took = append(took, h.Latest.Sub(h.Began))
+			}
+		}
+	}
+	if len(took) == 0 {
+		return ""
+	}
+	slices.Sort(took)
+	return fmt.Sprintf("Estimated time: %s for a host, as in earlier runs (median of %s; the fastest took %s, the slowest %s).", minutes(took[len(took)/2]),
+		event.Count(len(took), "host"), minutes(took[0]), minutes(took[len(took)-1]))
+}
+
+// minutes is a length of time for people.
+func minutes(d time.Duration) string {
+	if d < 2*time.Minute {
+		return fmt.Sprintf("%d s", int(d.Round(time.Second)/time.Second))
+	}
+	return fmt.Sprintf("%d min", int(d.Round(time.Minute)/time.Minute))
+}
