@@ -75,13 +75,16 @@ func arrange(columns []proposal.Column, width int) (g grid, left []string) {
 		}
 	}
 	for short := 0; short <= mostShort; short++ {
-		if g, left = fill(columns, up, short, width); up == 1 && len(left) == 0 || up > 1 && g.width() <= g.room(width) {
+		if g, left = fill(columns, up, short, width); up == 1 && !slices.ContainsFunc(left, isWanted) || up > 1 && g.width() <= g.room(width) {
 			break
 		}
 	}
 	narrowGrid(&g, g.room(width))
 	return g, append(left, minor(columns)...)
 }
+
+// isWanted reports a column for which others are shortened.
+func isWanted(name string) bool { return name != "up since" }
 
 // fill takes the columns that no table goes without, and of the others those for which there
 // is room.
@@ -95,7 +98,7 @@ func fill(columns []proposal.Column, up, short, width int) (g grid, left []strin
 		}
 		if wider := newGrid(append(taken, c), up, short); wider.width() <= wider.room(width) {
 			g, taken = wider, append(taken, c)
-		} else if c.Name != "up since" {
+		} else {
 			left = append(left, c.Name)
 		}
 	}

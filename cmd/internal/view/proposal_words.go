@@ -377,6 +377,9 @@ func (w words) total(p *proposal.Proposal) string {
 // mostNamed is how many hosts of a reason are named in the summary.
 const mostNamed = 5
 
+// mostReasons is how many reasons the summary has.
+const mostReasons = 5
+
 // reasons are why hosts are refused, in short.
 func (w words) reasons(hosts []*proposal.Host) string {
 	var order []string
@@ -390,7 +393,11 @@ func (w words) reasons(hosts []*proposal.Host) string {
 	}
 	slices.SortStableFunc(order, func(a, b string) int { return len(names[b]) - len(names[a]) })
 	var parts []string
-	for _, why := range order {
+	for i, why := range order {
+		if i == mostReasons {
+			parts = append(parts, fmt.Sprintf("and %d more reasons", len(order)-i))
+			break
+		}
 		parts = append(parts, w.some(names[why], mostNamed)+" ("+w.value(why)+")")
 	}
 	return strings.Join(parts, ", ")
