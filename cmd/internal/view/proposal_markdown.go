@@ -78,44 +78,44 @@ func (m *markdown) head() string {
 // mostRefusals is how many bytes the list of refusals has at most.
 const mostRefusals = 12_000
 
-// refusals lists the hosts in trouble, with the way out. Equal ones are one item.
+// refusals lists the hosts in trouble, with the way out. Those with one problem are one item.
 func (m *markdown) refusals(b *strings.Builder) {
-	var items, hosts []string
-	left := 0
+	var order []string
+	hosts := map[string][]string{}
 	for _, block := range m.blocks {
 		if block.Host.Problem == nil {
 			continue
 		}
-		hosts = nil
+		problem := m.problem(block.Host)
+		if hosts[problem] == nil {
+			order = append(order, problem)
+		}
 		for _, h := range block.Hosts {
-			hosts = append(hosts, h.Host)
+			hosts[problem] = append(hosts[problem], h.Host)
 		}
-		item := "- " + inCells.some(hosts, mostListed) + ": " + m.problem(block.Host) + "\n"
-		if size(items)+len(item) > mostRefusals {
-			left += len(hosts)
-			continue
-		}
-		items = append(items, item)
 	}
-	if len(items)+left == 0 {
+	if len(order) == 0 {
 		return
 	}
-	b.WriteString("#### Refused or unreachable\n\n" + strings.Join(items, ""))
+	b.WriteString("#### Refused or unreachable\n\n")
+	written, left := 0, 0
+	for _, problem := range order {
+		item := "- " + inCells.some(hosts[problem], mostListed) + ": " + problem + "\n"
+		if written+len(item) > mostRefusals {
+			left += len(hosts[problem])
+			continue
+		}
+		written += len(item)
+		b.WriteString(item)
+	}
 	if left > 0 {
-		fmt.Fprintf(b, "- … and %s more, see the job's log\n", event.Count(left, "host"))
+		fmt.Fprintf(b, "- … and %d more, see the job's log\n", left)
 	}
 	b.WriteString("\n")
 }
 
 // mostListed is how many hosts of one problem are named.
 const mostListed = 40
-
-func size(texts []string) (n int) {
-	for _, t := range texts {
-		n += len(t)
-	}
-	return n
-}
 
 func (m *markdown) problem(h *proposal.Host) string {
 	out := outcome(h.Outcome) + ": " + codeSpan(h.Problem.Summary)
@@ -155,11 +155,16 @@ const mostFoot = 3
 func (m *markdown) body(d detail) string {
 	var b strings.Builder
 	for _, block := range m.blocks {
-		if !isIdle(block.Host) {
+		if !isListed(block.Host) {
 			b.WriteString(m.block(block, d))
 		}
 	}
 	return b.String() + m.idle()
+}
+
+// isListed reports a host of which the list of refusals or that of idle hosts says all.
+func isListed(h *proposal.Host) bool {
+	return len(h.Changes) == 0 && len(h.Warnings) == 0 && len(h.Open) == 0
 }
 
 func (m *markdown) idle() string {
@@ -303,7 +308,7 @@ func (m *markdown) cut(room int) string {
 	room -= len(out)
 	blocksLeft, hostsLeft := 0, 0
 	for _, block := range m.blocks {
-		if isIdle(block.Host) {
+		if isListed(block.Host) {
 			continue
 		}
 		if text := m.block(block, lean); len(text) <= room {
@@ -351,6 +356,9 @@ func (m *markdown) disks(room int) (out string, left int) {
 			order = append(order, kind)
 		}
 		rows[kind] = append(rows[kind], diskRow(h))
+	}
+	if len(order) == 0 {
+		return "", 0
 	}
 	out = "#### Disks that will be erased\n\n"
 	for _, kind := range order {

@@ -318,15 +318,7 @@ func (w words) medium(c event.Planned, whole bool) (facts []string, diff string)
 		facts = append(facts, "kickstart: the same as on the published image")
 	}
 	return facts, UnifiedDiff("kickstart (published)", "kickstart (planned)", kickstart.Abbreviate(old.Kickstart), script) +
-		UnifiedDiff("kernel options (published)", "kernel options (planned)", lined(old.Options), lined(now.Options))
-}
-
-func lined(options []string) string {
-	text := ""
-	for _, o := range options {
-		text += o + "\n"
-	}
-	return text
+		UnifiedDiff("kernel options (published)", "kernel options (planned)", strings.Join(old.Options, "\n"), strings.Join(now.Options, "\n"))
 }
 
 // title names the hosts of a block.
