@@ -9,7 +9,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclparse"
 	"github.com/hashicorp/hcl/v2/hclwrite"
-	"github.com/pmezard/go-difflib/difflib"
 	"github.com/spf13/cobra"
 
 	"esxiplan/cmd/internal/view"
@@ -134,11 +133,7 @@ func formatFiles(args []string) ([]string, error) {
 }
 
 func (a *app) printDiff(name string, before, after []byte) {
-	text, err := difflib.GetUnifiedDiffString(difflib.UnifiedDiff{A: difflib.SplitLines(string(before)), B: difflib.SplitLines(string(after)),
-		FromFile: "old/" + name, ToFile: "new/" + name, Context: 3})
-	if err == nil {
-		write(a.streams.Out, text)
-	}
+	write(a.streams.Out, view.UnifiedDiff("old/"+name, "new/"+name, string(before), string(after)))
 }
 
 // replaceFile keeps the file's mode and never leaves half of it.

@@ -48,7 +48,7 @@ var levels = map[string][]string{
 	"engine/twin":            {"schema", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart", "engine/bmc/bmcsim", "engine/esxi/esxisim", "engine/media/isosim"},
 	"steps/steptest":         {"schema", "engine/event", "engine/step", "engine/bmc", "engine/bmc/bmcsim", "engine/esxi", "engine/media"},
 	"steps/*":                {"schema", "engine/event", "engine/step", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart"},
-	"cmd/internal/view":      {"engine/event", "engine/proposal", "engine/text", "schema"},
+	"cmd/internal/view":      {"engine/event", "engine/text", "engine/proposal", "engine/media/kickstart", "schema"},
 
 	"engine/bmc/bmcsim/*": {"engine/bmc/bmcsim"},
 
@@ -74,7 +74,7 @@ var owners = map[string][]string{
 	"github.com/zclconf/go-cty-yaml":    {"schema"},
 	"github.com/agext/levenshtein":      {"schema", "engine/media/kickstart"},
 	"golang.org/x/sys":                  {"engine/media/iso"},
-	"github.com/pmezard/go-difflib":     {"cmd/esxiplan"},
+	"github.com/pmezard/go-difflib":     {"cmd/internal/view", "cmd/esxiplan"},
 }
 
 type goPackage struct {

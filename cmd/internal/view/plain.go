@@ -230,9 +230,5 @@ func indented(result json.RawMessage) string {
 
 // Close writes what the run came to.
 func (p *plain) Close() {
-	results := p.s.themeOf(p.s.Color)
-	if p.board.dryRun {
-		p.board.writes(p.s, results)
-	}
-	p.board.recap(p.s, results)
+	p.board.recap(p.s, p.s.themeOf(p.s.Color))
 }

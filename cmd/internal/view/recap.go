@@ -38,8 +38,7 @@ type row struct {
 	proof   *event.Verdict
 	left    event.Left
 	bad     []event.Event // steps that failed
-	writes  []event.Event
-	more    int // equal hosts folded into this row
+	more    int           // equal hosts folded into this row
 }
 
 // proof is the verdict of a step that proved an installation.
@@ -83,10 +82,6 @@ func (b *board) fold(e event.Event) {
 	case event.StepStarted: // what failed before is tried again
 		r := b.row(e.Host)
 		r.bad = slices.DeleteFunc(r.bad, func(f event.Event) bool { return f.Step == e.Step })
-	case event.WriteMade:
-		if r := b.row(e.Host); !e.Write.Repeat && !e.Write.Found {
-			r.writes = append(r.writes, e)
-		}
 	case event.StepDone:
 		r := b.row(e.Host)
 		if e.Problem != nil {
@@ -309,22 +304,4 @@ func (b *board) totals(t theme) string {
 		text += " " + t.dot + " " + t.bad.Render("stopped: "+b.summary.Internal)
 	}
 	return text
-}
-
-// writes lists what a dry run would write, host by host, in order.
-func (b *board) writes(s *Streams, t theme) {
-	for _, r := range b.hosts {
-		fmt.Fprintln(s.Out, t.bold.Render(r.name))
-		if len(r.writes) == 0 {
-			fmt.Fprintln(s.Out, "  nothing would be written")
-		}
-		for _, e := range r.writes {
-			risk := ""
-			if e.Write.Risk != "" {
-				risk = " [" + string(e.Write.Risk) + "]"
-			}
-			fmt.Fprintln(s.Out, s.plain(fmt.Sprintf("  %s: %s %s: %s %s %s%s", e.Step, e.Write.Verb, e.Write.Target, orEmpty(e.Write.Old), t.arrow,
-				orEmpty(e.Write.New), t.warn.Render(risk))))
-		}
-	}
 }

@@ -146,7 +146,7 @@ func failedHost(t *tape) {
 	t.end(host, event.Failed, event.Counts{OK: 1, Ignored: 1, Failed: 1}, "", nil)
 }
 
-const kickstart = "accepteula\ninstall --disk=\"naa.5001ac37f330a33b\" --overwritevmfs\nnetwork --bootproto=static --ip=172.20.18.95\nreboot\n%pre --interpreter=busybox\nexit 1\n"
+const kickstartText = "accepteula\ninstall --disk=\"naa.5001ac37f330a33b\" --overwritevmfs\nnetwork --bootproto=static --ip=172.20.18.95\nreboot\n%pre --interpreter=busybox\nexit 1\n"
 
 // dryRun has a host that would be written to, and one that would not.
 func dryRun(zone *time.Location) []event.Event {
@@ -154,7 +154,7 @@ func dryRun(zone *time.Location) []event.Event {
 	t.begin(event.PlanInfo{Hosts: []string{"dell-01", "dell-02"}, DryRun: true})
 	t.host("dell-01")
 	for _, e := range []event.Event{
-		{Step: "installer", Write: &event.Change{Verb: event.Publish, Target: "image", New: image("dell-01"), Makes: &event.Medium{Kickstart: kickstart}}},
+		{Step: "installer", Write: &event.Change{Verb: event.Publish, Target: "image", New: image("dell-01"), Makes: &event.Medium{Kickstart: kickstartText}}},
 		{Step: "installer_cd", Write: &event.Change{Verb: event.Insert, Target: "slot 1", New: image("dell-01"), Risk: event.Mounts}},
 		{Step: "installer_cd", Write: &event.Change{Verb: event.Insert, Target: "slot 1", New: image("dell-01"), Risk: event.Mounts, Repeat: true}},
 		{Step: "restart", Write: &event.Change{Verb: event.Reset, Target: "power", Old: "On", New: "ForceRestart", Risk: event.Wipes}},

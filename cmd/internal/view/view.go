@@ -1,6 +1,6 @@
-// Package view turns events and diagnostics into bytes: plain lines, JSON lines,
-// the recap, the list of a dry run's writes. It knows no step and no hardware;
-// whatever it shows stands in the events.
+// Package view turns events, proposals and diagnostics into bytes: plain lines, JSON lines,
+// the recap, what a run would do as text and as Markdown. It knows no step and no hardware;
+// whatever it shows stands in the events or the proposal.
 //
 // [Streams] is the only place that knows whether a stream is a terminal, how wide
 // it is, and whether colours are wanted. Results go to Out, progress to Err.
@@ -74,8 +74,8 @@ func (j *jsonLines) Close() {}
 
 // theme is how things look.
 type theme struct {
-	ok, changed, bad, warn, dim, bold lipgloss.Style
-	arrow, line, bullet, dot          string
+	ok, changed, removed, bad, warn, dim, bold lipgloss.Style
+	arrow, line, bullet, dot                   string
 }
 
 func (s *Streams) themeOf(colors bool) theme {
@@ -85,7 +85,7 @@ func (s *Streams) themeOf(colors bool) theme {
 		r.SetColorProfile(termenv.ANSI)
 	}
 	color := func(c string) lipgloss.Style { return r.NewStyle().Foreground(lipgloss.Color(c)) }
-	t := theme{ok: color("2"), changed: color("3"), bad: color("1").Bold(true), warn: color("5"), dim: r.NewStyle().Faint(true),
+	t := theme{ok: color("2"), changed: color("3"), removed: color("1"), bad: color("1").Bold(true), warn: color("5"), dim: r.NewStyle().Faint(true),
 		bold: r.NewStyle().Bold(true), arrow: "→", line: "─", bullet: "•", dot: "·"}
 	if s.ASCII {
 		t.arrow, t.line, t.bullet, t.dot = "->", "-", "*", "-"

@@ -211,11 +211,11 @@ func (s *Sim) source() string {
 	if virtualCD == "" && !s.p.CdIsMetal {
 		virtualCD = "Cd"
 	}
-	vcd := s.attributes["ServerBoot.1.FirstBootDevice"] == "VCD-DVD"
+	vcd := s.attributes[firstBootDevice] == "VCD-DVD"
 	switch {
 	case vcd:
 		if s.attributes["ServerBoot.1.BootOnce"] == "Enabled" {
-			s.attributes["ServerBoot.1.FirstBootDevice"] = "Normal"
+			s.attributes[firstBootDevice] = "Normal"
 		}
 		return "Cd"
 	case s.onNext, s.device == "Cd":
@@ -401,11 +401,22 @@ func (s *Sim) patchAttributes(w http.ResponseWriter, changes map[string]any) {
 			return
 		}
 		if !s.ignores("boot") {
-			s.attributes[name] = value
+			s.setAttribute(name, value)
 		}
 	}
 	s.succeed(w)
 }
+
+// setAttribute sets an attribute. The first boot device and the standard's override are one and
+// the same setting.
+func (s *Sim) setAttribute(name string, value any) {
+	s.attributes[name] = value
+	if name == firstBootDevice {
+		s.target, s.enabled = "None", "Disabled"
+	}
+}
+
+const firstBootDevice = "ServerBoot.1.FirstBootDevice"
 
 // patchBoot changes the override of the standard.
 func (s *Sim) patchBoot(w http.ResponseWriter, path string, changes map[string]any) {

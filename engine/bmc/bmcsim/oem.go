@@ -221,7 +221,8 @@ func (s *Sim) importConfiguration(w http.ResponseWriter, arguments map[string]an
 		for name := range s.attributes {
 			key := fmt.Sprintf(`<Attribute Name="%s">`, strings.Replace(name, ".1.", ".1#", 1))
 			if _, rest, ok := strings.Cut(text, key); ok && !s.ignores("boot") {
-				s.attributes[name], _, _ = strings.Cut(rest, "<")
+				value, _, _ := strings.Cut(rest, "<")
+				s.setAttribute(name, value)
 			}
 		}
 		return ""
