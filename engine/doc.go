@@ -44,13 +44,14 @@
 //	3  engine/log            engine/event engine/private engine/secret engine/step engine/text schema
 //	3  engine/survey         engine/gates engine/step schema
 //	3  steps/*               engine/bmc engine/esxi engine/event engine/media engine/step schema
+//	2  cmd/internal/view     engine/event engine/media engine/proposal engine/text
 //	2  engine/bmc/*          engine/bmc engine/bmc/bmcsim
 //	2  engine/step           engine/bmc engine/descriptor engine/esxi engine/event engine/media schema
 //	2  engine/twin           engine/bmc/bmcsim engine/esxi/esxisim engine/media schema
-//	1  cmd/internal/view     engine/event engine/text
 //	1  engine/bmc            engine/descriptor engine/text
 //	1  engine/esxi           engine/descriptor engine/text
 //	1  engine/media          engine/descriptor engine/text
+//	1  engine/proposal       engine/event
 //	1  engine/secret         engine/text
 //	1  engine/state          engine/event engine/private schema
 //	0  engine/bmc/bmcsim

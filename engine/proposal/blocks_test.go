@@ -72,6 +72,34 @@ func TestBlocksJoin(t *testing.T) {
 	}
 }
 
+// TestHostnamesOfTheirOwn: a hostname that does not follow from name or address is shown.
+func TestHostnamesOfTheirOwn(t *testing.T) {
+	for format, minor := range map[string]bool{"web%d": false, "esxi-10-0-0-%d": true, "esxi-%d.example": true} {
+		p := fleet(2)
+		for i, h := range p.Hosts {
+			h.Warnings = nil
+			h.Changes[0].Makes.Kickstart = fmt.Sprintf("network --hostname='"+format+"'\n", i+1)
+		}
+		columns := proposal.Blocks(p)[0].Columns
+		i := slices.IndexFunc(columns, func(c proposal.Column) bool { return c.Name == "hostname" })
+		if i < 0 || columns[i].Minor != minor {
+			t.Errorf("%s: column %d of %+v", format, i, columns)
+		}
+	}
+}
+
+// TestProblemsJoin: a guard that refuses several hosts for their NICs is one block.
+func TestProblemsJoin(t *testing.T) {
+	p := &proposal.Proposal{}
+	for i := range 3 {
+		p.Hosts = append(p.Hosts, &proposal.Host{Host: fmt.Sprint("h", i), Outcome: proposal.Refused,
+			Problem: &event.Problem{Summary: fmt.Sprintf("h%d has no NIC b4:96:91:a7:00:0%d", i, i), At: fmt.Sprintf("lab.hcl:%d:1", 10+i)}})
+	}
+	if b := proposal.Blocks(p); len(b) != 1 || b[0].Host.Problem.Summary != "{host} has no NIC {NIC}" || b[0].Host.Problem.At != "{place}" {
+		t.Errorf("%d blocks, the first says %+v", len(b), b[0].Host.Problem)
+	}
+}
+
 // TestBlocksKeepApart: what a reviewer must see of each host joins no other.
 func TestBlocksKeepApart(t *testing.T) {
 	for what, edit := range map[string]func(h *proposal.Host){
