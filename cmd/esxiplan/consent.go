@@ -36,12 +36,17 @@ func (r *request) consent() error {
 	if err != nil {
 		return err
 	}
+	onErr := *r.streams
+	onErr.Out, onErr.Color = r.streams.Err, r.streams.ColorErr
 	r.agreed = session.Agree(p)
+	if len(p.Applicable()) == 0 {
+		view.Proposal(&onErr, p, view.ProposalOptions{Brief: true})
+		r.sayBefore("nothing was started: no host can go through these steps")
+		return exitCode(p.Summary.Exit(false))
+	}
 	if !slices.ContainsFunc(p.Hosts, func(h *proposal.Host) bool { return h.Wipes() || h.Stops() }) {
 		return nil
 	}
-	onErr := *r.streams
-	onErr.Out, onErr.Color = r.streams.Err, r.streams.ColorErr
 	view.Proposal(&onErr, p, view.ProposalOptions{Brief: true})
 	return r.askYes()
 }

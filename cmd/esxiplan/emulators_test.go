@@ -43,7 +43,7 @@ func TestEmulators(t *testing.T) {
 			s := simulatePlan(t, plan, flags...)
 			says(t, s.command("discover", "fleet.hcl", "--sim", "sim.json"), "Virtual machine", "HPE Cray EX425", "3500RX")
 			says(t, s.command("status", "fleet.hcl", "--sim", "sim.json", "--once"), "disk (continuous)", "silent")
-			says(t, s.run("--dry-run"), "3 hosts: 3 changed")
+			says(t, s.run("--dry-run"), "Plan: 3 hosts to install (3 disks erased, 3 restarts)")
 			says(t, s.command("do", "power", "fleet.hcl", "action=off", "--sim", "sim.json", "--yes", "--limit", "mockup"), "1 host: 1 ok")
 			says(t, s.command("do", "one_time_boot", "fleet.hcl", "target=pxe", "--sim", "sim.json", "--yes", "--limit", "mockup"), "1 host: 1 failed", "until the boot source override reads pxe", "such as a mockup server")
 			says(t, s.run(), "3 hosts: 2 changed, 1 failed, 2 proven installed", nothing, "such as a mockup server")

@@ -24,7 +24,7 @@ type Disk struct {
 	RAID       string   `json:"raid,omitempty"`
 	// Holds is what is on the disk as far as the running ESXi tells, such as: datastore
 	// "datastore1". nil: nobody could look.
-	Holds []string `json:"holds"`
+	Holds []string `json:"holds,omitzero"`
 }
 
 // Same reports whether two descriptions are of one disk. What is on it does not count.

@@ -181,7 +181,9 @@ func ownValues(h *Host) []value {
 	var out []value
 	add := func(name, text string, minor bool) {
 		if text != "" {
-			out = append(out, value{name, text, minor})
+			v := value{name, text, minor}
+			v.minor = minor || follows(h, v)
+			out = append(out, v)
 		}
 	}
 	add("host", h.Host, false)
@@ -197,8 +199,10 @@ func ownValues(h *Host) []value {
 			add("disk WWN", wwn, false)
 		}
 	}
-	if h.Problem != nil {
-		add("place", h.Problem.At, true)
+	said := h.Warnings
+	if p := h.Problem; p != nil {
+		add("place", p.At, true)
+		said = append(slices.Clone(said), p.Summary, p.Detail, p.Next)
 	}
 	for _, c := range h.Changes {
 		addMedium(add, "", c.Makes)
@@ -206,8 +210,13 @@ func ownValues(h *Host) []value {
 		addTokens(add, "token", c.New)
 		addTokens(add, "old token", c.Old)
 	}
+	for _, mac := range macs.FindAllString(strings.Join(said, "\n"), -1) {
+		add("NIC", mac, false)
+	}
 	return unique(out)
 }
+
+var macs = regexp.MustCompile(`\b(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}\b`)
 
 // token is the part of an image's URL that nobody can guess.
 var token = regexp.MustCompile(`/([0-9a-f]{8,})(?:/|$)`)
@@ -226,7 +235,7 @@ var mediumValues = []struct {
 }{
 	{"ESXi", false, regexp.MustCompile(`--ip='?([^'"\s]+)`)},
 	{"NIC", false, regexp.MustCompile(`--device='?([^'"\s]+)`)},
-	{"hostname", true, regexp.MustCompile(`--hostname='?([^'"\s]+)`)},
+	{"hostname", false, regexp.MustCompile(`--hostname='?([^'"\s]+)`)},
 }
 
 func addMedium(add func(name, text string, minor bool), prefix string, m *event.Medium) {
@@ -238,6 +247,15 @@ func addMedium(add func(name, text string, minor bool), prefix string, m *event.
 			add(prefix+v.name, found[1], v.minor)
 		}
 	}
+}
+
+// follows reports a hostname that is made of the host's name or address: people know it then.
+func follows(h *Host, v value) bool {
+	if !strings.HasSuffix(v.name, "hostname") {
+		return false
+	}
+	dashed := strings.NewReplacer(".", "-", ":", "-").Replace(h.Address)
+	return strings.Contains(v.text, h.Host) || dashed != "" && strings.Contains(v.text, dashed)
 }
 
 // unique numbers further values of a name, and leaves out values that have one.

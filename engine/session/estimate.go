@@ -40,6 +40,9 @@ func Estimate(state, plan string) string {
 		return ""
 	}
 	slices.Sort(took)
+	if len(took) == 1 {
+		return fmt.Sprintf("Estimated time: %s for a host, as for the one of an earlier run.", minutes(took[0]))
+	}
 	return fmt.Sprintf("Estimated time: %s for a host, as in earlier runs (median of %s; the fastest took %s, the slowest %s).", minutes(took[len(took)/2]),
 		event.Count(len(took), "host"), minutes(took[0]), minutes(took[len(took)-1]))
 }

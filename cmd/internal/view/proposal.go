@@ -96,7 +96,7 @@ func (v *proposed) block(b proposal.Block) {
 		v.say("  ", inText.value(h.Text), "")
 	}
 	if h.Machine != nil {
-		v.say("  ", v.t.dim.Render("runs now:")+" "+inText.runs(h.Machine), "  ")
+		v.say("  ", v.t.dim.Render("runs now:")+" "+v.runs(h.Machine), "  ")
 	}
 	for _, d := range h.Erases() {
 		v.say("  ", v.t.bad.Render("will be erased:")+" "+inText.disk(d), "  ")
@@ -114,6 +114,14 @@ func (v *proposed) block(b proposal.Block) {
 		v.say("  ", v.t.warn.Render("warning:")+" "+inText.value(text), "  ")
 	}
 	v.table(b)
+}
+
+// runs stands out where the machine is in use, or might be.
+func (v *proposed) runs(m *event.Machine) string {
+	if m.Runs.Use == "free" {
+		return inText.runs(m)
+	}
+	return v.t.bad.Render(inText.runs(m))
 }
 
 func (v *proposed) outcome(o proposal.Outcome) string {

@@ -56,7 +56,7 @@ func (v *proposed) briefWords(h *proposal.Host) []string {
 		parts = append(parts, v.t.bad.Render("erases")+" "+inText.diskInShort(d))
 	}
 	if h.Machine != nil {
-		parts = append(parts, "runs "+inText.runsInShort(h.Machine))
+		parts = append(parts, "runs now: "+inText.runsInShort(h.Machine))
 	}
 	return parts
 }

@@ -70,12 +70,14 @@ func arrange(columns []proposal.Column, width int) (g grid, left []string) {
 	}
 	up := (len(columns[0].Values) + mostRows - 1) / mostRows
 	for ; up > 1; up-- {
-		if least := newGrid(columns[:essential(columns)], up, mostShort); least.width() <= least.room(width) {
+		if least := newGrid(columns[:essential(columns)], up, shortAddresses); least.width() <= least.room(width) {
 			break
 		}
 	}
-	for short := 0; short <= mostShort; short++ {
-		if g, left = fill(columns, up, short, width); up == 1 && !slices.ContainsFunc(left, isWanted) || up > 1 && g.width() <= g.room(width) {
+	for short := range shortAll + 1 {
+		g, left = fill(columns, up, short, width)
+		complete := up > 1 || short == shortAddresses || !slices.ContainsFunc(left, isWanted)
+		if complete && g.width() <= g.room(width) {
 			break
 		}
 	}
@@ -143,15 +145,18 @@ func (g grid) width() int {
 	return total
 }
 
-// mostShort is the last degree to which values are shortened by what all of a column begin
-// with: first addresses, then WWNs.
-const mostShort = 2
+// The degrees to which values are shortened by what all of a column begin with. WWNs are
+// shortened only where they would be cut.
+const (
+	shortAddresses = 1
+	shortAll       = 2
+)
 
 // commonStart is what addresses and WWNs of a column begin with, to a degree. The last part of an
 // address and four characters of a WWN stay.
 func commonStart(c proposal.Column, degree int) string {
 	isWWN := strings.HasPrefix(c.Name, "disk WWN")
-	if degree < mostShort && isWWN || degree < 1 || !isWWN && !slices.Contains([]string{"BMC", "ESXi", "NIC"}, c.Name) {
+	if isWWN && degree < shortAll || degree < shortAddresses || !isWWN && !slices.Contains([]string{"BMC", "ESXi", "NIC"}, c.Name) {
 		return ""
 	}
 	start := c.Values[0]

@@ -50,7 +50,7 @@ func (w words) changes(h *proposal.Host) (out []sentence) {
 		}
 		if c.Verb == event.Reset {
 			started[c.Step] = true
-			s.sign, s.text = "!", w.reset(resets(h, c.Step), worst(h, c.Step, &s.risk))
+			s.sign, s.text = "!", w.reset(h, c.Step, &s.risk)
 		} else {
 			s.sign, s.text = w.change(c.Change)
 			if old, known := covered[c.Target]; c.Verb != event.Publish && c.Verb != event.Remove && c.Verb != event.Eject && (!known || old != c.Old) {
@@ -88,34 +88,45 @@ func resets(h *proposal.Host, step string) (out []event.Planned) {
 	return out
 }
 
-// worst notes the gravest risk of a step's resets, and reports whether they start an installer.
-func worst(h *proposal.Host, step string, risk *event.Risk) bool {
+// reset says what a step does to the power of the machine, and notes the gravest risk of it.
+func (w words) reset(h *proposal.Host, step string, risk *event.Risk) string {
+	all := resets(h, step)
+	var requests []string
 	installs := false
-	for _, c := range resets(h, step) {
+	for _, c := range all {
+		requests = append(requests, w.value(c.New))
+		installs = installs || c.Installs
 		if c.Risk == event.Wipes {
 			*risk = c.Risk
 		}
-		installs = installs || c.Installs
-	}
-	return installs
-}
-
-func (w words) reset(all []event.Planned, installs bool) string {
-	var requests []string
-	for _, c := range all {
-		requests = append(requests, w.value(c.New))
 	}
 	what := "will be restarted"
-	switch first := all[0]; {
-	case first.Risk == event.PowersOff:
-		what = "will be powered off, and stays off"
-	case strings.EqualFold(first.Old, "Off"):
+	switch {
+	case all[0].Risk == event.PowersOff:
+		what = "will be powered off" + staysOff(h, step)
+	case strings.EqualFold(all[0].Old, "Off"):
 		what = "will be powered on"
 	}
 	if installs {
 		what += " and will boot the installer"
 	}
-	return fmt.Sprintf("the machine %s (%s; now: %s)", what, strings.Join(requests, ", "), w.value(cmp.Or(all[0].Old, "unknown")))
+	when := "now"
+	if first := slices.IndexFunc(h.Changes, func(c event.Planned) bool { return c.Verb == event.Reset }); h.Changes[first].Step != step {
+		when = "by then"
+	}
+	return fmt.Sprintf("the machine %s (%s; %s: %s)", what, strings.Join(requests, ", "), when, w.orNone(all[0].Old, "unknown"))
+}
+
+// staysOff says so of a machine that no later step starts.
+func staysOff(h *proposal.Host, step string) string {
+	off := false
+	for _, c := range h.Changes {
+		off = off || c.Step == step
+		if off && c.Verb == event.Reset && c.Risk != event.PowersOff {
+			return ""
+		}
+	}
+	return ", and stays off"
 }
 
 // change is the sign of a change and what it is.
@@ -220,8 +231,10 @@ func (w words) runs(m *event.Machine) string {
 		parts = append(parts, w.value(product))
 	}
 	switch {
+	case r.Use == "unknown" && r.Product == "":
+		parts = append(parts, "unknown: "+w.value(r.Reason))
 	case r.Use == "unknown":
-		parts = append(parts, "use unknown: "+w.value(r.Reason))
+		parts = append(parts, "whether it is in use is unknown: "+w.value(r.Reason))
 	case len(r.VMs) > 0:
 		parts = append(parts, event.Count(len(r.VMs), "VM")+" powered on: "+w.some(r.VMs, mostVMs))
 	case r.Product != "":
