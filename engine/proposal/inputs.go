@@ -47,7 +47,7 @@ const rounds = 600_000
 
 // ownHashes is how many secrets get a hash of their own. What more there are, as where each host
 // has its own password, share one: the hash of one takes a quarter of a second.
-const ownHashes = 8
+const ownHashes = 4
 
 // fingerprints hashes secrets, slowly. names are their names, by text.
 func fingerprints(names map[string]string, salt string) map[string]string {

@@ -81,13 +81,14 @@ func readAhead(ctx context.Context, h *step.Host, _ Arguments, _ *Result) error 
 }
 
 // problems gathers what the guards will refuse, so that one look shows all.
-type problems struct{ reasons, next []string }
+type problems struct{ guards, reasons, next []string }
 
 func (p *problems) add(err error) error {
 	var refusal *step.Refusal
 	if !errors.As(err, &refusal) {
 		return err
 	}
+	p.guards = append(p.guards, refusal.Guard)
 	p.reasons = append(p.reasons, refusal.Reason)
 	p.next = append(p.next, refusal.Next)
 	return nil
@@ -97,7 +98,7 @@ func (p *problems) refusal() error {
 	if len(p.reasons) == 0 {
 		return nil
 	}
-	return &step.Refusal{Guard: "precheck", Reason: strings.Join(p.reasons, "; and "), Next: strings.Join(p.next, ". ")}
+	return &step.Refusal{Guard: strings.Join(p.guards, ", "), Reason: strings.Join(p.reasons, "; and "), Next: strings.Join(p.next, ". ")}
 }
 
 func identity(ctx context.Context, h *step.Host, _ Arguments, r *Result) error {
