@@ -182,7 +182,7 @@ func ownValues(h *Host) []value {
 	add := func(name, text string, minor bool) {
 		if text != "" {
 			v := value{name, text, minor}
-			v.minor = minor || follows(h, v)
+			v.minor = minor || follows(v, out)
 			out = append(out, v)
 		}
 	}
@@ -249,14 +249,14 @@ func addMedium(add func(name, text string, minor bool), prefix string, m *event.
 	}
 }
 
-// follows reports a hostname that is made of the host's name or address: people know it then.
-func follows(h *Host, v value) bool {
-	if !strings.HasSuffix(v.name, "hostname") {
-		return false
-	}
-	dashed := strings.NewReplacer(".", "-", ":", "-").Replace(h.Address)
-	return strings.Contains(v.text, h.Host) || dashed != "" && strings.Contains(v.text, dashed)
+// follows reports a hostname that is made of the host's name or an address: people know it then.
+func follows(v value, known []value) bool {
+	return strings.HasSuffix(v.name, "hostname") && slices.ContainsFunc(known, func(k value) bool {
+		return strings.Contains(v.text, k.text) || strings.Contains(v.text, dashes.Replace(k.text))
+	})
 }
+
+var dashes = strings.NewReplacer(".", "-", ":", "-")
 
 // unique numbers further values of a name, and leaves out values that have one.
 func unique(values []value) (out []value) {

@@ -192,9 +192,9 @@ func TestRunsWords(t *testing.T) {
 func TestDiskWords(t *testing.T) {
 	d := event.Disk{Model: "BOSS", Serial: "S1", Size: "480 GB"}
 	for want, holds := range map[string][]string{
-		"BOSS, serial S1, 480 GB; contents unknown: no running system was looked into": nil,
-		"BOSS, serial S1, 480 GB; no datastore on it":                                  {},
-		"BOSS, serial S1, 480 GB; on it: a, b":                                         {"a", "b"},
+		"BOSS, serial S1, 480 GB; contents unknown: they could not be read": nil,
+		"BOSS, serial S1, 480 GB; no datastore on it":                       {},
+		"BOSS, serial S1, 480 GB; on it: a, b":                              {"a", "b"},
 	} {
 		d.Holds = holds
 		if got := inText.disk(d); got != want {

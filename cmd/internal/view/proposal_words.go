@@ -138,11 +138,14 @@ func (w words) change(c event.Change) (sign, text string) {
 		}
 		return "~", "the published installer image will be replaced: " + w.value(c.Old) + " → " + w.replacement(c.New)
 	case event.Remove:
-		return "-", "the published installer image will be removed: " + w.value(cmp.Or(c.Old, "unknown URL"))
+		if w.isNew(c.Old) {
+			return "-", "the new image will be removed from where it is published"
+		}
+		return "-", "the published installer image will be removed: " + w.orNone(c.Old, "unknown URL")
 	case event.Insert:
 		return "+", w.image(c.New) + " will be mounted in " + w.value(c.Target)
 	case event.Eject:
-		return "-", w.value(cmp.Or(c.Old, "unknown image")) + " will be ejected from " + w.value(c.Target)
+		return "-", w.image(cmp.Or(c.Old, "unknown image")) + " will be ejected from " + w.value(c.Target)
 	case event.SetBoot:
 		return w.boot(c)
 	case event.Prepare:
@@ -169,11 +172,14 @@ func isUnbuilt(url string) bool { return strings.HasSuffix(url, event.Unbuilt) }
 
 // image names an image by its URL.
 func (w words) image(url string) string {
-	if url != "" && url == w.ours || isUnbuilt(url) {
+	if w.isNew(url) {
 		return "the new image"
 	}
 	return w.orNone(url, "nothing")
 }
+
+// isNew reports the URL of the image that the host's changes publish.
+func (w words) isNew(url string) bool { return url != "" && url == w.ours || isUnbuilt(url) }
 
 func (w words) replacement(url string) string {
 	if isUnbuilt(url) {
@@ -285,7 +291,7 @@ func (w words) disk(d event.Disk) string {
 func (w words) holds(d event.Disk) string {
 	switch {
 	case d.Holds == nil:
-		return "contents unknown: no running system was looked into"
+		return "contents unknown: they could not be read"
 	case len(d.Holds) == 0:
 		return "no datastore on it"
 	}
@@ -336,14 +342,14 @@ func (w words) medium(c event.Planned, whole bool) (facts []string, diff string)
 
 // title names the hosts of a block.
 func (w words) title(b proposal.Block) string {
-	first, last := b.Hosts[0].Host, b.Hosts[len(b.Hosts)-1].Host
+	first := w.value(b.Hosts[0].Host)
 	switch n := len(b.Hosts); n {
 	case 1:
-		return w.value(first)
+		return first
 	case 2:
-		return "2 hosts (" + w.value(first) + ", " + w.value(last) + ")"
-	default:
-		return fmt.Sprintf("%d hosts (%s … %s)", n, w.value(first), w.value(last))
+		return "2 hosts (" + first + ", " + w.value(b.Hosts[1].Host) + ")"
+	default: // no range: others of the plan may stand between them
+		return fmt.Sprintf("%d hosts (%s and %d more)", n, first, n-1)
 	}
 }
 
