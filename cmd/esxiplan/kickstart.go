@@ -224,18 +224,23 @@ func argumentAt(s *schema.Step, err error) hcl.Range {
 
 // imageVersion is what the plan says, else the image itself, else its name.
 func imageVersion(p *schema.Plan, i *schema.Image) string {
-	path := i.Source
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(p.Dir, path)
-	}
 	if i.Version == nil {
-		if installer, err := media.OpenInstaller(path); err == nil {
+		if installer, err := openInstaller(p, i); err == nil {
 			defer installer.Close()
 			return installer.Version
 		}
 	}
 	version, _ := versionOf(i)
 	return version
+}
+
+// openInstaller opens an image of the plan.
+func openInstaller(p *schema.Plan, i *schema.Image) (*media.Installer, error) {
+	file, err := p.Open(i.Source)
+	if err != nil {
+		return nil, err
+	}
+	return media.NewInstaller(file)
 }
 
 // buildStep finds the step that builds a host's medium.

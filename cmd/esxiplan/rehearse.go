@@ -148,11 +148,7 @@ func (s *testbed) close() {
 // images puts generated images in the place of those that cannot be read.
 func (s *testbed) images(p *schema.Plan, moduleSize int) error {
 	for _, i := range p.Images {
-		path := i.Source
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(p.Dir, path)
-		}
-		if f, err := os.Open(path); err == nil {
+		if f, err := p.Open(i.Source); err == nil {
 			f.Close()
 			continue
 		}
@@ -202,7 +198,7 @@ func (s *testbed) old(p *schema.Plan) (version, build string) {
 	if _, standIn := s.StandIns[i.Source]; standIn {
 		return versionOf(i)
 	}
-	if installer, err := media.OpenInstaller(i.Source); err == nil {
+	if installer, err := openInstaller(p, i); err == nil {
 		defer installer.Close()
 		return installer.Version, installer.Build
 	}
