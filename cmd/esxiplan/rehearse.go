@@ -104,6 +104,9 @@ type testbedOptions struct {
 // newTestbed makes what the plan lacks, and twins of its hosts.
 func newTestbed(p *schema.Plan, hosts []*schema.Host, o testbedOptions) (*testbed, error) {
 	s := &testbed{simulation: simulation{Addresses: map[string]string{}, StandIns: map[string]string{}}, dir: o.dir}
+	if p.Untrusted() {
+		s.network = &twin.Network{}
+	}
 	if err := s.images(p, twin.ModuleSize(o.faults)); err != nil {
 		return nil, err
 	}
@@ -127,7 +130,7 @@ func newTestbed(p *schema.Plan, hosts []*schema.Host, o testbedOptions) (*testbe
 	}
 	version, build := s.old(p)
 	fleet, err := twin.Start(p, hosts, twin.Options{Clock: o.clock, Faults: o.faults, Profiles: profiles, OldVersion: version, OldBuild: build,
-		Media: web, Log: o.log, Latency: o.latency})
+		Media: web, Log: o.log, Latency: o.latency, Network: s.network})
 	if err != nil {
 		s.close()
 		return nil, err
@@ -215,14 +218,20 @@ func (s *testbed) webServer(baseURL string, table map[string]string, clock *loca
 		return fmt.Errorf("media.url %q is no address", baseURL)
 	}
 	s.Directory = filepath.Join(s.dir, "media")
-	sockets, err := media.Listen("127.0.0.1:0", "", "", "", "")
+	at := media.Addresses{HTTP: "127.0.0.1:0"}
 	if u.Scheme == "https" {
-		sockets, err = media.Listen("", "127.0.0.1:0", "", "", "")
+		at = media.Addresses{HTTPS: "127.0.0.1:0"}
+	}
+	var sockets media.Sockets
+	if s.network != nil {
+		sockets, err = s.listen(at)
+	} else {
+		sockets, err = at.Listen(media.Addresses{}, "", "", "")
 	}
 	if err != nil {
 		return err
 	}
-	s.server = media.ServeDirectory(media.DirectoryServerOptions{Sockets: sockets, Dir: s.Directory, Now: clock.Now, Every: notedEvery})
+	s.server = media.ServeDirectory(media.DirectoryServerOptions{Sockets: sockets, Dir: s.Directory, Now: clock.Now, Every: notedEvery, Simulated: true})
 	address := u.Host
 	if u.Port() == "" {
 		address = net.JoinHostPort(u.Hostname(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
