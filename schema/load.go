@@ -55,7 +55,7 @@ var fileHeader = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 func Load(paths []string, in Input, known Known) (*Plan, hcl.Diagnostics) {
 	access := &Access{Untrusted: in.Untrusted, Folders: in.AllowDir}
 	l := &loader{
-		plan: &Plan{known: known, access: access, Files: map[string]*hcl.File{}, secrets: &secretTexts{texts: map[string]string{}}, meter: &meter{}},
+		plan: &Plan{known: known, access: access, Files: map[string]*hcl.File{}, secrets: &secretTexts{texts: map[string]string{}}, meter: &meter{untrusted: in.Untrusted, began: used()}},
 		in:   in, access: access, shared: map[*hcl.Attribute]*evaluated{}, caFiles: map[string]error{},
 	}
 	blocks, readable := l.parse(paths)
@@ -64,7 +64,11 @@ func Load(paths []string, in Input, known Known) (*Plan, hcl.Diagnostics) {
 	}
 	hosts := countHosts(blocks)
 	l.plan.meter.allow(hosts)
-	if d := watch(l.plan.meter, hosts, func() { l.finish(blocks, paths) }); d != nil { // the loader is still at work, and its plan not to be touched
+	began := l.plan.meter.began
+	if !in.Untrusted { // what it takes to read and parse is bounded by its size
+		began = used()
+	}
+	if d := watch(l.plan.meter, began, l.plan.meter.bounds(hosts), func() { l.finish(blocks, paths) }); d != nil { // the loader is still at work, and its plan not to be touched
 		return &Plan{Files: l.plan.Files, known: known, access: access, secrets: &secretTexts{}, meter: l.plan.meter}, hcl.Diagnostics{d}
 	}
 	l.plan.meter.loaded()

@@ -83,6 +83,14 @@ func (a *app) render(paths []string, f *planFlags, hostName, stepName string) (r
 	if err != nil {
 		return rendered{}, err
 	}
+	var r rendered
+	if d := p.Within(func() { r, err = a.renderHost(p, hostName, stepName) }); d != nil {
+		return rendered{}, a.report(p, hcl.Diagnostics{d})
+	}
+	return r, err
+}
+
+func (a *app) renderHost(p *schema.Plan, hostName, stepName string) (rendered, error) {
 	h, ok := p.Host(hostName)
 	if !ok {
 		names := survey.HostNames(p)

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
 
 	"esxiplan/engine/local"
@@ -301,6 +302,14 @@ func (a *app) rehearse(paths []string, f *runFlags, faults, profiles []string, s
 	if err != nil {
 		return err
 	}
+	if d := p.Rehearse(func() { err = a.rehearsePlan(p, f, faults, profiles, speed, made) }); d != nil {
+		return a.report(p, hcl.Diagnostics{d})
+	}
+	return err
+}
+
+// rehearsePlan rehearses a plan that was loaded.
+func (a *app) rehearsePlan(p *schema.Plan, f *runFlags, faults, profiles []string, speed float64, made *secrets) error {
 	dir, err := os.MkdirTemp("", "esxiplan-rehearsal-")
 	if err != nil {
 		return err
