@@ -141,7 +141,7 @@ func (a *Access) folder(name string) (root *os.Root, rel string, err error) {
 func (a *Access) visible(dir, rel, name string) (*os.Root, string, error) {
 	root, err := namedFolder(dir)
 	if err != nil {
-		return nil, "", err
+		return nil, "", leadsOut(dir, err)
 	}
 	rel, err = resolve(root, rel)
 	if err == nil && hidden(rel) {
@@ -226,7 +226,7 @@ func resolve(root *os.Root, rel string) (string, error) {
 func namedFile(path string) (root *os.Root, rel string, err error) {
 	at := absolute(path)
 	if root, err = namedFolder(filepath.Dir(at)); err != nil {
-		return nil, "", err
+		return nil, "", leadsOut(path, err)
 	}
 	rel, err = resolve(root, filepath.Base(at))
 	if err == nil && rel != filepath.Base(at) && hidden(rel) {
@@ -254,10 +254,9 @@ func namedFolder(dir string) (*os.Root, error) {
 	}
 	defer at.Close()
 	if real, err := resolve(at, rel); err != nil || real != rel {
-		return nil, leadsOut(dir, cmp.Or(err, errOutside))
+		return nil, cmp.Or(err, errOutside)
 	}
-	root, err := at.OpenRoot(rel)
-	return root, leadsOut(dir, err)
+	return at.OpenRoot(rel)
 }
 
 // leadsOut says of what the command line names that a link was not followed.

@@ -31,7 +31,7 @@ func (f *planFlags) trust(c *cobra.Command) error {
 	case slices.Contains(readers, c.Name()):
 	case dry && isSet(c, "offline"):
 	case c.Name() == "plan" || c.Name() == "run":
-		return fmt.Errorf("%s --untrusted: a plan that is not trusted is never run, and a dry run sends the passwords that it gives to the addresses that it names. Use %[1]s --untrusted with validate, rehearse or plan --offline; run it once it is reviewed", c.Name())
+		return fmt.Errorf("%s --untrusted: a plan that is not trusted is never run, and a dry run sends the passwords that it gives to the addresses that it names. Use --untrusted with validate, rehearse or plan --offline; run it once it is reviewed", c.Name())
 	default:
 		return fmt.Errorf("%s --untrusted: a plan that is not trusted is never run, and this command talks to the machines that it names, or listens for them. Use --untrusted with validate, list, rehearse or kickstart render; run it once it is reviewed", c.Name())
 	}
