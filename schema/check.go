@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/netip"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -136,13 +135,10 @@ func (l *loader) checkTLS(h *Host) {
 
 // checkCAFile looks at a file with authorities, once for all hosts that name it.
 func (l *loader) checkCAFile(name string) error {
-	if !filepath.IsAbs(name) {
-		name = filepath.Join(l.plan.Dir, name)
-	}
 	err, known := l.caFiles[name]
 	if !known {
 		var pem []byte
-		if pem, err = ReadFile(name); err == nil && !x509.NewCertPool().AppendCertsFromPEM(pem) {
+		if pem, err = l.access.authorities(name); err == nil && !x509.NewCertPool().AppendCertsFromPEM(pem) {
 			err = fmt.Errorf("%s holds no certificate in PEM form", name)
 		}
 		l.caFiles[name] = err

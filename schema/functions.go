@@ -6,10 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -56,7 +54,7 @@ func (l *loader) functions() map[string]function.Function {
 		"can":     l.canFunc(), "try": l.tryFunc(), "nonsensitive": nonsensitiveFunc, "sensitive": sensitiveFunc,
 	}
 	maps.Copy(table, smallFunctions)
-	files := &fileReader{roots: append([]string{l.plan.Dir}, l.in.AllowDir...), dir: l.plan.Dir, read: map[string]string{}}
+	files := &fileReader{access: l.access, read: map[string]string{}}
 	table["file"] = openly(text1(files.text))
 	table["env"] = openly(l.envFunc(l.in.StandIn))
 	for name, f := range table {
@@ -228,6 +226,9 @@ func (l *loader) envFunc(standIn func(string) string) function.Function {
 			if standIn != nil && standIn(name) != "" {
 				return cty.StringVal(standIn(name)).Mark(Sensitive), nil
 			}
+			if !allowed && l.in.Untrusted {
+				return cty.NilVal, fmt.Errorf("this plan is not trusted (--untrusted), so env() reads no variable but those named %s… that --allow-env names, and %s is not one of them. Declare a variable, and let the caller give its value", variablePrefix, name)
+			}
 			if !allowed {
 				return cty.NilVal, fmt.Errorf("this plan may not read the environment variable %s. It may read %s: the default where CI is set, since a plan can send what it reads to any address. If you trust the author of the plan with its value, add --allow-env %[1]s", name, strings.Join(l.in.AllowEnv, ", "))
 			}
@@ -236,21 +237,34 @@ func (l *loader) envFunc(standIn func(string) string) function.Function {
 	})
 }
 
+// variablePrefix begins the names by which the environment gives values to variables of a plan.
+const variablePrefix = "ESXIPLAN_VAR_"
+
+// variable is the value that the environment gives to a variable of the plan.
+func (in Input) variable(name string) (string, bool) {
+	if in.Environ == nil || in.Untrusted && !in.mayRead(name) {
+		return "", false
+	}
+	return in.Environ(name)
+}
+
 // mayRead reports whether env() may read a variable.
 func (in Input) mayRead(name string) bool {
-	return in.AllowEnv == nil || slices.ContainsFunc(in.AllowEnv, func(pattern string) bool {
+	if in.Untrusted && !strings.HasPrefix(name, variablePrefix) {
+		return false
+	}
+	return in.AllowEnv == nil && !in.Untrusted || slices.ContainsFunc(in.AllowEnv, func(pattern string) bool {
 		beginning, open := strings.CutSuffix(pattern, "*")
 		return name == pattern || open && strings.HasPrefix(name, beginning)
 	})
 }
 
-// fileReader reads files below the allowed folders, each one once, so that two
-// expressions, or two hosts, cannot see different contents.
+// fileReader reads files for expressions, each one once, so that two expressions, or two
+// hosts, cannot see different contents.
 type fileReader struct {
-	dir   string
-	roots []string
-	mu    sync.Mutex
-	read  map[string]string
+	access *Access
+	mu     sync.Mutex
+	read   map[string]string
 }
 
 func (f *fileReader) text(name string) (string, error) {
@@ -259,35 +273,11 @@ func (f *fileReader) text(name string) (string, error) {
 	if text, ok := f.read[name]; ok {
 		return text, nil
 	}
-	path := name
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(f.dir, path)
+	b, err := f.access.text(name)
+	if err == nil {
+		f.read[name] = string(b)
 	}
-	for _, dir := range f.roots {
-		text, inside, err := readBelow(dir, path)
-		if inside {
-			if err == nil {
-				f.read[name] = text
-			}
-			return text, err
-		}
-	}
-	return "", fmt.Errorf("%s lies outside the plan's folder; allow its folder with --allow-read", name)
-}
-
-// readBelow reads path if it lies in dir, links that lead out of dir refused.
-func readBelow(dir, path string) (text string, inside bool, err error) {
-	rel, err := filepath.Rel(absolute(dir), absolute(path))
-	if err != nil || !filepath.IsLocal(rel) {
-		return "", false, nil
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return "", true, err
-	}
-	defer root.Close()
-	b, err := readRegular(path, func() (fs.FileInfo, error) { return root.Stat(rel) }, func(flags int) (*os.File, error) { return root.OpenFile(rel, flags, 0) })
-	return string(b), true, err
+	return string(b), err
 }
 
 func absolute(path string) string {

@@ -1,12 +1,13 @@
 package schema
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net"
 	"net/netip"
 	"net/url"
-	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -28,6 +29,11 @@ type Input struct {
 	AllowDir []string                 // further folders below which file() may read
 	AllowEnv []string                 // what env() may read: names, or beginnings of names with a * at the end; nil: everything
 	Step     string                   // a further step block, given on the command line; it comes last
+
+	// Untrusted is a plan whose author may be anyone: it reads files below its folder and
+	// AllowDir only (see [Access]), variables of the environment only where they are named
+	// ESXIPLAN_VAR_… and AllowEnv has them, and its evaluation takes less time.
+	Untrusted bool
 }
 
 // CommandLine is the file name of what was given on the command line.
@@ -47,9 +53,10 @@ var fileHeader = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 // checked before a run. The plan is returned as far as it could be read, also
 // with errors, so that snippets can be shown.
 func Load(paths []string, in Input, known Known) (*Plan, hcl.Diagnostics) {
+	access := &Access{Untrusted: in.Untrusted, Folders: in.AllowDir}
 	l := &loader{
-		plan: &Plan{known: known, Files: map[string]*hcl.File{}, secrets: &secretTexts{texts: map[string]string{}}, meter: &meter{}},
-		in:   in, shared: map[*hcl.Attribute]*evaluated{}, caFiles: map[string]error{},
+		plan: &Plan{known: known, access: access, Files: map[string]*hcl.File{}, secrets: &secretTexts{texts: map[string]string{}}, meter: &meter{untrusted: in.Untrusted, began: used()}},
+		in:   in, access: access, shared: map[*hcl.Attribute]*evaluated{}, caFiles: map[string]error{},
 	}
 	blocks, readable := l.parse(paths)
 	if !readable {
@@ -57,8 +64,12 @@ func Load(paths []string, in Input, known Known) (*Plan, hcl.Diagnostics) {
 	}
 	hosts := countHosts(blocks)
 	l.plan.meter.allow(hosts)
-	if d := watch(l.plan.meter, hosts, func() { l.finish(blocks, paths) }); d != nil { // the loader is still at work, and its plan not to be touched
-		return &Plan{Files: l.plan.Files, known: known, secrets: &secretTexts{}, meter: l.plan.meter}, hcl.Diagnostics{d}
+	began := l.plan.meter.began
+	if !in.Untrusted { // what it takes to read and parse is bounded by its size
+		began = used()
+	}
+	if d := watch(l.plan.meter, began, l.plan.meter.bounds(hosts), func() { l.finish(blocks, paths) }); d != nil { // the loader is still at work, and its plan not to be touched
+		return &Plan{Files: l.plan.Files, known: known, access: access, secrets: &secretTexts{}, meter: l.plan.meter}, hcl.Diagnostics{d}
 	}
 	l.plan.meter.loaded()
 	return l.plan, l.diags
@@ -88,9 +99,10 @@ func countHosts(blocks hcl.Blocks) (n int) {
 }
 
 type loader struct {
-	plan  *Plan
-	in    Input
-	diags hcl.Diagnostics
+	plan   *Plan
+	in     Input
+	access *Access
+	diags  hcl.Diagnostics
 
 	sources sources
 
@@ -122,18 +134,10 @@ func (l *loader) warn(at hcl.Range, summary, format string, values ...any) {
 }
 
 // planFiles turns the command line's paths into file names.
-func planFiles(paths []string) ([]string, error) {
+func (l *loader) planFiles(paths []string) ([]string, error) {
 	var files []string
 	for _, path := range paths {
-		info, err := os.Stat(path)
-		if err != nil {
-			return nil, err
-		}
-		if !info.IsDir() {
-			files = append(files, path)
-			continue
-		}
-		found, err := PlanFiles(path)
+		found, err := l.access.List(path)
 		if err != nil {
 			return nil, err
 		}
@@ -145,16 +149,24 @@ func planFiles(paths []string) ([]string, error) {
 	return files, nil
 }
 
-// PlanFiles lists the plan files of a folder: what editors leave there is none.
-func PlanFiles(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
+// planFilesAt lists the plan files of a folder: what editors leave there is none. A file is
+// one whatever its name.
+func planFilesAt(path string, stat func(string) (fs.FileInfo, error), list func(string) ([]fs.DirEntry, error)) ([]string, error) {
+	info, err := stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return []string{path}, nil
+	}
+	entries, err := list(path)
 	if err != nil {
 		return nil, err
 	}
 	var files []string
 	for _, e := range entries {
 		if name := e.Name(); !e.IsDir() && filepath.Ext(name) == ".hcl" && !strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "#") {
-			files = append(files, filepath.Join(dir, name))
+			files = append(files, filepath.Join(path, name))
 		}
 	}
 	return files, nil
@@ -163,12 +175,13 @@ func PlanFiles(dir string) ([]string, error) {
 // parse reads the files. What can be parsed is readable, even with blocks that
 // nobody knows: their problems are reported together with all others.
 func (l *loader) parse(paths []string) (blocks hcl.Blocks, readable bool) {
-	files, err := planFiles(paths)
+	files, err := l.planFiles(paths)
 	if err != nil {
 		l.problem(hcl.Range{Filename: paths[0]}, "Cannot read the plan", "%v. Name a plan file, several, or a folder with *.hcl files.", err)
 		return nil, false
 	}
 	l.plan.Dir = filepath.Dir(files[0])
+	l.access.dir = l.plan.Dir
 	l.plan.Name = strings.TrimSuffix(filepath.Base(files[0]), ".hcl")
 	readable = true
 	for _, name := range files {
@@ -177,7 +190,7 @@ func (l *loader) parse(paths []string) (blocks hcl.Blocks, readable bool) {
 			readable = false
 			continue
 		}
-		source, err := ReadFile(name)
+		source, err := l.access.Read(name)
 		if err != nil {
 			l.problem(hcl.Range{Filename: name}, "Cannot read the plan", "%v.", err)
 			readable = false
@@ -407,13 +420,17 @@ func (l *loader) media(b *hcl.Block) {
 }
 
 // checkRegular refuses a pipe or a device where others will read a file. Whether there is a
-// file is for them to say: a plan is also checked where its files are not.
+// file is for them to say: a plan is also checked where its files are not. One that the plan
+// may not read is not looked at.
 func (l *loader) checkRegular(at hcl.Range, argument, name string) {
-	path := name
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(l.plan.Dir, path)
+	if name == "" {
+		return
 	}
-	if info, err := os.Stat(path); err == nil && !info.IsDir() && !info.Mode().IsRegular() {
+	info, err := l.access.Stat(name)
+	switch {
+	case errors.Is(err, errOutside):
+		l.warn(at, "Not looked at", "%s: %v.", argument, err)
+	case err == nil && !info.IsDir() && !info.Mode().IsRegular():
 		l.problem(at, "Not a file", "%s: %s is not a regular file but a %s.", argument, name, kindOfFile(info.Mode()))
 	}
 }

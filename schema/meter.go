@@ -34,6 +34,9 @@ type meter struct {
 	kept atomic.Int64              // of what may be kept
 	at   atomic.Pointer[hcl.Range] // the argument that is evaluated, nil: none is
 
+	untrusted bool  // the plan is not trusted
+	began     usage // when it began to be read
+
 	spent   *hcl.Diagnostic // more than may be kept was evaluated
 	stopped atomic.Bool     // the evaluation was left behind: it should end
 }

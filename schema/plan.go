@@ -2,6 +2,7 @@ package schema
 
 import (
 	"net/netip"
+	"os"
 	"slices"
 	"sync"
 
@@ -25,6 +26,7 @@ type Plan struct {
 	Files       map[string]*hcl.File // sources by file name, for snippets
 
 	known     Known
+	access    *Access
 	global    *hcl.EvalContext
 	secrets   *secretTexts
 	meter     *meter
@@ -86,6 +88,13 @@ type Media struct {
 	Allow       []string  `json:"allow" doc:"Who may read what this run serves, next to the plan's BMCs and this machine: addresses, networks such as \"10.0.0.0/8\", host names, or \"any\"."`
 	Range       hcl.Range `json:"-"`
 }
+
+// Open opens a regular file that the plan names, such as an installer image. A plan that is
+// not trusted has only those below its folder (see [Access]).
+func (p *Plan) Open(name string) (*os.File, error) { return p.access.Open(name) }
+
+// Untrusted reports that the plan's author may be anyone.
+func (p *Plan) Untrusted() bool { return p.access != nil && p.access.Untrusted }
 
 // Sensitive reports whether the plan has a variable of that name that must not be shown.
 func (p *Plan) Sensitive(variable string) bool {

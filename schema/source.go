@@ -38,25 +38,35 @@ func ReadFile(name string) ([]byte, error) {
 // readRegular looks at a file before it opens it, and again at what it opened: another one
 // may have taken its place.
 func readRegular(name string, stat func() (fs.FileInfo, error), open func(flags int) (*os.File, error)) ([]byte, error) {
+	f, err := openRegular(name, small, stat, open)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return ReadAll(f, name) // the file may grow
+}
+
+// openRegular opens a file that is what it must be, before and after it is opened.
+func openRegular(name string, judge func(string, fs.FileInfo) error, stat func() (fs.FileInfo, error), open func(flags int) (*os.File, error)) (*os.File, error) {
 	info, err := stat()
 	if err != nil {
 		return nil, err
 	}
-	if err := regular(name, info); err != nil {
+	if err := judge(name, info); err != nil {
 		return nil, err
 	}
 	f, err := open(os.O_RDONLY | syscall.O_NONBLOCK)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	if info, err = f.Stat(); err != nil {
+	if info, err = f.Stat(); err == nil {
+		err = judge(name, info)
+	}
+	if err != nil {
+		f.Close()
 		return nil, err
 	}
-	if err := regular(name, info); err != nil {
-		return nil, err
-	}
-	return ReadAll(f, name) // the file may grow
+	return f, nil
 }
 
 // ReadAll reads a stream that the person at the keyboard names, at most [MaxFile] bytes.
@@ -74,7 +84,16 @@ func regular(name string, info fs.FileInfo) error {
 		return fmt.Errorf("%s is a folder, not a file", name)
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%s is not a regular file but a %s; copy its content into a file", name, kindOfFile(info.Mode()))
-	case info.Size() > MaxFile:
+	}
+	return nil
+}
+
+// small is a regular file of at most [MaxFile] bytes.
+func small(name string, info fs.FileInfo) error {
+	if err := regular(name, info); err != nil {
+		return err
+	}
+	if info.Size() > MaxFile {
 		return tooLarge(name, fmt.Sprint(info.Size(), " bytes"))
 	}
 	return nil

@@ -127,9 +127,9 @@ type given struct {
 
 // readVariables reads a variable file. The person who runs the plan names it, and may have
 // the shell write it: --var-file <(pass show lab), or /dev/stdin.
-func readVariables(name string) ([]byte, error) {
+func (a *Access) readVariables(name string) ([]byte, error) {
 	if name != "/dev/stdin" && !strings.HasPrefix(name, "/dev/fd/") {
-		return ReadFile(name)
+		return a.Read(name)
 	}
 	f, err := os.Open(name)
 	if err != nil {
@@ -143,7 +143,7 @@ func readVariables(name string) ([]byte, error) {
 func (l *loader) givenValues() map[string]given {
 	out := map[string]given{}
 	for _, name := range l.in.Files {
-		source, err := readVariables(name)
+		source, err := l.access.readVariables(name)
 		if err != nil {
 			l.problem(hcl.Range{Filename: name}, "Cannot read the variable file", "%v.", err)
 			continue
@@ -181,8 +181,8 @@ func (l *loader) standsIn(name string) bool { return l.in.StandIn != nil && l.in
 // stand-in, the person at the terminal, in this order.
 func (l *loader) resolve(v *Variable, values map[string]given) {
 	g, ok := values[v.Name]
-	if name := "ESXIPLAN_VAR_" + v.Name; !ok && l.in.Environ != nil {
-		g.text, ok = l.in.Environ(name)
+	if name := variablePrefix + v.Name; !ok {
+		g.text, ok = l.in.variable(name)
 		g.origin, g.at = "the environment", hcl.Range{Filename: name}
 	}
 	switch {
@@ -190,8 +190,8 @@ func (l *loader) resolve(v *Variable, values map[string]given) {
 		l.accept(v, g)
 	case v.Default != cty.NilVal:
 		v.Value, v.Origin = v.Default, "default"
-	case v.Sensitive && l.standsIn("ESXIPLAN_VAR_"+v.Name):
-		l.accept(v, given{value: standIn(v.Type, l.in.StandIn("ESXIPLAN_VAR_"+v.Name)), origin: "a stand-in", at: v.Range})
+	case v.Sensitive && l.standsIn(variablePrefix+v.Name):
+		l.accept(v, given{value: standIn(v.Type, l.in.StandIn(variablePrefix+v.Name)), origin: "a stand-in", at: v.Range})
 	case l.in.Ask != nil:
 		text, err := l.in.Ask(v)
 		if err != nil {
@@ -200,8 +200,12 @@ func (l *loader) resolve(v *Variable, values map[string]given) {
 		}
 		l.accept(v, given{text: text, origin: "the terminal", at: v.Range})
 	default:
+		allow := ""
+		if l.in.Untrusted {
+			allow = fmt.Sprintf(" with --allow-env %s%s", variablePrefix, v.Name)
+		}
 		l.problem(v.Range, "No value for a variable", "Variable %q has no default. "+
-			"Give it by -e %[1]s=…, --var-file or the environment variable ESXIPLAN_VAR_%[1]s.", v.Name)
+			"Give it by -e %[1]s=…, --var-file or the environment variable ESXIPLAN_VAR_%[1]s%s.", v.Name, allow)
 	}
 	if v.Value != cty.NilVal && v.Sensitive {
 		l.plan.secrets.add("var."+v.Name, v.Value)

@@ -19,10 +19,63 @@ const (
 	lookEvery         = 2 * time.Millisecond
 )
 
+// Bounds of a plan that is not trusted: whoever wrote it pays for nothing. All that is made of
+// it before a rehearsal shares the first ones.
+const (
+	untrustedTakes        = time.Second
+	untrustedTakesPerHost = time.Millisecond
+
+	rehearsalTakes       = 10 * time.Minute // by the clock on the wall: waiting is what a plan is best at
+	mostRehearsed        = 256 << 20        // bytes
+	mostRehearsedPerHost = 2 << 20
+)
+
+// bounds are what may be used.
+type bounds struct {
+	elapsed, processor time.Duration // exceeding both is too much
+	heap               uint64
+	what               string // takes it, for messages
+	remedy             string
+}
+
+// smaller is the remedy for what takes too much to evaluate.
+const smaller = "Make its lists and texts smaller."
+
+// bounds are those of the evaluation of a plan.
+func (m *meter) bounds(hosts int) bounds {
+	b := bounds{longestEvaluation, longestEvaluation, mostHeap + uint64(hosts)*mostHeapPerHost, "The evaluation of the plan", smaller}
+	if m.untrusted {
+		b.elapsed = untrustedTakes + time.Duration(hosts)*untrustedTakesPerHost
+		b.processor = b.elapsed
+	}
+	return b
+}
+
+// Within does what a command makes of a plan, and leaves it behind where a plan that is not
+// trusted makes that take more than is left of the bounds of its evaluation. Whoever gets a
+// problem must not touch the plan again, and must end the process soon.
+func (p *Plan) Within(work func()) *hcl.Diagnostic {
+	if !p.Untrusted() {
+		work()
+		return nil
+	}
+	return watch(p.meter, p.meter.began, p.meter.bounds(len(p.Hosts())), work)
+}
+
+// Rehearse is [Plan.Within] for a rehearsal, which may take minutes.
+func (p *Plan) Rehearse(work func()) *hcl.Diagnostic {
+	if !p.Untrusted() {
+		work()
+		return nil
+	}
+	heap := mostRehearsed + uint64(len(p.Hosts()))*mostRehearsedPerHost
+	return watch(p.meter, used(), bounds{rehearsalTakes, 0, heap, "The rehearsal of the plan", "Rehearse fewer hosts (--limit), or make its timeouts shorter."}, work)
+}
+
 // watch waits for the evaluation of a plan, which cannot be interrupted, while it keeps to
 // the bounds. Where it does not, watch tells so and leaves it behind: whoever gets that
 // problem must end the process soon. A panic comes through.
-func watch(m *meter, hosts int, evaluate func()) *hcl.Diagnostic {
+func watch(m *meter, began usage, most bounds, evaluate func()) *hcl.Diagnostic {
 	done := make(chan error, 1)
 	go func() {
 		defer func() {
@@ -34,7 +87,6 @@ func watch(m *meter, hosts int, evaluate func()) *hcl.Diagnostic {
 		}()
 		evaluate()
 	}()
-	began, heap := used(), mostHeap+uint64(hosts)*mostHeapPerHost
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
 	for {
@@ -45,9 +97,9 @@ func watch(m *meter, hosts int, evaluate func()) *hcl.Diagnostic {
 			}
 			return nil
 		case <-ticker.C:
-			if text := used().excess(began, heap); text != "" {
+			if text := used().excess(began, most); text != "" {
 				m.stopped.Store(true)
-				return m.overrun(text)
+				return m.overrun(most, text)
 			}
 		}
 	}
@@ -69,22 +121,26 @@ func used() usage {
 }
 
 // excess says what is too much since a moment.
-func (u usage) excess(began usage, heap uint64) string {
+func (u usage) excess(began usage, most bounds) string {
+	heap := most.heap
 	switch {
 	case u.live > began.live+heap, u.objects > began.objects+began.live+2*heap:
 		return fmt.Sprintf("takes more than %d MiB of memory", heap>>20)
 	case u.stacks > began.stacks+mostStacks:
 		return fmt.Sprintf("takes more than %d MiB of stack: something is nested too deeply", mostStacks>>20)
-	case u.at.Sub(began.at) > longestEvaluation && u.processor-began.processor > longestEvaluation:
-		return fmt.Sprintf("takes more than %v", longestEvaluation)
+	case u.at.Sub(began.at) > most.elapsed && u.processor-began.processor > most.processor:
+		return fmt.Sprintf("takes more than %v", most.elapsed)
 	}
 	return ""
 }
 
-func (m *meter) overrun(text string) *hcl.Diagnostic {
+func (m *meter) overrun(most bounds, text string) *hcl.Diagnostic {
+	if m.untrusted {
+		text += ", which is the limit of a plan that is not trusted (--untrusted)"
+	}
 	at := m.at.Load()
 	if at == nil {
-		return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Evaluates to too much", Detail: "The evaluation of the plan " + text + ". Make its lists and texts smaller."}
+		return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Evaluates to too much", Detail: most.what + " " + text + ". " + most.remedy}
 	}
-	return problem(*at, "Evaluates to too much", "The evaluation of the plan %s, and this argument was being evaluated then. Make its lists and texts smaller.", text)
+	return problem(*at, "Evaluates to too much", "%s %s, and this argument was being evaluated then. %s", most.what, text, most.remedy)
 }

@@ -13,11 +13,11 @@ func TestWatch(t *testing.T) {
 	for want, take := range map[string]func(*meter){"MiB of stack": func(m *meter) { deep(m, 0, [100]int{}) }, "MiB of memory": grow} {
 		runtime.GC()  // what others left is none of what is taken
 		m := &meter{} // of its own: the evaluation goes on for a moment
-		if d := watch(m, 0, func() { take(m) }); d == nil || !strings.Contains(d.Detail, want) {
+		if d := watch(m, used(), m.bounds(0), func() { take(m) }); d == nil || !strings.Contains(d.Detail, want) {
 			t.Errorf("%s: %v", want, d)
 		}
 	}
-	if d := watch(&meter{}, 0, func() {}); d != nil {
+	if d := watch(&meter{}, used(), new(meter).bounds(0), func() {}); d != nil {
 		t.Errorf("what ends at once: %v", d)
 	}
 	defer func() {
@@ -25,7 +25,7 @@ func TestWatch(t *testing.T) {
 			t.Errorf("recovered %v", r)
 		}
 	}()
-	watch(&meter{}, 0, func() { panic("oh") })
+	watch(&meter{}, used(), new(meter).bounds(0), func() { panic("oh") })
 }
 
 // deep calls itself until it is told to stop.
@@ -59,7 +59,7 @@ func TestTimeOfEvaluation(t *testing.T) {
 		excess             bool
 	}{{long, 0, false}, {0, long, false}, {long, long, true}} {
 		u := usage{at: began.at.Add(c.elapsed), processor: c.processor}
-		if got := u.excess(began, mostHeap) != ""; got != c.excess {
+		if got := u.excess(began, new(meter).bounds(0)) != ""; got != c.excess {
 			t.Errorf("%v elapsed, %v of the processors: %v", c.elapsed, c.processor, got)
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,34 +18,39 @@ import (
 )
 
 func (a *app) fmtCommand() *cobra.Command {
+	f := &planFlags{}
 	var check, diff bool
 	c := &cobra.Command{
 		Use:   "fmt [FILE or FOLDER]…",
 		Short: "Bring plan files into the canonical format",
 		Long:  "Rewrite plan files in the canonical format. - reads standard input and writes to standard output. Without arguments: the current directory.",
 		RunE: func(_ *cobra.Command, args []string) error {
-			return a.format(args, check, diff)
+			if f.untrusted && !check {
+				return errors.New("fmt --untrusted takes --check: a plan that is not trusted is not rewritten")
+			}
+			return a.format(args, &schema.Access{Untrusted: f.untrusted}, check, diff)
 		},
 	}
+	f.addTrust(c)
 	c.Flags().BoolVar(&check, "check", false, "write nothing; exit 3 when a file differs")
 	c.Flags().BoolVar(&diff, "diff", false, "show what differs")
 	return c
 }
 
-func (a *app) format(args []string, check, diff bool) error {
+func (a *app) format(args []string, access *schema.Access, check, diff bool) error {
 	if len(args) == 0 {
 		args = []string{"."}
 	}
 	if slices.Contains(args, "-") {
 		return a.formatStdin(check, diff)
 	}
-	files, err := formatFiles(args)
+	files, err := formatFiles(args, access)
 	if err != nil {
 		return err
 	}
 	differs, broken := false, false
 	for _, name := range files {
-		source, err := schema.ReadFile(name)
+		source, err := access.Read(name)
 		if err != nil {
 			return err
 		}
@@ -112,18 +118,10 @@ func (a *app) formatted(source []byte, name string) ([]byte, error) {
 	return hclwrite.Format(source), nil
 }
 
-func formatFiles(args []string) ([]string, error) {
+func formatFiles(args []string, access *schema.Access) ([]string, error) {
 	var files []string
 	for _, arg := range args {
-		info, err := os.Stat(arg)
-		if err != nil {
-			return nil, err
-		}
-		if !info.IsDir() {
-			files = append(files, arg)
-			continue
-		}
-		found, err := schema.PlanFiles(arg)
+		found, err := access.List(arg)
 		if err != nil {
 			return nil, err
 		}

@@ -20,6 +20,9 @@ const (
 	mostMemory = 300e6           // bytes
 )
 
+// ofCaller is a secret in the environment of the process that reads a hostile plan.
+const ofCaller = "Secret-of-the-caller"
+
 // TestHostilePlans gives the command plans that would take all memory, time or stack, and
 // demands the message, the exit code, and that it costs little. The scripts' own commands:
 //
@@ -77,7 +80,8 @@ func bounded(ts *testscript.TestScript, _ bool, args []string) {
 	path, err := lookIn(ts.Getenv("PATH"), "esxiplan")
 	ts.Check(err)
 	c := exec.Command(path, args[1:]...)
-	c.Dir, c.Env, c.Stdout, c.Stderr = ts.MkAbs("."), []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME"), "LANG=C.UTF-8", "COLUMNS=100"}, ts.Stdout(), ts.Stderr()
+	c.Dir, c.Env, c.Stdout, c.Stderr = ts.MkAbs("."), []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME"), "LANG=C.UTF-8", "COLUMNS=100",
+		"AWS_SECRET_ACCESS_KEY=" + ofCaller, "BMC_PASSWORD=" + ofCaller, "ESXIPLAN_VAR_x=" + ofCaller}, ts.Stdout(), ts.Stderr()
 	ts.Check(c.Start())
 	hang := time.AfterFunc(time.Minute, func() { c.Process.Kill() })
 	c.Wait()

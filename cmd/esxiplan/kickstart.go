@@ -83,6 +83,14 @@ func (a *app) render(paths []string, f *planFlags, hostName, stepName string) (r
 	if err != nil {
 		return rendered{}, err
 	}
+	var r rendered
+	if d := p.Within(func() { r, err = a.renderHost(p, hostName, stepName) }); d != nil {
+		return rendered{}, a.report(p, hcl.Diagnostics{d})
+	}
+	return r, err
+}
+
+func (a *app) renderHost(p *schema.Plan, hostName, stepName string) (rendered, error) {
 	h, ok := p.Host(hostName)
 	if !ok {
 		names := survey.HostNames(p)
@@ -224,18 +232,23 @@ func argumentAt(s *schema.Step, err error) hcl.Range {
 
 // imageVersion is what the plan says, else the image itself, else its name.
 func imageVersion(p *schema.Plan, i *schema.Image) string {
-	path := i.Source
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(p.Dir, path)
-	}
 	if i.Version == nil {
-		if installer, err := media.OpenInstaller(path); err == nil {
+		if installer, err := openInstaller(p, i); err == nil {
 			defer installer.Close()
 			return installer.Version
 		}
 	}
 	version, _ := versionOf(i)
 	return version
+}
+
+// openInstaller opens an image of the plan.
+func openInstaller(p *schema.Plan, i *schema.Image) (*media.Installer, error) {
+	file, err := p.Open(i.Source)
+	if err != nil {
+		return nil, err
+	}
+	return media.NewInstaller(file)
 }
 
 // buildStep finds the step that builds a host's medium.

@@ -50,6 +50,15 @@ func (a *app) listRows(what string, paths []string, f *planFlags) ([]listRow, er
 	if err != nil {
 		return nil, err
 	}
+	var rows []listRow
+	if d := p.Within(func() { rows, err = a.rowsOf(what, p, f) }); d != nil {
+		return nil, a.report(p, hcl.Diagnostics{d})
+	}
+	return rows, err
+}
+
+// rowsOf lists what is in a plan.
+func (a *app) rowsOf(what string, p *schema.Plan, f *planFlags) ([]listRow, error) {
 	s, diags := survey.New(p, stepTypes(), survey.Options{Choice: f.choice, DryRun: true})
 	if err := a.report(p, selectionOnly(diags)); err != nil {
 		return nil, err

@@ -32,6 +32,7 @@ type planFlags struct {
 	files     []string
 	allowRead []string
 	allowEnv  []string
+	untrusted bool
 	step      string // a further step block
 	choice    survey.Choice
 }
@@ -41,6 +42,7 @@ func (f *planFlags) add(c *cobra.Command) {
 	c.Flags().StringArrayVar(&f.files, "var-file", nil, "read variables from a file")
 	c.Flags().StringArrayVar(&f.allowRead, "allow-read", nil, "a further folder below which file() may read")
 	c.Flags().StringArrayVar(&f.allowEnv, "allow-env", nil, "a further environment variable that env() may read, or several: NAME or PREFIX*; where CI is set only "+strings.Join(envInCI, " and ")+" are allowed without it")
+	f.addTrust(c)
 }
 
 func (f *planFlags) addSelection(c *cobra.Command) {
@@ -74,7 +76,10 @@ func (f *planFlags) complete(words func(*schema.Plan) []string) func(*cobra.Comm
 
 // input is where the values of a plan come from.
 func (f *planFlags) input(standIn func(string) string) schema.Input {
-	return schema.Input{Set: f.set, Files: f.files, Environ: os.LookupEnv, AllowEnv: f.readable(), AllowDir: f.allowRead, StandIn: standIn, Step: f.step}
+	if f.untrusted {
+		standIn = expected(standIn)
+	}
+	return schema.Input{Set: f.set, Files: f.files, Environ: os.LookupEnv, AllowEnv: f.readable(), AllowDir: f.allowRead, StandIn: standIn, Step: f.step, Untrusted: f.untrusted}
 }
 
 // envInCI is what env() may read in a job of a CI system: variables meant for esxiplan. The
@@ -83,6 +88,9 @@ var envInCI = []string{"BMC_*", "ESXIPLAN_*"}
 
 // readable is what env() may read, nil for everything.
 func (f *planFlags) readable() []string {
+	if f.untrusted {
+		return f.allowEnv
+	}
 	if len(f.allowEnv) == 0 && os.Getenv("CI") == "" {
 		return nil
 	}
@@ -103,7 +111,7 @@ func known() schema.Known {
 // nobody gave; nil in runs on real machines.
 func (a *app) load(paths []string, f *planFlags, standIn func(string) string) (*schema.Plan, error) {
 	in := f.input(standIn)
-	if term.IsTerminal(int(a.in.Fd())) {
+	if term.IsTerminal(int(a.in.Fd())) && !f.untrusted { // its question may be for any secret
 		in.Ask = a.ask
 	}
 	p, diags := schema.Load(paths, in, known())

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -21,6 +22,7 @@ import (
 	"esxiplan/cmd/internal/view"
 	"esxiplan/engine/event"
 	"esxiplan/engine/secret"
+	"esxiplan/engine/text"
 	"esxiplan/schema"
 )
 
@@ -34,7 +36,8 @@ func Main() int {
 	log.SetOutput(io.Discard) // net/http writes there what machines send unasked
 	a := newApp(os.Stdin, newStreams(os.Stdout, os.Stderr))
 	out := view.NewOutput(os.Stdout)
-	flush := a.maskStreams(out, os.Stderr)
+	a.console = logged(out, os.Stdout)
+	flush := a.maskStreams(a.console, logged(os.Stderr, os.Stderr))
 	code := a.exit(a.command().Execute)
 	flush()
 	lost := out.Lost()
@@ -46,6 +49,17 @@ func Main() int {
 		return event.ExitUsage
 	}
 	return code
+}
+
+// ciSystems are the variables by which CI systems make themselves known.
+var ciSystems = []string{"CI", "GITHUB_ACTIONS", "TF_BUILD", "TEAMCITY_VERSION"}
+
+// logged keeps what is written from being taken for commands by a CI system: names in plans, and
+// what machines say, would be. Outside of one, and in files, all stays as it is.
+func logged(out io.Writer, stream *os.File) *text.Log {
+	info, err := stream.Stat()
+	inCI := slices.ContainsFunc(ciSystems, func(name string) bool { return os.Getenv(name) != "" })
+	return &text.Log{Out: out, Commands: !inCI || err == nil && info.Mode().IsRegular()}
 }
 
 // exit turns what comes of a command into an exit code.
@@ -79,6 +93,7 @@ type app struct {
 	color   string
 	jsonl   bool           // problems before a run are events, too
 	secrets *secret.Masker // of this process, in front of all that it writes
+	console *text.Log      // standard output, which may be the log of a CI system
 }
 
 func newApp(in *os.File, streams *view.Streams) *app {

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
 
 	"esxiplan/engine/local"
@@ -104,6 +105,9 @@ type testbedOptions struct {
 // newTestbed makes what the plan lacks, and twins of its hosts.
 func newTestbed(p *schema.Plan, hosts []*schema.Host, o testbedOptions) (*testbed, error) {
 	s := &testbed{simulation: simulation{Addresses: map[string]string{}, StandIns: map[string]string{}}, dir: o.dir}
+	if p.Untrusted() {
+		s.network = &twin.Network{}
+	}
 	if err := s.images(p, twin.ModuleSize(o.faults)); err != nil {
 		return nil, err
 	}
@@ -127,7 +131,7 @@ func newTestbed(p *schema.Plan, hosts []*schema.Host, o testbedOptions) (*testbe
 	}
 	version, build := s.old(p)
 	fleet, err := twin.Start(p, hosts, twin.Options{Clock: o.clock, Faults: o.faults, Profiles: profiles, OldVersion: version, OldBuild: build,
-		Media: web, Log: o.log, Latency: o.latency})
+		Media: web, Log: o.log, Latency: o.latency, Network: s.network})
 	if err != nil {
 		s.close()
 		return nil, err
@@ -148,11 +152,7 @@ func (s *testbed) close() {
 // images puts generated images in the place of those that cannot be read.
 func (s *testbed) images(p *schema.Plan, moduleSize int) error {
 	for _, i := range p.Images {
-		path := i.Source
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(p.Dir, path)
-		}
-		if f, err := os.Open(path); err == nil {
+		if f, err := p.Open(i.Source); err == nil {
 			f.Close()
 			continue
 		}
@@ -202,7 +202,7 @@ func (s *testbed) old(p *schema.Plan) (version, build string) {
 	if _, standIn := s.StandIns[i.Source]; standIn {
 		return versionOf(i)
 	}
-	if installer, err := media.OpenInstaller(i.Source); err == nil {
+	if installer, err := openInstaller(p, i); err == nil {
 		defer installer.Close()
 		return installer.Version, installer.Build
 	}
@@ -219,14 +219,20 @@ func (s *testbed) webServer(baseURL string, table map[string]string, clock *loca
 		return fmt.Errorf("media.url %q is no address", baseURL)
 	}
 	s.Directory = filepath.Join(s.dir, "media")
-	sockets, err := media.Listen("127.0.0.1:0", "", "", "", "")
+	at := media.Addresses{HTTP: "127.0.0.1:0"}
 	if u.Scheme == "https" {
-		sockets, err = media.Listen("", "127.0.0.1:0", "", "", "")
+		at = media.Addresses{HTTPS: "127.0.0.1:0"}
+	}
+	var sockets media.Sockets
+	if s.network != nil {
+		sockets, err = s.listen(at)
+	} else {
+		sockets, err = at.Listen(media.Addresses{}, "", "", "")
 	}
 	if err != nil {
 		return err
 	}
-	s.server = media.ServeDirectory(media.DirectoryServerOptions{Sockets: sockets, Dir: s.Directory, Now: clock.Now, Every: notedEvery})
+	s.server = media.ServeDirectory(media.DirectoryServerOptions{Sockets: sockets, Dir: s.Directory, Now: clock.Now, Every: notedEvery, Simulated: true})
 	address := u.Host
 	if u.Port() == "" {
 		address = net.JoinHostPort(u.Hostname(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
@@ -296,6 +302,14 @@ func (a *app) rehearse(paths []string, f *runFlags, faults, profiles []string, s
 	if err != nil {
 		return err
 	}
+	if d := p.Rehearse(func() { err = a.rehearsePlan(p, f, faults, profiles, speed, made) }); d != nil {
+		return a.report(p, hcl.Diagnostics{d})
+	}
+	return err
+}
+
+// rehearsePlan rehearses a plan that was loaded.
+func (a *app) rehearsePlan(p *schema.Plan, f *runFlags, faults, profiles []string, speed float64, made *secrets) error {
 	dir, err := os.MkdirTemp("", "esxiplan-rehearsal-")
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
 
 	"esxiplan/cmd/internal/view"
@@ -15,6 +16,22 @@ import (
 
 func stepTypes() []*step.Type { return all.Types() }
 
+// judge finds what is wrong with a plan that could be loaded.
+func judge(p *schema.Plan) hcl.Diagnostics {
+	var found hcl.Diagnostics
+	if d := p.Within(func() {
+		if len(p.Steps) > 0 {
+			_, found = survey.New(p, stepTypes(), survey.Options{})
+		}
+		if !found.HasErrors() {
+			found = append(found, judgeMedia(p)...)
+		}
+	}); d != nil {
+		return hcl.Diagnostics{d}
+	}
+	return found
+}
+
 func (a *app) validateCommand() *cobra.Command {
 	f := &planFlags{}
 	var asJSON bool
@@ -26,12 +43,8 @@ func (a *app) validateCommand() *cobra.Command {
 			made := &secrets{}
 			p, diags := schema.Load(args, f.input(made.secret), known())
 			a.learn(p)
-			if !diags.HasErrors() && len(p.Steps) > 0 {
-				_, more := survey.New(p, stepTypes(), survey.Options{})
-				diags = append(diags, more...)
-			}
 			if !diags.HasErrors() {
-				diags = append(diags, judgeMedia(p)...)
+				diags = append(diags, judge(p)...)
 			}
 			if asJSON {
 				if err := view.DiagnosticsJSON(a.streams.Out, diags, p.Files); err != nil {

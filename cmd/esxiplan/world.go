@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/bmc/bmcsim"
 	"esxiplan/engine/bmc/vendors"
 	"esxiplan/engine/esxi"
 	"esxiplan/engine/log"
@@ -73,6 +74,8 @@ type simulation struct {
 	Addresses map[string]string `json:"addresses"`
 	StandIns  map[string]string `json:"images"`          // by image source
 	Directory string            `json:"media_directory"` // in the place of the plan's
+
+	network *twin.Network // on which they are in this process; nil: on loopback
 }
 
 // dialer is how machines are reached; nil is as usual.
@@ -80,7 +83,7 @@ func (w *world) dialer() bmc.DialFunc {
 	if w.sim == nil {
 		return nil
 	}
-	return twin.Dialer(w.sim.Addresses)
+	return w.sim.network.Dialer(w.sim.Addresses)
 }
 
 // openStore opens the media door: one per process, shared by all hosts.
@@ -92,6 +95,9 @@ func (w *world) openStore() error {
 	o := media.Options{Plan: w.plan.Name, Now: w.clock.Now, Dial: media.DialFunc(w.dialer()), Dir: w.plan.Dir, Cache: w.state}
 	if w.sim != nil {
 		o.StandIns = w.sim.StandIns
+	}
+	if w.plan.Untrusted() {
+		o.Open = w.plan.Open
 	}
 	if m.Directory != nil {
 		return w.openDirectory(m, o)
@@ -160,6 +166,9 @@ func (w *world) openServer(m *schema.Media, o media.Options) error {
 // sockets listens at addresses. Where a port is open, it is the one under which images were
 // published last, if that is free.
 func (w *world) sockets(m *schema.Media, at, last media.Addresses) (media.Sockets, error) {
+	if w.sim != nil && w.sim.network != nil {
+		return w.sim.listen(at)
+	}
 	file := func(given *string) string {
 		if given == nil || filepath.IsAbs(*given) {
 			return deref(given)
@@ -175,6 +184,18 @@ func (w *world) sockets(m *schema.Media, at, last media.Addresses) (media.Socket
 		return sockets, fmt.Errorf("media block: %w", err)
 	}
 	return sockets, nil
+}
+
+// listen gives a media server its place in a simulation without sockets.
+func (s *simulation) listen(at media.Addresses) (out media.Sockets, err error) {
+	if at.HTTP != "" {
+		out.HTTP = s.network.Listen()
+	}
+	if at.HTTPS != "" {
+		out.HTTPS = s.network.Listen()
+		out.Certificate, err = bmcsim.NewCertificate()
+	}
+	return out, err
 }
 
 func deref[T any](p *T) T {

@@ -41,6 +41,14 @@ func OpenInstaller(path string, options ...iso.Option) (*Installer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the installer image: %w", err)
 	}
+	return openInstaller(file, path, options)
+}
+
+// NewInstaller is [OpenInstaller] for a file that is open already. It closes the file, at the
+// latest with the installer.
+func NewInstaller(file *os.File) (*Installer, error) { return openInstaller(file, file.Name(), nil) }
+
+func openInstaller(file *os.File, path string, options []iso.Option) (*Installer, error) {
 	i, err := newInstaller(file, path, options)
 	if err != nil {
 		file.Close()

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -44,11 +45,13 @@ type shelf interface {
 
 // Options are what all kinds of stores take.
 type Options struct {
-	Plan  string           // whose images these are
-	Now   func() time.Time // the clock of the run; nil: the real one
-	Dial  DialFunc         // how the plan's addresses are reached; nil: as usual. Other than nil is a simulation: see [Reads]
-	Dir   string           // where relative paths of sources start
-	Cache string           // folder that remembers checksums of sources; "" forgets them
+	Plan string           // whose images these are
+	Now  func() time.Time // the clock of the run; nil: the real one
+	Dial DialFunc         // how the plan's addresses are reached; nil: as usual. Other than nil is a simulation: see [Reads]
+	Dir  string           // where relative paths of sources start
+	// Open opens a source that is no stand-in, by its absolute path; nil: any regular file.
+	Open  func(path string) (*os.File, error)
+	Cache string // folder that remembers checksums of sources; "" forgets them
 	// StandIns are images to use in the place of others, by path: a rehearsal has
 	// no vendor's image at hand. Checksums are not demanded of them.
 	StandIns map[string]string
@@ -59,7 +62,7 @@ func newLibrary(s shelf, m manifest, o Options) *Library {
 		o.Now = time.Now
 	}
 	return &Library{shelf: s, manifest: m, now: o.Now, client: newFetcher(o.Dial), simulated: o.Dial != nil,
-		sources: &sources{dir: o.Dir, standIns: o.StandIns, cache: o.Cache, open: map[string]*sourceEntry{}}}
+		sources: &sources{dir: o.Dir, confined: o.Open, standIns: o.StandIns, cache: o.Cache, open: map[string]*sourceEntry{}}}
 }
 
 func checkBaseURL(text string) error {

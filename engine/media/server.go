@@ -51,7 +51,7 @@ func NewServer(o ServerOptions) (*Server, error) {
 	}
 	m := manifest{o.State, o.Plan, &entries{}}
 	images := &handler{dir: o.State, manifest: m, bounds: o.Bounds, allowed: newAllowList(o.Allow...), widen: "media.allow",
-		now: o.Now, readOnly: o.DryRun != nil}
+		now: o.Now, readOnly: o.DryRun != nil, door: doorkeeper{offline: o.Dial != nil}}
 	shelf := &serverShelf{directoryShelf: directoryShelf{dir: o.State, overlays: true, manifest: m}, images: images,
 		url0: strings.TrimSuffix(o.URL, "/"), sockets: o.Sockets, announced: o.DryRun, probe: o.Probe}
 	library := newLibrary(shelf, m, o.Options)
@@ -90,13 +90,15 @@ type DirectoryServerOptions struct {
 	Now   func() time.Time // the clock of the runs that ask what was read; nil: the real one
 	Every time.Duration    // how often counts are written down; 0: every second
 	Log   func(Served)
+	// Simulated BMCs have addresses of their own, so that no name is looked up.
+	Simulated bool
 	Bounds
 }
 
 // ServeDirectory starts serving.
 func ServeDirectory(o DirectoryServerOptions) *DirectoryServer {
 	s := &handler{dir: o.Dir, manifest: manifest{dir: manifestFolder(o.Dir)}, bounds: o.Bounds, name: serverName(o.Sockets),
-		allowed: newAllowList(o.Allow...), widen: "--allow", now: o.Now, every: o.Every, teller: teller{log: o.Log}}
+		allowed: newAllowList(o.Allow...), widen: "--allow", now: o.Now, every: o.Every, teller: teller{log: o.Log}, door: doorkeeper{offline: o.Simulated}}
 	s.begin()
 	return &DirectoryServer{s, o.start(s)}
 }

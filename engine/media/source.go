@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,6 +24,7 @@ type sources struct {
 	dir      string            // where relative paths start
 	standIns map[string]string // images to use in the place of others
 	cache    string            // folder for checksums, "" without
+	confined func(path string) (*os.File, error)
 
 	mu   sync.Mutex
 	open map[string]*sourceEntry // by path
@@ -87,12 +90,24 @@ func (s *sources) located(src Source) Source {
 	return src
 }
 
+// file opens a source where it is located.
+func (s *sources) file(path string) (*os.File, error) {
+	if s.confined == nil || slices.Contains(slices.Collect(maps.Values(s.standIns)), path) {
+		return openRegular(path)
+	}
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	return s.confined(absolute)
+}
+
 func (s *sources) read(src Source) (*Installer, string, error) {
 	want := checksum(src.SHA256)
 	if b, err := hex.DecodeString(want); want != "" && (err != nil || len(b) != sha256.Size) {
 		return nil, "", fmt.Errorf("image.%s.sha256 %q is not a SHA-256 checksum, which has 64 hexadecimal digits", src.Name, src.SHA256)
 	}
-	file, err := openRegular(src.Path)
+	file, err := s.file(src.Path)
 	if descriptor.Exhausted(err) {
 		return nil, "", fmt.Errorf("cannot read the installer image: %w", err)
 	}

@@ -73,7 +73,7 @@ func (m *Machine) fetch(url string, half bool) error {
 // fetchClient is one that follows redirects, as what such BMCs are made with does.
 func (f *Fleet) fetchClient(half bool) *http.Client {
 	client := discClient(f.dialMedia)
-	if half {
+	if half && f.o.Network == nil {
 		client = discClient(dialer(f.o.Media, &net.Dialer{Control: narrow}))
 	}
 	client.Timeout, client.CheckRedirect = 0, nil

@@ -30,6 +30,7 @@ type Options struct {
 	Media      map[string]string // address of a web server in the plan → where it really is
 	Log        func(Entry)
 	Latency    time.Duration // of every answer of a BMC, in real time
+	Network    *Network      // on which the twins are; nil: sockets on loopback
 }
 
 // Entry is a request that a simulated BMC or ESXi answered.
@@ -68,6 +69,10 @@ func Start(p *schema.Plan, hosts []*schema.Host, o Options) (*Fleet, error) {
 		}
 	}
 	return f, nil
+}
+
+func notSimulated(address string) error {
+	return fmt.Errorf("%s is not simulated, and a simulation talks to nothing else", address)
 }
 
 // Table maps the plan's addresses to those of the twins.
@@ -137,7 +142,15 @@ func (f *Fleet) esxiLog(host string) func(string) {
 
 // dialMedia lets BMCs find the plan's web server where it really is.
 func (f *Fleet) dialMedia(ctx context.Context, network, address string) (net.Conn, error) {
-	return Dialer(f.o.Media)(ctx, network, address)
+	return f.o.Network.Dialer(f.o.Media)(ctx, network, address)
+}
+
+// listen gives a twin its place.
+func (f *Fleet) listen() (net.Listener, error) {
+	if f.o.Network != nil {
+		return f.o.Network.Listen(), nil
+	}
+	return net.Listen("tcp", "127.0.0.1:0")
 }
 
 // Dialer dials what the table maps, and loopback addresses as they are. Nothing
@@ -151,7 +164,7 @@ func dialer(table map[string]string, d *net.Dialer) dialFunc {
 			host, _, err := net.SplitHostPort(address)
 			ip := net.ParseIP(host)
 			if err != nil || ip == nil || !ip.IsLoopback() {
-				return nil, fmt.Errorf("%s is not simulated, and a simulation talks to nothing else", address)
+				return nil, notSimulated(address)
 			}
 			to = address
 		}

@@ -74,13 +74,18 @@ func newMachine(f *Fleet, h *schema.Host, faulty faults) (*Machine, error) {
 		Lost: m.lost, SAN: faulty["san"], SecureBoot: faulty["secure-boot"], Latency: f.o.Latency,
 		Log: f.bmcLog(h.Name),
 	})
-	if err := m.BMC.Serve("127.0.0.1:0"); err != nil {
+	l, err := f.listen()
+	if err != nil {
 		return nil, err
 	}
-	if m.ESXi, err = esxisim.Start("127.0.0.1:0", f.esxiLog(h.Name)); err != nil {
+	if err := m.BMC.ServeOn(l); err != nil {
+		return nil, err
+	}
+	if l, err = f.listen(); err != nil {
 		m.BMC.Close()
 		return nil, err
 	}
+	m.ESXi = esxisim.StartOn(l, f.esxiLog(h.Name))
 	if m.startsOn() {
 		err = m.oldSystem()
 	}

@@ -177,6 +177,11 @@ func (s *Sim) Serve(address string) error {
 	if err != nil {
 		return err
 	}
+	return s.ServeOn(l)
+}
+
+// ServeOn is [Sim.Serve] for a listener of any kind, which the BMC closes.
+func (s *Sim) ServeOn(l net.Listener) error {
 	certificate, err := NewCertificate()
 	if err != nil {
 		l.Close()

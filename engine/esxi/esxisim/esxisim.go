@@ -77,6 +77,11 @@ func Start(address string, called func(method string)) (*Sim, error) {
 	if err != nil {
 		return nil, err
 	}
+	return StartOn(l, called), nil
+}
+
+// StartOn is [Start] for a listener of any kind, which the simulator closes.
+func StartOn(l net.Listener, called func(method string)) *Sim {
 	s := &Sim{listener: l, done: make(chan struct{}), called: called, conns: map[net.Conn]bool{}}
 	s.server = &http.Server{
 		Handler: http.HandlerFunc(s.serve), ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0),
@@ -88,7 +93,7 @@ func Start(address string, called func(method string)) (*Sim, error) {
 		defer close(s.done)
 		s.server.ServeTLS(gate{l, s}, "", "")
 	}()
-	return s, nil
+	return s
 }
 
 // gate hangs up at once while no system is there, as a closed port would.
