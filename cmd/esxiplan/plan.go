@@ -206,7 +206,7 @@ func (r *request) show(p *proposal.Proposal, made proposal.Made) error {
 func (a *app) showProposal(p *proposal.Proposal, made proposal.Made, form string, diff bool) error {
 	switch form {
 	case asJSON:
-		return a.writeJSON(shown{p, made})
+		return a.writeJSON(proposal.Document{Proposal: p, Made: made})
 	case asMarkdown:
 		view.ProposalMarkdown(a.streams.Out, p, view.MarkdownOptions{Footer: footer(made)})
 	case "plain":
@@ -216,12 +216,6 @@ func (a *app) showProposal(p *proposal.Proposal, made proposal.Made, form string
 		}
 	}
 	return nil
-}
-
-// shown is a proposal as a JSON document; what does not compare comes last.
-type shown struct {
-	*proposal.Proposal
-	Made proposal.Made `json:"made"`
 }
 
 // footer is the line under a comment.

@@ -28,11 +28,12 @@ func (p Planned) Covers(step string, c Change, ours func(url string) bool) bool 
 		return false
 	}
 	same := func(planned, real string) bool {
-		return planned == real || unbuilt(planned, real) && (c.Verb == Publish || ours(real)) || c.Verb == Eject && isUnbuilt(planned) && real == UnknownImage
+		return planned == real || unbuilt(planned, real) && ours(real) || c.Verb == Eject && isUnbuilt(planned) && real == UnknownImage
 	}
-	drive := (c.Verb == Insert && ours(c.New) || c.Verb == Eject && ours(c.Old))
-	return (p.Target == c.Target || drive) && same(p.New, c.New) &&
-		(c.Verb == Reset || same(p.Old, c.Old) || same(p.New, c.Old))
+	makes := same(p.New, c.New) || c.Verb == Publish && unbuilt(p.New, c.New)
+	finds := c.Verb == Reset || same(p.Old, c.Old) || same(p.New, c.Old)
+	drive := c.Verb == Insert && ours(c.New) || c.Verb == Eject && ours(c.Old)
+	return makes && finds && (p.Target == c.Target || drive)
 }
 
 // Allowed reports whether a change that a step is about to make is among those that were

@@ -37,6 +37,12 @@ type Proposal struct {
 	Summary Summary  `json:"summary"`
 }
 
+// Document is a proposal as a JSON document, with what does not compare at its end.
+type Document struct {
+	*Proposal
+	Made Made `json:"made"`
+}
+
 // Host is what a run would do to one host.
 type Host struct {
 	Host     string          `json:"host"`
