@@ -40,14 +40,18 @@ func (l *loader) checkHosts() {
 		if h.broken {
 			continue
 		}
-		l.checkVendor(h)
-		l.checkBMC(h)
-		l.checkTLS(h)
-		if h.ESXi != nil {
-			l.checkESXi(h)
-		}
-		l.checkClaims(h, taken)
+		l.noting(h, func() { l.checkHost(h, taken) })
 	}
+}
+
+func (l *loader) checkHost(h *Host, taken map[string]*Host) {
+	l.checkVendor(h)
+	l.checkBMC(h)
+	l.checkTLS(h)
+	if h.ESXi != nil {
+		l.checkESXi(h)
+	}
+	l.checkClaims(h, taken)
 }
 
 // checkClaims finds what two hosts may not share. One BMC address may serve
@@ -64,7 +68,7 @@ func (l *loader) checkClaims(h *Host, taken map[string]*Host) {
 			continue // then each claims its system
 		}
 		l.problem(h.RangeOf(claim.path), "Two hosts share one "+claim.what, "Host %q and host %q (%s) both have %s %q.", h.Name, other.Name,
-			position(other.Range), claim.what, claim.value)
+			other.place(), claim.what, claim.value)
 	}
 }
 

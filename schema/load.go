@@ -92,7 +92,11 @@ type loader struct {
 	in    Input
 	diags hcl.Diagnostics
 
-	sources sources
+	sources    sources
+	files      *fileReader       // what file() read
+	lines      map[string][]line // of CSV files among it, by what they hold; nil: not looked for yet
+	localAttrs hcl.Attributes
+	expanded   int // hosts that ranges and dynamic blocks make
 
 	// shared are arguments that mean the same wherever they are evaluated, with what came
 	// of them; nil: they were not evaluated yet.
@@ -204,7 +208,7 @@ func (l *loader) parsePlan(source []byte, name string) (hcl.Blocks, bool) {
 		return nil, false
 	}
 	content, diags := file.Body.Content(fileHeader)
-	l.diags = append(l.diags, diags...)
+	l.diags = append(l.diags, withWays(file.Body, diags)...)
 	return content.Blocks, true
 }
 
@@ -639,17 +643,27 @@ func deref[T any](p *T) T {
 // distinct keeps the first of equal diagnostics: the same expression evaluated
 // for a hundred hosts is one problem.
 func distinct(diags hcl.Diagnostics) hcl.Diagnostics {
-	seen := map[string]bool{}
-	var out hcl.Diagnostics
+	first := map[string]*hcl.Diagnostic{}
+	rows := map[string][]*row{}
+	var keys []string
 	for _, d := range diags {
 		key := d.Summary + d.Detail
 		if d.Subject != nil {
 			key += position(*d.Subject)
 		}
-		if !seen[key] {
-			out = append(out, d)
+		if first[key] == nil {
+			first[key], keys = d, append(keys, key)
 		}
-		seen[key] = true
+		if r, ok := d.Extra.(*row); ok {
+			rows[key] = append(rows[key], r)
+		}
+	}
+	out := make(hcl.Diagnostics, len(keys))
+	for i, key := range keys {
+		if out[i] = first[key]; rows[key] != nil {
+			out[i].Extra = nil
+			out[i].Detail += rowsText(rows[key])
+		}
 	}
 	return shortened(Sorted(unmisspelt(out)))
 }

@@ -34,12 +34,20 @@ type meter struct {
 	kept atomic.Int64              // of what may be kept
 	at   atomic.Pointer[hcl.Range] // the argument that is evaluated, nil: none is
 
+	expanded atomic.Int64 // hosts that ranges and dynamic blocks make
+
 	spent   *hcl.Diagnostic // more than may be kept was evaluated
 	stopped atomic.Bool     // the evaluation was left behind: it should end
 }
 
 // allow says for how many hosts results may be kept.
 func (m *meter) allow(hosts int) { m.kept.Store(mostKept + int64(hosts)*mostPerHost) }
+
+// expand allows for hosts that were not counted before, because an expression makes them.
+func (m *meter) expand(hosts int) {
+	m.kept.Add(int64(hosts) * mostPerHost)
+	m.expanded.Add(int64(hosts))
+}
 
 // loaded ends the account of what is kept: what a run evaluates is forgotten.
 func (m *meter) loaded() { m.kept.Store(math.MaxInt64) }

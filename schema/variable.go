@@ -328,6 +328,7 @@ func (l *loader) locals(blocks hcl.Blocks) {
 		l.problem(blocks[0].DefRange, "Too many locals", "The plan has %d locals, and the limit is %d. Make one local of many: a map, or a table from a CSV or YAML file.", len(pending), mostLocals)
 		pending = nil
 	}
+	l.localAttrs = pending
 	values := l.localValues(pending)
 	for name, attr := range pending {
 		if _, done := values[name]; !done {

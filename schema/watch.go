@@ -34,7 +34,7 @@ func watch(m *meter, hosts int, evaluate func()) *hcl.Diagnostic {
 		}()
 		evaluate()
 	}()
-	began, heap := used(), mostHeap+uint64(hosts)*mostHeapPerHost
+	began := used()
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
 	for {
@@ -45,6 +45,7 @@ func watch(m *meter, hosts int, evaluate func()) *hcl.Diagnostic {
 			}
 			return nil
 		case <-ticker.C:
+			heap := mostHeap + (uint64(hosts)+uint64(m.expanded.Load()))*mostHeapPerHost
 			if text := used().excess(began, heap); text != "" {
 				m.stopped.Store(true)
 				return m.overrun(text)
