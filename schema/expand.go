@@ -17,9 +17,9 @@ import (
 // of all expressions, in which digests and the bounds of evaluation do not see through, and
 // problems could not name the row.
 
-// mostHosts is how many hosts ranges and dynamic blocks make in a plan. Written one by one,
-// no more than that fit into a plan (see mostSigns).
-const mostHosts = 20_000
+// mostHosts is how many hosts ranges and dynamic blocks make in a plan at most. Written one
+// by one, some 16,000 fit into a plan (see mostSigns), and take as much memory.
+const mostHosts = 10_000
 
 var dynamicHeader = &hcl.BodySchema{
 	Attributes: []hcl.AttributeSchema{{Name: "for_each"}, {Name: "iterator"}, {Name: "labels"}},
@@ -64,7 +64,7 @@ type row struct {
 	// of a dynamic block
 	key, value cty.Value
 	each       cty.Value // what the iterator means
-	place      string    // where the row is written, such as "rack.csv:18"; "" where that is not known
+	at         line      // where the row is written; zero where that is not known
 }
 
 // block evaluates what makes hosts in a group.
@@ -95,9 +95,8 @@ func (g *groupEvaluation) hosts(b *hcl.Block) {
 	}
 	t := &template{at: b.DefRange, label: p.label}
 	g.readTemplate(t, b.Body)
-	for i := range count {
-		r := t.add(row{index: i, host: p.name(i)})
-		g.hostOf(r)
+	for i := 0; i < count && !g.plan.meter.beyond.Load(); i++ {
+		g.hostOf(t.add(row{index: i, host: p.name(i)}))
 	}
 }
 
@@ -155,7 +154,7 @@ func (g *groupEvaluation) dynamic(b *hcl.Block) {
 	if !ok || !g.room(elements.LengthInt(), t.forEach.Expr.Range()) {
 		return
 	}
-	for it := elements.ElementIterator(); it.Next(); {
+	for it := elements.ElementIterator(); it.Next() && !g.plan.meter.beyond.Load(); {
 		key, value := it.Element()
 		r := t.add(row{index: len(t.rows), key: key, value: value, each: cty.ObjectVal(map[string]cty.Value{"key": key, "value": value})})
 		if g.name(r) {
@@ -333,14 +332,26 @@ func (r *row) note(diags hcl.Diagnostics) hcl.Diagnostics {
 	return out
 }
 
+// Label is the label of the host's block as it is written, which may be a range such as
+// "esxi[01:40]"; "" of a dynamic block, which writes no label.
+func (h *Host) Label() string {
+	if h.row != nil {
+		return h.row.of.label
+	}
+	return h.Name
+}
+
 // Origin is what made a host whose block makes several.
 type Origin struct {
-	Block   hcl.Range // header of the block
-	Label   string    // with its range, such as "esxi[01:40]"; "" of a dynamic block
-	Index   int       // which of the block's hosts it is, from 0
-	Key     string    // of the element of for_each, as an expression writes it: 16, or "rack-7"
-	Place   string    // where the element is written, such as "rack.csv:18"; "" where that is not known
-	forEach hcl.Range
+	Block hcl.Range // header of the block
+	Label string    // with its range, such as "esxi[01:40]"; "" of a dynamic block
+	Index int       // which of the block's hosts it is, from 0
+	Key   string    // of the element of for_each, as an expression writes it: 16, or "rack-7"
+	Place string    // where the element is written, such as "rack.csv:18"; "" where that is not known
+
+	// Iterator is the name by which the content of a dynamic block knows its row.
+	Iterator string
+	forEach  hcl.Range
 }
 
 // Origin says what made the host: nil where the plan has a block for it alone.
@@ -355,7 +366,7 @@ func (r *row) origin() *Origin {
 	o := &Origin{Block: r.of.at, Label: r.of.label, Index: r.index}
 	if r.of.forEach != nil {
 		r.of.written(r.of)
-		o.Key, o.Place, o.forEach = keyText(r.key), r.place, r.of.forEach.Expr.Range()
+		o.Key, o.Place, o.forEach, o.Iterator = keyText(r.key), r.at.String(), r.of.forEach.Expr.Range(), r.of.iterator
 	}
 	return o
 }

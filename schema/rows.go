@@ -28,19 +28,25 @@ func (l *loader) writtenAt(t *template) {
 		text := canonical(r.value)
 		places := lines[text]
 		if n := taken[text]; n < len(places) && sameFile(places) { // equal rows are taken in their order
-			r.place = places[n].String()
+			r.at = places[n]
 		}
 		taken[text]++
 	}
 }
 
-// line is a place in a table.
+// line is a line of a file.
 type line struct {
 	file   string
 	number int
+	csv    bool // of a table, not of a plan
 }
 
-func (l line) String() string { return fmt.Sprintf("%s:%d", l.file, l.number) }
+func (l line) String() string {
+	if l.number == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s:%d", l.file, l.number)
+}
 
 func sameFile(lines []line) bool {
 	return !slices.ContainsFunc(lines, func(l line) bool { return l.file != lines[0].file })
@@ -71,7 +77,7 @@ func (l *loader) addLines(name, text string) {
 		if cells, err = reader.Read(); err == nil {
 			number, _ := reader.FieldPos(0)
 			key := rowText(columns, cells)
-			l.lines[key] = append(l.lines[key], line{name, number})
+			l.lines[key] = append(l.lines[key], line{name, number, true})
 		}
 	}
 }
@@ -103,7 +109,7 @@ func (l *loader) literalRows(t *template) bool {
 	}
 	if list, diags := hcl.ExprList(expr); !diags.HasErrors() && len(list) == len(t.rows) {
 		for i, r := range t.rows {
-			r.place = shortPosition(list[i].Range())
+			r.at = lineOf(list[i].Range())
 		}
 		return true
 	}
@@ -111,18 +117,56 @@ func (l *loader) literalRows(t *template) bool {
 	if diags.HasErrors() {
 		return false
 	}
-	places := map[string]string{}
+	places := map[string]line{}
 	for _, pair := range pairs {
 		if key, diags := pair.Key.Value(nil); !diags.HasErrors() && key.Type() == cty.String && key.IsKnown() && !key.IsNull() {
-			places[key.AsString()] = shortPosition(pair.Key.Range())
+			places[key.AsString()] = lineOf(pair.Key.Range())
 		}
 	}
 	for _, r := range t.rows {
 		if r.key.Type() == cty.String {
-			r.place = places[r.key.AsString()]
+			r.at = places[r.key.AsString()]
 		}
 	}
 	return true
 }
 
-func shortPosition(r hcl.Range) string { return fmt.Sprintf("%s:%d", r.Filename, r.Start.Line) }
+func lineOf(r hcl.Range) line { return line{file: r.Filename, number: r.Start.Line} }
+
+// Cell is the place in a CSV file where one argument of one host is written.
+type Cell struct {
+	File   string
+	Line   int    // where its row begins, from 1
+	Column string // name in the first line
+}
+
+// Cell finds where the argument at a path, such as "serial" or "esxi.nic", is written; ok is
+// false where it is not taken from one column of a CSV file.
+func (h *Host) Cell(path string) (c Cell, ok bool) {
+	attr, own := h.said.at(path)
+	if h.row == nil || !own {
+		return Cell{}, false
+	}
+	h.row.origin()
+	if !h.row.at.csv {
+		return Cell{}, false
+	}
+	column, ok := h.row.of.column(attr.Expr)
+	return Cell{h.row.at.file, h.row.at.number, column}, ok
+}
+
+// column is the only member of the iterator's value to which an expression refers.
+func (t *template) column(expr hcl.Expression) (name string, ok bool) {
+	for _, path := range expr.Variables() {
+		member, named := attributeName(path, t.iterator)
+		if !named || member != "value" || len(path) < 3 {
+			return "", false
+		}
+		column, named := memberName(path[2])
+		if !named || name != "" && column != name {
+			return "", false
+		}
+		name = column
+	}
+	return name, name != ""
+}

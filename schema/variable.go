@@ -419,7 +419,12 @@ func attributeName(t hcl.Traversal, root string) (string, bool) {
 	if t.RootName() != root || len(t) < 2 {
 		return "", false
 	}
-	switch step := t[1].(type) {
+	return memberName(t[1])
+}
+
+// memberName returns x of a step .x or ["x"] of a traversal.
+func memberName(step hcl.Traverser) (string, bool) {
+	switch step := step.(type) {
 	case hcl.TraverseAttr:
 		return step.Name, true
 	case hcl.TraverseIndex:

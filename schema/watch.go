@@ -15,6 +15,7 @@ const (
 	longestEvaluation = 10 * time.Second // of time and of processor time: a busy machine is no bomb, nor is a person who is asked
 	mostHeap          = 128 << 20        // bytes, of new objects that are in use; with garbage it may be twice as much
 	mostHeapPerHost   = 64 << 10         // and for each host more
+	mostHeapPerMade   = 8 << 10          // for each that a range or a dynamic block makes
 	mostStacks        = 64 << 20         // bytes
 	lookEvery         = 2 * time.Millisecond
 )
@@ -45,7 +46,7 @@ func watch(m *meter, hosts int, evaluate func()) *hcl.Diagnostic {
 			}
 			return nil
 		case <-ticker.C:
-			heap := mostHeap + (uint64(hosts)+uint64(m.expanded.Load()))*mostHeapPerHost
+			heap := mostHeap + uint64(hosts)*mostHeapPerHost + uint64(m.expanded.Load())*mostHeapPerMade
 			if text := used().excess(began, heap); text != "" {
 				m.stopped.Store(true)
 				return m.overrun(text)
