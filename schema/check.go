@@ -33,18 +33,18 @@ func (l *loader) checkHosts() {
 	}
 	taken := map[string]*Host{}
 	for _, h := range l.plan.Hosts() {
-		if !hostPattern.MatchString(h.Name) || groups[h.Name] {
-			l.problem(h.Range, "Invalid host name", "%q cannot be the name of a host: "+
-				"take letters, digits, dots, colons, dashes and underscores, and neither \"all\" nor the name of a group, so that --limit can name it.", h.Name)
-		}
-		if h.broken {
-			continue
-		}
-		l.noting(h, func() { l.checkHost(h, taken) })
+		l.noting(h, func() { l.checkHost(h, groups, taken) })
 	}
 }
 
-func (l *loader) checkHost(h *Host, taken map[string]*Host) {
+func (l *loader) checkHost(h *Host, groups map[string]bool, taken map[string]*Host) {
+	if !hostPattern.MatchString(h.Name) || groups[h.Name] {
+		l.problem(h.Range, "Invalid host name", "%q cannot be the name of a host: "+
+			"take letters, digits, dots, colons, dashes and underscores, and neither \"all\" nor the name of a group, so that --limit can name it.", h.Name)
+	}
+	if h.broken {
+		return
+	}
 	l.checkVendor(h)
 	l.checkBMC(h)
 	l.checkTLS(h)

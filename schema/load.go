@@ -644,7 +644,8 @@ func deref[T any](p *T) T {
 // for a hundred hosts is one problem.
 func distinct(diags hcl.Diagnostics) hcl.Diagnostics {
 	first := map[string]*hcl.Diagnostic{}
-	rows := map[string][]*row{}
+	rows := map[string][]*row{} // of which it came
+	alone := map[string]bool{}  // it came of something that has no row, as well
 	var keys []string
 	for _, d := range diags {
 		key := d.Summary + d.Detail
@@ -656,12 +657,16 @@ func distinct(diags hcl.Diagnostics) hcl.Diagnostics {
 		}
 		if r, ok := d.Extra.(*row); ok {
 			rows[key] = append(rows[key], r)
+		} else {
+			alone[key] = true
 		}
 	}
 	out := make(hcl.Diagnostics, len(keys))
 	for i, key := range keys {
 		if out[i] = first[key]; rows[key] != nil {
 			out[i].Extra = nil
+		}
+		if rows[key] != nil && !alone[key] {
 			out[i].Detail += rowsText(rows[key])
 		}
 	}
