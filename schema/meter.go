@@ -80,10 +80,19 @@ func (m *meter) value(expr hcl.Expression, ctx *hcl.EvalContext, at hcl.Range) (
 		return cty.DynamicVal, append(diags, excessive(at))
 	case m.kept.Add(-size) < 0:
 		m.beyond.Store(true)
-		m.spent = problem(at, "Evaluates to too much", "With this argument, the values of the plan are too large. Their limit is %d MiB, plus %d KiB for each host (%d KiB for one that a range or a dynamic block makes), %s. Make lists and texts smaller.", mostKept>>20, mostPerHost>>10, mostPerMade>>10, counting)
+		m.spent = problem(at, "Evaluates to too much", "With this argument, the values of the plan are too large. Their limit is %s, %s. Make lists and texts smaller.", m.limit(), counting)
 		return cty.DynamicVal, append(diags, m.spent)
 	}
 	return value, diags
+}
+
+// limit says how much may be kept.
+func (m *meter) limit() string {
+	text := fmt.Sprintf("%d MiB, plus %d KiB for each host", mostKept>>20, mostPerHost>>10)
+	if m.expanded.Load() > 0 {
+		text += fmt.Sprintf(" (%d KiB for one that a range or a dynamic block makes)", mostPerMade>>10)
+	}
+	return text
 }
 
 // spend takes the size of a value from the account of the argument that is evaluated.
