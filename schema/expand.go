@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -52,7 +53,7 @@ type template struct {
 	content  hcl.Range // what stands in there sees the iterator
 	forEach  *hcl.Attribute
 	written  func(*template) // finds where the rows are written
-	located  bool            // it has done so
+	once     sync.Once       // that was done
 }
 
 // row is what makes one host of a template.
@@ -365,7 +366,7 @@ func (h *Host) Origin() *Origin {
 func (r *row) origin() *Origin {
 	o := &Origin{Block: r.of.at, Label: r.of.label, Index: r.index}
 	if r.of.forEach != nil {
-		r.of.written(r.of)
+		r.of.once.Do(func() { r.of.written(r.of) })
 		o.Key, o.Place, o.forEach, o.Iterator = keyText(r.key), r.at.String(), r.of.forEach.Expr.Range(), r.of.iterator
 	}
 	return o

@@ -16,10 +16,6 @@ import (
 // the line of a CSV file that holds the same values, or the place in the plan of a list that
 // is written there. It is asked for only where a row is to be shown.
 func (l *loader) writtenAt(t *template) {
-	if t.located {
-		return
-	}
-	t.located = true
 	if l.literalRows(t) {
 		return
 	}
@@ -54,6 +50,8 @@ func sameFile(lines []line) bool {
 
 // csvLines finds the rows of all CSV files that the plan has read, by what they hold.
 func (l *loader) csvLines() map[string][]line {
+	l.files.mu.Lock()
+	defer l.files.mu.Unlock()
 	if l.lines != nil {
 		return l.lines
 	}
