@@ -44,7 +44,7 @@ type template struct {
 	at     hcl.Range // its header
 	label  string    // with ranges; "" of a dynamic block
 	said   layer
-	broken bool // its problems have been told
+	broken bool // its problems are reported already
 	rows   []*row
 
 	// of a dynamic block
@@ -169,11 +169,25 @@ func (g *groupEvaluation) dynamic(b *hcl.Block) {
 func (g *groupEvaluation) dynamicTemplate(b *hcl.Block) (*template, hcl.Body) {
 	content, diags := b.Body.Content(dynamicHeader)
 	g.diags = append(g.diags, diags...)
-	t := &template{at: b.DefRange, forEach: content.Attributes["for_each"], labels: content.Attributes["labels"], written: g.writtenAt}
+	if !g.complete(b, content) || diags.HasErrors() {
+		return nil, nil
+	}
+	attrs := content.Attributes
+	t := &template{at: b.DefRange, forEach: attrs["for_each"], labels: attrs["labels"], written: g.writtenAt}
+	if !g.takeIterator(t, attrs["iterator"]) || !g.withoutHost(t.forEach) || !g.withoutHost(t.labels) {
+		return nil, nil
+	}
+	body := content.Blocks[0].Body
+	t.content = body.(*hclsyntax.Body).SrcRange
+	return t, body
+}
+
+// complete demands everything of a dynamic block, and its content once.
+func (g *groupEvaluation) complete(b *hcl.Block, content *hcl.BodyContent) bool {
 	var missing []string
-	for _, name := range []string{"for_each", "iterator", "labels"} {
-		if content.Attributes[name] == nil {
-			missing = append(missing, name)
+	for _, a := range dynamicHeader.Attributes {
+		if content.Attributes[a.Name] == nil {
+			missing = append(missing, a.Name)
 		}
 	}
 	if len(content.Blocks) == 0 {
@@ -186,18 +200,10 @@ func (g *groupEvaluation) dynamicTemplate(b *hcl.Block) (*template, hcl.Body) {
 			why = " The iterator has a name of its own, because host means the host that is made."
 		}
 		g.problem(b.DefRange, "Incomplete dynamic block", "It lacks %s.%s Such a block looks like this:\n%s", quoted(missing), why, dynamicExample)
-		return nil, nil
 	case len(content.Blocks) > 1:
 		g.problem(content.Blocks[1].DefRange, "Duplicate block", "There is already a block content at %s. A dynamic block has one, which each of its hosts gets.", position(content.Blocks[0].DefRange))
-		return nil, nil
 	}
-	ok := g.takeIterator(t, content.Attributes["iterator"]) && g.withoutHost(t.forEach) && g.withoutHost(t.labels)
-	if !ok || diags.HasErrors() {
-		return nil, nil
-	}
-	body := content.Blocks[0].Body
-	t.content = body.(*hclsyntax.Body).SrcRange
-	return t, body
+	return len(missing) == 0 && len(content.Blocks) == 1
 }
 
 func (g *groupEvaluation) takeIterator(t *template, attr *hcl.Attribute) bool {
@@ -234,7 +240,7 @@ func (g *groupEvaluation) elements(attr *hcl.Attribute) (cty.Value, bool) {
 		return cty.NilVal, false
 	}
 	if why := notElements(value); why != "" {
-		if value.IsKnown() || !g.diags.HasErrors() { // else it follows from a problem that has been told
+		if value.IsKnown() || !g.diags.HasErrors() { // else it follows from a problem that is reported already
 			g.problem(attr.Expr.Range(), "Invalid for_each", "for_each %s", why)
 		}
 		return cty.NilVal, false
@@ -428,14 +434,7 @@ const mostRowsShown = 5
 
 // rowsText says of which rows a problem came.
 func rowsText(all []*row) string {
-	var rows []*row
-	seen := map[*row]bool{}
-	for _, r := range all {
-		if !seen[r] {
-			rows = append(rows, r)
-		}
-		seen[r] = true
-	}
+	rows := different(all)
 	if len(rows) == 1 {
 		return "\n" + rows[0].subject() + " is made by " + rows[0].origin().String() + "."
 	}
@@ -450,6 +449,18 @@ func rowsText(all []*row) string {
 		shown = append(shown, fmt.Sprintf("and %d more", more))
 	}
 	return fmt.Sprintf("\nThis is so for %d hosts: %s.", len(rows), strings.Join(shown, ", "))
+}
+
+// different takes each row once, in order.
+func different(all []*row) (rows []*row) {
+	seen := map[*row]bool{}
+	for _, r := range all {
+		if !seen[r] {
+			rows = append(rows, r)
+		}
+		seen[r] = true
+	}
+	return rows
 }
 
 func (r *row) subject() string {

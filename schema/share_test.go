@@ -196,7 +196,9 @@ func TestLoadIsLinear(t *testing.T) {
 		"rows, all bad": func(n int) string {
 			return inGroup(fromRows(fmt.Sprintf("[for i in range(%d) : \"h${i}\"]", n), "row.value", "serial = 1 + \"x${row.key}\""))
 		},
-		"counted": func(n int) string { return inGroup(fmt.Sprintf("host \"h[1:%d]\" {\n serial = \"S-${host.index}\"\n}", n)) },
+		"counted": func(n int) string {
+			return inGroup(fmt.Sprintf("host \"h[1:%d]\" {\n serial = \"S-${host.index}\"\n}", n))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			few, more := allocated(t, plan(50))/50, allocated(t, plan(400))/400

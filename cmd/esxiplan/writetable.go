@@ -40,9 +40,11 @@ func (t tables) fill(c schema.Cell, text string) error {
 		if err != nil {
 			return err
 		}
-		if t[c.File], err = readTable(source); err != nil {
+		read, err := readTable(source)
+		if err != nil {
 			return err
 		}
+		t[c.File] = read
 	}
 	return t[c.File].fill(c, text)
 }
@@ -109,6 +111,9 @@ func (t *table) filled() []byte {
 func (t tables) texts() (map[string][]byte, error) {
 	out := map[string][]byte{}
 	for name, table := range t {
+		if len(table.fills) == 0 {
+			continue
+		}
 		text := table.filled()
 		after, err := readTable(text)
 		if err != nil || !table.onlyFilled(after) {
@@ -159,13 +164,13 @@ func (a *app) fillRow(tables tables, h *schema.Host, list []addition) (written i
 // adviseShared says for each block that makes several hosts what to do with what was not
 // written.
 func (a *app) adviseShared(hosts []*schema.Host) {
-	told := map[hcl.Range]bool{}
+	advised := map[hcl.Range]bool{}
 	for _, h := range hosts {
 		o := h.Origin()
-		if told[o.Block] {
+		if advised[o.Block] {
 			continue
 		}
-		told[o.Block] = true
+		advised[o.Block] = true
 		at := fmt.Sprintf("%s:%d", o.Block.Filename, o.Block.Start.Line)
 		if o.Label != "" {
 			fmt.Fprintf(a.streams.Err, "host %q at %s makes several hosts, and an argument there holds for all of them. Take what differs from a table, such as serial = { %s = \"…\" }[host.name]\n",
