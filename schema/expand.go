@@ -155,13 +155,16 @@ func (g *groupEvaluation) dynamic(b *hcl.Block) {
 	if !ok || !g.room(elements.LengthInt(), t.forEach.Expr.Range()) {
 		return
 	}
+	var nameless hcl.Diagnostics
 	for it := elements.ElementIterator(); it.Next() && !g.plan.meter.beyond.Load(); {
 		key, value := it.Element()
 		r := t.add(row{index: len(t.rows), key: key, value: value, each: cty.ObjectVal(map[string]cty.Value{"key": key, "value": value})})
-		if g.name(r) {
+		problems := g.name(r)
+		if nameless = append(nameless, r.note(problems)...); !problems.HasErrors() {
 			g.hostOf(r)
 		}
 	}
+	g.diags = append(g.diags, withRows(nameless)...)
 }
 
 // dynamicTemplate reads a dynamic block without its content, which it finds. It is nil where
@@ -274,7 +277,7 @@ func (g *groupEvaluation) rowContext(r *row) *hcl.EvalContext {
 }
 
 // name evaluates the label of the host that a row makes.
-func (g *groupEvaluation) name(r *row) bool {
+func (g *groupEvaluation) name(r *row) hcl.Diagnostics {
 	attr := r.of.labels
 	value, diags := attr.Expr.Value(g.rowContext(r))
 	diags = withoutValues(diags)
@@ -284,8 +287,7 @@ func (g *groupEvaluation) name(r *row) bool {
 			diags = append(diags, problem(attr.Expr.Range(), "Invalid label", "%s", why))
 		}
 	}
-	g.diags = append(g.diags, r.note(diags)...)
-	return !diags.HasErrors()
+	return diags
 }
 
 // labelOf takes the name of a host out of its labels.
@@ -431,6 +433,37 @@ func (h *Host) place() string {
 
 // mostRowsShown is how many rows a problem names.
 const mostRowsShown = 5
+
+// withRows keeps the first of equal problems, and says of which rows it came.
+func withRows(diags hcl.Diagnostics) hcl.Diagnostics {
+	first := map[string]*hcl.Diagnostic{}
+	rows := map[string][]*row{}
+	alone := map[string]bool{} // it came of something that has no row, as well
+	var keys []string
+	for _, d := range diags {
+		key := d.Summary + d.Detail
+		if d.Subject != nil {
+			key += position(*d.Subject)
+		}
+		if first[key] == nil {
+			first[key], keys = d, append(keys, key)
+		}
+		r, made := d.Extra.(*row)
+		if alone[key] = alone[key] || !made; made {
+			rows[key] = append(rows[key], r)
+		}
+	}
+	out := make(hcl.Diagnostics, len(keys))
+	for i, key := range keys {
+		if out[i] = first[key]; rows[key] != nil {
+			out[i].Extra = nil
+		}
+		if rows[key] != nil && !alone[key] {
+			out[i].Detail += rowsText(rows[key])
+		}
+	}
+	return out
+}
 
 // rowsText says of which rows a problem came.
 func rowsText(all []*row) string {

@@ -643,34 +643,7 @@ func deref[T any](p *T) T {
 // distinct keeps the first of equal diagnostics: the same expression evaluated
 // for a hundred hosts is one problem.
 func distinct(diags hcl.Diagnostics) hcl.Diagnostics {
-	first := map[string]*hcl.Diagnostic{}
-	rows := map[string][]*row{} // of which it came
-	alone := map[string]bool{}  // it came of something that has no row, as well
-	var keys []string
-	for _, d := range diags {
-		key := d.Summary + d.Detail
-		if d.Subject != nil {
-			key += position(*d.Subject)
-		}
-		if first[key] == nil {
-			first[key], keys = d, append(keys, key)
-		}
-		if r, ok := d.Extra.(*row); ok {
-			rows[key] = append(rows[key], r)
-		} else {
-			alone[key] = true
-		}
-	}
-	out := make(hcl.Diagnostics, len(keys))
-	for i, key := range keys {
-		if out[i] = first[key]; rows[key] != nil {
-			out[i].Extra = nil
-		}
-		if rows[key] != nil && !alone[key] {
-			out[i].Detail += rowsText(rows[key])
-		}
-	}
-	return shortened(Sorted(unmisspelt(out)))
+	return shortened(Sorted(unmisspelt(withRows(diags))))
 }
 
 // shortened bounds how many problems there are, and how long each is: a plan may have a
