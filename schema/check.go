@@ -32,21 +32,25 @@ func (l *loader) checkHosts() {
 	}
 	taken := map[string]*Host{}
 	for _, h := range l.plan.Hosts() {
-		if !hostPattern.MatchString(h.Name) || groups[h.Name] {
-			l.problem(h.Range, "Invalid host name", "%q cannot be the name of a host: "+
-				"take letters, digits, dots, colons, dashes and underscores, and neither \"all\" nor the name of a group, so that --limit can name it.", h.Name)
-		}
-		if h.broken {
-			continue
-		}
-		l.checkVendor(h)
-		l.checkBMC(h)
-		l.checkTLS(h)
-		if h.ESXi != nil {
-			l.checkESXi(h)
-		}
-		l.checkClaims(h, taken)
+		l.noting(h, func() { l.checkHost(h, groups, taken) })
 	}
+}
+
+func (l *loader) checkHost(h *Host, groups map[string]bool, taken map[string]*Host) {
+	if !hostPattern.MatchString(h.Name) || groups[h.Name] {
+		l.problem(h.Range, "Invalid host name", "%q cannot be the name of a host: "+
+			"take letters, digits, dots, colons, dashes and underscores, and neither \"all\" nor the name of a group, so that --limit can name it.", h.Name)
+	}
+	if h.broken {
+		return
+	}
+	l.checkVendor(h)
+	l.checkBMC(h)
+	l.checkTLS(h)
+	if h.ESXi != nil {
+		l.checkESXi(h)
+	}
+	l.checkClaims(h, taken)
 }
 
 // checkClaims finds what two hosts may not share. One BMC address may serve
@@ -63,7 +67,7 @@ func (l *loader) checkClaims(h *Host, taken map[string]*Host) {
 			continue // then each claims its system
 		}
 		l.problem(h.RangeOf(claim.path), "Two hosts share one "+claim.what, "Host %q and host %q (%s) both have %s %q.", h.Name, other.Name,
-			position(other.Range), claim.what, claim.value)
+			other.place(), claim.what, claim.value)
 	}
 }
 

@@ -212,14 +212,14 @@ func (p *Plan) varsParts(h *Host, parts map[string]string) {
 func (p *Plan) lateParts(h *Host, parts map[string]string) {
 	scope := maps.Clone(h.late)
 	scope["facts"] = cty.UnknownVal(p.known.Facts.Type())
-	ctx := func() *hcl.EvalContext {
-		ctx := p.global.NewChild()
-		ctx.Variables = map[string]cty.Value{"group": groupValue(h.Group), "host": cty.ObjectVal(scope)}
-		return ctx
-	}
 	for _, name := range lateArguments {
 		if attr, _ := h.said.at("esxi." + name); attr != nil && refersToFacts(attr.Expr) {
-			w := &writing{plan: p, group: h.Group, ctx: ctx, parts: parts}
+			ctx := func() *hcl.EvalContext {
+				ctx := p.global.NewChild()
+				ctx.Variables = h.variables(attr, scope)
+				return ctx
+			}
+			w := &writing{plan: p, host: h, ctx: ctx, parts: parts}
 			w.attribute(attr, false)
 			parts["esxi."+name] = w.digest()
 		}
@@ -245,7 +245,7 @@ func (p *Plan) stepParts(h *Host, s *Step) map[string]string {
 		return p.context(s, Scope{Host: h, Results: p.unknownResults(), Result: cty.UnknownVal(own.Result.Type())})
 	}
 	policy, _ := json.Marshal(s.Policy)
-	w := &writing{plan: p, group: h.Group, ctx: ctx, parts: parts, texts: []string{s.Type, string(policy)}}
+	w := &writing{plan: p, host: h, ctx: ctx, parts: parts, texts: []string{s.Type, string(policy)}}
 	for _, name := range slices.Sorted(maps.Keys(s.Arguments)) {
 		a, _ := own.Arguments.Argument(name)
 		w.attribute(s.Arguments[name], a.Secret)

@@ -7,7 +7,8 @@
 // only during a run. [Plan.Arguments] and [Plan.Condition] evaluate them for one
 // host, with the facts and results that a [Scope] gives; [Plan.Decode] does so
 // without a run. A host that chooses its disk or NIC by what the machine has
-// ([Host.Late]) is completed by [Plan.Resolve].
+// ([Host.Late]) is completed by [Plan.Resolve]. A host that a dynamic block or a range
+// made knows its row ([Host.Origin], [Host.Cell]).
 //
 // A plan may have ten thousand hosts. What a group says without naming the host
 // is evaluated once for all of them, and so is a step that says nothing of hosts;
@@ -30,7 +31,8 @@
 // never contains the user's data; the detail says what is wrong and what to do.
 //
 // Where to look: load.go reads files and blocks, variable.go variables and locals,
-// host.go groups and hosts, late.go what of them waits for facts, step.go steps;
+// host.go groups and hosts, expand.go and hostrange.go blocks that make several hosts,
+// rows.go where their rows are written, late.go what waits for facts, step.go steps;
 // check.go finds what is wrong with hosts, reference.go what is wrong with
 // references. scope.go evaluates, functions.go has the functions. source.go, meter.go,
 // bounds.go (of functions) and watch.go hold against hostile plans. object.go

@@ -54,14 +54,14 @@ func (l *loader) functions() map[string]function.Function {
 		"can":     l.canFunc(), "try": l.tryFunc(), "nonsensitive": nonsensitiveFunc, "sensitive": sensitiveFunc,
 	}
 	maps.Copy(table, smallFunctions)
-	files := &fileReader{access: l.access, read: map[string]string{}}
-	table["file"] = openly(text1(files.text))
+	l.files = &fileReader{access: l.access, read: map[string]string{}}
+	table["file"] = openly(text1(l.files.text))
 	table["env"] = openly(l.envFunc(l.in.StandIn))
 	for name, f := range table {
 		table[name] = l.plan.meter.metered(name, f)
 	}
 	inner := maps.Clone(table) // a template that includes itself would never end
-	table["templatefile"] = l.plan.meter.metered("templatefile", l.templateFunc(files, inner))
+	table["templatefile"] = l.plan.meter.metered("templatefile", l.templateFunc(l.files, inner))
 	return table
 }
 

@@ -23,7 +23,7 @@ var (
 	esxiObject = Of[ESXi]()
 
 	hostHeader  = layerHeader()
-	groupHeader = layerHeader("host")
+	groupHeader = groupLayerHeader()
 
 	// sectionHeaders are those of the blocks in a host or group block.
 	sectionHeaders = map[string]*hcl.BodySchema{"bmc": header(bmcObject), "esxi": header(esxiObject)}
@@ -33,14 +33,17 @@ var (
 // those of the bmc block and those of the esxi block.
 func HostObjects() (host, bmc, esxi *Object) { return hostObject, bmcObject, esxiObject }
 
-func layerHeader(labelled ...string) *hcl.BodySchema {
+func layerHeader() *hcl.BodySchema {
 	s := header(hostObject)
 	s.Attributes = append(s.Attributes, hcl.AttributeSchema{Name: "vars"})
 	s.Blocks = []hcl.BlockHeaderSchema{{Type: "bmc"}, {Type: "esxi"}}
-	for _, name := range labelled {
-		s.Attributes = append(s.Attributes, hcl.AttributeSchema{Name: "in_flight"})
-		s.Blocks = append(s.Blocks, hcl.BlockHeaderSchema{Type: name, LabelNames: []string{"name"}})
-	}
+	return s
+}
+
+func groupLayerHeader() *hcl.BodySchema {
+	s := layerHeader()
+	s.Attributes = append(s.Attributes, hcl.AttributeSchema{Name: "in_flight"})
+	s.Blocks = append(s.Blocks, hcl.BlockHeaderSchema{Type: "host", LabelNames: []string{"name"}}, hcl.BlockHeaderSchema{Type: "dynamic", LabelNames: []string{"type"}})
 	return s
 }
 
@@ -112,7 +115,7 @@ func (l layers) at(path string) (attr *hcl.Attribute, own bool) {
 
 func (l *loader) group(b *hcl.Block) {
 	content, diags := b.Body.Content(groupHeader)
-	l.diags = append(l.diags, diags...)
+	l.diags = append(l.diags, withWays(b.Body, diags)...)
 	g := &Group{Name: b.Labels[0], Range: b.DefRange}
 	l.plan.Groups = append(l.plan.Groups, g)
 	if attr, ok := content.Attributes["in_flight"]; ok {
@@ -122,12 +125,10 @@ func (l *loader) group(b *hcl.Block) {
 			l.checkInFlight(attr.Range, g.InFlight)
 		}
 	}
-	e := &groupEvaluation{loader: l, group: g, defaults: l.layer(content), decoded: map[*Object]decoded{}}
-	e.share()
+	e := &groupEvaluation{loader: l, group: g, defaults: l.layer(content), decoded: map[block]decoded{}}
+	e.share(e.defaults, "host")
 	for _, hb := range content.Blocks {
-		if hb.Type == "host" {
-			e.host(hb)
-		}
+		e.block(hb)
 	}
 }
 
@@ -137,34 +138,48 @@ type groupEvaluation struct {
 	*loader
 	group    *Group
 	defaults layer
-	decoded  map[*Object]decoded
+	decoded  map[block]decoded
 }
 
-// decoded is what a block gives to hosts that add nothing to what their group says.
+// block is one that is the same for all hosts of a group, or of a template in it.
+type block struct {
+	object *Object
+	of     *template // nil: the group's
+}
+
+// decoded is what a block gives to hosts that add nothing to what their group or their
+// template says.
 type decoded struct {
 	value reflect.Value
 	ok    bool
 }
 
-// share remembers which of the group's arguments are the same for all its hosts.
-func (g *groupEvaluation) share() {
-	for _, s := range g.defaults {
+// share remembers which arguments of a layer are the same for all its hosts, because they
+// refer to nothing that is different for each.
+func (g *groupEvaluation) share(said layer, different ...string) {
+	for _, s := range said {
 		for _, attr := range s.arguments {
-			if !refersToRoot(attr.Expr, "host") {
+			if !refersToRoot(attr.Expr, different...) {
 				g.shared[attr] = nil
 			}
 		}
 	}
 }
 
-func (g *groupEvaluation) host(b *hcl.Block) {
-	content, diags := b.Body.Content(hostHeader)
-	g.diags = append(g.diags, diags...)
-	h := &Host{Name: b.Labels[0], Group: g.group.Name, Range: b.DefRange, said: layers{g.layer(content), g.defaults}}
-	e := &hostEvaluation{loader: g.loader, group: g, host: h, ok: !diags.HasErrors()}
-	e.run()
+// host evaluates a host of the group; ok: its block is without problems so far.
+func (g *groupEvaluation) host(h *Host, ok bool) {
+	h.Group = g.group.Name
+	e := &hostEvaluation{loader: g.loader, group: g, host: h, ok: ok}
+	g.noting(h, e.run)
 	h.broken = !e.ok
 	g.group.Hosts = append(g.group.Hosts, h)
+}
+
+// noting does something for a host, and marks the problems that it finds with the host's row.
+func (l *loader) noting(h *Host, do func()) {
+	before := len(l.diags)
+	do()
+	l.diags = append(l.diags[:before], h.row.note(l.diags[before:])...)
 }
 
 // hostEvaluation evaluates one host's arguments in stages: vars, then the
@@ -178,7 +193,7 @@ type hostEvaluation struct {
 }
 
 func (e *hostEvaluation) run() {
-	e.scope = map[string]cty.Value{"name": cty.StringVal(e.host.Name)}
+	e.scope = map[string]cty.Value{"name": cty.StringVal(e.host.Name), "index": e.host.row.indexValue()}
 	e.scope["vars"] = e.vars()
 	_, hasESXi := e.host.said.section("esxi")
 	if hasESXi {
@@ -198,14 +213,18 @@ func (e *hostEvaluation) context(attr *hcl.Attribute) *hcl.EvalContext {
 	ctx := e.plan.global.NewChild()
 	for _, t := range attr.Expr.Variables() {
 		if _, shared := e.plan.global.Variables[t.RootName()]; !shared {
-			ctx.Variables = map[string]cty.Value{
-				"group": groupValue(e.host.Group),
-				"host":  cty.ObjectVal(e.scope),
-			}
+			ctx.Variables = e.host.variables(attr, e.scope)
 			return ctx
 		}
 	}
 	return ctx
+}
+
+// variables are what only one host's arguments refer to; scope is what `host` means.
+func (h *Host) variables(attr *hcl.Attribute, scope map[string]cty.Value) map[string]cty.Value {
+	v := map[string]cty.Value{"group": groupValue(h.Group), "host": cty.ObjectVal(scope)}
+	h.row.sees(attr, v)
+	return v
 }
 
 // groupValue is what `group` means.
@@ -259,7 +278,11 @@ func (e *hostEvaluation) address() cty.Value {
 func (e *hostEvaluation) decode(attrs hcl.Attributes, o *Object, at hcl.Range, into any) {
 	target := reflect.ValueOf(into).Elem()
 	shared := e.allShared(attrs)
-	if d, done := e.group.decoded[o]; done && shared {
+	key := block{object: o}
+	if e.host.row != nil {
+		key.of = e.host.row.of
+	}
+	if d, done := e.group.decoded[key]; done && shared {
 		target.Set(d.value)
 		e.ok = d.ok && e.ok
 		return
@@ -270,7 +293,7 @@ func (e *hostEvaluation) decode(attrs hcl.Attributes, o *Object, at hcl.Range, i
 	if shared {
 		kept := reflect.New(target.Type()).Elem() // what is added to the host is its own
 		kept.Set(target)
-		e.group.decoded[o] = decoded{kept, ok}
+		e.group.decoded[key] = decoded{kept, ok}
 	}
 }
 
@@ -363,7 +386,7 @@ func (e *ESXi) normalise() {
 func (e *hostEvaluation) value() cty.Value {
 	h := e.host
 	out := map[string]cty.Value{
-		"name": cty.StringVal(h.Name), "group": cty.StringVal(h.Group), "vendor": cty.StringVal(h.Vendor),
+		"name": cty.StringVal(h.Name), "index": h.row.indexValue(), "group": cty.StringVal(h.Group), "vendor": cty.StringVal(h.Vendor),
 		"serial": optionalString(h.Serial), "protected": cty.BoolVal(h.Protected), "allow_running": cty.BoolVal(h.AllowRunning),
 		"vars": e.scope["vars"],
 		"bmc": cty.ObjectVal(map[string]cty.Value{

@@ -104,7 +104,11 @@ type loader struct {
 	access *Access
 	diags  hcl.Diagnostics
 
-	sources sources
+	sources    sources
+	files      *fileReader       // what file() read
+	lines      map[string][]line // of CSV files among it, by what they hold; nil: not looked for yet
+	localAttrs hcl.Attributes
+	expanded   int // hosts that ranges and dynamic blocks make
 
 	// shared are arguments that mean the same wherever they are evaluated, with what came
 	// of them; nil: they were not evaluated yet.
@@ -217,7 +221,7 @@ func (l *loader) parsePlan(source []byte, name string) (hcl.Blocks, bool) {
 		return nil, false
 	}
 	content, diags := file.Body.Content(fileHeader)
-	l.diags = append(l.diags, diags...)
+	l.diags = append(l.diags, withWays(file.Body, diags)...)
 	return content.Blocks, true
 }
 
@@ -656,19 +660,7 @@ func deref[T any](p *T) T {
 // distinct keeps the first of equal diagnostics: the same expression evaluated
 // for a hundred hosts is one problem.
 func distinct(diags hcl.Diagnostics) hcl.Diagnostics {
-	seen := map[string]bool{}
-	var out hcl.Diagnostics
-	for _, d := range diags {
-		key := d.Summary + d.Detail
-		if d.Subject != nil {
-			key += position(*d.Subject)
-		}
-		if !seen[key] {
-			out = append(out, d)
-		}
-		seen[key] = true
-	}
-	return shortened(Sorted(unmisspelt(out)))
+	return shortened(Sorted(unmisspelt(withRows(diags))))
 }
 
 // shortened bounds how many problems there are, and how long each is: a plan may have a

@@ -17,6 +17,7 @@ const (
 	mostEvaluated = 48 << 20 // in the evaluation of one argument
 	mostKept      = 64 << 20 // the results of all arguments of a plan together
 	mostPerHost   = 16 << 10 // and for each host more
+	mostPerMade   = 4 << 10  // for each that a range or a dynamic block makes: a line of a plan makes thousands
 
 	valueCost     = 128  // of a value, whatever it is; about what cty needs for a number in a list
 	problemCost   = 1024 // of a problem, which holds what was in scope
@@ -37,12 +38,21 @@ type meter struct {
 	untrusted bool  // the plan is not trusted
 	began     usage // when it began to be read
 
+	expanded atomic.Int64 // hosts that ranges and dynamic blocks make
+
 	spent   *hcl.Diagnostic // more than may be kept was evaluated
 	stopped atomic.Bool     // the evaluation was left behind: it should end
+	beyond  atomic.Bool     // an argument evaluated to too much: the plan is refused already
 }
 
 // allow says for how many hosts results may be kept.
 func (m *meter) allow(hosts int) { m.kept.Store(mostKept + int64(hosts)*mostPerHost) }
+
+// expand allows for hosts that were not counted before, because an expression makes them.
+func (m *meter) expand(hosts int) {
+	m.kept.Add(int64(hosts) * mostPerMade)
+	m.expanded.Add(int64(hosts))
+}
 
 // loaded ends the account of what is kept: what a run evaluates is forgotten.
 func (m *meter) loaded() { m.kept.Store(math.MaxInt64) }
@@ -59,6 +69,7 @@ func (m *meter) value(expr hcl.Expression, ctx *hcl.EvalContext, at hcl.Range) (
 	defer m.at.Store(nil)
 	value, diags := expr.Value(ctx)
 	if m.left.Load() < 0 { // the other problems follow from this one
+		m.beyond.Store(true)
 		return cty.DynamicVal, hcl.Diagnostics{excessive(at)}
 	}
 	if diags.HasErrors() {
@@ -71,10 +82,20 @@ func (m *meter) value(expr hcl.Expression, ctx *hcl.EvalContext, at hcl.Range) (
 	case size > mostEvaluated:
 		return cty.DynamicVal, append(diags, excessive(at))
 	case m.kept.Add(-size) < 0:
-		m.spent = problem(at, "Evaluates to too much", "With this argument, the values of the plan are too large. Their limit is %d MiB, plus %d KiB for each host, %s. Make lists and texts smaller.", mostKept>>20, mostPerHost>>10, counting)
+		m.beyond.Store(true)
+		m.spent = problem(at, "Evaluates to too much", "With this argument, the values of the plan are too large. Their limit is %s, %s. Make lists and texts smaller.", m.limit(), counting)
 		return cty.DynamicVal, append(diags, m.spent)
 	}
 	return value, diags
+}
+
+// limit says how much may be kept.
+func (m *meter) limit() string {
+	text := fmt.Sprintf("%d MiB, plus %d KiB for each host", mostKept>>20, mostPerHost>>10)
+	if m.expanded.Load() > 0 {
+		text += fmt.Sprintf(" (%d KiB for one that a range or a dynamic block makes)", mostPerMade>>10)
+	}
+	return text
 }
 
 // spend takes the size of a value from the account of the argument that is evaluated.

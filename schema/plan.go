@@ -125,6 +125,7 @@ type Host struct {
 	Value        cty.Value
 	Range        hcl.Range
 	said         layers               // its arguments as they are written
+	row          *row                 // what made it; nil: it has a block of its own
 	broken       bool                 // its problems have been told; what it says is not to be relied on
 	late         map[string]cty.Value // what `host` means to arguments that wait for host.facts; nil: none does
 }

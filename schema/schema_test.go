@@ -197,6 +197,10 @@ func FuzzLoad(f *testing.F) {
 		b, _ := os.ReadFile(name)
 		f.Add(string(b))
 	}
+	f.Add(inGroup(fromRows(`csvdecode(file("rows.csv"))`, "row.value.a", "serial = row.value.b\nvars = { k = row.key, i = host.index }")) + "step \"try\" \"s\" { text = \"${host.index}\" }\n")
+	f.Add(inGroup(fromRows(`{ h1 = sensitive("x"), h2 = null }`, "row.key", "bmc { password = row.value }")))
+	f.Add(inGroup(fromRows(`toset(yamldecode(file("x.yaml")).k)`, `"h${row.value}"`, "esxi {\n address = host.facts.model\n disk = { serial = host.facts.model == row.key ? \"x\" : \"y\" }\n}")))
+	f.Add(inGroup("host \"h[01:03:2]-[a:c]\" {\n esxi { address = cidrhost(\"192.0.2.0/24\", host.index) }\n}\nhost \"fd00::[1:2]\" {}\n"))
 	f.Add(concerns)
 	f.Add(machine + "step \"try\" \"s\" { text = file() }\nstep \"try\" \"t\" { text = templatefile(\"tpl.txt\", { name = [for x in step : x.out][0] }) }\n")
 	f.Fuzz(func(t *testing.T, text string) {
@@ -204,6 +208,10 @@ func FuzzLoad(f *testing.F) {
 		for _, h := range p.Hosts() {
 			if differs := schema.DifferingParts(p.Parts(h), p.Parts(h)); len(differs) > 0 {
 				t.Errorf("host %q differs from itself in %v", h.Name, differs)
+			}
+			h.Cell("serial")
+			if o := h.Origin(); o != nil && (o.String() == "" || o.Short() == "") {
+				t.Errorf("host %q is made of nothing", h.Name)
 			}
 		}
 	})

@@ -190,6 +190,15 @@ func TestLoadIsLinear(t *testing.T) {
 		},
 		"misspelt":   func(n int) string { return group(n, `"p"`, "bmc {\n adress = \"b%[1]d\"\n}\n") },
 		"one serial": func(n int) string { return group(n, `"p"`, "serial = \"S\"\n") },
+		"a row each": func(n int) string {
+			return "locals {\n rows = [\n" + many(n, "{ name = \"h%d\", serial = \"S%[1]d\" },\n") + "]\n}\n" + inGroup(fromRows("local.rows", "row.value.name", "serial = row.value.serial"))
+		},
+		"rows, all bad": func(n int) string {
+			return inGroup(fromRows(fmt.Sprintf("[for i in range(%d) : \"h${i}\"]", n), "row.value", "serial = 1 + \"x${row.key}\""))
+		},
+		"counted": func(n int) string {
+			return inGroup(fmt.Sprintf("host \"h[1:%d]\" {\n serial = \"S-${host.index}\"\n}", n))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			few, more := allocated(t, plan(50))/50, allocated(t, plan(400))/400

@@ -155,6 +155,9 @@ func (c *stepCheck) step(h *Host, s *Step, results map[string]cty.Value, skipped
 		var diags hcl.Diagnostics
 		skips, diags = c.plan.checkStep(h, s, results)
 		c.skips[d] = skips
+		if d.host != nil {
+			diags = h.row.note(diags)
+		}
 		c.diags = append(c.diags, diags...)
 	}
 	return skips

@@ -332,6 +332,7 @@ func (l *loader) locals(blocks hcl.Blocks) {
 		l.problem(blocks[0].DefRange, "Too many locals", "The plan has %d locals, and the limit is %d. Make one local of many: a map, or a table from a CSV or YAML file.", len(pending), mostLocals)
 		pending = nil
 	}
+	l.localAttrs = pending
 	values := l.localValues(pending)
 	for name, attr := range pending {
 		if _, done := values[name]; !done {
@@ -422,7 +423,12 @@ func attributeName(t hcl.Traversal, root string) (string, bool) {
 	if t.RootName() != root || len(t) < 2 {
 		return "", false
 	}
-	switch step := t[1].(type) {
+	return memberName(t[1])
+}
+
+// memberName returns x of a step .x or ["x"] of a traversal.
+func memberName(step hcl.Traverser) (string, bool) {
+	switch step := step.(type) {
 	case hcl.TraverseAttr:
 		return step.Name, true
 	case hcl.TraverseIndex:

@@ -15,6 +15,7 @@ const (
 	longestEvaluation = 10 * time.Second // of time and of processor time: a busy machine is no bomb, nor is a person who is asked
 	mostHeap          = 128 << 20        // bytes, of new objects that are in use; with garbage it may be twice as much
 	mostHeapPerHost   = 64 << 10         // and for each host more
+	mostHeapPerMade   = 8 << 10          // for each that a range or a dynamic block makes
 	mostStacks        = 64 << 20         // bytes
 	lookEvery         = 2 * time.Millisecond
 )
@@ -97,7 +98,9 @@ func watch(m *meter, began usage, most bounds, evaluate func()) *hcl.Diagnostic 
 			}
 			return nil
 		case <-ticker.C:
-			if text := used().excess(began, most); text != "" {
+			now := most
+			now.heap += uint64(m.expanded.Load()) * mostHeapPerMade
+			if text := used().excess(began, now); text != "" {
 				m.stopped.Store(true)
 				return m.overrun(most, text)
 			}

@@ -17,7 +17,7 @@ import (
 // the row of a table, stays a part of the expression: of the table nothing else matters.
 type writing struct {
 	plan  *Plan
-	group string
+	host  *Host
 	ctx   func() *hcl.EvalContext // what only a run knows is unknown in it; few expressions need it
 	parts map[string]string
 	texts []string
@@ -85,7 +85,16 @@ func (w *writing) reference(t hcl.Traversal) {
 		}
 		w.parts["image"] = digestOf(w.valueAt(t))
 	case "group":
-		w.texts = append(w.texts, w.group)
+		w.texts = append(w.texts, w.host.Group)
+	case "host": // what is declared are parts already, and its position is nobody's argument
+		if !named || name == "index" {
+			w.texts = append(w.texts, canonical(w.host.row.indexValue()))
+		}
+	default:
+		if r := w.host.row; r != nil && root == r.of.iterator {
+			v, _ := t.TraverseAbs(w.ctx())
+			w.texts = append(w.texts, canonical(v))
+		}
 	}
 }
 

@@ -49,7 +49,9 @@ Addresses may be names, IP addresses and networks (10.172.18.0/28); user and pas
 
 --html FILE writes one page that needs nothing else, to look, to filter, and to pick disk and NIC per
 host; it saves the picks into a file. --write completes the plan's files, comments kept: serial numbers
-that are missing, and disk and NIC where the picks (--picks FILE) say so or the machine leaves no choice.`,
+that are missing, and disk and NIC where the picks (--picks FILE) say so or the machine leaves no choice.
+Where a dynamic block makes the host from a row of a CSV file, serial number and NIC go into the empty
+cell from which the block takes them; what has no such cell is shown with the row.`,
 		Example: `  esxiplan discover site.hcl --html rack.html
   esxiplan discover site.hcl --write --picks picks.json
   ` + passwordVariable + `=… esxiplan discover 10.172.18.0/28 --username root --insecure -o json`,

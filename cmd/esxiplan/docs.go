@@ -86,6 +86,7 @@ func writeReference(w io.Writer) {
 		part.object.WriteMarkdown(w)
 		fmt.Fprintln(w)
 	}
+	fmt.Fprint(w, severalHosts)
 	fmt.Fprintf(w, "# host.facts\n\nWhat a machine says of itself, in the expressions of steps and of `esxi.disk`, `esxi.wipe` and `esxi.nic`. "+
 		"It is read before a host's first step where an expression needs it.\n\n")
 	schema.Of[step.Facts]().WriteMarkdown(w)
@@ -98,3 +99,14 @@ func writeReference(w io.Writer) {
 		writeStep(w, t)
 	}
 }
+
+// severalHosts documents the blocks that make several hosts. They have no arguments of a Go
+// struct from which that could be derived.
+const severalHosts = "# Several hosts of one block\n\n" +
+	"`dynamic \"host\"`, in a group, makes a host of each element of a collection:\n\n" +
+	"- `for_each`: a list, set, map or object, such as `csvdecode(file(\"rack.csv\"))`. It may refer to `var`, `local`, `image`, `group` and `path`, and is neither null nor sensitive.\n" +
+	"- `iterator`: a word such as `row`, by which `labels` and `content` know the element: `row.key` (the position in a list, the key in a map) and `row.value`.\n" +
+	"- `labels`: a list of one text, the name of the host.\n" +
+	"- `content`: a block that holds what a host block does.\n\n" +
+	"`host \"esxi[01:40]\"` makes a host of each number of a range, `[01:40:2]` of every second one, `[a:f]` of each letter. Several ranges multiply; the last one runs fastest.\n\n" +
+	"`host.index` is the position of a host in what its block makes, from 0. In a block of one host it is null.\n\n"

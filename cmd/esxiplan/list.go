@@ -66,8 +66,13 @@ func (a *app) rowsOf(what string, p *schema.Plan, f *planFlags) ([]listRow, erro
 	rows := []listRow{}
 	switch what {
 	case "hosts":
+		made := slices.ContainsFunc(s.Hosts(), func(h *schema.Host) bool { return h.Origin() != nil })
 		for _, h := range s.Hosts() {
-			rows = append(rows, hostRow(h))
+			row := hostRow(h)
+			if made {
+				row = append(row, [2]string{"origin", origin(h)})
+			}
+			rows = append(rows, row)
 		}
 	case "steps":
 		for _, s := range s.Steps() {
@@ -101,6 +106,14 @@ func (a *app) rowsOf(what string, p *schema.Plan, f *planFlags) ([]listRow, erro
 // where the selected steps could not run.
 func selectionOnly(diags hcl.Diagnostics) hcl.Diagnostics {
 	return slices.DeleteFunc(diags, func(d *hcl.Diagnostic) bool { return d.Subject != nil || d.Summary == "Nothing to run" })
+}
+
+// origin is the row or range that made a host; "" where the host has a block of its own.
+func origin(h *schema.Host) string {
+	if o := h.Origin(); o != nil {
+		return o.Short()
+	}
+	return ""
 }
 
 func hostRow(h *schema.Host) listRow {

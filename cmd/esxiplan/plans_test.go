@@ -31,6 +31,36 @@ func TestPlansRehearse(t *testing.T) {
 	}
 }
 
+// TestRackOfForty holds the plan whose hosts come from a table against the README, which
+// shows the first of them, and against the table.
+func TestRackOfForty(t *testing.T) {
+	t.Chdir(filepath.Join("..", ".."))
+	p, diags := schema.Load([]string{filepath.Join("plans", "rack.hcl")}, schema.Input{StandIn: func(string) string { return "Made-up-1x" }}, known())
+	if diags.HasErrors() || len(p.Hosts()) != 40 {
+		t.Fatalf("%d hosts: %v", len(p.Hosts()), diags)
+	}
+	table, err := os.ReadFile(filepath.Join("plans", "rack.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, h := range p.Hosts() {
+		line := strings.Split(string(table), "\n")[i+1]
+		want := strings.Join([]string{h.Name, h.BMC.Address.String(), h.Serial, h.ESXi.Address, *h.ESXi.NIC, h.Value.GetAttr("vars").GetAttr("rack").AsString()}, ",")
+		if line != want {
+			t.Errorf("%s makes %s", line, want)
+		}
+	}
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command(os.Args[0], "list", "hosts", filepath.Join("plans", "rack.hcl"), "--limit", "esxi0[1-3]")
+	c.Env = append(os.Environ(), "ESXIPLAN_AS_COMMAND=1")
+	if out, err := c.CombinedOutput(); err != nil || !strings.Contains(string(readme), string(out)) {
+		t.Errorf("the README shows something else than %v\n%s", err, out)
+	}
+}
+
 // TestJenkinsfile holds the pipeline against the plan: each stage's tag exists,
 // each variable that it sets, too.
 func TestJenkinsfile(t *testing.T) {

@@ -55,16 +55,28 @@ type addition struct {
 	block string // "" or "esxi"
 	name  string
 	value string // as it is written
+	text  string // the same in a table; "" of what is no text
 }
+
+// path names the argument, such as "esxi.nic".
+func (add addition) path() string { return strings.TrimPrefix(add.block+"."+add.name, ".") }
 
 // complete writes what was found into the plan's files. What the plan says already
 // stays; comments and order do, too. Nothing is written where the outcome would not parse.
 func (a *app) complete(p *schema.Plan, found []machine, picks map[string]pick) error {
-	files := map[string]*hclwrite.File{}
+	files, tables := map[string]*hclwrite.File{}, tables{}
 	changes := 0
+	var shared []*schema.Host // whose blocks make others, too
 	for _, m := range found {
 		list := slices.DeleteFunc(additions(m, a.usable(m, picks[m.host.Name])), func(add addition) bool { return a.holdsSecret(m, add) })
 		if len(list) == 0 {
+			continue
+		}
+		if m.host.Origin() != nil {
+			written := a.fillRow(tables, m.host, list)
+			if changes += written; written < len(list) {
+				shared = append(shared, m.host)
+			}
 			continue
 		}
 		body, err := hostBody(files, m.host)
@@ -78,10 +90,11 @@ func (a *app) complete(p *schema.Plan, found []machine, picks map[string]pick) e
 			fmt.Fprintf(a.streams.Err, "%s: %s = %s\n", m.host.Name, add.name, add.value)
 		}
 	}
-	if err := replaceFiles(files); err != nil {
+	if err := replaceFiles(files, tables); err != nil {
 		return err
 	}
 	fmt.Fprintf(a.streams.Err, "%d arguments written\n", changes)
+	a.adviseShared(shared)
 	return nil
 }
 
@@ -108,8 +121,11 @@ func (add addition) write(body *hclwrite.Body) {
 }
 
 // replaceFiles writes the files, after all of them were read again.
-func replaceFiles(files map[string]*hclwrite.File) error {
-	texts := map[string][]byte{}
+func replaceFiles(files map[string]*hclwrite.File, tables tables) error {
+	texts, err := tables.texts()
+	if err != nil {
+		return err
+	}
 	for name, file := range files {
 		texts[name] = hclwrite.Format(file.Bytes())
 		if _, diags := hclwrite.ParseConfig(texts[name], name, hcl.InitialPos); diags.HasErrors() {
@@ -150,7 +166,7 @@ func (a *app) usable(m machine, chosen pick) pick {
 	if len(chosen.Disk) > 0 {
 		_, err := step.ResolveDisk(chosen.disk(), m.facts.Disks())
 		switch {
-		case m.host.Says("esxi.disk"):
+		case !lacks(m.host, "esxi.disk"):
 			skip("disk", "the plan names one")
 		case err != nil:
 			skip("disk", err.Error())
@@ -162,7 +178,7 @@ func (a *app) usable(m machine, chosen pick) pick {
 	if chosen.NIC != "" {
 		has := slices.ContainsFunc(m.facts.NICs, func(n bmc.NIC) bool { return strings.EqualFold(n.MAC, chosen.NIC) })
 		switch {
-		case m.host.Says("esxi.nic"):
+		case !lacks(m.host, "esxi.nic"):
 			skip("nic", "the plan names one")
 		case !has:
 			skip("nic", "the machine has no such port")
@@ -187,25 +203,31 @@ func additions(m machine, chosen pick) []addition {
 		return nil
 	}
 	var out []addition
-	if !m.host.Says("serial") && m.facts.Serial != "" {
-		out = append(out, addition{"", "serial", schema.Literal(m.facts.Serial)})
+	if lacks(m.host, "serial") && m.facts.Serial != "" {
+		out = append(out, addition{"", "serial", schema.Literal(m.facts.Serial), m.facts.Serial})
 	}
 	if m.host.ESXi == nil {
 		return out
 	}
-	if !m.host.Says("esxi.disk") {
+	if lacks(m.host, "esxi.disk") {
 		disk := chosen.Disk
 		if len(disk) == 0 {
 			disk = onlyDisk(m.facts.Drives)
 		}
 		for kind, text := range disk { // one at the most
-			out = append(out, addition{"esxi", "disk", "{ " + kind + " = " + schema.Literal(text) + " }"})
+			out = append(out, addition{"esxi", "disk", "{ " + kind + " = " + schema.Literal(text) + " }", ""})
 		}
 	}
-	if nic := cmp.Or(chosen.NIC, onlyNIC(m.facts.NICs)); nic != "" && !m.host.Says("esxi.nic") {
-		out = append(out, addition{"esxi", "nic", schema.Literal(nic)})
+	if nic := cmp.Or(chosen.NIC, onlyNIC(m.facts.NICs)); nic != "" && lacks(m.host, "esxi.nic") {
+		out = append(out, addition{"esxi", "nic", schema.Literal(nic), nic})
 	}
 	return out
+}
+
+// lacks reports that a host has no value for an argument. What a block says for several
+// hosts may be empty for one of them.
+func lacks(h *schema.Host, path string) bool {
+	return !h.Says(path) || h.Origin() != nil && !h.Has(path)
 }
 
 // onlyDisk names the disk where there is no choice: the one behind a boot controller,

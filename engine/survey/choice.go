@@ -146,7 +146,8 @@ func wanted(have, tags, skip []string) bool {
 // Select picks the hosts that a choice leaves, where no step is run.
 func Select(p *schema.Plan, c Choice) ([]*schema.Host, hcl.Diagnostics) { return c.hosts(p) }
 
-// hosts picks the hosts that --limit leaves: names, groups and globs, joined;
+// hosts picks the hosts that --limit leaves: names, labels with ranges as the plan writes
+// them, groups and globs, joined;
 // `!x` takes away, `&x` keeps only what is in x, too.
 func (c Choice) hosts(p *schema.Plan) ([]*schema.Host, hcl.Diagnostics) {
 	if c.Hosts != nil {
@@ -210,7 +211,7 @@ func inOrder(patterns []string) []string {
 }
 
 func matchesHost(h *schema.Host, pattern string) bool {
-	if pattern == "all" || pattern == h.Name || pattern == h.Group {
+	if pattern == "all" || pattern == h.Name || pattern == h.Group || pattern == h.Label() {
 		return true
 	}
 	name, _ := path.Match(pattern, h.Name)

@@ -3,9 +3,10 @@
 // peak memory of the process, the best of several runs, and what one more host costs,
 // which must not depend on how many there are.
 //
-// It measures three plans. In the first every host is written out; in the second each host
+// It measures five plans. In the first every host is written out; in the second each host
 // block is empty, and the group looks its host up in a table that csvdecode read; in the
-// third it does so in one that yamldecode read, which has a password for each.
+// third it does so in one that yamldecode read, which has a password for each. In the fourth
+// dynamic blocks make the hosts from a table, in the fifth ranges count them.
 //
 // Usage: go run ./testdata/bench/validate -esxiplan bin/esxiplan
 package main
@@ -125,6 +126,8 @@ type kind struct {
 	heading string               // of the file
 	row     func(machine) string // in the file
 	secret  bool                 // the table has a password for each host
+	dynamic bool                 // the hosts are made from the table, by one dynamic block for each group
+	ranges  bool                 // the hosts are counted, by one range for each group
 }
 
 var kinds = []kind{
@@ -135,6 +138,10 @@ var kinds = []kind{
 	{name: "hosts looked up in a YAML table", table: `yamldecode(file("hosts.yaml"))`, file: "hosts.yaml", row: func(m machine) string {
 		return fmt.Sprintf("- {name: %s, bmc: %s, serial: %s, address: %s, nic: \"%s\", password: bench-%s}\n", m.name, m.bmc, m.serial, m.address, m.nic, m.serial)
 	}, secret: true},
+	{name: "hosts made from a CSV table", table: `csvdecode(file("hosts.csv"))`, file: "hosts.csv", heading: "name,bmc,serial,address,nic\n", row: func(m machine) string {
+		return strings.Join([]string{m.name, m.bmc, m.serial, m.address, m.nic}, ",") + "\n"
+	}, dynamic: true},
+	{name: "hosts counted by a range", ranges: true},
 }
 
 // machine is what is different for each host.
@@ -172,12 +179,16 @@ func (k kind) plan(hosts int) string {
 		fmt.Fprintf(&b, "variable \"passwords\" {\n  default   = { for m in %s : m.name => m.password }\n  sensitive = true\n}\n", k.table)
 		password = "var.passwords[host.name]"
 	}
-	if k.table != "" {
+	if k.table != "" && !k.dynamic {
 		fmt.Fprintf(&b, "locals {\n  machines = { for m in %s : m.name => m }\n}\n", k.table)
 		serial, bmc, esxi = "  serial = local.machines[host.name].serial\n", "    address  = local.machines[host.name].bmc\n", "    address       = local.machines[host.name].address\n    nic           = local.machines[host.name].nic\n"
 	}
 	for g, vendor := range []string{"dell", "hpe", "lenovo"} {
 		fmt.Fprintf(&b, group, vendor, serial, password, bmc, esxi)
+		if k.dynamic || k.ranges {
+			b.WriteString(k.several(g, hosts))
+			continue
+		}
 		for i := g; i < hosts; i += 3 {
 			m := machineOf(i)
 			if k.table != "" {
@@ -191,6 +202,47 @@ func (k kind) plan(hosts int) string {
 	b.WriteString(steps)
 	return b.String()
 }
+
+// several is the block that makes the hosts of a group.
+func (k kind) several(group, hosts int) string {
+	if k.dynamic {
+		return fmt.Sprintf(dynamic, k.table, group)
+	}
+	n := (hosts - group + 2) / 3
+	if n == 0 {
+		return "}\n"
+	}
+	return fmt.Sprintf(counted, group, n)
+}
+
+// dynamic takes a table and the number of a group, which gets every third row.
+const dynamic = `  dynamic "host" {
+    for_each = [for i, m in %s : m if i %% 3 == %d]
+    iterator = row
+    labels   = [row.value.name]
+    content {
+      serial = row.value.serial
+      bmc { address = row.value.bmc }
+      esxi {
+        address = row.value.address
+        nic     = row.value.nic
+      }
+    }
+  }
+}
+`
+
+// counted takes the number of a group, and how many hosts it has.
+const counted = `  host "h%d-[1:%d]" {
+    serial = "SN-${host.name}"
+    bmc { address = cidrhost("10.8.0.0/16", host.index + 10000 * %[1]d) }
+    esxi {
+      address = cidrhost("10.9.0.0/16", 10 + host.index + 10000 * %[1]d)
+      nic     = format("02:00:00:%%02X:%%02X:%%02X", %[1]d, floor(host.index / 256), host.index %% 256)
+    }
+  }
+}
+`
 
 const before = `plan "bench" {}
 image "esxi" {
