@@ -20,7 +20,8 @@ import (
 // and file() reads below the plan's folder and the further ones. Of a plan that is not trusted,
 // everything lies below these folders, nothing is hidden, and no link leads out of them. The
 // folders are opened first, and names are resolved within them (openat), so that nothing
-// outside is opened whatever changes between a check and its use. Whether something exists elsewhere is neither looked up nor said.
+// outside is opened whatever changes between a check and its use. Whether something exists
+// elsewhere is neither looked up nor said.
 type Access struct {
 	Untrusted bool
 	Folders   []string // further ones, which the caller of a command allows

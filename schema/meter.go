@@ -21,7 +21,7 @@ const (
 
 	valueCost     = 128  // of a value, whatever it is; about what cty needs for a number in a list
 	problemCost   = 1024 // of a problem, which holds what was in scope
-	conditionCost = 8    // of one look at an element, which stays nowhere
+	conditionCost = 32   // of one look at an element, which stays nowhere: what it takes is time
 )
 
 // meter bounds what expressions evaluate to. HCL cannot be interrupted, so whatever may make

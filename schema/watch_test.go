@@ -64,3 +64,34 @@ func TestTimeOfEvaluation(t *testing.T) {
 		}
 	}
 }
+
+// TestUntrustedBounds: what is made of a plan that is not trusted shares the bounds of its
+// evaluation, a rehearsal is measured by the clock on the wall, and a trusted plan is not
+// watched.
+func TestUntrustedBounds(t *testing.T) {
+	end := make(chan struct{})
+	defer close(end)
+	waits := func() { <-end }
+	m := &meter{untrusted: true}
+	d := watch(m, used(), bounds{elapsed: time.Millisecond, processor: 0, heap: mostHeap, what: "The rehearsal", remedy: "Rehearse less."}, waits)
+	if d == nil || !strings.Contains(d.Detail, "The rehearsal takes more than 1ms, which is the limit of a plan that is not trusted (--untrusted). Rehearse less.") {
+		t.Errorf("%v", d)
+	}
+	long := used()
+	long.at, long.processor = long.at.Add(-time.Hour), long.processor-time.Hour
+	p := &Plan{access: &Access{Untrusted: true}, meter: &meter{untrusted: true, began: long}}
+	if d := p.Within(waits); d == nil || !strings.Contains(d.Detail, "takes more than 1s") {
+		t.Errorf("what comes after the evaluation is not bounded: %v", d)
+	}
+	done := false
+	if d := p.Rehearse(func() { done = true }); d != nil || !done {
+		t.Errorf("a rehearsal has its own bounds: %v", d)
+	}
+	trusted := &Plan{access: &Access{}, meter: &meter{began: long}}
+	if d := trusted.Within(func() { done = false }); d != nil || done {
+		t.Errorf("a trusted plan: %v", d)
+	}
+	if most := m.bounds(500); most.elapsed != untrustedTakes+500*time.Millisecond || most.elapsed != most.processor {
+		t.Errorf("500 hosts have %v", most.elapsed)
+	}
+}
