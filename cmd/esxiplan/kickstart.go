@@ -116,7 +116,7 @@ func (a *app) renderHost(p *schema.Plan, hostName, stepName string) (rendered, e
 // machine, and steps that wait for a new ESXi although the medium before them only checks.
 // One mistake that all hosts share is told once.
 func judgeMedia(p *schema.Plan) (diags hcl.Diagnostics) {
-	j := &mediaJudge{plan: p, told: map[string]bool{}, versions: map[imageID]string{}, media: map[*schema.Step]hcl.Diagnostics{}, waits: map[*schema.Step]bool{}}
+	j := newMediaJudge(p)
 	for _, h := range p.Hosts() {
 		j.host(h)
 	}
@@ -124,6 +124,28 @@ func judgeMedia(p *schema.Plan) (diags hcl.Diagnostics) {
 		diags = append(diags, j.media[s]...)
 	}
 	return append(diags, j.waitDiags...)
+}
+
+func newMediaJudge(p *schema.Plan) *mediaJudge {
+	return &mediaJudge{plan: p, told: map[string]bool{}, versions: map[imageID]string{}, media: map[*schema.Step]hcl.Diagnostics{}, waits: map[*schema.Step]bool{}}
+}
+
+// preview is what the plan would put on a host's medium; nil where it cannot be known before the
+// run, or where the medium cannot be built, which validate tells.
+func (j *mediaJudge) preview(h *schema.Host, s *schema.Step) *event.Medium {
+	var arguments buildiso.Arguments
+	if j.plan.Decode(s, h, &arguments).HasErrors() {
+		return nil
+	}
+	r, err := buildiso.Request(j.plan.Name, h, arguments)
+	if err != nil {
+		return nil
+	}
+	script, _, err := r.Preview(j.version(&arguments.Image))
+	if err != nil {
+		return nil
+	}
+	return &event.Medium{Source: filepath.Base(arguments.Image.Source), Kickstart: script, Options: r.Options}
 }
 
 // mediaJudge goes from host to host and remembers what is the same for all.

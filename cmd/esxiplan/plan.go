@@ -6,10 +6,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
 
 	"esxiplan/cmd/internal/view"
 	"esxiplan/engine/event"
+	"esxiplan/engine/local"
 	"esxiplan/engine/media"
 	"esxiplan/engine/proposal"
 	"esxiplan/engine/session"
@@ -32,6 +34,7 @@ func (f *planOutput) add(c *cobra.Command) {
 	c.Flags().BoolVar(&f.json, "json", false, "the same as -o json: the plan as one JSON document")
 	c.Flags().BoolVar(&f.markdown, "markdown", false, "the same as -o markdown: for a pull request")
 	c.Flags().BoolVar(&f.diff, "diff", false, "show kickstarts whole where nothing was published before")
+	c.Flags().BoolVar(&f.offline, "offline", false, "look at no machine; the plan says what was not looked at, and secrets that nobody gave are made up")
 	c.Flags().BoolVar(&f.detailed, "detailed-exitcode", false, "exit 0 without changes, 2 with changes, 1 with hosts that are refused, 4 with unreachable ones")
 }
 
@@ -69,7 +72,6 @@ both. With --detailed-exitcode: 0 nothing to do, 2 changes, 1 hosts refused, 4 u
 	f.add(c)
 	f.planned.add(c)
 	c.Flags().StringVar(&f.planned.out, "out", "", "save the plan to this file")
-	c.Flags().BoolVar(&f.planned.offline, "offline", false, "look at no machine; the plan says what was not looked at")
 	c.Flags().BoolVar(&f.again, "again", false, "plan to reset machines although their last reset is neither proven nor timed out")
 	c.Flags().StringVar(&f.sim, "sim", "", "plan for the machines that esxiplan sim serves: the file that it wrote")
 	f.addContinue(c)
@@ -94,6 +96,9 @@ func (r *request) checkOutput() (err error) {
 	f := r.flags
 	if f.output, err = f.planned.form(f.output); err != nil {
 		return err
+	}
+	if f.planned.offline && !f.dry {
+		return errors.New("--offline looks at no machine: it belongs to esxiplan plan, and to run --dry-run")
 	}
 	return checkForm(f.output, view.Formats, f.dry)
 }
@@ -143,9 +148,45 @@ func (r *request) planIt() error {
 // end.
 func (r *request) proposed() (*proposal.Proposal, int, error) {
 	if r.flags.planned.offline {
-		return r.prepared.Offline(r.declared()), event.ExitOK, nil
+		p := r.prepared.Offline(r.declared())
+		r.foretellMedia(p)
+		return p, event.ExitOK, nil
 	}
 	return r.propose(r.prepared)
+}
+
+// planOffline shows what the plan alone tells. Nothing is read but files of the plan, and no
+// secret is needed.
+func (a *app) planOffline(paths []string, f *runFlags) error {
+	if f.sim != "" || f.name != "" || f.resume || f.onlyFailed {
+		return errors.New("--offline looks neither at machines nor at earlier runs: leave out --sim, --run, --resume and --only-failed")
+	}
+	if f.untrusted && f.planned.out != "" {
+		return errors.New("--out saves a plan to be applied, and one that is not trusted is never run")
+	}
+	made := &secrets{}
+	p, err := a.load(paths, &f.planFlags, made.secret)
+	if err != nil {
+		return err
+	}
+	r := &request{app: a, paths: paths, flags: f, plan: p, site: site{clock: local.NewClock(1)}, rehearsal: true}
+	if d := p.Within(func() { err = r.run() }); d != nil {
+		return a.report(p, hcl.Diagnostics{d})
+	}
+	return err
+}
+
+// foretellMedia says what would be on the hosts' media, as far as the plan tells.
+func (r *request) foretellMedia(p *proposal.Proposal) {
+	j := newMediaJudge(r.plan)
+	for _, h := range p.Hosts {
+		declared, _ := r.plan.Host(h.Host)
+		for i, c := range h.Changes {
+			if s, ok := r.plan.Step(c.Step); ok && c.Verb == event.Publish {
+				h.Changes[i].Makes = j.preview(declared, s)
+			}
+		}
+	}
 }
 
 // propose makes a dry run. Its events are shown only to who asks for details, or for events.
@@ -195,7 +236,11 @@ func (r *request) declared() map[string]proposal.Host {
 
 // made says who made a proposal, and when.
 func (r *request) made() proposal.Made {
-	return proposal.Made{Time: r.clock.Now().UTC(), By: state.Self(), Version: version, Estimate: session.Estimate(r.state, r.plan.Name)}
+	made := proposal.Made{Time: r.clock.Now().UTC(), By: state.Self(), Version: version}
+	if !r.flags.planned.offline {
+		made.Estimate = session.Estimate(r.state, r.plan.Name)
+	}
+	return made
 }
 
 // show shows a proposal in the form that was asked for.

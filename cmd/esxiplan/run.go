@@ -130,6 +130,9 @@ func (f *runFlags) addReal(c *cobra.Command) {
 
 func (a *app) run(paths []string, f *runFlags) error {
 	a.jsonl = f.output == "jsonl"
+	if f.planned.offline && f.dry {
+		return a.planOffline(paths, f)
+	}
 	p, where, err := a.loadAt(paths, &f.planFlags, f.sim, f.state)
 	if err != nil {
 		return err
