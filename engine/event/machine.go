@@ -36,7 +36,7 @@ func (d Disk) Same(other Disk) bool {
 // String names the disk for people: model, serial number, WWN, size and place, as far as known.
 func (d Disk) String() string {
 	if d.Unread {
-		return d.Wanted + " " + NotLooked
+		return d.Wanted + " (" + NotLooked + ")"
 	}
 	if d.Taken {
 		return d.Wanted + " (not confirmed by the BMC: confirm = false)"

@@ -70,7 +70,7 @@ func Differences(planned, made []Planned, ours func(url string) bool) (missing, 
 const Unbuilt = "(new image)"
 
 // NotLooked stands for what is at a machine that was not looked at.
-const NotLooked = "(not looked at)"
+const NotLooked = "not looked at"
 
 // UnknownImage stands for what is in a drive of a BMC that does not tell.
 const UnknownImage = "unknown image"

@@ -195,6 +195,9 @@ func ownValues(h *Host) []value {
 	}
 	for _, d := range h.Erases() {
 		add("disk serial", d.Serial, false)
+		if kind, name, _ := strings.Cut(d.Wanted, " "); d.Unread && kind != "model" {
+			add("disk "+kind, name, false)
+		}
 		for _, wwn := range d.WWN {
 			add("disk WWN", wwn, false)
 		}

@@ -44,7 +44,7 @@ func (p *Prepared) foretell(h *schema.Host, d *proposal.Host) {
 }
 
 // foretold are the changes that a step may make at most, as far as its arguments tell. What is
-// there now is not known.
+// there now is not known, nor, where New is empty, by which requests it is changed.
 func foretold(h *schema.Host, e step.Effects, installs bool) (out []event.Change) {
 	add := func(is bool, c event.Change) {
 		if c.Old = event.NotLooked; is {
@@ -53,15 +53,15 @@ func foretold(h *schema.Host, e step.Effects, installs bool) (out []event.Change
 	}
 	add(e.Builds, event.Change{Door: event.DoorMedia, Verb: event.Publish, Target: "image", New: event.Unbuilt})
 	add(e.Mounts, event.Change{Door: event.DoorBMC, Verb: event.Insert, Target: "virtual media", New: event.Unbuilt, Risk: event.Mounts})
-	add(e.Sets, event.Change{Door: event.DoorBMC, Verb: event.SetBoot, Target: "source", New: "as the step says"})
+	add(e.Sets, event.Change{Door: event.DoorBMC, Verb: event.SetBoot, Target: "source"})
 	reset := event.Change{Door: event.DoorBMC, Verb: event.Reset, Target: "power"}
 	switch {
 	case e.Starts && installs:
-		reset.New, reset.Risk, reset.Intent = "restart", event.Wipes, event.Intent{Boots: true, Installs: true, Erases: unread(h)}
+		reset.Risk, reset.Intent = event.Wipes, event.Intent{Boots: true, Installs: true, Erases: unread(h)}
 	case e.Starts:
-		reset.New, reset.Risk, reset.Intent = "restart", event.Reboots, event.Intent{Boots: true}
+		reset.Risk, reset.Intent = event.Reboots, event.Intent{Boots: true}
 	default:
-		reset.New, reset.Risk = "off", event.PowersOff
+		reset.Risk = event.PowersOff
 	}
 	add(e.Starts || e.Stops, reset)
 	return out

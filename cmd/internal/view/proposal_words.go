@@ -94,7 +94,9 @@ func (w words) reset(h *proposal.Host, step string, risk *event.Risk) string {
 	var requests []string
 	installs := false
 	for _, c := range all {
-		requests = append(requests, w.value(c.New))
+		if c.New != "" { // which it is shows at the machine
+			requests = append(requests, w.value(c.New))
+		}
 		installs = installs || c.Installs
 		if c.Risk == event.Wipes {
 			*risk = c.Risk
@@ -114,7 +116,11 @@ func (w words) reset(h *proposal.Host, step string, risk *event.Risk) string {
 	if first := slices.IndexFunc(h.Changes, func(c event.Planned) bool { return c.Verb == event.Reset }); h.Changes[first].Step != step {
 		when = "by then"
 	}
-	return fmt.Sprintf("the machine %s (%s; %s: %s)", what, strings.Join(requests, ", "), when, w.orNone(all[0].Old, "unknown"))
+	asked := ""
+	if len(requests) > 0 {
+		asked = strings.Join(requests, ", ") + "; "
+	}
+	return fmt.Sprintf("the machine %s (%s%s: %s)", what, asked, when, w.orNone(all[0].Old, "unknown"))
 }
 
 // staysOff says so of a machine that no later step starts.
@@ -133,7 +139,7 @@ func staysOff(h *proposal.Host, step string) string {
 func (w words) change(c event.Change) (sign, text string) {
 	switch c.Verb {
 	case event.Publish:
-		if c.Old == "" {
+		if c.Old == "" || c.Old == event.NotLooked {
 			return "+", "an installer image will be published" + w.at(c.New)
 		}
 		return "~", "the published installer image will be replaced: " + w.value(c.Old) + " → " + w.replacement(c.New)
@@ -155,7 +161,10 @@ func (w words) change(c event.Change) (sign, text string) {
 }
 
 func (w words) boot(c event.Change) (sign, text string) {
-	if c.New == "none" || c.New == "" {
+	switch {
+	case c.New == "" && c.Old == event.NotLooked:
+		return "~", "the source of the next boot will be set"
+	case c.New == "none", c.New == "":
 		return "-", "the boot source override will be cleared"
 	}
 	if source, every := strings.CutSuffix(c.New, continuous); every {
@@ -284,6 +293,9 @@ func (w words) disk(d event.Disk) string {
 	text := w.value(d.String())
 	if d.Cleared {
 		text += ", cleared only"
+	}
+	if d.Unread {
+		return text
 	}
 	return text + "; " + w.holds(d)
 }
@@ -442,7 +454,10 @@ func (w words) diskInShort(d event.Disk) string {
 	if d.Cleared {
 		text += ", cleared only"
 	}
-	if d.Holds == nil {
+	switch {
+	case d.Unread:
+		return text
+	case d.Holds == nil:
 		return text + " (contents unknown)"
 	}
 	return text + " (" + w.holds(d) + ")"
