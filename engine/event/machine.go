@@ -66,6 +66,9 @@ type Machine struct {
 	UUID     string  `json:"uuid,omitempty"`
 	Firmware string  `json:"firmware,omitempty"` // of the BMC, with its model
 	Runs     Running `json:"runs"`
+	// Disks are those that an installation by this plan overwrites; nil: the plan installs
+	// nothing there, or they are not to be found.
+	Disks []Disk `json:"disks,omitempty"`
 }
 
 // Running is what runs on a machine.
@@ -92,13 +95,21 @@ func (m Machine) Changes(now Machine) (out []string) {
 		{"vendor", m.Vendor, now.Vendor}, {"model", m.Model, now.Model}, {"serial number", m.Serial, now.Serial}, {"UUID", m.UUID, now.UUID},
 		{"power state", was.Power, is.Power}, {"what answers on the ESXi address", was.Product, is.Product}, {"its build", was.Build, is.Build},
 		{"its certificate", was.Fingerprint, is.Fingerprint}, {"virtual machines", strings.Join(was.VMs, ", "), strings.Join(is.VMs, ", ")},
-		{"vCenter", was.VCenter, is.VCenter}, {"vSAN", yesNo(was.VSAN), yesNo(is.VSAN)}, {"use of the machine", was.Use, is.Use},
+		{"disk to install on", listDisks(m.Disks), listDisks(now.Disks)}, {"vCenter", was.VCenter, is.VCenter}, {"vSAN", yesNo(was.VSAN), yesNo(is.VSAN)}, {"use of the machine", was.Use, is.Use},
 	} {
 		if d.before != d.after {
 			out = append(out, fmt.Sprintf("%s: %s → %s", d.what, orNone(d.before), orNone(d.after)))
 		}
 	}
 	return out
+}
+
+func listDisks(disks []Disk) string {
+	var names []string
+	for _, d := range disks {
+		names = append(names, d.String())
+	}
+	return strings.Join(names, "; and ")
 }
 
 func yesNo(b bool) string {

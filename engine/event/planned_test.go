@@ -43,11 +43,13 @@ func TestCovers(t *testing.T) {
 		"another reset":                       {wipe, func(c *event.Change) { c.New = "ForceOff" }, false},
 		"another disk":                        {wipe, func(c *event.Change) { c.Erases = []event.Disk{{Wanted: "model X", Serial: "S2"}} }, false},
 		"a further disk":                      {wipe, func(c *event.Change) { c.Erases = append(c.Erases[:1:1], event.Disk{Serial: "S2"}) }, false},
-		"a disk with other contents":          {wipe, func(c *event.Change) { c.Erases = []event.Disk{{Wanted: "model X", Serial: "S1", Holds: []string{"x"}}} }, true},
-		"a restart that wipes nothing":        {wipe, func(c *event.Change) { c.Risk, c.Erases = event.Reboots, nil }, false},
-		"an image that is being built":        {publish, func(c *event.Change) { c.New = "http://192.0.2.1/iso/4567/h1.iso" }, true},
-		"an image in the place of another":    {publish, func(c *event.Change) { c.New, c.Old = built, "http://192.0.2.1/iso/89/h1.iso" }, false},
-		"through another door":                {boot, func(c *event.Change) { c.Door = event.DoorMedia }, false},
+		"a disk with other contents": {wipe, func(c *event.Change) {
+			c.Erases = []event.Disk{{Wanted: "model X", Serial: "S1", Holds: []string{"x"}}}
+		}, true},
+		"a restart that wipes nothing":     {wipe, func(c *event.Change) { c.Risk, c.Erases = event.Reboots, nil }, false},
+		"an image that is being built":     {publish, func(c *event.Change) { c.New = "http://192.0.2.1/iso/4567/h1.iso" }, true},
+		"an image in the place of another": {publish, func(c *event.Change) { c.New, c.Old = built, "http://192.0.2.1/iso/89/h1.iso" }, false},
+		"through another door":             {boot, func(c *event.Change) { c.Door = event.DoorMedia }, false},
 	} {
 		made := c.planned
 		c.made(&made)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,6 +70,7 @@ func TestEveryWrite(t *testing.T) {
 				t.Errorf("%v, and %v was written", err, b.m.wrote)
 			}
 		})
+		t.Run(name+"/as approved", func(t *testing.T) { asApproved(t, write) })
 		t.Run(name+"/shadowed", func(t *testing.T) {
 			b := newBench(t, step.Settings{DryRun: true})
 			b.SetBMC(bmc.Shadow(b.m, false, func(bmc.Target, string) {}))
@@ -79,6 +81,62 @@ func TestEveryWrite(t *testing.T) {
 				t.Errorf("recorded %v, written %v", b.a.records, b.m.wrote)
 			}
 		})
+	}
+}
+
+// inUse lets a machine run an ESXi that can be looked into, free to be used.
+func (b *bench) inUse() *bench {
+	b.Declared.AllowRunning, b.m.power.State = true, bmc.On
+	b.x.probe = esxi.Probe{State: esxi.Up, ESXi: true, Product: "VMware ESXi 8.0.3", Build: "1", Fingerprint: "f"}
+	b.x.system = esxi.System{UUID: "4c4c4544-0058-5110-8034-b7c04f543933", VMs: []string{"a"}}
+	b.Settings.Consent = step.Consent{Stop: true, Wipe: true}
+	return b
+}
+
+// asApproved demands that a write which a plan holds is made at the machine that it was made
+// for, as it was, and nowhere else.
+func asApproved(t *testing.T, write func(context.Context, *step.BMC) error) {
+	dry := newBench(t, step.Settings{DryRun: true}).inUse()
+	dry.SetBMC(bmc.Shadow(dry.m, false, func(bmc.Target, string) {}))
+	if err := write(t.Context(), dry.BMC); err != nil || len(dry.a.records) != 1 || dry.a.records[0].Machine == nil {
+		t.Fatalf("%v, %+v", err, dry.a.records)
+	}
+	plan := step.Approved{Machine: dry.a.records[0].Machine, Changes: []event.Planned{{Step: dry.StepName(), Change: dry.a.records[0]}}}
+	for what, change := range map[string]func(*bench, *step.Approved){
+		"":                           func(*bench, *step.Approved) {},
+		"another machine":            func(b *bench, _ *step.Approved) { b.Declared.Serial, b.m.identity.Serial = "", "SN2" },
+		"virtual machines started":   func(b *bench, _ *step.Approved) { b.x.system.VMs = []string{"a", "b"} },
+		"another ESXi":               func(b *bench, _ *step.Approved) { b.x.probe.Fingerprint = "g" },
+		"the machine went off":       func(b *bench, _ *step.Approved) { b.m.power.State = bmc.Off },
+		"nobody can look any more":   func(b *bench, _ *step.Approved) { b.x.err = esxi.ErrNoLogin },
+		"nothing was planned":        func(_ *bench, a *step.Approved) { a.Machine = nil },
+		"another change was planned": func(_ *bench, a *step.Approved) { a.Changes[0].New = "other" },
+		"no change was planned":      func(_ *bench, a *step.Approved) { a.Changes = nil },
+		"another step was to write":  func(_ *bench, a *step.Approved) { a.Changes[0].Step = "other" },
+	} {
+		approved := step.Approved{Machine: plan.Machine, Changes: slices.Clone(plan.Changes)}
+		b := newBench(t, step.Settings{Approved: &approved}).inUse()
+		change(b, &approved)
+		err := write(t.Context(), b.BMC)
+		if what == "" {
+			if err != nil || len(b.m.wrote) != 1 {
+				t.Errorf("it is not made: %v, %v", err, b.m.wrote)
+			}
+			continue
+		}
+		t.Log(what)
+		b.refused(t, err, "approval")
+	}
+}
+
+// TestAppliedOnce: what a run has begun to change is not as it was, and the run is continued.
+func TestAppliedOnce(t *testing.T) {
+	b := newBench(t, step.Settings{Approved: &step.Approved{Machine: &event.Machine{Serial: "as it was"}, Changes: []event.Planned{
+		{Step: "restart", Change: event.Change{Door: event.DoorBMC, Verb: event.SetBoot, Target: "source", Old: "none", New: "pxe"}}}}})
+	b.refused(t, b.BMC.SetBoot(t.Context(), bmc.BootPXE, "standard"), "approval")
+	b.a.log.Fold(step.Record{Run: "run2", Step: "restart", Time: began, Change: &event.Change{ID: "run2.1", Door: event.DoorBMC, Verb: event.Eject}})
+	if err := b.BMC.SetBoot(t.Context(), bmc.BootPXE, "standard"); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -49,8 +49,15 @@ func describeMachine(ctx context.Context, h *Host) (event.Machine, error) {
 	if err != nil {
 		return event.Machine{}, err
 	}
-	return event.Machine{Vendor: id.Vendor, Model: id.Model, Serial: id.Serial, UUID: id.UUID,
-		Firmware: strings.TrimSpace(id.Generation + " " + id.Firmware), Runs: use.running()}, nil
+	m := event.Machine{Vendor: id.Vendor, Model: id.Model, Serial: id.Serial, UUID: id.UUID,
+		Firmware: strings.TrimSpace(id.Generation + " " + id.Firmware), Runs: use.running()}
+	if h.Settings.Installs {
+		m.Disks, err = Overwritten(ctx, h.Declared.ESXi, h.BMC, use.System)
+		if ctx.Err() != nil {
+			return m, err
+		} // else a guard says so, before the restart; other changes do not need the disk
+	}
+	return m, nil
 }
 
 // running is what runs on the machine, for people and saved plans.
