@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/netip"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -31,14 +30,12 @@ func (l *loader) checkHosts() {
 	for _, g := range l.plan.Groups {
 		groups[g.Name] = true
 	}
-	taken := map[string]*Host{}
+	taken := &claimed{by: map[string]*conflict{}}
 	for _, h := range l.plan.Hosts() {
+		l.host = h
 		if !hostPattern.MatchString(h.Name) || groups[h.Name] {
 			l.problem(h.Range, "Invalid host name", "%q cannot be the name of a host: "+
 				"take letters, digits, dots, colons, dashes and underscores, and neither \"all\" nor the name of a group, so that --limit can name it.", h.Name)
-		}
-		if h.broken {
-			continue
 		}
 		l.checkVendor(h)
 		l.checkBMC(h)
@@ -46,32 +43,66 @@ func (l *loader) checkHosts() {
 		if h.ESXi != nil {
 			l.checkESXi(h)
 		}
-		l.checkClaims(h, taken)
+		taken.add(h)
+	}
+	l.host = nil
+	l.checkClaims(taken)
+}
+
+// claimed is what hosts claim for themselves, in the order in which it was claimed again.
+type claimed struct {
+	by     map[string]*conflict
+	shared []*conflict
+}
+
+// conflict is what several hosts claim; the first one has it.
+type conflict struct {
+	claim claim
+	hosts []*Host
+}
+
+// add notes the claims of a host. One BMC address may serve several systems, if each of its
+// hosts names its own.
+func (c *claimed) add(h *Host) {
+	for _, claim := range claims(h) {
+		if !h.knows(claim.path) {
+			continue
+		}
+		key := claim.what + " " + strings.ToLower(cmp.Or(claim.key, claim.value))
+		of, shared := c.by[key]
+		switch {
+		case !shared:
+			c.by[key] = &conflict{claim, []*Host{h}}
+			continue
+		case claim.what == "BMC address" && deref(h.BMC.System) != "" && deref(of.hosts[0].BMC.System) != "":
+			continue // then each claims its system
+		case len(of.hosts) == 1:
+			of.claim = claim // as the second one spells it
+			c.shared = append(c.shared, of)
+		}
+		of.hosts = append(of.hosts, h)
 	}
 }
 
-// checkClaims finds what two hosts may not share. One BMC address may serve
-// several systems, if each of its hosts names its own.
-func (l *loader) checkClaims(h *Host, taken map[string]*Host) {
-	for _, claim := range claims(h) {
-		key := claim.what + " " + strings.ToLower(cmp.Or(claim.key, claim.value))
-		other, shared := taken[key]
-		if !shared {
-			taken[key] = h
-			continue
+// checkClaims reports what two hosts or more claim.
+func (l *loader) checkClaims(c *claimed) {
+	for _, of := range c.shared {
+		what, first, second := of.claim.what, of.hosts[0], of.hosts[1]
+		d := problem(second.RangeOf(of.claim.path), "Two hosts share one "+what, "Host %q and host %q (%s) both have %s %q.", second.Name, first.Name,
+			position(first.Range), what, of.claim.value)
+		if n := len(of.hosts); n > 2 {
+			d.Summary = "Several hosts share one " + what
+			d.Detail = fmt.Sprintf("%d hosts have %s %q: %s. Give each host its own.", n, what, of.claim.value, l.plan.hostsInWords(of.hosts))
 		}
-		if claim.what == "BMC address" && deref(h.BMC.System) != "" && deref(other.BMC.System) != "" {
-			continue // then each claims its system
-		}
-		l.problem(h.RangeOf(claim.path), "Two hosts share one "+claim.what, "Host %q and host %q (%s) both have %s %q.", h.Name, other.Name,
-			position(other.Range), claim.what, claim.value)
+		d.Extra = &concern{hosts: of.hosts, named: true}
+		l.add(d)
 	}
 }
 
 var hostPattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._:-]*$`)
 
 func (l *loader) checkBMC(h *Host) {
-	if h.BMC.Username == "" || h.BMC.Password.IsZero() {
+	if h.knows("bmc.username", "bmc.password") && (h.BMC.Username == "" || h.BMC.Password.IsZero()) {
 		l.problem(h.RangeOf("bmc.password"), "Empty login", "Host %q has an empty user or password for its BMC.", h.Name)
 	}
 }
@@ -105,7 +136,7 @@ func claims(h *Host) []claim {
 
 func (l *loader) checkVendor(h *Host) {
 	known := append([]string{"auto"}, l.plan.known.Vendors...)
-	if !slices.Contains(known, h.Vendor) {
+	if h.knows("vendor") && !slices.Contains(known, h.Vendor) {
 		l.problem(h.RangeOf("vendor"), "Unknown vendor", "There is no vendor %q; there are %s%s", h.Vendor, quoted(known), DidYouMean(h.Vendor, known))
 	}
 }
@@ -136,9 +167,7 @@ func (l *loader) checkTLS(h *Host) {
 
 // checkCAFile looks at a file with authorities, once for all hosts that name it.
 func (l *loader) checkCAFile(name string) error {
-	if !filepath.IsAbs(name) {
-		name = filepath.Join(l.plan.Dir, name)
-	}
+	name = l.plan.path(name)
 	err, known := l.caFiles[name]
 	if !known {
 		var pem []byte
@@ -152,7 +181,7 @@ func (l *loader) checkCAFile(name string) error {
 
 func (l *loader) checkESXi(h *Host) {
 	x := h.ESXi
-	if _, err := netip.ParseAddr(x.Address); err != nil {
+	if _, err := netip.ParseAddr(x.Address); err != nil && h.knows("esxi.address") {
 		l.problem(h.RangeOf("esxi.address"), "Invalid address", "esxi.address: %q is not an IP address.", x.Address)
 	}
 	l.checkNetwork(h)
@@ -164,7 +193,7 @@ func (l *loader) checkESXi(h *Host) {
 	if x.NIC != nil && !isMAC(*x.NIC) && !vmnicPattern.MatchString(*x.NIC) {
 		l.problem(h.RangeOf("esxi.nic"), "Invalid NIC", "esxi.nic: %q is neither a MAC address such as B4:96:91:A7:3F:D6 nor vmnicN.", *x.NIC)
 	}
-	if name := x.HostName(); !hostnamePattern.MatchString(name) || len(name) > 253 {
+	if name := x.HostName(); h.knows("esxi.hostname", "esxi.address") && !hostnamePattern.MatchString(name) || len(name) > 253 {
 		l.problem(h.RangeOf("esxi.hostname"), "Invalid hostname", "esxi.hostname: %q is not a host name: letters, digits and dashes, parts separated by dots.", name)
 	}
 	if x.VLAN != nil && (*x.VLAN < 0 || *x.VLAN > 4095) {
@@ -198,7 +227,7 @@ func (l *loader) checkESXiDevices(h *Host) {
 
 func (l *loader) checkNetwork(h *Host) {
 	x := h.ESXi
-	if x.DHCP != nil && *x.DHCP {
+	if x.DHCP != nil && *x.DHCP || !h.knows("esxi.dhcp") {
 		return // the server's affair
 	}
 	if x.Netmask == nil {
@@ -277,33 +306,51 @@ func checkDisk(d *Disk) error {
 	return nil
 }
 
-// checkRequirements demands of each host what the steps that it takes need.
+// checkRequirements demands of each host what the steps that it takes need, each of it once.
 func (l *loader) checkRequirements() {
-	for _, s := range l.plan.Steps {
-		for _, h := range l.plan.Hosts() {
-			if !s.Applies(h) || h.broken {
+	for _, h := range l.plan.Hosts() {
+		l.host = h
+		missed := map[string]bool{}
+		for _, s := range l.plan.Steps {
+			if !s.Applies(h) || s.groupsUnknown {
 				continue
 			}
 			for _, path := range l.plan.known.Steps[s.Type].Requires {
-				if path == "esxi.network" {
-					l.checkHasNetwork(h, s)
-				} else if !h.Has(path) {
-					l.problem(h.Range, "Missing argument", "Host %q needs %s for step %q (%s at %s).", h.Name, path, s.Name, s.Type, position(s.Range))
-				}
+				l.require(h, s, path, missed)
 			}
 		}
 	}
+	l.host = nil
 }
 
-// checkHasNetwork demands what a static network needs, or DHCP.
-func (l *loader) checkHasNetwork(h *Host, s *Step) {
-	if h.ESXi == nil || h.ESXi.DHCP != nil && *h.ESXi.DHCP {
+// require reports an argument that a step needs and a host does not have.
+func (l *loader) require(h *Host, s *Step, path string, missed map[string]bool) {
+	switch {
+	case h.ESXi == nil && strings.HasPrefix(path, "esxi."):
+		l.missing(h, s, "esxi", "There is no esxi block, neither here nor for the whole group", missed)
+	case path == "esxi.network":
+		l.requireNetwork(h, s, missed)
+	case !h.Has(path):
+		l.missing(h, s, path, path+" is missing, here and in the group", missed)
+	}
+}
+
+// requireNetwork demands what a static network needs, or DHCP.
+func (l *loader) requireNetwork(h *Host, s *Step, missed map[string]bool) {
+	if h.ESXi.DHCP != nil && *h.ESXi.DHCP || !h.knows("esxi.dhcp") {
 		return
 	}
 	for _, path := range []string{"esxi.netmask", "esxi.gateway"} {
 		if !h.Has(path) {
-			l.problem(h.Range, "Missing argument", "Host %q needs %s for step %q (%s at %s), or esxi.dhcp = true.", h.Name, path, s.Name, s.Type, position(s.Range))
+			l.missing(h, s, path, path+" is missing, here and in the group (esxi.dhcp = true would do as well)", missed)
 		}
+	}
+}
+
+func (l *loader) missing(h *Host, s *Step, path, what string, missed map[string]bool) {
+	if !missed[path] {
+		missed[path] = true
+		l.problem(h.Range, "Missing argument", "%s. Step %q (%s at %s) needs it.", what, s.Name, s.Type, position(s.Range))
 	}
 }
 

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"sync"
 
@@ -31,6 +32,7 @@ type Plan struct {
 	arguments sync.Map // of [Plan.Decode]: dependence to JSON
 	index     index
 	digests   digests
+	unusable  map[string]bool // names of steps whose type is not known
 }
 
 // Known is what the language must be told about the world around it.
@@ -72,6 +74,16 @@ type Image struct {
 	Version *string   `json:"version" doc:"ESXi version in the image. Default: read from the image."`
 	Build   *string   `json:"build" doc:"ESXi build in the image. Default: read from the image."`
 	Range   hcl.Range `json:"-"`
+
+	said hcl.Attributes // its arguments as they are written
+}
+
+// rangeOf is where an argument was written, or the block.
+func (i *Image) rangeOf(argument string) hcl.Range {
+	if attr, ok := i.said[argument]; ok {
+		return attr.Expr.Range()
+	}
+	return i.Range
 }
 
 // Media says how BMCs fetch what build_iso makes.
@@ -116,7 +128,7 @@ type Host struct {
 	Value        cty.Value
 	Range        hcl.Range
 	said         layers               // its arguments as they are written
-	broken       bool                 // its problems have been told; what it says is not to be relied on
+	unknown      map[string]bool      // arguments, such as "esxi.gateway", that have a problem; nil in a valid plan
 	late         map[string]cty.Value // what `host` means to arguments that wait for host.facts; nil: none does
 }
 
@@ -133,6 +145,11 @@ func (h *Host) RangeOf(path string) hcl.Range {
 func (h *Host) Says(path string) bool {
 	attr, _ := h.said.at(path)
 	return attr != nil
+}
+
+// knows reports whether all these arguments could be evaluated.
+func (h *Host) knows(paths ...string) bool {
+	return !slices.ContainsFunc(paths, func(path string) bool { return h.unknown[path] })
 }
 
 // Machine names the machine, whatever plans call it: by its BMC, and by the computer
@@ -260,6 +277,8 @@ type Step struct {
 	Conditions map[string]*hcl.Attribute // when, until, failed_when, done_when
 	Range      hcl.Range
 	refs       references // of arguments and conditions
+
+	groupsUnknown bool // because of a problem it is not known which groups take it
 }
 
 // CommonArguments are what every step takes, whatever its type, as the plan says it. Where it
@@ -301,6 +320,14 @@ type index struct {
 	hosts      []*Host
 	hostByName map[string]*Host
 	stepByName map[string]*Step
+}
+
+// path is the place of a file that the plan names.
+func (p *Plan) path(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(p.Dir, name)
 }
 
 func (p *Plan) indexed() *index {

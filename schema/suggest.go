@@ -1,12 +1,24 @@
 package schema
 
-import "github.com/agext/levenshtein"
+import (
+	"strings"
+
+	"github.com/agext/levenshtein"
+)
 
 // DidYouMean ends a sentence: by a suggestion of the known word nearest to the
 // one given, or by a period when none is near.
 func DidYouMean(given string, known []string) string {
+	if best := nearest(given, known); best != "" {
+		return `. Did you mean "` + best + `"?`
+	}
+	return "."
+}
+
+// nearest is the known word for which another was mistyped, "" where none is near.
+func nearest(given string, known []string) string {
 	if len(given) > 100 { // no mistyped word
-		return "."
+		return ""
 	}
 	best, distance := "", 3
 	if len(given) < 4 {
@@ -17,8 +29,32 @@ func DidYouMean(given string, known []string) string {
 			best, distance = word, d
 		}
 	}
-	if best == "" {
-		return "."
+	if best == "" && len(given) > 2 {
+		best = completion(given, known)
 	}
-	return `. Did you mean "` + best + `"?`
+	return best
+}
+
+// completion is the only known word that begins like a given one.
+func completion(given string, known []string) (only string) {
+	for _, word := range known {
+		if strings.HasPrefix(word, given) {
+			if only != "" {
+				return ""
+			}
+			only = word
+		}
+	}
+	return only
+}
+
+// choice lists what there is: there are "a" and "b".
+func choice(words []string) string {
+	switch len(words) {
+	case 0:
+		return "there is none"
+	case 1:
+		return "there is only " + quoted(words)
+	}
+	return "there are " + quoted(words)
 }

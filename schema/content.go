@@ -1,0 +1,153 @@
+package schema
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// content reads a body. What it may not have is reported; a mistyped name is then read as the
+// one that was surely meant, so that nothing is missing because of it, and what it says is
+// checked as well.
+func (l *loader) content(body hcl.Body, s *hcl.BodySchema) *hcl.BodyContent {
+	content, diags := body.Content(s)
+	written, ok := body.(*hclsyntax.Body)
+	if !ok {
+		l.add(diags...)
+		return content
+	}
+	for _, d := range diags {
+		switch d.Summary {
+		case "Unsupported argument":
+			l.unsupportedArgument(d, written, s, content)
+		case "Unsupported block type":
+			l.unsupportedBlock(d, written, s, content)
+		}
+		l.add(d)
+	}
+	slices.SortStableFunc(content.Blocks, func(a, b *hcl.Block) int { return a.DefRange.Start.Byte - b.DefRange.Start.Byte })
+	return content
+}
+
+// unsupportedArgument says what to write instead of an argument that is not expected.
+func (l *loader) unsupportedArgument(d *hcl.Diagnostic, body *hclsyntax.Body, s *hcl.BodySchema, content *hcl.BodyContent) {
+	for _, name := range slices.Sorted(maps.Keys(body.Attributes)) {
+		attr := body.Attributes[name]
+		if d.Subject == nil || attr.NameRange != *d.Subject {
+			continue
+		}
+		known := make([]string, len(s.Attributes))
+		for i, a := range s.Attributes {
+			known[i] = a.Name
+		}
+		near := nearest(name, known)
+		switch {
+		case foreignArguments[name] != "":
+			d.Detail = fmt.Sprintf("There is no argument %q here. %s", name, foreignArguments[name])
+		case hasBlock(s, name):
+			d.Detail = fmt.Sprintf("%s is a block, not an argument. Write it without the equals sign: %[1]s { … }.", name)
+		case near == "":
+			d.Detail = fmt.Sprintf("There is no argument %q here; %s.", name, choice(known))
+		default:
+			d.Detail = fmt.Sprintf("There is no argument %q here. Did you mean %q?", name, near)
+			if content.Attributes[near] == nil {
+				meant := *attr.AsHCLAttribute()
+				meant.Name = near
+				content.Attributes[near] = &meant
+			}
+		}
+	}
+}
+
+// unsupportedBlock says what to write instead of a block that is not expected.
+func (l *loader) unsupportedBlock(d *hcl.Diagnostic, body *hclsyntax.Body, s *hcl.BodySchema, content *hcl.BodyContent) {
+	for _, b := range body.Blocks {
+		if d.Subject == nil || b.TypeRange != *d.Subject {
+			continue
+		}
+		known := make([]string, len(s.Blocks))
+		for i, header := range s.Blocks {
+			known[i] = header.Type
+		}
+		near := nearest(b.Type, known)
+		switch {
+		case foreignBlocks[b.Type] != "":
+			d.Detail = fmt.Sprintf("There are no blocks of type %q in a plan. %s", b.Type, foreignBlocks[b.Type])
+		case hasArgument(s, b.Type):
+			d.Detail = fmt.Sprintf("%s is an argument, not a block. Write it with an equals sign: %[1]s = { … }.", b.Type)
+			content.Attributes[b.Type] = unknownAttribute(b)
+		case near == "" && len(known) == 0:
+			d.Detail = fmt.Sprintf("There is no block %q here, only arguments.", b.Type)
+		case near == "":
+			d.Detail = fmt.Sprintf("There is no block %q here; %s.", b.Type, choice(known))
+		default:
+			d.Detail = fmt.Sprintf("There is no block %q here. Did you mean %q?", b.Type, near)
+			if len(b.Labels) == len(s.Blocks[slices.Index(known, near)].LabelNames) {
+				meant := *b.AsHCLBlock()
+				meant.Type = near
+				content.Blocks = append(content.Blocks, &meant)
+			}
+		}
+	}
+}
+
+// unknownAttribute stands for an argument that was written as a block.
+func unknownAttribute(b *hclsyntax.Block) *hcl.Attribute {
+	return &hcl.Attribute{Name: b.Type, Expr: hcl.StaticExpr(anything, b.TypeRange), Range: b.TypeRange, NameRange: b.TypeRange}
+}
+
+func hasBlock(s *hcl.BodySchema, name string) bool {
+	return slices.ContainsFunc(s.Blocks, func(b hcl.BlockHeaderSchema) bool { return b.Type == name })
+}
+
+func hasArgument(s *hcl.BodySchema, name string) bool {
+	return slices.ContainsFunc(s.Attributes, func(a hcl.AttributeSchema) bool { return a.Name == name })
+}
+
+// What people know from other tools, and the way that works here.
+var (
+	foreignBlocks = map[string]string{
+		"resource":    "Write hosts in group blocks, and what is done to them in step blocks, in order.",
+		"provider":    "The vendor of the machines and the login of their BMCs stand in the group blocks: vendor = \"…\", and a bmc block.",
+		"terraform":   "Demand a version of esxiplan in the plan block: required_version = \">= 0.1\".",
+		"data":        "Read data from a file with csvdecode(file(…)) or yamldecode(file(…)), and what a machine has from host.facts.",
+		"module":      "A plan is one file, several, or a folder; name all of them on the command line.",
+		"output":      "Results of steps are shown by esxiplan run -v, and kept in its log: esxiplan runs show.",
+		"backend":     "State lies in the folder .esxiplan next to the plan, or where --state says.",
+		"task":        "What is done to the hosts stands in step blocks, in order.",
+		"tasks":       "What is done to the hosts stands in step blocks, in order.",
+		"play":        "What is done to the hosts stands in step blocks, in order.",
+		"lifecycle":   "Use protected = true to leave a host alone, and when, done_when or on_error for a step.",
+		"provisioner": "Commands for the installed system stand in a build_iso step: commands = [\"…\"].",
+	}
+	foreignArguments = map[string]string{
+		"for_each":      "A step runs on each host of its groups. Make hosts from data with a dynamic \"host\" block in a group.",
+		"count":         "A step runs on each host of its groups. Make hosts from data with a dynamic \"host\" block in a group.",
+		"depends_on":    "Steps run in the order in which they are written. Move the step behind those that it needs.",
+		"provider":      "The vendor stands in the group or host block: vendor = \"…\".",
+		"loop":          "A step runs on each host of its groups; retries, delay and until repeat it.",
+		"register":      "The result of a step is step.<its name>, without being registered.",
+		"become":        "The login of a BMC stands in the bmc block of the group.",
+		"hosts":         "Choose hosts by groups = [\"…\"], or on the command line by --limit.",
+		"notify":        "Write a later step with when = step.<name>.changed, or with the condition that you need.",
+		"lifecycle":     "Use protected = true to leave a host alone, and when, done_when or on_error for a step.",
+		"ignore_errors": "Write on_error = \"continue\".",
+	}
+	foreignRoots = map[string]string{
+		"each":               "\"each\" does not exist in a plan. What differs from host to host is host.name, host.vars or a table: local.servers[host.name].",
+		"count":              "\"count\" does not exist in a plan. What differs from host to host is host.name, host.vars or a table: local.servers[host.name].",
+		"self":               "\"self\" does not exist in a plan. The host is host, and the result of the step is result, in until and failed_when.",
+		"data":               "\"data\" does not exist in a plan. Read a file with csvdecode(file(…)) or yamldecode(file(…)); what a machine has is host.facts.",
+		"module":             "\"module\" does not exist in a plan. Refer to var, local, image, host or step.",
+		"terraform":          "\"terraform\" does not exist in a plan. Refer to var, local, image, host or step.",
+		"vars":               "Write host.vars for those of a host, and var for variables of the plan.",
+		"locals":             "Write local, without s: local.<name>.",
+		"variable":           "Write var: var.<name>.",
+		"steps":              "Write step, without s: step.<name>.",
+		"inventory_hostname": "The name of the host is host.name.",
+		"item":               "\"item\" does not exist in a plan. What differs from host to host is host.name, host.vars or a table: local.servers[host.name].",
+	}
+)

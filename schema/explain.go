@@ -1,0 +1,245 @@
+package schema
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// anything is a value of which nothing is known.
+var anything = cty.DynamicVal
+
+// withoutValues says in words of the plan what is wrong, and drops expression and context
+// from diagnostics, so that no renderer can print the values that were in scope.
+func withoutValues(diags hcl.Diagnostics) hcl.Diagnostics {
+	for _, d := range diags {
+		explain(d)
+		d.Expression, d.EvalContext = nil, nil
+	}
+	return diags
+}
+
+// explain replaces what hcl says of an evaluation that failed.
+func explain(d *hcl.Diagnostic) {
+	if d.Expression == nil {
+		return
+	}
+	d.Extra = nil
+	switch d.Summary {
+	case "Invalid index", "Unsupported attribute", "Missing map element", "Missing resource instance key":
+		if text := explainMissing(d); text != "" {
+			d.Detail = text
+		}
+	case "Attempt to get attribute from null value", "Attempt to index null value", "Iteration over null value":
+		d.Summary, d.Detail = "Null where a value is required", fmt.Sprintf("%s is null here. Give it a value, or provide for null: try(%[1]s…, …).", nullPart(d))
+	case "Error in function call":
+		d.Detail = plain.Replace(d.Detail)
+	}
+}
+
+// plain are words of the libraries, and what they mean in a plan.
+var plain = strings.NewReplacer("parse error on line", "the text is not CSV: line", "extraneous or missing \" in quoted-field", "a quotation mark too many, or one missing")
+
+// lookup is one step of an expression into a value: by a key that is known, or not.
+type lookup struct {
+	in    string // the value that was looked into, as written
+	value cty.Value
+	key   string
+}
+
+// explainMissing says what key is not there, and which are.
+func explainMissing(d *hcl.Diagnostic) string {
+	at, ok := lookupOf(d)
+	if !ok || IsSensitive(at.value) {
+		return ""
+	}
+	value, _ := at.value.Unmark()
+	t := value.Type()
+	switch {
+	case !value.IsKnown() || value.IsNull():
+		return ""
+	case t.IsTupleType() || t.IsListType() || t.IsSetType():
+		return listLookup(at, value)
+	case !t.IsObjectType() && !t.IsMapType():
+		return fmt.Sprintf("%s is %s, and has no attributes; %q cannot be read from it.", at.in, friendlyType(t), at.key)
+	}
+	keys := keysOf(value)
+	if len(keys) == 0 {
+		return fmt.Sprintf("There is no key %q in %s, which is empty.", at.key, at.in)
+	}
+	return fmt.Sprintf("There is no key %q in %s; it has %s%s", at.key, at.in, some(keys), DidYouMean(at.key, keys))
+}
+
+func listLookup(at lookup, value cty.Value) string {
+	n := 0
+	if value.CanIterateElements() {
+		n = value.LengthInt()
+	}
+	if value.Type().IsSetType() || !wholeNumber.MatchString(at.key) {
+		return fmt.Sprintf("%s is a list, and has no key %q. Take one element, such as %[1]s[0], or that key of all of them: %[1]s[*].KEY.", at.in, at.key)
+	}
+	if n == 0 {
+		return fmt.Sprintf("%s is empty, so it has no element %s.", at.in, at.key)
+	}
+	return fmt.Sprintf("%s has %d elements, counted from 0 to %d; there is no element %s.", at.in, n, n-1, at.key)
+}
+
+var wholeNumber = regexp.MustCompile(`^-?[0-9]+$`)
+
+func keysOf(value cty.Value) []string {
+	if t := value.Type(); t.IsObjectType() {
+		return slices.Sorted(maps.Keys(t.AttributeTypes()))
+	}
+	return slices.Sorted(maps.Keys(value.AsValueMap()))
+}
+
+// mostKeys is how many keys a sentence lists.
+const mostKeys = 12
+
+func some(keys []string) string {
+	if n := len(keys) - mostKeys; n > 0 {
+		return strings.Join(quotedEach(keys[:mostKeys]), ", ") + fmt.Sprintf(" and %d more", n)
+	}
+	return quoted(keys)
+}
+
+// lookupOf finds in the expression of a diagnostic the step that failed.
+func lookupOf(d *hcl.Diagnostic) (lookup, bool) {
+	switch x := unwrapped(d.Expression).(type) {
+	case *hclsyntax.IndexExpr:
+		value, diags := x.Collection.Value(d.EvalContext)
+		key, moreDiags := x.Key.Value(d.EvalContext)
+		text, ok := keyText(key)
+		return lookup{written(x.Collection), value, text}, ok && !diags.HasErrors() && !moreDiags.HasErrors()
+	case *hclsyntax.ScopeTraversalExpr:
+		return failedStep(x.Traversal, func(n int) (cty.Value, bool) {
+			v, diags := x.Traversal[:n].TraverseAbs(d.EvalContext)
+			return v, !diags.HasErrors()
+		}, "")
+	case *hclsyntax.RelativeTraversalExpr:
+		source, diags := x.Source.Value(d.EvalContext)
+		if diags.HasErrors() {
+			return lookup{}, false
+		}
+		return failedStep(x.Traversal, func(n int) (cty.Value, bool) {
+			v, diags := x.Traversal[:n].TraverseRel(source)
+			return v, !diags.HasErrors()
+		}, written(x.Source))
+	}
+	return lookup{}, false
+}
+
+// failedStep finds the first step of a traversal that cannot be taken.
+func failedStep(t hcl.Traversal, upTo func(n int) (cty.Value, bool), in string) (lookup, bool) {
+	first := 0
+	if !t.IsRelative() {
+		first = 1
+	}
+	for n := first; n < len(t); n++ {
+		if _, ok := upTo(n + 1); ok {
+			continue
+		}
+		value, ok := upTo(n)
+		key, known := stepKey(t[n])
+		return lookup{in + writtenTraversal(t[:n]), value, key}, ok && known
+	}
+	return lookup{}, false
+}
+
+func stepKey(step hcl.Traverser) (string, bool) {
+	switch s := step.(type) {
+	case hcl.TraverseAttr:
+		return s.Name, true
+	case hcl.TraverseIndex:
+		return keyText(s.Key)
+	}
+	return "", false
+}
+
+// keyText is a key that may be shown.
+func keyText(key cty.Value) (string, bool) {
+	if IsSensitive(key) || key == cty.NilVal {
+		return "", false
+	}
+	key, _ = key.Unmark()
+	switch {
+	case !key.IsKnown() || key.IsNull():
+		return "", false
+	case key.Type() == cty.String:
+		return key.AsString(), true
+	case key.Type() == cty.Number:
+		return key.AsBigFloat().Text('f', -1), true
+	}
+	return "", false
+}
+
+// nullPart is the part of an expression that is null, as written.
+func nullPart(d *hcl.Diagnostic) string {
+	if at, ok := lookupOf(d); ok {
+		return at.in
+	}
+	return "A value"
+}
+
+// unwrapped is an expression without what bounds it, and without parentheses.
+func unwrapped(x hcl.Expression) hcl.Expression {
+	for {
+		switch inner := x.(type) {
+		case *bounded:
+			x = inner.Expression
+		case *hclsyntax.ParenthesesExpr:
+			x = inner.Expression
+		default:
+			return x
+		}
+	}
+}
+
+// written is an expression as a plan writes it, as far as it is a reference.
+func written(x hcl.Expression) string {
+	switch x := unwrapped(x).(type) {
+	case *hclsyntax.ScopeTraversalExpr:
+		return writtenTraversal(x.Traversal)
+	case *hclsyntax.RelativeTraversalExpr:
+		return written(x.Source) + writtenTraversal(x.Traversal)
+	case *hclsyntax.IndexExpr:
+		return written(x.Collection) + "[…]"
+	case *hclsyntax.FunctionCallExpr:
+		return x.Name + "(…)"
+	}
+	return "this value"
+}
+
+func writtenTraversal(t hcl.Traversal) string {
+	var b strings.Builder
+	for _, step := range t {
+		switch s := step.(type) {
+		case hcl.TraverseRoot:
+			b.WriteString(s.Name)
+		case hcl.TraverseAttr:
+			b.WriteString("." + s.Name)
+		case hcl.TraverseIndex:
+			if s.Key.Type() == cty.String {
+				b.WriteString(member(s.Key.AsString()))
+			} else if text, ok := keyText(s.Key); ok {
+				b.WriteString("[" + text + "]")
+			}
+		}
+	}
+	return b.String()
+}
+
+// plainly is an error of a conversion, in words of the plan.
+func plainly(err error) string {
+	return strings.NewReplacer("bool required", "must be true or false", " required", " expected").Replace(err.Error())
+}
+
+func typeProblems(diags hcl.Diagnostics) hcl.Diagnostics { return diags }
+
+func parseProblems(diags hcl.Diagnostics, source []byte) hcl.Diagnostics { return diags }
