@@ -2,7 +2,6 @@ package schema
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
@@ -19,12 +18,14 @@ func (l *loader) content(body hcl.Body, s *hcl.BodySchema) *hcl.BodyContent {
 		l.add(diags...)
 		return content
 	}
+	attributes, blocks := places(written, len(diags) > 0)
 	for _, d := range diags {
+		explainSyntax(d, nil)
 		switch d.Summary {
 		case "Unsupported argument":
-			l.unsupportedArgument(d, written, s, content)
+			unsupportedArgument(d, attributes[*d.Subject], s, content)
 		case "Unsupported block type":
-			l.unsupportedBlock(d, written, s, content)
+			unsupportedBlock(d, blocks[*d.Subject], s, content)
 		}
 		l.add(d)
 	}
@@ -32,64 +33,85 @@ func (l *loader) content(body hcl.Body, s *hcl.BodySchema) *hcl.BodyContent {
 	return content
 }
 
+// places finds arguments and blocks by the place of their names, where that is needed.
+func places(body *hclsyntax.Body, needed bool) (attributes map[hcl.Range]*hclsyntax.Attribute, blocks map[hcl.Range]*hclsyntax.Block) {
+	if !needed {
+		return nil, nil
+	}
+	attributes, blocks = map[hcl.Range]*hclsyntax.Attribute{}, map[hcl.Range]*hclsyntax.Block{}
+	for _, attr := range body.Attributes {
+		attributes[attr.NameRange] = attr
+	}
+	for _, b := range body.Blocks {
+		blocks[b.TypeRange] = b
+	}
+	return attributes, blocks
+}
+
 // unsupportedArgument says what to write instead of an argument that is not expected.
-func (l *loader) unsupportedArgument(d *hcl.Diagnostic, body *hclsyntax.Body, s *hcl.BodySchema, content *hcl.BodyContent) {
-	for _, name := range slices.Sorted(maps.Keys(body.Attributes)) {
-		attr := body.Attributes[name]
-		if d.Subject == nil || attr.NameRange != *d.Subject {
-			continue
+func unsupportedArgument(d *hcl.Diagnostic, attr *hclsyntax.Attribute, s *hcl.BodySchema, content *hcl.BodyContent) {
+	if attr == nil {
+		return
+	}
+	known := make([]string, len(s.Attributes))
+	for i, a := range s.Attributes {
+		known[i] = a.Name
+	}
+	name := attr.Name
+	switch near := nearest(name, known); {
+	case foreignArguments[name] != "":
+		d.Detail = fmt.Sprintf("There is no argument %q here. %s", name, foreignArguments[name])
+	case hasBlock(s, name):
+		d.Detail = fmt.Sprintf("%s is a block, not an argument. Write it without the equals sign: %[1]s { … }.", name)
+		if objects, ok := sectionHeaders[name]; ok {
+			content.Blocks = append(content.Blocks, unknownBlock(attr, objects))
 		}
-		known := make([]string, len(s.Attributes))
-		for i, a := range s.Attributes {
-			known[i] = a.Name
-		}
-		near := nearest(name, known)
-		switch {
-		case foreignArguments[name] != "":
-			d.Detail = fmt.Sprintf("There is no argument %q here. %s", name, foreignArguments[name])
-		case hasBlock(s, name):
-			d.Detail = fmt.Sprintf("%s is a block, not an argument. Write it without the equals sign: %[1]s { … }.", name)
-		case near == "":
-			d.Detail = fmt.Sprintf("There is no argument %q here; %s.", name, choice(known))
-		default:
-			d.Detail = fmt.Sprintf("There is no argument %q here. Did you mean %q?", name, near)
-			if content.Attributes[near] == nil {
-				meant := *attr.AsHCLAttribute()
-				meant.Name = near
-				content.Attributes[near] = &meant
-			}
+	case near == "":
+		d.Detail = fmt.Sprintf("There is no argument %q here; %s.", name, choice(known))
+	default:
+		d.Detail = fmt.Sprintf("There is no argument %q here. Did you mean %q?", name, near)
+		if content.Attributes[near] == nil {
+			meant := *attr.AsHCLAttribute()
+			meant.Name = near
+			content.Attributes[near] = &meant
 		}
 	}
 }
 
+// unknownBlock stands for a block that was written as an argument.
+func unknownBlock(attr *hclsyntax.Attribute, s *hcl.BodySchema) *hcl.Block {
+	body := &hclsyntax.Body{Attributes: hclsyntax.Attributes{}, SrcRange: attr.SrcRange, EndRange: attr.SrcRange}
+	for _, a := range s.Attributes {
+		body.Attributes[a.Name] = &hclsyntax.Attribute{Name: a.Name, Expr: &hclsyntax.LiteralValueExpr{Val: anything, SrcRange: attr.SrcRange}, SrcRange: attr.SrcRange, NameRange: attr.NameRange}
+	}
+	return &hcl.Block{Type: attr.Name, Body: body, DefRange: attr.NameRange, TypeRange: attr.NameRange}
+}
+
 // unsupportedBlock says what to write instead of a block that is not expected.
-func (l *loader) unsupportedBlock(d *hcl.Diagnostic, body *hclsyntax.Body, s *hcl.BodySchema, content *hcl.BodyContent) {
-	for _, b := range body.Blocks {
-		if d.Subject == nil || b.TypeRange != *d.Subject {
-			continue
-		}
-		known := make([]string, len(s.Blocks))
-		for i, header := range s.Blocks {
-			known[i] = header.Type
-		}
-		near := nearest(b.Type, known)
-		switch {
-		case foreignBlocks[b.Type] != "":
-			d.Detail = fmt.Sprintf("There are no blocks of type %q in a plan. %s", b.Type, foreignBlocks[b.Type])
-		case hasArgument(s, b.Type):
-			d.Detail = fmt.Sprintf("%s is an argument, not a block. Write it with an equals sign: %[1]s = { … }.", b.Type)
-			content.Attributes[b.Type] = unknownAttribute(b)
-		case near == "" && len(known) == 0:
-			d.Detail = fmt.Sprintf("There is no block %q here, only arguments.", b.Type)
-		case near == "":
-			d.Detail = fmt.Sprintf("There is no block %q here; %s.", b.Type, choice(known))
-		default:
-			d.Detail = fmt.Sprintf("There is no block %q here. Did you mean %q?", b.Type, near)
-			if len(b.Labels) == len(s.Blocks[slices.Index(known, near)].LabelNames) {
-				meant := *b.AsHCLBlock()
-				meant.Type = near
-				content.Blocks = append(content.Blocks, &meant)
-			}
+func unsupportedBlock(d *hcl.Diagnostic, b *hclsyntax.Block, s *hcl.BodySchema, content *hcl.BodyContent) {
+	if b == nil {
+		return
+	}
+	known := make([]string, len(s.Blocks))
+	for i, header := range s.Blocks {
+		known[i] = header.Type
+	}
+	switch near := nearest(b.Type, known); {
+	case foreignBlocks[b.Type] != "":
+		d.Detail = fmt.Sprintf("There are no blocks of type %q in a plan. %s", b.Type, foreignBlocks[b.Type])
+	case hasArgument(s, b.Type):
+		d.Detail = fmt.Sprintf("%s is an argument, not a block. Write it with an equals sign: %[1]s = { … }.", b.Type)
+		content.Attributes[b.Type] = unknownAttribute(b)
+	case near == "" && len(known) == 0:
+		d.Detail = fmt.Sprintf("There is no block %q here, only arguments.", b.Type)
+	case near == "":
+		d.Detail = fmt.Sprintf("There is no block %q here; %s.", b.Type, choice(known))
+	default:
+		d.Detail = fmt.Sprintf("There is no block %q here. Did you mean %q?", b.Type, near)
+		if len(b.Labels) == len(s.Blocks[slices.Index(known, near)].LabelNames) {
+			meant := *b.AsHCLBlock()
+			meant.Type = near
+			content.Blocks = append(content.Blocks, &meant)
 		}
 	}
 }

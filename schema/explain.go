@@ -32,19 +32,68 @@ func explain(d *hcl.Diagnostic) {
 	}
 	d.Extra = nil
 	switch d.Summary {
-	case "Invalid index", "Unsupported attribute", "Missing map element", "Missing resource instance key":
+	case "Invalid index", "Unsupported attribute", "Missing map element":
 		if text := explainMissing(d); text != "" {
-			d.Detail = text
+			d.Detail = capital(text)
 		}
 	case "Attempt to get attribute from null value", "Attempt to index null value", "Iteration over null value":
-		d.Summary, d.Detail = "Null where a value is required", fmt.Sprintf("%s is null here. Give it a value, or provide for null: try(%[1]s…, …).", nullPart(d))
-	case "Error in function call":
-		d.Detail = plain.Replace(d.Detail)
+		d.Summary, d.Detail = "Null where a value is required", capital(nullPart(d)+" is null here. Give it a value, or write a default with try(…, DEFAULT).")
+	default:
+		d.Detail = inPlainWords(d.Detail)
 	}
 }
 
-// plain are words of the libraries, and what they mean in a plan.
-var plain = strings.NewReplacer("parse error on line", "the text is not CSV: line", "extraneous or missing \" in quoted-field", "a quotation mark too many, or one missing")
+// inPlainWords takes words of the libraries out of what they say. The user's own words, in
+// quotation marks, stay.
+func inPlainWords(text string) string {
+	text = functionParameter.ReplaceAllString(text, "This argument of the function is invalid: ")
+	text = requiredType.ReplaceAllStringFunc(text, func(part string) string {
+		types := requiredType.FindStringSubmatch(part)
+		return "must be " + withArticle(types[1]) + ", got " + withArticle(types[2])
+	})
+	parts := strings.Split(libraryWords.Replace(text), `"`)
+	for i := 0; i < len(parts); i += 2 {
+		parts[i] = typeWords.Replace(parts[i])
+	}
+	return strings.Join(parts, `"`)
+}
+
+func withArticle(kind string) string {
+	switch {
+	case kind == "bool":
+		return "true or false"
+	case strings.HasPrefix(kind, "object"):
+		return "an " + kind
+	}
+	return "a " + strings.ReplaceAll(kind, "tuple", "list")
+}
+
+var (
+	functionParameter = regexp.MustCompile(`Invalid value for "[^"]*" parameter: `)
+	requiredType      = regexp.MustCompile(`\b([a-z]+(?: of [a-z]+)*) required, but have ([a-z]+(?: of [a-z]+)*)`)
+
+	// libraryWords are what functions say, and what a plan's author needs to know.
+	libraryWords = strings.NewReplacer(
+		"CSV parse error on line", "the text is not CSV: line",
+		`extraneous or missing \" in quoted-field`, "a quotation mark too many, or one missing",
+		"failed: EOF", "failed: the text ends before the JSON document does",
+		"failed: unexpected EOF", "failed: the text ends before the JSON document does",
+		"invalid regexp pattern", "the pattern is not a regular expression",
+		"illegal base64 data at input byte", "the text is not base64: byte",
+		`got "tuple"`, "got a list",
+		"maps or objects", "objects",
+		"list, tuple, or set", "a list",
+		"lists or tuples", "lists",
+		"lists, sets and tuples", "lists",
+		"must have map or object type", "must be an object",
+		"collection must be a list, a map or a tuple", "must be a list, an object or a string",
+		"no non-null arguments", "all arguments are null, and one must not be",
+		"did not find expected", "there is no",
+	)
+	typeWords = strings.NewReplacer("a tuple", "a list", "tuple", "list", "a bool is", "true or false is", "to bool", "to true or false", "a map", "an object")
+)
+
+func capital(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
 
 // lookup is one step of an expression into a value: by a key that is known, or not.
 type lookup struct {
@@ -82,7 +131,7 @@ func listLookup(at lookup, value cty.Value) string {
 		n = value.LengthInt()
 	}
 	if value.Type().IsSetType() || !wholeNumber.MatchString(at.key) {
-		return fmt.Sprintf("%s is a list, and has no key %q. Take one element, such as %[1]s[0], or that key of all of them: %[1]s[*].KEY.", at.in, at.key)
+		return fmt.Sprintf("%s is a list, and has no key %q. Take one element by its number, such as [0], or the key of all elements: [*].%[2]s.", at.in, at.key)
 	}
 	if n == 0 {
 		return fmt.Sprintf("%s is empty, so it has no element %s.", at.in, at.key)
@@ -241,5 +290,3 @@ func plainly(err error) string {
 }
 
 func typeProblems(diags hcl.Diagnostics) hcl.Diagnostics { return diags }
-
-func parseProblems(diags hcl.Diagnostics, source []byte) hcl.Diagnostics { return diags }

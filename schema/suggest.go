@@ -25,7 +25,7 @@ func nearest(given string, known []string) string {
 		distance = 2
 	}
 	for _, word := range known {
-		if d := levenshtein.Distance(given, word, nil); d < distance || d == distance && best == "" && len(given) > 5 {
+		if d := levenshtein.Distance(given, word, nil); d < len(given) && d < distance || d == distance && best == "" && len(given) > 5 {
 			best, distance = word, d
 		}
 	}

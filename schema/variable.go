@@ -96,7 +96,7 @@ func (l *loader) variableType(v *Variable, attr *hcl.Attribute) (ok bool) {
 		return true
 	}
 	t, defaults, diags := typeexpr.TypeConstraintWithDefaults(attr.Expr)
-	if l.add(typeProblems(diags)...); diags.HasErrors() {
+	if l.add(diags...); diags.HasErrors() {
 		return false
 	}
 	v.Type, v.defaults = t, defaults
@@ -131,7 +131,7 @@ func (l *loader) converted(v *Variable, value cty.Value, at hcl.Range, origin st
 	}
 	converted, err := convert.Convert(value, v.Type)
 	if err != nil {
-		l.problem(at, "Invalid value", "Variable %q, %s: %s; the type is %s.", v.Name, origin, plainly(err), typeexpr.TypeString(v.Type))
+		l.problem(at, "Invalid value", "Variable %q, %s: %s; the type is %s.", v.Name, origin, inPlainWords(err.Error()), typeexpr.TypeString(v.Type))
 		return cty.NilVal, false
 	}
 	return converted, true
