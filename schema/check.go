@@ -3,8 +3,11 @@ package schema
 import (
 	"cmp"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -352,6 +355,31 @@ func (l *loader) missing(h *Host, s *Step, path, what string, missed map[string]
 		missed[path] = true
 		l.problem(h.Range, "Missing argument", "%s. Step %q (%s at %s) needs it.", what, s.Name, s.Type, position(s.Range))
 	}
+}
+
+// CheckImages looks for the installer images, which a run reads. It is apart from [Load],
+// because a plan is also checked where its images are not.
+func (p *Plan) CheckImages() hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, i := range p.Images {
+		if i.Source == "" { // a problem of its own
+			continue
+		}
+		if info, err := os.Stat(p.path(i.Source)); err != nil {
+			diags = append(diags, problem(i.rangeOf("source"), "Missing image", "source: %s.", noImage(i.Source, p.path(i.Source), err)))
+		} else if info.IsDir() {
+			diags = append(diags, problem(i.rangeOf("source"), "Not a file", "source: %q is a folder. Name the ISO file in it.", i.Source))
+		}
+	}
+	return p.settled(diags)
+}
+
+func noImage(name, path string, err error) string {
+	text := unreadable(name, path, err).Error()
+	if errors.Is(err, fs.ErrNotExist) {
+		text = strings.TrimSuffix(text, ", or create the file") + ", put the image there, or check the plan with --offline where the image is not at hand"
+	}
+	return text
 }
 
 // Has reports whether the host has a value for an argument, such as "esxi.disk".

@@ -113,6 +113,9 @@ type evaluated struct {
 // one that was found before, for another host, is not noted twice.
 func (l *loader) add(diags ...*hcl.Diagnostic) {
 	for _, d := range diags {
+		if l.host != nil && d.Severity == hcl.DiagError {
+			l.host.invalid = true
+		}
 		if l.host == nil || concerns(d, l.host) {
 			l.diags = append(l.diags, d)
 		}
@@ -128,9 +131,13 @@ func problem(at hcl.Range, summary, format string, values ...any) *hcl.Diagnosti
 }
 
 func (l *loader) warn(at hcl.Range, summary, format string, values ...any) {
+	l.add(warning(at, summary, format, values...))
+}
+
+func warning(at hcl.Range, summary, format string, values ...any) *hcl.Diagnostic {
 	d := problem(at, summary, format, values...)
 	d.Severity = hcl.DiagWarning
-	l.add(d)
+	return d
 }
 
 // planFiles turns the command line's paths into file names.

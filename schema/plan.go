@@ -32,6 +32,7 @@ type Plan struct {
 	arguments sync.Map // of [Plan.Decode]: dependence to JSON
 	index     index
 	digests   digests
+	locals    hcl.Attributes
 	unusable  map[string]bool // names of steps whose type is not known
 }
 
@@ -63,6 +64,7 @@ type Variable struct {
 	Origin      string // where the value came from: "default", "-e", a file, the environment …
 	Range       hcl.Range
 	checks      []validation
+	defaultAt   *hcl.Attribute // nil where there is none
 	defaults    *typeexpr.Defaults
 }
 
@@ -129,6 +131,7 @@ type Host struct {
 	Range        hcl.Range
 	said         layers               // its arguments as they are written
 	unknown      map[string]bool      // arguments, such as "esxi.gateway", that have a problem; nil in a valid plan
+	invalid      bool                 // it has a problem
 	late         map[string]cty.Value // what `host` means to arguments that wait for host.facts; nil: none does
 }
 
@@ -146,6 +149,9 @@ func (h *Host) Says(path string) bool {
 	attr, _ := h.said.at(path)
 	return attr != nil
 }
+
+// Valid reports whether no problem of the plan concerns this host's own arguments.
+func (h *Host) Valid() bool { return !h.invalid }
 
 // knows reports whether all these arguments could be evaluated.
 func (h *Host) knows(paths ...string) bool {

@@ -43,6 +43,16 @@ func concerns(d *hcl.Diagnostic, h *Host) (first bool) {
 	return false
 }
 
+// Concerning notes that a problem concerns a host. [Plan.Settle] says so in its detail.
+func Concerning(d *hcl.Diagnostic, h *Host) *hcl.Diagnostic {
+	concerns(d, h)
+	return d
+}
+
+// Settle makes one problem of those that several hosts have at the same place, names the
+// hosts, takes secrets out, and sorts.
+func (p *Plan) Settle(diags hcl.Diagnostics) hcl.Diagnostics { return p.settled(diags) }
+
 // settled makes of all problems what is shown: secrets hidden, each problem once with all
 // its hosts, sorted, and not more than a reader can take.
 func (p *Plan) settled(diags hcl.Diagnostics) hcl.Diagnostics {
@@ -99,8 +109,14 @@ func (p *Plan) fold(diags hcl.Diagnostics) hcl.Diagnostics {
 		whole.varies = whole.varies || c.varies || into.Detail != d.Detail
 		return true
 	})
+	places := map[hcl.Range]int{} // of host blocks; several where a block makes several hosts
+	if len(buckets) > 0 {
+		for _, h := range p.Hosts() {
+			places[h.Range]++
+		}
+	}
 	for _, d := range out {
-		p.nameHosts(d)
+		p.nameHosts(d, places)
 	}
 	return out
 }
@@ -120,7 +136,7 @@ func sameProblem(all hcl.Diagnostics, d *hcl.Diagnostic, c *concern) *hcl.Diagno
 }
 
 // nameHosts says in the detail of a problem which hosts it concerns, unless its place says so.
-func (p *Plan) nameHosts(d *hcl.Diagnostic) {
+func (p *Plan) nameHosts(d *hcl.Diagnostic, places map[hcl.Range]int) {
 	c, ok := d.Extra.(*concern)
 	if !ok || c.named {
 		return
@@ -132,7 +148,7 @@ func (p *Plan) nameHosts(d *hcl.Diagnostic) {
 		d.Subject = &group.Range
 	}
 	first := c.hosts[0]
-	switch own := d.Subject != nil && first.holds(*d.Subject); {
+	switch own := d.Subject != nil && places[first.Range] == 1 && first.holds(*d.Subject); {
 	case len(c.hosts) == 1 && (own || all || strings.Contains(d.Detail, `"`+first.Name+`"`)):
 	case len(c.hosts) == 1:
 		d.Detail = "Host " + first.Name + ": " + d.Detail

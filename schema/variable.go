@@ -111,6 +111,7 @@ func (l *loader) variableDefault(v *Variable, attr *hcl.Attribute) (ok bool) {
 	if !ok {
 		return false
 	}
+	v.defaultAt = attr
 	v.Default, ok = l.converted(v, value, attr.Expr.Range(), "its default")
 	return ok
 }
@@ -352,6 +353,7 @@ func (l *loader) locals(blocks hcl.Blocks) {
 		declared[name] = cty.DynamicVal
 	}
 	l.plan.global.Variables["local"] = cty.ObjectVal(declared)
+	l.plan.locals = pending
 	values := l.localValues(pending)
 	l.circles(pending, values)
 	l.plan.global.Variables["local"] = cty.ObjectVal(values)

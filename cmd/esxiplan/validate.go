@@ -2,7 +2,10 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
 
 	"esxiplan/cmd/internal/view"
@@ -17,39 +20,58 @@ func stepTypes() []*step.Type { return all.Types() }
 
 func (a *app) validateCommand() *cobra.Command {
 	f := &planFlags{}
-	var asJSON bool
+	var asJSON, offline bool
+	var output string
 	c := &cobra.Command{
 		Use:   "validate PLAN…",
 		Short: "Check all of a plan that can be checked without a machine",
-		Args:  cobra.MinimumNArgs(1),
+		Long: `Check all of a plan that can be checked without a machine, and show all problems at once: where, what, why, and what
+to do. What depends on something with a problem is taken for unknown, so that no problem follows from another one.
+Exit 1 when there are errors.`,
+		Example: "  esxiplan validate site.hcl\n  esxiplan validate site.hcl --offline        where the images are not at hand\n" +
+			"  esxiplan validate site.hcl -o github        annotations in a pull request\n  esxiplan validate site.hcl -o gitlab > gl-code-quality-report.json",
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			made := &secrets{}
-			p, diags := schema.Load(args, f.input(made.secret), known())
-			a.learn(p)
-			if !diags.HasErrors() && len(p.Steps) > 0 {
-				_, more := survey.New(p, stepTypes(), survey.Options{})
-				diags = append(diags, more...)
-			}
-			if !diags.HasErrors() {
-				diags = append(diags, judgeMedia(p)...)
-			}
 			if asJSON {
-				if err := view.DiagnosticsJSON(a.streams.Out, diags, p.Files); err != nil {
-					return err
-				}
-			} else {
-				view.Diagnostics(a.streams, diags, p.Files)
+				output = "json"
+			}
+			if !slices.Contains(view.ProblemFormats, output) {
+				return fmt.Errorf("--output takes %s, not %q", strings.Join(view.ProblemFormats, ", "), output)
+			}
+			made := &secrets{}
+			p, diags := check(args, f.input(made.secret), offline)
+			a.learn(p)
+			if err := view.Problems(output, a.streams, diags, p.Files); err != nil {
+				return err
 			}
 			if diags.HasErrors() {
 				return exitCode(event.ExitUsage)
 			}
-			if !asJSON {
+			if output == "text" {
 				fmt.Fprintf(a.streams.Out, "plan %q is valid: %s, %s\n", p.Name, event.Count(len(p.Hosts()), "host"), event.Count(len(p.Steps), "step"))
 			}
 			return nil
 		},
 	}
 	f.add(c)
-	c.Flags().BoolVar(&asJSON, "json", false, "write the problems as JSON")
+	c.Flags().BoolVar(&offline, "offline", false, "do not look for the installer images of the plan")
+	c.Flags().BoolVar(&asJSON, "json", false, "the same as --output json")
+	c.Flags().StringVarP(&output, "output", "o", "text", "how to write the problems: "+strings.Join(view.ProblemFormats, ", "))
 	return c
+}
+
+// check loads a plan and finds all that can be found without a machine. offline: the
+// installer images are not looked for.
+func check(paths []string, in schema.Input, offline bool) (*schema.Plan, hcl.Diagnostics) {
+	p, diags := schema.Load(paths, in, known())
+	if !diags.HasErrors() && len(p.Steps) > 0 {
+		_, more := survey.New(p, stepTypes(), survey.Options{})
+		diags = append(diags, more...)
+	}
+	if !offline {
+		diags = append(diags, p.CheckImages()...)
+	}
+	diags = append(diags, p.CheckPasswords()...)
+	diags = append(diags, judgeMedia(p)...)
+	return p, schema.Sorted(diags)
 }

@@ -23,7 +23,7 @@ func TestWrongPlans(t *testing.T) {
 	}
 	for _, name := range plans {
 		t.Run(name, func(t *testing.T) {
-			p, diags := schema.Load([]string{name}, schema.Input{StandIn: func(string) string { return "made-up" }}, known())
+			p, diags := check([]string{name}, schema.Input{StandIn: func(string) string { return "made-up" }}, false)
 			if !diags.HasErrors() {
 				t.Fatal("the plan is accepted")
 			}
