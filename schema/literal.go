@@ -2,6 +2,7 @@ package schema
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -36,7 +37,8 @@ func (p *Plan) CheckPasswords() hcl.Diagnostics {
 		}
 		if len(places) > 0 {
 			diags = append(diags, warning(places[0], "Password in the plan", "%s is written out here, for everyone who can read the plan and its history.%s "+
-				"Declare a variable %q with sensitive = true, and write var.%[3]s; or write env(\"NAME\") to take it from the environment.", a.path, elsewhere(places[1:]), a.variable))
+				"Declare a variable %q with sensitive = true, and write var.%[3]s; or write env(\"NAME\") to take it from the environment.",
+				strings.TrimSuffix(a.path+"."+a.key, "."), elsewhere(places[1:]), a.variable))
 		}
 	}
 	for _, v := range p.Variables {

@@ -378,44 +378,55 @@ func (l *loader) images(blocks hcl.Blocks) {
 }
 
 func (l *loader) media(b *hcl.Block) {
-	m := &Media{Range: b.DefRange}
-	unknown := l.decodeBlock(b, mediaObject, m)
+	m := &Media{Range: b.DefRange, said: l.content(b.Body, header(mediaObject)).Attributes}
+	values, diags := l.objectFrom(m.said, mediaObject, l.global, b.DefRange, nil)
+	l.add(diags...)
+	unknown := l.fill(values, mediaObject, m, b.DefRange)
 	l.plan.Media = m
-	switch {
-	case len(unknown) > 0: // what follows from them is not known
-	case (m.Directory == nil) == !m.Serves():
-		l.problem(b.DefRange, "Invalid media block", "Give either directory and url (files for a web server that you have), "+
-			"or listen or listen_tls (this run serves the images itself).")
-	case m.Directory != nil && m.URL == nil:
-		l.problem(b.DefRange, "Missing argument", "With directory, url is required: the address under which BMCs find that folder.")
-	case m.Directory == nil && m.Store == "overlay":
-		l.problem(b.DefRange, "Invalid media block", "store = \"overlay\" belongs to directory; what this run serves itself is never more than an overlay.")
-	case (m.Certificate == nil) != (m.Key == nil) || m.Certificate != nil && m.ListenTLS == nil:
-		l.problem(b.DefRange, "Invalid media block", "certificate and key go together, and with listen_tls.")
-	case m.Directory != nil && m.Allow != nil:
-		l.problem(b.DefRange, "Invalid media block", "allow belongs to listen and listen_tls. "+
-			"Who may read a directory is up to the web server that serves it; esxiplan serve has --allow.")
+	if len(unknown) == 0 {
+		l.checkMedia(m)
 	}
-	for _, name := range m.Allow {
+	for i, name := range m.Allow {
 		if !namesReader(name) {
-			l.problem(b.DefRange, "Invalid media block", "allow: %q is not an address, a network such as \"10.0.0.0/8\", a host name or \"any\".", name)
+			l.problem(m.rangeOf("allow"), "Invalid media block", "allow[%d]: %q is not an address, a network such as \"10.0.0.0/8\", a host name or \"any\".", i, name)
 		}
 	}
-	for name, address := range map[string]*string{"listen": m.Listen, "listen_tls": m.ListenTLS} {
-		if address == nil {
+	for _, listen := range []struct {
+		name    string
+		address *string
+	}{{"listen", m.Listen}, {"listen_tls", m.ListenTLS}} {
+		if listen.address == nil {
 			continue
 		}
-		if _, port, err := net.SplitHostPort(*address); err != nil || port == "" {
-			l.problem(b.DefRange, "Invalid media block", "%s: %q is not an address with a port, such as \"0.0.0.0:8090\".", name, *address)
+		if _, port, err := net.SplitHostPort(*listen.address); err != nil || port == "" {
+			l.problem(m.rangeOf(listen.name), "Invalid media block", "%s: %q is not an address with a port, such as \"0.0.0.0:8090\".", listen.name, *listen.address)
 		}
 	}
-	l.checkRegular(b.DefRange, "certificate", deref(m.Certificate))
-	l.checkRegular(b.DefRange, "key", deref(m.Key))
+	l.checkRegular(m.rangeOf("certificate"), "certificate", deref(m.Certificate))
+	l.checkRegular(m.rangeOf("key"), "key", deref(m.Key))
 	if m.URL != nil {
 		if u, err := url.Parse(*m.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.User != nil {
-			l.problem(b.DefRange, "Invalid media block", "url: %q must be http:// or https:// with a host and a path, without query and user: "+
+			l.problem(m.rangeOf("url"), "Invalid media block", "url: %q must be http:// or https:// with a host and a path, without query and user: "+
 				"BMCs take nothing else.", *m.URL)
 		}
+	}
+}
+
+// checkMedia finds arguments that do not go together.
+func (l *loader) checkMedia(m *Media) {
+	switch {
+	case (m.Directory == nil) == !m.Serves():
+		l.problem(m.Range, "Invalid media block", "Give either directory and url (files for a web server that you have), "+
+			"or listen or listen_tls (this run serves the images itself).")
+	case m.Directory != nil && m.URL == nil:
+		l.problem(m.Range, "Missing argument", "With directory, url is required: the address under which BMCs find that folder.")
+	case m.Directory == nil && m.Store == "overlay":
+		l.problem(m.rangeOf("store"), "Invalid media block", "store = \"overlay\" belongs to directory; what this run serves itself is never more than an overlay. Remove it.")
+	case (m.Certificate == nil) != (m.Key == nil) || m.Certificate != nil && m.ListenTLS == nil:
+		l.problem(m.Range, "Invalid media block", "certificate and key go together, and with listen_tls.")
+	case m.Directory != nil && m.Allow != nil:
+		l.problem(m.rangeOf("allow"), "Invalid media block", "allow belongs to listen and listen_tls. "+
+			"Who may read a directory is up to the web server that serves it; esxiplan serve has --allow.")
 	}
 }
 

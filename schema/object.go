@@ -212,7 +212,7 @@ func (a *Argument) Conform(v cty.Value) (cty.Value, error) {
 	converted, err := convert.Convert(v, a.Type)
 	if err != nil {
 		if a.Type.IsListType() && v.Type().IsPrimitiveType() {
-			return cty.NilVal, fmt.Errorf("must be %s, got %s; write a list in brackets, even of one element: [ … ]", friendlyType(a.Type), friendlyType(v.Type()))
+			return cty.NilVal, fmt.Errorf("must be %s, got %s; write a list in brackets, even if it has one element", friendlyType(a.Type), friendlyType(v.Type()))
 		}
 		return cty.NilVal, fmt.Errorf("must be %s, got %s", friendlyType(a.Type), friendlyType(v.Type()))
 	}

@@ -81,11 +81,13 @@ type Image struct {
 }
 
 // rangeOf is where an argument was written, or the block.
-func (i *Image) rangeOf(argument string) hcl.Range {
-	if attr, ok := i.said[argument]; ok {
+func (i *Image) rangeOf(argument string) hcl.Range { return placeOf(argument, i.said, i.Range) }
+
+func placeOf(argument string, said hcl.Attributes, block hcl.Range) hcl.Range {
+	if attr, ok := said[argument]; ok {
 		return attr.Expr.Range()
 	}
-	return i.Range
+	return block
 }
 
 // Media says how BMCs fetch what build_iso makes.
@@ -99,7 +101,12 @@ type Media struct {
 	Key         *string   `json:"key" doc:"Key of that certificate, PEM."`
 	Allow       []string  `json:"allow" doc:"Who may read what this run serves, next to the plan's BMCs and this machine: addresses, networks such as \"10.0.0.0/8\", host names, or \"any\"."`
 	Range       hcl.Range `json:"-"`
+
+	said hcl.Attributes // its arguments as they are written
 }
+
+// rangeOf is where an argument was written, or the block.
+func (m *Media) rangeOf(argument string) hcl.Range { return placeOf(argument, m.said, m.Range) }
 
 // Sensitive reports whether the plan has a variable of that name that must not be shown.
 func (p *Plan) Sensitive(variable string) bool {

@@ -1,0 +1,15 @@
+# Two equals signs, a colon, a semicolon, a dollar sign, a comma after an argument.
+
+plan "wrong" {}
+
+locals {
+  a == 1
+  b := 2
+  c : 3
+  d = 4;
+  e = $local.d
+}
+
+group "lab" {
+  vendor = "dell",
+}
