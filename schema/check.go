@@ -74,6 +74,8 @@ func (c *claimed) add(h *Host) {
 		key := claim.what + " " + strings.ToLower(cmp.Or(claim.key, claim.value))
 		of, shared := c.by[key]
 		switch {
+		case shared && claim.derived && of.claim.derived: // the address is claimed twice, too
+			continue
 		case !shared:
 			c.by[key] = &conflict{claim, []*Host{h}}
 			continue
@@ -95,7 +97,7 @@ func (l *loader) checkClaims(c *claimed) {
 			position(first.Range), what, of.claim.value)
 		if n := len(of.hosts); n > 2 {
 			d.Summary = "Several hosts share one " + what
-			d.Detail = fmt.Sprintf("%d hosts have %s %q: %s. Give each host its own.", n, what, of.claim.value, l.plan.hostsInWords(of.hosts))
+			d.Detail = fmt.Sprintf("%s have %s %q. Give each host its own.", capital(l.plan.hostsInWords(of.hosts)), what, of.claim.value)
 		}
 		d.Extra = &concern{hosts: of.hosts, named: true}
 		l.add(d)
@@ -106,20 +108,21 @@ var hostPattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._:-]*$`)
 
 func (l *loader) checkBMC(h *Host) {
 	if h.knows("bmc.username", "bmc.password") && (h.BMC.Username == "" || h.BMC.Password.IsZero()) {
-		l.problem(h.RangeOf("bmc.password"), "Empty login", "Host %q has an empty user or password for its BMC.", h.Name)
+		l.problem(h.RangeOf("bmc.password"), "Empty login", "The user or the password of the BMC is empty.")
 	}
 }
 
 type claim struct {
 	what, path, value string
 	key               string // the same for all spellings of the value; "": the value itself
+	derived           bool   // from another claim
 }
 
 // claims lists what belongs to one host only.
 func claims(h *Host) []claim {
-	out := []claim{{what: "host name", value: h.Name}, {"BMC address", "bmc.address", h.BMC.Address.String(), h.BMC.Address.Key()}}
+	out := []claim{{what: "host name", value: h.Name}, {what: "BMC address", path: "bmc.address", value: h.BMC.Address.String(), key: h.BMC.Address.Key()}}
 	if system := deref(h.BMC.System); system != "" {
-		out = append(out, claim{"computer system", "bmc.system", system, h.Machine()})
+		out = append(out, claim{what: "computer system", path: "bmc.system", value: system, key: h.Machine()})
 	}
 	if h.Serial != "" {
 		out = append(out, claim{what: "serial number", path: "serial", value: h.Serial})
@@ -129,7 +132,8 @@ func claims(h *Host) []claim {
 		if ip, err := netip.ParseAddr(x.Address); err == nil {
 			key = ip.Unmap().String()
 		}
-		out = append(out, claim{"ESXi address", "esxi.address", x.Address, key}, claim{what: "hostname", path: "esxi.hostname", value: x.HostName()})
+		out = append(out, claim{what: "ESXi address", path: "esxi.address", value: x.Address, key: key},
+			claim{what: "hostname", path: "esxi.hostname", value: x.HostName(), derived: x.Hostname == nil})
 		if x.NIC != nil && isMAC(*x.NIC) {
 			out = append(out, claim{what: "MAC address", path: "esxi.nic", value: *x.NIC})
 		}
@@ -170,33 +174,39 @@ func (l *loader) checkTLS(h *Host) {
 
 // checkCAFile looks at a file with authorities, once for all hosts that name it.
 func (l *loader) checkCAFile(name string) error {
-	name = l.plan.path(name)
-	err, known := l.caFiles[name]
+	path := l.plan.path(name)
+	err, known := l.caFiles[path]
 	if !known {
 		var pem []byte
-		if pem, err = ReadFile(name); err == nil && !x509.NewCertPool().AppendCertsFromPEM(pem) {
+		pem, err = ReadFile(path)
+		if err = unreadable(name, path, err); err == nil && !x509.NewCertPool().AppendCertsFromPEM(pem) {
 			err = fmt.Errorf("%s holds no certificate in PEM form", name)
 		}
-		l.caFiles[name] = err
+		l.caFiles[path] = err
 	}
 	return err
 }
 
+func isAddress(text string) bool {
+	_, err := netip.ParseAddr(text)
+	return err == nil
+}
+
 func (l *loader) checkESXi(h *Host) {
 	x := h.ESXi
-	if _, err := netip.ParseAddr(x.Address); err != nil && h.knows("esxi.address") {
+	if h.knows("esxi.address") && !isAddress(x.Address) {
 		l.problem(h.RangeOf("esxi.address"), "Invalid address", "esxi.address: %q is not an IP address.", x.Address)
 	}
 	l.checkNetwork(h)
 	for _, server := range x.Nameservers {
-		if _, err := netip.ParseAddr(server); err != nil {
+		if !isAddress(server) {
 			l.problem(h.RangeOf("esxi.nameservers"), "Invalid address", "esxi.nameservers: %q is not an IP address.", server)
 		}
 	}
 	if x.NIC != nil && !isMAC(*x.NIC) && !vmnicPattern.MatchString(*x.NIC) {
 		l.problem(h.RangeOf("esxi.nic"), "Invalid NIC", "esxi.nic: %q is neither a MAC address such as B4:96:91:A7:3F:D6 nor vmnicN.", *x.NIC)
 	}
-	if name := x.HostName(); h.knows("esxi.hostname", "esxi.address") && !hostnamePattern.MatchString(name) || len(name) > 253 {
+	if name := x.HostName(); h.knows("esxi.hostname") && (x.Hostname != nil || isAddress(x.Address)) && !hostnamePattern.MatchString(name) || len(name) > 253 {
 		l.problem(h.RangeOf("esxi.hostname"), "Invalid hostname", "esxi.hostname: %q is not a host name: letters, digits and dashes, parts separated by dots.", name)
 	}
 	if x.VLAN != nil && (*x.VLAN < 0 || *x.VLAN > 4095) {
@@ -204,7 +214,7 @@ func (l *loader) checkESXi(h *Host) {
 	}
 	if check := l.plan.known.RootPassword; check != nil && !x.RootPassword.IsZero() {
 		if err := check(x.RootPassword.Reveal()); err != nil {
-			l.problem(h.RangeOf("esxi.root_password"), "Invalid password", "%v.", err)
+			l.problem(h.RangeOf("esxi.root_password"), "Invalid password", "esxi.root_password: %v.", err)
 		}
 	}
 	l.checkESXiDevices(h)
@@ -233,6 +243,9 @@ func (l *loader) checkNetwork(h *Host) {
 	if x.DHCP != nil && *x.DHCP || !h.knows("esxi.dhcp") {
 		return // the server's affair
 	}
+	if x.Gateway != nil && !isAddress(*x.Gateway) {
+		l.problem(h.RangeOf("esxi.gateway"), "Invalid address", "esxi.gateway: %q is not an IP address.", *x.Gateway)
+	}
 	if x.Netmask == nil {
 		return
 	}
@@ -259,8 +272,7 @@ func (l *loader) checkNetwork(h *Host) {
 	}
 	gateway, err := netip.ParseAddr(*x.Gateway)
 	switch {
-	case err != nil:
-		l.problem(h.RangeOf("esxi.gateway"), "Invalid address", "esxi.gateway: %q is not an IP address.", *x.Gateway)
+	case err != nil: // reported above
 	case !network.Contains(gateway):
 		l.problem(h.RangeOf("esxi.gateway"), "Gateway outside the network",
 			"esxi.gateway: %s does not lie in %s, the network of %s with netmask %s. The installed host could not be reached.", gateway, network, address, *x.Netmask)
@@ -288,7 +300,7 @@ func checkDisk(d *Disk) error {
 		if p != nil {
 			given++
 			if strings.TrimSpace(*p) == "" || strings.ContainsAny(*p, "\n\r'\"\\`$") {
-				return fmt.Errorf("%q cannot name a disk", *p)
+				return fmt.Errorf("%q cannot name a disk: it is empty, or holds a quotation mark, a backslash, a dollar sign or a line break", *p)
 			}
 		}
 	}
@@ -299,7 +311,7 @@ func checkDisk(d *Disk) error {
 		return nil
 	}
 	if !diskNamePattern.MatchString(*d.Name) {
-		return fmt.Errorf("%q is not an ESXi device name, which starts with naa., eui., t10., mpx. or vml. and goes on with the id", *d.Name)
+		return fmt.Errorf("%q is not an ESXi device name, which starts with naa., eui., t10., mpx. or vml. and continues with the id", *d.Name)
 	}
 	unconfirmed := !strings.HasPrefix(*d.Name, "naa.") && !strings.HasPrefix(*d.Name, "eui.")
 	if unconfirmed && (d.Confirm == nil || *d.Confirm) {

@@ -3,6 +3,7 @@ package schema
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -22,6 +23,8 @@ func (l *loader) content(body hcl.Body, s *hcl.BodySchema) *hcl.BodyContent {
 	for _, d := range diags {
 		explainSyntax(d, nil)
 		switch d.Summary {
+		case "Missing required argument":
+			d.Summary, d.Detail = "Missing argument", strings.Replace(d.Detail, ", but no definition was found", " in this block", 1)
 		case "Unsupported argument":
 			unsupportedArgument(d, attributes[*d.Subject], s, content)
 		case "Unsupported block type":
@@ -67,7 +70,7 @@ func unsupportedArgument(d *hcl.Diagnostic, attr *hclsyntax.Attribute, s *hcl.Bo
 			content.Blocks = append(content.Blocks, unknownBlock(attr, objects))
 		}
 	case near == "":
-		d.Detail = fmt.Sprintf("There is no argument %q here; %s.", name, choice(known))
+		d.Detail = fmt.Sprintf("There is no argument %q here; there are %s.", name, some(known))
 	default:
 		d.Detail = fmt.Sprintf("There is no argument %q here. Did you mean %q?", name, near)
 		if content.Attributes[near] == nil {

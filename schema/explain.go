@@ -34,10 +34,10 @@ func explain(d *hcl.Diagnostic) {
 	switch d.Summary {
 	case "Invalid index", "Unsupported attribute", "Missing map element":
 		if text := explainMissing(d); text != "" {
-			d.Detail = capital(text)
+			d.Detail = sentenceCase(text)
 		}
 	case "Attempt to get attribute from null value", "Attempt to index null value", "Iteration over null value":
-		d.Summary, d.Detail = "Null where a value is required", capital(nullPart(d)+" is null here. Give it a value, or write a default with try(…, DEFAULT).")
+		d.Summary, d.Detail = "Null where a value is required", sentenceCase(nullPart(d)+" is null here. Give it a value, or write a default with try(…, DEFAULT).")
 	default:
 		d.Detail = inPlainWords(d.Detail)
 	}
@@ -49,7 +49,7 @@ func inPlainWords(text string) string {
 	text = functionParameter.ReplaceAllString(text, "This argument of the function is invalid: ")
 	text = requiredType.ReplaceAllStringFunc(text, func(part string) string {
 		types := requiredType.FindStringSubmatch(part)
-		return "must be " + withArticle(types[1]) + ", got " + withArticle(types[2])
+		return "must be " + withArticle(types[1]) + ", got " + strings.Replace(withArticle(types[2]), "true or false", "a bool", 1)
 	})
 	parts := strings.Split(libraryWords.Replace(text), `"`)
 	for i := 0; i < len(parts); i += 2 {
@@ -64,6 +64,9 @@ func withArticle(kind string) string {
 		return "true or false"
 	case strings.HasPrefix(kind, "object"):
 		return "an " + kind
+	}
+	if _, _, nested := strings.Cut(kind, " of "); nested {
+		kind += "s"
 	}
 	return "a " + strings.ReplaceAll(kind, "tuple", "list")
 }
@@ -88,10 +91,18 @@ var (
 		"must have map or object type", "must be an object",
 		"collection must be a list, a map or a tuple", "must be a list, an object or a string",
 		"no non-null arguments", "all arguments are null, and one must not be",
-		"did not find expected", "there is no",
+		"\"yamldecode\" failed: on line", "\"yamldecode\" failed: the text is not YAML: line",
 	)
 	typeWords = strings.NewReplacer("a tuple", "a list", "tuple", "list", "a bool is", "true or false is", "to bool", "to true or false", "a map", "an object")
 )
+
+// sentenceCase begins a sentence with a capital, unless it begins with a reference.
+func sentenceCase(text string) string {
+	if first, _, _ := strings.Cut(text, " "); strings.ContainsAny(first, ".[(_") {
+		return text
+	}
+	return capital(text)
+}
 
 func capital(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
 
@@ -165,7 +176,7 @@ func lookupOf(d *hcl.Diagnostic) (lookup, bool) {
 		value, diags := x.Collection.Value(d.EvalContext)
 		key, moreDiags := x.Key.Value(d.EvalContext)
 		text, ok := keyText(key)
-		return lookup{written(x.Collection), value, text}, ok && !diags.HasErrors() && !moreDiags.HasErrors()
+		return lookup{written(x.Collection, d.EvalContext), value, text}, ok && !diags.HasErrors() && !moreDiags.HasErrors()
 	case *hclsyntax.ScopeTraversalExpr:
 		return failedStep(x.Traversal, func(n int) (cty.Value, bool) {
 			v, diags := x.Traversal[:n].TraverseAbs(d.EvalContext)
@@ -179,7 +190,7 @@ func lookupOf(d *hcl.Diagnostic) (lookup, bool) {
 		return failedStep(x.Traversal, func(n int) (cty.Value, bool) {
 			v, diags := x.Traversal[:n].TraverseRel(source)
 			return v, !diags.HasErrors()
-		}, written(x.Source))
+		}, written(x.Source, d.EvalContext))
 	}
 	return lookup{}, false
 }
@@ -250,15 +261,20 @@ func unwrapped(x hcl.Expression) hcl.Expression {
 	}
 }
 
-// written is an expression as a plan writes it, as far as it is a reference.
-func written(x hcl.Expression) string {
+// written is an expression as a plan writes it, as far as it is a reference, with keys as
+// they are in a context.
+func written(x hcl.Expression, ctx *hcl.EvalContext) string {
 	switch x := unwrapped(x).(type) {
 	case *hclsyntax.ScopeTraversalExpr:
 		return writtenTraversal(x.Traversal)
 	case *hclsyntax.RelativeTraversalExpr:
-		return written(x.Source) + writtenTraversal(x.Traversal)
+		return written(x.Source, ctx) + writtenTraversal(x.Traversal)
 	case *hclsyntax.IndexExpr:
-		return written(x.Collection) + "[…]"
+		key, diags := x.Key.Value(ctx)
+		if text, ok := keyText(key); ok && !diags.HasErrors() && key.Type() == cty.String {
+			return written(x.Collection, ctx) + member(text)
+		}
+		return written(x.Collection, ctx) + "[…]"
 	case *hclsyntax.FunctionCallExpr:
 		return x.Name + "(…)"
 	}

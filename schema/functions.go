@@ -287,6 +287,8 @@ func unreadable(name, path string, err error) error {
 		return fmt.Errorf("there is no file %q; a relative path starts at the plan's folder. Correct the path, or create the file", name)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%q may not be read by this user; change its permissions", name)
+	case errors.As(err, &at) && strings.Contains(at.Err.Error(), "escapes"): // what os.Root says
+		return fmt.Errorf("%q leads out of the folder by a link; copy the file into the folder, or allow the folder to which the link leads with --allow-read", name)
 	case errors.As(err, &at):
 		return fmt.Errorf("%q cannot be read: %w", name, at.Err)
 	}

@@ -118,7 +118,7 @@ func (l *loader) group(b *hcl.Block) {
 		l.add(diags...)
 		if text := values["in_flight"]; text.IsKnown() && !text.IsNull() {
 			g.InFlight = text.AsString()
-			l.checkInFlight(attr.Range, g.InFlight)
+			l.checkInFlight(attr.Expr.Range(), g.InFlight)
 		}
 	}
 	e := &groupEvaluation{loader: l, group: g, defaults: l.layer(content), decoded: map[*Object]decoded{}}

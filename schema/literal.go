@@ -58,7 +58,7 @@ func elsewhere(places []hcl.Range) string {
 	case 1:
 		return fmt.Sprintf(" The same at %s.", position(places[0]))
 	default:
-		return fmt.Sprintf(" The same at %s and %d more places.", position(places[0]), n-1)
+		return fmt.Sprintf(" The same at %s and %s.", position(places[0]), count(n-1, "more place"))
 	}
 }
 

@@ -1,7 +1,6 @@
 package schema
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"net"
@@ -333,15 +332,18 @@ var (
 func (l *loader) header(b *hcl.Block) {
 	l.plan.Name = b.Labels[0]
 	var arguments planArguments
-	l.decodeBlock(b, planObject, &arguments)
+	said := l.content(b.Body, header(planObject)).Attributes
+	values, diags := l.objectFrom(said, planObject, l.global, b.DefRange, nil)
+	l.add(diags...)
+	l.fill(values, planObject, &arguments, b.DefRange)
 	l.plan.Description = deref(arguments.Description)
 	l.plan.InFlight = deref(arguments.InFlight)
-	l.checkInFlight(b.DefRange, l.plan.InFlight)
-	if c := arguments.RequiredVersion; c != nil {
+	l.checkInFlight(placeOf("in_flight", said, b.DefRange), l.plan.InFlight)
+	if c, at := arguments.RequiredVersion, placeOf("required_version", said, b.DefRange); c != nil {
 		if ok, err := versionAllowed(*c, l.plan.known.Version); err != nil {
-			l.problem(b.DefRange, "Invalid version constraint", "required_version: %v.", err)
+			l.problem(at, "Invalid version constraint", "required_version: %v.", err)
 		} else if !ok {
-			l.problem(b.DefRange, "Unsupported version", "The plan demands esxiplan %s; this is %s. Install another version, or change required_version.",
+			l.problem(at, "Unsupported version", "The plan demands esxiplan %s; this is %s. Install another version, or change required_version.",
 				*c, l.plan.known.Version)
 		}
 	}
@@ -368,8 +370,8 @@ func (l *loader) images(blocks hcl.Blocks) {
 		l.fill(arguments, imageObject, image, b.DefRange)
 		l.checkRegular(image.rangeOf("source"), "source", image.Source)
 		if image.SHA256 != nil && !sha256Pattern.MatchString(*image.SHA256) {
-			l.problem(image.rangeOf("sha256"), "Invalid checksum", "sha256: this has %d characters; a SHA-256 checksum has 64 hexadecimal digits. "+
-				"Compute it with: sha256sum %s", len(*image.SHA256), cmp.Or(image.Source, "FILE"))
+			l.problem(image.rangeOf("sha256"), "Invalid checksum", "sha256: %q is not a SHA-256 checksum, which has 64 hexadecimal digits. "+
+				"The command sha256sum computes it.", *image.SHA256)
 		}
 		l.plan.Images = append(l.plan.Images, image)
 		values[image.Name] = cty.ObjectVal(arguments)
@@ -448,15 +450,6 @@ func namesReader(text string) bool {
 		return true
 	}
 	return hostnamePattern.MatchString(text) && strings.Trim(text, "0123456789.") != "" // not a broken address
-}
-
-// decodeBlock evaluates all arguments of a block into a Go struct, and names those that are
-// not known because of a problem.
-func (l *loader) decodeBlock(b *hcl.Block, o *Object, into any) (unknown []string) {
-	attrs := l.content(b.Body, header(o)).Attributes
-	values, diags := l.objectFrom(attrs, o, l.global, b.DefRange, nil)
-	l.add(diags...)
-	return l.fill(values, o, into, b.DefRange)
 }
 
 // objectFrom evaluates arguments, each in a context of its own. What has a problem is unknown.
@@ -551,7 +544,7 @@ func sentence(err error) string {
 func missing(attr *hcl.Attribute, a *Argument, at hcl.Range) *hcl.Diagnostic {
 	if attr != nil {
 		return problem(attr.Expr.Range(), "Null where a value is required",
-			"Argument %q is null here. It needs a value: %s Where the value is the result of a step, that step does not run on this host.", a.Name, a.Doc)
+			"Argument %q is null here. It needs a value: %s Where the value is the result of a step, that step does not run on the host.", a.Name, a.Doc)
 	}
 	return problem(at, "Missing argument", "Argument %q is required: %s", a.Name, a.Doc)
 }

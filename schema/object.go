@@ -212,9 +212,9 @@ func (a *Argument) Conform(v cty.Value) (cty.Value, error) {
 	converted, err := convert.Convert(v, a.Type)
 	if err != nil {
 		if a.Type.IsListType() && v.Type().IsPrimitiveType() {
-			return cty.NilVal, fmt.Errorf("must be %s, got %s; write a list in brackets, even if it has one element", friendlyType(a.Type), friendlyType(v.Type()))
+			return cty.NilVal, fmt.Errorf("must be %s, got %s; write a list in brackets, even if it has one element", friendlyType(a.Type), kindGot(v))
 		}
-		return cty.NilVal, fmt.Errorf("must be %s, got %s", friendlyType(a.Type), friendlyType(v.Type()))
+		return cty.NilVal, fmt.Errorf("must be %s, got %s", friendlyType(a.Type), kindGot(v))
 	}
 	return converted, a.allowed(converted)
 }
@@ -226,7 +226,7 @@ func (a *Argument) conformList(v cty.Value) (cty.Value, error) {
 		if !v.IsKnown() {
 			return cty.UnknownVal(a.Type), nil
 		}
-		return cty.NilVal, fmt.Errorf("must be a list of objects with the attributes %s, got %s", quoted(a.Object.Names()), friendlyType(v.Type()))
+		return cty.NilVal, fmt.Errorf("must be a list of objects with the attributes %s, got %s", quoted(a.Object.Names()), kindGot(v))
 	}
 	if !v.IsKnown() {
 		return cty.UnknownVal(a.Type), nil
@@ -283,7 +283,10 @@ func (o *Object) Conform(v cty.Value) (cty.Value, error) {
 	}
 	v, marks := v.Unmark()
 	if t := v.Type(); !t.IsObjectType() && !t.IsMapType() {
-		return cty.NilVal, fmt.Errorf("must be an object with the attributes %s, got %s", quoted(o.Names()), friendlyType(t))
+		if o.goType == reflect.TypeFor[Image]() {
+			return cty.NilVal, fmt.Errorf("must be an image of the plan, such as image.esxi, got %s", kindGot(v))
+		}
+		return cty.NilVal, fmt.Errorf("must be an object with the attributes %s, got %s", quoted(o.Names()), kindGot(v))
 	}
 	given := v.AsValueMap()
 	var found problems
@@ -381,6 +384,17 @@ func friendlyType(t cty.Type) string {
 		return "an object"
 	}
 	return "another value"
+}
+
+// kindGot names what a value is, where it should be something else.
+func kindGot(v cty.Value) string {
+	switch {
+	case v.IsNull():
+		return "null"
+	case v.Type() == cty.Bool:
+		return "a bool"
+	}
+	return friendlyType(v.Type())
 }
 
 func friendlyTypes(t cty.Type) string {

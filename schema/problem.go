@@ -56,7 +56,50 @@ func (p *Plan) Settle(diags hcl.Diagnostics) hcl.Diagnostics { return p.settled(
 // settled makes of all problems what is shown: secrets hidden, each problem once with all
 // its hosts, sorted, and not more than a reader can take.
 func (p *Plan) settled(diags hcl.Diagnostics) hcl.Diagnostics {
-	return shortened(Sorted(distinct(p.fold(p.hide(diags)))))
+	return shortened(Sorted(p.named(gathered(Sorted(distinct(p.fold(p.hide(diags))))))))
+}
+
+// onceOnly are summaries of problems whose cause is somewhere else: what is referred to.
+var onceOnly = map[string]bool{"Unknown local": true, "Unknown variable": true, "Unknown image": true, "Invalid index": true, "Unsupported attribute": true}
+
+// gathered keeps the first of those references that fail for the same reason, and says where
+// the others are.
+func gathered(diags hcl.Diagnostics) hcl.Diagnostics {
+	first := map[string]*hcl.Diagnostic{}
+	others := map[*hcl.Diagnostic][]hcl.Range{}
+	out := slices.DeleteFunc(diags, func(d *hcl.Diagnostic) bool {
+		if !onceOnly[d.Summary] || d.Subject == nil {
+			return false
+		}
+		same := first[d.Detail]
+		if same == nil {
+			first[d.Detail] = d
+			return false
+		}
+		others[same] = append(others[same], *d.Subject)
+		same.Extra = together(same, d)
+		return true
+	})
+	for d, places := range others {
+		d.Detail += elsewhere(places)
+	}
+	return out
+}
+
+// together is what two problems concern: the hosts of both, or the plan as a whole.
+func together(a, b *hcl.Diagnostic) any {
+	one, ok := a.Extra.(*concern)
+	other, alsoOK := b.Extra.(*concern)
+	if !ok || !alsoOK {
+		return nil
+	}
+	seen := map[*Host]bool{}
+	hosts := slices.DeleteFunc(slices.Concat(one.hosts, other.hosts), func(h *Host) bool {
+		known := seen[h]
+		seen[h] = true
+		return known
+	})
+	return &concern{hosts: hosts, varies: one.varies || other.varies}
 }
 
 // distinct keeps the first of equal problems, and the first of several of a place that the
@@ -109,16 +152,25 @@ func (p *Plan) fold(diags hcl.Diagnostics) hcl.Diagnostics {
 		whole.varies = whole.varies || c.varies || into.Detail != d.Detail
 		return true
 	})
-	places := map[hcl.Range]int{} // of host blocks; several where a block makes several hosts
-	if len(buckets) > 0 {
-		for _, h := range p.Hosts() {
-			places[h.Range]++
+	return out
+}
+
+// named says in details which hosts they concern.
+func (p *Plan) named(diags hcl.Diagnostics) hcl.Diagnostics {
+	var places map[hcl.Range]int // of host blocks; several where a block makes several hosts
+	for _, d := range diags {
+		if c, ok := d.Extra.(*concern); !ok || c.named {
+			continue
 		}
-	}
-	for _, d := range out {
+		if places == nil {
+			places = map[hcl.Range]int{}
+			for _, h := range p.Hosts() {
+				places[h.Range]++
+			}
+		}
 		p.nameHosts(d, places)
 	}
-	return out
+	return diags
 }
 
 // missingSomething is how summaries begin of what is not where it should be.
@@ -137,10 +189,7 @@ func sameProblem(all hcl.Diagnostics, d *hcl.Diagnostic, c *concern) *hcl.Diagno
 
 // nameHosts says in the detail of a problem which hosts it concerns, unless its place says so.
 func (p *Plan) nameHosts(d *hcl.Diagnostic, places map[hcl.Range]int) {
-	c, ok := d.Extra.(*concern)
-	if !ok || c.named {
-		return
-	}
+	c := d.Extra.(*concern)
 	c.named = true
 	c.hosts = slices.Compact(c.hosts)
 	group, all := p.common(c.hosts)
@@ -149,16 +198,38 @@ func (p *Plan) nameHosts(d *hcl.Diagnostic, places map[hcl.Range]int) {
 	}
 	first := c.hosts[0]
 	switch own := d.Subject != nil && places[first.Range] == 1 && first.holds(*d.Subject); {
-	case len(c.hosts) == 1 && (own || all || strings.Contains(d.Detail, `"`+first.Name+`"`)):
+	case len(c.hosts) == 1 && (own || all):
 	case len(c.hosts) == 1:
-		d.Detail = "Host " + first.Name + ": " + d.Detail
+		d.Detail = ofHost(first, d.Detail)
 	case c.varies && all:
-		d.Detail = fmt.Sprintf("Host %s: %s So it is with %s.", first.Name, d.Detail, p.hostsInWords(c.hosts))
+		d.Detail = fmt.Sprintf("%s The same problem on %s.", ofHost(first, d.Detail), p.hostsInWords(c.hosts))
 	case c.varies:
-		d.Detail = fmt.Sprintf("Host %s: %s The same problem: %s.", first.Name, d.Detail, p.hostsInWords(c.hosts[1:]))
+		d.Detail = fmt.Sprintf("%s The same problem on %s.", ofHost(first, d.Detail), p.hostsInWords(c.hosts[1:]))
 	default:
 		d.Detail = fmt.Sprintf("%s This concerns %s.", d.Detail, p.hostsInWords(c.hosts))
 	}
+}
+
+// ofHost says of which host a detail is.
+func ofHost(h *Host, detail string) string {
+	if strings.HasPrefix(detail, "Host ") {
+		return detail
+	}
+	if words := sentenceBegin.FindString(detail); words != "" {
+		detail = strings.ToLower(words) + detail[len(words):]
+	}
+	return "Host " + h.Name + ": " + detail
+}
+
+// sentenceBegin matches a word that has its capital only at the beginning of a sentence.
+var sentenceBegin = regexp.MustCompile(`^[A-Z][a-z]* `)
+
+// count is a number of things.
+func count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 // common is the only group of hosts, nil where they are of several; all: they are all hosts
@@ -190,7 +261,10 @@ func (p *Plan) hostsInWords(hosts []*Host) string {
 	if group != nil {
 		of = " of group " + group.Name
 	}
-	if n := len(hosts); all && n > 1 {
+	switch n := len(hosts); {
+	case all && n == 2:
+		return "both hosts" + of
+	case all && n > 2:
 		return fmt.Sprintf("all %d hosts%s", n, of)
 	}
 	var names []string

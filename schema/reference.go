@@ -158,8 +158,8 @@ func unknownRoot(t hcl.Traversal, here []string) *hcl.Diagnostic {
 		return problem(at, "Unknown reference", "%s", foreignRoots[root])
 	case slices.Contains(roots, root):
 		return problem(at, "Reference out of place", "%q cannot be referred to here, only %s.", root, quoted(here))
-	case len(t) == 1 && nearest(root, here) == "":
-		return problem(at, "Unknown reference", "Nothing is called %q here. If the text is meant, write it in quotes: %[1]q. An expression may refer to %[2]s.", root, quoted(here))
+	case len(t) == 1:
+		return problem(at, "Unknown reference", "Nothing is called %q here. If the text is meant, write it in quotes: %[1]q. An expression may refer to %[2]s%[3]s", root, quoted(here), DidYouMean(root, here))
 	}
 	return problem(at, "Unknown reference", "Nothing is called %q here; an expression may refer to %s%s", root, quoted(here), DidYouMean(root, here))
 }

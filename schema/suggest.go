@@ -25,7 +25,7 @@ func nearest(given string, known []string) string {
 		distance = 2
 	}
 	for _, word := range known {
-		if d := levenshtein.Distance(given, word, nil); d < len(given) && d < distance || d == distance && best == "" && len(given) > 5 {
+		if d := editDistance(given, word); d < len(given) && d < distance || d == distance && best == "" && len(given) > 5 {
 			best, distance = word, d
 		}
 	}
@@ -33,6 +33,24 @@ func nearest(given string, known []string) string {
 		best = completion(given, known)
 	}
 	return best
+}
+
+// editDistance counts typing mistakes: two letters in the wrong order are one, and capitals
+// none.
+func editDistance(given, word string) int {
+	if strings.EqualFold(given, word) {
+		return 0
+	}
+	for i := 0; i+1 < len(given) && len(given) == len(word); i++ {
+		if given[i] == word[i] {
+			continue
+		}
+		if given[i] == word[i+1] && given[i+1] == word[i] && given[i+2:] == word[i+2:] {
+			return 1
+		}
+		break
+	}
+	return levenshtein.Distance(given, word, nil)
 }
 
 // completion is the only known word that begins like a given one.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -20,6 +21,9 @@ func parseProblems(diags hcl.Diagnostics, source []byte) hcl.Diagnostics {
 	}
 	diags = firstOfLines(diags)
 	for i, d := range diags {
+		if d.Summary == "Unterminated template string" {
+			atHeredoc(d, source)
+		}
 		if explainSyntax(d, source); d.Summary == "Invalid heredoc" { // its text is taken for arguments
 			return diags[:i+1]
 		}
@@ -74,8 +78,26 @@ func firstOfLines(diags hcl.Diagnostics) hcl.Diagnostics {
 		}
 		open = open || endlessText[d.Summary] || strings.HasPrefix(d.Summary, "Unclosed template") || strings.HasPrefix(d.Summary, "Invalid character")
 	}
+	if i := slices.IndexFunc(out, func(d *hcl.Diagnostic) bool { return endlessText[d.Summary] }); i >= 0 {
+		out = out[:i+1]
+	}
 	return out
 }
+
+// atHeredoc moves a problem from the end of the file to the heredoc whose end is missing.
+func atHeredoc(d *hcl.Diagnostic, source []byte) {
+	all := heredoc.FindAllIndex(source, -1)
+	if len(all) == 0 || d.Subject == nil {
+		return
+	}
+	last := all[len(all)-1]
+	line := bytes.Count(source[:last[0]], []byte("\n")) + 1
+	column := last[0] - bytes.LastIndexByte(source[:last[0]], '\n')
+	d.Subject = &hcl.Range{Filename: d.Subject.Filename, Start: hcl.Pos{Line: line, Column: column, Byte: last[0]},
+		End: hcl.Pos{Line: line, Column: column + last[1] - last[0], Byte: last[1]}}
+}
+
+var heredoc = regexp.MustCompile(`<<-?[A-Za-z_][A-Za-z0-9_-]*`)
 
 // rank orders problems of a line by what they say about the cause.
 func rank(d *hcl.Diagnostic) int {
@@ -104,6 +126,7 @@ var mistakes = []mistake{
 	{"Invalid character", regexp.MustCompile(`^['‘’]`), "Single quotation mark", "A text stands between double quotation marks: \"text\"."},
 	{"Invalid character", regexp.MustCompile(`^\$`), "Dollar sign outside of a text", "Refer to a value by its name alone: var.name. Only inside of a text write \"${var.name}\"."},
 	{"Invalid character", regexp.MustCompile(`^\\`), "Backslash in a text", "Write a backslash in a text twice: \"C:\\\\folder\"."},
+	{"Invalid escape sequence", nil, "Backslash in a text", "Write a backslash in a text twice: \"C:\\\\folder\"."},
 	{"Invalid character", regexp.MustCompile(`^;`), "Semicolon", "Remove the semicolon: an argument ends with its line."},
 	{"Invalid expression", regexp.MustCompile(`^<<-?[A-Za-z]`), "Invalid heredoc", "After <<EOT the line ends; the text follows on the next lines, and EOT ends it, alone on its line."},
 	{"Invalid expression", regexp.MustCompile(`^[\r\n]`), "Missing value", "The value is missing at the end of this line, or its second half."},
@@ -124,6 +147,16 @@ var mistakes = []mistake{
 	{"Unterminated template string", nil, "Unclosed text", "The end of this text is missing: a quotation mark, or for one that begins with <<EOT a line with EOT alone."},
 	{"Unclosed template interpolation sequence", nil, "Unclosed reference in a text", "The closing brace is missing: \"${var.name}\". If the text really holds ${, write it with two dollar signs: $${."},
 	{"Invalid template directive", nil, "Percent sign and brace in a text", "In a text, %{ begins a directive such as %{ if … }. If the text really holds it, write it with two percent signs: %%{."},
+	{"Extraneous label for plan", nil, "Too many names", "A plan block has one name: plan \"lab\" { … }."},
+	{"Extraneous label for group", nil, "Too many names", "A group block has one name: group \"lab\" { … }."},
+	{"Extraneous label for host", nil, "Too many names", "A host block has one name: host \"esxi-01\" { … }."},
+	{"Extraneous label for variable", nil, "Too many names", "A variable block has one name: variable \"root_password\" { … }."},
+	{"Extraneous label for image", nil, "Too many names", "An image block has one name: image \"esxi\" { … }."},
+	{"Extraneous label for step", nil, "Too many names", "A step block has a type and a name, and no more: step \"power\" \"restart\" { … }."},
+	{"Extraneous label for media", nil, "Too many names", "A media block has no name: media { … }."},
+	{"Extraneous label for locals", nil, "Too many names", "A locals block has no name: locals { … }."},
+	{"Extraneous label for bmc", nil, "Too many names", "A bmc block has no name: bmc { … }."},
+	{"Extraneous label for esxi", nil, "Too many names", "An esxi block has no name: esxi { … }."},
 	{"Attribute redefined", nil, "Duplicate argument", "This block sets the argument twice. Remove one of the two."},
 	{"Missing name for step", nil, "", "A step block has a type and a name: step \"power\" \"restart\" { … }."},
 	{"Missing name for group", nil, "", "A group block has a name: group \"lab\" { … }."},

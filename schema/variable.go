@@ -96,6 +96,9 @@ func (l *loader) variableType(v *Variable, attr *hcl.Attribute) (ok bool) {
 		return true
 	}
 	t, defaults, diags := typeexpr.TypeConstraintWithDefaults(attr.Expr)
+	for _, d := range diags {
+		d.Detail += " Types are string, number, bool, any, list(…), set(…), map(…), tuple([…]) and object({ … })."
+	}
 	if l.add(diags...); diags.HasErrors() {
 		return false
 	}
@@ -324,11 +327,11 @@ func condition(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value, error) {
 		return cty.NilVal, withoutValues(diags)
 	}
 	value, _ = value.Unmark()
-	value, err := convert.Convert(value, cty.Bool)
-	if err != nil || value.IsNull() {
-		return cty.NilVal, fmt.Errorf("the condition is neither true nor false")
+	truth, err := convert.Convert(value, cty.Bool)
+	if err != nil || truth.IsNull() {
+		return cty.NilVal, fmt.Errorf("the condition must be true or false, got %s", kindGot(value))
 	}
-	return value, nil
+	return truth, nil
 }
 
 // locals evaluates all locals blocks, each local after those it refers to.

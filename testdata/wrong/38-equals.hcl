@@ -1,4 +1,4 @@
-# Two equals signs, a colon, a semicolon, a dollar sign, a comma after an argument.
+# Two equals signs, a colon, a semicolon, a dollar sign.
 
 plan "wrong" {}
 
@@ -8,8 +8,4 @@ locals {
   c : 3
   d = 4;
   e = $local.d
-}
-
-group "lab" {
-  vendor = "dell",
 }
