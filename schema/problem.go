@@ -93,13 +93,17 @@ func together(a, b *hcl.Diagnostic) any {
 	if !ok || !alsoOK {
 		return nil
 	}
-	seen := map[*Host]bool{}
-	hosts := slices.DeleteFunc(slices.Concat(one.hosts, other.hosts), func(h *Host) bool {
+	return &concern{hosts: unique(slices.Concat(one.hosts, other.hosts)), varies: one.varies || other.varies}
+}
+
+// unique lists each host once.
+func unique(hosts []*Host) []*Host {
+	seen := make(map[*Host]bool, len(hosts))
+	return slices.DeleteFunc(hosts, func(h *Host) bool {
 		known := seen[h]
 		seen[h] = true
 		return known
 	})
-	return &concern{hosts: hosts, varies: one.varies || other.varies}
 }
 
 // distinct keeps the first of equal problems, and the first of several of a place that the
@@ -118,7 +122,7 @@ func distinct(diags hcl.Diagnostics) hcl.Diagnostics {
 }
 
 // values are the parts of a detail in which the same problem of two hosts may differ.
-var values = regexp.MustCompile(`"[^"]*"|[0-9a-fA-F]*[0-9][0-9a-fA-F.:/]*`)
+var values = regexp.MustCompile(` Did you mean "[^"]*"\?|"[^"]*"|[0-9a-fA-F]*[0-9][0-9a-fA-F.:/]*`)
 
 // bucket holds problems that are the same but for values and hosts.
 type bucket struct {
@@ -138,7 +142,7 @@ func (p *Plan) fold(diags hcl.Diagnostics) hcl.Diagnostics {
 		if !ok || c.named || d.Subject == nil {
 			return false
 		}
-		b := bucket{d.Summary, position(*d.Subject), values.ReplaceAllString(d.Detail, "#"), d.Severity}
+		b := bucket{d.Summary, position(*d.Subject), values.ReplaceAllLiteralString(d.Detail, ""), d.Severity}
 		if strings.HasPrefix(d.Summary, missingSomething) { // it has no place
 			b.place, b.shape = c.hosts[0].Group, d.Detail
 		}
@@ -191,7 +195,7 @@ func sameProblem(all hcl.Diagnostics, d *hcl.Diagnostic, c *concern) *hcl.Diagno
 func (p *Plan) nameHosts(d *hcl.Diagnostic, places map[hcl.Range]int) {
 	c := d.Extra.(*concern)
 	c.named = true
-	c.hosts = slices.Compact(c.hosts)
+	c.hosts = unique(c.hosts)
 	group, all := p.common(c.hosts)
 	if group != nil && all && len(c.hosts) > 1 && strings.HasPrefix(d.Summary, missingSomething) {
 		d.Subject = &group.Range
