@@ -33,7 +33,7 @@ func (l *loader) checkHosts() {
 	for _, g := range l.plan.Groups {
 		groups[g.Name] = true
 	}
-	taken := &claimed{by: map[string]*conflict{}}
+	taken := &claimed{by: map[string]owner{}, conflicts: map[string]*conflict{}}
 	for _, h := range l.plan.Hosts() {
 		l.host = h
 		if !hostPattern.MatchString(h.Name) || groups[h.Name] {
@@ -54,13 +54,20 @@ func (l *loader) checkHosts() {
 
 // claimed is what hosts claim for themselves, in the order in which it was claimed again.
 type claimed struct {
-	by     map[string]*conflict
-	shared []*conflict
+	by        map[string]owner
+	conflicts map[string]*conflict
+	order     []*conflict
 }
 
-// conflict is what several hosts claim; the first one has it.
+// owner is the first host that claims something.
+type owner struct {
+	host    *Host
+	derived bool
+}
+
+// conflict is what several hosts claim.
 type conflict struct {
-	claim claim
+	claim claim // as the second one spells it
 	hosts []*Host
 }
 
@@ -72,26 +79,30 @@ func (c *claimed) add(h *Host) {
 			continue
 		}
 		key := claim.what + " " + strings.ToLower(cmp.Or(claim.key, claim.value))
-		of, shared := c.by[key]
+		first, shared := c.by[key]
 		switch {
-		case shared && claim.derived && of.claim.derived: // the address is claimed twice, too
-			continue
 		case !shared:
-			c.by[key] = &conflict{claim, []*Host{h}}
-			continue
-		case claim.what == "BMC address" && deref(h.BMC.System) != "" && deref(of.hosts[0].BMC.System) != "":
-			continue // then each claims its system
-		case len(of.hosts) == 1:
-			of.claim = claim // as the second one spells it
-			c.shared = append(c.shared, of)
+			c.by[key] = owner{h, claim.derived}
+		case claim.derived && first.derived: // the address is claimed twice, too
+		case claim.what == "BMC address" && deref(h.BMC.System) != "" && deref(first.host.BMC.System) != "": // each claims its system
+		default:
+			c.share(key, claim, first.host, h)
 		}
-		of.hosts = append(of.hosts, h)
 	}
+}
+
+func (c *claimed) share(key string, claim claim, first, another *Host) {
+	of := c.conflicts[key]
+	if of == nil {
+		of = &conflict{claim, []*Host{first}}
+		c.conflicts[key], c.order = of, append(c.order, of)
+	}
+	of.hosts = append(of.hosts, another)
 }
 
 // checkClaims reports what two hosts or more claim.
 func (l *loader) checkClaims(c *claimed) {
-	for _, of := range c.shared {
+	for _, of := range c.order {
 		what, first, second := of.claim.what, of.hosts[0], of.hosts[1]
 		d := problem(second.RangeOf(of.claim.path), "Two hosts share one "+what, "Host %q and host %q (%s) both have %s %q.", second.Name, first.Name,
 			position(first.Range), what, of.claim.value)
@@ -325,48 +336,56 @@ func checkDisk(d *Disk) error {
 func (l *loader) checkRequirements() {
 	for _, h := range l.plan.Hosts() {
 		l.host = h
-		missed := map[string]bool{}
+		var missed map[string]bool
 		for _, s := range l.plan.Steps {
 			if !s.Applies(h) || s.groupsUnknown {
 				continue
 			}
 			for _, path := range l.plan.known.Steps[s.Type].Requires {
-				l.require(h, s, path, missed)
+				missed = l.require(h, s, path, missed)
 			}
 		}
 	}
 	l.host = nil
 }
 
-// require reports an argument that a step needs and a host does not have.
-func (l *loader) require(h *Host, s *Step, path string, missed map[string]bool) {
+// require reports an argument that a step needs and a host does not have, unless that was
+// missed already.
+func (l *loader) require(h *Host, s *Step, path string, missed map[string]bool) map[string]bool {
 	switch {
 	case h.ESXi == nil && strings.HasPrefix(path, "esxi."):
-		l.missing(h, s, "esxi", "There is no esxi block, neither here nor for the whole group", missed)
+		return l.missing(h, s, "esxi", "There is no esxi block, neither here nor for the whole group", missed)
 	case path == "esxi.network":
-		l.requireNetwork(h, s, missed)
+		return l.requireNetwork(h, s, missed)
 	case !h.Has(path):
-		l.missing(h, s, path, path+" is missing, here and in the group", missed)
+		return l.missing(h, s, path, path+" is missing, here and in the group", missed)
 	}
+	return missed
 }
 
 // requireNetwork demands what a static network needs, or DHCP.
-func (l *loader) requireNetwork(h *Host, s *Step, missed map[string]bool) {
+func (l *loader) requireNetwork(h *Host, s *Step, missed map[string]bool) map[string]bool {
 	if h.ESXi.DHCP != nil && *h.ESXi.DHCP || !h.knows("esxi.dhcp") {
-		return
+		return missed
 	}
 	for _, path := range []string{"esxi.netmask", "esxi.gateway"} {
 		if !h.Has(path) {
-			l.missing(h, s, path, path+" is missing, here and in the group (esxi.dhcp = true would do as well)", missed)
+			missed = l.missing(h, s, path, path+" is missing, here and in the group (esxi.dhcp = true would do as well)", missed)
 		}
 	}
+	return missed
 }
 
-func (l *loader) missing(h *Host, s *Step, path, what string, missed map[string]bool) {
-	if !missed[path] {
-		missed[path] = true
-		l.problem(h.Range, "Missing argument", "%s. Step %q (%s at %s) needs it.", what, s.Name, s.Type, position(s.Range))
+func (l *loader) missing(h *Host, s *Step, path, what string, missed map[string]bool) map[string]bool {
+	if missed[path] {
+		return missed
 	}
+	if missed == nil {
+		missed = map[string]bool{}
+	}
+	missed[path] = true
+	l.problem(h.Range, "Missing argument", "%s. Step %q (%s at %s) needs it.", what, s.Name, s.Type, position(s.Range))
+	return missed
 }
 
 // CheckImages looks for the installer images, which a run reads. It is apart from [Load],
