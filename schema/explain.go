@@ -133,7 +133,11 @@ func explainMissing(d *hcl.Diagnostic) string {
 	if len(keys) == 0 {
 		return fmt.Sprintf("There is no key %q in %s, which is empty.", at.key, at.in)
 	}
-	return fmt.Sprintf("There is no key %q in %s; it has %s%s", at.key, at.in, some(keys), DidYouMean(at.key, keys))
+	remedy := "Correct the key"
+	if root, _, _ := strings.Cut(at.in, "."); root == "local" || root == "var" || strings.HasPrefix(at.in, "host.vars") {
+		remedy = "Add it there, or correct the key"
+	}
+	return fmt.Sprintf("There is no key %q in %s, which has %s. %s%s", at.key, at.in, some(keys), remedy, DidYouMean(at.key, keys))
 }
 
 func listLookup(at lookup, value cty.Value) string {
@@ -299,10 +303,3 @@ func writtenTraversal(t hcl.Traversal) string {
 	}
 	return b.String()
 }
-
-// plainly is an error of a conversion, in words of the plan.
-func plainly(err error) string {
-	return strings.NewReplacer("bool required", "must be true or false", " required", " expected").Replace(err.Error())
-}
-
-func typeProblems(diags hcl.Diagnostics) hcl.Diagnostics { return diags }

@@ -169,8 +169,13 @@ func (p *Plan) checkGlobal(root, name string, at hcl.Range) *hcl.Diagnostic {
 	if declared.HasAttribute(name) {
 		return nil
 	}
-	return problem(at, "Unknown "+map[string]string{"var": "variable", "local": "local", "image": "image"}[root],
-		"The plan declares no %s.%s%s", root, name, DidYouMean(name, slices.Sorted(maps.Keys(declared.AttributeTypes()))))
+	kind := map[string]string{"var": "variable", "local": "local", "image": "image"}[root]
+	known := slices.Sorted(maps.Keys(declared.AttributeTypes()))
+	if nearest(name, known) != "" {
+		return problem(at, "Unknown "+kind, "The plan declares no %s.%s%s", root, name, DidYouMean(name, known))
+	}
+	declaration := map[string]string{"var": "a block variable %q", "local": "a locals block (%s = …)", "image": "a block image %q"}[root]
+	return problem(at, "Unknown "+kind, "The plan declares no %s.%s. Declare it in "+declaration+", or correct the name.", root, name, name)
 }
 
 func (p *Plan) checkStepReference(i int, name string, t hcl.Traversal, at hcl.Range) *hcl.Diagnostic {
