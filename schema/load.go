@@ -264,7 +264,11 @@ func (l *loader) unique(blocks hcl.Blocks) {
 			}
 		}
 		if at, seen := first[key]; seen && b.Type != "locals" {
-			l.problem(b.DefRange, "Duplicate block", "There is already a block %s at %s. Rename or remove one of them.", key, position(at))
+			remedy := "Rename or remove one of them."
+			if len(b.Labels) == 0 || b.Type == "plan" {
+				remedy = "Write their arguments into one block."
+			}
+			l.problem(b.DefRange, "Duplicate block", "There is already a block %s at %s. %s", key, position(at), remedy)
 		}
 		first[key] = b.DefRange
 		for i, label := range b.Labels {
