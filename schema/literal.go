@@ -28,9 +28,13 @@ func (p *Plan) CheckPasswords() hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for _, a := range passwordArguments {
 		var places []hcl.Range
-		seen := map[hcl.Range]bool{}
+		seen, looked := map[hcl.Range]bool{}, map[*hcl.Attribute]bool{}
 		for _, h := range p.Hosts() {
 			attr, _ := h.said.at(a.path)
+			if looked[attr] { // the group's
+				continue
+			}
+			looked[attr] = true
 			if at, written := p.literalIn(attr, a.key); written && !seen[at] {
 				places, seen[at] = append(places, at), true
 			}
