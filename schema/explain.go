@@ -37,7 +37,7 @@ func explain(d *hcl.Diagnostic) {
 			d.Detail = sentenceCase(text)
 		}
 	case "Attempt to get attribute from null value", "Attempt to index null value", "Iteration over null value":
-		d.Detail = sentenceCase(nullPart(d)+" is null here. Give it a value, or write a default with try(…, DEFAULT).")
+		d.Detail = sentenceCase(nullPart(d) + " is null here. Give it a value, or write a default with try(…, DEFAULT).")
 	default:
 		d.Detail = inPlainWords(d.Detail)
 	}
