@@ -9,7 +9,7 @@ import (
 )
 
 // bind copies conformed, wholly known arguments into the struct from which the object is
-// derived. It reports false for what it leaves to [ToGo], which says what is wrong: the two
+// derived; one for which there is no value is left as it is. It reports false for what it leaves to [ToGo], which says what is wrong: the two
 // agree on everything else. It is there for plans with thousands of hosts, where the way by
 // JSON takes as long as reading the files.
 func (o *Object) bind(value func(name string) cty.Value, into reflect.Value) bool {
@@ -17,7 +17,7 @@ func (o *Object) bind(value func(name string) cty.Value, into reflect.Value) boo
 		return false
 	}
 	for _, a := range o.Arguments {
-		if !a.bind(value(a.Name), into.FieldByIndex(a.field)) {
+		if v := value(a.Name); v != cty.NilVal && !a.bind(v, into.FieldByIndex(a.field)) {
 			return false
 		}
 	}

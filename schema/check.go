@@ -3,7 +3,9 @@ package schema
 import (
 	"cmp"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -30,65 +32,108 @@ func (l *loader) checkHosts() {
 	for _, g := range l.plan.Groups {
 		groups[g.Name] = true
 	}
-	taken := map[string]*Host{}
+	taken := &claimed{by: map[string]owner{}, conflicts: map[string]*conflict{}}
 	for _, h := range l.plan.Hosts() {
-		l.noting(h, func() { l.checkHost(h, groups, taken) })
+		l.host = h
+		if !hostPattern.MatchString(h.Name) || groups[h.Name] {
+			l.problem(h.Range, "Invalid host name", "%q cannot be the name of a host: "+
+				"take letters, digits, dots, colons, dashes and underscores, and neither \"all\" nor the name of a group, so that --limit can name it.", h.Name)
+		}
+		l.checkVendor(h)
+		l.checkBMC(h)
+		l.checkTLS(h)
+		if h.ESXi != nil {
+			l.checkESXi(h)
+		}
+		taken.add(h)
 	}
+	l.host = nil
+	l.checkClaims(taken)
 }
 
-func (l *loader) checkHost(h *Host, groups map[string]bool, taken map[string]*Host) {
-	if !hostPattern.MatchString(h.Name) || groups[h.Name] {
-		l.problem(h.Range, "Invalid host name", "%q cannot be the name of a host: "+
-			"take letters, digits, dots, colons, dashes and underscores, and neither \"all\" nor the name of a group, so that --limit can name it.", h.Name)
-	}
-	if h.broken {
-		return
-	}
-	l.checkVendor(h)
-	l.checkBMC(h)
-	l.checkTLS(h)
-	if h.ESXi != nil {
-		l.checkESXi(h)
-	}
-	l.checkClaims(h, taken)
+// claimed is what hosts claim for themselves, in the order in which it was claimed again.
+type claimed struct {
+	by        map[string]owner
+	conflicts map[string]*conflict
+	order     []*conflict
 }
 
-// checkClaims finds what two hosts may not share. One BMC address may serve
-// several systems, if each of its hosts names its own.
-func (l *loader) checkClaims(h *Host, taken map[string]*Host) {
+// owner is the first host that claims something.
+type owner struct {
+	host    *Host
+	derived bool
+}
+
+// conflict is what several hosts claim.
+type conflict struct {
+	claim claim // as the second one spells it
+	hosts []*Host
+}
+
+// add notes the claims of a host. One BMC address may serve several systems, if each of its
+// hosts names its own.
+func (c *claimed) add(h *Host) {
 	for _, claim := range claims(h) {
-		key := claim.what + " " + strings.ToLower(cmp.Or(claim.key, claim.value))
-		other, shared := taken[key]
-		if !shared {
-			taken[key] = h
+		if !h.knows(claim.path) {
 			continue
 		}
-		if claim.what == "BMC address" && deref(h.BMC.System) != "" && deref(other.BMC.System) != "" {
-			continue // then each claims its system
+		key := claim.what + " " + strings.ToLower(cmp.Or(claim.key, claim.value))
+		first, shared := c.by[key]
+		switch {
+		case !shared:
+			c.by[key] = owner{h, claim.derived}
+		case claim.derived && first.derived: // the address is claimed twice, too
+		case claim.what == "BMC address" && deref(h.BMC.System) != "" && deref(first.host.BMC.System) != "": // each claims its system
+		default:
+			c.share(key, claim, first.host, h)
 		}
-		l.problem(h.RangeOf(claim.path), "Two hosts share one "+claim.what, "Host %q and host %q (%s) both have %s %q.", h.Name, other.Name,
-			other.place(), claim.what, claim.value)
+	}
+}
+
+func (c *claimed) share(key string, claim claim, first, another *Host) {
+	of := c.conflicts[key]
+	if of == nil {
+		of = &conflict{claim, []*Host{first}}
+		c.conflicts[key], c.order = of, append(c.order, of)
+	}
+	of.hosts = append(of.hosts, another)
+}
+
+// checkClaims reports what two hosts or more claim.
+func (l *loader) checkClaims(c *claimed) {
+	for _, of := range c.order {
+		what, first, second := of.claim.what, of.hosts[0], of.hosts[1]
+		d := problem(second.RangeOf(of.claim.path), "Two hosts share one "+what, "Host %q and host %q (%s) both have %s %q.", second.Name, first.Name,
+			first.place(), what, of.claim.value)
+		if n := len(of.hosts); n > 2 {
+			d.Summary = "Several hosts share one " + what
+			d.Detail = fmt.Sprintf("%s have %s %q. Give each host its own.", capital(l.plan.hostsInWords(of.hosts)), what, of.claim.value)
+		}
+		d.Detail += madeBy(of.hosts[1:])
+		d.Extra = &concern{hosts: of.hosts, named: true}
+		l.add(d)
 	}
 }
 
 var hostPattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._:-]*$`)
 
 func (l *loader) checkBMC(h *Host) {
-	if h.BMC.Username == "" || h.BMC.Password.IsZero() {
-		l.problem(h.RangeOf("bmc.password"), "Empty login", "Host %q has an empty user or password for its BMC.", h.Name)
+	if h.knows("bmc.username", "bmc.password") && (h.BMC.Username == "" || h.BMC.Password.IsZero()) {
+		l.problem(h.RangeOf("bmc.password"), "Empty login", "The user or the password of the BMC is empty.")
 	}
 }
 
 type claim struct {
 	what, path, value string
 	key               string // the same for all spellings of the value; "": the value itself
+	derived           bool   // from another claim
 }
 
 // claims lists what belongs to one host only.
 func claims(h *Host) []claim {
-	out := []claim{{what: "host name", value: h.Name}, {"BMC address", "bmc.address", h.BMC.Address.String(), h.BMC.Address.Key()}}
+	out := []claim{{what: "host name", value: h.Name}, {what: "BMC address", path: "bmc.address", value: h.BMC.Address.String(), key: h.BMC.Address.Key()}}
 	if system := deref(h.BMC.System); system != "" {
-		out = append(out, claim{"computer system", "bmc.system", system, h.Machine()})
+		out = append(out, claim{what: "computer system", path: "bmc.system", value: system, key: h.Machine()})
 	}
 	if h.Serial != "" {
 		out = append(out, claim{what: "serial number", path: "serial", value: h.Serial})
@@ -98,7 +143,8 @@ func claims(h *Host) []claim {
 		if ip, err := netip.ParseAddr(x.Address); err == nil {
 			key = ip.Unmap().String()
 		}
-		out = append(out, claim{"ESXi address", "esxi.address", x.Address, key}, claim{what: "hostname", path: "esxi.hostname", value: x.HostName()})
+		out = append(out, claim{what: "ESXi address", path: "esxi.address", value: x.Address, key: key},
+			claim{what: "hostname", path: "esxi.hostname", value: x.HostName(), derived: x.Hostname == nil})
 		if x.NIC != nil && isMAC(*x.NIC) {
 			out = append(out, claim{what: "MAC address", path: "esxi.nic", value: *x.NIC})
 		}
@@ -108,7 +154,7 @@ func claims(h *Host) []claim {
 
 func (l *loader) checkVendor(h *Host) {
 	known := append([]string{"auto"}, l.plan.known.Vendors...)
-	if !slices.Contains(known, h.Vendor) {
+	if h.knows("vendor") && !slices.Contains(known, h.Vendor) {
 		l.problem(h.RangeOf("vendor"), "Unknown vendor", "There is no vendor %q; there are %s%s", h.Vendor, quoted(known), DidYouMean(h.Vendor, known))
 	}
 }
@@ -139,32 +185,42 @@ func (l *loader) checkTLS(h *Host) {
 
 // checkCAFile looks at a file with authorities, once for all hosts that name it.
 func (l *loader) checkCAFile(name string) error {
-	err, known := l.caFiles[name]
+	path := l.access.path(name)
+	err, known := l.caFiles[path]
 	if !known {
 		var pem []byte
-		if pem, err = l.access.authorities(name); err == nil && !x509.NewCertPool().AppendCertsFromPEM(pem) {
+		pem, err = l.access.authorities(name)
+		if !l.access.Untrusted {
+			err = unreadable(name, path, err)
+		}
+		if err == nil && !x509.NewCertPool().AppendCertsFromPEM(pem) {
 			err = fmt.Errorf("%s holds no certificate in PEM form", name)
 		}
-		l.caFiles[name] = err
+		l.caFiles[path] = err
 	}
 	return err
 }
 
+func isAddress(text string) bool {
+	_, err := netip.ParseAddr(text)
+	return err == nil
+}
+
 func (l *loader) checkESXi(h *Host) {
 	x := h.ESXi
-	if _, err := netip.ParseAddr(x.Address); err != nil {
+	if h.knows("esxi.address") && !isAddress(x.Address) {
 		l.problem(h.RangeOf("esxi.address"), "Invalid address", "esxi.address: %q is not an IP address.", x.Address)
 	}
 	l.checkNetwork(h)
 	for _, server := range x.Nameservers {
-		if _, err := netip.ParseAddr(server); err != nil {
+		if !isAddress(server) {
 			l.problem(h.RangeOf("esxi.nameservers"), "Invalid address", "esxi.nameservers: %q is not an IP address.", server)
 		}
 	}
 	if x.NIC != nil && !isMAC(*x.NIC) && !vmnicPattern.MatchString(*x.NIC) {
 		l.problem(h.RangeOf("esxi.nic"), "Invalid NIC", "esxi.nic: %q is neither a MAC address such as B4:96:91:A7:3F:D6 nor vmnicN.", *x.NIC)
 	}
-	if name := x.HostName(); !hostnamePattern.MatchString(name) || len(name) > 253 {
+	if name := x.HostName(); h.knows("esxi.hostname") && (x.Hostname != nil || isAddress(x.Address)) && !hostnamePattern.MatchString(name) || len(name) > 253 {
 		l.problem(h.RangeOf("esxi.hostname"), "Invalid hostname", "esxi.hostname: %q is not a host name: letters, digits and dashes, parts separated by dots.", name)
 	}
 	if x.VLAN != nil && (*x.VLAN < 0 || *x.VLAN > 4095) {
@@ -172,7 +228,7 @@ func (l *loader) checkESXi(h *Host) {
 	}
 	if check := l.plan.known.RootPassword; check != nil && !x.RootPassword.IsZero() {
 		if err := check(x.RootPassword.Reveal()); err != nil {
-			l.problem(h.RangeOf("esxi.root_password"), "Invalid password", "%v.", err)
+			l.problem(h.RangeOf("esxi.root_password"), "Invalid password", "esxi.root_password: %v.", err)
 		}
 	}
 	l.checkESXiDevices(h)
@@ -198,8 +254,11 @@ func (l *loader) checkESXiDevices(h *Host) {
 
 func (l *loader) checkNetwork(h *Host) {
 	x := h.ESXi
-	if x.DHCP != nil && *x.DHCP {
+	if x.DHCP != nil && *x.DHCP || !h.knows("esxi.dhcp") {
 		return // the server's affair
+	}
+	if x.Gateway != nil && !isAddress(*x.Gateway) {
+		l.problem(h.RangeOf("esxi.gateway"), "Invalid address", "esxi.gateway: %q is not an IP address.", *x.Gateway)
 	}
 	if x.Netmask == nil {
 		return
@@ -227,8 +286,7 @@ func (l *loader) checkNetwork(h *Host) {
 	}
 	gateway, err := netip.ParseAddr(*x.Gateway)
 	switch {
-	case err != nil:
-		l.problem(h.RangeOf("esxi.gateway"), "Invalid address", "esxi.gateway: %q is not an IP address.", *x.Gateway)
+	case err != nil: // reported above
 	case !network.Contains(gateway):
 		l.problem(h.RangeOf("esxi.gateway"), "Gateway outside the network",
 			"esxi.gateway: %s does not lie in %s, the network of %s with netmask %s. The installed host could not be reached.", gateway, network, address, *x.Netmask)
@@ -256,7 +314,7 @@ func checkDisk(d *Disk) error {
 		if p != nil {
 			given++
 			if strings.TrimSpace(*p) == "" || strings.ContainsAny(*p, "\n\r'\"\\`$") {
-				return fmt.Errorf("%q cannot name a disk", *p)
+				return fmt.Errorf("%q cannot name a disk: it is empty, or holds a quotation mark, a backslash, a dollar sign or a line break", *p)
 			}
 		}
 	}
@@ -267,7 +325,7 @@ func checkDisk(d *Disk) error {
 		return nil
 	}
 	if !diskNamePattern.MatchString(*d.Name) {
-		return fmt.Errorf("%q is not an ESXi device name, which starts with naa., eui., t10., mpx. or vml. and goes on with the id", *d.Name)
+		return fmt.Errorf("%q is not an ESXi device name, which starts with naa., eui., t10., mpx. or vml. and continues with the id", *d.Name)
 	}
 	unconfirmed := !strings.HasPrefix(*d.Name, "naa.") && !strings.HasPrefix(*d.Name, "eui.")
 	if unconfirmed && (d.Confirm == nil || *d.Confirm) {
@@ -277,34 +335,87 @@ func checkDisk(d *Disk) error {
 	return nil
 }
 
-// checkRequirements demands of each host what the steps that it takes need.
+// checkRequirements demands of each host what the steps that it takes need, each of it once.
 func (l *loader) checkRequirements() {
-	for _, s := range l.plan.Steps {
-		for _, h := range l.plan.Hosts() {
-			if !s.Applies(h) || h.broken {
+	for _, h := range l.plan.Hosts() {
+		l.host = h
+		var missed map[string]bool
+		for _, s := range l.plan.Steps {
+			if !s.Applies(h) || s.groupsUnknown {
 				continue
 			}
 			for _, path := range l.plan.known.Steps[s.Type].Requires {
-				if path == "esxi.network" {
-					l.checkHasNetwork(h, s)
-				} else if !h.Has(path) {
-					l.problem(h.Range, "Missing argument", "Host %q needs %s for step %q (%s at %s).", h.Name, path, s.Name, s.Type, position(s.Range))
-				}
+				missed = l.require(h, s, path, missed)
 			}
 		}
 	}
+	l.host = nil
 }
 
-// checkHasNetwork demands what a static network needs, or DHCP.
-func (l *loader) checkHasNetwork(h *Host, s *Step) {
-	if h.ESXi == nil || h.ESXi.DHCP != nil && *h.ESXi.DHCP {
-		return
+// require reports an argument that a step needs and a host does not have, unless that was
+// missed already.
+func (l *loader) require(h *Host, s *Step, path string, missed map[string]bool) map[string]bool {
+	switch {
+	case h.ESXi == nil && strings.HasPrefix(path, "esxi."):
+		return l.missing(h, s, "esxi", "There is no esxi block, neither here nor for the whole group", missed)
+	case path == "esxi.network":
+		return l.requireNetwork(h, s, missed)
+	case !h.Has(path):
+		return l.missing(h, s, path, path+" is missing, here and in the group", missed)
+	}
+	return missed
+}
+
+// requireNetwork demands what a static network needs, or DHCP.
+func (l *loader) requireNetwork(h *Host, s *Step, missed map[string]bool) map[string]bool {
+	if h.ESXi.DHCP != nil && *h.ESXi.DHCP || !h.knows("esxi.dhcp") {
+		return missed
 	}
 	for _, path := range []string{"esxi.netmask", "esxi.gateway"} {
 		if !h.Has(path) {
-			l.problem(h.Range, "Missing argument", "Host %q needs %s for step %q (%s at %s), or esxi.dhcp = true.", h.Name, path, s.Name, s.Type, position(s.Range))
+			missed = l.missing(h, s, path, path+" is missing, here and in the group (esxi.dhcp = true would do as well)", missed)
 		}
 	}
+	return missed
+}
+
+func (l *loader) missing(h *Host, s *Step, path, what string, missed map[string]bool) map[string]bool {
+	if missed[path] {
+		return missed
+	}
+	if missed == nil {
+		missed = map[string]bool{}
+	}
+	missed[path] = true
+	l.problem(h.Range, "Missing argument", "%s. Step %q (%s at %s) needs it.", what, s.Name, s.Type, position(s.Range))
+	return missed
+}
+
+// CheckImages looks for the installer images, which a run reads. It is apart from [Load],
+// because a plan is also checked where its images are not.
+func (p *Plan) CheckImages() hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, i := range p.Images {
+		if i.Source == "" { // a problem of its own
+			continue
+		}
+		switch info, err := p.access.Stat(i.Source); {
+		case errors.Is(err, errOutside): // a warning says that it is not looked at
+		case err != nil:
+			diags = append(diags, problem(i.rangeOf("source"), "Missing image", "source: %s.", noImage(i.Source, p.access.path(i.Source), err)))
+		case info.IsDir():
+			diags = append(diags, problem(i.rangeOf("source"), "Not a file", "source: %q is a folder. Name the ISO file in it.", i.Source))
+		}
+	}
+	return p.settled(diags)
+}
+
+func noImage(name, path string, err error) string {
+	text := unreadable(name, path, err).Error()
+	if errors.Is(err, fs.ErrNotExist) {
+		text = strings.TrimSuffix(text, ", or create the file") + ", put the image there, or check the plan with --offline where the image is not at hand"
+	}
+	return text
 }
 
 // Has reports whether the host has a value for an argument, such as "esxi.disk".

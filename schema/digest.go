@@ -199,6 +199,9 @@ var secretArguments = []string{"bmc.password", "esxi.root_password", "esxi.licen
 
 func (p *Plan) varsParts(h *Host, parts map[string]string) {
 	vars := h.Value.GetAttr("vars")
+	if !vars.IsKnown() { // a problem of the plan
+		return
+	}
 	if vars.IsMarked() { // its keys are secrets, too
 		parts["vars"] = digestOf(Hidden)
 		return

@@ -27,18 +27,23 @@
 // deeply it is nested; a meter bounds what expressions evaluate to, during a run as well;
 // and [Load] watches the time, memory and stack of the evaluation as a whole.
 //
-// Problems are hcl.Diagnostics, all of them at once. The summary of a diagnostic
-// never contains the user's data; the detail says what is wrong and what to do.
+// Problems are hcl.Diagnostics, all of them at once: an argument with a problem is unknown
+// to what depends on it, and everything else is checked. The summary of a diagnostic never
+// contains the user's data; the detail says what is wrong and what to do. A problem that
+// several hosts have at one place is one diagnostic, and [Concerned] lists the hosts.
+// [Plan.CheckImages] and [Plan.CheckPasswords] find what [Load] does not look for.
 //
 // Where to look: load.go reads files and blocks, variable.go variables and locals,
 // host.go groups and hosts, expand.go and hostrange.go blocks that make several hosts,
 // rows.go where their rows are written, late.go what waits for facts, step.go steps;
 // check.go finds what is wrong with hosts, reference.go what is wrong with
-// references. scope.go evaluates, functions.go has the functions. source.go, meter.go,
-// bounds.go (of functions) and watch.go hold against hostile plans. object.go
-// describes, bind.go fills structs. digest.go says what concerns a host, writing.go
-// what of an expression does. secret.go, address.go and duration.go are the types
-// of arguments.
+// references, literal.go passwords that are written out. content.go reads mistyped names as
+// what was meant; problem.go folds problems and names hosts; syntax.go and explain.go say in
+// words of a plan what the parser and the evaluation found. scope.go evaluates,
+// functions.go has the functions. source.go, meter.go, bounds.go (of functions) and
+// watch.go hold against hostile plans. object.go describes, bind.go fills structs.
+// digest.go says what concerns a host, writing.go what of an expression does. secret.go,
+// address.go and duration.go are the types of arguments.
 //
 // The package knows no step type, no vendor and no hardware: those come in as
 // [Known]. It leaves out how diagnostics are printed (cmd/internal/view) and in

@@ -41,11 +41,10 @@ const dynamicExample = `
 // template is a block that makes several hosts: a dynamic block, or a host block with a
 // range in its label. What it says is read once, and is the same one for all its hosts.
 type template struct {
-	at     hcl.Range // its header
-	label  string    // with ranges; "" of a dynamic block
-	said   layer
-	broken bool // its problems are reported already
-	rows   []*row
+	at    hcl.Range // its header
+	label string    // with ranges; "" of a dynamic block
+	said  layer
+	rows  []*row
 
 	// of a dynamic block
 	iterator string
@@ -86,8 +85,7 @@ func (g *groupEvaluation) hosts(b *hcl.Block) {
 		return
 	}
 	if len(p.ranges) == 0 {
-		said, ok := g.hostLayer(b.Body)
-		g.host(&Host{Name: b.Labels[0], Range: b.DefRange, said: layers{said, g.defaults}}, ok)
+		g.host(&Host{Name: b.Labels[0], Range: b.DefRange, said: layers{g.layer(g.content(b.Body, hostHeader)), g.defaults}})
 		return
 	}
 	count := p.count(mostHosts)
@@ -101,18 +99,10 @@ func (g *groupEvaluation) hosts(b *hcl.Block) {
 	}
 }
 
-// hostLayer reads the body of a host.
-func (g *groupEvaluation) hostLayer(body hcl.Body) (layer, bool) {
-	content, diags := body.Content(hostHeader)
-	g.diags = append(g.diags, withWays(body, diags)...)
-	return g.layer(content), !diags.HasErrors()
-}
-
 // readTemplate reads the body that the hosts of a template share, and remembers which
 // arguments are the same for all of them.
 func (g *groupEvaluation) readTemplate(t *template, body hcl.Body) {
-	said, ok := g.hostLayer(body)
-	t.said, t.broken = said, !ok
+	t.said = g.layer(g.content(body, hostHeader))
 	g.share(t.said, "host", t.iterator)
 }
 
@@ -124,7 +114,7 @@ func (t *template) add(r row) *row {
 
 // hostOf evaluates the host that a row makes.
 func (g *groupEvaluation) hostOf(r *row) {
-	g.host(&Host{Name: r.host, Range: r.of.at, said: layers{r.of.said, g.defaults}, row: r}, !r.of.broken)
+	g.host(&Host{Name: r.host, Range: r.of.at, said: layers{r.of.said, g.defaults}, row: r})
 }
 
 // room says whether the plan may have so many hosts more, and lets them take up memory.
@@ -233,8 +223,8 @@ func (g *groupEvaluation) withoutHost(attr *hcl.Attribute) bool {
 
 // elements evaluates for_each to a collection that can be walked over.
 func (g *groupEvaluation) elements(attr *hcl.Attribute) (cty.Value, bool) {
-	if d := g.checkNames(attr); d != nil {
-		g.diags = append(g.diags, d)
+	if diags := g.checkNames(attr.Expr, "group"); diags.HasErrors() {
+		g.add(diags...)
 		return cty.NilVal, false
 	}
 	value, diags := attr.Expr.Value(g.rowContext(nil))
@@ -314,9 +304,19 @@ func labelOf(labels cty.Value) (name, why string) {
 // sees adds what an argument may refer to because it stands in the content of a dynamic
 // block.
 func (r *row) sees(attr *hcl.Attribute, variables map[string]cty.Value) {
-	if r != nil && r.of.iterator != "" && r.of.content.ContainsPos(attr.Range.Start) {
+	if r.within(attr.Range) {
 		variables[r.of.iterator] = r.each
 	}
+}
+
+// names reports a reference to the row.
+func (r *row) names(t hcl.Traversal) bool {
+	return r.within(t.SourceRange()) && t.RootName() == r.of.iterator
+}
+
+// within reports a place in the content of the row's dynamic block, which sees the iterator.
+func (r *row) within(at hcl.Range) bool {
+	return r != nil && r.of.iterator != "" && r.of.content.ContainsPos(at.Start)
 }
 
 // indexValue is what host.index means: null where the block makes one host only.
@@ -375,14 +375,14 @@ func (r *row) origin() *Origin {
 	o := &Origin{Block: r.of.at, Label: r.of.label, Index: r.index}
 	if r.of.forEach != nil {
 		r.of.once.Do(func() { r.of.written(r.of) })
-		o.Key, o.Place, o.forEach, o.Iterator = keyText(r.key), r.at.String(), r.of.forEach.Expr.Range(), r.of.iterator
+		o.Key, o.Place, o.forEach, o.Iterator = elementKey(r.key), r.at.String(), r.of.forEach.Expr.Range(), r.of.iterator
 	}
 	return o
 }
 
-// keyText writes the key of an element; "" where it is the element itself, of a set, and
+// elementKey writes the key of an element; "" where it is the element itself, of a set, and
 // not a short text.
-func keyText(key cty.Value) string {
+func elementKey(key cty.Value) string {
 	key, _ = key.Unmark()
 	switch {
 	case key.IsNull() || !key.IsKnown():
@@ -484,6 +484,29 @@ func rowsText(all []*row) string {
 	return fmt.Sprintf("\nThis is so for %d hosts: %s.", len(rows), strings.Join(shown, ", "))
 }
 
+// madeBy says of which rows hosts came that a sentence before names; "" where a block of its own
+// made one of them.
+func madeBy(hosts []*Host) string {
+	var rows []*row
+	for _, h := range hosts {
+		if h.row == nil {
+			return ""
+		}
+		rows = append(rows, h.row)
+	}
+	if len(rows) == 1 {
+		return rowsText(rows)
+	}
+	var shown []string
+	for _, r := range rows[:min(len(rows), mostRowsShown)] {
+		shown = append(shown, fmt.Sprintf("%s (%s)", r.host, r.origin().Short()))
+	}
+	if more := len(rows) - len(shown); more > 0 {
+		shown = append(shown, fmt.Sprintf("and %d more", more))
+	}
+	return "\nThey are made by: " + strings.Join(shown, ", ") + "."
+}
+
 // different takes each row once, in order.
 func different(all []*row) (rows []*row) {
 	seen := map[*row]bool{}
@@ -501,32 +524,6 @@ func (r *row) subject() string {
 		return "The host"
 	}
 	return fmt.Sprintf("Host %q", r.host)
-}
-
-// withWays says, where a host or group is given an argument of another language, or a
-// dynamic block stands where it cannot, what to write.
-func withWays(body hcl.Body, diags hcl.Diagnostics) hcl.Diagnostics {
-	native, ok := body.(*hclsyntax.Body)
-	if !ok || !diags.HasErrors() {
-		return diags
-	}
-	ways := map[hcl.Range]string{}
-	for _, name := range []string{"for_each", "count"} {
-		if attr := native.Attributes[name]; attr != nil {
-			ways[attr.NameRange] = fmt.Sprintf(severalHosts, name)
-		}
-	}
-	for _, b := range native.Blocks {
-		if b.Type == "dynamic" {
-			ways[b.TypeRange] = "A dynamic block makes hosts, and stands in their group:\n" + dynamicExample
-		}
-	}
-	for _, d := range diags {
-		if d.Subject != nil && ways[*d.Subject] != "" {
-			d.Detail = ways[*d.Subject]
-		}
-	}
-	return diags
 }
 
 const severalHosts = "Neither hosts nor groups take %s. Several hosts come from data by a dynamic block in the group:\n" + dynamicExample + `

@@ -155,7 +155,7 @@ func TestRefusedBlocksOfHosts(t *testing.T) {
 		"a range as the name of a row": {fromRows(`["h[1:2]"]`, "row.value", `bmc { address = "b" }`), `"h[1:2]" cannot be the name of a host`},
 		"an unknown local":             {fromRows("local.nothing", "row.value", ""), "The plan declares no local.nothing"},
 		"a row's key in a group": {"serial = row.value\n" + strings.Replace(rows, "content {\n", "content {\n esxi { address = \"192.0.2.1${row.key}\" }\n", 1),
-			`There is no variable named "row"`},
+			`Nothing is called "row" here`},
 		"for_each in a host":  {"host \"h\" { for_each = [] }", "Neither hosts nor groups take for_each"},
 		"count in a group":    {"count = 3\nhost \"h\" {}", "Neither hosts nor groups take count"},
 		"dynamic in a host":   {"host \"h\" {\n dynamic \"host\" {}\n}", "A dynamic block makes hosts, and stands in their group"},
@@ -223,12 +223,12 @@ func TestProblemsNameTheRow(t *testing.T) {
 		"an object": {inGroup(fromRows("{\n  h2 = \"nowhere\"\n  h1 = \"192.0.2.1\"\n }", "row.key", "esxi { address = row.value }")),
 			`Host "h2" is made by plan.hcl:8, element "h2" of for_each at plan.hcl:7:16.`},
 		"a range":          {inGroup("host \"h[1:3]\" {\n esxi { address = [\"192.0.2.1\", \"nowhere\", \"192.0.2.3\"][host.index] }\n}"), `Host "h2" is made by host "h[1:3]" at plan.hcl:6:1.`},
-		"all of a block":   {inGroup("host \"h[1:3]\" {\n vendor = \"nobody\"\n}"), "This is so for all 3 hosts that the block at plan.hcl:6:1 makes."},
-		"some of a block":  {inGroup("host \"h[1:9]\" {\n vendor = host.index < 7 ? \"nobody\" : \"auto\"\n}"), `This is so for 7 hosts: Host "h1" (h[1:9]), Host "h2" (h[1:9]), Host "h3" (h[1:9]), Host "h4" (h[1:9]), Host "h5" (h[1:9]), and 2 more.`},
+		"all of a block":   {inGroup("host \"h[1:3]\" {\n vendor = \"nobody\"\n}"), "This concerns all 3 hosts of group g."},
+		"some of a block":  {inGroup("host \"h[1:9]\" {\n vendor = host.index < 7 ? \"nobody\" : \"auto\"\n}"), `They are made by: h1 (h[1:9]), h2 (h[1:9]), h3 (h[1:9]), h4 (h[1:9]), h5 (h[1:9]), and 2 more.`},
 		"one name, twice":  {inGroup(fromRows(`[for r in csvdecode(file("rows.csv")) : r if r.name != "h2"]`, `"h"`, "bmc { address = row.value.name }")), `Host "h" and host "h" (rows.csv:2, element 0 of for_each at plan.hcl:7:16) both have host name "h".` + "\n" + `Host "h" is made by rows.csv:6, element 1 of for_each at plan.hcl:7:16.`},
 		"a bad name":       {inGroup(fromRows(`csvdecode(file("rows.csv"))`, "row.value.name == \"h2\" ? null : row.value.name", "bmc { address = row.value.name }")), "The name of a host is null here.\nThe host is made by rows.csv:5"},
 		"a step":           {inGroup(fromRows(`csvdecode(file("rows.csv"))`, "row.value.name", "vars = { n = row.value.note }")) + "step \"try\" \"s\" { wait = host.vars.n == \"\" ? \"1s\" : host.vars.n }\n", `Host "h1" is made by rows.csv:2`},
-		"an unknown value": {inGroup(fromRows(`csvdecode(file("rows.csv"))`, "row.value.name", "serial = row.value.nmae")), "This is so for all 3 hosts that the block at plan.hcl:6:3 makes."},
+		"an unknown value": {inGroup(fromRows(`csvdecode(file("rows.csv"))`, "row.value.name", "serial = row.value.nmae")), "This concerns all 3 hosts of group g."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, problems := loadFiles(t, schema.Input{}, map[string]string{"plan.hcl": c.plan, "rows.csv": table})

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/netip"
 	"path/filepath"
@@ -135,7 +136,7 @@ var oneFunc = function.New(&function.Spec{
 		case t.IsTupleType() && t.Length() == 0:
 			return cty.DynamicPseudoType, nil
 		}
-		return cty.NilType, errors.New("a list with one element, or none, is wanted")
+		return cty.NilType, errors.New("must be a list with at most one element")
 	},
 	Impl: func(args []cty.Value, t cty.Type) (cty.Value, error) {
 		switch elements := args[0].AsValueSlice(); len(elements) {
@@ -144,7 +145,7 @@ var oneFunc = function.New(&function.Spec{
 		case 1:
 			return elements[0], nil
 		default:
-			return cty.NilVal, fmt.Errorf("the list has %d elements, one is wanted", len(elements))
+			return cty.NilVal, fmt.Errorf("the list has %d elements, and must have one or none", len(elements))
 		}
 	},
 })
@@ -277,7 +278,30 @@ func (f *fileReader) text(name string) (string, error) {
 	if err == nil {
 		f.read[name] = string(b)
 	}
+	if !f.access.Untrusted {
+		err = unreadable(name, f.access.path(name), err)
+	}
 	return string(b), err
+}
+
+// unreadable says why a file cannot be read, by the name that the plan gives it.
+func unreadable(name, path string, err error) error {
+	var at *fs.PathError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrNotExist) && filepath.IsAbs(name):
+		return fmt.Errorf("there is no file %q; correct the path, or create the file", name)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("there is no file %q; a relative path starts at the plan's folder. Correct the path, or create the file", name)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%q may not be read by this user; change its permissions", name)
+	case errors.As(err, &at) && strings.Contains(at.Err.Error(), "escapes"): // what os.Root says
+		return fmt.Errorf("%q leads out of the folder by a link; copy the file into the folder, or allow the folder to which the link leads with --allow-read", name)
+	case errors.As(err, &at):
+		return fmt.Errorf("%q cannot be read: %w", name, at.Err)
+	}
+	return errors.New(strings.ReplaceAll(err.Error(), path, name))
 }
 
 func absolute(path string) string {
@@ -451,7 +475,7 @@ var cidrHostFunc = function.New(&function.Spec{
 	Params: []function.Parameter{{Name: "prefix", Type: cty.String}, {Name: "number", Type: cty.Number}},
 	Type:   function.StaticReturnType(cty.String),
 	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-		prefix, err := netip.ParsePrefix(args[0].AsString())
+		prefix, err := networkOf(args[0].AsString())
 		if err != nil {
 			return cty.NilVal, err
 		}
@@ -463,6 +487,14 @@ var cidrHostFunc = function.New(&function.Spec{
 		return cty.StringVal(address.String()), nil
 	},
 })
+
+func networkOf(text string) (netip.Prefix, error) {
+	prefix, err := netip.ParsePrefix(text)
+	if err != nil {
+		return prefix, fmt.Errorf("%q is not a network such as \"10.0.0.0/24\"", text)
+	}
+	return prefix, nil
+}
 
 // addressAt is the n-th address of a network, counted from its end when negative.
 func addressAt(prefix netip.Prefix, n int64) (netip.Addr, bool) {
@@ -485,7 +517,7 @@ func addressAt(prefix netip.Prefix, n int64) (netip.Addr, bool) {
 }
 
 var cidrNetmaskFunc = text1(func(s string) (string, error) {
-	prefix, err := netip.ParsePrefix(s)
+	prefix, err := networkOf(s)
 	if err != nil {
 		return "", err
 	}
@@ -500,7 +532,7 @@ var cidrSubnetFunc = function.New(&function.Spec{
 	Params: []function.Parameter{{Name: "prefix", Type: cty.String}, {Name: "newbits", Type: cty.Number}, {Name: "number", Type: cty.Number}},
 	Type:   function.StaticReturnType(cty.String),
 	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-		prefix, err := netip.ParsePrefix(args[0].AsString())
+		prefix, err := networkOf(args[0].AsString())
 		if err != nil {
 			return cty.NilVal, err
 		}
@@ -537,7 +569,7 @@ func maskBits(mask string) (int, error) {
 		value <<= 1
 	}
 	if value != 0 {
-		return 0, fmt.Errorf("%q is not a netmask: its ones are not together", mask)
+		return 0, fmt.Errorf("%q is not a contiguous netmask such as 255.255.255.0", mask)
 	}
 	return bits, nil
 }

@@ -68,12 +68,11 @@ func (l *loader) layer(content *hcl.BodyContent) layer {
 		if !ok {
 			continue
 		}
-		attrs, diags := l.attributes(b.Body, arguments)
+		attrs := l.content(b.Body, arguments).Attributes
 		if first, seen := out[b.Type]; seen {
-			l.problem(b.DefRange, "Duplicate block", "There is already a block %s at %s.", b.Type, position(first.at))
+			l.problem(b.DefRange, "Duplicate block", "There is already a block %s at %s. Write their arguments into one block.", b.Type, position(first.at))
 			attrs = under(first.arguments, attrs)
 		}
-		l.diags = append(l.diags, diags...)
 		out[b.Type] = section{b.DefRange, attrs}
 	}
 	return out
@@ -114,15 +113,15 @@ func (l layers) at(path string) (attr *hcl.Attribute, own bool) {
 }
 
 func (l *loader) group(b *hcl.Block) {
-	content, diags := b.Body.Content(groupHeader)
-	l.diags = append(l.diags, withWays(b.Body, diags)...)
+	content := l.content(b.Body, groupHeader)
 	g := &Group{Name: b.Labels[0], Range: b.DefRange}
 	l.plan.Groups = append(l.plan.Groups, g)
 	if attr, ok := content.Attributes["in_flight"]; ok {
-		values, ok := l.objectFrom(hcl.Attributes{"in_flight": attr}, planObject, l.global, b.DefRange, nil)
-		if text := values["in_flight"]; ok && text.IsKnown() && !text.IsNull() {
+		values, diags := l.objectFrom(hcl.Attributes{"in_flight": attr}, planObject, l.global, b.DefRange, nil)
+		l.add(diags...)
+		if text := values["in_flight"]; text.IsKnown() && !text.IsNull() {
 			g.InFlight = text.AsString()
-			l.checkInFlight(attr.Range, g.InFlight)
+			l.checkInFlight(attr.Expr.Range(), g.InFlight)
 		}
 	}
 	e := &groupEvaluation{loader: l, group: g, defaults: l.layer(content), decoded: map[block]decoded{}}
@@ -150,8 +149,9 @@ type block struct {
 // decoded is what a block gives to hosts that add nothing to what their group or their
 // template says.
 type decoded struct {
-	value reflect.Value
-	ok    bool
+	value   reflect.Value
+	unknown []string // arguments with a problem
+	diags   hcl.Diagnostics
 }
 
 // share remembers which arguments of a layer are the same for all its hosts, because they
@@ -166,30 +166,34 @@ func (g *groupEvaluation) share(said layer, different ...string) {
 	}
 }
 
-// host evaluates a host of the group; ok: its block is without problems so far.
-func (g *groupEvaluation) host(h *Host, ok bool) {
+// host evaluates a host of the group.
+func (g *groupEvaluation) host(h *Host) {
 	h.Group = g.group.Name
-	e := &hostEvaluation{loader: g.loader, group: g, host: h, ok: ok}
-	g.noting(h, e.run)
-	h.broken = !e.ok
+	g.loader.host = h
+	defer func() { g.loader.host = nil }()
+	e := &hostEvaluation{loader: g.loader, group: g, host: h}
+	e.run()
 	g.group.Hosts = append(g.group.Hosts, h)
-}
-
-// noting does something for a host, and marks the problems that it finds with the host's row.
-func (l *loader) noting(h *Host, do func()) {
-	before := len(l.diags)
-	do()
-	l.diags = append(l.diags[:before], h.row.note(l.diags[before:])...)
 }
 
 // hostEvaluation evaluates one host's arguments in stages: vars, then the
 // ESXi address, then the rest, each of which may refer to those before it.
+// An argument with a problem is unknown to all that depends on it.
 type hostEvaluation struct {
 	*loader
 	group *groupEvaluation
 	host  *Host
 	scope map[string]cty.Value // what `host` means so far
-	ok    bool
+}
+
+// without notes arguments of a section that have a problem.
+func (e *hostEvaluation) without(section string, arguments ...string) {
+	for _, name := range arguments {
+		if e.host.unknown == nil {
+			e.host.unknown = map[string]bool{}
+		}
+		e.host.unknown[section+name] = true
+	}
 }
 
 func (e *hostEvaluation) run() {
@@ -232,23 +236,20 @@ func groupValue(name string) cty.Value {
 	return cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal(name)})
 }
 
-// vars merges the group's vars with the host's, key by key.
+// vars merges the group's vars with the host's, key by key. With a problem in one of them,
+// no key is known.
 func (e *hostEvaluation) vars() cty.Value {
 	merged := map[string]cty.Value{}
 	hidden := cty.ValueMarks{} // of the whole: a key may be a secret
+	known := true
 	for _, said := range []layer{e.host.said.group, e.host.said.host} {
 		attr, ok := said[""].arguments["vars"]
 		if !ok {
 			continue
 		}
-		value, diags := attr.Expr.Value(e.context(attr))
-		e.diags = append(e.diags, withoutValues(diags)...)
+		value, ok := e.someVars(attr)
 		plain, marks := value.Unmark()
-		if diags.HasErrors() || plain.IsNull() || !plain.CanIterateElements() || plain.Type().IsTupleType() || plain.Type().IsListType() || plain.Type().IsSetType() {
-			if !diags.HasErrors() {
-				e.problem(attr.Expr.Range(), "Invalid value", `vars: an object is wanted, such as { rack = "r7" }.`)
-			}
-			e.ok = false
+		if known = known && ok && plain.IsKnown(); !known {
 			continue
 		}
 		for m := range marks {
@@ -258,7 +259,26 @@ func (e *hostEvaluation) vars() cty.Value {
 			merged[key] = v
 		}
 	}
+	if !known {
+		return cty.DynamicVal
+	}
 	return cty.ObjectVal(merged).WithMarks(hidden)
+}
+
+// someVars evaluates the vars of a block.
+func (e *hostEvaluation) someVars(attr *hcl.Attribute) (value cty.Value, ok bool) {
+	diags := e.checkNames(attr.Expr)
+	if !diags.HasErrors() {
+		value, diags = attr.Expr.Value(e.context(attr))
+	}
+	if e.add(withoutValues(diags)...); diags.HasErrors() {
+		return cty.DynamicVal, false
+	}
+	if t := value.Type(); value.IsNull() || t != cty.DynamicPseudoType && !t.IsObjectType() && !t.IsMapType() {
+		e.problem(attr.Expr.Range(), "Invalid value", `vars: must be an object, such as { rack = "r7" }.`)
+		return cty.DynamicVal, false
+	}
+	return value, true
 }
 
 func (e *hostEvaluation) address() cty.Value {
@@ -273,27 +293,29 @@ func (e *hostEvaluation) address() cty.Value {
 	return value
 }
 
-// decode evaluates the arguments of a block into a struct, unless they are its group's and
+// decode evaluates the arguments of a section into a struct, unless they are its group's and
 // the same for another host.
-func (e *hostEvaluation) decode(attrs hcl.Attributes, o *Object, at hcl.Range, into any) {
+func (e *hostEvaluation) decode(section string, attrs hcl.Attributes, o *Object, at hcl.Range, into any) {
 	target := reflect.ValueOf(into).Elem()
 	shared := e.allShared(attrs)
 	key := block{object: o}
 	if e.host.row != nil {
 		key.of = e.host.row.of
 	}
-	if d, done := e.group.decoded[key]; done && shared {
+	d, done := e.group.decoded[key]
+	if done && shared {
 		target.Set(d.value)
-		e.ok = d.ok && e.ok
-		return
+	} else {
+		var values map[string]cty.Value
+		values, d.diags = e.objectFrom(attrs, o, e.context, at, nil)
+		d.unknown = e.fill(values, o, into, at)
+		d.value = reflect.New(target.Type()).Elem() // what is added to the host is its own
+		d.value.Set(target)
 	}
-	values, ok := e.objectFrom(attrs, o, e.context, at, nil)
-	ok = ok && e.fill(values, o, into, at)
-	e.ok = ok && e.ok
+	e.add(d.diags...)
+	e.without(section, d.unknown...)
 	if shared {
-		kept := reflect.New(target.Type()).Elem() // what is added to the host is its own
-		kept.Set(target)
-		e.group.decoded[key] = decoded{kept, ok}
+		e.group.decoded[key] = d
 	}
 }
 
@@ -314,7 +336,7 @@ func (e *hostEvaluation) plain() {
 		}
 	}
 	var a hostArguments
-	e.decode(attrs, hostObject, e.host.Range, &a)
+	e.decode("", attrs, hostObject, e.host.Range, &a)
 	e.host.Vendor, e.host.Serial = a.Vendor, deref(a.Serial)
 	e.host.Protected, e.host.AllowRunning = a.Protected, a.AllowRunning
 }
@@ -322,12 +344,12 @@ func (e *hostEvaluation) plain() {
 func (e *hostEvaluation) bmc() {
 	said, ok := e.host.said.section("bmc")
 	if !ok {
-		e.problem(e.host.Range, "Missing block", "Host %q needs a bmc block, its own or its group's: username and password of its BMC.", e.host.Name)
-		e.ok = false
+		e.problem(e.host.Range, "Missing block", "There is no bmc block, neither here nor for the whole group. Add one, with username and password of the BMC.")
+		e.without("bmc.", bmcObject.Names()...)
 		return
 	}
-	e.decode(said.arguments, bmcObject, said.at, &e.host.BMC)
-	if e.host.BMC.Address == (Address{}) && e.ok {
+	e.decode("bmc.", said.arguments, bmcObject, said.at, &e.host.BMC)
+	if e.host.BMC.Address == (Address{}) && e.host.knows("bmc.address") {
 		e.addressByName()
 	}
 }
@@ -337,7 +359,7 @@ func (e *hostEvaluation) addressByName() {
 	address, err := ParseAddress(e.host.Name)
 	if err != nil {
 		e.problem(e.host.Range, "Invalid address", "Host %q has no bmc.address, so its name must be one, but %v.", e.host.Name, err)
-		e.ok = false
+		e.without("bmc.", "address")
 	}
 	e.host.BMC.Address = address
 }
@@ -348,12 +370,13 @@ func (e *hostEvaluation) esxi(facts cty.Value) {
 	before := maps.Clone(e.scope)
 	e.scope["facts"] = facts
 	said, _ := e.host.said.section("esxi")
-	values, ok := e.objectFrom(said.arguments, esxiObject, e.context, said.at, nil)
+	values, diags := e.objectFrom(said.arguments, esxiObject, e.context, said.at, nil)
+	e.add(diags...)
 	e.scope = before
 	names := e.takeLate(values, said.arguments)
 	x := &ESXi{}
 	e.host.ESXi = x
-	e.ok = ok && e.fill(values, esxiObject, x, said.at) && e.ok
+	e.without("esxi.", e.fill(values, esxiObject, x, said.at)...)
 	if x.RootPassword.Reveal() == "-" {
 		x.RootPassword = Secret{}
 	}
@@ -398,7 +421,25 @@ func (e *hostEvaluation) value() cty.Value {
 	if h.ESXi != nil {
 		out["esxi"] = esxiValue(h.ESXi)
 	}
+	for path := range h.unknown {
+		forget(out, path)
+	}
 	return cty.ObjectVal(out)
+}
+
+// forget makes what stands at a path unknown.
+func forget(in map[string]cty.Value, path string) {
+	name, rest, nested := strings.Cut(path, ".")
+	v, ok := in[name]
+	switch {
+	case !ok:
+	case nested:
+		members := v.AsValueMap()
+		forget(members, rest)
+		in[name] = cty.ObjectVal(members)
+	default:
+		in[name] = cty.UnknownVal(v.Type()).WithSameMarks(v)
+	}
 }
 
 var esxiScope = cty.Object(map[string]cty.Type{

@@ -24,11 +24,11 @@ func (p *Plan) Resolve(h *Host, facts cty.Value) (*Host, hcl.Diagnostics) {
 	if h.late == nil {
 		return h, nil
 	}
-	l := &loader{plan: p}
 	copied := *h
-	e := &hostEvaluation{loader: l, host: &copied, scope: maps.Clone(h.late), ok: true}
+	l := &loader{plan: p, host: &copied}
+	e := &hostEvaluation{loader: l, host: &copied, scope: maps.Clone(h.late)}
 	e.esxi(facts)
-	if e.ok {
+	if len(copied.unknown) == 0 && !l.diags.HasErrors() {
 		l.checkESXiDevices(&copied)
 		copied.Value, copied.late = e.value(), nil
 	}
@@ -46,7 +46,7 @@ func (e *hostEvaluation) takeLate(values map[string]cty.Value, attrs hcl.Attribu
 		if !slices.Contains(lateArguments, name) {
 			e.problem(attr.Expr.Range(), "Too early for facts", "esxi.%s cannot depend on host.facts: only %s can, which name what the machine has.", name,
 				strings.Join(lateArguments, ", "))
-			e.ok = false
+			continue
 		}
 		values[name] = cty.NullVal(value.Type())
 		names = append(names, name)

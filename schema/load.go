@@ -55,12 +55,12 @@ var fileHeader = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 func Load(paths []string, in Input, known Known) (*Plan, hcl.Diagnostics) {
 	access := &Access{Untrusted: in.Untrusted, Folders: in.AllowDir}
 	l := &loader{
-		plan: &Plan{known: known, access: access, Files: map[string]*hcl.File{}, secrets: &secretTexts{texts: map[string]string{}}, meter: &meter{untrusted: in.Untrusted, began: used()}},
+		plan: &Plan{known: known, access: access, Files: map[string]*hcl.File{}, secrets: &secretTexts{texts: map[string]string{}}, meter: &meter{untrusted: in.Untrusted, began: used()}, unusable: map[string]bool{}},
 		in:   in, access: access, shared: map[*hcl.Attribute]*evaluated{}, caFiles: map[string]error{},
 	}
 	blocks, readable := l.parse(paths)
 	if !readable {
-		return l.plan, distinct(l.diags)
+		return l.plan, l.plan.settled(l.diags)
 	}
 	hosts := countHosts(blocks)
 	l.plan.meter.allow(hosts)
@@ -81,7 +81,7 @@ func (l *loader) finish(blocks hcl.Blocks, paths []string) {
 	if len(l.plan.Hosts()) == 0 && !l.diags.HasErrors() {
 		l.problem(hcl.Range{Filename: paths[0]}, "No hosts", "A plan needs at least one group block with a host in it.")
 	}
-	l.diags = distinct(l.plan.hide(l.diags))
+	l.diags = l.plan.settled(l.diags)
 }
 
 // countHosts counts host blocks before anything is evaluated.
@@ -104,27 +104,40 @@ type loader struct {
 	access *Access
 	diags  hcl.Diagnostics
 
-	sources    sources
-	files      *fileReader       // what file() read
-	lines      map[string][]line // of CSV files among it, by what they hold; nil: not looked for yet
-	localAttrs hcl.Attributes
-	expanded   int // hosts that ranges and dynamic blocks make
+	sources  sources
+	files    *fileReader       // what file() read
+	lines    map[string][]line // of CSV files among it, by what they hold; nil: not looked for yet
+	expanded int               // hosts that ranges and dynamic blocks make
 
 	// shared are arguments that mean the same wherever they are evaluated, with what came
 	// of them; nil: they were not evaluated yet.
 	shared  map[*hcl.Attribute]*evaluated
 	caFiles map[string]error // what is wrong with each file that was looked at
+
+	host *Host // whose arguments are evaluated or checked, nil: none's
 }
 
 // evaluated is what came of an argument.
 type evaluated struct {
-	unknownName *hcl.Diagnostic // it refers to what nobody declares
-	value       cty.Value
-	diags       hcl.Diagnostics
+	value cty.Value
+	diags hcl.Diagnostics
+}
+
+// add notes problems. Those that are found while a host is evaluated concern that host;
+// one that was found before, for another host, is not noted twice.
+func (l *loader) add(diags ...*hcl.Diagnostic) {
+	for _, d := range diags {
+		if l.host != nil && d.Severity == hcl.DiagError {
+			l.host.invalid = true
+		}
+		if l.host == nil || concerns(d, l.host) {
+			l.diags = append(l.diags, d)
+		}
+	}
 }
 
 func (l *loader) problem(at hcl.Range, summary, format string, values ...any) {
-	l.diags = append(l.diags, problem(at, summary, format, values...))
+	l.add(problem(at, summary, format, values...))
 }
 
 func problem(at hcl.Range, summary, format string, values ...any) *hcl.Diagnostic {
@@ -132,9 +145,13 @@ func problem(at hcl.Range, summary, format string, values ...any) *hcl.Diagnosti
 }
 
 func (l *loader) warn(at hcl.Range, summary, format string, values ...any) {
+	l.add(warning(at, summary, format, values...))
+}
+
+func warning(at hcl.Range, summary, format string, values ...any) *hcl.Diagnostic {
 	d := problem(at, summary, format, values...)
 	d.Severity = hcl.DiagWarning
-	l.diags = append(l.diags, d)
+	return d
 }
 
 // planFiles turns the command line's paths into file names.
@@ -220,9 +237,7 @@ func (l *loader) parsePlan(source []byte, name string) (hcl.Blocks, bool) {
 	if file == nil {
 		return nil, false
 	}
-	content, diags := file.Body.Content(fileHeader)
-	l.diags = append(l.diags, withWays(file.Body, diags)...)
-	return content.Blocks, true
+	return l.content(file.Body, fileHeader).Blocks, true
 }
 
 // parseFile parses what may be parsed, and bounds what its expressions evaluate to. It is nil
@@ -231,14 +246,14 @@ func (l *loader) parseFile(source []byte, name string) *hcl.File {
 	d := l.sources.check(source, name, hclsyntax.LexConfig)
 	if d != nil {
 		l.plan.Files[name] = &hcl.File{Bytes: source}
-		l.diags = append(l.diags, d)
+		l.add(d)
 		return nil
 	}
 	file, diags := hclsyntax.ParseConfig(source, name, hcl.InitialPos)
 	if file != nil && !diags.HasErrors() {
 		diags = append(diags, l.plan.meter.bound(file.Body.(*hclsyntax.Body))...)
 	}
-	l.diags = append(l.diags, diags...)
+	l.add(parseProblems(diags, source)...)
 	l.plan.Files[name] = file
 	if diags.HasErrors() {
 		return nil
@@ -265,7 +280,11 @@ func (l *loader) unique(blocks hcl.Blocks) {
 			}
 		}
 		if at, seen := first[key]; seen && b.Type != "locals" {
-			l.problem(b.DefRange, "Duplicate block", "There is already a block %s at %s. Rename or remove one of them.", key, position(at))
+			remedy := "Rename or remove one of them."
+			if len(b.Labels) == 0 || b.Type == "plan" {
+				remedy = "Write their arguments into one block."
+			}
+			l.problem(b.DefRange, "Duplicate block", "There is already a block %s at %s. %s", key, position(at), remedy)
 		}
 		first[key] = b.DefRange
 		for i, label := range b.Labels {
@@ -315,7 +334,7 @@ func (l *loader) evaluate(blocks hcl.Blocks) {
 	}
 	l.checkHosts()
 	l.checkRequirements()
-	l.diags = append(l.diags, l.plan.CheckSteps(everything)...)
+	l.add(l.plan.checkSteps(everything)...)
 }
 
 type planArguments struct {
@@ -333,17 +352,18 @@ var (
 func (l *loader) header(b *hcl.Block) {
 	l.plan.Name = b.Labels[0]
 	var arguments planArguments
-	if !l.decodeBlock(b.Body, planObject, &arguments) {
-		return
-	}
+	said := l.content(b.Body, header(planObject)).Attributes
+	values, diags := l.objectFrom(said, planObject, l.global, b.DefRange, nil)
+	l.add(diags...)
+	l.fill(values, planObject, &arguments, b.DefRange)
 	l.plan.Description = deref(arguments.Description)
 	l.plan.InFlight = deref(arguments.InFlight)
-	l.checkInFlight(b.DefRange, l.plan.InFlight)
-	if c := arguments.RequiredVersion; c != nil {
+	l.checkInFlight(placeOf("in_flight", said, b.DefRange), l.plan.InFlight)
+	if c, at := arguments.RequiredVersion, placeOf("required_version", said, b.DefRange); c != nil {
 		if ok, err := versionAllowed(*c, l.plan.known.Version); err != nil {
-			l.problem(b.DefRange, "Invalid version constraint", "required_version: %v.", err)
+			l.problem(at, "Invalid version constraint", "required_version: %v.", err)
 		} else if !ok {
-			l.problem(b.DefRange, "Unsupported version", "The plan demands esxiplan %s; this is %s. Install another version, or change required_version.",
+			l.problem(at, "Unsupported version", "The plan demands esxiplan %s; this is %s. Install another version, or change required_version.",
 				*c, l.plan.known.Version)
 		}
 	}
@@ -360,20 +380,19 @@ func (l *loader) checkInFlight(at hcl.Range, text string) {
 func (l *loader) images(blocks hcl.Blocks) {
 	values := map[string]cty.Value{}
 	for _, b := range blocks {
-		attrs, diags := l.attributes(b.Body, header(imageObject))
-		l.diags = append(l.diags, diags...)
-		values[b.Labels[0]] = cty.UnknownVal(imageObject.Type()) // so that its problems are told once
+		attrs := l.content(b.Body, header(imageObject)).Attributes
 		if a, ok := attrs["name"]; ok {
-			l.problem(a.Range, "Unsupported argument", "An image has its name from the block's label.")
-			continue
+			l.problem(a.Range, "Unsupported argument", "An image has its name from the block's label. Remove this argument.")
 		}
-		arguments, ok := l.objectFrom(attrs, imageObject, l.global, b.DefRange, map[string]cty.Value{"name": cty.StringVal(b.Labels[0])})
-		if !ok {
-			continue
-		}
-		image := &Image{Range: b.DefRange}
+		arguments, diags := l.objectFrom(attrs, imageObject, l.global, b.DefRange, map[string]cty.Value{"name": cty.StringVal(b.Labels[0])})
+		l.add(diags...)
+		image := &Image{Range: b.DefRange, said: attrs}
 		l.fill(arguments, imageObject, image, b.DefRange)
-		l.checkRegular(b.DefRange, "source", image.Source)
+		l.checkRegular(image.rangeOf("source"), "source", image.Source)
+		if image.SHA256 != nil && !sha256Pattern.MatchString(*image.SHA256) {
+			l.problem(image.rangeOf("sha256"), "Invalid checksum", "sha256: %q is not a SHA-256 checksum, which has 64 hexadecimal digits. "+
+				"The command sha256sum computes it.", *image.SHA256)
+		}
 		l.plan.Images = append(l.plan.Images, image)
 		values[image.Name] = cty.ObjectVal(arguments)
 	}
@@ -381,45 +400,55 @@ func (l *loader) images(blocks hcl.Blocks) {
 }
 
 func (l *loader) media(b *hcl.Block) {
-	m := &Media{Range: b.DefRange}
-	if !l.decodeBlock(b.Body, mediaObject, m) {
-		return
-	}
+	m := &Media{Range: b.DefRange, said: l.content(b.Body, header(mediaObject)).Attributes}
+	values, diags := l.objectFrom(m.said, mediaObject, l.global, b.DefRange, nil)
+	l.add(diags...)
+	unknown := l.fill(values, mediaObject, m, b.DefRange)
 	l.plan.Media = m
-	switch {
-	case (m.Directory == nil) == !m.Serves():
-		l.problem(b.DefRange, "Invalid media block", "Give either directory and url (files for a web server that you have), "+
-			"or listen or listen_tls (this run serves the images itself).")
-	case m.Directory != nil && m.URL == nil:
-		l.problem(b.DefRange, "Missing argument", "With directory, url is required: the address under which BMCs find that folder.")
-	case m.Directory == nil && m.Store == "overlay":
-		l.problem(b.DefRange, "Invalid media block", "store = \"overlay\" belongs to directory; what this run serves itself is never more than an overlay.")
-	case (m.Certificate == nil) != (m.Key == nil) || m.Certificate != nil && m.ListenTLS == nil:
-		l.problem(b.DefRange, "Invalid media block", "certificate and key go together, and with listen_tls.")
-	case m.Directory != nil && m.Allow != nil:
-		l.problem(b.DefRange, "Invalid media block", "allow belongs to listen and listen_tls. "+
-			"Who may read a directory is up to the web server that serves it; esxiplan serve has --allow.")
+	if len(unknown) == 0 {
+		l.checkMedia(m)
 	}
-	for _, name := range m.Allow {
+	for i, name := range m.Allow {
 		if !namesReader(name) {
-			l.problem(b.DefRange, "Invalid media block", "allow: %q is not an address, a network such as \"10.0.0.0/8\", a host name or \"any\".", name)
+			l.problem(m.rangeOf("allow"), "Invalid media block", "allow[%d]: %q is not an address, a network such as \"10.0.0.0/8\", a host name or \"any\".", i, name)
 		}
 	}
-	for name, address := range map[string]*string{"listen": m.Listen, "listen_tls": m.ListenTLS} {
-		if address == nil {
+	for _, listen := range []struct {
+		name    string
+		address *string
+	}{{"listen", m.Listen}, {"listen_tls", m.ListenTLS}} {
+		if listen.address == nil {
 			continue
 		}
-		if _, port, err := net.SplitHostPort(*address); err != nil || port == "" {
-			l.problem(b.DefRange, "Invalid media block", "%s: %q is not an address with a port, such as \"0.0.0.0:8090\".", name, *address)
+		if _, port, err := net.SplitHostPort(*listen.address); err != nil || port == "" {
+			l.problem(m.rangeOf(listen.name), "Invalid media block", "%s: %q is not an address with a port, such as \"0.0.0.0:8090\".", listen.name, *listen.address)
 		}
 	}
-	l.checkRegular(b.DefRange, "certificate", deref(m.Certificate))
-	l.checkRegular(b.DefRange, "key", deref(m.Key))
+	l.checkRegular(m.rangeOf("certificate"), "certificate", deref(m.Certificate))
+	l.checkRegular(m.rangeOf("key"), "key", deref(m.Key))
 	if m.URL != nil {
 		if u, err := url.Parse(*m.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.User != nil {
-			l.problem(b.DefRange, "Invalid media block", "url: %q must be http:// or https:// with a host and a path, without query and user: "+
+			l.problem(m.rangeOf("url"), "Invalid media block", "url: %q must be http:// or https:// with a host and a path, without query and user: "+
 				"BMCs take nothing else.", *m.URL)
 		}
+	}
+}
+
+// checkMedia finds arguments that do not go together.
+func (l *loader) checkMedia(m *Media) {
+	switch {
+	case (m.Directory == nil) == !m.Serves():
+		l.problem(m.Range, "Invalid media block", "Give either directory and url (files for a web server that you have), "+
+			"or listen or listen_tls (this run serves the images itself).")
+	case m.Directory != nil && m.URL == nil:
+		l.problem(m.Range, "Missing argument", "With directory, url is required: the address under which BMCs find that folder.")
+	case m.Directory == nil && m.Store == "overlay":
+		l.problem(m.rangeOf("store"), "Invalid media block", "store = \"overlay\" belongs to directory; what this run serves itself is never more than an overlay. Remove it.")
+	case (m.Certificate == nil) != (m.Key == nil) || m.Certificate != nil && m.ListenTLS == nil:
+		l.problem(m.Range, "Invalid media block", "certificate and key go together, and with listen_tls.")
+	case m.Directory != nil && m.Allow != nil:
+		l.problem(m.rangeOf("allow"), "Invalid media block", "allow belongs to listen and listen_tls. "+
+			"Who may read a directory is up to the web server that serves it; esxiplan serve has --allow.")
 	}
 }
 
@@ -451,60 +480,27 @@ func namesReader(text string) bool {
 	return hostnamePattern.MatchString(text) && strings.Trim(text, "0123456789.") != "" // not a broken address
 }
 
-// attributes reads a body that holds arguments only.
-func (l *loader) attributes(body hcl.Body, s *hcl.BodySchema) (hcl.Attributes, hcl.Diagnostics) {
-	content, diags := body.Content(s)
-	return content.Attributes, diags
-}
-
-// decodeBlock evaluates all arguments of a body into a Go struct.
-func (l *loader) decodeBlock(body hcl.Body, o *Object, into any) bool {
-	attrs, diags := l.attributes(body, header(o))
-	l.diags = append(l.diags, diags...)
-	values, ok := l.objectFrom(attrs, o, l.global, body.MissingItemRange(), nil)
-	if !ok || diags.HasErrors() {
-		return false
-	}
-	return l.fill(values, o, into, body.MissingItemRange())
-}
-
-// objectFrom evaluates arguments, each in a context of its own.
+// objectFrom evaluates arguments, each in a context of its own. What has a problem is unknown.
 func (l *loader) objectFrom(attrs hcl.Attributes, o *Object, context func(*hcl.Attribute) *hcl.EvalContext, at hcl.Range,
-	given map[string]cty.Value) (map[string]cty.Value, bool) {
-	checked := attrs
-	for name, attr := range attrs {
-		if d := l.checkNames(attr); d != nil {
-			l.diags = append(l.diags, d)
-			if len(checked) == len(attrs) {
-				checked = maps.Clone(attrs)
-			}
-			delete(checked, name)
-		}
-	}
-	values, diags := evaluateObject(checked, o, at, given, func(attr *hcl.Attribute, a *Argument) (cty.Value, hcl.Diagnostics) {
+	given map[string]cty.Value) (map[string]cty.Value, hcl.Diagnostics) {
+	return evaluateObject(attrs, o, at, given, func(attr *hcl.Attribute, a *Argument) (cty.Value, hcl.Diagnostics) {
 		return l.argument(attr, a, context)
 	})
-	if len(checked) == len(attrs) {
-		l.diags = append(l.diags, diags...)
-		return values, !diags.HasErrors()
-	}
-	for _, d := range diags { // what is missing now was told by its name
-		if d.Summary != "Missing argument" {
-			l.diags = append(l.diags, d)
-		}
-	}
-	return values, false
 }
 
 // argument evaluates one argument, unless that was done for another host.
-func (l *loader) argument(attr *hcl.Attribute, a *Argument, context func(*hcl.Attribute) *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
+func (l *loader) argument(attr *hcl.Attribute, a *Argument, context func(*hcl.Attribute) *hcl.EvalContext) (value cty.Value, diags hcl.Diagnostics) {
 	known, shared := l.shared[attr]
-	if known != nil && known.value != cty.NilVal {
+	if known != nil {
 		return known.value, known.diags
 	}
-	value, diags := a.evaluate(attr, context(attr))
+	if diags = l.checkNames(attr.Expr); diags.HasErrors() {
+		value = cty.UnknownVal(a.Type)
+	} else {
+		value, diags = a.evaluate(attr, context(attr))
+	}
 	if shared {
-		l.shared[attr] = &evaluated{value: value, diags: diags}
+		l.shared[attr] = &evaluated{value, diags}
 	}
 	return value, diags
 }
@@ -514,27 +510,6 @@ func (l *loader) global(*hcl.Attribute) *hcl.EvalContext { return l.plan.global 
 
 func refersToRoot(expr hcl.Expression, roots ...string) bool {
 	return slices.ContainsFunc(expr.Variables(), func(t hcl.Traversal) bool { return slices.Contains(roots, t.RootName()) })
-}
-
-// checkNames looks for variables, locals and images that nobody declares.
-func (l *loader) checkNames(attr *hcl.Attribute) *hcl.Diagnostic {
-	if known := l.shared[attr]; known != nil { // it was looked at before it was evaluated
-		return known.unknownName
-	}
-	for _, t := range attr.Expr.Variables() {
-		root := t.RootName()
-		name, named := attributeName(t, root)
-		if _, declared := l.plan.global.Variables[root]; !named || !declared || root == "path" {
-			continue
-		}
-		if d := l.plan.checkGlobal(root, name, t.SourceRange()); d != nil {
-			if _, shared := l.shared[attr]; shared {
-				l.shared[attr] = &evaluated{unknownName: d}
-			}
-			return d
-		}
-	}
-	return nil
 }
 
 // evaluateObject evaluates arguments one by one, so that each problem has its
@@ -574,9 +549,13 @@ func (a *Argument) take(value cty.Value, attr *hcl.Attribute, at hcl.Range) (cty
 	conformed, err := a.Conform(value)
 	switch {
 	case err != nil:
-		return cty.UnknownVal(a.Type), hcl.Diagnostics{problem(rangeInside(attr, err, at), "Invalid value", "%s: %s", a.Name, sentence(err))}
+		var diags hcl.Diagnostics
+		for _, err := range each(err) {
+			diags = append(diags, problem(rangeInside(attr, err, at), "Invalid value", "%s: %s", a.Name, sentence(err)))
+		}
+		return cty.UnknownVal(a.Type), diags
 	case a.Required && conformed.IsKnown() && conformed.IsNull():
-		return conformed, hcl.Diagnostics{missing(attr, a, at)}
+		return cty.UnknownVal(a.Type), hcl.Diagnostics{missing(attr, a, at)}
 	}
 	return conformed, nil
 }
@@ -593,7 +572,7 @@ func sentence(err error) string {
 func missing(attr *hcl.Attribute, a *Argument, at hcl.Range) *hcl.Diagnostic {
 	if attr != nil {
 		return problem(attr.Expr.Range(), "Null where a value is required",
-			"Argument %q is null here. It needs a value: %s Where the value is the result of a step, that step does not run on this host.", a.Name, a.Doc)
+			"Argument %q is null here. It needs a value: %s Where the value is the result of a step, that step does not run on the host.", a.Name, a.Doc)
 	}
 	return problem(at, "Missing argument", "Argument %q is required: %s", a.Name, a.Doc)
 }
@@ -612,41 +591,40 @@ func rangeInside(attr *hcl.Attribute, err error, whole hcl.Range) hcl.Range {
 		}
 		for _, pair := range pairs {
 			if key, diags := pair.Key.Value(nil); !diags.HasErrors() && key.Type() == cty.String && key.IsKnown() && key.AsString() == name.Name {
-				expr = pair.Value
+				if expr = pair.Value; isUnknownKey(err) {
+					expr = pair.Key
+				}
 			}
 		}
 	}
 	return expr.Range()
 }
 
-// withoutValues drops expression and context from diagnostics, so that no
-// renderer can print the values that were in scope.
-func withoutValues(diags hcl.Diagnostics) hcl.Diagnostics {
-	for _, d := range diags {
-		d.Expression, d.EvalContext = nil, nil
-	}
-	return diags
-}
-
-// fill copies conformed arguments into the Go struct from which their object is derived.
-func (l *loader) fill(values map[string]cty.Value, o *Object, into any, at hcl.Range) bool {
-	for _, v := range values {
+// fill copies conformed arguments into the Go struct from which their object is derived, as
+// far as they are known, and names the others.
+func (l *loader) fill(values map[string]cty.Value, o *Object, into any, at hcl.Range) (unknown []string) {
+	given := values
+	for name, v := range values {
 		if !v.IsWhollyKnown() {
-			return false
+			unknown = append(unknown, name)
 		}
+	}
+	if len(unknown) > 0 {
+		given = maps.Clone(values)
+		maps.DeleteFunc(given, func(_ string, v cty.Value) bool { return !v.IsWhollyKnown() })
 	}
 	target := reflect.ValueOf(into).Elem()
 	bound := reflect.New(target.Type()).Elem()
 	bound.Set(target)
-	if o.bind(func(name string) cty.Value { return values[name] }, bound) {
+	if o.bind(func(name string) cty.Value { return given[name] }, bound) {
 		target.Set(bound)
-		return true
+		return unknown
 	}
-	if err := ToGo(cty.ObjectVal(values), into); err != nil {
+	if err := ToGo(cty.ObjectVal(given), into); err != nil {
 		l.problem(at, "Invalid value", "%v.", err)
-		return false
+		return o.Names()
 	}
-	return true
+	return unknown
 }
 
 func deref[T any](p *T) T {
@@ -655,12 +633,6 @@ func deref[T any](p *T) T {
 		return zero
 	}
 	return *p
-}
-
-// distinct keeps the first of equal diagnostics: the same expression evaluated
-// for a hundred hosts is one problem.
-func distinct(diags hcl.Diagnostics) hcl.Diagnostics {
-	return shortened(Sorted(unmisspelt(withRows(diags))))
 }
 
 // shortened bounds how many problems there are, and how long each is: a plan may have a
@@ -680,36 +652,3 @@ func shortened(diags hcl.Diagnostics) hcl.Diagnostics {
 	}
 	return diags
 }
-
-// unmisspelt drops "missing argument" where the same body has an unsupported
-// argument for which the missing one was suggested: one typing mistake, one problem.
-func unmisspelt(diags hcl.Diagnostics) hcl.Diagnostics {
-	misspelt := map[place]string{} // details by line
-	for _, d := range diags {
-		if d.Summary == "Unsupported argument" && d.Subject != nil {
-			misspelt[place{d.Subject.Filename, d.Subject.Start.Line}] += d.Detail
-		}
-	}
-	return slices.DeleteFunc(diags, func(d *hcl.Diagnostic) bool {
-		if d.Summary != "Missing argument" || d.Subject == nil {
-			return false
-		}
-		_, rest, _ := strings.Cut(d.Detail, `"`)
-		name, _, _ := strings.Cut(rest, `"`)
-		for line := range bodyLines + 1 {
-			if strings.Contains(misspelt[place{d.Subject.Filename, d.Subject.Start.Line + line}], fmt.Sprintf("Did you mean %q?", name)) {
-				return true
-			}
-		}
-		return false
-	})
-}
-
-// place is a line of a file.
-type place struct {
-	file string
-	line int
-}
-
-// bodyLines is how far behind the header of a block an argument is taken for one of its.
-const bodyLines = 40

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -219,11 +220,16 @@ func (s *scale) addType(t cty.Type) {
 // checkNumber refuses a number that has millions of digits where it becomes a text.
 func checkNumber(v cty.Value) error {
 	f := v.AsBigFloat()
-	if exponent := f.MantExp(nil); f.IsInf() || exponent > mostExponent || exponent < -mostExponent {
+	if f.IsInf() {
+		return errInfinite
+	}
+	if exponent := f.MantExp(nil); exponent > mostExponent || exponent < -mostExponent {
 		return fmt.Errorf("a number is out of range: its size must be between 2^-%d and 2^%[1]d", mostExponent)
 	}
 	return nil
 }
+
+var errInfinite = errors.New("a number is divided by zero, or infinite for another reason")
 
 // checkText refuses a text that is a number with so many digits that it would take minutes
 // to convert.

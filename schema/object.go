@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -210,7 +211,10 @@ func (a *Argument) Conform(v cty.Value) (cty.Value, error) {
 	v, _ = v.UnmarkDeep()
 	converted, err := convert.Convert(v, a.Type)
 	if err != nil {
-		return cty.NilVal, fmt.Errorf("a %s is wanted, but this is %s", a.Type.FriendlyName(), v.Type().FriendlyName())
+		if a.Type.IsListType() && v.Type().IsPrimitiveType() {
+			return cty.NilVal, fmt.Errorf("must be %s, got %s; write a list in brackets, even if it has one element", friendlyType(a.Type), kindGot(v))
+		}
+		return cty.NilVal, fmt.Errorf("must be %s, got %s", friendlyType(a.Type), kindGot(v))
 	}
 	return converted, a.allowed(converted)
 }
@@ -222,19 +226,21 @@ func (a *Argument) conformList(v cty.Value) (cty.Value, error) {
 		if !v.IsKnown() {
 			return cty.UnknownVal(a.Type), nil
 		}
-		return cty.NilVal, fmt.Errorf("a list of objects is wanted, with the attributes %s", quoted(a.Object.Names()))
+		return cty.NilVal, fmt.Errorf("must be a list of objects with the attributes %s, got %s", quoted(a.Object.Names()), kindGot(v))
 	}
 	if !v.IsKnown() {
 		return cty.UnknownVal(a.Type), nil
 	}
 	var out []cty.Value
+	var found problems
 	for it := v.ElementIterator(); it.Next(); {
 		_, element := it.Element()
 		conformed, err := a.Object.Conform(element.WithMarks(marks))
-		if err != nil {
-			return cty.NilVal, err
-		}
+		found = append(found, each(err)...)
 		out = append(out, conformed)
+	}
+	if len(found) > 0 {
+		return cty.NilVal, found
 	}
 	if len(out) == 0 {
 		return cty.ListValEmpty(a.Type.ElementType()), nil
@@ -247,7 +253,7 @@ func (a *Argument) allowed(v cty.Value) error {
 		return nil
 	}
 	if v.Type() == cty.Number && a.scalar.Kind() != reflect.Float64 && !v.AsBigFloat().IsInt() {
-		return fmt.Errorf("a whole number is wanted, not %s", v.AsBigFloat().Text('g', 6))
+		return fmt.Errorf("must be a whole number, not %s", v.AsBigFloat().Text('g', 6))
 	}
 	if v.Type() != cty.String {
 		return nil
@@ -277,13 +283,17 @@ func (o *Object) Conform(v cty.Value) (cty.Value, error) {
 	}
 	v, marks := v.Unmark()
 	if t := v.Type(); !t.IsObjectType() && !t.IsMapType() {
-		return cty.NilVal, fmt.Errorf("an object is wanted, with the attributes %s", quoted(o.Names()))
+		if o.goType == reflect.TypeFor[Image]() {
+			return cty.NilVal, fmt.Errorf("must be an image of the plan, such as image.esxi, got %s", kindGot(v))
+		}
+		return cty.NilVal, fmt.Errorf("must be an object with the attributes %s, got %s", quoted(o.Names()), kindGot(v))
 	}
 	given := v.AsValueMap()
+	var found problems
 	for _, key := range slices.Sorted(maps.Keys(given)) {
 		if !o.has(key) {
-			return cty.NilVal, &ArgumentError{cty.GetAttrPath(key),
-				fmt.Errorf("there is no attribute %q here; it takes %s%s", key, quoted(o.Names()), DidYouMean(key, o.Names()))}
+			found = append(found, &ArgumentError{cty.GetAttrPath(key), &unknownKey{key, o.Names()}})
+			o.take(given, key)
 		}
 	}
 	out := make(map[string]cty.Value, len(o.Arguments))
@@ -296,12 +306,109 @@ func (o *Object) Conform(v cty.Value) (cty.Value, error) {
 		if err == nil && a.Required && conformed.IsKnown() && conformed.IsNull() {
 			err = fmt.Errorf("attribute %q is required", a.Name)
 		}
-		if err != nil {
-			return cty.NilVal, &ArgumentError{append(cty.GetAttrPath(a.Name), pathOf(err)...), err}
+		for _, err := range each(err) {
+			found = append(found, &ArgumentError{append(cty.GetAttrPath(a.Name), pathOf(err)...), err})
 		}
 		out[a.Name] = conformed
 	}
+	if len(found) > 0 {
+		return cty.NilVal, found
+	}
 	return cty.ObjectVal(out), nil
+}
+
+// take takes an unknown key for the known one that is near: what it should be is not missing.
+func (o *Object) take(given map[string]cty.Value, key string) {
+	near := nearest(key, o.Names())
+	if _, ok := given[near]; near != "" && !ok {
+		given[near] = cty.UnknownVal(o.byName[near].Type)
+	}
+}
+
+// problems are all that is wrong with a value.
+type problems []error
+
+func (p problems) Error() string {
+	texts := make([]string, len(p))
+	for i, err := range p {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+// Unwrap gives the problems to errors.As.
+func (p problems) Unwrap() []error { return p }
+
+// each lists the problems of which an error consists, none for nil.
+func each(err error) []error {
+	if all, ok := err.(problems); ok {
+		return all
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
+}
+
+// unknownKey is an attribute that an object does not take.
+type unknownKey struct {
+	key   string
+	known []string
+}
+
+func (e *unknownKey) Error() string {
+	return fmt.Sprintf("there is no attribute %q here; it takes %s%s", e.key, quoted(e.known), DidYouMean(e.key, e.known))
+}
+
+func isUnknownKey(err error) bool {
+	var unknown *unknownKey
+	return errors.As(err, &unknown)
+}
+
+// friendlyType names a type for people, with an article.
+func friendlyType(t cty.Type) string {
+	switch {
+	case t == cty.String:
+		return "a string"
+	case t == cty.Number:
+		return "a number"
+	case t == cty.Bool:
+		return "true or false"
+	case t.IsTupleType():
+		return "a list"
+	case t.IsListType(), t.IsSetType():
+		return "a list of " + friendlyTypes(t.ElementType())
+	case t.IsMapType():
+		return "an object of " + friendlyTypes(t.ElementType())
+	case t.IsObjectType():
+		return "an object"
+	}
+	return "another value"
+}
+
+// kindGot names what a value is, where it should be something else.
+func kindGot(v cty.Value) string {
+	switch {
+	case v.IsNull():
+		return "null"
+	case v.Type() == cty.Bool:
+		return "a bool"
+	}
+	return friendlyType(v.Type())
+}
+
+func friendlyTypes(t cty.Type) string {
+	switch {
+	case t == cty.Bool:
+		return "true and false"
+	case t.IsPrimitiveType():
+		return t.FriendlyName() + "s"
+	case t.IsObjectType(), t.IsMapType():
+		return "objects"
+	case t.IsTupleType(), t.IsCollectionType():
+		return "lists"
+	}
+	return "values"
 }
 
 func pathOf(err error) cty.Path {
@@ -358,12 +465,17 @@ func (a *Argument) typeName() string {
 
 // quoted lists words for a sentence: "a", "b" and "c".
 func quoted(words []string) string {
-	out := make([]string, len(words))
-	for i, w := range words {
-		out[i] = `"` + w + `"`
-	}
+	out := quotedEach(words)
 	if n := len(out); n > 1 {
 		return strings.Join(out[:n-1], ", ") + " and " + out[n-1]
 	}
 	return strings.Join(out, "")
+}
+
+func quotedEach(words []string) []string {
+	out := make([]string, len(words))
+	for i, w := range words {
+		out[i] = `"` + w + `"`
+	}
+	return out
 }

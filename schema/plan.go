@@ -33,6 +33,8 @@ type Plan struct {
 	arguments sync.Map // of [Plan.Decode]: dependence to JSON
 	index     index
 	digests   digests
+	locals    hcl.Attributes
+	unusable  map[string]bool // names of steps whose type is not known
 }
 
 // Known is what the language must be told about the world around it.
@@ -63,6 +65,7 @@ type Variable struct {
 	Origin      string // where the value came from: "default", "-e", a file, the environment …
 	Range       hcl.Range
 	checks      []validation
+	defaultAt   *hcl.Attribute // nil where there is none
 	defaults    *typeexpr.Defaults
 }
 
@@ -74,6 +77,18 @@ type Image struct {
 	Version *string   `json:"version" doc:"ESXi version in the image. Default: read from the image."`
 	Build   *string   `json:"build" doc:"ESXi build in the image. Default: read from the image."`
 	Range   hcl.Range `json:"-"`
+
+	said hcl.Attributes // its arguments as they are written
+}
+
+// rangeOf is where an argument was written, or the block.
+func (i *Image) rangeOf(argument string) hcl.Range { return placeOf(argument, i.said, i.Range) }
+
+func placeOf(argument string, said hcl.Attributes, block hcl.Range) hcl.Range {
+	if attr, ok := said[argument]; ok {
+		return attr.Expr.Range()
+	}
+	return block
 }
 
 // Media says how BMCs fetch what build_iso makes.
@@ -87,6 +102,8 @@ type Media struct {
 	Key         *string   `json:"key" doc:"Key of that certificate, PEM."`
 	Allow       []string  `json:"allow" doc:"Who may read what this run serves, next to the plan's BMCs and this machine: addresses, networks such as \"10.0.0.0/8\", host names, or \"any\"."`
 	Range       hcl.Range `json:"-"`
+
+	said hcl.Attributes // its arguments as they are written
 }
 
 // Open opens a regular file that the plan names, such as an installer image. A plan that is
@@ -95,6 +112,9 @@ func (p *Plan) Open(name string) (*os.File, error) { return p.access.Open(name) 
 
 // Untrusted reports that the plan's author may be anyone.
 func (p *Plan) Untrusted() bool { return p.access != nil && p.access.Untrusted }
+
+// rangeOf is where an argument was written, or the block.
+func (m *Media) rangeOf(argument string) hcl.Range { return placeOf(argument, m.said, m.Range) }
 
 // Sensitive reports whether the plan has a variable of that name that must not be shown.
 func (p *Plan) Sensitive(variable string) bool {
@@ -126,7 +146,8 @@ type Host struct {
 	Range        hcl.Range
 	said         layers               // its arguments as they are written
 	row          *row                 // what made it; nil: it has a block of its own
-	broken       bool                 // its problems have been told; what it says is not to be relied on
+	unknown      map[string]bool      // arguments, such as "esxi.gateway", that have a problem; nil in a valid plan
+	invalid      bool                 // it has a problem
 	late         map[string]cty.Value // what `host` means to arguments that wait for host.facts; nil: none does
 }
 
@@ -143,6 +164,14 @@ func (h *Host) RangeOf(path string) hcl.Range {
 func (h *Host) Says(path string) bool {
 	attr, _ := h.said.at(path)
 	return attr != nil
+}
+
+// Valid reports whether no problem of the plan concerns this host's own arguments.
+func (h *Host) Valid() bool { return !h.invalid }
+
+// knows reports whether all these arguments could be evaluated.
+func (h *Host) knows(paths ...string) bool {
+	return !slices.ContainsFunc(paths, func(path string) bool { return h.unknown[path] })
 }
 
 // Machine names the machine, whatever plans call it: by its BMC, and by the computer
@@ -270,6 +299,8 @@ type Step struct {
 	Conditions map[string]*hcl.Attribute // when, until, failed_when, done_when
 	Range      hcl.Range
 	refs       references // of arguments and conditions
+
+	groupsUnknown bool // because of a problem it is not known which groups take it
 }
 
 // CommonArguments are what every step takes, whatever its type, as the plan says it. Where it

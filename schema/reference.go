@@ -71,39 +71,26 @@ func (s *Step) RefersTo(root, name string) bool {
 	return s.refs.names[root+"."+name]
 }
 
-// checkReferences looks at every reference of step number i without
-// evaluating it: roots, names, and results of earlier steps only.
-func (p *Plan) checkReferences(i int, s *Step) hcl.Diagnostics {
-	var diags hcl.Diagnostics
-	for _, t := range s.refs.traversals {
-		if d := p.checkReference(i, t); d != nil {
-			diags = append(diags, d)
+// references looks at every reference of step number i without evaluating it: roots, names,
+// and results of earlier steps only.
+func (c *stepCheck) references(i int) {
+	s := c.plan.Steps[i]
+	for _, attrs := range []map[string]*hcl.Attribute{s.Arguments, s.Conditions} {
+		for _, name := range slices.Sorted(maps.Keys(attrs)) {
+			for _, t := range attrs[name].Expr.Variables() {
+				if d := c.plan.checkReference(i, name, t); d != nil {
+					c.diags = append(c.diags, d)
+					c.wrong[attrs[name]] = true
+				}
+			}
 		}
 	}
-	for _, name := range []string{"when", "done_when"} {
-		if attr, ok := s.Conditions[name]; ok {
-			diags = append(diags, noResult(name, attr)...)
-		}
-	}
-	for _, attr := range s.Arguments {
-		diags = append(diags, noResult(attr.Name, attr)...)
-	}
-	return diags
-}
-
-func noResult(name string, attr *hcl.Attribute) hcl.Diagnostics {
-	var diags hcl.Diagnostics
-	for _, t := range attr.Expr.Variables() {
-		if root := t.RootName(); root == "result" || root == "attempt" {
-			diags = append(diags, problem(t.SourceRange(), "Reference out of place", "%q exists only in until and failed_when, not in %s.", root, name))
-		}
-	}
-	return diags
 }
 
 var roots = []string{"var", "local", "image", "group", "host", "step", "result", "attempt", "path"}
 
-func (p *Plan) checkReference(i int, t hcl.Traversal) *hcl.Diagnostic {
+// checkReference looks at a reference in an argument of step number i.
+func (p *Plan) checkReference(i int, argument string, t hcl.Traversal) *hcl.Diagnostic {
 	at := t.SourceRange()
 	name, named := attributeName(t, t.RootName())
 	switch root := t.RootName(); root {
@@ -115,13 +102,73 @@ func (p *Plan) checkReference(i int, t hcl.Traversal) *hcl.Diagnostic {
 		if named {
 			return p.checkStepReference(i, name, t, at)
 		}
-	case "result":
-		return checkAttribute(p.known.Steps[p.Steps[i].Type].Result, t, 1, "result")
-	case "group", "host", "attempt", "path":
+	case "result", "attempt":
+		if argument != "until" && argument != "failed_when" {
+			return problem(at, "Reference out of place", "%q exists only in until and failed_when, not in %s.", root, argument)
+		}
+		if root == "result" {
+			return checkAttribute(p.known.Steps[p.Steps[i].Type].Result, t, 1, "result")
+		}
+	case "group", "host", "path":
 	default:
-		return problem(at, "Unknown reference", "Nothing is called %q here; an expression may refer to %s%s", root, quoted(roots), DidYouMean(root, roots))
+		return unknownRoot(t, roots)
 	}
 	return nil
+}
+
+// checkNames looks at what an expression outside of steps refers to. also are names that mean
+// something there.
+func (l *loader) checkNames(expr hcl.Expression, also ...string) (diags hcl.Diagnostics) {
+	for _, t := range expr.Variables() {
+		if slices.Contains(also, t.RootName()) {
+			continue
+		}
+		if d := l.checkName(t); d != nil {
+			diags = append(diags, d)
+		}
+	}
+	return diags
+}
+
+func (l *loader) checkName(t hcl.Traversal) *hcl.Diagnostic {
+	root := t.RootName()
+	if l.host != nil && (root == "host" || root == "group" || l.host.row.names(t)) {
+		return nil
+	}
+	if _, here := l.plan.global.Variables[root]; !here {
+		return unknownRoot(t, l.rootsHere(t))
+	}
+	if name, named := attributeName(t, root); named && root != "path" {
+		return l.plan.checkGlobal(root, name, t.SourceRange())
+	}
+	return nil
+}
+
+// rootsHere are those to which an expression may refer at the moment, at the place of a reference.
+func (l *loader) rootsHere(t hcl.Traversal) []string {
+	here := slices.Sorted(maps.Keys(l.plan.global.Variables))
+	if l.host != nil {
+		here = append(here, "group", "host")
+	}
+	if l.host != nil && l.host.row.within(t.SourceRange()) {
+		here = append(here, l.host.row.of.iterator)
+	}
+	return here
+}
+
+// unknownRoot says what may be referred to here. One word alone is often a text without
+// its quotes.
+func unknownRoot(t hcl.Traversal, here []string) *hcl.Diagnostic {
+	root, at := t.RootName(), t.SourceRange()
+	switch {
+	case foreignRoots[root] != "":
+		return problem(at, "Unknown reference", "%s", foreignRoots[root])
+	case slices.Contains(roots, root):
+		return problem(at, "Reference out of place", "%q cannot be referred to here, only %s.", root, quoted(here))
+	case len(t) == 1:
+		return problem(at, "Unknown reference", "Nothing is called %q here. If the text is meant, write it in quotes: %[1]q. An expression may refer to %[2]s%[3]s", root, quoted(here), DidYouMean(root, here))
+	}
+	return problem(at, "Unknown reference", "Nothing is called %q here; an expression may refer to %s%s", root, quoted(here), DidYouMean(root, here))
 }
 
 func (p *Plan) checkGlobal(root, name string, at hcl.Range) *hcl.Diagnostic {
@@ -129,11 +176,19 @@ func (p *Plan) checkGlobal(root, name string, at hcl.Range) *hcl.Diagnostic {
 	if declared.HasAttribute(name) {
 		return nil
 	}
-	return problem(at, "Unknown "+map[string]string{"var": "variable", "local": "local", "image": "image"}[root],
-		"The plan declares no %s.%s%s", root, name, DidYouMean(name, slices.Sorted(maps.Keys(declared.AttributeTypes()))))
+	kind := map[string]string{"var": "variable", "local": "local", "image": "image"}[root]
+	known := slices.Sorted(maps.Keys(declared.AttributeTypes()))
+	if nearest(name, known) != "" {
+		return problem(at, "Unknown "+kind, "The plan declares no %s.%s%s", root, name, DidYouMean(name, known))
+	}
+	declaration := map[string]string{"var": "a block variable %q", "local": "a locals block (%s = …)", "image": "a block image %q"}[root]
+	return problem(at, "Unknown "+kind, "The plan declares no %s.%s. Declare it in "+declaration+", or correct the name.", root, name, name)
 }
 
 func (p *Plan) checkStepReference(i int, name string, t hcl.Traversal, at hcl.Range) *hcl.Diagnostic {
+	if p.unusable[name] {
+		return nil
+	}
 	var earlier []string
 	for k, s := range p.Steps {
 		if k < i {

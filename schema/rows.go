@@ -101,8 +101,8 @@ func rowText(columns, cells []string) string {
 func (l *loader) literalRows(t *template) bool {
 	expr := t.forEach.Expr
 	if path, diags := hcl.AbsTraversalForExpr(expr); !diags.HasErrors() && len(path) == 2 {
-		if name, ok := attributeName(path, "local"); ok && l.localAttrs[name] != nil {
-			expr = l.localAttrs[name].Expr
+		if name, ok := attributeName(path, "local"); ok && l.plan.locals[name] != nil {
+			expr = l.plan.locals[name].Expr
 		}
 	}
 	if list, diags := hcl.ExprList(expr); !diags.HasErrors() && len(list) == len(t.rows) {

@@ -205,6 +205,8 @@ func FuzzLoad(f *testing.F) {
 	f.Add(machine + "step \"try\" \"s\" { text = file() }\nstep \"try\" \"t\" { text = templatefile(\"tpl.txt\", { name = [for x in step : x.out][0] }) }\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		p, _ := load(t, text, schema.Input{})
+		p.CheckImages()
+		p.CheckPasswords()
 		for _, h := range p.Hosts() {
 			if differs := schema.DifferingParts(p.Parts(h), p.Parts(h)); len(differs) > 0 {
 				t.Errorf("host %q differs from itself in %v", h.Name, differs)

@@ -57,13 +57,17 @@ func (p *Plan) hostValue(scope Scope) cty.Value {
 // Arguments evaluates the arguments of a step for one host into an object that
 // the step type describes. It may hold unknown values where the scope does.
 func (p *Plan) Arguments(s *Step, scope Scope) (cty.Value, hcl.Diagnostics) {
-	value, diags := p.evaluate(s, p.context(s, scope))
+	value, diags := p.evaluate(s, p.context(s, scope), nil)
 	return value, p.hide(diags)
 }
 
-func (p *Plan) evaluate(s *Step, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
+// evaluate evaluates the arguments of a step, except those that are wrong: they are unknown.
+func (p *Plan) evaluate(s *Step, ctx *hcl.EvalContext, wrong map[*hcl.Attribute]bool) (cty.Value, hcl.Diagnostics) {
 	values, diags := evaluateObject(s.Arguments, p.known.Steps[s.Type].Arguments, s.Range, nil,
 		func(attr *hcl.Attribute, a *Argument) (cty.Value, hcl.Diagnostics) {
+			if wrong[attr] {
+				return cty.UnknownVal(a.Type), nil
+			}
 			return a.evaluate(attr, ctx)
 		})
 	return cty.ObjectVal(values), diags

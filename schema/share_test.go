@@ -95,9 +95,9 @@ group "other" {
 }
 `
 	for name, c := range map[string]struct{ steps, want string }{
-		"of the host":         {`step "try" "a" { text = host.vars.text }`, "text: a string is wanted, but this is tuple"},
+		"of the host":         {`step "try" "a" { text = host.vars.text }`, "text: must be a string, got a list"},
 		"not of its facts":    {`step "try" "a" { text = host.facts.model }`, ""},
-		"of the group":        {`step "try" "a" { text = group.name == "other" ? [] : null }`, "text: a string is wanted, but this is"},
+		"of the group":        {`step "try" "a" { text = group.name == "other" ? [] : null }`, "text: must be a string, got"},
 		"of no host":          {`step "try" "a" { wait = "soon" }`, `"soon" is not a duration`},
 		"after a skipped one": {"step \"try\" \"a\" {\n  when = host.name != \"h3\"\n}\nstep \"try\" \"b\" { text = \"x${step.a.out}\" }", "null"},
 		"all of them":         {"step \"try\" \"a\" {\n  when = host.name != \"h3\"\n}\nstep \"try\" \"b\" { text = join(\"\", [for s in step : \"x${s.out}\"]) }", "null"},

@@ -10,26 +10,15 @@ import (
 )
 
 func (l *loader) step(b *hcl.Block) {
-	names := slices.Sorted(maps.Keys(l.plan.known.Steps))
-	t, ok := l.plan.known.Steps[b.Labels[0]]
-	if !ok {
-		l.problem(b.LabelRanges[0], "Unknown step type", "There is no step type %q; there are %s%s", b.Labels[0], quoted(names), DidYouMean(b.Labels[0], names))
+	kind, known := l.stepType(b)
+	if !known {
+		l.plan.unusable[b.Labels[1]] = true
 		return
 	}
-	s := header(t.Arguments, commonObject)
-	for _, a := range t.Arguments.Arguments {
-		if a.Was != "" {
-			s.Attributes = append(s.Attributes, hcl.AttributeSchema{Name: a.Was})
-		}
-	}
-	for _, doc := range conditionDocs {
-		s.Attributes = append(s.Attributes, hcl.AttributeSchema{Name: doc[0]})
-	}
-	attrs, diags := l.attributes(b.Body, s)
-	l.diags = append(l.diags, diags...)
-	step := &Step{Type: b.Labels[0], Name: b.Labels[1], Range: b.DefRange, Arguments: hcl.Attributes{}, Conditions: map[string]*hcl.Attribute{}}
+	t := l.plan.known.Steps[kind]
+	step := &Step{Type: kind, Name: b.Labels[1], Range: b.DefRange, Arguments: hcl.Attributes{}, Conditions: map[string]*hcl.Attribute{}}
 	policy := hcl.Attributes{}
-	for name, attr := range attrs {
+	for name, attr := range l.content(b.Body, stepHeader(t)).Attributes {
 		if now, ok := t.Arguments.renamed(name); ok {
 			l.problem(attr.NameRange, "Renamed argument", "%s of %s is now called %s. Write %s = …, with the same value.", name, step.Type, now.Name, now.Name)
 			continue
@@ -44,10 +33,37 @@ func (l *loader) step(b *hcl.Block) {
 		}
 	}
 	step.refs = referencesOf(step.Arguments, step.Conditions)
-	values, _ := l.objectFrom(policy, commonObject, l.global, b.DefRange, nil)
-	l.fill(values, commonObject, &step.Policy, b.DefRange)
+	values, diags := l.objectFrom(policy, commonObject, l.global, b.DefRange, nil)
+	l.add(diags...)
+	step.groupsUnknown = slices.Contains(l.fill(values, commonObject, &step.Policy, b.DefRange), "groups")
 	l.checkPolicy(step, policy)
 	l.plan.Steps = append(l.plan.Steps, step)
+}
+
+// stepType is the type of a step; where it is mistyped, the one that was surely meant.
+func (l *loader) stepType(b *hcl.Block) (name string, known bool) {
+	name = b.Labels[0]
+	if _, known = l.plan.known.Steps[name]; known {
+		return name, true
+	}
+	names := slices.Sorted(maps.Keys(l.plan.known.Steps))
+	l.problem(b.LabelRanges[0], "Unknown step type", "There is no step type %q; there are %s%s", name, quoted(names), DidYouMean(name, names))
+	name = nearest(name, names)
+	return name, name != ""
+}
+
+// stepHeader is what a step of a type takes.
+func stepHeader(t StepType) *hcl.BodySchema {
+	s := header(t.Arguments, commonObject)
+	for _, a := range t.Arguments.Arguments {
+		if a.Was != "" {
+			s.Attributes = append(s.Attributes, hcl.AttributeSchema{Name: a.Was})
+		}
+	}
+	for _, doc := range conditionDocs {
+		s.Attributes = append(s.Attributes, hcl.AttributeSchema{Name: doc[0]})
+	}
+	return s
 }
 
 func isCondition(name string) bool {
@@ -64,7 +80,8 @@ func (l *loader) checkPolicy(s *Step, attrs hcl.Attributes) {
 	}
 	for _, name := range s.Policy.Groups {
 		if !slices.Contains(groups, name) {
-			l.problem(attrs["groups"].Expr.Range(), "Unknown group", "There is no group %q%s", name, DidYouMean(name, groups))
+			l.problem(attrs["groups"].Expr.Range(), "Unknown group", "There is no group %q; %s%s", name, choice(groups), DidYouMean(name, groups))
+			s.groupsUnknown = true
 		}
 	}
 	for _, tag := range s.Policy.Tags {
@@ -91,7 +108,7 @@ const (
 
 // everything selects each step on the hosts of its groups.
 func everything(h *Host, s *Step) Treatment {
-	if s.Applies(h) {
+	if s.Applies(h) || s.groupsUnknown {
 		return Runs
 	}
 	return Skipped
@@ -101,18 +118,32 @@ func everything(h *Host, s *Step) Treatment {
 // each host, with unknown values in the place of results, and reports all that
 // cannot succeed.
 func (p *Plan) CheckSteps(selected func(*Host, *Step) Treatment) hcl.Diagnostics {
-	var diags hcl.Diagnostics
-	for i, s := range p.Steps {
-		diags = append(diags, p.checkReferences(i, s)...)
+	return p.settled(p.checkSteps(selected))
+}
+
+func (p *Plan) checkSteps(selected func(*Host, *Step) Treatment) hcl.Diagnostics {
+	c := &stepCheck{plan: p, selected: selected, done: map[dependence]*checkedStep{}, wrong: map[*hcl.Attribute]bool{}}
+	for i := range p.Steps {
+		c.references(i)
 	}
-	if diags.HasErrors() {
-		return distinct(p.hide(diags))
+	hosts := p.Hosts()
+	if len(hosts) == 0 {
+		hosts = []*Host{unknownHost()}
 	}
-	c := &stepCheck{plan: p, selected: selected, skips: map[dependence]bool{}}
-	for _, h := range p.checkable() {
+	for _, h := range hosts {
 		c.host(h)
 	}
-	return distinct(p.hide(append(diags, c.diags...)))
+	return c.diags
+}
+
+// unknownHost is one in whose place the steps are checked in a plan whose hosts cannot be read.
+func unknownHost() *Host {
+	e := &hostEvaluation{host: &Host{ESXi: &ESXi{}}, scope: map[string]cty.Value{"vars": cty.DynamicVal}}
+	e.without("", hostObject.Names()...)
+	e.without("bmc.", bmcObject.Names()...)
+	e.without("esxi.", esxiObject.Names()...)
+	e.host.Value = e.value()
+	return e.host
 }
 
 // stepCheck evaluates the steps for host after host, each step once for all hosts for
@@ -120,8 +151,15 @@ func (p *Plan) CheckSteps(selected func(*Host, *Step) Treatment) hcl.Diagnostics
 type stepCheck struct {
 	plan     *Plan
 	selected func(*Host, *Step) Treatment
-	skips    map[dependence]bool // what was evaluated, and whether `when` is surely false then
+	done     map[dependence]*checkedStep
+	wrong    map[*hcl.Attribute]bool // those whose references are wrong: they are not evaluated
 	diags    hcl.Diagnostics
+}
+
+// checkedStep is what came of the evaluation of a step.
+type checkedStep struct {
+	skips bool // `when` is surely false
+	diags hcl.Diagnostics
 }
 
 // dependence is all on which the evaluation of a step before a run depends: two hosts for
@@ -135,6 +173,9 @@ type dependence struct {
 
 func (c *stepCheck) host(h *Host) {
 	results := make(map[string]cty.Value, len(c.plan.Steps))
+	for name := range c.plan.unusable {
+		results[name] = cty.DynamicVal
+	}
 	skipped := map[string]bool{}
 	for _, s := range c.plan.Steps {
 		chosen := c.selected(h, s)
@@ -150,17 +191,21 @@ func (c *stepCheck) host(h *Host) {
 // `when` skips it.
 func (c *stepCheck) step(h *Host, s *Step, results map[string]cty.Value, skipped map[string]bool) bool {
 	d := s.dependence(h, skipped)
-	skips, done := c.skips[d]
-	if !done {
-		var diags hcl.Diagnostics
-		skips, diags = c.plan.checkStep(h, s, results)
-		c.skips[d] = skips
-		if d.host != nil {
-			diags = h.row.note(diags)
-		}
-		c.diags = append(c.diags, diags...)
+	done := c.done[d]
+	if done == nil {
+		done = &checkedStep{}
+		done.skips, done.diags = c.check(h, s, results)
+		c.done[d] = done
 	}
-	return skips
+	if d == (dependence{step: s}) { // whatever the host
+		c.diags, done.diags = append(c.diags, done.diags...), nil
+	}
+	for _, problem := range done.diags {
+		if first := concerns(problem, h); first {
+			c.diags = append(c.diags, problem)
+		}
+	}
+	return done.skips
 }
 
 // dependence is that of a step for a host on which certain steps do not run.
@@ -184,30 +229,20 @@ func (s *Step) dependence(h *Host, skipped map[string]bool) dependence {
 	return d
 }
 
-// checkable lists the hosts whose own arguments are without problems; where none is, the
-// first has to do, so that the steps are checked all the same.
-func (p *Plan) checkable() []*Host {
-	hosts := p.Hosts()
-	whole := slices.DeleteFunc(slices.Clone(hosts), func(h *Host) bool { return h.broken })
-	if len(whole) == 0 && len(hosts) > 0 {
-		return hosts[:1]
-	}
-	return whole
-}
-
-// checkStep evaluates all expressions of a step, in one context: those that may not refer to
+// check evaluates all expressions of a step, in one context: those that may not refer to
 // `result` were found by their references. skips: `when` is surely false.
-func (p *Plan) checkStep(h *Host, s *Step, results map[string]cty.Value) (skips bool, diags hcl.Diagnostics) {
+func (c *stepCheck) check(h *Host, s *Step, results map[string]cty.Value) (skips bool, diags hcl.Diagnostics) {
+	p := c.plan
 	ctx := p.context(s, Scope{Host: h, Results: results, Result: cty.UnknownVal(p.known.Steps[s.Type].Result.Type())})
-	if attr, ok := s.Conditions["when"]; ok {
+	if attr, ok := s.Conditions["when"]; ok && !c.wrong[attr] {
 		holds, err := condition(attr.Expr, ctx)
 		if err == nil && holds.IsKnown() && holds.False() {
 			return true, nil
 		}
 	}
-	_, diags = p.evaluate(s, ctx)
+	_, diags = p.evaluate(s, ctx, c.wrong)
 	for _, name := range []string{"when", "done_when", "until", "failed_when"} {
-		if attr, ok := s.Conditions[name]; ok {
+		if attr, ok := s.Conditions[name]; ok && !c.wrong[attr] {
 			diags = append(diags, checkCondition(attr, ctx)...)
 		}
 	}

@@ -70,38 +70,63 @@ func (l *loader) variableNames() []string {
 }
 
 func (l *loader) variable(b *hcl.Block) *Variable {
-	content, diags := b.Body.Content(variableHeader)
-	l.diags = append(l.diags, diags...)
-	values, ok := l.objectFrom(content.Attributes, variableObject, l.global, b.DefRange, nil)
-	if !ok || diags.HasErrors() {
-		return nil
-	}
+	content := l.content(b.Body, variableHeader)
+	values, diags := l.objectFrom(content.Attributes, variableObject, l.global, b.DefRange, nil)
+	l.add(diags...)
 	var arguments variableArguments
 	l.fill(values, variableObject, &arguments, b.DefRange)
 	v := &Variable{Name: b.Labels[0], Description: deref(arguments.Description), Sensitive: arguments.Sensitive, Type: cty.DynamicPseudoType, Range: b.DefRange}
-	if attr, ok := content.Attributes["type"]; ok {
-		t, defaults, diags := typeexpr.TypeConstraintWithDefaults(attr.Expr)
-		l.diags = append(l.diags, diags...)
-		if diags.HasErrors() {
-			return nil
-		}
-		v.Type, v.defaults = t, defaults
-	}
-	if attr, ok := content.Attributes["default"]; ok {
-		d, diags := attr.Expr.Value(l.plan.global)
-		l.diags = append(l.diags, diags...)
-		if v.Default, ok = l.converted(v, d, attr.Expr.Range(), "its default"); !ok {
-			return nil
-		}
-	}
+	typed := l.variableType(v, content.Attributes["type"])
+	valued := l.variableDefault(v, content.Attributes["default"])
 	for _, check := range content.Blocks {
-		c, diags := check.Body.Content(validationHeader)
-		l.diags = append(l.diags, diags...)
-		if !diags.HasErrors() {
-			v.checks = append(v.checks, validation{c.Attributes["condition"].Expr, c.Attributes["error_message"].Expr})
+		c := l.content(check.Body, validationHeader)
+		condition, message := c.Attributes["condition"], c.Attributes["error_message"]
+		if condition != nil && message != nil {
+			v.checks = append(v.checks, validation{condition.Expr, message.Expr})
 		}
+	}
+	if diags.HasErrors() || !typed || !valued {
+		return nil
 	}
 	return v
+}
+
+func (l *loader) variableType(v *Variable, attr *hcl.Attribute) (ok bool) {
+	if attr == nil {
+		return true
+	}
+	t, defaults, diags := typeexpr.TypeConstraintWithDefaults(attr.Expr)
+	for _, d := range diags {
+		d.Detail += " Types are string, number, bool, any, list(…), set(…), map(…), tuple([…]) and object({ … })."
+	}
+	if l.add(diags...); diags.HasErrors() {
+		return false
+	}
+	v.Type, v.defaults = t, defaults
+	return true
+}
+
+func (l *loader) variableDefault(v *Variable, attr *hcl.Attribute) (ok bool) {
+	if attr == nil {
+		return true
+	}
+	value, ok := l.evaluated(attr.Expr)
+	if !ok {
+		return false
+	}
+	v.defaultAt = attr
+	v.Default, ok = l.converted(v, value, attr.Expr.Range(), "its default")
+	return ok
+}
+
+// evaluated evaluates an expression outside of hosts and steps, and reports its problems.
+func (l *loader) evaluated(expr hcl.Expression) (value cty.Value, ok bool) {
+	diags := l.checkNames(expr)
+	if !diags.HasErrors() {
+		value, diags = expr.Value(l.plan.global)
+	}
+	l.add(withoutValues(diags)...)
+	return value, !diags.HasErrors()
 }
 
 func (l *loader) converted(v *Variable, value cty.Value, at hcl.Range, origin string) (cty.Value, bool) {
@@ -110,7 +135,7 @@ func (l *loader) converted(v *Variable, value cty.Value, at hcl.Range, origin st
 	}
 	converted, err := convert.Convert(value, v.Type)
 	if err != nil {
-		l.problem(at, "Invalid value", "Variable %q, %s: %v; the type is %s.", v.Name, origin, err, typeexpr.TypeString(v.Type))
+		l.problem(at, "Invalid value", "Variable %q, %s: %s; the type is %s.", v.Name, origin, inPlainWords(err.Error()), typeexpr.TypeString(v.Type))
 		return cty.NilVal, false
 	}
 	return converted, true
@@ -153,11 +178,9 @@ func (l *loader) givenValues() map[string]given {
 			continue
 		}
 		attrs, diags := file.Body.JustAttributes() // never shown as a snippet: it may hold secrets
-		l.diags = append(l.diags, diags...)
+		l.add(diags...)
 		for key, attr := range attrs {
-			value, diags := attr.Expr.Value(l.plan.global)
-			l.diags = append(l.diags, withoutValues(diags)...)
-			if !diags.HasErrors() {
+			if value, ok := l.evaluated(attr.Expr); ok {
 				out[key] = given{value: value, origin: name, at: attr.Expr.Range(), strict: true}
 			}
 		}
@@ -308,11 +331,11 @@ func condition(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value, error) {
 		return cty.NilVal, withoutValues(diags)
 	}
 	value, _ = value.Unmark()
-	value, err := convert.Convert(value, cty.Bool)
-	if err != nil || value.IsNull() {
-		return cty.NilVal, fmt.Errorf("the condition is neither true nor false")
+	truth, err := convert.Convert(value, cty.Bool)
+	if err != nil || truth.IsNull() {
+		return cty.NilVal, fmt.Errorf("the condition must be true or false, got %s", kindGot(value))
 	}
-	return value, nil
+	return truth, nil
 }
 
 // locals evaluates all locals blocks, each local after those it refers to.
@@ -320,7 +343,7 @@ func (l *loader) locals(blocks hcl.Blocks) {
 	pending := hcl.Attributes{}
 	for _, b := range blocks {
 		attrs, diags := b.Body.JustAttributes()
-		l.diags = append(l.diags, diags...)
+		l.add(diags...)
 		for name, attr := range attrs {
 			if other, ok := pending[name]; ok {
 				l.problem(attr.NameRange, "Duplicate local", "There is already a local %q at %s.", name, position(other.NameRange))
@@ -332,14 +355,58 @@ func (l *loader) locals(blocks hcl.Blocks) {
 		l.problem(blocks[0].DefRange, "Too many locals", "The plan has %d locals, and the limit is %d. Make one local of many: a map, or a table from a CSV or YAML file.", len(pending), mostLocals)
 		pending = nil
 	}
-	l.localAttrs = pending
+	declared := make(map[string]cty.Value, len(pending))
+	for name := range pending {
+		declared[name] = cty.DynamicVal
+	}
+	l.plan.global.Variables["local"] = cty.ObjectVal(declared)
+	l.plan.locals = pending
 	values := l.localValues(pending)
-	for name, attr := range pending {
-		if _, done := values[name]; !done {
-			l.problem(attr.NameRange, "Circular locals", "Local %q refers to itself, directly or through others.", name)
+	l.circles(pending, values)
+	l.plan.global.Variables["local"] = cty.ObjectVal(values)
+}
+
+// circles reports circles of locals. Their values, and those of locals that depend on them,
+// are unknown.
+func (l *loader) circles(all hcl.Attributes, values map[string]cty.Value) {
+	for _, start := range slices.Sorted(maps.Keys(all)) {
+		if circle := circleFrom(all, values, start); circle != nil {
+			way := append(slices.Clone(circle[:min(len(circle), mostNamed)]), circle[0])
+			if len(circle) > mostNamed {
+				way = slices.Insert(way, mostNamed, "…")
+			}
+			l.problem(all[circle[0]].NameRange, "Circular locals", "Local %q refers to itself, by way of %s. Remove one of these references.", circle[0], strings.Join(way, " → "))
 		}
 	}
-	l.plan.global.Variables["local"] = cty.ObjectVal(values)
+}
+
+// circleFrom follows references from a local that has no value until they come back to one of
+// those that it followed: these are the circle. It gives all of them the unknown value.
+func circleFrom(all hcl.Attributes, values map[string]cty.Value, start string) []string {
+	var path []string
+	at := map[string]int{}
+	for name := start; name != ""; {
+		if i, again := at[name]; again {
+			return path[i:]
+		}
+		if _, done := values[name]; done {
+			return nil
+		}
+		at[name], path, values[name] = len(path), append(path, name), cty.DynamicVal
+		others := localsIn(all[name].Expr)
+		i := slices.IndexFunc(others.names, func(other string) bool {
+			_, done := values[other]
+			_, followed := at[other]
+			return all[other] != nil && (!done || followed)
+		})
+		switch {
+		case i >= 0:
+			name = others.names[i]
+		case !others.whole:
+			name = ""
+		}
+	}
+	return nil
 }
 
 // localValues evaluates locals in such an order that each finds those to which it refers.
@@ -381,8 +448,12 @@ func (l *loader) localValues(all hcl.Attributes) map[string]cty.Value {
 	return values
 }
 
-// local evaluates a local that refers to some others.
+// local evaluates a local that refers to some others. One with a problem is unknown.
 func (l *loader) local(expr hcl.Expression, values map[string]cty.Value, names []string) cty.Value {
+	if diags := l.checkNames(expr); diags.HasErrors() {
+		l.add(diags...)
+		return cty.DynamicVal
+	}
 	given := make(map[string]cty.Value, len(names))
 	for _, name := range names {
 		if v, ok := values[name]; ok {
@@ -392,7 +463,9 @@ func (l *loader) local(expr hcl.Expression, values map[string]cty.Value, names [
 	ctx := l.plan.global.NewChild()
 	ctx.Functions, ctx.Variables = l.plan.global.Functions, map[string]cty.Value{"local": cty.ObjectVal(given)}
 	value, diags := expr.Value(ctx)
-	l.diags = append(l.diags, withoutValues(diags)...)
+	if l.add(withoutValues(diags)...); diags.HasErrors() {
+		return cty.DynamicVal
+	}
 	return value
 }
 

@@ -62,11 +62,11 @@ func TestFewDescriptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	for args, want := range map[string]string{
-		"run site.hcl --dry-run": "at least 68 are needed: raise the limit of this process (ulimit -n, or LimitNOFILE of its service) to 82",
-		"run site.hcl --yes":     "at least 74 are needed: raise the limit of this process (ulimit -n, or LimitNOFILE of its service) to 94",
-		"status site.hcl":        "at least 68 are needed",
-		"serve . --listen :0":    "the server needs at least 96: raise the limit of this process (ulimit -n",
-		"validate site.hcl":      "",
+		"run site.hcl --dry-run":      "at least 68 are needed: raise the limit of this process (ulimit -n, or LimitNOFILE of its service) to 82",
+		"run site.hcl --yes":          "at least 74 are needed: raise the limit of this process (ulimit -n, or LimitNOFILE of its service) to 94",
+		"status site.hcl":             "at least 68 are needed",
+		"serve . --listen :0":         "the server needs at least 96: raise the limit of this process (ulimit -n",
+		"validate site.hcl --offline": "",
 	} {
 		c := exec.Command("sh", "-c", fmt.Sprintf("ulimit -n 60 && exec %s %s", os.Args[0], args))
 		c.Dir, c.Env = dir, append(os.Environ(), "ESXIPLAN_AS_COMMAND=1")

@@ -106,7 +106,7 @@ func (a *app) renderHost(p *schema.Plan, hostName, stepName string) (rendered, e
 	}
 	r, err := buildiso.Request(p.Name, h, arguments)
 	if err != nil {
-		return rendered{}, a.report(p, hcl.Diagnostics{mediumProblem(s, h, err)})
+		return rendered{}, a.report(p, p.Settle(hcl.Diagnostics{mediumProblem(s, h, err)}))
 	}
 	text, warnings, err := r.Preview(imageVersion(p, &arguments.Image))
 	return rendered{h.Name, s.Name, text, append([]string{}, warnings...)}, err
@@ -114,20 +114,22 @@ func (a *app) renderHost(p *schema.Plan, hostName, stepName string) (rendered, e
 
 // judgeMedia finds mistakes in the media of all hosts, as far as they are known without a
 // machine, and steps that wait for a new ESXi although the medium before them only checks.
-// One mistake that all hosts share is told once.
+// A mistake that several hosts share is one problem. Hosts with other problems are left out.
 func judgeMedia(p *schema.Plan) (diags hcl.Diagnostics) {
 	j := newMediaJudge(p)
 	for _, h := range p.Hosts() {
-		j.host(h)
+		if h.Valid() {
+			j.host(h)
+		}
 	}
 	for _, s := range p.Steps {
 		diags = append(diags, j.media[s]...)
 	}
-	return append(diags, j.waitDiags...)
+	return p.Settle(append(diags, j.waitDiags...))
 }
 
 func newMediaJudge(p *schema.Plan) *mediaJudge {
-	return &mediaJudge{plan: p, told: map[string]bool{}, versions: map[imageID]string{}, media: map[*schema.Step]hcl.Diagnostics{}, waits: map[*schema.Step]bool{}}
+	return &mediaJudge{plan: p, found: map[string]*hcl.Diagnostic{}, versions: map[imageID]string{}, media: map[*schema.Step]hcl.Diagnostics{}, waits: map[*schema.Step]bool{}}
 }
 
 // preview is what the plan would put on a host's medium; nil where it cannot be known before the
@@ -151,7 +153,7 @@ func (j *mediaJudge) preview(h *schema.Host, s *schema.Step) *event.Medium {
 // mediaJudge goes from host to host and remembers what is the same for all.
 type mediaJudge struct {
 	plan      *schema.Plan
-	told      map[string]bool
+	found     map[string]*hcl.Diagnostic // mistakes by step and text
 	versions  map[imageID]string
 	media     map[*schema.Step]hcl.Diagnostics // mistakes by the step that makes the medium
 	waits     map[*schema.Step]bool            // waits that cannot succeed
@@ -188,10 +190,16 @@ func (j *mediaJudge) medium(h *schema.Host, s *schema.Step) (onlyChecks bool) {
 	if err == nil {
 		err = j.judge(r, arguments)
 	}
-	if err != nil && !j.told[s.Name+err.Error()] {
-		j.told[s.Name+err.Error()] = true
-		j.media[s] = append(j.media[s], mediumProblem(s, h, err))
+	if err == nil {
+		return onlyChecks
 	}
+	key := s.Name + err.Error()
+	if known := j.found[key]; known != nil {
+		schema.Concerning(known, h)
+		return onlyChecks
+	}
+	j.found[key] = mediumProblem(s, h, err)
+	j.media[s] = append(j.media[s], j.found[key])
 	return onlyChecks
 }
 
@@ -238,7 +246,11 @@ func waitProblem(h *schema.Host, s, build *schema.Step) *hcl.Diagnostic {
 // mediumProblem is the diagnostic about a host's medium.
 func mediumProblem(s *schema.Step, h *schema.Host, err error) *hcl.Diagnostic {
 	at := argumentAt(s, err)
-	return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Medium cannot be built", Detail: fmt.Sprintf("Host %q: %v", h.Name, err), Subject: &at}
+	detail := err.Error()
+	if !strings.HasSuffix(detail, ".") {
+		detail += "."
+	}
+	return schema.Concerning(&hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Medium cannot be built", Detail: detail, Subject: &at}, h)
 }
 
 // argumentAt is where the argument stands that an error is about, else the step.

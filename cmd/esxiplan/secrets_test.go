@@ -40,8 +40,8 @@ const (
 func TestNoSecretLeaves(t *testing.T) {
 	t.Parallel()
 	l := beginLife(t)
-	l.command("validate", "site.hcl")
-	l.command("validate", "site.hcl", "--json")
+	l.command("validate", "site.hcl", "--offline")
+	l.command("validate", "site.hcl", "--json", "--offline")
 	l.command("list", "vars", "site.hcl", "--json")
 	l.command("list", "hosts", "site.hcl")
 	l.command("kickstart", "render", "site.hcl", "--host", "long")

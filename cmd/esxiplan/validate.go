@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
@@ -16,53 +18,67 @@ import (
 
 func stepTypes() []*step.Type { return all.Types() }
 
-// judge finds what is wrong with a plan that could be loaded.
-func judge(p *schema.Plan) hcl.Diagnostics {
-	var found hcl.Diagnostics
-	if d := p.Within(func() {
-		if len(p.Steps) > 0 {
-			_, found = survey.New(p, stepTypes(), survey.Options{})
-		}
-		if !found.HasErrors() {
-			found = append(found, judgeMedia(p)...)
-		}
-	}); d != nil {
-		return hcl.Diagnostics{d}
-	}
-	return found
-}
-
 func (a *app) validateCommand() *cobra.Command {
 	f := &planFlags{}
-	var asJSON bool
+	var asJSON, offline bool
+	var output string
 	c := &cobra.Command{
 		Use:   "validate PLAN…",
 		Short: "Check all of a plan that can be checked without a machine",
-		Args:  cobra.MinimumNArgs(1),
+		Long: `Check all of a plan that can be checked without a machine, and show all problems at once: where, what, why, and what
+to do. What depends on something with a problem is taken for unknown, so that no problem follows from another one.
+Exit 1 when there are errors.`,
+		Example: "  esxiplan validate site.hcl\n  esxiplan validate site.hcl --offline        where the images are not at hand\n" +
+			"  esxiplan validate site.hcl -o github        annotations in a pull request\n  esxiplan validate site.hcl -o gitlab > gl-code-quality-report.json",
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			made := &secrets{}
-			p, diags := schema.Load(args, f.input(made.secret), known())
-			a.learn(p)
-			if !diags.HasErrors() {
-				diags = append(diags, judge(p)...)
-			}
 			if asJSON {
-				if err := view.DiagnosticsJSON(a.streams.Out, diags, p.Files); err != nil {
-					return err
-				}
-			} else {
-				view.Diagnostics(a.streams, diags, p.Files)
+				output = "json"
+			}
+			if !slices.Contains(view.ProblemFormats, output) {
+				return fmt.Errorf("--output takes %s, not %q", strings.Join(view.ProblemFormats, ", "), output)
+			}
+			made := &secrets{}
+			p, diags := check(args, f.input(made.secret), offline)
+			a.learn(p)
+			if err := view.Problems(output, a.streams, diags, p.Files); err != nil {
+				return err
 			}
 			if diags.HasErrors() {
 				return exitCode(event.ExitUsage)
 			}
-			if !asJSON {
+			if output == "text" {
 				fmt.Fprintf(a.streams.Out, "plan %q is valid: %s, %s\n", p.Name, event.Count(len(p.Hosts()), "host"), event.Count(len(p.Steps), "step"))
 			}
 			return nil
 		},
 	}
 	f.add(c)
-	c.Flags().BoolVar(&asJSON, "json", false, "write the problems as JSON")
+	c.Flags().BoolVar(&offline, "offline", false, "do not look for the installer images of the plan")
+	c.Flags().BoolVar(&asJSON, "json", false, "the same as --output json")
+	c.Flags().StringVarP(&output, "output", "o", "text", "how to write the problems: "+strings.Join(view.ProblemFormats, ", "))
 	return c
+}
+
+// check loads a plan and finds all that can be found without a machine. offline: the
+// installer images are not looked for.
+func check(paths []string, in schema.Input, offline bool) (*schema.Plan, hcl.Diagnostics) {
+	p, diags := schema.Load(paths, in, known())
+	if d := p.Within(func() { diags = append(diags, judge(p, offline, !diags.HasErrors())...) }); d != nil {
+		return p, append(diags, d)
+	}
+	return p, schema.Sorted(diags)
+}
+
+// judge finds what is wrong with a plan beyond what loading finds. whole: it was loaded without
+// errors.
+func judge(p *schema.Plan, offline, whole bool) (diags hcl.Diagnostics) {
+	if whole && len(p.Steps) > 0 {
+		_, diags = survey.New(p, stepTypes(), survey.Options{})
+	}
+	if !offline {
+		diags = append(diags, p.CheckImages()...)
+	}
+	diags = append(diags, p.CheckPasswords()...)
+	return append(diags, judgeMedia(p)...)
 }

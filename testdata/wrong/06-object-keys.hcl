@@ -5,7 +5,7 @@ plan "wrong" {}
 group "lab" {
   bmc {
     username = "root"
-    password = "x"
+    password = env("BMC_PASSWORD")
     tls      = { verfy = false }
   }
   host "one" {

@@ -20,7 +20,7 @@ group "lab" {
     netmask       = "255.255.255.0"
     gateway       = "192.0.2.1"
     disk          = { model = "DELLBOSS VD" }
-    root_password = "Test-password-1x"
+    root_password = env("ROOT_PASSWORD")
   }
   host "one" {
     bmc { address = "198.51.100.1" }

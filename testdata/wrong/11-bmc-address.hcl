@@ -5,7 +5,7 @@ plan "wrong" {}
 group "lab" {
   bmc {
     username = "root"
-    password = "x"
+    password = env("BMC_PASSWORD")
   }
   host "typing-mistake" {
     bmc { address = "198.51.100.256" }

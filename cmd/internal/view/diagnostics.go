@@ -2,7 +2,6 @@ package view
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"regexp"
@@ -13,6 +12,7 @@ import (
 
 	"esxiplan/engine/event"
 	"esxiplan/engine/text"
+	"esxiplan/schema"
 )
 
 // Diagnostics writes problems of a plan: where, the line itself, what is wrong,
@@ -74,7 +74,7 @@ func snippet(r hcl.Range, files map[string]*hcl.File) []string {
 	if line == nil || len(line) > longestLine { // generated, not written by hand
 		return nil
 	}
-	given := hideLiterals(shown(strings.ReplaceAll(strings.TrimRight(string(line), "\r"), "\t", " ")))
+	given := maskLine(shown(strings.ReplaceAll(strings.TrimRight(string(line), "\r"), "\t", " ")), file.Bytes, r.Start)
 	number := fmt.Sprintf("%4d | ", r.Start.Line)
 	from := min(max(0, r.Start.Column-1), len(given))
 	length := 1
@@ -101,24 +101,6 @@ func lineAt(source []byte, at hcl.Pos) []byte {
 	return line
 }
 
-var (
-	secretAssignment = regexp.MustCompile(`(?i)(pas+w|secret|token|credential|\bpw)\w*"?\s*=[^=]`)
-	stringLiteral    = regexp.MustCompile(`"[^"]*"`)
-)
-
-// hideLiterals keeps the shape of a line that gives a password, but not its
-// strings: a plan with a password in it should not be shown to a build log.
-func hideLiterals(line string) string {
-	at := secretAssignment.FindStringIndex(line)
-	if at == nil {
-		return line
-	}
-	head := line[:at[1]-1]
-	return head + stringLiteral.ReplaceAllStringFunc(line[len(head):], func(literal string) string {
-		return `"` + strings.Repeat("*", len(literal)-2) + `"`
-	})
-}
-
 // diagnosticJSON is one problem in the output of validate --json.
 type diagnosticJSON struct {
 	Severity string     `json:"severity"`
@@ -126,6 +108,7 @@ type diagnosticJSON struct {
 	Detail   string     `json:"detail"`
 	Range    *rangeJSON `json:"range,omitempty"`
 	Snippet  string     `json:"snippet,omitempty"`
+	Hosts    []string   `json:"hosts,omitempty"` // that it concerns; none: the plan as a whole
 }
 
 type rangeJSON struct {
@@ -147,7 +130,7 @@ func DiagnosticsJSON(w io.Writer, diags hcl.Diagnostics, files map[string]*hcl.F
 		Diagnostics []diagnosticJSON `json:"diagnostics"`
 	}{event.Schema, !diags.HasErrors(), []diagnosticJSON{}}
 	for _, d := range diags {
-		j := diagnosticJSON{Severity: "error", Summary: shown(d.Summary), Detail: shown(d.Detail)}
+		j := diagnosticJSON{Severity: "error", Summary: shown(d.Summary), Detail: shown(d.Detail), Hosts: schema.Concerned(d)}
 		if d.Severity == hcl.DiagWarning {
 			j.Severity = "warning"
 		}
@@ -159,7 +142,5 @@ func DiagnosticsJSON(w io.Writer, diags hcl.Diagnostics, files map[string]*hcl.F
 		}
 		out.Diagnostics = append(out.Diagnostics, j)
 	}
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(out)
+	return writeIndented(w, out)
 }

@@ -107,7 +107,7 @@ func best(binary, plan string, runs int) (least cost, err error) {
 }
 
 func validate(binary, plan string) (cost, error) {
-	cmd := exec.Command(binary, "validate", plan)
+	cmd := exec.Command(binary, "validate", "--offline", plan)
 	began := time.Now()
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -1,0 +1,36 @@
+# One mistyped key of a group: nothing else is missing because of it.
+
+plan "wrong" {}
+
+image "esxi" {
+  source = "installer.iso"
+}
+
+media {
+  listen = "127.0.0.1:0"
+}
+
+group "lab" {
+  bmc {
+    user     = "root"
+    password = env("BMC_PASSWORD")
+  }
+  esxi {
+    netmask       = "255.255.255.0"
+    gateway       = "192.0.2.1"
+    dsik          = { model = "DELLBOSS VD" }
+    root_password = env("ROOT_PASSWORD")
+  }
+  host "esxi-01" {
+    bmc { address = "198.51.100.1" }
+    esxi { address = "192.0.2.11" }
+  }
+  host "esxi-02" {
+    bmc { address = "198.51.100.2" }
+    esxi { address = "192.0.2.12" }
+  }
+}
+
+step "build_iso" "installer" {
+  image = image.esxi
+}

@@ -1,0 +1,41 @@
+# A missing image, one that is a folder, checksums of wrong form.
+
+plan "wrong" {}
+
+image "esxi7" {
+  source = "iso/VMware-VMvisor-Installer-7.0U3.iso"
+  sha256 = "1234"
+}
+
+image "esxi8" {
+  source = "."
+  sha256 = "sha256:zz00000000000000000000000000000000000000000000000000000000000000"
+}
+
+image "esxi9" {
+  sha256 = 5
+  name   = "nine"
+}
+
+group "lab" {
+  bmc {
+    username = "root"
+    password = env("BMC_PASSWORD")
+  }
+  esxi {
+    netmask       = "255.255.255.0"
+    gateway       = "192.0.2.1"
+    disk          = { model = "DELLBOSS VD" }
+    root_password = env("ROOT_PASSWORD")
+  }
+  host "esxi-01" {
+    bmc { address = "198.51.100.1" }
+    esxi { address = "192.0.2.11" }
+  }
+  host "esxi-02" {
+    bmc { address = "198.51.100.2" }
+    esxi { address = "192.0.2.12" }
+  }
+}
+
+step "precheck" "look" {}

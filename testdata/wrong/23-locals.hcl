@@ -1,0 +1,42 @@
+# Locals that refer to themselves, to each other, to unknown ones; a name given twice.
+
+plan "wrong" {}
+
+locals {
+  a     = local.b
+  b     = local.c
+  c     = local.a
+  d     = "${local.a}-x"
+  self  = [local.self]
+  typo  = local.servrs
+  where = host.name
+  twice = 1
+}
+
+locals {
+  servers = {}
+  twice   = 2
+}
+
+group "lab" {
+  bmc {
+    username = "root"
+    password = env("BMC_PASSWORD")
+  }
+  esxi {
+    netmask       = "255.255.255.0"
+    gateway       = "192.0.2.1"
+    disk          = { model = "DELLBOSS VD" }
+    root_password = env("ROOT_PASSWORD")
+  }
+  host "esxi-01" {
+    bmc { address = "198.51.100.1" }
+    esxi { address = "192.0.2.11" }
+  }
+  host "esxi-02" {
+    bmc { address = "198.51.100.2" }
+    esxi { address = "192.0.2.12" }
+  }
+}
+
+step "precheck" "look" {}

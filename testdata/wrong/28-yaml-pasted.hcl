@@ -1,0 +1,4 @@
+plan: wrong
+hosts:
+  - name: esxi-01
+    address: 192.0.2.11

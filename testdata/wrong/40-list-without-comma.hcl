@@ -1,0 +1,7 @@
+# A list without its comma.
+
+plan "wrong" {}
+
+locals {
+  a = ["x" "y"]
+}

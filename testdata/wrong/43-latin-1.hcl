@@ -1,0 +1,5 @@
+# A file that is not UTF-8.
+
+plan "wrong" {
+  description = "Café"
+}

@@ -1,0 +1,7 @@
+# A plan without hosts.
+
+plan "wrong" {}
+
+group "lab" {}
+
+step "precheck" "look" {}

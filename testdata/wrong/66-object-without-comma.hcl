@@ -1,0 +1,7 @@
+# An object on one line without its comma.
+
+plan "wrong" {}
+
+locals {
+  a = { b = 1 c = 2 }
+}

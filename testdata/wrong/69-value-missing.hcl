@@ -1,0 +1,8 @@
+# A value that is missing.
+
+plan "wrong" {}
+
+locals {
+  a = "x" +
+  b =
+}

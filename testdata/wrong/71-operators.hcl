@@ -1,0 +1,7 @@
+# Words in the place of operators.
+
+plan "wrong" {}
+
+locals {
+  a = true and false
+}

@@ -1,0 +1,44 @@
+# Steps in the order in which they cannot work: an image that is inserted before it is built, twice the same name.
+
+plan "wrong" {}
+
+image "esxi" {
+  source = "installer.iso"
+}
+
+media {
+  listen = "127.0.0.1:0"
+}
+
+group "lab" {
+  bmc {
+    username = "root"
+    password = env("BMC_PASSWORD")
+  }
+  esxi {
+    netmask       = "255.255.255.0"
+    gateway       = "192.0.2.1"
+    disk          = { model = "DELLBOSS VD" }
+    root_password = env("ROOT_PASSWORD")
+  }
+  host "esxi-01" {
+    bmc { address = "198.51.100.1" }
+    esxi { address = "192.0.2.11" }
+  }
+  host "esxi-02" {
+    bmc { address = "198.51.100.2" }
+    esxi { address = "192.0.2.12" }
+  }
+}
+
+step "insert" "cd" {
+  image = step.installer.url
+}
+
+step "build_iso" "installer" {
+  image = image.esxi
+}
+
+step "one_time_boot" "cd" {
+  target = "dvd"
+}
