@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -42,9 +43,11 @@ func (f *planOutput) add(c *cobra.Command) {
 const (
 	asJSON     = "json"
 	asMarkdown = "markdown"
+	asGitHub   = "github"
+	asGitLab   = "gitlab"
 )
 
-var planForms = []string{asJSON, asMarkdown}
+var planForms = []string{asJSON, asMarkdown, asGitHub, asGitLab}
 
 func (a *app) planCommand() *cobra.Command {
 	f := &runFlags{dry: true}
@@ -254,6 +257,8 @@ func (a *app) showProposal(p *proposal.Proposal, made proposal.Made, form string
 		return a.writeJSON(proposal.Document{Proposal: p, Made: made})
 	case asMarkdown:
 		view.ProposalMarkdown(a.streams.Out, p, view.MarkdownOptions{Footer: footer(made)})
+	case asGitHub, asGitLab:
+		return a.showProblems(form, problemsOf(p), nil)
 	case "plain":
 		view.Proposal(a.streams, p, view.ProposalOptions{Diff: diff})
 		if made.Estimate != "" {
@@ -314,4 +319,34 @@ func (r *request) inputs(salt string, p *proposal.Proposal) proposal.Inputs {
 		}
 	}
 	return proposal.InputsOf(r.plan, hosts, images, salt)
+}
+
+// problemsOf are the hosts that a plan refuses or does not reach, for annotations at the places
+// in the plan where they show.
+func problemsOf(p *proposal.Proposal) (diags hcl.Diagnostics) {
+	for _, h := range p.With(proposal.Refused, proposal.Unreachable) {
+		d := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: fmt.Sprintf("Host %s %s", h.Host, h.Outcome), Subject: &hcl.Range{}}
+		if q := h.Problem; q != nil {
+			d.Detail = strings.TrimSpace(strings.Join([]string{q.Summary, q.Detail, q.Next}, "\n"))
+			*d.Subject = rangeOf(q.At)
+		}
+		diags = append(diags, d)
+	}
+	return diags
+}
+
+// rangeOf is the place that [event.Place] writes; zero where it is none.
+func rangeOf(place string) hcl.Range {
+	parts := strings.Split(place, ":")
+	n := len(parts)
+	if n < 3 {
+		return hcl.Range{}
+	}
+	line, lineErr := strconv.Atoi(parts[n-2])
+	column, columnErr := strconv.Atoi(parts[n-1])
+	if lineErr != nil || columnErr != nil {
+		return hcl.Range{}
+	}
+	at := hcl.Pos{Line: line, Column: column}
+	return hcl.Range{Filename: strings.Join(parts[:n-2], ":"), Start: at, End: at}
 }

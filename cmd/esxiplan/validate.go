@@ -41,7 +41,7 @@ Exit 1 when there are errors.`,
 			made := &secrets{}
 			p, diags := check(args, f.input(made.secret), offline)
 			a.learn(p)
-			if err := view.Problems(output, a.streams, diags, p.Files); err != nil {
+			if err := a.showProblems(output, diags, p.Files); err != nil {
 				return err
 			}
 			if diags.HasErrors() {
@@ -81,4 +81,13 @@ func judge(p *schema.Plan, offline, whole bool) (diags hcl.Diagnostics) {
 	}
 	diags = append(diags, p.CheckPasswords()...)
 	return append(diags, judgeMedia(p)...)
+}
+
+// showProblems writes problems in a form for people or programs. That of GitHub is commands to
+// its runner, the only ones that a plan may make esxiplan write.
+func (a *app) showProblems(form string, diags hcl.Diagnostics, files map[string]*hcl.File) error {
+	if form == asGitHub && a.console != nil {
+		a.console.Commands = true
+	}
+	return view.Problems(form, a.streams, diags, files)
 }

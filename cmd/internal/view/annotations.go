@@ -9,9 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+
+	"esxiplan/engine/text"
 )
 
 // ProblemFormats are the names of the forms in which [Problems] writes.
@@ -35,11 +38,6 @@ func Problems(format string, s *Streams, diags hcl.Diagnostics, files map[string
 	return fmt.Errorf("there is no output format %q; there are %s", format, strings.Join(ProblemFormats, ", "))
 }
 
-var (
-	gitHubText     = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
-	gitHubProperty = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
-)
-
 // gitHub writes workflow commands, which GitHub shows at the lines of a pull request.
 func gitHub(w io.Writer, diags hcl.Diagnostics, files map[string]*hcl.File) error {
 	for _, d := range diags {
@@ -47,31 +45,31 @@ func gitHub(w io.Writer, diags hcl.Diagnostics, files map[string]*hcl.File) erro
 		if d.Severity == hcl.DiagWarning {
 			command = "warning"
 		}
-		properties := append(gitHubPlace(d, files), "title="+gitHubProperty.Replace(shown(d.Summary)))
-		if _, err := fmt.Fprintf(w, "::%s %s::%s\n", command, strings.Join(properties, ","), gitHubText.Replace(shown(d.Detail))); err != nil {
+		properties := append(gitHubPlace(d, files), "title", shown(d.Summary))
+		if _, err := fmt.Fprintln(w, text.Command(command, shown(d.Detail), properties...)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// gitHubPlace says where a problem is. GitHub takes columns only within one line, and counts
+// gitHubPlace says where a problem is, in names and values. GitHub takes columns only within one line, and counts
 // the last one in.
 func gitHubPlace(d *hcl.Diagnostic, files map[string]*hcl.File) []string {
 	name, ok := planFile(d, files)
 	if !ok {
 		return nil
 	}
-	out := []string{"file=" + gitHubProperty.Replace(name)}
+	out := []string{"file", name}
 	r := *d.Subject
 	if r.Start.Line == 0 {
 		return out
 	}
-	out = append(out, fmt.Sprintf("line=%d", r.Start.Line))
+	out = append(out, "line", strconv.Itoa(r.Start.Line))
 	if r.End.Line != r.Start.Line {
-		return append(out, fmt.Sprintf("endLine=%d", max(r.Start.Line, r.End.Line)))
+		return append(out, "endLine", strconv.Itoa(max(r.Start.Line, r.End.Line)))
 	}
-	return append(out, fmt.Sprintf("col=%d", r.Start.Column), fmt.Sprintf("endLine=%d", r.End.Line), fmt.Sprintf("endColumn=%d", max(r.Start.Column, r.End.Column-1)))
+	return append(out, "col", strconv.Itoa(r.Start.Column), "endLine", strconv.Itoa(r.End.Line), "endColumn", strconv.Itoa(max(r.Start.Column, r.End.Column-1)))
 }
 
 // planFile is the file of a problem, relative to the working directory; ok is false for one

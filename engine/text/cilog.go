@@ -1,54 +1,12 @@
 package text
 
 import (
-	"fmt"
 	"io"
 	"strings"
 )
 
-// What stands in a plan ends in the comments of a pull request and in the logs of CI systems,
-// which act on what they find there: they notify whoever is mentioned, follow images, run
-// commands. What follows writes it so that it is only shown.
-
-// active are the characters by which Markdown, HTML and the filters of GitHub and GitLab
-// begin anything: emphasis, links, references, mentions, math, columns of tables.
-const active = "\\`*_[]{}<>&#|~$:@!^\"'=%"
-
-// Markdown writes a text of one line as inline code for GitHub and GitLab: in a paragraph, in
-// a cell of a table, or in a summary. An HTML element with entities is the one form that holds
-// in all of them: entities begin nothing, and no filter looks for mentions in code.
-func Markdown(s string) string {
-	s = strings.TrimSpace(Clean(s))
-	if s == "" {
-		return ""
-	}
-	var b strings.Builder
-	b.WriteString("<code>")
-	for i, r := range s {
-		if strings.ContainsRune(active, r) || r == '.' && strings.HasSuffix(strings.ToLower(s[:i]), "www") {
-			fmt.Fprintf(&b, "&#%d;", r)
-		} else {
-			b.WriteRune(r)
-		}
-	}
-	b.WriteString("</code>")
-	return b.String()
-}
-
-// Fence writes a text of several lines as a block of code, such as a diff; language is its
-// name for colours, or "".
-func Fence(language, s string) string {
-	s = strings.TrimRight(Lines(s), "\n")
-	longest, run := 2, 0
-	for _, r := range s {
-		if run++; r != '`' {
-			run = 0
-		}
-		longest = max(longest, run)
-	}
-	fence := strings.Repeat("`", longest+1)
-	return fence + language + "\n" + s + "\n" + fence + "\n"
-}
+// What stands in a plan ends in the logs of CI systems, which run commands that they find there.
+// What follows writes it so that it is only shown.
 
 // Command writes a workflow command of GitHub, such as an annotation, with properties in pairs
 // of name and value; those without a value are left out.
