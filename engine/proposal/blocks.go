@@ -193,7 +193,7 @@ func ownValues(h *Host) []value {
 		add("serial", m.Serial, false)
 		add("UUID", m.UUID, true)
 	}
-	for _, d := range h.Erases() {
+	for _, d := range disksOf(h) {
 		add("disk serial", d.Serial, false)
 		if kind, name, _ := strings.Cut(d.Wanted, " "); d.Unread && kind != "model" {
 			add("disk "+kind, name, false)
@@ -217,6 +217,15 @@ func ownValues(h *Host) []value {
 		add("NIC", mac, false)
 	}
 	return unique(out)
+}
+
+// disksOf are the disks that the host would lose, or may lose by its plan.
+func disksOf(h *Host) []event.Disk {
+	disks := h.Erases()
+	if h.Machine != nil {
+		disks = slices.Concat(disks, h.Machine.Disks)
+	}
+	return disks
 }
 
 var macs = regexp.MustCompile(`\b(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}\b`)
@@ -289,6 +298,7 @@ func mapped(h *Host, replace func(string) string) *Host {
 	if h.Machine != nil {
 		m := *h.Machine
 		m.Serial, m.UUID, m.Runs.Reason = replace(m.Serial), replace(m.UUID), replace(m.Runs.Reason)
+		m.Disks = mappedDisks(m.Disks, replace)
 		out.Machine = &m
 	}
 	if h.Problem != nil {
@@ -311,12 +321,17 @@ func mapped(h *Host, replace func(string) string) *Host {
 func mappedChange(c event.Planned, replace func(string) string) event.Planned {
 	c.Target, c.Old, c.New, c.Medium = replace(c.Target), replace(c.Old), replace(c.New), ""
 	c.Makes, c.Replaces = mappedMedium(c.Makes, replace), mappedMedium(c.Replaces, replace)
-	c.Erases = slices.Clone(c.Erases)
-	for i := range c.Erases {
-		d := &c.Erases[i]
+	c.Erases = mappedDisks(c.Erases, replace)
+	return c
+}
+
+func mappedDisks(disks []event.Disk, replace func(string) string) []event.Disk {
+	out := slices.Clone(disks)
+	for i := range out {
+		d := &out[i]
 		d.Wanted, d.Serial, d.Name, d.WWN = replace(d.Wanted), replace(d.Serial), replace(d.Name), replaceAll(d.WWN, replace)
 	}
-	return c
+	return out
 }
 
 func mappedMedium(m *event.Medium, replace func(string) string) *event.Medium {
