@@ -389,3 +389,30 @@ func (j *ciJob) hasMarker() {
 		j.t.Errorf("the comment does not begin with %q (%v):\n%.200s", want, err, markdown)
 	}
 }
+
+// TestREADMEShowsAPlan holds the plan that the README shows against the demo's machines. How long
+// they run depends on the day.
+func TestREADMEShowsAPlan(t *testing.T) {
+	t.Parallel()
+	var sources []string
+	for _, name := range []string{"README.md", filepath.Join("plans", "demo.hcl")} {
+		source, err := os.ReadFile(filepath.Join("..", "..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sources = append(sources, string(source))
+	}
+	shown := regexp.MustCompile(`(?s)\$ esxiplan (plan plans/demo\.hcl [^\n]*)\n(.*?)\n` + "```").FindStringSubmatch(sources[0])
+	if shown == nil {
+		t.Fatal("the README shows no plan of the demo")
+	}
+	s := simulatePlan(t, sources[1], "--speed", "200", "--fault", "lenovo-2=busy")
+	c := s.command(append(strings.Fields(strings.Replace(shown[1], "plans/demo.hcl", "fleet.hcl", 1)), "--sim", "sim.json")...)
+	c.Env = append(c.Env, "COLUMNS=120", "LANG=C.UTF-8", "LC_ALL=")
+	out, _ := c.CombinedOutput()
+	for _, line := range strings.Split(strings.ReplaceAll(shown[2], "plans/demo.hcl", "fleet.hcl"), "\n") {
+		if strings.TrimSpace(line) != "…" && !strings.HasPrefix(line, "  runs now:") && !strings.Contains(string(out), line+"\n") {
+			t.Errorf("the README shows %q, and the plan is\n%s", line, out)
+		}
+	}
+}
