@@ -64,7 +64,7 @@ func TestRackOfForty(t *testing.T) {
 // TestJenkinsfile holds the pipeline against the plan: each stage's tag exists,
 // each variable that it sets, too.
 func TestJenkinsfile(t *testing.T) {
-	source, err := os.ReadFile(filepath.Join("..", "..", "plans", "Jenkinsfile"))
+	source, err := os.ReadFile(filepath.Join("..", "..", "plans", "ci", "Jenkinsfile"))
 	if err != nil {
 		t.Fatal(err)
 	}
