@@ -212,7 +212,10 @@ func (p *Plan) nameHosts(d *hcl.Diagnostic, places map[hcl.Range]int) {
 	default:
 		d.Detail = fmt.Sprintf("%s This concerns %s.", d.Detail, p.hostsInWords(c.hosts))
 	}
-	if !all || len(c.hosts) == 1 {
+	switch {
+	case c.varies: // the detail is the first one's
+		d.Detail += madeBy(c.hosts[:1])
+	case !all, len(c.hosts) == 1:
 		d.Detail += madeBy(c.hosts)
 	}
 }
