@@ -126,6 +126,10 @@ func (p *Plan) SecretNames() map[string]string {
 	return names
 }
 
+// AllSecretNames are all names that [Plan.SecretNames] chooses from, each with its text: of a
+// text that has several names each one is there.
+func (p *Plan) AllSecretNames() map[string]string { return maps.Clone(p.namedSecrets()) }
+
 // SecretText is the text that has a name; ok is false where the plan has no such secret,
 // or not any more.
 func (p *Plan) SecretText(name string) (text string, ok bool) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -46,8 +47,9 @@ older than --max-age. A host is refused, before the write, when its machine is n
 it was (serial number, disk, what runs there), and when a change is needed that the plan
 does not hold. Hosts that the plan refused or did not reach are left out.
 
-Apply it in the folder in which it was made. Sensitive variables that were given by -e
-are given again. A run that was interrupted or killed is continued by the same command.`,
+Apply it in the folder in which it was made. Secrets that were given by -e are given
+again. A run that was interrupted or killed is continued by the same command. That a plan
+was applied before is known from the state folder (--state): keep it where all jobs see it.`,
 		Example: "  esxiplan apply rack7.plan\n  esxiplan apply rack7.plan --in-flight 10 --max-failures 2\n  esxiplan apply rack7.plan --max-age 3d",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -58,7 +60,7 @@ are given again. A run that was interrupted or killed is continued by the same c
 			return a.apply(args[0], f, age)
 		},
 	}
-	c.Flags().StringArrayVarP(&f.set, "var", "e", nil, "set a sensitive variable, which the saved plan does not hold: name=value")
+	c.Flags().StringArrayVarP(&f.set, "var", "e", nil, "set a variable with a secret, which the saved plan does not hold: name=value")
 	c.Flags().StringVar(&maxAge, "max-age", maxAge, "refuse a plan that is older: 12h, 7d")
 	c.Flags().StringVar(&f.name, "run", "", "name of the run (default: a new name)")
 	c.Flags().StringVar(&f.sim, "sim", "", "apply it to the machines that esxiplan sim serves: the file that it wrote")
@@ -90,6 +92,11 @@ func (a *app) apply(file string, f *runFlags, maxAge time.Duration) error {
 	r := &request{app: a, flags: f, saved: &savedPlan{saved, file, maxAge}, paths: saved.Request.Paths}
 	if err := saved.CheckMade(version); err != nil {
 		return r.refuseSaved(err)
+	}
+	for _, path := range r.paths {
+		if _, err := os.Stat(path); err != nil {
+			return fmt.Errorf("saved plan %s was made from %s, which is not to be found from here: apply it in the folder in which it was made", file, path)
+		}
 	}
 	r.askAgain(saved.Request)
 	if r.plan, r.site, err = a.loadAt(r.paths, &f.planFlags, f.sim, f.state); err != nil {

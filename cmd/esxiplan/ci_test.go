@@ -322,11 +322,7 @@ func newCIJob(t *testing.T) *ciJob {
 // run runs a script as CI systems do: it ends with the first command that fails.
 func (j *ciJob) run(s ciScript) string {
 	j.t.Helper()
-	script := s.text
-	if newApp(os.Stdin, newStreams(os.Stdout, os.Stderr)).validateCommand().Flags().Lookup("output") == nil {
-		script = strings.NewReplacer(" -o github", "", " -o gitlab", "").Replace(script)
-	}
-	c := exec.Command("bash", "-eo", "pipefail", "-c", script)
+	c := exec.Command("bash", "-eo", "pipefail", "-c", s.text)
 	c.Dir, c.Env = j.dir, j.env
 	out, _ := c.CombinedOutput()
 	if code := c.ProcessState.ExitCode(); !slices.Contains(s.exits, code) {

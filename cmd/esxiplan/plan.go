@@ -70,7 +70,12 @@ both. With --detailed-exitcode: 0 nothing to do, 2 changes, 1 hosts refused, 4 u
 		Example: "  esxiplan plan site.hcl\n  esxiplan plan site.hcl --limit rack7 --out rack7.plan\n  esxiplan plan site.hcl --markdown > comment.md\n" +
 			"  esxiplan plan site.hcl --offline -o github",
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error { return a.run(args, f) },
+		RunE: func(c *cobra.Command, args []string) error {
+			if c.Flags().Changed("out") && f.planned.out == "" {
+				return errors.New("--out takes the name of a file, and the name given is empty: is a variable not set?")
+			}
+			return a.run(args, f)
+		},
 	}
 	f.add(c)
 	f.planned.add(c)
@@ -292,7 +297,7 @@ func (r *request) asked() proposal.Request {
 	f := r.flags
 	out := proposal.Request{Paths: r.paths, VarFiles: f.files, AllowRead: f.allowRead, AllowEnv: f.allowEnv, Again: f.again, KeepMedia: f.keepMedia}
 	for _, set := range f.set {
-		if name, _, _ := strings.Cut(set, "="); !r.plan.Sensitive(name) {
+		if name, value, _ := strings.Cut(set, "="); !r.plan.Sensitive(name) && !r.isSecret(value) {
 			out.Set = append(out.Set, set)
 		}
 	}
@@ -301,6 +306,17 @@ func (r *request) asked() proposal.Request {
 	}
 	out.Hosts = hostNames(r.prepared.Survey.Hosts())
 	return out
+}
+
+// isSecret reports a value in which a secret of the plan stands: that of a variable which the plan
+// does not call sensitive may all the same be a password.
+func (r *request) isSecret(value string) bool {
+	for text := range r.plan.SecretNames() {
+		if text != "" && strings.Contains(value, text) {
+			return true
+		}
+	}
+	return false
 }
 
 // inputs digests what a proposal is made from.

@@ -78,6 +78,7 @@ func TestDifferences(t *testing.T) {
 		"cleared and never set":    {[]event.Planned{eject}, []event.Planned{eject, clear}, 0, 1},
 		"not made":                 {[]event.Planned{set, eject}, []event.Planned{set}, 1, 0},
 		"not planned":              {[]event.Planned{set}, []event.Planned{set, eject}, 0, 1},
+		"mounted, and once more":   {[]event.Planned{{Step: "e", Change: event.Change{Verb: event.Insert, Target: "slot 1", New: built}}}, []event.Planned{eject, {Step: "e", Change: event.Change{Verb: event.Insert, Target: "slot 1", New: built}}}, 0, 0},
 		"another than was planned": {[]event.Planned{set}, []event.Planned{eject}, 1, 1},
 	} {
 		if missing, extra := event.Differences(c.planned, c.made, ours); len(missing) != c.missing || len(extra) != c.extra {

@@ -1,6 +1,7 @@
 package proposal
 
 import (
+	"crypto/hmac"
 	"crypto/pbkdf2"
 	"crypto/rand"
 	"crypto/sha256"
@@ -33,7 +34,7 @@ func NewSalt() string {
 
 // InputsOf digests a plan with these hosts. images are the digests of its installer images.
 func InputsOf(p *schema.Plan, hosts []*schema.Host, images map[string]string, salt string) Inputs {
-	in := Inputs{Files: map[string]string{}, Images: images, Hosts: p.DigestHosts(hosts), Secrets: fingerprints(p.SecretNames(), salt), Salt: salt}
+	in := Inputs{Files: map[string]string{}, Images: images, Hosts: p.DigestHosts(hosts), Secrets: fingerprints(p.AllSecretNames(), salt), Salt: salt}
 	for name, f := range p.Files {
 		if f != nil {
 			in.Files[name] = sumOf(f.Bytes)
@@ -46,39 +47,57 @@ func InputsOf(p *schema.Plan, hosts []*schema.Host, images map[string]string, sa
 const rounds = 600_000
 
 // ownHashes is how many secrets get a hash of their own. What more there are, as where each host
-// has its own password, share one: the hash of one takes a quarter of a second.
-const ownHashes = 4
-
-// fingerprints hashes secrets, slowly. names are their names, by text.
-func fingerprints(names map[string]string, salt string) map[string]string {
-	texts := map[string]string{}
-	for text, name := range names {
-		texts[name] = text
-	}
-	out := map[string]string{}
-	var rest []string
-	for i, name := range slices.Sorted(maps.Keys(texts)) {
-		if i < ownHashes {
-			out[name] = slowHash(texts[name], salt+name)
-			continue
-		}
-		rest = append(rest, fmt.Sprintf("%d %s %s", len(texts[name]), name, texts[name]))
-	}
-	if len(rest) > 0 {
-		out[others] = slowHash(strings.Join(rest, "\n"), salt)
-	}
-	return out
-}
+// has its own password, share one: to hash one takes a quarter of a second.
+const ownHashes = 8
 
 // others is the name of all secrets without a hash of their own; no plan can have it.
 const others = "(other secrets)"
 
-func slowHash(text, salt string) string {
+// fingerprints hashes secrets, slowly. texts are the secrets by all their names. That two names
+// have one text does not show: the hash of a text is made once, and with each name another.
+func fingerprints(texts map[string]string, salt string) map[string]string {
+	out, slow := map[string]string{}, map[string][]byte{}
+	rest := sha256.New()
+	for _, name := range slices.SortedFunc(maps.Keys(texts), bySource) {
+		text := texts[name]
+		if slow[text] == nil && len(slow) < ownHashes {
+			slow[text] = slowHash(text, salt)
+		}
+		if slow[text] == nil || strings.HasPrefix(name, ofHost) {
+			fmt.Fprintf(rest, "%d %s %d %s\n", len(name), name, len(text), text)
+			out[others] = ""
+			continue
+		}
+		mac := hmac.New(sha256.New, slow[text])
+		mac.Write([]byte(name))
+		out[name] = hex.EncodeToString(mac.Sum(nil))
+	}
+	if _, more := out[others]; more {
+		out[others] = hex.EncodeToString(slowHash(string(rest.Sum(nil)), salt))
+	}
+	return out
+}
+
+// ofHost begins the name of a secret of one host, of which there may be thousands.
+const ofHost = "host."
+
+// bySource puts the secrets of single hosts last.
+func bySource(a, b string) int {
+	if x, y := strings.HasPrefix(a, ofHost), strings.HasPrefix(b, ofHost); x != y {
+		if x {
+			return 1
+		}
+		return -1
+	}
+	return strings.Compare(a, b)
+}
+
+func slowHash(text, salt string) []byte {
 	key, err := pbkdf2.Key(sha256.New, text, []byte(salt), rounds, sha256.Size)
 	if err != nil { // only where FIPS mode forbids these parameters
 		panic(err)
 	}
-	return hex.EncodeToString(key)
+	return key
 }
 
 // clockSkew is how far the clocks of two machines may differ: one makes a plan and another

@@ -69,7 +69,8 @@ type Open struct {
 type Summary struct {
 	Hosts    map[Outcome]int `json:"hosts"`
 	Disks    int             `json:"disks_erased"`
-	Restarts int             `json:"restarts"`
+	Restarts int             `json:"restarts"` // of hosts that are installed
+	Others   int             `json:"other_restarts"`
 	Offs     int             `json:"power_offs"`
 }
 
@@ -134,7 +135,11 @@ func (p *Proposal) Summarise() {
 			continue
 		}
 		s.Disks += len(h.Erases())
-		s.Restarts += h.Restarts()
+		if h.Outcome == Install {
+			s.Restarts += h.Restarts()
+		} else {
+			s.Others += h.Restarts()
+		}
 		if h.risks(event.PowersOff) {
 			s.Offs++
 		}
@@ -154,7 +159,9 @@ func (s Summary) String() string {
 	if n := s.Hosts[Install]; n > 0 {
 		parts = append(parts, fmt.Sprintf("%s to install (%s erased, %s)", event.Count(n, "host"), event.Count(s.Disks, "disk"), event.Count(s.Restarts, "restart")))
 	}
-	add(Change, "%d to change")
+	if n := s.Hosts[Change]; n > 0 {
+		parts = append(parts, fmt.Sprintf("%d to change", n)+s.stops())
+	}
 	add(Unchanged, "%d without change")
 	add(LeftOut, "%d left out")
 	add(Undecided, "%d not decided")
@@ -164,6 +171,21 @@ func (s Summary) String() string {
 		parts = []string{"no host"}
 	}
 	return "Plan: " + strings.Join(parts, ", ")
+}
+
+// stops says how many machines are restarted or powered off, but for those that are installed.
+func (s Summary) stops() string {
+	var parts []string
+	if s.Others > 0 {
+		parts = append(parts, event.Count(s.Others, "restart"))
+	}
+	if s.Offs > 0 {
+		parts = append(parts, fmt.Sprintf("%d powered off", s.Offs))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
 }
 
 // Exit is the exit code of a plan. detailed is --detailed-exitcode: changes are 2, and hosts

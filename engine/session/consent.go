@@ -20,6 +20,9 @@ func Everything() Agreement { return Agreement{all: true} }
 // erased than those that were shown.
 func Agree(p *proposal.Proposal) Agreement {
 	a := Agreement{hosts: map[string]step.Consent{}}
+	for _, h := range p.With(proposal.Refused, proposal.Unreachable, proposal.Undecided) {
+		a.hosts[h.Host] = step.Consent{Barred: "it was " + string(h.Outcome) + " when the question was asked"}
+	}
 	for _, h := range p.With(proposal.Install, proposal.Change) {
 		c := step.Consent{Stop: h.Stops(), Wipe: h.Wipes()}
 		if c.Wipe {

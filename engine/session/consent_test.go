@@ -38,10 +38,24 @@ func TestAgree(t *testing.T) {
 	if c := a.Of("wiped"); step.CheckAgreed(c, []event.Disk{disk}) != nil || step.CheckAgreed(c, []event.Disk{{Wanted: "model X", Serial: "S2"}}) == nil {
 		t.Error("another disk than the one that was shown may be erased")
 	}
-	for _, host := range []string{"mounted", "fine", "refused", "dead", "unheard of"} {
+	for _, host := range []string{"mounted", "fine", "unheard of"} {
 		if c := a.Of(host); c != (step.Consent{}) {
 			t.Errorf("%s: %+v", host, c)
 		}
+	}
+}
+
+// TestBarred: nothing is written to hosts that the question showed as refused or out of reach.
+func TestBarred(t *testing.T) {
+	a := Agree(&proposal.Proposal{Hosts: []*proposal.Host{{Host: "refused", Outcome: proposal.Refused, Changes: []event.Planned{reset(event.Wipes)}}, {Host: "dead", Outcome: proposal.Unreachable}}})
+	for host, want := range map[string]string{"refused": "it was refused when", "dead": "it was unreachable when"} {
+		c := a.Of(host)
+		if err := step.CheckBarred(c); c.Stop || c.Wipe || err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %+v, %v", host, c, err)
+		}
+	}
+	if err := step.CheckBarred(Everything().Of("dead")); err != nil {
+		t.Error(err)
 	}
 }
 

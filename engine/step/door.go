@@ -30,7 +30,7 @@ type admitted struct{}
 // admitWrite is what every write needs: this is the machine that the plan means, and it
 // is not protected.
 func (d *BMC) admitWrite(ctx context.Context) error {
-	if err := CheckProtected(d.host.Declared); err != nil {
+	if err := errors.Join(CheckProtected(d.host.Declared), CheckBarred(d.host.Settings.Consent)); err != nil {
 		return err
 	}
 	if d.identified {

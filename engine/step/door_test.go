@@ -129,12 +129,16 @@ func asApproved(t *testing.T, write func(context.Context, *step.BMC) error) {
 	}
 }
 
-// TestAppliedOnce: what a run has begun to change is not as it was, and the run is continued.
-func TestAppliedOnce(t *testing.T) {
-	b := newBench(t, step.Settings{Approved: &step.Approved{Machine: &event.Machine{Serial: "as it was"}, Changes: []event.Planned{
+// TestApplyContinued: what runs on a machine that a run has restarted is not what it was; which
+// machine it is does not change.
+func TestApplyContinued(t *testing.T) {
+	b := newBench(t, step.Settings{Approved: &step.Approved{Machine: &event.Machine{Vendor: "acme", Serial: "SN1", UUID: "4c4c4544-0058-5110-8034-b7c04f543933", Runs: event.Running{Product: "as it was"}}, Changes: []event.Planned{
 		{Step: "restart", Change: event.Change{Door: event.DoorBMC, Verb: event.SetBoot, Target: "source", Old: "none", New: "pxe"}}}}})
 	b.refused(t, b.BMC.SetBoot(t.Context(), bmc.BootPXE, "standard"), "approval")
-	b.a.log.Fold(step.Record{Run: "run2", Step: "restart", Time: began, Change: &event.Change{ID: "run2.1", Door: event.DoorBMC, Verb: event.Eject}})
+	b.a.log.Fold(step.Record{Run: "run2", Step: "restart", Time: began, Change: &event.Change{ID: "run2.1", Door: event.DoorBMC, Verb: event.Reset}})
+	b.m.identity.UUID = "4c4c4544-0058-5110-8034-b7c04f543944"
+	b.refused(t, b.BMC.SetBoot(t.Context(), bmc.BootPXE, "standard"), "approval")
+	b.m.identity.UUID = "4c4c4544-0058-5110-8034-b7c04f543933"
 	if err := b.BMC.SetBoot(t.Context(), bmc.BootPXE, "standard"); err != nil {
 		t.Error(err)
 	}

@@ -24,6 +24,15 @@ func CheckConsent(s Settings, power bmc.PowerState, installs bool) error {
 	return nil
 }
 
+// CheckBarred refuses a host about which nothing was agreed, because it was refused or out of reach
+// when somebody was asked.
+func CheckBarred(c Consent) error {
+	if c.Barred == "" {
+		return nil
+	}
+	return &Refusal{"consent", "nothing was agreed about this host: " + c.Barred, "Start the run again; it asks anew"}
+}
+
 // CheckAgreed demands that the disks which an installer is about to overwrite are those that
 // somebody was shown who agreed. Who agreed without being asked (--yes) was shown none.
 func CheckAgreed(c Consent, erases []event.Disk) error {

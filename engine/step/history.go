@@ -141,9 +141,10 @@ func (h *History) keep(r Record) {
 	h.recent = append(h.recent, e)
 }
 
-// Changed reports that the run under way has made changes at the machine, as far as is known.
-func (h History) Changed() bool {
-	return slices.ContainsFunc(h.made, func(m Made) bool { return m.Door == event.DoorBMC && m.Took() })
+// Stopped reports that the run under way has restarted the machine, or powered it off, as far as
+// is known.
+func (h History) Stopped() bool {
+	return slices.ContainsFunc(h.made, func(m Made) bool { return m.Verb == event.Reset && m.Took() })
 }
 
 // Recount takes a record in for [History.Made] only: one of the run under way that the

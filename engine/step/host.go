@@ -73,6 +73,9 @@ type Consent struct {
 	Stop  bool // what runs on the machine may be stopped
 	Wipe  bool // it may be restarted into an installer
 	Shown *Shown
+	// Barred is why nothing may be written to the host at all, "" where it may: who agreed was
+	// shown that it is refused, or that it could not be looked at.
+	Barred string
 }
 
 // Shown are the disks that were shown to who agreed that a machine may be wiped; nil: who

@@ -13,19 +13,27 @@ import (
 )
 
 // meet looks once at a machine that is about to be changed, where that is asked for: a dry run
-// shows it to people, and a saved plan is for the machine as it was then. What this run has
-// changed already is not as it was.
+// shows it to people, and a saved plan is for the machine as it was then. What runs on one that
+// this run has restarted or stopped is not what it was.
 func (d *BMC) meet(ctx context.Context) error {
 	h := d.host
-	applies := h.Settings.Approved != nil && !h.History().Changed()
-	if h.machine != nil || !h.Settings.DryRun && !applies {
+	approved := h.Settings.Approved
+	if h.machine != nil || !h.Settings.DryRun && approved == nil {
 		return nil
 	}
-	m, err := describeMachine(ctx, h)
+	look := describeMachine
+	if approved != nil && approved.Machine != nil && h.History().Stopped() {
+		look = func(ctx context.Context, h *Host) (event.Machine, error) {
+			m, err := identify(ctx, h)
+			m.Runs, m.Disks = approved.Machine.Runs, approved.Machine.Disks
+			return m, err
+		}
+	}
+	m, err := look(ctx, h)
 	if err != nil {
 		return err
 	}
-	if err := CheckSameMachine(h.Settings.Approved, m); err != nil {
+	if err := CheckSameMachine(approved, m); err != nil {
 		return err
 	}
 	h.machine, h.introduce = &m, true
@@ -40,8 +48,14 @@ func (h *Host) introduced(c event.Change) event.Change {
 	return c
 }
 
-func describeMachine(ctx context.Context, h *Host) (event.Machine, error) {
+// identify says which machine it is.
+func identify(ctx context.Context, h *Host) (event.Machine, error) {
 	id, err := h.BMC.Identity(ctx)
+	return event.Machine{Vendor: id.Vendor, Model: id.Model, Serial: id.Serial, UUID: id.UUID, Firmware: strings.TrimSpace(id.Generation + " " + id.Firmware)}, err
+}
+
+func describeMachine(ctx context.Context, h *Host) (event.Machine, error) {
+	m, err := identify(ctx, h)
 	if err != nil {
 		return event.Machine{}, err
 	}
@@ -49,8 +63,7 @@ func describeMachine(ctx context.Context, h *Host) (event.Machine, error) {
 	if err != nil {
 		return event.Machine{}, err
 	}
-	m := event.Machine{Vendor: id.Vendor, Model: id.Model, Serial: id.Serial, UUID: id.UUID,
-		Firmware: strings.TrimSpace(id.Generation + " " + id.Firmware), Runs: use.running()}
+	m.Runs = use.running()
 	if h.Settings.Installs {
 		m.Disks, err = Overwritten(ctx, h.Declared.ESXi, h.BMC, use.System)
 		if ctx.Err() != nil {

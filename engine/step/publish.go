@@ -26,6 +26,9 @@ func (h *Host) SetMedia(s media.Store) {
 // Publish makes the host's image reachable. An image from which a machine is being
 // installed is not replaced by another: the guard stands before the record.
 func (m *Media) Publish(ctx context.Context, r media.Request) (media.Published, error) {
+	if err := m.admitHost(ctx); err != nil {
+		return media.Published{}, err
+	}
 	var id string
 	p, err := m.store.Publish(ctx, r, func(ctx context.Context, w media.Replacement) (err error) {
 		if err := m.admitPublish(w); err != nil {
@@ -57,6 +60,18 @@ func (m *Media) Unpublish(ctx context.Context, i event.Intent) error {
 	err = m.store.Remove(ctx, m.host.Name)
 	m.settle(id, err)
 	return err
+}
+
+// admitHost runs the guards about the host for which media are made: something was agreed about
+// it, and a saved plan that is to change its machine finds that as it was.
+func (m *Media) admitHost(ctx context.Context) error {
+	if err := CheckBarred(m.host.Settings.Consent); err != nil {
+		return err
+	}
+	if a := m.host.Settings.Approved; a == nil || a.Machine == nil || m.host.BMC == nil {
+		return nil
+	}
+	return m.host.BMC.meet(ctx)
 }
 
 func (m *Media) record(ctx context.Context, v event.Verb, w media.Replacement, i event.Intent) (id string, err error) {

@@ -391,9 +391,6 @@ func (w words) total(p *proposal.Proposal) string {
 	if reasons := w.reasons(p.With(proposal.Refused)); reasons != "" {
 		out += ": " + reasons
 	}
-	if n := p.Summary.Offs; n > 0 {
-		out += "; " + event.Count(n, "machine") + " will be powered off"
-	}
 	return out
 }
 
