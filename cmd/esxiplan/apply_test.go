@@ -10,7 +10,7 @@ import (
 // continued by the same command, by nothing else, and installs each machine once.
 func TestKilledApply(t *testing.T) {
 	t.Parallel()
-	s := simulatePlan(t, fleetPlan(2, `listen = "127.0.0.1:0"`), "--speed", "60", "--tally", "tally.json")
+	s := simulatePlan(t, fleetPlan(2, `listen = "127.0.0.1:0"`), "--speed", "150", "--tally", "tally.json")
 	says(t, s.command("plan", "fleet.hcl", "--sim", "sim.json", "--out", "a.plan"), "Plan: 2 hosts to install")
 	apply := s.command("apply", "a.plan", "--sim", "sim.json", "--run", "first")
 	if err := apply.Start(); err != nil {
