@@ -48,8 +48,8 @@ crash: build ## kill runs at KILLS=200 events and resume them, five stages at ST
 FUZZ = 1000000x
 DAMAGED = 200000x
 fuzz: ## run the fuzz tests of images, kickstarts, boot.cfg, lock files, BMC answers, links and texts, what goes into CI logs and Markdown, paths of untrusted plans, saved plans, and logs, FUZZ=1000000x each
-	$(GO) test -run '^$$' -fuzz FuzzLint -fuzztime $(FUZZ) ./engine/media/kickstart
-	$(GO) test -run '^$$' -fuzz FuzzBootConfig -fuzztime $(FUZZ) ./engine/media
+	$(GO) test -run '^$$' -fuzz FuzzLint -fuzztime $(FUZZ) -fuzzminimizetime 1x ./engine/media/kickstart
+	$(GO) test -run '^$$' -fuzz FuzzBootConfig -fuzztime $(FUZZ) -fuzzminimizetime 1x ./engine/media
 	$(GO) test -run '^$$' -fuzz FuzzOverlay -fuzztime 50000x ./engine/media/iso
 	$(GO) test -run '^$$' -fuzz FuzzExtendedInfo -fuzztime $(FUZZ) ./engine/bmc
 	$(GO) test -run '^$$' -fuzz FuzzPath -fuzztime $(FUZZ) ./engine/bmc
