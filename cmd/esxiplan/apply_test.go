@@ -10,7 +10,8 @@ import (
 // continued by the same command, by nothing else, and installs each machine once.
 func TestKilledApply(t *testing.T) {
 	t.Parallel()
-	s := simulatePlan(t, fleetPlan(2, `listen = "127.0.0.1:0"`), "--speed", "150", "--tally", "tally.json")
+	// The images do not end with the process that is killed: an installation goes on without it.
+	s := simulatePlan(t, fleetPlan(2, "directory = \"media\"\n  url = \"http://203.0.113.1/iso\""), "--speed", "150", "--tally", "tally.json")
 	says(t, s.command("plan", "fleet.hcl", "--sim", "sim.json", "--out", "a.plan"), "Plan: 2 hosts to install")
 	apply := s.command("apply", "a.plan", "--sim", "sim.json", "--run", "first")
 	if err := apply.Start(); err != nil {
