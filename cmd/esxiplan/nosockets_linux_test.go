@@ -126,6 +126,9 @@ func TestUntrustedOpensNoSocket(t *testing.T) {
 		return c.ProcessState.ExitCode(), string(out)
 	}
 	if code, out := run("rehearse", serves); code == cannotFilter {
+		if os.Getenv("CI") != "" {
+			t.Fatal("CI must have a kernel with filters for system calls, which show that no socket is opened")
+		}
 		t.Skip("this kernel has no filters for system calls")
 	} else if !strings.Contains(out, "SIGSYS") {
 		t.Fatalf("with sockets it should be ended: exit %d\n%s", code, out)
