@@ -19,6 +19,7 @@ const (
 	WriteMade   Kind = "write"      // about to be made
 	WriteDone   Kind = "write_done" // what came of it
 	Progressed  Kind = "progress"
+	Phased      Kind = "phase" // the installation came into another phase
 	Retried     Kind = "retry"
 	Warned      Kind = "warning"
 	StepDone    Kind = "step_done"
@@ -71,6 +72,7 @@ type Event struct {
 	Delay    Seconds         `json:"delay,omitempty"`   // retry
 	Elapsed  Seconds         `json:"elapsed,omitempty"` // step_done, host_done, run_done
 	Progress *Progress       `json:"progress,omitempty"`
+	Phase    *Entered        `json:"phase,omitempty"`   // phase
 	Counts   *Counts         `json:"counts,omitempty"`  // host_done
 	Left     *Left           `json:"left,omitempty"`    // host_done: what stays behind at the machine
 	Summary  *Summary        `json:"summary,omitempty"` // run_done
