@@ -41,7 +41,7 @@
 //	4  engine/lane           engine/event engine/gates engine/step engine/survey schema
 //	4  steps/all             engine/step steps/*
 //	3  engine/bmc/vendors    engine/bmc engine/bmc/*
-//	3  engine/log            engine/event engine/private engine/secret engine/step engine/text schema
+//	3  engine/log            engine/event engine/private engine/secret engine/step engine/story engine/text schema
 //	3  engine/survey         engine/gates engine/step schema
 //	3  steps/*               engine/bmc engine/esxi engine/event engine/media engine/step schema
 //	2  cmd/internal/view     engine/event engine/media engine/proposal engine/text schema
@@ -54,6 +54,7 @@
 //	1  engine/proposal       engine/event schema
 //	1  engine/secret         engine/text
 //	1  engine/state          engine/event engine/private schema
+//	1  engine/story          engine/event
 //	0  engine/bmc/bmcsim
 //	0  engine/descriptor
 //	0  engine/esxi/esxisim

@@ -32,6 +32,7 @@ var levels = map[string][]string{
 	"engine/media/*":         {},
 	"engine/media/kickstart": {"engine/text"}, // it quotes scripts
 	"engine/event":           {},
+	"engine/story":           {"engine/event"},
 	"engine/proposal":        {"schema", "engine/event"},
 	"engine/private":         {},
 	"engine/secret":          {"engine/text"},
@@ -40,7 +41,7 @@ var levels = map[string][]string{
 	"engine/step":            {"schema", "engine/descriptor", "engine/bmc", "engine/esxi", "engine/media", "engine/event"},
 	"engine/survey":          {"schema", "engine/step", "engine/gates"},
 	"engine/lane":            {"schema", "engine/step", "engine/event", "engine/survey", "engine/gates"},
-	"engine/log":             {"schema", "engine/step", "engine/event", "engine/private", "engine/secret", "engine/text"},
+	"engine/log":             {"schema", "engine/step", "engine/event", "engine/story", "engine/private", "engine/secret", "engine/text"},
 	"engine/local":           {"schema", "engine/descriptor", "engine/step", "engine/event", "engine/lane", "engine/log"},
 	"engine/local/*":         {"schema", "engine/step", "engine/survey", "engine/bmc", "engine/media"}, // doors and steps for tests
 	"engine/session":         {"schema", "engine/step", "engine/event", "engine/state", "engine/survey", "engine/lane", "engine/log", "engine/local", "engine/proposal"},
@@ -48,7 +49,7 @@ var levels = map[string][]string{
 	"engine/twin":            {"schema", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart", "engine/bmc/bmcsim", "engine/esxi/esxisim", "engine/media/isosim"},
 	"steps/steptest":         {"schema", "engine/event", "engine/step", "engine/bmc", "engine/bmc/bmcsim", "engine/esxi", "engine/media"},
 	"steps/*":                {"schema", "engine/event", "engine/step", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart"},
-	"cmd/internal/view":      {"engine/event", "engine/text", "engine/proposal", "engine/media/kickstart", "schema"},
+	"cmd/internal/view":      {"engine/event", "engine/story", "engine/text", "engine/proposal", "engine/media/kickstart", "schema"},
 
 	"engine/bmc/bmcsim/*": {"engine/bmc/bmcsim"},
 

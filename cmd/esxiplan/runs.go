@@ -170,30 +170,21 @@ func (a *app) showRun(state, run string, asJSON bool) error {
 	}
 	var rows []listRow
 	for _, h := range s.Hosts {
-		rows = append(rows, listRow{{"host", h.Host}, {"status", statusOf(h)}, {"took", view.Span(h.Latest.Sub(h.Began))},
+		rows = append(rows, listRow{{"host", h.Name}, {"status", string(h.Standing)}, {"took", view.Span(h.Latest.Sub(h.Began))},
 			{"resets", strconv.Itoa(h.Resets)}, {"about", about(h)}})
 	}
 	a.printWide(rows)
 	return nil
 }
 
-func statusOf(h *log.HostStory) string {
-	switch {
-	case h.Status == "":
-		return "under way"
-	case h.Proof != nil && !h.Status.Failure():
-		return "proven"
-	}
-	return string(h.Status)
-}
-
 // about says what matters most about a host.
 func about(h *log.HostStory) string {
+	failed, step := h.Failed(), h.Step()
 	switch {
-	case h.Problem != nil && h.Status.Failure():
-		return h.Step + ": " + h.Problem.Summary
-	case h.Status == "":
-		return "in step " + h.Step
+	case failed != nil && h.Status.Failure():
+		return failed.Name + ": " + failed.Problem.Summary
+	case step != nil:
+		return "in step " + step.Name
 	case h.Proof != nil:
 		return "ESXi " + h.Proof.Version + " build " + h.Proof.Build
 	}
@@ -264,11 +255,11 @@ func differences(before, after *log.Story) []listRow {
 	old, now := byHost(before), byHost(after)
 	var names []string
 	for _, h := range before.Hosts {
-		names = append(names, h.Host)
+		names = append(names, h.Name)
 	}
 	for _, h := range after.Hosts {
-		if old[h.Host] == nil {
-			names = append(names, h.Host)
+		if old[h.Name] == nil {
+			names = append(names, h.Name)
 		}
 	}
 	for _, name := range names {
@@ -284,7 +275,7 @@ func differences(before, after *log.Story) []listRow {
 func byHost(s *log.Story) map[string]*log.HostStory {
 	out := map[string]*log.HostStory{}
 	for _, h := range s.Hosts {
-		out[h.Host] = h
+		out[h.Name] = h
 	}
 	return out
 }
@@ -295,9 +286,9 @@ func ended(h *log.HostStory) string {
 		return "-"
 	}
 	if text := about(h); text != "" {
-		return statusOf(h) + ": " + text
+		return string(h.Standing) + ": " + text
 	}
-	return statusOf(h)
+	return string(h.Standing)
 }
 
 func partsThatDiffer(a, b *log.HostStory) string {

@@ -1,0 +1,208 @@
+package story
+
+import (
+	"slices"
+	"time"
+
+	"esxiplan/engine/event"
+)
+
+// Event takes in an event. Events come in the order of their numbers.
+func (s *Story) Event(e event.Event) {
+	if e.Time.After(s.Latest) {
+		s.Latest = e.Time
+	}
+	if e.Run != "" {
+		s.Run = e.Run
+	}
+	switch e.Kind {
+	case event.RunStarted:
+		s.begin(e)
+	case event.RunDone:
+		s.Summary, s.Ended = e.Summary, e.Time
+	case event.WriteDone:
+		s.settle(e)
+	case event.Warned, event.Diagnosed:
+		s.note(e)
+	}
+	if e.Host != "" {
+		s.host(e.Host).fold(s, e)
+	}
+}
+
+// begin takes in the start of a stage.
+func (s *Story) begin(e event.Event) {
+	s.Plan, s.Began, s.Ended, s.Summary = *e.Plan, e.Time, time.Time{}, nil
+	for _, name := range e.Plan.Hosts {
+		s.host(name)
+	}
+}
+
+func (s *Story) host(name string) *Host {
+	if h := s.byName[name]; h != nil {
+		return h
+	}
+	if s.byName == nil {
+		s.byName, s.settled = map[string]*Host{}, map[string]*Change{}
+	}
+	h := &Host{Name: name}
+	s.byName[name], s.Hosts = h, append(s.Hosts, h)
+	return h
+}
+
+// settle takes in what came of a change.
+func (s *Story) settle(e event.Event) {
+	c := s.settled[e.Settled.Change]
+	if c == nil {
+		return
+	}
+	c.Fate = e.Settled.Fate
+	if h := s.byName[e.Host]; h != nil && c.Fate == event.Refused && c.ended != nil && h.Proof == nil {
+		h.Proof = c.ended
+	}
+}
+
+// note takes in a warning or a diagnostic; the same one counts once.
+func (s *Story) note(e event.Event) {
+	notes := &s.Notes
+	if e.Host != "" {
+		notes = &s.host(e.Host).Notes
+	}
+	text := e.Text
+	if e.Problem != nil {
+		text = e.Problem.Summary
+		if e.Problem.Detail != "" {
+			text += ": " + e.Problem.Detail
+		}
+	}
+	for _, n := range *notes {
+		if n.Text == text && n.Step == e.Step {
+			return
+		}
+	}
+	*notes = append(*notes, Note{e.Time, e.Step, text})
+}
+
+func (h *Host) fold(s *Story, e event.Event) {
+	h.Latest = e.Time
+	if e.Machine != "" {
+		h.Machine = e.Machine
+	}
+	if e.Group != "" {
+		h.Group = e.Group
+	}
+	switch e.Kind {
+	case event.HostStarted:
+		h.Began, h.Ended, h.Status, h.Text = e.Time, time.Time{}, "", ""
+	case event.HostDone:
+		h.end(e, s.Plan.DryRun)
+	case event.Phased:
+		h.Phase = &Phase{*e.Phase, e.Time}
+	case event.StepStarted:
+		h.restart(e)
+	case event.WriteMade:
+		h.change(s, e)
+	case event.Progressed:
+		h.step(e).progress(e)
+	case event.Retried:
+		step := h.step(e)
+		step.Attempt, step.Retry = e.Attempt, e.Problem
+	case event.StepDone:
+		h.stepDone(e)
+	}
+}
+
+// end takes in how a host ended. A later stage that leaves it out does not change what it came
+// to before.
+func (h *Host) end(e event.Event, dry bool) {
+	if e.Left != nil && !dry {
+		h.Left = *e.Left
+	}
+	if e.Status == event.NotRun && h.Status != "" {
+		return
+	}
+	h.Status, h.Text, h.Ended = e.Status, e.Text, e.Time
+	if e.Counts != nil {
+		h.Counts = *e.Counts
+	}
+}
+
+// step finds the step that an event is about, or begins it.
+func (h *Host) step(e event.Event) *Step {
+	for i := len(h.Steps) - 1; i >= 0; i-- {
+		if h.Steps[i].Name == e.Step {
+			return h.Steps[i]
+		}
+	}
+	step := &Step{Name: e.Step, Type: e.Type, Attempt: e.Attempt, Began: e.Time}
+	h.Steps = append(h.Steps, step)
+	return step
+}
+
+// restart takes in that a step began. One that is tried again stands last again: only what it
+// wrote counts still.
+func (h *Host) restart(e event.Event) {
+	changes := h.step(e).Changes
+	h.Steps = slices.DeleteFunc(h.Steps, func(s *Step) bool { return s.Name == e.Step })
+	h.step(e).Changes = changes
+	h.Status = ""
+}
+
+// change takes in a write. A boot counts once, though ForceOff and On are two requests, and one
+// may be repeated. One into an installer ends what was proven before.
+func (h *Host) change(s *Story, e event.Event) {
+	step, c := h.step(e), &Change{Time: e.Time, Change: *e.Write}
+	if c.Verb == event.Reset && c.Boots && !step.boots() {
+		h.Resets++
+	}
+	if c.Boots && c.Installs && !s.Plan.DryRun {
+		c.ended, h.Proof, h.Phase = h.Proof, nil, nil
+	}
+	step.Changes = append(step.Changes, c)
+	if c.ID != "" {
+		s.settled[c.ID] = c
+	}
+}
+
+func (s *Step) boots() bool {
+	for _, c := range s.Changes {
+		if c.Verb == event.Reset && c.Boots {
+			return true
+		}
+	}
+	return false
+}
+
+func (h *Host) stepDone(e event.Event) {
+	s := h.step(e)
+	s.Status, s.Took, s.Text, s.Problem, s.Verdict, s.Retry = e.Status, e.Elapsed, e.Text, e.Problem, e.Verdict, nil
+	if e.Type != "" {
+		s.Type = e.Type
+	}
+	if e.Attempt > 0 {
+		s.Attempt = e.Attempt
+	}
+	if v := e.Verdict; v != nil && v.Proven && e.Status != event.Failed {
+		h.Proof = v
+	}
+}
+
+// smooth is how much the latest report counts in the rate.
+const smooth = 0.3
+
+// progress takes in a report of how far a step has come.
+func (s *Step) progress(e event.Event) {
+	p := s.Progress
+	if p == nil || e.Progress.Done < p.Done || e.Text != p.Text {
+		s.Progress = &Progress{Progress: *e.Progress, Text: e.Text, Time: e.Time, Since: e.Time}
+		return
+	}
+	if passed := e.Time.Sub(p.Time).Seconds(); passed > 0 {
+		rate := float64(e.Progress.Done-p.Done) / passed
+		if p.Rate > 0 {
+			rate = smooth*rate + (1-smooth)*p.Rate
+		}
+		p.Rate = rate
+	}
+	p.Progress, p.Time = *e.Progress, e.Time
+}

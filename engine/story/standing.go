@@ -1,0 +1,80 @@
+package story
+
+import "esxiplan/engine/event"
+
+// Standing is what is true of a host, in one word. It is judged from what was recorded, not
+// from how a step was called.
+type Standing string
+
+// The standings of a host. Of several that apply the first one holds.
+const (
+	Installing  Standing = "installing"  // our reset is neither proven nor given up: the machine goes on, whatever the run does
+	PoweredOff  Standing = "powered off" // by us for a restart, and not started again
+	Proven      Standing = "proven"      // a new installation is proven
+	Unproven    Standing = "unproven"    // it was restarted into the installer, and no proof came
+	Refused     Standing = "refused"     // a guard refused
+	Failed      Standing = "failed"      //
+	Unreachable Standing = "unreachable" //
+	Changed     Standing = "changed"     // all steps succeeded, and something was written
+	OK          Standing = "ok"          // all steps succeeded, and nothing was written
+	Skipped     Standing = "skipped"     // no step applied, or the host is protected
+	Interrupted Standing = "interrupted" // it began, and was stopped before its end
+	Running     Standing = "running"     // under way, or its process died
+	Waiting     Standing = "not started" // not yet, or never
+)
+
+// Standings are all standings, the most urgent first.
+var Standings = []Standing{PoweredOff, Installing, Unproven, Failed, Unreachable, Refused, Interrupted, Running, Waiting, Skipped, OK, Changed, Proven}
+
+// Standing is what is true of the host.
+func (h *Host) Standing() Standing {
+	open := !h.Left.Installing.IsZero()
+	switch {
+	case h.Left.Off:
+		return PoweredOff
+	case open:
+		return Installing
+	case h.Status.Failure():
+		return h.trouble()
+	case h.Proof != nil:
+		return Proven
+	case h.Status == event.NotRun && !h.Began.IsZero():
+		return Interrupted
+	case h.Status == event.NotRun, h.Status == "" && h.Began.IsZero():
+		return Waiting
+	case h.Status == "":
+		return Running
+	}
+	return map[event.Status]Standing{event.OK: OK, event.Changed: Changed, event.Skipped: Skipped}[h.Status]
+}
+
+// trouble is how a host failed.
+func (h *Host) trouble() Standing {
+	s := h.Failed()
+	switch {
+	case s != nil && s.Verdict != nil && s.Verdict.Seeks && !s.Verdict.Proven && h.Proof == nil:
+		return Unproven
+	case h.Status == event.Unreachable:
+		return Unreachable
+	case s != nil && s.Problem.Guard != "":
+		return Refused
+	}
+	return Failed
+}
+
+// Guard is the guard that refused the host, "" where none did.
+func (h *Host) Guard() string {
+	if s := h.Failed(); s != nil {
+		return s.Problem.Guard
+	}
+	return ""
+}
+
+// Count counts the hosts by their standing.
+func (s *Story) Count() map[Standing]int {
+	out := map[Standing]int{}
+	for _, h := range s.Hosts {
+		out[h.Standing()]++
+	}
+	return out
+}

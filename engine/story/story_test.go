@@ -1,0 +1,127 @@
+package story
+
+import (
+	"testing"
+	"time"
+
+	"esxiplan/engine/event"
+)
+
+var start = time.Date(2026, 1, 14, 9, 30, 0, 0, time.UTC)
+
+// tell folds events, one a minute, of a run with one host.
+func tell(events ...event.Event) (*Story, *Host) {
+	s := &Story{}
+	at := start
+	s.Event(event.Event{Kind: event.RunStarted, Time: at, Run: "r", Plan: &event.PlanInfo{Name: "p", Hosts: []string{"a"}}})
+	for _, e := range events {
+		at = at.Add(time.Minute)
+		e.Time, e.Host = at, "a"
+		s.Event(e)
+	}
+	return s, s.Host("a")
+}
+
+func done(step string, status event.Status, v *event.Verdict, p *event.Problem) event.Event {
+	return event.Event{Kind: event.StepDone, Step: step, Status: status, Verdict: v, Problem: p}
+}
+
+func ended(status event.Status, left event.Left) event.Event {
+	return event.Event{Kind: event.HostDone, Status: status, Counts: &event.Counts{}, Left: &left}
+}
+
+var (
+	began    = event.Event{Kind: event.HostStarted}
+	proof    = &event.Verdict{Proven: true, Seeks: true, Version: "8.0.3"}
+	unproven = &event.Verdict{Seeks: true, Reason: "the old ESXi still answers"}
+	trouble  = &event.Problem{Summary: "the BMC answers 500"}
+	boot     = event.Event{Kind: event.WriteMade, Step: "restart", Write: &event.Change{ID: "r.9", Verb: event.Reset, Intent: event.Intent{Boots: true, Installs: true}}}
+)
+
+func settled(f event.Fate) event.Event {
+	return event.Event{Kind: event.WriteDone, Step: "restart", Settled: &event.Settled{Change: "r.9", Fate: f}}
+}
+
+// TestStanding: what is true of a host is judged from records; a machine that is being wiped is
+// called so whatever became of the run.
+func TestStanding(t *testing.T) {
+	installing := event.Left{Installing: start}
+	for name, c := range map[string]struct {
+		events []event.Event
+		want   Standing
+	}{
+		"never begun":                          {nil, Waiting},
+		"held back":                            {[]event.Event{ended(event.NotRun, event.Left{})}, Waiting},
+		"under way":                            {[]event.Event{began}, Running},
+		"stopped before its end":               {[]event.Event{began, ended(event.NotRun, event.Left{})}, Interrupted},
+		"stopped while it installs":            {[]event.Event{began, boot, ended(event.NotRun, installing)}, Installing},
+		"failed while it installs":             {[]event.Event{began, boot, done("cleanup", event.Failed, nil, trouble), ended(event.Failed, installing)}, Installing},
+		"left off":                             {[]event.Event{began, boot, ended(event.NotRun, event.Left{Installing: start, Off: true})}, PoweredOff},
+		"proven":                               {[]event.Event{began, boot, done("w", event.Changed, proof, nil), ended(event.Changed, event.Left{})}, Proven},
+		"proven, then failed":                  {[]event.Event{began, boot, done("w", event.Changed, proof, nil), done("x", event.Failed, nil, trouble), ended(event.Failed, event.Left{})}, Failed},
+		"a proof in a step that failed":        {[]event.Event{began, boot, done("w", event.Failed, proof, trouble), ended(event.Failed, event.Left{})}, Failed},
+		"restarted after the proof":            {[]event.Event{began, done("w", event.Changed, proof, nil), boot, done("w", event.Failed, unproven, trouble), ended(event.Failed, event.Left{})}, Unproven},
+		"restarted after the proof, in vain":   {[]event.Event{began, done("w", event.Changed, proof, nil), boot, settled(event.Refused), ended(event.Changed, event.Left{})}, Proven},
+		"restarted after the proof, who knows": {[]event.Event{began, done("w", event.Changed, proof, nil), boot, settled(event.Unknown), ended(event.Changed, event.Left{})}, Changed},
+		"given up":                             {[]event.Event{began, boot, done("w", event.Failed, unproven, trouble), ended(event.Failed, event.Left{})}, Unproven},
+		"refused":                              {[]event.Event{began, done("p", event.Failed, nil, &event.Problem{Guard: "serial"}), ended(event.Failed, event.Left{})}, Refused},
+		"failed":                               {[]event.Event{began, done("p", event.Failed, nil, trouble), ended(event.Failed, event.Left{})}, Failed},
+		"unreachable":                          {[]event.Event{began, done("p", event.Unreachable, nil, trouble), ended(event.Unreachable, event.Left{})}, Unreachable},
+		"nothing to do":                        {[]event.Event{began, done("p", event.OK, nil, nil), ended(event.OK, event.Left{})}, OK},
+		"protected":                            {[]event.Event{ended(event.Skipped, event.Left{})}, Skipped},
+		"left out of a later stage":            {[]event.Event{began, ended(event.OK, event.Left{}), ended(event.NotRun, event.Left{})}, OK},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, h := tell(c.events...)
+			if h.Standing() != c.want || s.Count()[c.want] != 1 {
+				t.Errorf("%s, want %s", h.Standing(), c.want)
+			}
+		})
+	}
+}
+
+// TestTriedAgain: a step that is tried again stands last, without its old problem and with what
+// it wrote; a boot in two requests counts once.
+func TestTriedAgain(t *testing.T) {
+	_, h := tell(began, boot, boot, settled(event.Done), done("restart", event.Failed, nil, trouble), done("cleanup", event.OK, nil, nil),
+		event.Event{Kind: event.StepStarted, Step: "restart", Type: "power", Attempt: 1})
+	if len(h.Steps) != 2 || h.Step() == nil || h.Step().Name != "restart" || len(h.Troubles()) != 0 {
+		t.Fatalf("%+v", h.Steps)
+	}
+	if len(h.Step().Changes) != 2 || h.Resets != 1 || h.Step().Changes[1].Fate != event.Done {
+		t.Errorf("%d changes, %d resets", len(h.Step().Changes), h.Resets)
+	}
+}
+
+// TestProgress: the rate is that of the last reports; what begins again begins at no rate.
+func TestProgress(t *testing.T) {
+	report := func(n int64) event.Event {
+		return event.Event{Kind: event.Progressed, Step: "w", Progress: &event.Progress{Done: n, Total: 1000}}
+	}
+	_, h := tell(began, report(0), report(60))
+	if p := h.Step().Progress; p.Rate != 1 || p.Done != 60 {
+		t.Errorf("%+v", p)
+	}
+	_, h = tell(began, report(0), report(60), report(5))
+	if p := h.Step().Progress; p.Rate != 0 || p.Done != 5 {
+		t.Errorf("%+v", p)
+	}
+}
+
+// TestRemaining counts down from the phase that the machine entered, and never below nothing.
+func TestRemaining(t *testing.T) {
+	minutes := func(n int) event.Seconds { return event.Seconds(time.Duration(n) * time.Minute) }
+	phase := event.Event{Kind: event.Phased, Phase: &event.Entered{Phase: event.PhaseReading, Expected: &event.Expected{Runs: 3, Median: minutes(10), Low: minutes(6), High: minutes(30)}}}
+	_, h := tell(began, phase)
+	since := h.Phase.Since
+	if median, low, high, ok := h.Remaining(since.Add(7 * time.Minute)); !ok || median != 3*time.Minute || low != 0 || high != 23*time.Minute {
+		t.Error(median, low, high, ok)
+	}
+	_, h = tell(began, phase, done("w", event.Changed, proof, nil))
+	if _, _, _, ok := h.Remaining(since); ok {
+		t.Error("what is proven still takes time")
+	}
+	if _, _, _, ok := (&Host{}).Remaining(since); ok {
+		t.Error("a time is expected of a host of which no phase was seen")
+	}
+}
