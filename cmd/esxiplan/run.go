@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,6 +40,7 @@ type runFlags struct {
 	inFlight    string
 	maxFailures string
 	output      string
+	outputs     outputFlags
 	state       string
 	sim         string
 	trace       traceFlags
@@ -56,6 +59,7 @@ func (f *runFlags) addRun(c *cobra.Command) {
 	c.Flags().StringVar(&f.inFlight, "in-flight", "", "how many hosts may be between first write and end: N or P%")
 	c.Flags().StringVar(&f.maxFailures, "max-failures", "", "stop when more hosts than this failed: N or P%")
 	c.Flags().StringVarP(&f.output, "output", "o", "plain", "output: "+strings.Join(view.Formats, " or "))
+	f.outputs.add(c)
 	c.Flags().StringVar(&f.state, "state", "", "state folder (default: .esxiplan next to the plan)")
 	c.Flags().BoolVar(&f.prune, "prune", false, "at the end remove published images of hosts that are no longer in the plan")
 	c.Flags().BoolVar(&f.keepMedia, "keep-media", false, "leave published images after the proof of installation")
@@ -199,10 +203,7 @@ func (r *request) prepare() error {
 	if err != nil {
 		return err
 	}
-	prepared.Continue = r.continuation(prepared.Survey)
-	if !r.rehearsal && !f.dry && f.byHand == "" {
-		prepared.Resume = r.resumption(prepared.Name)
-	}
+	prepared.Commands = r.commands(prepared)
 	r.prepared = prepared
 	return r.reckon()
 }
@@ -301,11 +302,39 @@ func (r *request) commandLine() string {
 	return shellLine(command)
 }
 
+// commands are those that follow on the run. The machines of a rehearsal are gone after it.
+func (r *request) commands(p *session.Prepared) (c event.Commands) {
+	if r.rehearsal || r.flags.dry {
+		return c
+	}
+	c.Continue = r.continuation(p.Survey)
+	if len(r.paths) > 0 {
+		c.Show = shellLine(slices.Concat([]string{"esxiplan", "runs", "show", p.Name, r.paths[0]}, r.flags.places()))
+	}
+	if r.flags.byHand == "" {
+		c.Resume = r.resumption(p.Name)
+	}
+	if r.saved != nil { // its plan is not run by its files
+		return c
+	}
+	c.Eject, c.PowerOn = r.byHand("eject"), r.byHand("power", "action=on")
+	if r.flags.byHand == "" {
+		c.Retry = shellLine(append(r.command(), "--only-failed"))
+	}
+	return c
+}
+
+// byHand is the command that runs one step on hosts of the plan.
+func (r *request) byHand(step string, arguments ...string) string {
+	plan := r.command()[2:] // after esxiplan run
+	return shellLine(slices.Concat([]string{"esxiplan", "do", step}, plan, arguments))
+}
+
 // continuation is the command that waits for installations which this run began, "" where
 // the plan has no step for that.
 func (r *request) continuation(s *survey.Survey) string {
 	wait := s.WaitStep()
-	if wait == "" || r.rehearsal || r.saved != nil { // what applies a saved plan is continued by applying it
+	if wait == "" || r.saved != nil { // what applies a saved plan is continued by applying it
 		return ""
 	}
 	return shellLine(append(r.command(), "--start-at", wait))
@@ -351,18 +380,18 @@ func shellLine(words []string) string {
 
 // start runs what was prepared and agreed to.
 func (r *request) start() error {
-	v, err := view.New(r.flags.output, r.streams)
+	v, err := r.views()
 	if err != nil {
-		return err // was checked before
+		return err
 	}
 	summary, err := r.execute(r.prepared, session.Outlets{Show: v.Event, Earlier: v.Earlier})
-	var ended exitCode
-	if errors.As(err, &ended) {
-		return err
-	}
-	v.Close()
+	closeErr := v.Close()
 	if err != nil {
 		return err
+	}
+	if closeErr != nil {
+		r.sayBefore(closeErr.Error())
+		summary.Exit = cmp.Or(summary.Exit, event.ExitUsage)
 	}
 	if summary.Exit != event.ExitOK {
 		return exitCode(summary.Exit)

@@ -127,6 +127,8 @@ type Verdict struct {
 	Version  string   `json:"version,omitempty"`  // of the ESXi that was proven
 	Build    string   `json:"build,omitempty"`    //
 	Evidence []string `json:"evidence,omitempty"` // what the proof rests on
+	// Unchecked are the signs that a proof could not rest on, each with the reason.
+	Unchecked []string `json:"unchecked,omitempty"`
 }
 
 // Left is what a run leaves behind at a machine.

@@ -109,14 +109,21 @@ type PlanInfo struct {
 	Steps  []string `json:"steps"`
 	DryRun bool     `json:"dry_run,omitempty"`
 	Note   string   `json:"note,omitempty"` // stand-ins of a rehearsal
-	// Continue is the command that waits for installations which this run began; Serves
-	// tells that their images end with it.
-	Continue string `json:"continue,omitempty"`
-	// Resume is the command that continues the run itself.
-	Resume    string `json:"resume,omitempty"`
-	Continued bool   `json:"continued,omitempty"` // the run began before, in another call
-	Of        int    `json:"of,omitempty"`        // hosts in the plan, of which the run has some
-	Serves    bool   `json:"serves,omitempty"`
+	Commands
+	Continued bool `json:"continued,omitempty"` // the run began before, in another call
+	Of        int  `json:"of,omitempty"`        // hosts in the plan, of which the run has some
+	Serves    bool `json:"serves,omitempty"`    // the images of the run end with it
+}
+
+// Commands are those that people paste after a run, each "" where there is none. What is about
+// some hosts takes --limit, or --host for one.
+type Commands struct {
+	Continue string `json:"continue,omitempty"` // waits for installations which this run began
+	Resume   string `json:"resume,omitempty"`   // continues the run itself
+	Retry    string `json:"retry,omitempty"`    // runs its steps again on the hosts that failed
+	Show     string `json:"show,omitempty"`     // shows what the run did
+	Eject    string `json:"eject,omitempty"`    // takes our media out of drives
+	PowerOn  string `json:"power_on,omitempty"` // powers machines on
 }
 
 // Counts are the tasks of a host by status, and how many retries they took.

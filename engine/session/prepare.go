@@ -56,9 +56,8 @@ type Prepared struct {
 	Unfinished *log.Info
 	// Proven are the hosts which that run installed and this one would wipe.
 	Proven []string
-	// Continue is the command that waits for installations which this run began, "" where
-	// there is none, and Resume that which continues the run itself; the caller knows them.
-	Continue, Resume string
+	// Commands are those that follow on the run; the caller knows them.
+	Commands event.Commands
 
 	o      Options
 	log    *log.Log // as it was read; nil: the run is apart

@@ -224,7 +224,7 @@ func (p *Prepared) records() []log.Record {
 func (p *Prepared) info() *event.PlanInfo {
 	s := p.Survey
 	info := &event.PlanInfo{Name: p.Plan.Name, Files: slices.Sorted(maps.Keys(p.Plan.Files)), Steps: p.stepNames(), DryRun: p.o.DryRun, Note: p.o.Note,
-		Continue: p.Continue, Resume: p.Resume, Continued: p.Continues != nil, Of: len(p.Plan.Hosts()), Serves: s.Serves()}
+		Commands: p.Commands, Continued: p.Continues != nil, Of: len(p.Plan.Hosts()), Serves: s.Serves()}
 	for _, h := range s.Hosts() {
 		info.Hosts = append(info.Hosts, h.Name)
 	}

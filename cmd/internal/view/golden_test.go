@@ -60,7 +60,7 @@ func firstDifference(want, got string) string {
 }
 
 // show feeds a story to a view and returns what the view wrote.
-func show(t *testing.T, format string, s Streams, run story) (stdout, stderr string) {
+func show(t *testing.T, format string, s Streams, run tale) (stdout, stderr string) {
 	t.Helper()
 	var out, err bytes.Buffer
 	s.Out, s.Err = &out, &err
@@ -172,7 +172,7 @@ func TestControlCharacters(t *testing.T) {
 	tape.done("dell-01", "login", 0, event.Event{Status: event.Failed, Problem: problem})
 	tape.end("dell-01", event.Failed, event.Counts{}, evil, nil)
 	events := tape.finish(event.Summary{Hosts: map[event.Status]int{event.Failed: 1}, Internal: evil})
-	stdout, stderr := show(t, "plain", Streams{Verbose: true}, story{events: events})
+	stdout, stderr := show(t, "plain", Streams{Verbose: true}, tale{events: events})
 	var log bytes.Buffer
 	for _, e := range events {
 		Line(&Streams{Out: &log, Verbose: true}, e)
@@ -190,7 +190,7 @@ func TestControlCharacters(t *testing.T) {
 // TestCommandsStayWhole: what people copy from the recap is on one line, however narrow
 // the terminal is.
 func TestCommandsStayWhole(t *testing.T) {
-	stdout, _ := show(t, "plain", Streams{Width: 40}, story{events: interrupted(time.Local)})
+	stdout, _ := show(t, "plain", Streams{Width: 40}, tale{events: interrupted(time.Local)})
 	for _, want := range []string{
 		"\nContinue with: esxiplan run rack7.hcl --start-at installed --limit dell-01,dell-02\n",
 		"\nResume this run with: esxiplan run rack7.hcl --run nightly-7\n",
@@ -221,7 +221,7 @@ func TestWrap(t *testing.T) {
 // TestNewRefuses: an unknown format is refused with those that exist.
 func TestNewRefuses(t *testing.T) {
 	_, err := New("xml", &Streams{})
-	if err == nil || !strings.Contains(err.Error(), `"xml"`) || !strings.Contains(err.Error(), "plain and jsonl") {
+	if err == nil || !strings.Contains(err.Error(), `"xml"`) || !strings.Contains(err.Error(), "plain, jsonl") {
 		t.Errorf("%v", err)
 	}
 	for _, format := range Formats {

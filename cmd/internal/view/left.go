@@ -6,96 +6,123 @@ import (
 	"strings"
 
 	"esxiplan/engine/event"
+	"esxiplan/engine/story"
 )
 
-// leftBehind tells what the run leaves at the machines: installations that are under way,
-// with the command that waits for them, machines that it left powered off, and images that stay
-// mounted. What is the same for several hosts is said once.
-func (b *board) leftBehind(s *Streams, t theme) {
-	if b.dryRun {
+// leftBehind writes what the run leaves at the machines: installations that are under way,
+// machines that it left powered off, images that stay mounted. Then what to do about all of it,
+// as commands. What is the same for several hosts is said once.
+func (r *recap) leftBehind() {
+	if r.Plan.DryRun {
 		return
 	}
-	for _, r := range b.hosts {
-		if r.left.Off {
-			say(s, "", t.bad.Render(r.name)+" was powered off for its restart and is not on again; "+b.waysOn(r))
+	for _, h := range r.Hosts {
+		if h.Left.Off {
+			r.s.say("", r.t.bad.Render(h.Name)+" was powered off for its restart and is not on again; "+r.waysOn(h))
 		}
 	}
-	b.tellInstalling(s)
-	b.tellMounted(s)
-	if b.plan.Resume != "" && (b.summary.Interrupted || b.summary.Internal != "") {
-		command(s, "Resume this run with: "+b.plan.Resume)
+	if n := r.Count()[story.Installing]; n > 0 {
+		r.s.say("", r.images(n))
+	}
+	mounted := r.mounted()
+	for _, c := range r.commands(mounted) {
+		r.s.command(c.why + ": " + c.line)
 	}
 }
 
+// command is one that people paste, and what it is for.
+type command struct{ why, line string }
+
+// commands are the next ones, in the order in which they make sense.
+func (r *recap) commands(mounted []string) (out []command) {
+	add := func(why, line string) {
+		if line != "" {
+			out = append(out, command{why, line})
+		}
+	}
+	on := func(line string, hosts []string) string {
+		if line == "" || len(hosts) == 0 {
+			return ""
+		}
+		return line + limit(hosts, r.Plan.Of)
+	}
+	add("Continue with", on(r.Plan.Continue, r.names(open)))
+	if r.Summary.Interrupted || r.Summary.Internal != "" {
+		add("Resume this run with", r.Plan.Resume)
+	}
+	add("Take the media out with", on(r.Plan.Eject, mounted))
+	failed := r.names(func(h *story.Host) bool { return h.Status.Failure() })
+	if len(failed) == 0 {
+		return out
+	}
+	if r.Plan.Show != "" {
+		add("See everything about a host with", r.Plan.Show+" --host "+failed[0])
+	}
+	add("Run the failed hosts again with", r.Plan.Retry)
+	return out
+}
+
+// names are the hosts of which something is true.
+func (r *recap) names(which func(*story.Host) bool) (out []string) {
+	for _, h := range r.Hosts {
+		if which(h) {
+			out = append(out, h.Name)
+		}
+	}
+	return out
+}
+
 // command writes a line that people copy: it is not wrapped.
-func command(s *Streams, text string) { fmt.Fprintln(s.Out, s.plain(text)) }
+func (s *Streams) command(text string) { fmt.Fprintln(s.Out, s.plain(text)) }
 
 // mostLines is how many hosts get a line each; of more, only the names are listed.
 const mostLines = 3
 
-// tellMounted names the hosts that our media stay in, and what they boot next.
-func (b *board) tellMounted(s *Streams) {
-	var kept []*row
-	var names []string
-	for _, r := range b.hosts {
-		if r.left.Installing.IsZero() && (len(r.left.Mounted) > 0 || r.left.Boots != "") {
-			kept, names = append(kept, r), append(names, r.name)
-		}
-	}
+// mounted writes which hosts our media stay in, and what they boot next, and returns those with
+// media.
+func (r *recap) mounted() []string {
+	kept := r.names(func(h *story.Host) bool { return !open(h) && (len(h.Left.Mounted) > 0 || h.Left.Boots != "") })
 	if len(kept) > mostLines {
-		say(s, "", fmt.Sprintf("Our media remain mounted, or the boot source stays set, on %d hosts: %s", len(kept), strings.Join(names, ", ")))
-		return
-	}
-	for _, r := range kept {
-		var parts []string
-		if len(r.left.Mounted) > 0 {
-			parts = append(parts, "still mounted: "+strings.Join(r.left.Mounted, ", "))
+		r.s.say("", fmt.Sprintf("Our media remain mounted, or the boot source stays set, on %d hosts: %s", len(kept), strings.Join(kept, ", ")))
+	} else {
+		for _, name := range kept {
+			r.s.say("", name+": "+stays(r.Host(name).Left))
 		}
-		if r.left.Boots != "" {
-			parts = append(parts, "set to boot "+r.left.Boots+" at its next start")
-		}
-		say(s, "", r.name+": "+strings.Join(parts, "; "))
 	}
+	return slices.DeleteFunc(kept, func(name string) bool { return len(r.Host(name).Left.Mounted) == 0 })
+}
+
+// stays says what stays behind at a machine.
+func stays(l event.Left) string {
+	var parts []string
+	if len(l.Mounted) > 0 {
+		parts = append(parts, "still mounted: "+strings.Join(l.Mounted, ", "))
+	}
+	if l.Boots != "" {
+		parts = append(parts, "set to boot "+l.Boots+" at its next start")
+	}
+	return strings.Join(parts, "; ")
 }
 
 // waysOn is how a machine that was left powered off gets on again.
-func (b *board) waysOn(r *row) string {
+func (r *recap) waysOn(h *story.Host) string {
 	switch {
-	case r.open() && b.plan.Continue == "":
+	case open(h) && r.Plan.Continue == "":
 		return "the BMC was asked to start it; a run with a wait step starts it once more if need be"
-	case !r.open():
-		return "run the same command again to start it, or power it on (esxiplan do power … action=on --limit " + r.name + ")"
+	case !open(h) && r.Plan.PowerOn == "":
+		return "run the same command again to start it"
+	case !open(h):
+		return "run the same command again to start it, or power it on (" + r.Plan.PowerOn + " --limit " + h.Name + ")"
 	}
 	return "the BMC was asked to start it; wait for it (the command below), which starts it once more if need be"
 }
 
-// tellInstalling names the hosts whose installation goes on after the run.
-func (b *board) tellInstalling(s *Streams) {
-	var names []string
-	n := 0
-	for _, r := range b.hosts {
-		if !r.open() {
-			continue
-		}
-		names = append(names, r.name)
-		if r.installing() {
-			n++
-		}
-	}
-	if n > 0 {
-		say(s, "", b.images(n))
-	}
-	if len(names) > 0 && b.plan.Continue != "" {
-		command(s, "Continue with: "+b.plan.Continue+limit(names, b.plan.Of))
-	}
-}
-
-// images tells what becomes of the images from which n hosts are being installed.
-func (b *board) images(n int) string {
+// images says what becomes of the images from which n hosts are being installed.
+func (r *recap) images(n int) string {
 	switch {
-	case !b.plan.Serves:
+	case !r.Plan.Serves:
 		return fmt.Sprintf("%s being installed. The images stay where they are.", are(n))
-	case b.plan.Continue == "":
+	case r.Plan.Continue == "":
 		return fmt.Sprintf("%s being installed from images that this run served and that end with it: an installer that still reads its image stops.", are(n))
 	}
 	return fmt.Sprintf("%s being installed from images that this run served and that end with it: an installer that still reads its image stops. "+
@@ -115,6 +142,5 @@ func limit(names []string, all int) string {
 	if len(names) == all {
 		return ""
 	}
-	slices.Sort(names)
-	return " --limit " + strings.Join(names, ",")
+	return " --limit " + strings.Join(slices.Sorted(slices.Values(names)), ",")
 }

@@ -11,37 +11,42 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"esxiplan/engine/event"
+	"esxiplan/engine/story"
 )
 
 // plain writes one line per event, prefixed by the host, and the recap at the end.
 type plain struct {
 	s     *Streams
 	theme theme
-	board *board
+	story story.Story
+	width int // of the longest name of a host
 }
+
+// newPlain makes a view of lines for a stream that shows colours or does not.
+func newPlain(s *Streams, colors bool) *plain { return &plain{s: s, theme: s.themeOf(colors)} }
 
 func (p *plain) Event(e event.Event) {
 	e = clean(e)
-	p.board.fold(e)
+	p.fold(e)
 	if text := p.line(e); text != "" {
-		p.say(e.Host, text)
+		p.say(e, text)
 	}
 }
 
 // Line writes one event of a log, with its time, as results are written.
 func Line(s *Streams, e event.Event) {
-	p := &plain{s: s, theme: s.themeOf(s.Color), board: newBoard()}
+	p := newPlain(s, s.Color)
 	e = clean(e)
 	text := p.line(e)
 	switch e.Kind {
 	case event.HostStarted:
 		text = "host started"
 	case event.StepStarted:
-		text = e.Step + " started"
+		text = stepName(e.Step, e.Type) + " started"
 	case event.WriteMade:
 		text = "  " + p.write(e) + kindOfWrite(e)
 	case event.StepDone:
-		text += remedy(e.Problem)
+		text += p.rests(e.Verdict) + remedy(e.Problem)
 	case event.WriteDone:
 		text = "  " + string(e.Settled.Fate)
 	case event.HostDone:
@@ -69,6 +74,20 @@ func kindOfWrite(e event.Event) string {
 	return ""
 }
 
+// rests is what a proof rests on, and what it could not, one line each.
+func (p *plain) rests(v *event.Verdict) (text string) {
+	if v == nil || !v.Proven {
+		return ""
+	}
+	for _, line := range v.Evidence {
+		text += "\n  " + p.theme.bullet + " " + line
+	}
+	for _, line := range v.Unchecked {
+		text += "\n  not checked: " + line
+	}
+	return text
+}
+
 // remedy is the detail of a problem and what to do about it, one line each.
 func remedy(p *event.Problem) string {
 	text := ""
@@ -84,7 +103,16 @@ func remedy(p *event.Problem) string {
 	return text
 }
 
-func (p *plain) Earlier(e event.Event) { p.board.fold(clean(e)) }
+func (p *plain) Earlier(e event.Event) { p.fold(clean(e)) }
+
+func (p *plain) fold(e event.Event) {
+	p.story.Event(e)
+	if e.Kind == event.RunStarted {
+		for _, name := range e.Plan.Hosts {
+			p.width = max(p.width, len(name))
+		}
+	}
+}
 
 // clean takes control characters out of what stands in an event.
 func clean(e event.Event) event.Event {
@@ -102,6 +130,11 @@ func clean(e event.Event) event.Event {
 	if e.Verdict != nil {
 		e.Verdict = cleanVerdict(*e.Verdict)
 	}
+	if e.Phase != nil {
+		phase := *e.Phase
+		phase.Evidence, phase.Model = Clean(phase.Evidence), Clean(phase.Model)
+		e.Phase = &phase
+	}
 	if e.Summary != nil {
 		summary := *e.Summary
 		summary.Internal = Clean(summary.Internal)
@@ -111,23 +144,25 @@ func clean(e event.Event) event.Event {
 }
 
 func cleanVerdict(v event.Verdict) *event.Verdict {
-	v.Version, v.Build, v.Evidence = Clean(v.Version), Clean(v.Build), slices.Clone(v.Evidence)
-	for i, line := range v.Evidence {
-		v.Evidence[i] = Clean(line)
+	v.Version, v.Build, v.Evidence, v.Unchecked = Clean(v.Version), Clean(v.Build), slices.Clone(v.Evidence), slices.Clone(v.Unchecked)
+	for _, lines := range [][]string{v.Evidence, v.Unchecked} {
+		for i, line := range lines {
+			lines[i] = Clean(line)
+		}
 	}
 	return &v
 }
 
-// say writes lines to the progress stream. What a step did is cut to the
+// say writes lines about an event to the progress stream. What a step did is cut to the
 // terminal's width (the recap has all of a failure); the rest is wrapped.
-func (p *plain) say(host, text string) {
+func (p *plain) say(e event.Event, text string) {
 	text = p.s.plain(text)
-	if host == "" && p.s.Width > 0 {
+	if e.Host == "" && p.s.Width > 0 {
 		text = wrap(text, p.s.Width)
 	}
 	for line := range strings.SplitSeq(text, "\n") {
-		if host != "" {
-			line = p.theme.bold.Render(fmt.Sprintf("%-*s", p.board.hostWidth, host)) + " | " + line
+		if e.Host != "" {
+			line = p.theme.dim.Render(e.Time.Local().Format(time.TimeOnly)) + " " + p.theme.bold.Render(fmt.Sprintf("%-*s", p.width, e.Host)) + " | " + line
 		}
 		if p.s.Width > 0 {
 			line = ansi.Truncate(line, p.s.Width, ellipsis(p.s.ASCII))
@@ -148,16 +183,18 @@ func (p *plain) line(e event.Event) string {
 	switch e.Kind {
 	case event.RunStarted:
 		return p.intro(e)
+	case event.Phased:
+		return stepName(e.Step, e.Type) + ": " + t.bold.Render(e.Phase.Phase.Words()) + ": " + e.Phase.Evidence + expected(e.Phase)
 	case event.WriteMade:
 		if e.Write.Repeat || e.Write.Found { // what was found, a warning tells
 			return ""
 		}
 		return t.dim.Render("  ") + p.write(e)
 	case event.Retried:
-		return fmt.Sprintf("%s: attempt %d in %s: %s", e.Step, e.Attempt, short(time.Duration(e.Delay)), e.Problem.Summary)
+		return fmt.Sprintf("%s: attempt %d in %s: %s", stepName(e.Step, e.Type), e.Attempt, short(time.Duration(e.Delay)), e.Problem.Summary)
 	case event.Warned:
 		text := t.warn.Render("warning:") + " " + e.Text
-		if room := p.s.Width - p.board.hostWidth - 3; e.Host != "" && room > 20 {
+		if room := p.s.Width - p.width - len("15:04:05  | "); e.Host != "" && room > 20 {
 			text = wrap(text, room)
 		}
 		return text
@@ -189,6 +226,19 @@ func (p *plain) write(e event.Event) string {
 	return fmt.Sprintf("%s %s: %s %s %s", w.Verb, w.Target, orEmpty(w.Old), p.theme.arrow, orEmpty(w.New))
 }
 
+// expected is how long an installation takes from this phase on, as earlier ones did.
+func expected(p *event.Entered) string {
+	x := p.Expected
+	if x == nil {
+		return ""
+	}
+	text := ", proof expected in " + short(time.Duration(x.Median))
+	if x.Runs > 1 {
+		text += fmt.Sprintf(" (%s to %s in %d earlier installations)", short(time.Duration(x.Low)), short(time.Duration(x.High)), x.Runs)
+	}
+	return text
+}
+
 func orEmpty(text string) string {
 	if text == "" {
 		return "empty"
@@ -197,7 +247,7 @@ func orEmpty(text string) string {
 }
 
 func (p *plain) stepDone(e event.Event) string {
-	text := fmt.Sprintf("%s %s", e.Step, p.theme.status(e.Status))
+	text := fmt.Sprintf("%s %s", stepName(e.Step, e.Type), p.theme.status(e.Status))
 	if e.Elapsed > 0 {
 		text += p.theme.dim.Render(" (" + short(time.Duration(e.Elapsed)) + ")")
 	}
@@ -207,11 +257,8 @@ func (p *plain) stepDone(e event.Event) string {
 	if e.Problem != nil {
 		text += ": " + e.Problem.Summary
 	}
-	if v := proof(e); v != nil {
+	if v := e.Verdict; v != nil && v.Proven && e.Status != event.Failed {
 		text += fmt.Sprintf(": proven, ESXi %s build %s", v.Version, v.Build)
-		for _, line := range v.Evidence {
-			text += "\n  " + p.theme.bullet + " " + line
-		}
 	}
 	if p.s.Verbose && len(e.Result) > 0 {
 		text += "\n" + indented(e.Result)
@@ -229,6 +276,7 @@ func indented(result json.RawMessage) string {
 }
 
 // Close writes what the run came to.
-func (p *plain) Close() {
-	p.board.recap(p.s, p.s.themeOf(p.s.Color))
+func (p *plain) Close() error {
+	(&recap{&p.story, p.s, p.s.themeOf(p.s.Color)}).write()
+	return nil
 }

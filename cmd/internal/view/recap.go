@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -10,136 +11,73 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"esxiplan/engine/event"
+	"esxiplan/engine/story"
 )
 
 // foldAbove is the number of hosts above which equal rows of the recap fold.
 const foldAbove = 40
 
-// board is what the events add up to.
-type board struct {
-	hosts     []*row
-	byName    map[string]*row
-	hostWidth int
-	dryRun    bool
-	plan      event.PlanInfo
-	began     time.Time
-	ended     time.Time
-	summary   *event.Summary
+// recap writes what came of a run: the hosts, those in trouble last with reason and next
+// action, what stays behind at the machines, commands to paste, and the totals.
+type recap struct {
+	*story.Story
+	s *Streams
+	t theme
 }
 
-// row is one host.
+// row is one host, or several that are alike.
 type row struct {
-	name    string
-	counts  event.Counts
-	status  event.Status
-	remark  string
-	began   time.Time
-	elapsed time.Duration
-	proof   *event.Verdict
-	left    event.Left
-	bad     []event.Event // steps that failed
-	more    int           // equal hosts folded into this row
+	*story.Host
+	name string
+	took time.Duration
+	more []string // names of the others
 }
 
-// proof is the verdict of a step that proved an installation.
-func proof(e event.Event) *event.Verdict {
-	if e.Verdict == nil || !e.Verdict.Proven || e.Status == event.Failed {
-		return nil
-	}
-	return e.Verdict
-}
+// open reports that our last reset of the machine is neither proven nor given up.
+func open(h *story.Host) bool { return !h.Left.Installing.IsZero() }
 
-// open reports that our last reset of the machine is neither proven nor timed out.
-func (r *row) open() bool { return !r.left.Installing.IsZero() }
-
-// installing reports that the machine is being installed, and goes on after the run.
-func (r *row) installing() bool { return r.open() && !r.left.Off }
-
-func newBoard() *board { return &board{byName: map[string]*row{}} }
-
-func (b *board) row(name string) *row {
-	r := b.byName[name]
-	if r == nil {
-		r = &row{name: name}
-		b.byName[name] = r
-		b.hosts = append(b.hosts, r)
-		b.hostWidth = max(b.hostWidth, len(name))
-	}
-	return r
-}
-
-func (b *board) fold(e event.Event) {
-	switch e.Kind {
-	case event.RunStarted:
-		b.dryRun, b.began, b.plan = e.Plan.DryRun, e.Time, *e.Plan
-		for _, name := range e.Plan.Hosts { // rows stand in the order of the plan
-			b.row(name)
-		}
-	case event.RunDone:
-		b.summary, b.ended = e.Summary, e.Time
-	case event.HostStarted:
-		b.row(e.Host).began = e.Time
-	case event.StepStarted: // what failed before is tried again
-		r := b.row(e.Host)
-		r.bad = slices.DeleteFunc(r.bad, func(f event.Event) bool { return f.Step == e.Step })
-	case event.StepDone:
-		r := b.row(e.Host)
-		if e.Problem != nil {
-			r.bad = append(r.bad, e)
-		}
-		if v := proof(e); v != nil {
-			r.proof = v
-		}
-	case event.HostDone:
-		r := b.row(e.Host)
-		r.counts, r.status, r.remark = *e.Counts, e.Status, e.Text
-		if e.Left != nil && !b.dryRun {
-			r.left = *e.Left
-		}
-		if !r.began.IsZero() {
-			r.elapsed = e.Time.Sub(r.began)
-		}
-	}
-}
-
-// recap writes the hosts, those in trouble last with reason and next action,
-// then the totals.
-func (b *board) recap(s *Streams, t theme) {
-	if b.summary == nil {
+func (r *recap) write() {
+	if r.Summary == nil {
 		return
 	}
 	title := "RECAP "
-	fmt.Fprintln(s.Out, t.bold.Render(title)+t.dim.Render(strings.Repeat(t.line, max(0, min(120, widthOf(s))-len(title)))))
-	var fine, bad []*row
-	for _, r := range b.hosts {
-		if r.status.Failure() {
-			bad = append(bad, r)
+	fmt.Fprintln(r.s.Out, r.t.bold.Render(title)+r.t.dim.Render(strings.Repeat(r.t.line, max(0, min(120, widthOf(r.s))-len(title)))))
+	var fine, bad []row
+	for _, h := range r.Hosts {
+		one := row{Host: h, name: h.Name, took: h.Took()}
+		if h.Status.Failure() {
+			bad = append(bad, one)
 		} else {
-			fine = append(fine, r)
+			fine = append(fine, one)
 		}
 	}
-	b.print(s, t, append(folded(fine), bad...))
-	b.leftBehind(s, t)
-	say(s, "", b.totals(t))
+	if len(r.Hosts) > foldAbove {
+		fine, bad = folded(fine, fineKey), folded(bad, badKey)
+	}
+	r.print(append(fine, bad...))
+	r.leftBehind()
+	r.s.say("", r.totals())
 }
 
-// print writes the rows, below those in trouble their reasons.
-func (b *board) print(s *Streams, t theme, rows []*row) {
+// print writes the rows, below each its evidence or its reasons.
+func (r *recap) print(rows []row) {
 	width := 0
-	for _, r := range rows {
-		width = max(width, utf8.RuneCountInString(r.name))
+	for _, one := range rows {
+		width = max(width, utf8.RuneCountInString(one.name))
 	}
 	var lines []line
 	narrow := false
-	for _, r := range rows {
-		l := b.line(t, r, width)
+	for _, one := range rows {
+		l := r.line(one, width)
 		lines = append(lines, l)
-		narrow = narrow || s.Width > 0 && ansi.StringWidth(l.wide()) > s.Width
+		narrow = narrow || r.s.Width > 0 && ansi.StringWidth(l.wide()) > r.s.Width
 	}
-	for i, r := range rows {
-		s.print(lines[i], narrow)
-		if r.status.Failure() {
-			b.explain(s, t, r)
+	for i, one := range rows {
+		r.s.print(lines[i], narrow)
+		if one.Status.Failure() {
+			r.explain(one)
+		} else {
+			r.evidence(one)
 		}
 	}
 }
@@ -151,28 +89,44 @@ func widthOf(s *Streams) int {
 	return s.Width
 }
 
-// folded joins hosts with equal rows where there are many.
-func folded(rows []*row) []*row {
-	if len(rows) <= foldAbove {
-		return rows
+// fineKey is what hosts without trouble have in common that stand in one row.
+func fineKey(h *story.Host) string {
+	version := ""
+	if h.Proof != nil {
+		version = h.Proof.Version + " " + h.Proof.Build
 	}
-	var out []*row
-	for _, r := range rows {
-		same := slices.IndexFunc(out, func(o *row) bool {
-			return o.counts == r.counts && o.status == r.status && (o.proof == nil) == (r.proof == nil) && o.installing() == r.installing() &&
-				o.left.Off == r.left.Off && o.remark == r.remark
-		})
-		if same < 0 {
-			copied := *r
-			out = append(out, &copied)
+	return fmt.Sprint(h.Counts, h.Standing(), h.Text, version)
+}
+
+// ownWords are what tells one host's message from another's: numbers and addresses.
+var ownWords = regexp.MustCompile(`[0-9A-Fa-f.:]*[0-9][\w.:-]*`)
+
+// badKey is what hosts in trouble have in common that stand in one row: they failed in the same
+// steps, for reasons that differ in numbers and names at most.
+func badKey(h *story.Host) string {
+	key := string(h.Standing())
+	for _, s := range h.Troubles() {
+		key += "\n" + s.Name + " " + string(s.Status) + " " + ownWords.ReplaceAllString(strings.ReplaceAll(s.Problem.Summary, h.Name, ""), "#")
+	}
+	return key
+}
+
+// folded joins hosts with the same key.
+func folded(rows []row, key func(*story.Host) string) (out []row) {
+	at := map[string]int{}
+	for _, one := range rows {
+		k := key(one.Host)
+		i, known := at[k]
+		if !known {
+			at[k], out = len(out), append(out, one)
 			continue
 		}
-		out[same].more++
-		out[same].elapsed = max(out[same].elapsed, r.elapsed)
+		out[i].more = append(out[i].more, one.name)
+		out[i].took = max(out[i].took, one.took)
 	}
-	for _, r := range out {
-		if r.more > 0 {
-			r.name = fmt.Sprintf("%s and %d more", r.name, r.more)
+	for i, one := range out {
+		if len(one.more) > 0 {
+			out[i].name = fmt.Sprintf("%s and %d more", one.name, len(one.more))
 		}
 	}
 	return out
@@ -184,8 +138,8 @@ type line struct{ name, cells, took, note string }
 func (l line) wide() string { return l.name + "  " + l.cells + "  " + l.took }
 
 // line has the name padded to width, and colours.
-func (b *board) line(t theme, r *row, width int) line {
-	c := r.counts
+func (r *recap) line(one row, width int) line {
+	c, t := one.Counts, r.t
 	cell := func(name string, n int, color func(...string) string) string {
 		text := fmt.Sprintf("%s=%d", name, n)
 		if n > 0 {
@@ -198,22 +152,46 @@ func (b *board) line(t theme, r *row, width int) line {
 		cell("failed", c.Failed, t.bad.Render),
 		cell("skipped", c.Skipped, t.dim.Render), cell("ignored", c.Ignored, t.warn.Render), cell("retried", c.Retried, t.warn.Render),
 	}
-	return line{t.bold.Render(fmt.Sprintf("%-*s", width, r.name)), strings.Join(cells, " "), short(r.elapsed), b.note(t, r)}
+	return line{t.bold.Render(fmt.Sprintf("%-*s", width, one.name)), strings.Join(cells, " "), short(one.took), r.note(one.Host)}
 }
 
 // note is what matters most about a host, "" where its counts say all.
-func (b *board) note(t theme, r *row) string {
-	switch {
-	case r.left.Off:
+func (r *recap) note(h *story.Host) string {
+	t := r.t
+	switch standing := h.Standing(); standing {
+	case story.PoweredOff:
 		return t.bad.Render("powered off")
-	case r.installing():
-		return t.warn.Render("being installed since "+r.left.Installing.Local().Format("15:04:05")) + t.dim.Render(" ("+short(b.ended.Sub(r.left.Installing))+")")
-	case r.proof != nil:
-		return t.ok.Render("proven " + r.proof.Version)
-	case r.remark != "":
-		return t.warn.Render(string(r.status) + ": " + r.remark)
+	case story.Installing:
+		return t.warn.Render("being installed since "+h.Left.Installing.Local().Format("15:04:05")) + t.dim.Render(" ("+short(r.Ended.Sub(h.Left.Installing))+phaseOf(h)+")")
+	case story.Proven:
+		return t.ok.Render("proven " + h.Proof.Version)
+	case story.Refused:
+		return t.bad.Render("refused by the guard " + h.Guard())
+	case story.Unproven:
+		return t.bad.Render("unproven")
+	case story.Waiting, story.Interrupted, story.Skipped:
+		return t.warn.Render(remark(string(standing), h.Text))
+	}
+	if h.Text != "" {
+		return t.warn.Render(h.Text)
 	}
 	return ""
+}
+
+// remark is a standing with its reason, where that says more.
+func remark(standing, reason string) string {
+	if reason == "" || reason == standing {
+		return standing
+	}
+	return standing + ": " + reason
+}
+
+// phaseOf is how far the installation was seen to be.
+func phaseOf(h *story.Host) string {
+	if h.Phase == nil {
+		return ""
+	}
+	return ", last seen " + h.Phase.Phase.Words()
 }
 
 // print writes a row: on one line where there is room for it, with the note below where
@@ -230,33 +208,63 @@ func (s *Streams) print(l line, narrow bool) {
 	default:
 		below = slices.Insert(below, 0, l.note)
 	}
-	say(s, "", first)
+	s.say("", first)
 	for _, text := range below {
-		say(s, "    ", text)
+		s.say("    ", text)
 	}
 }
 
-func (b *board) explain(s *Streams, t theme, r *row) {
-	for _, e := range r.bad {
-		step := t.bad.Render(e.Step)
-		if e.Status == event.Ignored {
-			step = t.warn.Render(e.Step + " (ignored)")
+// evidence writes what the proof of a host rests on, and what could not be checked. Of hosts
+// that are folded, the log has it.
+func (r *recap) evidence(one row) {
+	if one.Standing() != story.Proven {
+		return
+	}
+	if len(one.more) > 0 {
+		r.s.say("    ", fmt.Sprintf("ESXi %s build %s; runs show --host shows the evidence of each", one.Proof.Version, one.Proof.Build))
+		return
+	}
+	for _, text := range one.Proof.Evidence {
+		r.s.say("    ", r.t.bullet+" "+text)
+	}
+	for _, text := range one.Proof.Unchecked {
+		r.s.say("    ", r.t.warn.Render("not checked:")+" "+text)
+	}
+}
+
+// explain writes why a host is in trouble, and what to do about it.
+func (r *recap) explain(one row) {
+	for _, s := range one.Troubles() {
+		name := r.t.bad.Render(stepName(s.Name, s.Type))
+		if s.Status == event.Ignored {
+			name = r.t.warn.Render(stepName(s.Name, s.Type) + ", ignored")
 		}
-		say(s, "    ", step+": "+e.Problem.Summary)
-		if e.Problem.Detail != "" {
-			say(s, "    ", e.Problem.Detail)
+		r.s.say("    ", name+": "+s.Problem.Summary)
+		if s.Problem.Detail != "" {
+			r.s.say("    ", s.Problem.Detail)
 		}
-		if e.Problem.Next != "" {
-			say(s, "    ", "next: "+e.Problem.Next)
+		if s.Problem.Next != "" {
+			r.s.say("    ", "next: "+s.Problem.Next)
 		}
-		if e.Problem.At != "" {
-			say(s, "    ", t.dim.Render("at "+e.Problem.At))
+		if s.Problem.At != "" {
+			r.s.say("    ", r.t.dim.Render("at "+s.Problem.At))
 		}
 	}
+	if len(one.more) > 0 {
+		r.s.say("    ", "the same, but for numbers and names: "+strings.Join(one.more, ", "))
+	}
+}
+
+// stepName is a step with its type, where the two differ.
+func stepName(name, kind string) string {
+	if kind == "" || kind == name {
+		return name
+	}
+	return name + " (" + kind + ")"
 }
 
 // say writes a paragraph, wrapped to the terminal.
-func say(s *Streams, indent, text string) {
+func (s *Streams) say(indent, text string) {
 	if s.Width > 0 {
 		text = wrap(s.plain(text), max(20, s.Width-len(indent)))
 	}
@@ -265,43 +273,42 @@ func say(s *Streams, indent, text string) {
 	}
 }
 
-func (b *board) totals(t theme) string {
-	proven, installing, stopped := 0, 0, 0
-	for _, r := range b.hosts {
-		switch {
-		case r.installing():
-			installing++
-			if r.status == event.NotRun {
-				stopped++ // its machine goes on
-			}
-		case r.proof != nil:
-			proven++
-		}
-	}
-	parts := []string{}
-	for _, status := range []event.Status{event.OK, event.Changed, event.Skipped, event.NotRun, event.Failed, event.Unreachable} {
-		n := b.summary.Hosts[status]
-		if status == event.NotRun {
-			n -= stopped
-		}
+// totals counts the hosts by how they ended, then by what is true of their machines.
+func (r *recap) totals() string {
+	n, ended, t := r.Count(), r.Summary.Hosts, r.t
+	var parts []string
+	add := func(n int, what string, color func(...string) string) {
 		if n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, t.status(status)))
+			parts = append(parts, fmt.Sprintf("%d %s", n, color(what)))
 		}
 	}
-	if installing > 0 {
-		parts = append(parts, t.warn.Render(fmt.Sprintf("%d being installed", installing)))
-	}
-	if proven > 0 {
-		parts = append(parts, t.ok.Render(fmt.Sprintf("%d proven installed", proven)))
-	}
-	text := fmt.Sprintf("%s: %s %s %s", event.Count(len(b.hosts), "host"), strings.Join(parts, ", "), t.dot, short(b.ended.Sub(b.began)))
+	add(ended[event.OK], "ok", t.ok.Render)
+	add(ended[event.Changed], "changed", t.changed.Render)
+	add(ended[event.Skipped], "skipped", t.dim.Render)
+	add(n[story.Interrupted], "interrupted", t.warn.Render)
+	add(n[story.Waiting], "not started", t.dim.Render)
+	add(ended[event.Failed], "failed", t.bad.Render)
+	add(ended[event.Unreachable], "unreachable", t.bad.Render)
+	add(n[story.PoweredOff], "powered off", t.bad.Render)
+	add(n[story.Installing], "being installed", t.warn.Render)
+	add(n[story.Proven], "proven installed", t.ok.Render)
+	add(n[story.Unproven], "unproven", t.bad.Render)
+	add(n[story.Refused], "refused by a guard", t.bad.Render)
+	return fmt.Sprintf("%s: %s %s %s", event.Count(len(r.Hosts), "host"), strings.Join(parts, ", "), t.dot, short(r.Took())) + r.cutShort()
+}
+
+// cutShort says why the run ended before its end.
+func (r *recap) cutShort() string {
+	why := ""
 	switch {
-	case b.summary.Interrupted:
-		text += " " + t.dot + " " + t.bad.Render("interrupted")
-	case b.summary.Budget:
-		text += " " + t.dot + " " + t.bad.Render("stopped by the failure budget")
-	case b.summary.Internal != "":
-		text += " " + t.dot + " " + t.bad.Render("stopped: "+b.summary.Internal)
+	case r.Summary.Interrupted:
+		why = "interrupted"
+	case r.Summary.Budget:
+		why = "stopped by the failure budget"
+	case r.Summary.Internal != "":
+		why = "stopped: " + r.Summary.Internal
+	default:
+		return ""
 	}
-	return text
+	return " " + r.t.dot + " " + r.t.bad.Render(why)
 }

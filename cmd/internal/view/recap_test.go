@@ -7,32 +7,48 @@ import (
 	"time"
 
 	"esxiplan/engine/event"
+	"esxiplan/engine/story"
 )
 
 // TestRecapInstalling: a machine that is being installed is called so, whatever was proven
 // on it earlier in the run; one that was left powered off does not fold into others.
 func TestRecapInstalling(t *testing.T) {
 	began := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	b := newBoard()
-	b.fold(event.Event{Kind: event.RunStarted, Time: began, Plan: &event.PlanInfo{Hosts: []string{"a"}, Of: 1, Continue: "esxiplan run p.hcl --start-at installed"}})
-	b.fold(event.Event{Kind: event.StepDone, Host: "a", Status: event.Changed, Verdict: &event.Verdict{Proven: true, Version: "8.0.3"}})
-	b.fold(event.Event{Kind: event.HostDone, Host: "a", Status: event.NotRun, Counts: &event.Counts{}, Left: &event.Left{Installing: began}})
-	b.fold(event.Event{Kind: event.RunDone, Time: began.Add(time.Minute), Summary: &event.Summary{Hosts: map[event.Status]int{event.NotRun: 1}}})
+	var told story.Story
+	for _, e := range []event.Event{
+		{Kind: event.RunStarted, Time: began, Plan: &event.PlanInfo{Hosts: []string{"a"}, Of: 1, Commands: event.Commands{Continue: "esxiplan run p.hcl --start-at installed"}}},
+		{Kind: event.StepDone, Host: "a", Status: event.Changed, Verdict: &event.Verdict{Proven: true, Version: "8.0.3"}},
+		{Kind: event.HostDone, Host: "a", Status: event.NotRun, Counts: &event.Counts{}, Left: &event.Left{Installing: began}},
+		{Kind: event.RunDone, Time: began.Add(time.Minute), Summary: &event.Summary{Hosts: map[event.Status]int{event.NotRun: 1}}},
+	} {
+		told.Event(e)
+	}
 	var out bytes.Buffer
 	s := &Streams{Out: &out, Width: 120}
-	b.recap(s, s.themeOf(false))
+	(&recap{&told, s, s.themeOf(false)}).write()
 	for _, want := range []string{"being installed since", "Continue with: esxiplan run p.hcl --start-at installed\n", "1 host: 1 being installed"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("want %q:\n%s", want, out.String())
 		}
 	}
-	left := row{left: event.Left{Off: true}}
-	rows := []*row{&left}
+	rows := []row{{Host: &story.Host{Left: event.Left{Off: true}}}}
 	for range foldAbove {
-		rows = append(rows, &row{})
+		rows = append(rows, row{Host: &story.Host{}})
 	}
-	if got := folded(rows); len(got) != 2 || got[0].more != 0 {
-		t.Errorf("%d rows, the first stands for %d more", len(got), got[0].more)
+	if got := folded(rows, fineKey); len(got) != 2 || len(got[0].more) != 0 {
+		t.Errorf("%d rows, the first stands for %d more", len(got), len(got[0].more))
+	}
+}
+
+// TestFoldTroubles: hosts that failed for the same reason, each with its own address, stand in one row that
+// names all of them; another reason is another row.
+func TestFoldTroubles(t *testing.T) {
+	host := func(name, why string) row {
+		return row{name: name, Host: &story.Host{Name: name, Status: event.Failed, Steps: []*story.Step{{Name: "w", Status: event.Failed, Problem: &event.Problem{Summary: why}}}}}
+	}
+	got := folded([]row{host("a1", "no ESXi answers on 10.0.0.1"), host("a2", "no ESXi answers on 10.0.0.2"), host("a3", "the disk is gone")}, badKey)
+	if len(got) != 2 || got[0].name != "a1 and 1 more" || got[0].more[0] != "a2" || got[1].name != "a3" {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -8,16 +8,16 @@ import (
 	"esxiplan/engine/event"
 )
 
-// story is a run as its events: what the log held before it was continued, and what
+// tale is a run as its events: what the log held before it was continued, and what
 // followed.
-type story struct {
+type tale struct {
 	name            string
 	earlier, events []event.Event
 }
 
 // stories are the runs that the views are shown.
-func stories(zone *time.Location) []story {
-	return []story{
+func stories(zone *time.Location) []tale {
+	return []tale{
 		{name: "six", events: sixHosts(zone)},
 		{name: "dryrun", events: dryRun(zone)},
 		{name: "interrupted", events: interrupted(zone)},
@@ -38,8 +38,12 @@ func newTape(zone *time.Location) *tape {
 	return &tape{now: time.Date(2026, 1, 14, 9, 30, 0, 0, zone)}
 }
 
+// types are the types of the steps.
+var types = map[string]string{"login": "precheck", "installer": "build_iso", "leftovers": "eject", "installer_cd": "insert", "cd": "one_time_boot", "restart": "power", "installed": "wait"}
+
 func (t *tape) add(after time.Duration, e event.Event) {
 	t.now = t.now.Add(after)
+	e.Type = types[e.Step]
 	e.Schema, e.Seq, e.Time, e.Run = event.Schema, uint64(len(t.events)+1), t.now, "nightly-7"
 	t.events = append(t.events, e)
 }
@@ -176,7 +180,7 @@ func dryRun(zone *time.Location) []event.Event {
 func interrupted(zone *time.Location) []event.Event {
 	t := newTape(zone)
 	t.begin(event.PlanInfo{Hosts: []string{"dell-01", "dell-02", "dell-03", "dell-04"}, Serves: true,
-		Continue: "esxiplan run rack7.hcl --start-at installed", Resume: "esxiplan run rack7.hcl --run nightly-7"})
+		Commands: event.Commands{Continue: "esxiplan run rack7.hcl --start-at installed", Resume: "esxiplan run rack7.hcl --run nightly-7", Eject: "esxiplan do eject rack7.hcl"}})
 	t.host("dell-01")
 	t.write("dell-01", "restart", event.Change{Verb: event.Reset, Target: "power", Old: "On", New: "ForceRestart", Risk: event.Wipes})
 	since := t.now
@@ -198,7 +202,7 @@ func interrupted(zone *time.Location) []event.Event {
 // diskFull stops as its log cannot be written.
 func diskFull(zone *time.Location) []event.Event {
 	t := newTape(zone)
-	t.begin(event.PlanInfo{Hosts: []string{"dell-01", "dell-02"}, Resume: "esxiplan run rack7.hcl --run nightly-7"})
+	t.begin(event.PlanInfo{Hosts: []string{"dell-01", "dell-02"}, Commands: event.Commands{Resume: "esxiplan run rack7.hcl --run nightly-7", Show: "esxiplan runs show nightly-7 rack7.hcl", Retry: "esxiplan run rack7.hcl --only-failed"}})
 	for _, host := range []string{"dell-01", "dell-02"} {
 		t.host(host)
 		t.step(host, "login", time.Second, status(event.OK))
@@ -234,7 +238,7 @@ func manyHosts(zone *time.Location) []event.Event {
 }
 
 // continued is a stage whose first half was shown by the process that was killed.
-func continued(zone *time.Location) story {
+func continued(zone *time.Location) tale {
 	t := newTape(zone)
 	t.begin(event.PlanInfo{Hosts: []string{"dell-01", "dell-02", "dell-03"}})
 	for _, host := range []string{"dell-01", "dell-02"} {
@@ -251,13 +255,13 @@ func continued(zone *time.Location) story {
 	t.step("dell-02", "installed", 5*time.Minute, event.Event{Status: event.Changed, Verdict: proven})
 	t.end("dell-02", event.Changed, event.Counts{Changed: 2}, "", nil)
 	events := t.finish(event.Summary{Hosts: map[event.Status]int{event.Changed: 2, event.OK: 1}})
-	return story{"continued", events[:earlier], events[earlier:]}
+	return tale{"continued", events[:earlier], events[earlier:]}
 }
 
 // overBudget ends as more hosts failed than the plan allows.
 func overBudget(zone *time.Location) []event.Event {
 	t := newTape(zone)
-	t.begin(event.PlanInfo{Hosts: []string{"dell-01", "dell-02"}, Resume: "esxiplan run rack7.hcl --run nightly-7"})
+	t.begin(event.PlanInfo{Hosts: []string{"dell-01", "dell-02"}, Commands: event.Commands{Resume: "esxiplan run rack7.hcl --run nightly-7", Show: "esxiplan runs show nightly-7 rack7.hcl", Retry: "esxiplan run rack7.hcl --only-failed"}})
 	t.host("dell-01")
 	t.add(0, event.Event{Kind: event.Diagnosed, Host: "dell-01", Problem: &event.Problem{Summary: "Unsuitable disk", Detail: "2 disks match"}})
 	t.step("dell-01", "login", time.Second, event.Event{Status: event.Failed, Problem: &event.Problem{Summary: "refused (disk): 2 disks match", Next: "Name one by its serial number."}})

@@ -7,7 +7,9 @@
 package view
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -36,13 +38,40 @@ type Streams struct {
 // version wrote, and names in plans.
 func Clean(s string) string { return text.Lines(s) }
 
-// View shows the events of a run. Close ends it.
+// View shows the events of a run.
 type View interface {
 	Event(event.Event)
 	// Earlier takes in what happened before the run was continued: it counts, and was shown
 	// then.
 	Earlier(event.Event)
-	Close()
+	// Close ends the view; the error says what it could not write.
+	Close() error
+}
+
+// All shows the events of a run in several views.
+type All []View
+
+// Event implements [View].
+func (all All) Event(e event.Event) {
+	for _, v := range all {
+		v.Event(e)
+	}
+}
+
+// Earlier implements [View].
+func (all All) Earlier(e event.Event) {
+	for _, v := range all {
+		v.Earlier(e)
+	}
+}
+
+// Close implements [View]. That one view fails does not keep the others open.
+func (all All) Close() error {
+	errs := make([]error, len(all))
+	for i, v := range all {
+		errs[i] = v.Close()
+	}
+	return errors.Join(errs...)
 }
 
 // Formats are the names of the views.
@@ -52,25 +81,33 @@ var Formats = []string{"plain", "jsonl"}
 func New(format string, s *Streams) (View, error) {
 	switch format {
 	case "plain":
-		return &plain{s: s, theme: s.themeOf(s.ColorErr), board: newBoard()}, nil
+		return newPlain(s, s.ColorErr), nil
 	case "jsonl":
-		return &jsonLines{s.Out}, nil
+		return &jsonLines{w: s.Out}, nil
 	}
-	return nil, fmt.Errorf("there is no output format %q; there are plain and jsonl", format)
+	return nil, fmt.Errorf("there is no output format %q; there are %s", format, strings.Join(Formats, ", "))
 }
 
+// Lines writes each event as one line of JSON.
+func Lines(w io.Writer) View { return &jsonLines{w: w} }
+
 // jsonLines writes each event as one line of JSON.
-type jsonLines struct{ w io.Writer }
+type jsonLines struct {
+	w   io.Writer
+	err error // the first one
+}
 
 func (j *jsonLines) Event(e event.Event) {
-	if b, err := json.Marshal(e); err == nil {
-		fmt.Fprintf(j.w, "%s\n", b)
+	b, err := json.Marshal(e)
+	if err == nil && j.err == nil {
+		_, err = j.w.Write(append(b, '\n'))
 	}
+	j.err = cmp.Or(j.err, err)
 }
 
 func (j *jsonLines) Earlier(event.Event) {}
 
-func (j *jsonLines) Close() {}
+func (j *jsonLines) Close() error { return j.err }
 
 // theme is how things look.
 type theme struct {

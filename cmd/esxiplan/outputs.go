@@ -1,0 +1,62 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"esxiplan/cmd/internal/view"
+)
+
+// outputFlags are what a run writes next to what it shows.
+type outputFlags struct {
+	events string
+}
+
+func (f *outputFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.events, "events", "", "also write every event to this file, as JSON lines")
+}
+
+// views are all that show the events of the run: the one on the terminal, and files.
+func (r *request) views() (view.View, error) {
+	shown, err := view.New(r.flags.output, r.streams)
+	if err != nil {
+		return nil, err
+	}
+	all := view.All{shown}
+	if name := r.flags.outputs.events; name != "" {
+		file, err := r.create("--events", name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, &fileView{View: view.Lines(file), file: file, what: "--events " + name})
+	}
+	return all, nil
+}
+
+// create makes a file for output that a flag asks for. Nothing secret gets into it.
+func (r *request) create(flag, name string) (*os.File, error) {
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w; name a file in a folder that exists and can be written", flag, err)
+	}
+	return file, nil
+}
+
+// fileView is a view with the file that it writes.
+type fileView struct {
+	view.View
+	file io.Closer
+	what string // flag and name, for errors
+}
+
+// Close implements [view.View].
+func (v *fileView) Close() error {
+	if err := errors.Join(v.View.Close(), v.file.Close()); err != nil {
+		return fmt.Errorf("%s: the file is not whole: %w; what was done to machines is not affected", v.what, err)
+	}
+	return nil
+}
