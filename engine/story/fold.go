@@ -176,6 +176,7 @@ func (s *Step) boots() bool {
 func (h *Host) stepDone(e event.Event) {
 	s := h.step(e)
 	s.Status, s.Took, s.Text, s.Problem, s.Verdict, s.Retry = e.Status, e.Elapsed, e.Text, e.Problem, e.Verdict, nil
+	s.Pending = ""
 	if e.Type != "" {
 		s.Type = e.Type
 	}
@@ -192,6 +193,10 @@ const smooth = 0.3
 
 // progress takes in a report of how far a step has come.
 func (s *Step) progress(e event.Event) {
+	if e.Progress == nil {
+		s.Pending = e.Text
+		return
+	}
 	p := s.Progress
 	if p == nil || e.Progress.Done < p.Done || e.Text != p.Text {
 		s.Progress = &Progress{Progress: *e.Progress, Text: e.Text, Time: e.Time, Since: e.Time}

@@ -58,7 +58,8 @@ type Step struct {
 	Problem  *event.Problem `json:"problem,omitempty"`
 	Verdict  *event.Verdict `json:"verdict,omitempty"`
 	Progress *Progress      `json:"progress,omitempty"`
-	Retry    *event.Problem `json:"retry,omitempty"` // why it is tried again
+	Retry    *event.Problem `json:"retry,omitempty"`   // why it is tried again
+	Pending  string         `json:"pending,omitempty"` // why what it waits for is not there yet
 	Changes  []*Change      `json:"changes,omitempty"`
 }
 

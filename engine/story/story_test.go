@@ -108,6 +108,19 @@ func TestProgress(t *testing.T) {
 	}
 }
 
+// TestPending: a look that found nothing new says why, until the step has ended.
+func TestPending(t *testing.T) {
+	look := event.Event{Kind: event.Progressed, Step: "w", Text: "no ESXi answers yet"}
+	_, h := tell(began, look)
+	if h.Step().Pending != look.Text || h.Step().Progress != nil {
+		t.Errorf("%+v", h.Step())
+	}
+	_, h = tell(began, look, done("w", event.Changed, proof, nil))
+	if h.Steps[0].Pending != "" {
+		t.Error("pending after its end")
+	}
+}
+
 // TestRemaining counts down from the phase that the machine entered, and never below nothing.
 func TestRemaining(t *testing.T) {
 	minutes := func(n int) event.Seconds { return event.Seconds(time.Duration(n) * time.Minute) }
