@@ -94,7 +94,7 @@ func TestContinuousRestartedAgain(t *testing.T) {
 	again := "step \"power\" \"again\" {\n  action = \"restart\"\n}\n"
 	s := simulatePlan(t, oneHost(published, installs+again), "--speed", "200", "--profile", "h=redfish/continuous", "--tally", "tally.json")
 	out, _ := s.run().CombinedOutput() // the guards of the second have their say: it is in use
-	if !strings.Contains(string(out), "1 proven installed") || !strings.Contains(string(out), "again: Refused: cannot determine whether the machine is in use") {
+	if !strings.Contains(string(out), "1 proven installed") || !strings.Contains(string(out), "again (power): Refused: cannot determine whether the machine is in use") {
 		t.Errorf("%s", out)
 	}
 	if tally := s.end()[0]; tally.Installs != 1 {

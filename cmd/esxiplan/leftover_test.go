@@ -54,7 +54,7 @@ func TestRehearsalLeavesNothing(t *testing.T) {
 	t.Errorf("%d goroutines, before %d; %d open files, before %d\n%s", g, goroutines, f, files, stacks.String())
 }
 
-var recapOfHosts = regexp.MustCompile(`(?m)^(\d+) hosts?: (?:.*?(\d+) not.run)?`)
+var recapOfHosts = regexp.MustCompile(`(?m)^(\d+) hosts?: (?:.*?(\d+) stopped)?(?:.*?(\d+) not started)?`)
 
 // hostsEnded is how many hosts the recap counts that were run; 0 where there is no recap.
 func hostsEnded(out string) int {
@@ -63,8 +63,9 @@ func hostsEnded(out string) int {
 		return 0
 	}
 	all, _ := strconv.Atoi(found[1])
-	idle, _ := strconv.Atoi(found[2]) // "" is none
-	return all - idle
+	stopped, _ := strconv.Atoi(found[2]) // "" is none
+	idle, _ := strconv.Atoi(found[3])
+	return all - stopped - idle
 }
 
 // openFiles counts the files that this process has open, where the system tells.

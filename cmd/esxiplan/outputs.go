@@ -32,7 +32,8 @@ func (r *request) views() (view.View, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, &fileView{View: view.Lines(file), file: file, what: "--events " + name})
+		out := view.NewOutput(file)
+		all = append(all, &fileView{View: view.Lines(out), out: out, file: file, what: "--events " + name})
 	}
 	return all, nil
 }
@@ -49,13 +50,14 @@ func (r *request) create(flag, name string) (*os.File, error) {
 // fileView is a view with the file that it writes.
 type fileView struct {
 	view.View
+	out  *view.Output // remembers what could not be written
 	file io.Closer
 	what string // flag and name, for errors
 }
 
 // Close implements [view.View].
 func (v *fileView) Close() error {
-	if err := errors.Join(v.View.Close(), v.file.Close()); err != nil {
+	if err := errors.Join(v.View.Close(), v.out.Lost(), v.file.Close()); err != nil {
 		return fmt.Errorf("%s: the file is not whole: %w; what was done to machines is not affected", v.what, err)
 	}
 	return nil

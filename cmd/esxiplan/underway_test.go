@@ -119,7 +119,7 @@ func TestCtrlCServesOn(t *testing.T) {
 	}
 	wants := []string{
 		`this run serves the images of installations that are under way \(` + first + `\): it continues until they are done\. Press Ctrl-C again to stop now; that breaks these installations`,
-		first + ` .* proven 8\.0\.3`, `3 hosts: 1 changed, 2 not_run, 1 proven installed .* interrupted`,
+		first + ` .* proven 8\.0\.3`, `3 hosts: 1 changed, 2 stopped, 1 proven installed .* interrupted`,
 	}
 	for _, tally := range s.end() {
 		if tally.Host == first {
@@ -127,7 +127,7 @@ func TestCtrlCServesOn(t *testing.T) {
 			continue
 		}
 		others++
-		wants = append(wants, tally.Host+` .* not_run: interrupted`)
+		wants = append(wants, tally.Host+` .* interrupted`)
 		if tally.PowerChanges != 0 || tally.Inserts != 0 {
 			t.Errorf("%+v", tally)
 		}
@@ -224,7 +224,7 @@ func TestLeftOff(t *testing.T) {
 	if code := r.wait(); code != event.ExitInterrupted {
 		t.Errorf("exit %d", code)
 	}
-	for _, want := range []string{"  powered off\n", "h000 was powered off for its restart and is not on again; run the same command again to start it, or power it on (esxiplan do power … action=on --limit h000)\n"} {
+	for _, want := range []string{"  powered off\n", "h000 was powered off for its restart and is not on again; run the same command again to start it, or power it on (esxiplan do power fleet.hcl --sim sim.json action=on --limit h000)\n"} {
 		if !strings.Contains(r.out.String(), want) {
 			t.Errorf("want %q:\n%s", want, r.out.String())
 		}
@@ -339,7 +339,7 @@ func TestKilledInAnInsert(t *testing.T) {
 		t.Fatal("the step had ended before the process was killed: the test shows less than it should")
 	}
 	out, err := s.run(steps...).CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "installer_cd changed") {
+	if err != nil || !strings.Contains(string(out), "installer_cd (insert) changed") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	for _, e := range s.events(simulatedState) {

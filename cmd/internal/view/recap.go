@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -166,16 +167,30 @@ func (r *recap) note(h *story.Host) string {
 	case story.Proven:
 		return t.ok.Render("proven " + h.Proof.Version)
 	case story.Refused:
-		return t.bad.Render("refused by the guard " + h.Guard())
+		return r.provenBefore(h, fmt.Sprintf("refused by the guard %q", h.Guard()))
+	case story.Failed, story.Unreachable:
+		if h.Proof != nil {
+			return r.provenBefore(h, string(standing))
+		}
 	case story.Unproven:
 		return t.bad.Render("unproven")
-	case story.Waiting, story.Interrupted, story.Skipped:
+	case story.Waiting, story.Skipped:
 		return t.warn.Render(remark(string(standing), h.Text))
+	case story.Interrupted:
+		return t.warn.Render(cmp.Or(h.Text, string(standing)))
 	}
 	if h.Text != "" {
 		return t.warn.Render(h.Text)
 	}
 	return ""
+}
+
+// provenBefore says what trouble a host is in, and that it was proven before.
+func (r *recap) provenBefore(h *story.Host, trouble string) string {
+	if h.Proof == nil {
+		return r.t.bad.Render(trouble)
+	}
+	return r.t.ok.Render("proven "+h.Proof.Version) + ", then " + r.t.bad.Render(trouble)
 }
 
 // remark is a standing with its reason, where that says more.
@@ -285,13 +300,13 @@ func (r *recap) totals() string {
 	add(ended[event.OK], "ok", t.ok.Render)
 	add(ended[event.Changed], "changed", t.changed.Render)
 	add(ended[event.Skipped], "skipped", t.dim.Render)
-	add(n[story.Interrupted], "interrupted", t.warn.Render)
-	add(n[story.Waiting], "not started", t.dim.Render)
+	add(n[story.Interrupted], string(story.Interrupted), t.warn.Render)
+	add(n[story.Waiting], string(story.Waiting), t.dim.Render)
 	add(ended[event.Failed], "failed", t.bad.Render)
 	add(ended[event.Unreachable], "unreachable", t.bad.Render)
 	add(n[story.PoweredOff], "powered off", t.bad.Render)
 	add(n[story.Installing], "being installed", t.warn.Render)
-	add(n[story.Proven], "proven installed", t.ok.Render)
+	add(len(r.names(func(h *story.Host) bool { return h.Proof != nil && !open(h) })), "proven installed", t.ok.Render)
 	add(n[story.Unproven], "unproven", t.bad.Render)
 	add(n[story.Refused], "refused by a guard", t.bad.Render)
 	return fmt.Sprintf("%s: %s %s %s", event.Count(len(r.Hosts), "host"), strings.Join(parts, ", "), t.dot, short(r.Took())) + r.cutShort()
