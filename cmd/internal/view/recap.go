@@ -240,10 +240,10 @@ func (r *recap) evidence(one row) {
 		return
 	}
 	for _, text := range one.Proof.Evidence {
-		r.s.say("    ", r.t.bullet+" "+text)
+		r.s.item("    ", r.t.bullet+" ", text)
 	}
 	for _, text := range one.Proof.Unchecked {
-		r.s.say("    ", r.t.warn.Render("not checked:")+" "+text)
+		r.s.item("    ", r.t.bullet+" ", r.t.warn.Render("not checked:")+" "+text)
 	}
 }
 
@@ -279,12 +279,18 @@ func stepName(name, kind string) string {
 }
 
 // say writes a paragraph, wrapped to the terminal.
-func (s *Streams) say(indent, text string) {
+func (s *Streams) say(indent, text string) { s.item(indent, "", text) }
+
+// item writes a paragraph that begins with a mark; the lines after the first one stand below
+// its text.
+func (s *Streams) item(indent, mark, text string) {
+	wide := ansi.StringWidth(indent + mark)
 	if s.Width > 0 {
-		text = wrap(s.plain(text), max(20, s.Width-len(indent)))
+		text = wrap(s.plain(text), max(20, s.Width-wide))
 	}
 	for line := range strings.SplitSeq(text, "\n") {
-		fmt.Fprintln(s.Out, s.plain(indent+line))
+		fmt.Fprintln(s.Out, s.plain(indent+mark+line))
+		indent, mark = strings.Repeat(" ", wide), ""
 	}
 }
 
