@@ -193,8 +193,8 @@ func TestForksAreGivenBack(t *testing.T) {
 // TestOvertime: a step that its own timeout ends says what it waited for, where it knows.
 func TestOvertime(t *testing.T) {
 	for do, says := range map[string]string{
-		"slow":  "The step's timeout ended it after 10s, still waiting until never",
-		"stuck": "The step's timeout ended it after 10s, before it was done",
+		"slow":  "The step's timeout ended it after 10 seconds, still waiting until never",
+		"stuck": "The step's timeout ended it after 10 seconds, before it was done",
 	} {
 		e := perform(t, fmt.Sprintf("step \"fake\" \"x\" {\n do = [%q]\n timeout = \"10s\"\n}", do), survey.Options{}, 10, 0)
 		if p := e.find(event.StepDone, "one")[0].Problem; p.Summary != says {

@@ -18,6 +18,7 @@ import (
 	"esxiplan/engine/lane"
 	"esxiplan/engine/log"
 	"esxiplan/engine/step"
+	"esxiplan/engine/text"
 	"esxiplan/schema"
 )
 
@@ -145,7 +146,7 @@ func (w *Worker) Do(ctx context.Context, t lane.Task, sleep func(context.Context
 // overtime is what is said of a step that its own timeout ended.
 func overtime(s *schema.Step, limit time.Duration, err error) *event.Problem {
 	p := problemOf(s, err)
-	ended := fmt.Sprintf("The step's timeout ended it after %s", limit.Round(time.Second))
+	ended := fmt.Sprintf("The step's timeout ended it after %s", text.Duration(limit))
 	const next = "Find out what keeps the machine or its BMC so long, or give the step more time (timeout, or retries and delay)."
 	var waited *step.Unsettled
 	switch {

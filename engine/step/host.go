@@ -12,6 +12,7 @@ import (
 	"esxiplan/engine/esxi"
 	"esxiplan/engine/event"
 	"esxiplan/engine/media"
+	"esxiplan/engine/text"
 	"esxiplan/schema"
 )
 
@@ -255,7 +256,7 @@ func (h *Host) Until(ctx context.Context, limit time.Duration, what string, ok f
 			err = h.attempt.Sleep(ctx, pause)
 		}
 		if looked && errors.Is(ctx.Err(), context.DeadlineExceeded) && Interrupted(err) { // the step's own time
-			return &Unsettled{What: what, After: h.Now().Sub(began).Round(time.Second)}
+			return &Unsettled{What: what, After: h.Now().Sub(began)}
 		}
 		if err != nil {
 			return err
@@ -276,7 +277,7 @@ type Unsettled struct {
 }
 
 func (e *Unsettled) Error() string {
-	return fmt.Sprintf("timed out after %s waiting until %s", e.After, e.What)
+	return fmt.Sprintf("timed out after %s waiting until %s", text.Duration(e.After), e.What)
 }
 
 // Retryable makes the engine try again.

@@ -10,6 +10,7 @@ import (
 	"esxiplan/engine/esxi"
 	"esxiplan/engine/media"
 	"esxiplan/engine/step"
+	"esxiplan/engine/text"
 )
 
 // installed looks once whether the new ESXi is there. That an API answers is no
@@ -201,7 +202,7 @@ func (l *looking) accept(p esxi.Probe, s esxi.System, id bmc.Identity) {
 		say("%s read %.1f MB of the image after the reset, from %s to %s", l.h.Reader(l.since.By), megabytes(l.since.Bytes), clock(l.since.First), clock(l.since.Last))
 	}
 	if l.bootedElse() {
-		l.h.Warn("the image was never read in the %s since the reset, so this installation may come from somewhere else", period(l.elapsed()))
+		l.h.Warn("the image was never read in the %s since the reset, so this installation may come from somewhere else", text.Duration(l.elapsed()))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"esxiplan/engine/event"
 	"esxiplan/engine/media"
 	"esxiplan/engine/step"
+	"esxiplan/engine/text"
 )
 
 const (
@@ -106,7 +107,7 @@ func (w *watch) told() string {
 	case w.whole():
 		parts = append(parts, "the BMC may have a copy of the image: before the reset as many bytes were read as it has, so that it is not read again says nothing")
 	case w.bootedElse():
-		parts = append(parts, fmt.Sprintf("the image was never read in the %s since the reset", period(w.elapsed())))
+		parts = append(parts, fmt.Sprintf("the image was never read in the %s since the reset", text.Duration(w.elapsed())))
 	}
 	if w.hidden != nil {
 		parts = append(parts, "its BMC could not be read: "+w.hidden.Error())
@@ -202,7 +203,7 @@ func (w *watch) noteCleared(sign string) {
 	if ours, _ := w.h.History().BootSet(); w.h.History().Debt() { // gone without us
 		w.h.Undone(ours.Change)
 	} else if sign == "" {
-		w.h.Warn("the continuous boot source override was taken away %s after the reset, though nothing shows that the installer was loaded", period(w.elapsed()))
+		w.h.Warn("the continuous boot source override was taken away %s after the reset, though nothing shows that the installer was loaded", text.Duration(w.elapsed()))
 	}
 }
 
