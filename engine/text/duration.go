@@ -16,10 +16,10 @@ var units = []struct {
 // seconds". Up to ten of a unit the next smaller one is given too, where it is not zero; the
 // rest is rounded.
 func Duration(d time.Duration) string {
-	if d < 0 {
+	switch {
+	case d < 0:
 		return "minus " + Duration(-d)
-	}
-	if d < time.Second {
+	case d > 0 && d < time.Second:
 		return "less than a second"
 	}
 	for i, u := range units[:len(units)-1] {
