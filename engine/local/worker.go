@@ -31,6 +31,9 @@ type Worker struct {
 	Clock *Clock
 	Log   *log.Log
 	Mask  func(string) string // takes secrets out of the trace of a panic; nil does nothing
+	// Screen keeps what the screen of a host's machine showed at a time, a PNG image, and
+	// returns the name of the file; nil: screens are not kept.
+	Screen func(host string, at time.Time, png []byte) (file string, err error)
 
 	mu    sync.Mutex
 	hosts map[string]*opened
@@ -113,7 +116,7 @@ func (w *Worker) recovered(what string, err *error) {
 // hosts work meanwhile.
 func (w *Worker) Do(ctx context.Context, t lane.Task, sleep func(context.Context, time.Duration) error) (o lane.Outcome) {
 	began := w.Clock.Now()
-	a := &attempt{worker: w, task: t, sleep: sleep, changes: slices.Clone(t.Changes)}
+	a := &attempt{worker: w, task: t, began: began, sleep: sleep, changes: slices.Clone(t.Changes)}
 	defer func() {
 		if r := recover(); r != nil {
 			o = lane.Outcome{Internal: w.panicked(fmt.Sprintf("%s on %s", t.ID.Step, t.ID.Host), r, debug.Stack())}
@@ -212,6 +215,7 @@ func (w *Worker) facts(ctx context.Context, h *step.Host) (json.RawMessage, erro
 type attempt struct {
 	worker  *Worker
 	task    lane.Task
+	began   time.Time
 	sleep   func(context.Context, time.Duration) error
 	changes []string // that this attempt recorded, or one before it that was cut off
 	shadow  bool     // the doors are shadows
@@ -279,6 +283,37 @@ func (a *attempt) Progress(done, total int64, what string) {
 	e := a.event(event.Progressed)
 	e.Progress, e.Text = &event.Progress{Done: done, Total: total}, what
 	a.worker.Log.Show(e)
+}
+
+// Phase implements step.Attempt. It is kept for what later runs learn from it; a crash may
+// forget it.
+func (a *attempt) Phase(p event.Entered) {
+	p.Expected = a.worker.Log.Expected(p.Model, p.Phase)
+	e := a.event(event.Phased)
+	e.Phase = &p
+	if err := a.worker.Log.Later(e); err != nil {
+		a.logErr = err
+	}
+}
+
+// screenTakes is how long a BMC may take to show a machine's screen, before the step's
+// timeout ends.
+const screenTakes = 10 * time.Second
+
+// Last implements step.Attempt: retries are used up, or what is left of the timeout is too
+// short for the pause and another look like this one.
+func (a *attempt) Last() bool {
+	took := a.worker.Clock.Now().Sub(a.began)
+	return a.task.Final || a.task.Limit > 0 && a.task.Limit-took <= a.task.Pause+took+screenTakes
+}
+
+var errNoScreens = errors.New("screens are not kept here")
+
+func (a *attempt) KeepScreen(png []byte) (string, error) {
+	if a.worker.Screen == nil {
+		return "", errNoScreens
+	}
+	return a.worker.Screen(a.task.ID.Host, a.Now(), png)
 }
 
 func (a *attempt) Warn(text string) {

@@ -490,6 +490,11 @@ func (o Options) masked(e event.Event) event.Event {
 		}
 		e.Verdict = &v
 	}
+	if e.Phase != nil {
+		p := *e.Phase
+		p.Evidence, p.Model = mask(p.Evidence), mask(p.Model)
+		e.Phase = &p
+	}
 	if e.Plan != nil {
 		p := *e.Plan
 		p.Continue, p.Resume, p.Note = mask(p.Continue), mask(p.Resume), mask(p.Note)

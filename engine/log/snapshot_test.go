@@ -206,7 +206,7 @@ func (s *site) harmSnapshot() {
 // what this one would read of it is not so.
 func otherVersion(b []byte) []byte {
 	body, _, _ := bytes.Cut(b, []byte("\n"))
-	body = bytes.Replace(body, []byte(`"version":3`), []byte(`"version":9`), 1)
+	body = bytes.Replace(body, []byte(`"version":4`), []byte(`"version":9`), 1)
 	body = bytes.ReplaceAll(body, []byte(`"slot CD1"`), []byte(`"slot CD7"`))
 	return fmt.Appendf(body, "\n%08x\n", crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
 }

@@ -40,6 +40,9 @@ type watch struct {
 	known  bool          // a server of ours knows
 	sight  step.Sight    // zero: nothing was seen
 	hidden error         // why the BMC could not be looked at
+	old    bool          // the ESXi from before the reset answers
+
+	causeSaid bool // the reason begins with what was read of the image
 }
 
 // see looks at image and BMC. That the BMC does not answer is no failure: it is not what
@@ -99,7 +102,7 @@ func (w *watch) loaded() string {
 func (w *watch) told() string {
 	var parts []string
 	switch {
-	case !w.reset || !w.known:
+	case !w.reset || !w.known || w.causeSaid:
 	case w.since.Bytes > 0:
 		parts = append(parts, fmt.Sprintf("%s read %.1f MB of the image since the reset, last at %s", w.h.Reader(w.since.By), megabytes(w.since.Bytes), clock(w.since.Last)))
 	case w.whole() && w.reads.FetchedBefore(w.last.Time):
@@ -127,9 +130,6 @@ func (w *watch) bootedElse() bool { return w.unread() && w.elapsed() > quiet }
 // our reset left off, and takes away an override that no boot uses up.
 func (w *watch) act(ctx context.Context, r *Result) error {
 	r.Power = string(w.sight.Power.State)
-	if w.bootedElse() {
-		r.Next = "The machine booted something else: look at its boot order and at the BMC's boot override, then mount and restart again"
-	}
 	if !w.reset {
 		return nil
 	}

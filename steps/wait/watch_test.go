@@ -54,7 +54,7 @@ func TestOverride(t *testing.T) {
 		"nothing known, at the bound":               {after: 3 * time.Minute, wrote: true, warns: byBound, settled: true},
 		"a bound of the plan, before":               {after: 9 * time.Minute, bound: "10m"},
 		"a bound of the plan, after":                {after: 10 * time.Minute, bound: "10m", wrote: true, warns: "10 minutes after the reset", settled: true},
-		"loaded":                                    {change: func(b *bench) { b.read(loaded(1, 2)) }, wrote: true, settled: true, reason: "the BMC read 390.0 MB of the image since the reset, last at "},
+		"loaded":                                    {change: func(b *bench) { b.read(loaded(1, 2)) }, wrote: true, settled: true, reason: "the installer was loaded: the BMC read the image up to its last module at 03:02:00. In the 30 seconds since no new ESXi came up"},
 		"loaded within the calm":                    {after: time.Minute, change: func(b *bench) { b.read(loaded(.5, .9)) }, wrote: true, settled: true},
 		"loaded before the reset":                   {change: func(b *bench) { b.read(loaded(-3, -1)) }},
 		"loading":                                   {change: func(b *bench) { b.read(bout(1, 2, 100e6)) }},
@@ -435,8 +435,8 @@ func TestTold(t *testing.T) {
 		hides  string
 		next   string
 	}{
-		"read":                         {func(b *bench) { b.read(bout(3, 4, 61e6)) }, "; the BMC read 61.0 MB of the image since the reset, last at ", "never", "console"},
-		"read by somebody":             {func(b *bench) { o := bout(3, 4, 61e6); o.By = "192.0.2.7"; b.read(o) }, "; 192.0.2.7 read 61.0 MB", "the BMC read", "console"},
+		"read":                         {func(b *bench) { b.read(bout(3, 4, 61e6)) }, "the BMC read 61.0 MB of the image's 400.0 MB since the reset and stopped at ", "never", "console"},
+		"read by somebody":             {func(b *bench) { o := bout(3, 4, 61e6); o.By = "192.0.2.7"; b.read(o) }, "192.0.2.7 read 61.0 MB of the image", "the BMC read", "console"},
 		"never read":                   {func(b *bench) { b.read() }, never, "", "The machine booted something else"},
 		"read before only":             {func(b *bench) { b.read(bout(-4, -3, 61e6)) }, never, "61.0", "booted something else"},
 		"fetched before, all of it":    {func(b *bench) { b.read(bout(-4, -3, 400e6)).fetched(-3) }, "the BMC had fetched the whole image before the reset", "never", "console"},

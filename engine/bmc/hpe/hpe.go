@@ -57,6 +57,7 @@ func newClient(r *bmc.Redfish) bmc.Client {
 		WWNInUUID:   "600508b1", // HPE's own
 		Ways:        []bmc.Way{{Name: "BootOnNextServerReset", Targets: []bmc.Target{bmc.BootCD}, Read: c.readSlotBoot, Set: c.setSlotBoot}},
 		Post:        post,
+		Posting:     posting,
 		Early:       early,
 		Licenses:    c.licenses,
 		Covers:      covers,
@@ -65,6 +66,9 @@ func newClient(r *bmc.Redfish) bmc.Client {
 	})
 	return c
 }
+
+// posting tells the states before FinishedPost.
+func posting(post string) bool { return early(post) || post == "InPostDiscoveryComplete" }
 
 // early tells the states before InPostDiscoveryComplete.
 func early(post string) bool {
