@@ -307,11 +307,10 @@ func (a *attempt) Last() bool {
 	return a.task.Final || a.task.Limit > 0 && a.task.Limit-took <= a.task.Pause+took+screenTakes
 }
 
-var errNoScreens = errors.New("screens are not kept here")
-
+// KeepScreen implements step.Attempt.
 func (a *attempt) KeepScreen(png []byte) (string, error) {
 	if a.worker.Screen == nil {
-		return "", errNoScreens
+		return "", nil
 	}
 	return a.worker.Screen(a.task.ID.Host, a.Now(), png)
 }
@@ -340,7 +339,10 @@ func problemOf(s *schema.Step, err error) *event.Problem {
 	case errors.As(err, &argument):
 		p.At = event.Place(argumentRange(s, argument.Path))
 	default:
-		p.Next = step.NextOf(err)
+		what, next := step.Apart(err)
+		if p.Summary = firstUpper(what); next != "" {
+			p.Next = firstUpper(next) + "."
+		}
 	}
 	return p
 }

@@ -44,6 +44,8 @@ type Options struct {
 	Note    string     // placeholders of a simulation
 	// Apart is a run that other runs need not know of: a rehearsal.
 	Apart bool
+	// Fleeting: the state folder goes with the run, so that no file in it is worth naming.
+	Fleeting bool
 }
 
 // Prepared is a run that could start.

@@ -149,7 +149,10 @@ func (p *Prepared) runStage(ctx, hard context.Context, l *log.Log, o Outlets) (e
 	}
 	p.stage.earlier = nil // they are many
 	l.Note(event.Event{Kind: event.RunStarted, Time: p.o.Clock.Now(), Plan: p.info()})
-	worker := &local.Worker{Plan: p.Plan, Types: p.o.Types, Open: w.Open, Clock: p.o.Clock, Log: l, Mask: p.mask, Screen: p.keepScreen}
+	worker := &local.Worker{Plan: p.Plan, Types: p.o.Types, Open: w.Open, Clock: p.o.Clock, Log: l, Mask: p.mask}
+	if !p.o.Fleeting {
+		worker.Screen = p.keepScreen
+	}
 	driver := &local.Driver{Lanes: p.stage.lanes, Worker: worker, Forks: p.o.Forks}
 	tidied := p.tidy(ctx, worker, l)
 	summary, err := driver.Run(ctx, hard, p.stage.events, p.stage.actions)

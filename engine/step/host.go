@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"esxiplan/engine/bmc"
@@ -35,7 +36,7 @@ type Attempt interface {
 	// step gives up.
 	Last() bool
 	// KeepScreen keeps what a machine's screen shows, a PNG image, and returns the name of the
-	// file.
+	// file; "" where nothing is kept.
 	KeepScreen(png []byte) (file string, err error)
 	// Sleep waits, and lets other hosts work meanwhile.
 	Sleep(context.Context, time.Duration) error
@@ -210,7 +211,7 @@ func (h *Host) Last() bool { return h.attempt.Last() }
 // the file; "" where its BMC does not offer that, or it could not be kept.
 func (h *Host) LastScreen(ctx context.Context) string {
 	last, ok := h.History().LastReset()
-	if !ok || h.screen.of == last.Change {
+	if !ok || h.Settings.DryRun || h.screen.of == last.Change {
 		return h.screen.file
 	}
 	h.screen.of, h.screen.file = last.Change, ""
@@ -352,6 +353,23 @@ const (
 	Retryable
 	Unreachable
 )
+
+// Apart takes an error apart that says what to do: what happened, and what to do about it,
+// without a period; next is "" where nothing tells.
+func Apart(err error) (what, next string) {
+	var advised interface {
+		error
+		Apart() (what, next string)
+	}
+	what = err.Error()
+	if errors.As(err, &advised) {
+		inner, advice := advised.Apart()
+		if advice != "" {
+			return strings.Replace(what, advised.Error(), inner, 1), advice
+		}
+	}
+	return what, strings.TrimSuffix(NextOf(err), ".")
+}
 
 // NextOf is what to do about an error of a connection, or of a BMC that shows no change, which
 // does not say so itself; "" for others.
