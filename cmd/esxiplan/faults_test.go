@@ -70,15 +70,10 @@ var troubles = map[string]trouble{
 	"keeps-override": {fault: "keeps-override", profile: "redfish/continuous", reason: "The medium was ejected, but the boot source override stays", next: "Take the override away"},
 
 	"found-off":         {off: true},
-	"found-off-loop":    {off: true, fault: "loop", reason: "it installs again and again", next: "put the disk before the CD"},
 	"found-off-disk":    {off: true, fault: "boots-disk", reason: "minutes: the image was never read in the", next: ".png. The machine booted something else"},
-	"found-on":          {},
 	"found-on-allowed":  {allow: true},
 	"found-unknown":     {fault: "unknown-use", allow: true},
-	"found-busy":        {fault: "busy", allow: true},
-	"found-ilo":         {profile: "hpe/ilo6"},
 	"found-ilo-loop":    {profile: "hpe/ilo6", fault: "loop", reason: "it installs again and again", next: "Look at its console"},
-	"found-xcc":         {profile: "lenovo/xcc"},
 	"found-xcc-disk":    {profile: "lenovo/xcc", fault: "boots-disk", reason: "the machine booted its disk: the old ESXi still answers on", next: "look at its boot order"},
 	"found-no-progress": {profile: "dell/idrac9-4.40"},
 }
@@ -123,7 +118,10 @@ step "eject" "leftovers" {}
 step "insert" "cd" { image = step.installer.url }
 step "one_time_boot" "cd_once" { target = "cd" }
 step "power" "restart" { action = "restart" }
-step "wait" "installed" { timeout = "15m" }
+step "wait" "installed" {
+  delay   = "15s"
+  timeout = "15m"
+}
 `)
 	return b.String(), flags
 }
