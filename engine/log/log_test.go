@@ -34,6 +34,7 @@ func TestMasked(t *testing.T) {
 		"text":    {Kind: event.Warned, Text: "Secret"},
 		"problem": {Kind: event.StepDone, Problem: &event.Problem{Summary: "Secret", Detail: "Secret", Next: "Secret"}},
 		"verdict": {Kind: event.StepDone, Verdict: &event.Verdict{Reason: "Secret", Next: "Secret", Evidence: evidence}},
+		"phase":   {Kind: event.Phased, Phase: &event.Entered{Phase: event.PhasePost, Evidence: "Secret", Model: "Secret"}},
 		"command": {Kind: event.RunStarted, Plan: &event.PlanInfo{Continue: "run -e x=Secret", Note: "Secret"}},
 		"result":  {Kind: event.StepDone, Result: json.RawMessage(`{"a":["Secret"]}`)},
 	} {

@@ -37,6 +37,13 @@ type machine struct {
 	resetErr    error
 	wrote       []string
 	looks       int // at the power
+	screens     int // that were asked for
+	screenErr   error
+}
+
+func (m *machine) Screen(context.Context) ([]byte, error) {
+	m.screens++
+	return []byte("PNG"), m.screenErr
 }
 
 func (m *machine) Identity(context.Context) (bmc.Identity, error) {
