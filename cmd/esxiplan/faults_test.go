@@ -144,13 +144,15 @@ func TestEveryTrouble(t *testing.T) {
 	var errors bytes.Buffer
 	c.Dir, c.Env, c.Stderr = dir, append(os.Environ(), "ESXIPLAN_AS_COMMAND=1"), &errors
 	out, _ := c.Output()
-	failed, proven := map[string]event.Event{}, map[string]bool{}
+	failed, proven, phases := map[string]event.Event{}, map[string]bool{}, map[string][]event.Entered{}
 	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
 		var e event.Event
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
 			t.Fatalf("%v: %s", err, lines.Bytes())
 		}
 		switch {
+		case e.Kind == event.Phased:
+			phases[e.Host] = append(phases[e.Host], *e.Phase)
 		case e.Kind == event.StepDone && e.Status.Failure():
 			failed[e.Host] = e
 		case e.Kind == event.StepDone && e.Verdict != nil && e.Verdict.Proven:
@@ -171,5 +173,22 @@ func TestEveryTrouble(t *testing.T) {
 		case !ok && c.reason != "":
 			t.Errorf("%s: proven, want %q", name, c.reason)
 		}
+		inOrder(t, name, phases[name], proven[name])
+	}
+}
+
+// inOrder demands that a host went through the phases in their order, each with its evidence,
+// and that it is proven if, and only if, that is the last one.
+func inOrder(t *testing.T, host string, phases []event.Entered, proven bool) {
+	t.Helper()
+	var last event.Phase
+	for _, p := range phases {
+		if !p.Phase.After(last) || p.Evidence == "" || p.Reset.IsZero() || p.Model == "" {
+			t.Errorf("%s: after %q came %+v", host, last, p)
+		}
+		last = p.Phase
+	}
+	if proven != (last == event.PhaseProven) {
+		t.Errorf("%s: proven %v, and the last phase is %q", host, proven, last)
 	}
 }
