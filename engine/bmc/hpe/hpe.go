@@ -1,4 +1,7 @@
 // Package hpe is what HPE's iLO does differently from the standard.
+//
+// What a machine's screen shows is not read: the vendor's Redfish reference has no resource or
+// action for it.
 package hpe
 
 import (
