@@ -36,24 +36,24 @@
 // folders of engine/bmc, the steps those of steps.
 //
 //	7  cmd/esxiplan          all
-//	6  engine/session        engine/event engine/lane engine/local engine/log engine/proposal engine/state engine/step engine/survey schema
-//	5  engine/local          engine/event engine/lane engine/log engine/step schema
-//	4  engine/lane           engine/event engine/gates engine/step engine/survey schema
+//	6  engine/session        engine/event engine/lane engine/local engine/log engine/proposal engine/state engine/step engine/survey engine/text schema
+//	5  engine/local          engine/event engine/lane engine/log engine/step engine/text schema
+//	4  engine/lane           engine/event engine/gates engine/step engine/survey engine/text schema
 //	4  steps/all             engine/step steps/*
 //	3  engine/bmc/vendors    engine/bmc engine/bmc/*
 //	3  engine/log            engine/event engine/private engine/secret engine/step engine/story engine/text schema
 //	3  engine/survey         engine/gates engine/step schema
-//	3  steps/*               engine/bmc engine/esxi engine/event engine/media engine/step schema
+//	3  steps/*               engine/bmc engine/esxi engine/event engine/media engine/step engine/text schema
 //	2  cmd/internal/view     engine/event engine/media engine/proposal engine/story engine/text schema
 //	2  engine/bmc/*          engine/bmc engine/bmc/bmcsim
-//	2  engine/step           engine/bmc engine/descriptor engine/esxi engine/event engine/media schema
+//	2  engine/step           engine/bmc engine/descriptor engine/esxi engine/event engine/media engine/text schema
 //	2  engine/twin           engine/bmc/bmcsim engine/esxi/esxisim engine/media schema
 //	1  engine/bmc            engine/descriptor engine/text
 //	1  engine/esxi           engine/descriptor engine/text
 //	1  engine/media          engine/descriptor engine/text
-//	1  engine/proposal       engine/event schema
+//	1  engine/proposal       engine/event engine/text schema
 //	1  engine/secret         engine/text
-//	1  engine/state          engine/event engine/private schema
+//	1  engine/state          engine/event engine/private engine/text schema
 //	1  engine/story          engine/event
 //	0  engine/bmc/bmcsim
 //	0  engine/descriptor

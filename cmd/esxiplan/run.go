@@ -232,7 +232,7 @@ func (r *request) options() session.Options {
 	return session.Options{
 		Options: survey.Options{Choice: f.choice, DryRun: f.dry, InFlight: f.inFlight, MaxFailures: f.maxFailures},
 		Types:   all.Types(), State: r.state, Locks: r.locks, Clock: r.clock, Forks: f.forks,
-		Run: f.name, Applies: r.saved.checksum(), Resume: f.resume, RetryFailed: f.retryFailed, OnlyFailed: f.onlyFailed, Apart: r.rehearsal,
+		Run: f.name, Applies: r.saved.checksum(), Resume: f.resume, RetryFailed: f.retryFailed, OnlyFailed: f.onlyFailed, Apart: r.rehearsal, Fleeting: r.rehearsal && r.flags.state == "",
 		By: state.Self(), Version: version, Command: r.commandLine(), Secrets: r.plan.SecretNames(), Masker: r.secrets, Note: r.note,
 	}
 }

@@ -219,6 +219,9 @@ func (w *world) Open(declared *schema.Host) (*step.Host, error) {
 	var shadow *esxi.ShadowClient
 	if x := declared.ESXi; x != nil {
 		h.ESXi = esxi.Open(w.esxiOptions(x))
+		if w.sim == nil {
+			h.Neighbours = esxi.Neighbours
+		}
 		if w.dry {
 			shadow = esxi.Shadow(h.ESXi)
 			h.ESXi = shadow

@@ -53,12 +53,14 @@ type Power struct {
 	// Post is how far the firmware has come, in the BMC's words, such as "InPost" or
 	// "OSRunning"; empty where it does not say.
 	Post string
+	// Posting reports that the firmware is in its power-on self-test, as far as the BMC says.
+	Posting bool
 	// Early reports a POST that has not found all devices yet, as far as the BMC says: what
 	// it lists may be of before, or a part.
 	Early bool
-	// Booted reports that the firmware has handed over to what it boots, as far as the
-	// BMC says.
-	Booted bool
+	// Booted reports that the firmware has handed over to what it boots, and Running that an
+	// operating system runs, such as an installer, as far as the BMC says.
+	Booted, Running bool
 }
 
 // substitutes are the reset types that do the same. Only forced ones: what waits for
@@ -228,6 +230,13 @@ type Writer interface {
 	SetBoot(ctx context.Context, t Target, way string, r Record) error
 	Insert(ctx context.Context, s Slot, url string, r Record) error
 	Eject(context.Context, Slot, Record) error
+}
+
+// Screener is a [Client] whose BMC may show what is on the machine's screen. It is asked by a
+// POST that changes nothing: no change, so it is not recorded, but not allowed in a dry run,
+// which sends no POST. The error is an [ErrUnsupported] where the BMC does not offer it.
+type Screener interface {
+	Screen(context.Context) (png []byte, err error)
 }
 
 // Client is the door.

@@ -47,22 +47,41 @@ func (e *Error) Refused() bool {
 	return e.Advice.Text != "" && !e.vague
 }
 
-func (e *Error) Error() string {
+func (e *Error) Error() string { return e.with(after(e.next())) }
+
+// Apart is what happened, and what to do about it, "" where no answer of the BMC tells.
+func (e *Error) Apart() (what, next string) {
+	if e.Err != nil && e.Advice.Text == "" {
+		return e.Error(), ""
+	}
+	return e.with(""), e.next()
+}
+
+// with is what happened, with a text behind what that means.
+func (e *Error) with(next string) string {
 	var b strings.Builder
 	if e.Op != "" {
 		fmt.Fprintf(&b, "%s: ", e.Op)
 	}
 	switch {
 	case e.Advice.Text != "":
-		b.WriteString(e.Advice.Text + e.next())
+		b.WriteString(e.Advice.Text + next)
 		fmt.Fprintf(&b, " (%s: %d%s%s)", e.Request, e.Status, e.ids(), e.text())
 	case e.Err != nil:
 		fmt.Fprintf(&b, "%s: %v", e.Request, e.Err)
 	default:
 		text := strings.TrimRight(e.text(), ". \n")
-		fmt.Fprintf(&b, "%s: the BMC answers %d%s%s%s", e.Request, e.Status, e.ids(), text, e.next())
+		fmt.Fprintf(&b, "%s: the BMC answers %d%s%s%s", e.Request, e.Status, e.ids(), text, next)
 	}
 	return b.String()
+}
+
+// after puts what to do behind what happened.
+func after(next string) string {
+	if next == "" {
+		return ""
+	}
+	return "; " + next
 }
 
 // failed reports a server error that says no more than that.
@@ -70,7 +89,7 @@ func (e *Error) failed() bool {
 	return e.Status >= 500 && e.Status != http.StatusNotImplemented && e.Status != http.StatusServiceUnavailable
 }
 
-// next is what to do, after a semicolon: as the advice has it, else by the status alone, which
+// next is what to do: as the advice has it, else by the status alone, which
 // tells little.
 func (e *Error) next() string {
 	next := e.Advice.Next
@@ -95,10 +114,7 @@ func (e *Error) next() string {
 	default: // a success that cannot be read
 		next = "run this again; if it stays so, reset the BMC"
 	}
-	if next == "" {
-		return ""
-	}
-	return "; " + next
+	return next
 }
 
 func (e *Error) Unwrap() error { return e.Err }
@@ -177,6 +193,14 @@ func (e *ErrLogin) Error() string {
 	}
 	return fmt.Sprintf("the BMC %s refuses the login of user %q: %s. %s; "+
 		"it is not tried again, because BMCs lock accounts", e.Address, e.Username, e.Reason, e.Next)
+}
+
+// Apart is what happened, and what to do about it.
+func (e *ErrLogin) Apart() (what, next string) {
+	if e.Untried {
+		return fmt.Sprintf("the login of user %q to the BMC %s is %s", e.Username, e.Address, e.Reason), e.Next
+	}
+	return fmt.Sprintf("the BMC %s refuses the login of user %q: %s; it is not tried again, because BMCs lock accounts", e.Address, e.Username, e.Reason), e.Next
 }
 
 // ErrSlot is a slot that does not take the image; another one may.

@@ -100,6 +100,17 @@ func (o *opened) Identity(ctx context.Context) (Identity, error) {
 	return ask(ctx, o, func(c Client) (Identity, error) { return c.Identity(ctx) })
 }
 
+// Screen implements [Screener], for vendors that do.
+func (o *opened) Screen(ctx context.Context) ([]byte, error) {
+	return ask(ctx, o, func(c Client) ([]byte, error) {
+		s, ok := c.(Screener)
+		if !ok || o.redfish.o.ReadOnly {
+			return nil, &ErrUnsupported{"the BMC does not show the machine's screen"}
+		}
+		return s.Screen(ctx)
+	})
+}
+
 func (o *opened) Power(ctx context.Context) (Power, error) {
 	return ask(ctx, o, func(c Client) (Power, error) { return c.Power(ctx) })
 }

@@ -3,6 +3,7 @@ package bmc
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/stmcginnis/gofish/schemas"
 )
@@ -14,7 +15,8 @@ func (r *Redfish) Power(ctx context.Context) (Power, error) {
 		return Power{}, err
 	}
 	p := Power{State: PowerUnknown, Post: r.post(s)}
-	p.Booted = s.BootProgress.LastState == schemas.OSBootStartedBootProgressTypes || s.BootProgress.LastState == schemas.OSRunningBootProgressTypes
+	p.Running = s.BootProgress.LastState == schemas.OSRunningBootProgressTypes
+	p.Booted = p.Running || s.BootProgress.LastState == schemas.OSBootStartedBootProgressTypes
 	switch state := PowerState(s.PowerState); state {
 	case On, Off, PoweringOn, PoweringOff, Paused:
 		p.State = state
@@ -25,9 +27,17 @@ func (r *Redfish) Power(ctx context.Context) (Power, error) {
 	if len(p.Allowed) == 0 && s.Actions.Reset.Info != "" {
 		p.Allowed = r.resetInfo(ctx, s.Actions.Reset.Info)
 	}
+	p.Posting = p.State == On && (slices.Contains(inPOST, s.BootProgress.LastState) || r.rules.Posting != nil && r.rules.Posting(p.Post))
 	p.Early = p.State == On && r.rules.Early != nil && r.rules.Early(p.Post)
 	r.power = p
 	return p, nil
+}
+
+// inPOST are the states of the power-on self-test: the firmware sets up the hardware.
+var inPOST = []schemas.BootProgressTypes{
+	schemas.PrimaryProcessorInitializationStartedBootProgressTypes, schemas.BusInitializationStartedBootProgressTypes,
+	schemas.MemoryInitializationStartedBootProgressTypes, schemas.SecondaryProcessorInitializationStartedBootProgressTypes,
+	schemas.PCIResourceConfigStartedBootProgressTypes,
 }
 
 // post is how far the firmware has come. "None" is what a machine says that is off.

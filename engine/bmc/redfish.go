@@ -138,6 +138,9 @@ type Rules struct {
 
 	// Early tells the states of POST in which devices are still being found; nil: none.
 	Early func(post string) bool
+	// Posting tells the states in which the firmware is in its power-on self-test; nil: none
+	// but those of the standard.
+	Posting func(post string) bool
 	// Post finds the state of POST in the computer system's Oem object.
 	Post func(oem map[string]json.RawMessage) string
 	// Licenses are the names of those that the standard's service does not show, and

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stmcginnis/gofish/schemas"
+
+	"esxiplan/engine/text"
 )
 
 // Verb is what a write does.
@@ -253,7 +255,7 @@ func (r *Redfish) await(ctx context.Context, a answer) error {
 			return err
 		}
 	}
-	return &Error{Request: "GET " + at.text, Status: http.StatusAccepted, Messages: []Message{{Text: "the BMC's task has not ended after " + taskTakes.String()}}}
+	return &Error{Request: "GET " + at.text, Status: http.StatusAccepted, Messages: []Message{{Text: "the BMC's task has not ended after " + text.Duration(taskTakes)}}}
 }
 
 // taskOf is where the task is that an answer tells of; the zero value: it tells of none.

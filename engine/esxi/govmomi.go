@@ -462,7 +462,7 @@ func (c *client) mayLogIn(login Login, fingerprint string) error {
 	now := c.o.Now()
 	if n := c.o.Refused.Between(c.o.Address, fingerprint, now.Add(-refusedCount), now); n >= maxRefused {
 		return &ErrLogin{c.o.Address, login.Username, fmt.Sprintf("not tried: %d logins of ours were refused there within %s, "+
-			"and more could lock the account. Correct the password in the plan, then wait a quarter of an hour", n, refusedCount), true}
+			"and more could lock the account. Correct the password in the plan, then wait a quarter of an hour", n, text.Duration(refusedCount)), true}
 	}
 	return nil
 }

@@ -126,6 +126,14 @@ type Commands struct {
 	PowerOn  string `json:"power_on,omitempty"` // powers machines on
 }
 
+// Each applies a function to each command.
+func (c Commands) Each(f func(string) string) Commands {
+	for _, line := range []*string{&c.Continue, &c.Resume, &c.Retry, &c.Show, &c.Eject, &c.PowerOn} {
+		*line = f(*line)
+	}
+	return c
+}
+
 // Counts are the tasks of a host by status, and how many retries they took.
 type Counts struct {
 	OK      int `json:"ok"`

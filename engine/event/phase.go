@@ -1,6 +1,9 @@
 package event
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Phase is how far the installation of a machine has come.
 type Phase string
@@ -19,6 +22,9 @@ const (
 
 // Phases are all phases in their order.
 var Phases = []Phase{PhaseRestart, PhasePost, PhaseLoader, PhaseReading, PhaseInstaller, PhaseRebooting, PhaseAnswering, PhaseProven}
+
+// After reports a phase that comes later than another one. Any comes after "", which is none.
+func (p Phase) After(other Phase) bool { return slices.Index(Phases, p) > slices.Index(Phases, other) }
 
 // Words say what a machine does in the phase, for people.
 func (p Phase) Words() string {

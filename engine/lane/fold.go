@@ -14,6 +14,7 @@ import (
 
 	"esxiplan/engine/event"
 	"esxiplan/engine/step"
+	"esxiplan/engine/text"
 	"esxiplan/schema"
 )
 
@@ -241,9 +242,9 @@ func (r *running) reason() string {
 // unmet explains a goal that was not reached, in the step's own words where it has any.
 func unmet(r *running, result json.RawMessage) *event.Problem {
 	p := &event.Problem{Summary: "The goal was not reached in time", At: event.Place(r.step.Range),
-		Detail: fmt.Sprintf("After %s in %s the condition of this step still does not hold.", event.Count(r.task.Attempt, "attempt"), r.spent.Round(time.Second))}
+		Detail: fmt.Sprintf("After %s in %s the condition of this step still does not hold.", event.Count(r.task.Attempt, "attempt"), text.Duration(r.spent))}
 	if v := r.typ.Verdict(result); v != nil && v.Reason != "" {
-		p.Summary = fmt.Sprintf("Gave up after %s: %s", r.spent.Round(time.Second), v.Reason)
+		p.Summary = fmt.Sprintf("Gave up after %s: %s", text.Duration(r.spent), v.Reason)
 		p.Detail, p.Next = "", v.Next+"."
 	}
 	return p

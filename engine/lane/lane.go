@@ -354,6 +354,7 @@ func (l *Lane) act(r *running, after time.Duration) {
 	if r.policy.timeout > 0 {
 		r.task.Limit = max(r.policy.timeout-r.spent, time.Millisecond)
 	}
+	r.task.Pause, r.task.Final = r.policy.delay, r.task.Attempt > r.policy.retries
 	l.turn.Action = &Action{r.task, after}
 }
 

@@ -77,7 +77,7 @@ func TestTimeout(t *testing.T) {
 		}},
 		"a look that it ended counts less than the one before": {steps: `step "look" "x" {}`, moves: []move{
 			starts("host; start x; → x 1 within 45m0s"), folds(because("still booting"), "look x 2 (still booting); → x 2 after 5s within 44m54s"),
-			folds(overtime, "x failed: Gave up after 1m6s: still booting; end failed; ·"),
+			folds(overtime, "x failed: Gave up after 66 seconds: still booting; end failed; ·"),
 		}},
 		"a first look that it ended": {steps: `step "look" "x" { timeout = "1m" }`, moves: []move{
 			starts("host; start x; → x 1 within 1m0s"), folds(overtime, "x failed: took too long; end failed; ·"),
@@ -115,7 +115,7 @@ func TestUntil(t *testing.T) {
 			starts("host; start x; → x 1 within 45m0s"), folds(because("still booting"), "look x 2 (still booting); → x 2 after 5s within 44m54s"), folds(reached, "x ok; end ok; ·"),
 		}},
 		"the goal of the step type cannot be reached any more": {steps: `step "look" "x" {}`, moves: []move{
-			starts("host; start x; → x 1 within 45m0s"), folds(result(surveytest.Result{Ended: true, Reason: "the disk is full", Next: "Empty it"}), "x failed: Gave up after 1s: the disk is full; end failed; ·"),
+			starts("host; start x; → x 1 within 45m0s"), folds(result(surveytest.Result{Ended: true, Reason: "the disk is full", Next: "Empty it"}), "x failed: Gave up after 1 second: the disk is full; end failed; ·"),
 		}},
 		"retries and delay bound a look": {steps: "step \"look\" \"x\" {\n retries = 1\n delay = \"10s\"\n}", moves: []move{
 			starts("host; start x; → x 1 within 20s"), folds(succeeds, "look x 2 (not yet); → x 2 after 10s within 9s"), folds(succeeds, "x failed: The goal was not reached in time; end failed; ·"),
@@ -281,8 +281,8 @@ func TestUnmet(t *testing.T) {
 		detail, next string
 	}{
 		"by the step":   {"step \"look\" \"x\" { retries = 0 }", because("still booting"), "", "Look at its console."},
-		"by the engine": {"step \"note\" \"x\" {\n until = false\n retries = 0\n}", succeeds, "After 1 attempt in 1s the condition of this step still does not hold.", ""},
-		"after several": {"step \"note\" \"x\" {\n until = attempt > 2\n retries = 1\n delay = \"1s\"\n}", succeeds, "After 2 attempts in 3s the condition of this step still does not hold.", ""},
+		"by the engine": {"step \"note\" \"x\" {\n until = false\n retries = 0\n}", succeeds, "After 1 attempt in 1 second the condition of this step still does not hold.", ""},
+		"after several": {"step \"note\" \"x\" {\n until = attempt > 2\n retries = 1\n delay = \"1s\"\n}", succeeds, "After 2 attempts in 3 seconds the condition of this step still does not hold.", ""},
 	} {
 		s := surveytest.Survey(t, hosts+c.steps, survey.Options{})
 		l := lane.New(s, s.Hosts()[0])

@@ -40,6 +40,8 @@ type Task struct {
 	Arguments json.RawMessage `json:"arguments,omitempty"`
 	Attempt   int             `json:"attempt"`
 	Limit     time.Duration   `json:"limit,omitempty"`  // what is left of the step's timeout; 0: no bound
+	Pause     time.Duration   `json:"pause,omitempty"`  // until the next look, where the goal is not reached
+	Final     bool            `json:"final,omitempty"`  // no retries are left
 	Always    bool            `json:"always,omitempty"` // runs although the run was interrupted
 	Place     step.Place      `json:"place,omitzero"`
 	// Changes are those, by ID, of earlier attempts of this task whose outcome the lane does

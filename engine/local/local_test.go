@@ -193,8 +193,8 @@ func TestForksAreGivenBack(t *testing.T) {
 // TestOvertime: a step that its own timeout ends says what it waited for, where it knows.
 func TestOvertime(t *testing.T) {
 	for do, says := range map[string]string{
-		"slow":  "The step's timeout ended it after 10s, still waiting until never",
-		"stuck": "The step's timeout ended it after 10s, before it was done",
+		"slow":  "The step's timeout ended it after 10 seconds, still waiting until never",
+		"stuck": "The step's timeout ended it after 10 seconds, before it was done",
 	} {
 		e := perform(t, fmt.Sprintf("step \"fake\" \"x\" {\n do = [%q]\n timeout = \"10s\"\n}", do), survey.Options{}, 10, 0)
 		if p := e.find(event.StepDone, "one")[0].Problem; p.Summary != says {
@@ -285,5 +285,27 @@ step "fake_write" "y" { do = ["write"] }`
 	}
 	if a, b := shape(), shape(); a != b {
 		t.Errorf("two runs differ:\n%s\n%s", a, b)
+	}
+}
+
+// TestLast: an attempt knows whether another look is likely to come to its end before the step
+// gives up. Each takes a second; a screen may take ten more.
+func TestLast(t *testing.T) {
+	for name, c := range map[string]struct {
+		policy string
+		want   []bool
+	}{
+		"retries are used up":   {"retries = 2\n delay = \"5s\"", []bool{false, false, true}},
+		"the time is nearly up": {"timeout = \"34s\"\n retries = 99\n delay = \"5s\"", []bool{false, false, false, true, true, true}},
+		"no bound":              {"retries = 1", []bool{false, true}},
+	} {
+		e := perform(t, "step \"fake\" \"x\" {\n do = [\"looks\"]\n until = false\n "+c.policy+"\n}", survey.Options{}, 10, 0)
+		var got []bool
+		for _, w := range e.find(event.Warned, "one") {
+			got = append(got, w.Text == "last: true")
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }

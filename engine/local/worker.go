@@ -18,6 +18,7 @@ import (
 	"esxiplan/engine/lane"
 	"esxiplan/engine/log"
 	"esxiplan/engine/step"
+	"esxiplan/engine/text"
 	"esxiplan/schema"
 )
 
@@ -30,6 +31,9 @@ type Worker struct {
 	Clock *Clock
 	Log   *log.Log
 	Mask  func(string) string // takes secrets out of the trace of a panic; nil does nothing
+	// Screen keeps what the screen of a host's machine showed at a time, a PNG image, and
+	// returns the name of the file; nil: screens are not kept.
+	Screen func(host string, at time.Time, png []byte) (file string, err error)
 
 	mu    sync.Mutex
 	hosts map[string]*opened
@@ -112,7 +116,7 @@ func (w *Worker) recovered(what string, err *error) {
 // hosts work meanwhile.
 func (w *Worker) Do(ctx context.Context, t lane.Task, sleep func(context.Context, time.Duration) error) (o lane.Outcome) {
 	began := w.Clock.Now()
-	a := &attempt{worker: w, task: t, sleep: sleep, changes: slices.Clone(t.Changes)}
+	a := &attempt{worker: w, task: t, began: began, sleep: sleep, changes: slices.Clone(t.Changes)}
 	defer func() {
 		if r := recover(); r != nil {
 			o = lane.Outcome{Internal: w.panicked(fmt.Sprintf("%s on %s", t.ID.Step, t.ID.Host), r, debug.Stack())}
@@ -145,7 +149,7 @@ func (w *Worker) Do(ctx context.Context, t lane.Task, sleep func(context.Context
 // overtime is what is said of a step that its own timeout ended.
 func overtime(s *schema.Step, limit time.Duration, err error) *event.Problem {
 	p := problemOf(s, err)
-	ended := fmt.Sprintf("The step's timeout ended it after %s", limit.Round(time.Second))
+	ended := fmt.Sprintf("The step's timeout ended it after %s", text.Duration(limit))
 	const next = "Find out what keeps the machine or its BMC so long, or give the step more time (timeout, or retries and delay)."
 	var waited *step.Unsettled
 	switch {
@@ -211,6 +215,7 @@ func (w *Worker) facts(ctx context.Context, h *step.Host) (json.RawMessage, erro
 type attempt struct {
 	worker  *Worker
 	task    lane.Task
+	began   time.Time
 	sleep   func(context.Context, time.Duration) error
 	changes []string // that this attempt recorded, or one before it that was cut off
 	shadow  bool     // the doors are shadows
@@ -280,6 +285,36 @@ func (a *attempt) Progress(done, total int64, what string) {
 	a.worker.Log.Show(e)
 }
 
+// Phase implements step.Attempt. It is kept for what later runs learn from it; a crash may
+// forget it.
+func (a *attempt) Phase(p event.Entered) {
+	p.Expected = a.worker.Log.Expected(p.Model, p.Phase)
+	e := a.event(event.Phased)
+	e.Phase = &p
+	if err := a.worker.Log.Later(e); err != nil {
+		a.logErr = err
+	}
+}
+
+// screenTakes is how long a BMC may take to show a machine's screen, before the step's
+// timeout ends.
+const screenTakes = 10 * time.Second
+
+// Last implements step.Attempt: retries are used up, or what is left of the timeout is too
+// short for the pause and another look like this one.
+func (a *attempt) Last() bool {
+	took := a.worker.Clock.Now().Sub(a.began)
+	return a.task.Final || a.task.Limit > 0 && a.task.Limit-took <= a.task.Pause+took+screenTakes
+}
+
+// KeepScreen implements step.Attempt.
+func (a *attempt) KeepScreen(png []byte) (string, error) {
+	if a.worker.Screen == nil {
+		return "", nil
+	}
+	return a.worker.Screen(a.task.ID.Host, a.Now(), png)
+}
+
 func (a *attempt) Warn(text string) {
 	e := a.event(event.Warned)
 	e.Text = text
@@ -304,7 +339,10 @@ func problemOf(s *schema.Step, err error) *event.Problem {
 	case errors.As(err, &argument):
 		p.At = event.Place(argumentRange(s, argument.Path))
 	default:
-		p.Next = step.NextOf(err)
+		what, next := step.Apart(err)
+		if p.Summary = firstUpper(what); next != "" {
+			p.Next = firstUpper(next) + "."
+		}
 	}
 	return p
 }

@@ -483,16 +483,18 @@ func (o Options) masked(e event.Event) event.Event {
 	}
 	if e.Verdict != nil {
 		v := *e.Verdict
-		v.Reason, v.Next, v.Evidence = mask(v.Reason), mask(v.Next), slices.Clone(v.Evidence)
-		v.Version, v.Build = mask(v.Version), mask(v.Build)
-		for i, sign := range v.Evidence {
-			v.Evidence[i] = mask(sign)
-		}
+		v.Reason, v.Next, v.Version, v.Build = mask(v.Reason), mask(v.Next), mask(v.Version), mask(v.Build)
+		v.Evidence, v.Unchecked = maskedLines(v.Evidence, mask), maskedLines(v.Unchecked, mask)
 		e.Verdict = &v
+	}
+	if e.Phase != nil {
+		p := *e.Phase
+		p.Evidence, p.Model = mask(p.Evidence), mask(p.Model)
+		e.Phase = &p
 	}
 	if e.Plan != nil {
 		p := *e.Plan
-		p.Continue, p.Resume, p.Note = mask(p.Continue), mask(p.Resume), mask(p.Note)
+		p.Note, p.Commands = mask(p.Note), p.Commands.Each(mask)
 		e.Plan = &p
 	}
 	if e.Summary != nil {
@@ -502,6 +504,14 @@ func (o Options) masked(e event.Event) event.Event {
 	}
 	e.Result = text.InJSON(e.Result, mask)
 	return e
+}
+
+func maskedLines(lines []string, mask func(string) string) []string {
+	lines = slices.Clone(lines)
+	for i, line := range lines {
+		lines[i] = mask(line)
+	}
+	return lines
 }
 
 // maskedMedium takes secrets out of what is on a medium.

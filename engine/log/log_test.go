@@ -33,8 +33,9 @@ func TestMasked(t *testing.T) {
 	for name, e := range map[string]event.Event{
 		"text":    {Kind: event.Warned, Text: "Secret"},
 		"problem": {Kind: event.StepDone, Problem: &event.Problem{Summary: "Secret", Detail: "Secret", Next: "Secret"}},
-		"verdict": {Kind: event.StepDone, Verdict: &event.Verdict{Reason: "Secret", Next: "Secret", Evidence: evidence}},
-		"command": {Kind: event.RunStarted, Plan: &event.PlanInfo{Continue: "run -e x=Secret", Note: "Secret"}},
+		"verdict": {Kind: event.StepDone, Verdict: &event.Verdict{Reason: "Secret", Next: "Secret", Evidence: evidence, Unchecked: []string{"Secret"}}},
+		"phase":   {Kind: event.Phased, Phase: &event.Entered{Phase: event.PhasePost, Evidence: "Secret", Model: "Secret"}},
+		"command": {Kind: event.RunStarted, Plan: &event.PlanInfo{Commands: event.Commands{Continue: "run -e x=Secret", Eject: "do eject -e x=Secret"}, Note: "Secret"},
 		"result":  {Kind: event.StepDone, Result: json.RawMessage(`{"a":["Secret"]}`)},
 	} {
 		if err := j.Note(e); err != nil {

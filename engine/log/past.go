@@ -38,14 +38,15 @@ func snapshotFile(state string) string { return filepath.Join(state, snapshotNam
 const unfinishedSnapshot = "snapshot-*.new"
 
 // snapshotVersion is that of the snapshot; another one is not read.
-const snapshotVersion = 3
+const snapshotVersion = 4
 
 // past is what all logs of a state folder add up to. Its exported fields are the snapshot.
 type past struct {
 	Version  int                      `json:"version"`
 	Logs     map[string]*mark         `json:"logs"` // by run
 	Machines map[string]*step.History `json:"machines"`
-	Left     map[string][]session     `json:"left"` // logins whose sessions nobody closed, by BMC
+	Left     map[string][]session     `json:"left"`   // logins whose sessions nobody closed, by BMC
+	Models   map[string]installations `json:"models"` // the latest ones of each model
 
 	run   string           // the one under way
 	fresh int64            // bytes of logs that were read because they were not in the snapshot
@@ -77,7 +78,7 @@ func Read(state string) (*Past, error) {
 func (p *Past) Runs() []Info { return p.past.list() }
 
 func newPast() *past {
-	return &past{Version: snapshotVersion, Logs: map[string]*mark{}, Machines: map[string]*step.History{}, Left: map[string][]session{}}
+	return &past{Version: snapshotVersion, Logs: map[string]*mark{}, Machines: map[string]*step.History{}, Left: map[string][]session{}, Models: map[string]installations{}}
 }
 
 // load reads the snapshot, and the logs as far as they are not in it. A snapshot that does
@@ -342,7 +343,7 @@ func (p *past) logOf(run string) *mark {
 // BMC. Most do not: outcomes, and steps without a verdict.
 func tells(body []byte) bool {
 	switch event.Kind(field(body, "kind")) {
-	case StageStarted, SessionAsked, SessionOpened, SessionClosed, event.RunStarted, event.RunDone, event.HostDone, event.WriteMade, event.WriteDone:
+	case StageStarted, SessionAsked, SessionOpened, SessionClosed, event.RunStarted, event.RunDone, event.HostDone, event.WriteMade, event.WriteDone, event.Phased:
 		return true
 	case event.StepDone:
 		return bytes.Contains(body, []byte(`"verdict":{`))
@@ -396,6 +397,9 @@ func (p *past) fold(run string, r Record) {
 	if about, ok := aboutMachine(r); ok {
 		p.of(r.Machine).Fold(about)
 	}
+	if r.Kind == event.Phased && r.Phase != nil && r.Phase.Phase == event.PhaseProven {
+		p.learn(r.Machine)
+	}
 }
 
 // recount takes in a record of the run under way that is in the histories already.
@@ -415,8 +419,10 @@ func aboutMachine(r Record) (out step.Record, ok bool) {
 		out.Settled = r.Settled
 	case event.StepDone:
 		out.Verdict = r.Verdict
+	case event.Phased:
+		out.Entered = r.Phase
 	}
-	return out, out.Change != nil || out.Settled != nil || out.Verdict != nil
+	return out, out.Change != nil || out.Settled != nil || out.Verdict != nil || out.Entered != nil
 }
 
 // foldOld takes in a write from a log of version 0.1, where a write had no ID: it counts as

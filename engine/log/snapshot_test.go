@@ -36,7 +36,12 @@ func known(t *testing.T, state string, machines []string) string {
 		taken, _ := h.Taken()
 		left := l.Leftover(m)
 		slices.SortFunc(left, func(a, b bmc.Session) int { return strings.Compare(a.ID, b.ID) })
-		all[m] = map[string]any{"last": last, "boot": boot, "taken": taken, "mounted": h.Mounted(), "left": h.Left(), "continuous": h.OnlyContinuous(), "sessions": left}
+		all[m] = map[string]any{"last": last, "boot": boot, "taken": taken, "mounted": h.Mounted(), "left": h.Left(), "continuous": h.OnlyContinuous(), "sessions": left, "model": h.Model()}
+	}
+	for _, model := range []string{"R750", "DL380"} {
+		for _, phase := range event.Phases {
+			all[model+" "+string(phase)] = l.Expected(model, phase)
+		}
 	}
 	b, err := json.MarshalIndent(all, "", " ")
 	check(t, err)
@@ -142,7 +147,12 @@ func (s *site) end(p *process, killed bool) {
 // act does something to a machine.
 func (s *site) act(p *process) {
 	machine := any1(s.Rand, p.machines)
-	switch n := s.IntN(9); {
+	switch n := s.IntN(10); {
+	case n == 9:
+		e := s.event(event.Phased, machine)
+		last, _ := p.log.History(machine).LastReset()
+		e.Phase = &event.Entered{Phase: any1(s.Rand, event.Phases), Evidence: "x", Reset: last.Time, Model: any1(s.Rand, []string{"", "R750", "DL380"})}
+		check(s, p.log.Later(e))
 	case n < 3 && len(p.changes) > 0:
 		e := s.event(event.WriteDone, machine)
 		e.Settled = &event.Settled{Change: any1(s.Rand, p.changes), Fate: any1(s.Rand, []event.Fate{event.Done, event.Refused, event.Unknown, event.Undone}), Stays: s.IntN(5) == 0}
@@ -206,7 +216,7 @@ func (s *site) harmSnapshot() {
 // what this one would read of it is not so.
 func otherVersion(b []byte) []byte {
 	body, _, _ := bytes.Cut(b, []byte("\n"))
-	body = bytes.Replace(body, []byte(`"version":3`), []byte(`"version":9`), 1)
+	body = bytes.Replace(body, []byte(`"version":4`), []byte(`"version":9`), 1)
 	body = bytes.ReplaceAll(body, []byte(`"slot CD1"`), []byte(`"slot CD7"`))
 	return fmt.Appendf(body, "\n%08x\n", crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
 }

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"esxiplan/engine/text"
 )
 
 // Bounds are what a server grants its clients. A zero value is that of [DefaultBounds].
@@ -334,6 +336,6 @@ func (s *connections) look(now time.Time) {
 	}
 	s.mu.Unlock()
 	for _, c := range stalled {
-		s.report(Served{Client: c.client.String(), Refused: "took no byte for " + s.Stall.String() + ": its connection was closed"})
+		s.report(Served{Client: c.client.String(), Refused: "took no byte for " + text.Duration(s.Stall) + ": its connection was closed"})
 	}
 }

@@ -132,7 +132,7 @@ func TestStall(t *testing.T) {
 	if !s.all[slow] || s.all[stuck] || !s.all[idle] {
 		t.Errorf("the slow one is served: %v, the stuck one: %v, the idle one: %v", s.all[slow], s.all[stuck], s.all[idle])
 	}
-	if len(told) != 1 || told[0].Refused != "took no byte for 2m0s: its connection was closed" {
+	if len(told) != 1 || told[0].Refused != "took no byte for 2 minutes: its connection was closed" {
 		t.Errorf("told: %+v", told)
 	}
 }

@@ -71,6 +71,7 @@ type Reading struct {
 	First, Last time.Time
 	Boots       int  // how many times the machine booted the medium and loaded what is on it
 	Loaded      bool // it did so to the last module
+	Other       bool // by clients that are not known to be the host's BMC
 }
 
 // A bout ends with a pause, or when it becomes old: a bout that straddles a moment of
@@ -103,7 +104,7 @@ func (r Reads) since(t time.Time, other bool) (out Reading) {
 		if !b.To.Before(out.Last) {
 			out.Last, out.By = b.To, b.By
 		}
-		out.Bytes += b.Bytes
+		out.Bytes, out.Other = out.Bytes+b.Bytes, other
 		if !other {
 			out.Boots += b.Boots
 			out.Loaded = out.Loaded || b.Loaded

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"esxiplan/engine/text"
 	"esxiplan/schema"
 )
 
@@ -122,7 +123,7 @@ func (s *Saved) CheckMade(version string) error {
 func (s *Saved) CheckAge(now time.Time, most time.Duration) error {
 	switch age := now.Sub(s.Made.Time); {
 	case age > most:
-		return fmt.Errorf("it is %s old, and may be %s at most. Make a new plan, or give --max-age", days(age), days(most))
+		return fmt.Errorf("it is %s old, and may be %s at most. Make a new plan, or give --max-age", text.Duration(age), text.Duration(most))
 	case age < -clockSkew:
 		return fmt.Errorf("it was made in the future by the clock here (%s): set the clock right, or make a new plan", s.Made.Time.Format(time.RFC3339))
 	}
@@ -182,15 +183,4 @@ func union[V any](a, b map[string]V) []string {
 	}
 	slices.Sort(keys)
 	return keys
-}
-
-// days is an age for people.
-func days(d time.Duration) string {
-	switch {
-	case d >= 48*time.Hour:
-		return fmt.Sprintf("%d days", d/(24*time.Hour))
-	case d >= 2*time.Hour:
-		return fmt.Sprintf("%d hours", d/time.Hour)
-	}
-	return d.Round(time.Second).String()
 }

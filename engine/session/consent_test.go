@@ -85,7 +85,7 @@ func TestAgreement(t *testing.T) {
 func TestAgo(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	p := &Prepared{o: Options{Clock: local.NewClockAt(now, 0)}}
-	if got := p.Ago(now.Add(-2 * time.Hour)); got != "2h0m0s ago" {
+	if got := p.Ago(now.Add(-2 * time.Hour)); got != "2 hours ago" {
 		t.Error(got)
 	}
 	if got := p.Ago(now.AddDate(10, 0, 0)); strings.Contains(got, "-87") || !strings.HasPrefix(got, "at 2036-01-0") || !strings.Contains(got, "was it set back?") {

@@ -7,6 +7,7 @@ import (
 
 	"esxiplan/engine/event"
 	"esxiplan/engine/log"
+	"esxiplan/engine/text"
 )
 
 // At most so many earlier runs, the latest, tell how long the next one may take.
@@ -41,16 +42,8 @@ func Estimate(state, plan string) string {
 	}
 	slices.Sort(took)
 	if len(took) == 1 {
-		return fmt.Sprintf("Estimated time: %s for a host, as for the one of an earlier run.", minutes(took[0]))
+		return fmt.Sprintf("Estimated time: %s for a host, as for the one of an earlier run.", text.Duration(took[0]))
 	}
-	return fmt.Sprintf("Estimated time: %s for a host, as in earlier runs (median of %s; the fastest took %s, the slowest %s).", minutes(took[len(took)/2]),
-		event.Count(len(took), "host"), minutes(took[0]), minutes(took[len(took)-1]))
-}
-
-// minutes is a length of time for people.
-func minutes(d time.Duration) string {
-	if d < 2*time.Minute {
-		return fmt.Sprintf("%d s", int(d.Round(time.Second)/time.Second))
-	}
-	return fmt.Sprintf("%d min", int(d.Round(time.Minute)/time.Minute))
+	return fmt.Sprintf("Estimated time: %s for a host, as in earlier runs (median of %s; the fastest took %s, the slowest %s).", text.Duration(took[len(took)/2]),
+		event.Count(len(took), "host"), text.Duration(took[0]), text.Duration(took[len(took)-1]))
 }

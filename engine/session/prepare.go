@@ -17,6 +17,7 @@ import (
 	"esxiplan/engine/state"
 	"esxiplan/engine/step"
 	"esxiplan/engine/survey"
+	"esxiplan/engine/text"
 	"esxiplan/schema"
 )
 
@@ -43,6 +44,8 @@ type Options struct {
 	Note    string     // placeholders of a simulation
 	// Apart is a run that other runs need not know of: a rehearsal.
 	Apart bool
+	// Fleeting: the state folder goes with the run, so that no file in it is worth naming.
+	Fleeting bool
 }
 
 // Prepared is a run that could start.
@@ -361,8 +364,8 @@ func (p *Prepared) LeftOut() []string { return p.stage.lanes.LeftOut() }
 // Ago says how long ago something was, for people, or when, if that is still to come by the clock
 // here.
 func (p *Prepared) Ago(t time.Time) string {
-	if d := p.o.Clock.Now().Sub(t).Round(time.Second); d >= 0 {
-		return d.String() + " ago"
+	if d := p.o.Clock.Now().Sub(t); d >= 0 {
+		return text.Duration(d) + " ago"
 	}
 	return "at " + t.Local().Format("2006-01-02 15:04") + " (the clock here is behind that: was it set back?)"
 }

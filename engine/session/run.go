@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"esxiplan/engine/event"
 	"esxiplan/engine/local"
@@ -149,12 +150,20 @@ func (p *Prepared) runStage(ctx, hard context.Context, l *log.Log, o Outlets) (e
 	p.stage.earlier = nil // they are many
 	l.Note(event.Event{Kind: event.RunStarted, Time: p.o.Clock.Now(), Plan: p.info()})
 	worker := &local.Worker{Plan: p.Plan, Types: p.o.Types, Open: w.Open, Clock: p.o.Clock, Log: l, Mask: p.mask}
+	if !p.o.Fleeting {
+		worker.Screen = p.keepScreen
+	}
 	driver := &local.Driver{Lanes: p.stage.lanes, Worker: worker, Forks: p.o.Forks}
 	tidied := p.tidy(ctx, worker, l)
 	summary, err := driver.Run(ctx, hard, p.stage.events, p.stage.actions)
 	tidied.Wait()
 	l.Note(event.Event{Kind: event.RunDone, Time: p.o.Clock.Now(), Summary: &summary})
 	return summary, err
+}
+
+// keepScreen keeps what the screen of a host's machine showed, in the state folder.
+func (p *Prepared) keepScreen(host string, at time.Time, png []byte) (string, error) {
+	return state.KeepScreen(p.o.State, host, at, png)
 }
 
 // unchanged refuses machines that were reset since it was asked whether they may be wiped.

@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"esxiplan/engine/event"
+	"esxiplan/engine/text"
 )
 
 // Holder is who holds a lock.
@@ -77,22 +78,9 @@ func since(t, now time.Time) string {
 	}
 	at := t.Format(layout)
 	if d := now.Sub(t); d >= 0 { // else the clocks of two hosts differ
-		at += " (" + span(d) + " ago)"
+		at += " (" + text.Duration(d) + " ago)"
 	}
 	return at
-}
-
-// span is a length of time in words, in its largest unit.
-func span(d time.Duration) string {
-	for _, unit := range []struct {
-		name string
-		is   time.Duration
-	}{{"day", 24 * time.Hour}, {"hour", time.Hour}, {"minute", time.Minute}} {
-		if n := int(d / unit.is); n > 1 {
-			return fmt.Sprintf("%d %ss", n, unit.name)
-		}
-	}
-	return fmt.Sprintf("%d s", int(d/time.Second))
 }
 
 // record is what a holder file holds.

@@ -90,7 +90,7 @@ func TestFailingRenewal(t *testing.T) {
 		time.Sleep(15 * time.Second)
 		err := l.Held()
 		var lost *Lost
-		if !errors.As(err, &lost) || !errors.Is(err, os.ErrClosed) || !strings.Contains(lost.Reason, "could not be renewed before their lease of 1m0s ended: lock folder "+p.path) {
+		if !errors.As(err, &lost) || !errors.Is(err, os.ErrClosed) || !strings.Contains(lost.Reason, "could not be renewed before their lease of 1 minute ended: lock folder "+p.path) {
 			t.Fatal(err)
 		}
 		reopen(t, l)

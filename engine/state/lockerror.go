@@ -3,6 +3,8 @@ package state
 import (
 	"fmt"
 	"time"
+
+	"esxiplan/engine/text"
 )
 
 // Locked is a key that somebody else holds.
@@ -19,7 +21,7 @@ type Locked struct {
 }
 
 func (e *Locked) Error() string {
-	ends := fmt.Sprintf("the lock ends by itself in %s", span(max(e.Left, 0)+time.Second-1))
+	ends := fmt.Sprintf("the lock ends by itself in %s", text.Duration(max(e.Left, 0)+time.Second-1))
 	if e.Holder == (Holder{}) {
 		return fmt.Sprintf("%s is locked, but %s cannot be read, so its holder is not known. Make sure that no other run works on it; %s", e.Name, e.File, ends)
 	}
@@ -55,7 +57,7 @@ const nothingMore = "This run writes nothing more to its machines. "
 func takenOver(by Holder, lease time.Duration, now time.Time) *Lost {
 	return &Lost{
 		Reason: fmt.Sprintf("the locks of this run were taken over by %s, at %s, because this process had not renewed them for %s: "+
-			"it was stopped or suspended, or the lock folder could not be written", by, since(by.Since, now), lease),
+			"it was stopped or suspended, or the lock folder could not be written", by, since(by.Since, now), text.Duration(lease)),
 		Next: nothingMore + "Wait for the end of that run, and look at the machines (esxiplan status) before the next one",
 		By:   by,
 	}
@@ -71,7 +73,7 @@ func removed(file string) *Lost {
 
 // outdated are locks that could not be renewed in time.
 func outdated(lease time.Duration, err error) *Lost {
-	reason := fmt.Sprintf("the locks of this run are lost: they could not be renewed before their lease of %s ended", lease)
+	reason := fmt.Sprintf("the locks of this run are lost: they could not be renewed before their lease of %s ended", text.Duration(lease))
 	if err != nil {
 		reason += ": " + err.Error()
 	}

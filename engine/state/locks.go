@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"esxiplan/engine/text"
 )
 
 // defaultLease is how long a lock outlives the last sign of life of its holder.
@@ -97,7 +99,7 @@ func checkKeys(keys []string) ([]string, error) {
 
 func (l *Locks) take(ctx context.Context, keys []string, o LockOptions) error {
 	if len(o.Folders) == 0 || o.Lease < time.Millisecond || o.Lease > longestLease {
-		return fmt.Errorf("locks need a folder and a lease of up to %s, not %s", longestLease, o.Lease)
+		return fmt.Errorf("locks need a folder and a lease of up to %s, not %s", text.Duration(longestLease), o.Lease)
 	}
 	self := record{Holder: o.Holder, process: thisProcess(), Lease: o.Lease.Milliseconds()}
 	self.PID, self.Since = os.Getpid(), time.Now()

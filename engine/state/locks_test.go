@@ -411,7 +411,7 @@ func TestFullDisk(t *testing.T) {
 		c.tell("held")
 		said := c.answer()
 		if said != well {
-			if !strings.Contains(said, "could not be renewed before their lease of 2s ended: lock folder "+dir) || !strings.Contains(said, "file too large") {
+			if !strings.Contains(said, "could not be renewed before their lease of 2 seconds ended: lock folder "+dir) || !strings.Contains(said, "file too large") {
 				t.Error(said)
 			}
 			break
@@ -738,11 +738,11 @@ func TestLockMessages(t *testing.T) {
 		e    state.Locked
 		want string
 	}{
-		{state.Locked{Holder: h, Left: 42*time.Second + 1}, "h12 (bmc 10.0.0.12) is locked by run nightly-7 of ci@jenkins-3, process 4711, since 14:02 (12 minutes ago). Wait for its end or stop it; if that process no longer exists, the lock ends by itself in 43 s"},
+		{state.Locked{Holder: h, Left: 42*time.Second + 1}, "h12 (bmc 10.0.0.12) is locked by run nightly-7 of ci@jenkins-3, process 4711, since 14:02 (12 minutes ago). Wait for its end or stop it; if that process no longer exists, the lock ends by itself in 43 seconds"},
 		{state.Locked{Holder: h, Here: true, Others: 3}, "h12 (bmc 10.0.0.12) is locked by run nightly-7 of ci@jenkins-3, process 4711, since 14:02 (12 minutes ago); so are 3 more machines of this run. Wait for its end or stop it"},
-		{state.Locked{Holder: long, Here: true}, "h12 (bmc 10.0.0.12) is locked by run bad?[31m?name of ci@jenkins-3, process 4711, job lab #7, since 2026-03-02 12:14 (2 days ago). Wait for its end or stop it"},
+		{state.Locked{Holder: long, Here: true}, "h12 (bmc 10.0.0.12) is locked by run bad?[31m?name of ci@jenkins-3, process 4711, job lab #7, since 2026-03-02 12:14 (2 days 2 hours ago). Wait for its end or stop it"},
 		{state.Locked{Holder: ahead, Here: true}, "h12 (bmc 10.0.0.12) is locked by run nightly-7 of ci@jenkins-3, process 4711, since 14:15. Wait for its end or stop it"},
-		{state.Locked{File: "/s/locks/10.0.0.12~1", Left: -time.Second}, "h12 (bmc 10.0.0.12) is locked, but /s/locks/10.0.0.12~1 cannot be read, so its holder is not known. Make sure that no other run works on it; the lock ends by itself in 0 s"},
+		{state.Locked{File: "/s/locks/10.0.0.12~1", Left: -time.Second}, "h12 (bmc 10.0.0.12) is locked, but /s/locks/10.0.0.12~1 cannot be read, so its holder is not known. Make sure that no other run works on it; the lock ends by itself in less than a second"},
 	} {
 		c.e.Name, c.e.Seen = "h12 (bmc 10.0.0.12)", seen
 		if got := c.e.Error(); got != c.want {

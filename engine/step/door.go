@@ -20,12 +20,33 @@ type BMC struct {
 	client     bmc.Client
 	host       *Host
 	identified bool      // the machine is the one that the plan means
+	model      string    // of the machine, once its identity was read
 	inserted   *bmc.Slot // that we put our image into in this process
 	alone      time.Time // when no medium of another esxiplan run was seen
 }
 
 // admitted seals the intent of a start that the guards let pass.
 type admitted struct{}
+
+// Identity implements [bmc.Reader], and keeps the model for what needs no request for it.
+func (d *BMC) Identity(ctx context.Context) (bmc.Identity, error) {
+	id, err := d.Reader.Identity(ctx)
+	if err == nil {
+		d.model = id.Model
+	}
+	return id, err
+}
+
+// Screen is what the machine's screen shows, a PNG image, where its BMC offers that; asked for
+// in a dry run it is an error, as with a BMC that does not. It is asked by a POST that changes
+// nothing, so no change is recorded.
+func (d *BMC) Screen(ctx context.Context) ([]byte, error) {
+	s, ok := d.client.(bmc.Screener)
+	if !ok || d.host.Settings.DryRun {
+		return nil, &bmc.ErrUnsupported{What: "the machine's screen cannot be read"}
+	}
+	return s.Screen(ctx)
+}
 
 // admitWrite is what every write needs: this is the machine that the plan means, and it
 // is not protected.

@@ -200,6 +200,7 @@ type attempt struct {
 	settled   []event.Settled
 	warned    []string
 	told      int
+	phases    []event.Entered
 	refuse    error // of the record
 	onSleep   func()
 }
@@ -217,7 +218,13 @@ func (a *attempt) Warn(text string)  { a.warned = append(a.warned, text) }
 func (a *attempt) Progress(int64, int64, string) {
 	a.told++
 }
-func (a *attempt) History() step.History { return a.log.Copy() }
+func (a *attempt) Phase(p event.Entered) {
+	a.phases = append(a.phases, p)
+	a.log.Fold(step.Record{Run: a.run, Step: a.name, Time: a.now, Entered: &p})
+}
+func (a *attempt) Last() bool                        { return false }
+func (a *attempt) KeepScreen([]byte) (string, error) { return "", errors.New("not kept") }
+func (a *attempt) History() step.History             { return a.log.Copy() }
 func (a *attempt) Sleep(ctx context.Context, d time.Duration) error {
 	a.now = a.now.Add(d)
 	if a.onSleep != nil {

@@ -15,6 +15,7 @@ import (
 // nothing.
 type History struct {
 	state
+	model      string  // of the machine; "": not known
 	continuous bool    // this service knows only continuous overrides
 	recent     []entry // the latest changes, whose fates may still come
 	made       []Made  // in the run that is under way
@@ -73,8 +74,23 @@ type LastReset struct {
 	Open      bool     // it can have started an installer, and the installation is neither proven nor timed out
 	Proven    bool     // it is proven
 	Change    string
+	Phases    []Passed   `json:",omitempty"` // that the installation was seen to enter, in their order
 	Asked     time.Time  // when a start was last asked for
 	Fate      event.Fate // done, once the BMC said so of a start
+}
+
+// Passed is a phase of an installation, and when it was entered.
+type Passed struct {
+	Phase event.Phase
+	Time  time.Time
+}
+
+// Phase is the last phase that the installation was seen to enter, "" where none was seen.
+func (l LastReset) Phase() event.Phase {
+	if len(l.Phases) == 0 {
+		return ""
+	}
+	return l.Phases[len(l.Phases)-1].Phase
 }
 
 // Made is a change of the run under way, with what came of it. Unknown is also the fate
@@ -86,13 +102,14 @@ type Made struct {
 }
 
 // Record is an entry of the log, as far as it tells of a machine: exactly one of Change,
-// Settled and Verdict is set.
+// Settled, Verdict and Entered is set.
 type Record struct {
 	Run, Step string
 	Time      time.Time
 	Change    *event.Change
 	Settled   *event.Settled
 	Verdict   *event.Verdict
+	Entered   *event.Entered
 	Failed    bool // the step that gave the verdict failed
 }
 
@@ -114,8 +131,27 @@ func (h *History) Fold(r Record) {
 		h.settle(*r.Settled)
 	case r.Verdict != nil:
 		h.conclude(*r.Verdict, r.Failed)
+	case r.Entered != nil:
+		h.enter(r.Time, *r.Entered)
 	}
 }
+
+// enter takes in that the installation of the last reset came into a phase. One of an earlier
+// reset tells nothing any more.
+func (h *History) enter(at time.Time, e event.Entered) {
+	if e.Model != "" {
+		h.model = e.Model
+	}
+	if h.reset == nil || !h.reset.Time.Equal(e.Reset) || !e.Phase.After(h.reset.Phase()) {
+		return
+	}
+	entered := *h.reset
+	entered.Phases = append(slices.Clip(entered.Phases), Passed{e.Phase, at})
+	h.reset = &entered
+}
+
+// Model is the model of the machine, "" where no record tells it.
+func (h History) Model() string { return h.model }
 
 // keep remembers a change whose fate can change the state. What another run did before, and
 // was done, stays so.

@@ -11,6 +11,7 @@ import (
 // it: that is counted from its own log.
 type savedHistory struct {
 	savedState
+	Model      string       `json:"model,omitempty"`
 	Continuous bool         `json:"continuous,omitempty"`
 	Recent     []savedEntry `json:"recent,omitempty"`
 }
@@ -38,7 +39,7 @@ func (s savedState) restore() state { return state{s.Media, s.Boot, s.Taken, s.R
 // MarshalJSON writes the history. The changes that are settled are in it, too: a later
 // process may find that one which was refused was done all the same.
 func (h *History) MarshalJSON() ([]byte, error) {
-	out := savedHistory{savedState: h.state.saved(), Continuous: h.continuous}
+	out := savedHistory{savedState: h.state.saved(), Model: h.model, Continuous: h.continuous}
 	for _, e := range h.recent {
 		out.Recent = append(out.Recent, savedEntry{e.Run, e.Step, e.Time, *e.Change, e.fate, e.before.saved()})
 	}
@@ -51,7 +52,7 @@ func (h *History) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &in); err != nil {
 		return err
 	}
-	*h = History{state: in.restore(), continuous: in.Continuous}
+	*h = History{state: in.restore(), model: in.Model, continuous: in.Continuous}
 	for _, e := range in.Recent {
 		h.recent = append(h.recent, entry{Record{Run: e.Run, Step: e.Step, Time: e.Time, Change: &e.Change}, e.Fate, e.Before.restore()})
 	}

@@ -19,7 +19,7 @@ func answers(t *testing.T, h step.History) string {
 	taken, was := h.Taken()
 	_, installing := h.Installing()
 	b, err := json.MarshalIndent(map[string]any{"installing": installing, "left": h.Left(), "mounted": h.Mounted(), "boot": boot, "set": set, "taken": taken, "was": was,
-		"reset": reset, "last": last, "debt": h.Debt(), "continuous": h.OnlyContinuous(), "open": h.OpenRuns()}, "", " ")
+		"reset": reset, "last": last, "debt": h.Debt(), "model": h.Model(), "continuous": h.OnlyContinuous(), "open": h.OpenRuns()}, "", " ")
 	if err != nil {
 		t.Fatal(err)
 	}

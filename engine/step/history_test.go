@@ -167,7 +167,7 @@ func TestResets(t *testing.T) {
 	if !again.Asked.After(last.Asked) || again.Fate != event.Done {
 		t.Errorf("asked for again: %+v", again)
 	}
-	if again.Asked = last.Asked; again != last {
+	if again.Asked = last.Asked; !reflect.DeepEqual(again, last) {
 		t.Errorf("asked for again by the same step it is another reset: %+v", again)
 	}
 	l.change("r2", wiped)

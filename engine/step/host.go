@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"esxiplan/engine/bmc"
@@ -12,6 +13,7 @@ import (
 	"esxiplan/engine/esxi"
 	"esxiplan/engine/event"
 	"esxiplan/engine/media"
+	"esxiplan/engine/text"
 	"esxiplan/schema"
 )
 
@@ -27,6 +29,15 @@ type Attempt interface {
 	Settle(event.Settled)
 	Progress(done, total int64, what string)
 	Warn(text string)
+	// Phase notes that the installation came into another phase, and adds how long others took
+	// from there.
+	Phase(event.Entered)
+	// Last reports that no look after this attempt's is likely to come to its end before the
+	// step gives up.
+	Last() bool
+	// KeepScreen keeps what a machine's screen shows, a PNG image, and returns the name of the
+	// file; "" where nothing is kept.
+	KeepScreen(png []byte) (file string, err error)
 	// Sleep waits, and lets other hosts work meanwhile.
 	Sleep(context.Context, time.Duration) error
 	Now() time.Time
@@ -92,11 +103,16 @@ type Host struct {
 	Media    *Media      // behind its guard; nil where the plan has no media block
 	Settings Settings
 
+	// Neighbours are the addresses on this computer's own networks, as far as it has talked to
+	// them; nil: not known.
+	Neighbours func() []esxi.Neighbour
+
 	attempt   Attempt
 	machine   *event.Machine // as it was before our first change; nil: it was not looked at
 	introduce bool           // the next change that is recorded tells of the machine
 
 	told   progress
+	screen struct{ of, file string } // of the reset with that change
 	seen   Sight
 	unseen error // of that look
 }
@@ -171,6 +187,43 @@ func (h *Host) Progress(done, total int64, what string) {
 		h.told = now
 		h.attempt.Progress(done, total, what)
 	}
+}
+
+// Enter notes that the installation of the last reset was seen in a phase, unless it had come
+// as far before. The evidence says in one short sentence what was seen.
+func (h *Host) Enter(p event.Phase, evidence string) {
+	history := h.History()
+	last, ok := history.LastReset()
+	if !ok || h.Settings.DryRun || !p.After(last.Phase()) {
+		return
+	}
+	model := h.BMC.model
+	if model == "" {
+		model = history.Model()
+	}
+	h.attempt.Phase(event.Entered{Phase: p, Evidence: evidence, Reset: last.Time, Model: model})
+}
+
+// Last reports that the step will hardly look again before it gives up.
+func (h *Host) Last() bool { return h.attempt.Last() }
+
+// LastScreen keeps what the machine's screen shows, once for a reset, and returns the name of
+// the file; "" where its BMC does not offer that, or it could not be kept.
+func (h *Host) LastScreen(ctx context.Context) string {
+	last, ok := h.History().LastReset()
+	if !ok || h.Settings.DryRun || h.screen.of == last.Change {
+		return h.screen.file
+	}
+	h.screen.of, h.screen.file = last.Change, ""
+	png, err := h.BMC.Screen(ctx)
+	if err == nil {
+		h.screen.file, err = h.attempt.KeepScreen(png)
+	}
+	var unsupported *bmc.ErrUnsupported
+	if err != nil && !errors.As(err, &unsupported) {
+		h.Warn("what the machine's screen shows could not be kept: %v", err)
+	}
+	return h.screen.file
 }
 
 type progress struct {
@@ -255,7 +308,7 @@ func (h *Host) Until(ctx context.Context, limit time.Duration, what string, ok f
 			err = h.attempt.Sleep(ctx, pause)
 		}
 		if looked && errors.Is(ctx.Err(), context.DeadlineExceeded) && Interrupted(err) { // the step's own time
-			return &Unsettled{What: what, After: h.Now().Sub(began).Round(time.Second)}
+			return &Unsettled{What: what, After: h.Now().Sub(began)}
 		}
 		if err != nil {
 			return err
@@ -276,7 +329,7 @@ type Unsettled struct {
 }
 
 func (e *Unsettled) Error() string {
-	return fmt.Sprintf("timed out after %s waiting until %s", e.After, e.What)
+	return fmt.Sprintf("timed out after %s waiting until %s", text.Duration(e.After), e.What)
 }
 
 // Retryable makes the engine try again.
@@ -300,6 +353,23 @@ const (
 	Retryable
 	Unreachable
 )
+
+// Apart takes an error apart that says what to do: what happened, and what to do about it,
+// without a period; next is "" where nothing tells.
+func Apart(err error) (what, next string) {
+	var advised interface {
+		error
+		Apart() (what, next string)
+	}
+	what = err.Error()
+	if errors.As(err, &advised) {
+		inner, advice := advised.Apart()
+		if advice != "" {
+			return strings.Replace(what, advised.Error(), inner, 1), advice
+		}
+	}
+	return what, strings.TrimSuffix(NextOf(err), ".")
+}
 
 // NextOf is what to do about an error of a connection, or of a BMC that shows no change, which
 // does not say so itself; "" for others.

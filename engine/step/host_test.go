@@ -28,7 +28,7 @@ func TestUntil(t *testing.T) {
 	never := func(context.Context) (bool, error) { return false, nil }
 	err := b.Until(t.Context(), time.Minute, "the BMC is ready", never)
 	var unsettled *step.Unsettled
-	if !errors.As(err, &unsettled) || err.Error() != "timed out after 1m0s waiting until the BMC is ready" || step.Classify(err) != step.Retryable {
+	if !errors.As(err, &unsettled) || err.Error() != "timed out after 1 minute waiting until the BMC is ready" || step.Classify(err) != step.Retryable {
 		t.Errorf("%v", err)
 	}
 	broken := errors.New("broken")

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/text"
 )
 
 // readyWithin is how long a BMC may take to get ready, or a machine to find its devices,
@@ -32,11 +33,11 @@ func (h *Host) Ready(ctx context.Context) (p bmc.Power, err error) {
 	var late *Unsettled
 	switch {
 	case err == nil && busy != "":
-		h.Warn("%s; a real run waits up to %s for its end", busy, readyWithin)
+		h.Warn("%s; a real run waits up to %s for its end", busy, text.Duration(readyWithin))
 	case errors.As(err, &late) && late.After < readyWithin: // the step's own timeout
 		late.What += " (" + busy + ")"
 	case errors.As(err, &late):
-		err = &Failure{fmt.Sprintf("the BMC is not ready after %s: %s", readyWithin, busy),
+		err = &Failure{fmt.Sprintf("the BMC is not ready after %s: %s", text.Duration(readyWithin), busy),
 			"Look at the machine's console and at the BMC's log. Power off a machine that hangs in POST, reset a BMC that does not get ready, then run this again"}
 	}
 	return p, err

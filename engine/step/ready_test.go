@@ -62,7 +62,7 @@ func TestReady(t *testing.T) {
 		"the controller starts":  {controller: 7 * time.Minute, waits: 7 * time.Minute},
 		"POST":                   {post: 4 * time.Minute, waits: 4 * time.Minute},
 		"one after the other":    {controller: 3 * time.Minute, post: 9 * time.Minute, waits: 9 * time.Minute},
-		"never ready":            {controller: never, want: "the BMC is not ready after 10m0s: the controller reads NotReady. Look at the machine's console", waits: 10 * time.Minute},
+		"never ready":            {controller: never, want: "the BMC is not ready after 10 minutes: the controller reads NotReady. Look at the machine's console", waits: 10 * time.Minute},
 		"hangs in POST":          {post: never, want: "the machine is in POST, which has not found all devices yet (InPost). Look at", waits: 10 * time.Minute},
 		"a shorter step timeout": {controller: never, timeout: 2 * time.Minute, want: "waiting until the BMC is ready (the controller reads NotReady)", waits: 2 * time.Minute},
 		"dry run":                {controller: never, dry: true},

@@ -13,6 +13,8 @@ type Sight struct {
 	Power  bmc.Power
 	Boot   bmc.Boot
 	Drives []bmc.Slot // that hold our image, or may
+	// Through is when the firmware was last seen to have left POST, zero where it never was.
+	Through time.Time
 }
 
 // String is the sight in words.
@@ -38,7 +40,12 @@ func (h *Host) Look(ctx context.Context, age time.Duration) (Sight, error) {
 	if !h.seen.Time.IsZero() && h.Now().Sub(h.seen.Time) < age {
 		return h.seen, h.unseen
 	}
+	through := h.seen.Through
 	h.seen, h.unseen = h.look(ctx)
+	if p := h.seen.Power; p.Post != "" && !p.Posting && p.State == bmc.On {
+		through = h.seen.Time
+	}
+	h.seen.Through = through
 	return h.seen, h.unseen
 }
 

@@ -18,7 +18,7 @@ const (
 	Changed     Standing = "changed"     // all steps succeeded, and something was written
 	OK          Standing = "ok"          // all steps succeeded, and nothing was written
 	Skipped     Standing = "skipped"     // no step applied, or the host is protected
-	Interrupted Standing = "stopped" // it began, and was stopped before its end
+	Interrupted Standing = "stopped"     // it began, and was stopped before its end
 	Running     Standing = "running"     // under way, or its process died
 	Waiting     Standing = "not started" // not yet, or never
 )

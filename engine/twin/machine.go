@@ -71,7 +71,7 @@ func newMachine(f *Fleet, h *schema.Host, faulty faults) (*Machine, error) {
 	m.BMC = bmcsim.New(bmcsim.Config{
 		Profile: profile, Clock: f.o.Clock, Username: h.BMC.Username, Password: m.password(), Serial: m.serial(), UUID: uuid(h.Name),
 		Disks: disks, MACs: m.macs(), On: m.startsOn(), POST: postTakes, Faults: faulty.bmc(), Check: m.check, Fetch: m.fetch, Booted: m.booted,
-		Lost: m.lost, SAN: faulty["san"], SecureBoot: faulty["secure-boot"], Latency: f.o.Latency,
+		Lost: m.lost, Screen: m.Console, SAN: faulty["san"], SecureBoot: faulty["secure-boot"], Latency: f.o.Latency,
 		Log: f.bmcLog(h.Name),
 	})
 	l, err := f.listen()

@@ -190,8 +190,17 @@ func (e *partial) Error() string {
 		return fmt.Sprintf("the BMC says that the image is inserted, but it has not finished fetching it: %s, the last of it at %s", e.Fetch,
 			e.At.Local().Format(time.TimeOnly))
 	}
-	return "the BMC says that the image is inserted, but it fetched only " + e.Fetch.String() +
-		" of it. Find out what cuts the transfer between the BMC and the server of the image, then run this again"
+	what, next := e.Apart()
+	return what + ". " + next
+}
+
+// Apart is what happened, and what to do about it.
+func (e *partial) Apart() (what, next string) {
+	if e.Open {
+		return e.Error(), "Look what keeps the BMC from the server of the image, then run this again"
+	}
+	return "the BMC says that the image is inserted, but it fetched only " + e.Fetch.String() + " of it",
+		"Find out what cuts the transfer between the BMC and the server of the image, then run this again"
 }
 
 // Retryable makes the engine mount the image again. One that is still being fetched was

@@ -205,8 +205,13 @@ func (a attempt) Place() step.Place             { return a.place }
 func (a attempt) Now() time.Time                { return a.now }
 func (a attempt) Warn(text string)              { a.warned = append(a.warned, text) }
 func (a attempt) Progress(int64, int64, string) {}
-func (a attempt) History() step.History         { return a.log.Copy() }
-func (a attempt) Settle(s event.Settled)        { a.fold("run2", step.Record{Settled: &s}) }
+func (a attempt) Phase(event.Entered)           {}
+func (a attempt) Last() bool                    { return false }
+func (a attempt) KeepScreen([]byte) (string, error) {
+	return "", errors.New("not kept")
+}
+func (a attempt) History() step.History  { return a.log.Copy() }
+func (a attempt) Settle(s event.Settled) { a.fold("run2", step.Record{Settled: &s}) }
 func (a attempt) Sleep(ctx context.Context, d time.Duration) error {
 	if err := ctx.Err(); err != nil {
 		return err

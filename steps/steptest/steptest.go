@@ -136,6 +136,9 @@ func (a *attempt) Settle(s event.Settled) {
 }
 
 func (a *attempt) Progress(int64, int64, string)                    {}
+func (a *attempt) Phase(event.Entered)                              {}
+func (a *attempt) Last() bool                                       { return false }
+func (a *attempt) KeepScreen([]byte) (string, error)                { return "", errors.New("not kept") }
 func (a *attempt) Warn(string)                                      {}
 func (a *attempt) Now() time.Time                                   { return a.bench.clock.Now() }
 func (a *attempt) History() step.History                            { return a.log.Copy() }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"esxiplan/engine/esxi"
+	"esxiplan/engine/text"
 )
 
 // An ESXi's dates are compared by how long ago they are by its own clock, so that it need
@@ -72,14 +73,14 @@ func (l *looking) began() (at time.Time, what string) {
 func (l *looking) tooOld(s esxi.System) string {
 	began, what := l.began()
 	elapsed := l.h.Now().Sub(began)
-	installed, booted := s.Now.Sub(s.Installed), s.Now.Sub(s.Booted)
+	installed, booted := s.Now.Sub(s.Installed)-elapsed, s.Now.Sub(s.Booted)-elapsed
 	switch {
 	case l.reset && !s.Installed.IsZero() && s.Installed.Equal(l.last.Before.Installed):
 		return "the ESXi there was installed at the same moment as the one before the reset: it is the old one"
-	case !s.Installed.IsZero() && installed > elapsed+rounding:
-		return fmt.Sprintf("the ESXi there was installed %s ago, before %s %s ago: it is the old one", period(installed), what, period(elapsed))
-	case !s.Booted.IsZero() && booted > elapsed+rounding:
-		return fmt.Sprintf("the ESXi there was booted %s ago, before %s %s ago", period(booted), what, period(elapsed))
+	case !s.Installed.IsZero() && installed > rounding:
+		return fmt.Sprintf("the ESXi there was installed %s before %s (%s ago): it is the old one", text.Duration(installed), what, text.Duration(elapsed))
+	case !s.Booted.IsZero() && booted > rounding:
+		return fmt.Sprintf("the ESXi there was booted %s before %s (%s ago)", text.Duration(booted), what, text.Duration(elapsed))
 	}
 	return ""
 }
@@ -92,14 +93,6 @@ func (l *looking) dated(s esxi.System) string {
 	}
 	_, what := l.began()
 	return fmt.Sprintf("%s %s by its own clock, after %s", verb, at.UTC().Format(time.DateTime), what)
-}
-
-// period is a length of time for people.
-func period(d time.Duration) string {
-	if days := int(d.Hours() / 24); days >= 2 {
-		return fmt.Sprintf("%d days", days)
-	}
-	return d.Round(time.Second).String()
 }
 
 // minute is a moment that is compared with others, clock one of a run.

@@ -37,6 +37,13 @@ type machine struct {
 	resetErr    error
 	wrote       []string
 	looks       int // at the power
+	screens     int // that were asked for
+	screenErr   error
+}
+
+func (m *machine) Screen(context.Context) ([]byte, error) {
+	m.screens++
+	return []byte("PNG"), m.screenErr
 }
 
 func (m *machine) Identity(context.Context) (bmc.Identity, error) {
@@ -187,6 +194,10 @@ type attempt struct {
 	log       step.History
 	records   []event.Change
 	warned    []string
+	phases    []event.Entered
+	last      bool // no attempt follows
+	kept      []string
+	keepErr   error
 	slept     time.Duration
 	onSleep   func()
 	refuse    error // of the record
@@ -198,7 +209,19 @@ func (a *attempt) Place() step.Place             { return step.Place{} }
 func (a *attempt) Now() time.Time                { return a.now }
 func (a *attempt) Warn(text string)              { a.warned = append(a.warned, text) }
 func (a *attempt) Progress(int64, int64, string) {}
+func (a *attempt) Last() bool                    { return a.last }
 func (a *attempt) History() step.History         { return a.log.Copy() }
+func (a *attempt) Phase(p event.Entered) {
+	a.phases = append(a.phases, p)
+	a.log.Fold(step.Record{Run: a.run, Step: a.name, Time: a.now, Entered: &p})
+}
+func (a *attempt) KeepScreen(png []byte) (string, error) {
+	if a.keepErr != nil {
+		return "", a.keepErr
+	}
+	a.kept = append(a.kept, string(png))
+	return "screens/h.png", nil
+}
 func (a *attempt) Sleep(ctx context.Context, d time.Duration) error {
 	a.now, a.slept = a.now.Add(d), a.slept+d
 	if a.onSleep != nil {

@@ -8,8 +8,10 @@ import (
 
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/esxi"
+	"esxiplan/engine/event"
 	"esxiplan/engine/media"
 	"esxiplan/engine/step"
+	"esxiplan/engine/text"
 )
 
 // installed looks once whether the new ESXi is there. That an API answers is no
@@ -29,12 +31,17 @@ func installed(ctx context.Context, h *step.Host, c Arguments, r *Result) error 
 		return err
 	}
 	r.Fingerprint, r.Version, r.Build = probe.Fingerprint, probe.Version, probe.Build
+	l.old = l.certified() && probe.Fingerprint == l.last.Before.Fingerprint
 	l.see(ctx)
+	l.enter()
 	if reason := l.setBack(); reason != "" {
 		return l.notYet(ctx, reason)
 	}
 	if reason := l.notNew(probe); reason != "" {
-		return l.notYet(ctx, reason)
+		return l.notYet(ctx, l.because(probe, reason))
+	}
+	if l.certified() {
+		h.Enter(event.PhaseAnswering, "an ESXi with a new certificate answers on "+h.Declared.ESXi.Address)
 	}
 	return l.prove(ctx, probe)
 }
@@ -89,7 +96,7 @@ func (l *looking) notNew(p esxi.Probe) string {
 		return "something else answers on " + address + ": " + p.Reason
 	case p.Fingerprint == "": // the login could not be bound to it
 		return "the ESXi on " + address + " shows no certificate, so it cannot be told from the old one"
-	case l.certified() && p.Fingerprint == l.last.Before.Fingerprint:
+	case l.old:
 		return "the old ESXi still answers on " + address + ": it shows the same certificate as before the reset"
 	}
 	return l.otherBuild(p.Build)
@@ -200,8 +207,9 @@ func (l *looking) accept(p esxi.Probe, s esxi.System, id bmc.Identity) {
 	if l.reset && l.known && l.since.Bytes > 0 {
 		say("%s read %.1f MB of the image after the reset, from %s to %s", l.h.Reader(l.since.By), megabytes(l.since.Bytes), clock(l.since.First), clock(l.since.Last))
 	}
+	l.h.Enter(event.PhaseProven, agrees(s, id)+" is the one that the BMC reports; "+l.dated(s))
 	if l.bootedElse() {
-		l.h.Warn("the image was never read in the %s since the reset, so this installation may come from somewhere else", period(l.elapsed()))
+		l.h.Warn("the image was never read in the %s since the reset, so this installation may come from somewhere else", text.Duration(l.elapsed()))
 	}
 }
 

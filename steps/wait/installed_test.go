@@ -96,10 +96,10 @@ var proofs = []proof{
 
 	// The second sign: installed after our reset, by its own clock.
 	{name: "install date: long before", change: all(unknown, installed(300*24*time.Hour)), logins: 1,
-		reason: "the ESXi there was installed 300 days ago, before our reset 20m0s ago: it is the old one"},
-	{name: "install date: long before, with a new certificate", change: installed(2 * time.Hour), logins: 1, reason: "installed 2h0m0s ago, before our reset 20m0s ago"},
+		reason: "the ESXi there was installed 300 days before our reset (20 minutes ago): it is the old one"},
+	{name: "install date: long before, with a new certificate", change: installed(2 * time.Hour), logins: 1, reason: "installed 100 minutes before our reset (20 minutes ago)"},
 	{name: "install date: just before the reset", change: all(unknown, installed(20*time.Minute+30*time.Second)), logins: 1,
-		reason: "installed 20m30s ago, before our reset 20m0s ago"},
+		reason: "installed 30 seconds before our reset (20 minutes ago)"},
 	{name: "install date: read at another second than the reset was noted", change: installed(20*time.Minute + 2*time.Second), proven: true, logins: 1},
 	{name: "install date: that of the old one", change: all(only(event.Snapshot{State: string(esxi.Up), Fingerprint: oldCertificate, Installed: restarted.Add(9 * time.Minute)})), logins: 1,
 		reason: "installed at the same moment as the one before the reset: it is the old one"},
@@ -108,7 +108,7 @@ var proofs = []proof{
 		reason: "this ESXi does not tell when it was installed, and no certificate is known from before the reset"},
 	{name: "install date: not told, no reset on record", change: all(unrecorded, noInstallDate), logins: 1, reason: "does not tell when it was installed"},
 	{name: "neither install nor boot date told", change: all(noInstallDate, noBootDate), logins: 1, reason: "tells neither when it was installed nor when it was booted: a new certificate alone proves no installation"},
-	{name: "boot date: before the reset", change: booted(40 * time.Minute), logins: 1, reason: "the ESXi there was booted 40m0s ago, before our reset 20m0s ago"},
+	{name: "boot date: before the reset", change: booted(40 * time.Minute), logins: 1, reason: "the ESXi there was booted 20 minutes before our reset (20 minutes ago)"},
 	{name: "boot date: not told", change: noBootDate, proven: true, logins: 1},
 	{name: "boot date: not told, and no certificate known", change: all(unknown, noBootDate), logins: 1, reason: "does not tell when it was booted, and no certificate is known"},
 	{name: "clock: not told", change: noClock, logins: 1, reason: "this ESXi does not tell its time, so its dates cannot be compared with our reset"},
@@ -160,8 +160,8 @@ var proofs = []proof{
 	// What is on record.
 	{name: "record: no reset, but an image", change: unrecorded, proven: true, logins: 1, shows: []string{"installed 2026-01-02 03:09:00 by its own clock, after the image was built"}, hides: []string{"certificate", "reset"}},
 	{name: "record: no reset, and installed before the image was built", change: all(unrecorded, installed(40*time.Minute)), logins: 1,
-		reason: "the ESXi there was installed 40m0s ago, before the image was built 30m0s ago: it is the old one"},
-	{name: "record: no reset, and booted before the image was built", change: all(unrecorded, booted(40*time.Minute)), logins: 1, reason: "was booted 40m0s ago, before the image was built 30m0s ago"},
+		reason: "the ESXi there was installed 10 minutes before the image was built (30 minutes ago): it is the old one"},
+	{name: "record: no reset, and booted before the image was built", change: all(unrecorded, booted(40*time.Minute)), logins: 1, reason: "was booted 10 minutes before the image was built (30 minutes ago)"},
 	{name: "record: a medium that installs nothing", change: func(b *bench) { b.s.latest.DryRun = true }, refused: true, reason: "only checks the machine and installs nothing", next: `goal = "installer"`},
 	{name: "record: neither reset nor image", change: all(unrecorded, func(b *bench) { b.s.has = false }), refused: true,
 		reason: "no reset of this machine by us is on record, and no image was built for it", next: "the state folder (--state) of the run that reset it"},
@@ -282,7 +282,7 @@ func TestProofTellsOfTheImage(t *testing.T) {
 	if before.s.removed != 1 || len(before.a.warned) != 1 {
 		t.Errorf("installed, though the image was not read: warned %q", before.a.warned)
 	}
-	says(t, "warning", before.a.warned[0], "the image was never read in the 20m0s since the reset, so this installation may come from somewhere else")
+	says(t, "warning", before.a.warned[0], "the image was never read in the 20 minutes since the reset, so this installation may come from somewhere else")
 	if whole := newBench(t, step.Settings{}).read(bout(-4, -1, 400e6)); evidence(whole) == "" || len(whole.a.warned) > 0 {
 		t.Errorf("all of it was read before: %q", whole.a.warned)
 	}

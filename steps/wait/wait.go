@@ -38,6 +38,7 @@ type Result struct {
 	Fingerprint string   `json:"fingerprint" doc:"SHA-256 of its certificate."`
 	Evidence    []string `json:"evidence" doc:"What the proof, or the goal, rests on."`
 	Power       string   `json:"power" doc:"Power state, where it was read."`
+	Screen      string   `json:"screen" doc:"File with what the machine's screen showed when the wait was given up, where its BMC offers that."`
 	Elapsed     float64  `json:"elapsed" doc:"Seconds since our reset, 0 where none is recorded."`
 }
 
@@ -74,6 +75,9 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	}
 	if r.Reached {
 		r.Reason, r.Next = "", ""
+	}
+	if err == nil {
+		showScreen(ctx, h, &r)
 	}
 	return r, err
 }
@@ -161,11 +165,15 @@ func loaded(ctx context.Context, h *step.Host, c Arguments, r *Result) error {
 	}
 	w := &watch{h: h, c: c, last: last, reset: true}
 	w.see(ctx)
+	w.enter()
 	if sign := w.loaded(); sign != "" {
 		p, _ := image(h)
 		r.Reached, r.Ended, r.Evidence = true, p.DryRun, []string{sign}
 		return w.clearOverride(ctx, sign)
 	}
 	r.Reason = "nothing shows that the installer was loaded" + w.told()
+	if _, next := w.cause(); next != "" {
+		r.Next = next
+	}
 	return w.act(ctx, r)
 }

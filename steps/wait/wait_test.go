@@ -103,7 +103,7 @@ func TestInstaller(t *testing.T) {
 	}{
 		"read up to the last module":             {change: func(b *bench) { b.read(loaded(1, 2)) }, reached: "the BMC read the image up to its last module at "},
 		"handed over":                            {change: bootedSign, reached: "the BMC reports that the firmware has handed over (OSRunning)"},
-		"handed over to something else":          {change: all(bootedSign, func(b *bench) { b.read() }), reason: "nothing shows that the installer was loaded; the image was never read in the 20m0s since the reset"},
+		"handed over to something else":          {change: all(bootedSign, func(b *bench) { b.read() }), reason: "nothing shows that the installer was loaded; the image was never read in the 20 minutes since the reset"},
 		"only checks":                            {change: func(b *bench) { b.s.latest.DryRun = true; b.read(loaded(1, 2)) }, reached: "last module", ended: true},
 		"only checks, not yet":                   {change: func(b *bench) { b.s.latest.DryRun = true; b.read(bout(1, 2, 1e6)) }, reason: "nothing shows that the installer was loaded"},
 		"somebody's, next to one that checks":    {change: func(b *bench) { elsewhere(b); b.s.latest.DryRun = true; bootedSign(b) }, reached: "handed over"},

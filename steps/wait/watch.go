@@ -11,6 +11,7 @@ import (
 	"esxiplan/engine/event"
 	"esxiplan/engine/media"
 	"esxiplan/engine/step"
+	"esxiplan/engine/text"
 )
 
 const (
@@ -39,6 +40,9 @@ type watch struct {
 	known  bool          // a server of ours knows
 	sight  step.Sight    // zero: nothing was seen
 	hidden error         // why the BMC could not be looked at
+	old    bool          // the ESXi from before the reset answers
+
+	causeSaid bool // the reason begins with what was read of the image
 }
 
 // see looks at image and BMC. That the BMC does not answer is no failure: it is not what
@@ -98,7 +102,7 @@ func (w *watch) loaded() string {
 func (w *watch) told() string {
 	var parts []string
 	switch {
-	case !w.reset || !w.known:
+	case !w.reset || !w.known || w.causeSaid:
 	case w.since.Bytes > 0:
 		parts = append(parts, fmt.Sprintf("%s read %.1f MB of the image since the reset, last at %s", w.h.Reader(w.since.By), megabytes(w.since.Bytes), clock(w.since.Last)))
 	case w.whole() && w.reads.FetchedBefore(w.last.Time):
@@ -106,7 +110,7 @@ func (w *watch) told() string {
 	case w.whole():
 		parts = append(parts, "the BMC may have a copy of the image: before the reset as many bytes were read as it has, so that it is not read again says nothing")
 	case w.bootedElse():
-		parts = append(parts, fmt.Sprintf("the image was never read in the %s since the reset", period(w.elapsed())))
+		parts = append(parts, fmt.Sprintf("the image was never read in the %s since the reset", text.Duration(w.elapsed())))
 	}
 	if w.hidden != nil {
 		parts = append(parts, "its BMC could not be read: "+w.hidden.Error())
@@ -126,9 +130,6 @@ func (w *watch) bootedElse() bool { return w.unread() && w.elapsed() > quiet }
 // our reset left off, and takes away an override that no boot uses up.
 func (w *watch) act(ctx context.Context, r *Result) error {
 	r.Power = string(w.sight.Power.State)
-	if w.bootedElse() {
-		r.Next = "The machine booted something else: look at its boot order and at the BMC's boot override, then mount and restart again"
-	}
 	if !w.reset {
 		return nil
 	}
@@ -202,7 +203,7 @@ func (w *watch) noteCleared(sign string) {
 	if ours, _ := w.h.History().BootSet(); w.h.History().Debt() { // gone without us
 		w.h.Undone(ours.Change)
 	} else if sign == "" {
-		w.h.Warn("the continuous boot source override was taken away %s after the reset, though nothing shows that the installer was loaded", period(w.elapsed()))
+		w.h.Warn("the continuous boot source override was taken away %s after the reset, though nothing shows that the installer was loaded", text.Duration(w.elapsed()))
 	}
 }
 

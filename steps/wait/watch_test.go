@@ -48,13 +48,13 @@ func closed(b *bench) {
 // TestOverride: taken away by evidence that the installer was loaded, or by the bound, and
 // not before: the machine would boot its disk.
 func TestOverride(t *testing.T) {
-	const byBound = "the continuous boot source override was taken away 3m0s after the reset, though nothing shows that the installer was loaded"
+	const byBound = "the continuous boot source override was taken away 3 minutes after the reset, though nothing shows that the installer was loaded"
 	for name, c := range map[string]override{
 		"nothing known, before the bound":           {after: 3*time.Minute - time.Second},
 		"nothing known, at the bound":               {after: 3 * time.Minute, wrote: true, warns: byBound, settled: true},
 		"a bound of the plan, before":               {after: 9 * time.Minute, bound: "10m"},
-		"a bound of the plan, after":                {after: 10 * time.Minute, bound: "10m", wrote: true, warns: "10m0s after the reset", settled: true},
-		"loaded":                                    {change: func(b *bench) { b.read(loaded(1, 2)) }, wrote: true, settled: true, reason: "the BMC read 390.0 MB of the image since the reset, last at "},
+		"a bound of the plan, after":                {after: 10 * time.Minute, bound: "10m", wrote: true, warns: "10 minutes after the reset", settled: true},
+		"loaded":                                    {change: func(b *bench) { b.read(loaded(1, 2)) }, wrote: true, settled: true, reason: "the installer was loaded: the BMC read the image up to its last module at 03:02:00. In the 30 seconds since no new ESXi came up"},
 		"loaded within the calm":                    {after: time.Minute, change: func(b *bench) { b.read(loaded(.5, .9)) }, wrote: true, settled: true},
 		"loaded before the reset":                   {change: func(b *bench) { b.read(loaded(-3, -1)) }},
 		"loading":                                   {change: func(b *bench) { b.read(bout(1, 2, 100e6)) }},
@@ -65,7 +65,7 @@ func TestOverride(t *testing.T) {
 		"handed over, as much read before":          {change: all(bootedSign, func(b *bench) { b.read(bout(-4, -1, 400e6)) }), wrote: true, settled: true, reason: "the BMC may have a copy of the image: before the reset as many bytes were read as it has, so that it is not read again says nothing"},
 		"handed over, read across the reset":        {change: all(bootedSign, func(b *bench) { b.read(bout(-.1, .1, 1e6)) }), wrote: true, settled: true},
 		"in POST at the bound":                      {after: 4 * time.Minute, change: posting},
-		"in POST for too long":                      {after: 6 * time.Minute, change: posting, wrote: true, warns: "6m0s after the reset", settled: true},
+		"in POST for too long":                      {after: 6 * time.Minute, change: posting, wrote: true, warns: "6 minutes after the reset", settled: true},
 		"off at the bound":                          {after: 3 * time.Minute, change: func(b *bench) { b.m.power.State = bmc.Off }, wrote: true, warns: byBound, reason: "the machine is off", settled: true},
 		"off before the bound":                      {change: func(b *bench) { b.m.power.State = bmc.Off }, reason: "the machine is off"},
 		"the BMC does not answer, before the bound": {change: func(b *bench) { b.m.err = errSilent }, reason: "its BMC could not be read: GET /x: no route to host"},
@@ -428,15 +428,15 @@ func TestStartInADryRun(t *testing.T) {
 
 // TestTold: a reason says what was seen of image and BMC, and claims no more.
 func TestTold(t *testing.T) {
-	const never = "the image was never read in the 20m0s since the reset"
+	const never = "the image was never read in the 20 minutes since the reset"
 	for name, c := range map[string]struct {
 		change func(*bench)
 		says   string
 		hides  string
 		next   string
 	}{
-		"read":                         {func(b *bench) { b.read(bout(3, 4, 61e6)) }, "; the BMC read 61.0 MB of the image since the reset, last at ", "never", "console"},
-		"read by somebody":             {func(b *bench) { o := bout(3, 4, 61e6); o.By = "192.0.2.7"; b.read(o) }, "; 192.0.2.7 read 61.0 MB", "the BMC read", "console"},
+		"read":                         {func(b *bench) { b.read(bout(3, 4, 61e6)) }, "the BMC read 61.0 MB of the image's 400.0 MB since the reset and stopped at ", "never", "console"},
+		"read by somebody":             {func(b *bench) { o := bout(3, 4, 61e6); o.By = "192.0.2.7"; b.read(o) }, "192.0.2.7 read 61.0 MB of the image", "the BMC read", "console"},
 		"never read":                   {func(b *bench) { b.read() }, never, "", "The machine booted something else"},
 		"read before only":             {func(b *bench) { b.read(bout(-4, -3, 61e6)) }, never, "61.0", "booted something else"},
 		"fetched before, all of it":    {func(b *bench) { b.read(bout(-4, -3, 400e6)).fetched(-3) }, "the BMC had fetched the whole image before the reset", "never", "console"},

@@ -176,6 +176,8 @@ func (s *Sim) oemPost(w http.ResponseWriter, path string, arguments map[string]a
 	case s.p.TagInSKU && strings.HasSuffix(path, "/DellLCService.GetRemoteServicesAPIStatus"):
 		status := map[bool]string{true: "NotReady", false: "Ready"}[s.p.Starting]
 		s.write(w, 200, object{"LCStatus": status, "RTStatus": status, "ServerStatus": "OutOfPOST", "Status": status})
+	case s.p.Screen && strings.HasSuffix(path, "/DellLCService.ExportServerScreenShot"):
+		s.exportScreen(w, arguments)
 	case s.p.RemoteMedia && strings.HasSuffix(path, "/AMIVirtualMedia.EnableRMedia"):
 		s.mu.Lock()
 		s.mediaOn, s.mediaAt = arguments["RMediaState"] == "Enable", s.c.Clock.Now()

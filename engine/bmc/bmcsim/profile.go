@@ -73,6 +73,7 @@ type Profile struct {
 	StaleMode       bool           // shows the mode Legacy while no override is enabled
 	BIOS            map[string]any // attributes of the BIOS; nil: it shows none
 	IdlesSet        bool           // idles with Enabled "Continuous", target "Hdd"
+	Screen          bool           // shows what is on the machine's screen
 	BootProgress    bool           // says how far a boot has come
 	LaxReset        bool           // a reset that the power state does not allow is answered with success
 	Static          bool           // every write is answered with success, and nothing ever changes
@@ -226,7 +227,7 @@ func idrac8() Profile {
 
 func idrac9() Profile {
 	p := dell("dell/idrac9", "recordings R750 6.00 and 7.10; BOSS from facts", "15G Monolithic", "7.10.30.00")
-	p.BootProgress = true // recorded with 7.10, not with 6.00
+	p.BootProgress, p.Screen = true, true // the first recorded with 7.10, not with 6.00
 	p.Schema, p.Sessions, p.BareLogin = "1_16_0", idracSessions, true
 	p.SystemSlots = []slotProfile{{ID: "1", Types: all, Takes: true}, {ID: "2", Types: all, Takes: true}}
 	p.ManagerSlots = []slotProfile{{ID: "RemovableDisk", Types: usb}, {ID: "CD", Types: cd, Takes: true}}
@@ -236,14 +237,14 @@ func idrac9() Profile {
 // perc is an iDRAC9 with a RAID controller, whose volume bears no name that ESXi shows.
 func perc() Profile {
 	p := idrac9()
-	p.Name, p.Source, p.Storage, p.Members = "dell/idrac9-perc", "recording R740 4.00 (RAID controller, volume, drives)", "PERC H740P Adapter", true
+	p.Name, p.Source, p.Storage, p.Members, p.Screen = "dell/idrac9-perc", "recording R740 4.00 (RAID controller, volume, drives)", "PERC H740P Adapter", true, false
 	return p
 }
 
 func idrac9Old() Profile {
 	p := dell("dell/idrac9-4.40", "bmc-facts §3, §5", "14G Monolithic", "4.40.00.00")
 	p.ManagerSlots = []slotProfile{{ID: "RemovableDisk", Types: usb}, {ID: "CD", Types: cd, Takes: true}}
-	p.OneImage, p.CdIsMetal, p.FactsOnly = true, true, true
+	p.OneImage, p.CdIsMetal, p.FactsOnly, p.Screen = true, true, true, true
 	return p
 }
 
@@ -251,7 +252,7 @@ func idrac10() Profile {
 	p := dell("dell/idrac10", "recorded insert of an R670; else bmc-facts §3, §6, §7", "17G Monolithic", "1.20.25.00")
 	p.Model, p.FactsOnly = "PowerEdge R670", true
 	p.SystemSlots = []slotProfile{{ID: "2", Types: all}, {ID: "1", Types: all, Takes: true}}
-	p.Forgets, p.BootInSetting, p.NoMatchOnPost, p.ImportList, p.BootProgress = true, true, true, true, true
+	p.Forgets, p.BootInSetting, p.NoMatchOnPost, p.ImportList, p.BootProgress, p.Screen = true, true, true, true, true, true
 	p.BusyAfterOff = 20 * time.Second
 	p.Schema, p.Sessions, p.BareLogin = "1_17_0", idracSessions, true
 	return p

@@ -53,6 +53,8 @@ type Config struct {
 	Booted func(source, image string)
 	// Lost is told that the machine lost power.
 	Lost func()
+	// Screen is what the machine's screen shows, line by line; nil: nothing.
+	Screen func() []string
 	// Log is told of every request.
 	Log func(Request)
 	// Latency is how long every answer takes, in real time.

@@ -46,6 +46,7 @@ var Vendor = bmc.Vendor{
 		{What: "a volume of a PERC has no model, serial number or WWN; ESXi shows the controller's name, Adapter cut to Adp", Models: "PERC H330 to H755", Source: "recording R740 (volume); bmc-facts, corrections", Profiles: "dell/idrac9-perc"},
 		{What: "where a NIC is, and which port of its adapter, only its id tells; the port number of some adapters is that of their slot", Models: "iDRAC8, iDRAC9", Source: "recordings 13G, R740, R750", Profiles: "dell/idrac9-perc"},
 		{What: "NonRAID, Ready, Online and Foreign tell a drive's use in DellPhysicalDisk", Models: "iDRAC9", Source: "recording R740", Profiles: "dell/idrac9-perc"},
+		{What: "DellLCService.ExportServerScreenShot answers with what the screen shows, as a PNG in base64", Models: "iDRAC9 since 4.40, iDRAC10", Source: "recordings R750; vendor's script ExportServerScreenShotOemREDFISH", Profiles: "dell/idrac9 dell/idrac9-4.40 dell/idrac10"},
 		{What: "System Lockdown refuses every change", Models: "iDRAC9 and 10", Source: "bmc-facts §16", Profiles: "dell/idrac9"},
 	},
 }
@@ -297,6 +298,26 @@ func covers(names []string) *bool {
 	}
 	yes := slices.ContainsFunc(levels, func(n string) bool { return strings.Contains(n, "Enterprise") || strings.Contains(n, "Datacenter") })
 	return &yes
+}
+
+// Screen implements [bmc.Screener]: iDRAC 9 from 4.40 on, and iDRAC 10, export it.
+func (c *client) Screen(ctx context.Context) ([]byte, error) {
+	m, err := c.manager(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if m.Links.Oem.Dell.Lifecycle == "" {
+		return nil, &bmc.ErrUnsupported{What: "the iDRAC does not show the machine's screen"}
+	}
+	var s struct{ ServerScreenshotFile []byte } // base64
+	err = c.Ask(ctx, m.Links.Oem.Dell.Lifecycle.Join("Actions/DellLCService.ExportServerScreenShot"), map[string]string{"FileType": "ServerScreenShot"}, &s)
+	switch {
+	case err != nil && bmc.Absent(err), err == nil && len(s.ServerScreenshotFile) == 0:
+		return nil, &bmc.ErrUnsupported{What: "the iDRAC does not show the machine's screen"}
+	case err != nil:
+		return nil, err
+	}
+	return s.ServerScreenshotFile, nil
 }
 
 // ready asks the Lifecycle Controller, which is a POST that changes nothing; a dry

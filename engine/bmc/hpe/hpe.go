@@ -1,4 +1,7 @@
 // Package hpe is what HPE's iLO does differently from the standard.
+//
+// What a machine's screen shows is not read: the vendor's Redfish reference has no resource or
+// action for it.
 package hpe
 
 import (
@@ -57,6 +60,7 @@ func newClient(r *bmc.Redfish) bmc.Client {
 		WWNInUUID:   "600508b1", // HPE's own
 		Ways:        []bmc.Way{{Name: "BootOnNextServerReset", Targets: []bmc.Target{bmc.BootCD}, Read: c.readSlotBoot, Set: c.setSlotBoot}},
 		Post:        post,
+		Posting:     posting,
 		Early:       early,
 		Licenses:    c.licenses,
 		Covers:      covers,
@@ -65,6 +69,9 @@ func newClient(r *bmc.Redfish) bmc.Client {
 	})
 	return c
 }
+
+// posting tells the states before FinishedPost.
+func posting(post string) bool { return early(post) || post == "InPostDiscoveryComplete" }
 
 // early tells the states before InPostDiscoveryComplete.
 func early(post string) bool {

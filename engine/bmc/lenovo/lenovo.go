@@ -1,4 +1,8 @@
 // Package lenovo is what Lenovo's XCC does differently from the standard.
+//
+// What a machine's screen shows is not read: the XCC's Redfish exports only the screen of the
+// last crash of an operating system, and its web page gets the present one by an interface of
+// its own.
 package lenovo
 
 import (

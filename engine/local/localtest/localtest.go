@@ -159,6 +159,8 @@ func Do(ctx context.Context, h *step.Host, what string, n int) (Result, error) {
 	case "late":
 		<-ctx.Done()
 		return Result{}, errors.New("it is broken")
+	case "looks":
+		h.Warn("last: %v", h.Last())
 	case "panic":
 		panic("oh")
 	}

@@ -1,0 +1,84 @@
+package log
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"esxiplan/engine/event"
+)
+
+// installation is how long one took that was proven: from each phase that was seen to the
+// proof.
+type installation struct {
+	Machine string                        `json:"machine"`
+	Proven  time.Time                     `json:"proven"`
+	From    map[event.Phase]event.Seconds `json:"from"`
+}
+
+// installations are those of one model, in the order of their proofs.
+type installations []installation
+
+const (
+	// keptInstallations is how many of a model are kept, the latest.
+	keptInstallations = 50
+	// watchedWithin is how soon after the reset an installation must have been seen, so that
+	// its phases were seen when they began. Who looks late sees them late.
+	watchedWithin = 5 * time.Minute
+)
+
+// learn takes in how long the installation took that was proven on a machine.
+func (p *past) learn(machine string) {
+	h := p.of(machine)
+	last, ok := h.LastReset()
+	if !ok || last.Phase() != event.PhaseProven || h.Model() == "" || last.Phases[0].Time.Sub(last.Time) > watchedWithin {
+		return
+	}
+	i := installation{machine, last.Phases[len(last.Phases)-1].Time, map[event.Phase]event.Seconds{}}
+	for _, passed := range last.Phases {
+		from := passed.Time
+		if passed.Phase == event.PhaseRestart {
+			from = last.Time
+		}
+		if took := i.Proven.Sub(from); took > 0 {
+			i.From[passed.Phase] = event.Seconds(took.Round(time.Millisecond)) // as it is written
+		}
+	}
+	p.Models[h.Model()] = p.Models[h.Model()].with(i)
+}
+
+// with adds one. The order in which logs are read does not matter.
+func (all installations) with(i installation) installations {
+	at, known := slices.BinarySearchFunc(all, i, func(a, b installation) int {
+		return cmp.Or(a.Proven.Compare(b.Proven), strings.Compare(a.Machine, b.Machine))
+	})
+	if known {
+		return all
+	}
+	all = slices.Insert(slices.Clip(all), at, i)
+	return all[max(0, len(all)-keptInstallations):]
+}
+
+// expected is how long they took from a phase; nil where none was seen in it.
+func (all installations) expected(from event.Phase) *event.Expected {
+	var took []event.Seconds
+	for _, i := range all {
+		if t, seen := i.From[from]; seen {
+			took = append(took, t)
+		}
+	}
+	if len(took) == 0 {
+		return nil
+	}
+	slices.Sort(took)
+	return &event.Expected{Runs: len(took), Median: took[len(took)/2], Low: took[0], High: took[len(took)-1]}
+}
+
+// Expected is how long the latest installations of a model took from a phase to the proof;
+// nil where none is known.
+func (l *Log) Expected(model string, from event.Phase) *event.Expected {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.past.Models[model].expected(from)
+}

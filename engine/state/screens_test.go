@@ -1,0 +1,47 @@
+package state_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"esxiplan/engine/state"
+)
+
+// TestKeepScreen: every screen gets a file of its own in the state folder, whatever the host is
+// called, that no other user may read.
+func TestKeepScreen(t *testing.T) {
+	dir, at := t.TempDir(), time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for _, c := range []struct{ host, want string }{
+		{"h1", "h1-20260102-030405.png"}, {"h1", "h1-20260102-030405-2.png"}, {"a:b", "a_b-20260102-030405.png"}, {"../../x", "_.._x-20260102-030405.png"},
+		{"..", "host-20260102-030405.png"}, {"höst", "h_st-20260102-030405.png"}, {"", "host-20260102-030405-2.png"},
+	} {
+		file, err := state.KeepScreen(dir, c.host, at, []byte("PNG"))
+		if err != nil || file != filepath.Join(dir, "screens", c.want) {
+			t.Errorf("%q: %q, %v", c.host, file, err)
+			continue
+		}
+		info, err := os.Stat(file)
+		if b, _ := os.ReadFile(file); err != nil || string(b) != "PNG" || info.Mode().Perm() != 0o600 {
+			t.Errorf("%q: %v, %v", c.host, info, err)
+		}
+	}
+	if file, err := state.KeepScreen(filepath.Join(dir, "screens", "h1-20260102-030405.png"), "h", at, nil); err == nil {
+		t.Errorf("a file is no state folder: %q", file)
+	}
+}
+
+// TestKeepScreenInALink: the folder of screens may not lead out of the state folder.
+func TestKeepScreenInALink(t *testing.T) {
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	if err := os.Symlink(elsewhere, filepath.Join(dir, "screens")); err != nil {
+		t.Fatal(err)
+	}
+	if file, err := state.KeepScreen(dir, "h", time.Now(), []byte("PNG")); err == nil {
+		t.Errorf("written to %s", file)
+	}
+	if left, _ := os.ReadDir(elsewhere); len(left) > 0 {
+		t.Errorf("elsewhere is %v", left)
+	}
+}
