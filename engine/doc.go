@@ -51,6 +51,7 @@
 //	1  engine/bmc            engine/descriptor engine/text
 //	1  engine/esxi           engine/descriptor engine/text
 //	1  engine/media          engine/descriptor engine/text
+//	1  engine/notify         engine/event engine/text
 //	1  engine/proposal       engine/event schema
 //	1  engine/secret         engine/text
 //	1  engine/state          engine/event engine/private schema

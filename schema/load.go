@@ -45,6 +45,7 @@ var fileHeader = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 	{Type: "locals"},
 	{Type: "image", LabelNames: []string{"name"}},
 	{Type: "media"},
+	{Type: "notify", LabelNames: []string{"name"}},
 	{Type: "group", LabelNames: []string{"name"}},
 	{Type: "step", LabelNames: []string{"type", "name"}},
 }}
@@ -58,6 +59,7 @@ func Load(paths []string, in Input, known Known) (*Plan, hcl.Diagnostics) {
 		plan: &Plan{known: known, access: access, Files: map[string]*hcl.File{}, secrets: &secretTexts{texts: map[string]string{}}, meter: &meter{untrusted: in.Untrusted, began: used()}, unusable: map[string]bool{}},
 		in:   in, access: access, shared: map[*hcl.Attribute]*evaluated{}, caFiles: map[string]error{},
 	}
+	l.noteMadeUp()
 	blocks, readable := l.parse(paths)
 	if !readable {
 		return l.plan, l.plan.settled(l.diags)
@@ -73,6 +75,22 @@ func Load(paths []string, in Input, known Known) (*Plan, hcl.Diagnostics) {
 	}
 	l.plan.meter.loaded()
 	return l.plan, l.diags
+}
+
+// noteMadeUp keeps what stands in for secrets that nobody gave: it need not look like an
+// address.
+func (l *loader) noteMadeUp() {
+	standIn := l.in.StandIn
+	if standIn == nil {
+		return
+	}
+	l.in.StandIn = func(name string) string {
+		text := standIn(name)
+		if text != "" && !slices.Contains(l.madeUp, text) {
+			l.madeUp = append(l.madeUp, text)
+		}
+		return text
+	}
 }
 
 // finish evaluates the blocks, and sums up the problems.
@@ -113,6 +131,7 @@ type loader struct {
 	// of them; nil: they were not evaluated yet.
 	shared  map[*hcl.Attribute]*evaluated
 	caFiles map[string]error // what is wrong with each file that was looked at
+	madeUp  []string         // what stands in for secrets
 
 	host *Host // whose arguments are evaluated or checked, nil: none's
 }
@@ -325,6 +344,9 @@ func (l *loader) evaluate(blocks hcl.Blocks) {
 	l.images(of("image"))
 	for _, b := range of("media") {
 		l.media(b)
+	}
+	for _, b := range of("notify") {
+		l.notify(b)
 	}
 	for _, b := range of("group") {
 		l.group(b)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"esxiplan/engine/notify"
 	"esxiplan/engine/step"
 	"esxiplan/schema"
 )
@@ -87,6 +88,7 @@ func writeReference(w io.Writer) {
 		fmt.Fprintln(w)
 	}
 	fmt.Fprint(w, severalHosts)
+	writeNotify(w)
 	fmt.Fprintf(w, "# host.facts\n\nWhat a machine says of itself, in the expressions of steps and of `esxi.disk`, `esxi.wipe` and `esxi.nic`. "+
 		"It is read before a host's first step where an expression needs it.\n\n")
 	schema.Of[step.Facts]().WriteMarkdown(w)
@@ -98,6 +100,19 @@ func writeReference(w io.Writer) {
 	for _, t := range stepTypes() {
 		writeStep(w, t)
 	}
+}
+
+// writeNotify documents the notify block and what it sends.
+func writeNotify(w io.Writer) {
+	fmt.Fprintf(w, "# The notify block\n\nOf `notify \"NAME\" { … }` there may be several.\n\n")
+	schema.NotifyObject().WriteMarkdown(w)
+	fmt.Fprintf(w, "\n## The message\n\nThe JSON body of `format = \"webhook\"`, and what a template may refer to as `message`.\n\n")
+	schema.Of[notify.Message]().WriteMarkdown(w)
+	fmt.Fprintf(w, "\nEach element of `failures`:\n\n")
+	schema.Of[notify.FailedHost]().WriteMarkdown(w)
+	fmt.Fprintf(w, "\nThe `result`:\n\n")
+	schema.Of[notify.Result]().WriteMarkdown(w)
+	fmt.Fprintln(w)
 }
 
 // severalHosts documents the blocks that make several hosts. They have no arguments of a Go

@@ -32,6 +32,7 @@ var levels = map[string][]string{
 	"engine/media/*":         {},
 	"engine/media/kickstart": {"engine/text"}, // it quotes scripts
 	"engine/event":           {},
+	"engine/notify":          {"engine/event", "engine/text"},
 	"engine/proposal":        {"schema", "engine/event"},
 	"engine/private":         {},
 	"engine/secret":          {"engine/text"},

@@ -355,7 +355,12 @@ func (r *request) start() error {
 	if err != nil {
 		return err // was checked before
 	}
-	summary, err := r.execute(r.prepared, session.Outlets{Show: v.Event, Earlier: v.Earlier})
+	followers, err := r.follow()
+	if err != nil {
+		return err
+	}
+	defer followers.close() // after the recap
+	summary, err := r.execute(r.prepared, session.Outlets{Show: followers.show(v.Event), Earlier: v.Earlier})
 	var ended exitCode
 	if errors.As(err, &ended) {
 		return err
