@@ -3,6 +3,7 @@ package schema
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/textproto"
 	"net/url"
 	"slices"
@@ -135,11 +136,11 @@ func (l *loader) checkNotify(n *Notify, unknown []string) {
 	if d := time.Duration(n.Timeout); known("timeout") && (d < time.Second || d > time.Minute) {
 		l.problem(n.rangeOf("timeout"), "Invalid notify block", "timeout: one attempt may take 1s to 1m, not %s.", n.Timeout)
 	}
-	if n.Secret != nil && n.Secret.IsZero() {
+	if known("secret") && n.Secret != nil && n.Secret.IsZero() {
 		l.problem(n.rangeOf("secret"), "Invalid notify block", "secret: an empty key signs nothing. Remove the argument, or give the key that the receiver has.")
 	}
-	for name, value := range n.Headers {
-		if reason := invalidHeader(name, value.Reveal()); reason != "" {
+	for _, name := range slices.Sorted(maps.Keys(n.Headers)) {
+		if reason := invalidHeader(name, n.Headers[name].Reveal()); reason != "" {
 			l.problem(n.rangeOf("headers"), "Invalid notify block", "headers: %s.", reason)
 		}
 	}
