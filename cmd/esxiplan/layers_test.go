@@ -49,6 +49,8 @@ var levels = map[string][]string{
 	"engine/twin":            {"schema", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart", "engine/bmc/bmcsim", "engine/esxi/esxisim", "engine/media/isosim"},
 	"steps/steptest":         {"schema", "engine/event", "engine/step", "engine/bmc", "engine/bmc/bmcsim", "engine/esxi", "engine/media"},
 	"steps/*":                {"schema", "engine/event", "engine/step", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart"},
+	"cmd/internal/metrics":   {"engine/event"},
+	"cmd/internal/telemetry": {"engine/event", "engine/text"},
 	"cmd/internal/view":      {"engine/event", "engine/text", "engine/proposal", "engine/media/kickstart", "schema"},
 
 	"engine/bmc/bmcsim/*": {"engine/bmc/bmcsim"},
@@ -71,7 +73,9 @@ var owners = map[string][]string{
 	"github.com/stmcginnis/gofish":      {"engine/bmc"},
 	"github.com/vmware/govmomi":         {"engine/esxi", "engine/esxi/esxisim"},
 	"github.com/charmbracelet/lipgloss": {"cmd/internal/view"},
+	"github.com/prometheus":             {"cmd/internal/metrics"},
 	"github.com/spf13/cobra":            {"cmd/esxiplan"},
+	"go.opentelemetry.io/otel":          {"cmd/internal/telemetry"},
 	"github.com/zclconf/go-cty-yaml":    {"schema"},
 	"github.com/agext/levenshtein":      {"schema", "engine/media/kickstart"},
 	"golang.org/x/sys":                  {"engine/media/iso"},
