@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/signal"
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"esxiplan/cmd/internal/metrics"
@@ -104,10 +106,13 @@ func (f *followers) show(view func(event.Event)) func(event.Event) {
 	}
 }
 
-// close ends what follows the run, all at once, and says what did not arrive.
+// close ends what follows the run, all at once, and says what did not arrive. An interrupt
+// ends the waiting.
 func (f *followers) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), atEnd)
 	defer cancel()
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	var work sync.WaitGroup
 	var undelivered []string
 	var untraced, unwritten error

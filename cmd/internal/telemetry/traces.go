@@ -229,7 +229,7 @@ func (t *Traces) Close(ctx context.Context) error {
 	switch err = withoutURL(err); {
 	case err == nil:
 		return nil
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return errors.New("the collector did not answer in time")
 	}
 	return errors.New(t.clean(err.Error()))
