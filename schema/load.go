@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -86,8 +87,8 @@ func (l *loader) noteMadeUp() {
 	}
 	l.in.StandIn = func(name string) string {
 		text := standIn(name)
-		if text != "" && !slices.Contains(l.madeUp, text) {
-			l.madeUp = append(l.madeUp, text)
+		if text != "" {
+			l.madeUp.Store(text, true) // functions are also called during a run, by several goroutines
 		}
 		return text
 	}
@@ -131,7 +132,7 @@ type loader struct {
 	// of them; nil: they were not evaluated yet.
 	shared  map[*hcl.Attribute]*evaluated
 	caFiles map[string]error // what is wrong with each file that was looked at
-	madeUp  []string         // what stands in for secrets
+	madeUp  sync.Map         // texts that stand in for secrets
 
 	host *Host // whose arguments are evaluated or checked, nil: none's
 }

@@ -148,8 +148,12 @@ func (l *loader) checkNotify(n *Notify, unknown []string) {
 }
 
 // isMadeUp reports that a text has a part that stands in for a secret which nobody gave.
-func (l *loader) isMadeUp(text string) bool {
-	return slices.ContainsFunc(l.madeUp, func(made string) bool { return strings.Contains(text, made) })
+func (l *loader) isMadeUp(text string) (found bool) {
+	l.madeUp.Range(func(made, _ any) bool {
+		found = strings.Contains(text, made.(string))
+		return !found
+	})
+	return found
 }
 
 // invalidHook is why a text is no address of a webhook. It does not repeat the text.

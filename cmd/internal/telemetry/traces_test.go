@@ -81,7 +81,7 @@ func tree(spans tracetest.SpanStubs, parent trace.SpanID, indent string) (out st
 		}
 		about := map[string]string{}
 		for _, a := range s.Attributes {
-			about[string(a.Key)] = a.Value.Emit()
+			about[string(a.Key)] = a.Value.String()
 		}
 		out += fmt.Sprintf("%s%s %s", indent, s.Name, s.EndTime.Sub(s.StartTime))
 		for _, name := range []string{"url.path", "http.response.status_code", "esxiplan.attempt", "esxiplan.status"} {
