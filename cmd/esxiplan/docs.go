@@ -15,15 +15,19 @@ import (
 func (a *app) docCommand() *cobra.Command {
 	var markdown bool
 	c := &cobra.Command{
-		Use:   "doc [STEP | vendors]",
-		Short: "Explain the steps, or how each vendor's BMCs differ",
+		Use:   "doc [STEP | vendors | notify]",
+		Short: "Explain the steps, how each vendor's BMCs differ, or the notify block",
 		Args:  cobra.MaximumNArgs(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return append(typeNames(), vendorsTopic), cobra.ShellCompDirectiveNoFileComp
+			return append(typeNames(), vendorsTopic, notifyTopic), cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 && args[0] == vendorsTopic {
 				writeVendors(a.streams.Out)
+				return nil
+			}
+			if len(args) == 1 && args[0] == notifyTopic {
+				writeNotify(a.streams.Out)
 				return nil
 			}
 			if markdown {
@@ -35,6 +39,7 @@ func (a *app) docCommand() *cobra.Command {
 					fmt.Fprintf(a.streams.Out, "%-14s %s\n", t.Name, t.Summary)
 				}
 				fmt.Fprintf(a.streams.Out, "\n%-14s %s\n", vendorsTopic, "How each vendor's BMCs differ from the standard, and how that is known.")
+				fmt.Fprintf(a.streams.Out, "%-14s %s\n", notifyTopic, "The notify block, and the messages that it sends.")
 				return nil
 			}
 			for _, t := range stepTypes() {
@@ -101,6 +106,9 @@ func writeReference(w io.Writer) {
 		writeStep(w, t)
 	}
 }
+
+// notifyTopic is the part of the documentation about messages.
+const notifyTopic = "notify"
 
 // writeNotify documents the notify block and what it sends.
 func writeNotify(w io.Writer) {
