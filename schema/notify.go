@@ -14,7 +14,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// Notify says whom a run tells that it started, that hosts failed, and how it ended.
+// Notify is a target that a run notifies when it starts, when hosts fail, and when it ends.
 type Notify struct {
 	Name     string            `json:"name" doc:"Name of the notify block."`
 	URL      Secret            `json:"url" doc:"Address of the webhook, http:// or https://. It is treated as a secret: for most services whoever knows it can send."`
@@ -147,7 +147,7 @@ func (l *loader) checkNotify(n *Notify, unknown []string) {
 	l.checkNotifyTLS(n)
 }
 
-// isMadeUp reports that a text has a part that stands in for a secret which nobody gave.
+// isMadeUp reports that a text has a part that stands in for a secret that was not given.
 func (l *loader) isMadeUp(text string) (found bool) {
 	l.madeUp.Range(func(made, _ any) bool {
 		found = strings.Contains(text, made.(string))

@@ -78,7 +78,7 @@ func TestNotifyTemplate(t *testing.T) {
 	}
 }
 
-// TestNotifyIsNoPartOfAHost: whom a run tells does not change what it does at a machine, so
+// TestNotifyIsNoPartOfAHost: the targets of a run do not change what it does at a machine, so
 // that a run can be continued with another target.
 func TestNotifyIsNoPartOfAHost(t *testing.T) {
 	before, _ := loadNotify(t, "")

@@ -78,7 +78,7 @@ func (a *app) targets(p *schema.Plan) (out []notify.Target, err error) {
 	return out, nil
 }
 
-// madeUpIn reports a secret of the block that nobody gave.
+// madeUpIn reports a secret of the block that was not given.
 func madeUpIn(n *schema.Notify) bool {
 	texts := []string{n.URL.Reveal(), deref(n.Secret).Reveal()}
 	for _, value := range n.Headers {

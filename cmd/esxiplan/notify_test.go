@@ -20,7 +20,7 @@ import (
 	"esxiplan/schema"
 )
 
-// loadNotify loads a plan with a notify block; secrets that nobody gave are made up.
+// loadNotify loads a plan with a notify block; secrets that were not given are made up.
 func loadNotify(t *testing.T, block string) *schema.Plan {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "plan.hcl")

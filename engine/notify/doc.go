@@ -1,5 +1,5 @@
-// Package notify tells webhooks, and chats that have them, that a run started, that hosts
-// failed, and how the run ended.
+// Package notify sends messages to webhooks, also to those of chats: a run started, hosts
+// failed, the run ended.
 //
 // A [Sink] takes the events of a run, one at a time, and never blocks: each [Target] has an
 // inbox, which folds events into what is still to be sent, and a goroutine of its own, which

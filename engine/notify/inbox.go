@@ -28,7 +28,7 @@ type inbox struct {
 	began   time.Time
 	sent    int // messages that were taken out
 
-	told     map[string]bool // hosts whose failure is known
+	known    map[string]bool // hosts whose failure is known
 	proven   map[string]bool
 	pending  failures // not sent yet
 	all      failures // of the run
@@ -53,7 +53,7 @@ func (f *failures) add(h FailedHost) {
 
 func newInbox(on []string, o Options) *inbox {
 	return &inbox{on: on, message: Message{Schema: Schema, Plan: o.Plan, Simulated: o.Simulated, Failures: []FailedHost{}},
-		told: map[string]bool{}, proven: map[string]bool{}}
+		known: map[string]bool{}, proven: map[string]bool{}}
 }
 
 func (b *inbox) wants(kind string) bool { return slices.Contains(b.on, kind) }
@@ -75,10 +75,10 @@ func (b *inbox) take(e event.Event, now time.Time) {
 
 // fail takes in the first failure of a host: what follows from it is no news.
 func (b *inbox) fail(e event.Event, now time.Time) {
-	if b.told[e.Host] {
+	if b.known[e.Host] {
 		return
 	}
-	b.told[e.Host] = true
+	b.known[e.Host] = true
 	h := FailedHost{Host: e.Host, Machine: e.Machine, Group: e.Group, Step: e.Step, Type: e.Type, Status: string(e.Status), Summary: e.Text, Time: stamp(e.Time)}
 	if p := e.Problem; p != nil {
 		h.Summary, h.Detail, h.Next = p.Summary, p.Detail, p.Next

@@ -23,7 +23,7 @@ const (
 type Message struct {
 	Schema    int          `json:"schema" doc:"Version of this form, 1. Fields are added, never re-used."`
 	Kind      string       `json:"kind" doc:"\"start\", \"failure\", \"end\", or \"test\" for one that esxiplan notify sends."`
-	ID        string       `json:"id" doc:"Tells messages apart: it is the same in each attempt to deliver one."`
+	ID        string       `json:"id" doc:"Identifies the message; it is the same in each attempt to deliver one."`
 	Time      string       `json:"time" doc:"When the message was made, as RFC 3339 writes it, in UTC."`
 	Plan      string       `json:"plan" doc:"Name of the plan."`
 	Run       string       `json:"run" doc:"Name of the run."`

@@ -157,7 +157,7 @@ func (s *sender) deliver(ctx context.Context, m Message) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, deliverFor)
 	defer cancel()
-	why := s.why // where there is no time for an attempt, an earlier one tells more
+	why := s.why // where there is no time for an attempt, the error of an earlier one says more
 	for attempt := 1; ctx.Err() == nil; attempt++ {
 		err := s.try(ctx, m.ID, body)
 		if err == nil {

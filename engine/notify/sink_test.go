@@ -115,8 +115,8 @@ func messages(t *testing.T, s *receiver) (all []notify.Message) {
 	return all
 }
 
-// TestRunIsTold: a run is one message at its start, one about what failed meanwhile, and one at its end.
-func TestRunIsTold(t *testing.T) {
+// TestRun: a run is one message at its start, one about what failed meanwhile, and one at its end.
+func TestRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &receiver{}
 		sink := begin(s, "start", "failure", "end")
@@ -294,12 +294,12 @@ func TestStorm(t *testing.T) {
 		}
 		sink.Event(ended(map[event.Status]int{event.Failed: 1000}))
 		within(sink, 5*time.Second)
-		all, told := messages(t, s), 0
+		all, listed := messages(t, s), 0
 		for _, m := range all[:len(all)-1] {
-			told += len(m.Failures) + m.More
+			listed += len(m.Failures) + m.More
 		}
-		if len(all) > 13 || told != 1000 {
-			t.Errorf("%d messages about %d failures", len(all), told)
+		if len(all) > 13 || listed != 1000 {
+			t.Errorf("%d messages about %d failures", len(all), listed)
 		}
 		if end := all[len(all)-1]; end.Kind != "end" || len(end.Failures)+end.More != 1000 || len(end.Failures) != 50 {
 			t.Errorf("%s: %d and %d more", end.Kind, len(end.Failures), end.More)

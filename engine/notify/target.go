@@ -16,7 +16,7 @@ import (
 	"esxiplan/engine/text"
 )
 
-// Target is whom to tell, and how.
+// Target is where messages go, and in which form.
 type Target struct {
 	Name    string // of the notify block
 	URL     string

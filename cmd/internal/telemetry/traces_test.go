@@ -24,7 +24,7 @@ func after(minutes int) time.Time { return begin.Add(time.Duration(minutes) * ti
 
 func mask(text string) string { return strings.ReplaceAll(text, "hunter22", "(sensitive)") }
 
-// aRun tells of a host that is installed and of one that fails, with the requests to their BMCs.
+// aRun is the events of a host that is installed and of one that fails, with the requests to their BMCs.
 func aRun(t *Traces) {
 	on := func(host string, minute int, e event.Event) {
 		e.Host, e.Group, e.Machine, e.Time = host, "dell", "10.8.1.2", after(minute)
