@@ -160,10 +160,16 @@ func (l *loader) checkVendor(h *Host) {
 }
 
 func (l *loader) checkTLS(h *Host) {
-	t := h.BMC.TLS
-	if t == nil {
+	if h.BMC.TLS == nil {
 		return
 	}
+	for _, reason := range l.invalidTLS(h.BMC.TLS, "verify, fingerprint, ca_file and first_use") {
+		l.problem(h.RangeOf("bmc.tls"), "Invalid tls", "%s.", reason)
+	}
+}
+
+// invalidTLS is what is wrong with how a certificate is checked; ways are those that there are.
+func (l *loader) invalidTLS(t *TLS, ways string) (reasons []string) {
 	given := 0
 	for _, set := range []bool{t.Verify != nil, t.Fingerprint != nil, t.CAFile != nil, t.FirstUse != nil} {
 		if set {
@@ -171,16 +177,17 @@ func (l *loader) checkTLS(h *Host) {
 		}
 	}
 	if given != 1 {
-		l.problem(h.RangeOf("bmc.tls"), "Invalid tls", "Give exactly one of verify, fingerprint, ca_file and first_use.")
+		reasons = append(reasons, "Give exactly one of "+ways)
 	}
 	if t.CAFile != nil {
 		if err := l.checkCAFile(*t.CAFile); err != nil {
-			l.problem(h.RangeOf("bmc.tls"), "Invalid tls", "ca_file: %v.", err)
+			reasons = append(reasons, fmt.Sprintf("ca_file: %v", err))
 		}
 	}
 	if t.Fingerprint != nil && !sha256Pattern.MatchString(*t.Fingerprint) {
-		l.problem(h.RangeOf("bmc.tls"), "Invalid tls", "fingerprint: write \"sha256:\" and 64 hexadecimal digits.")
+		reasons = append(reasons, "fingerprint: write \"sha256:\" and 64 hexadecimal digits")
 	}
+	return reasons
 }
 
 // checkCAFile looks at a file with authorities, once for all hosts that name it.

@@ -51,7 +51,7 @@ func (p *Plan) CheckPasswords() hcl.Diagnostics {
 				"Remove the default, and give the value by the environment variable ESXIPLAN_VAR_%[1]s, by --var-file, or at the prompt.", v.Name))
 		}
 	}
-	return p.settled(diags)
+	return p.settled(append(diags, p.notifyLiterals()...))
 }
 
 // elsewhere says where else something is.

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -45,6 +46,7 @@ var fileHeader = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 	{Type: "locals"},
 	{Type: "image", LabelNames: []string{"name"}},
 	{Type: "media"},
+	{Type: "notify", LabelNames: []string{"name"}},
 	{Type: "group", LabelNames: []string{"name"}},
 	{Type: "step", LabelNames: []string{"type", "name"}},
 }}
@@ -58,6 +60,7 @@ func Load(paths []string, in Input, known Known) (*Plan, hcl.Diagnostics) {
 		plan: &Plan{known: known, access: access, Files: map[string]*hcl.File{}, secrets: &secretTexts{texts: map[string]string{}}, meter: &meter{untrusted: in.Untrusted, began: used()}, unusable: map[string]bool{}},
 		in:   in, access: access, shared: map[*hcl.Attribute]*evaluated{}, caFiles: map[string]error{},
 	}
+	l.noteMadeUp()
 	blocks, readable := l.parse(paths)
 	if !readable {
 		return l.plan, l.plan.settled(l.diags)
@@ -73,6 +76,22 @@ func Load(paths []string, in Input, known Known) (*Plan, hcl.Diagnostics) {
 	}
 	l.plan.meter.loaded()
 	return l.plan, l.diags
+}
+
+// noteMadeUp keeps what stands in for secrets that nobody gave: it need not look like an
+// address.
+func (l *loader) noteMadeUp() {
+	standIn := l.in.StandIn
+	if standIn == nil {
+		return
+	}
+	l.in.StandIn = func(name string) string {
+		text := standIn(name)
+		if text != "" {
+			l.madeUp.Store(text, true) // functions are also called during a run, by several goroutines
+		}
+		return text
+	}
 }
 
 // finish evaluates the blocks, and sums up the problems.
@@ -113,6 +132,7 @@ type loader struct {
 	// of them; nil: they were not evaluated yet.
 	shared  map[*hcl.Attribute]*evaluated
 	caFiles map[string]error // what is wrong with each file that was looked at
+	madeUp  sync.Map         // texts that stand in for secrets
 
 	host *Host // whose arguments are evaluated or checked, nil: none's
 }
@@ -325,6 +345,9 @@ func (l *loader) evaluate(blocks hcl.Blocks) {
 	l.images(of("image"))
 	for _, b := range of("media") {
 		l.media(b)
+	}
+	for _, b := range of("notify") {
+		l.notify(b)
 	}
 	for _, b := range of("group") {
 		l.group(b)

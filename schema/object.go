@@ -45,9 +45,10 @@ type Argument struct {
 }
 
 var (
-	addressType  = reflect.TypeFor[Address]()
-	durationType = reflect.TypeFor[Duration]()
-	secretType   = reflect.TypeFor[Secret]()
+	addressType   = reflect.TypeFor[Address]()
+	durationType  = reflect.TypeFor[Duration]()
+	secretType    = reflect.TypeFor[Secret]()
+	secretMapType = reflect.TypeFor[map[string]Secret]()
 )
 
 // Of derives the description of T, a struct. Field tags: `json` is the name,
@@ -95,7 +96,7 @@ func argumentOf(t reflect.Type, field reflect.StructField) *Argument {
 	if a.scalar.Kind() == reflect.Pointer {
 		a.scalar = a.scalar.Elem()
 	}
-	a.Secret = a.scalar == secretType
+	a.Secret = a.scalar == secretType || a.scalar == secretMapType
 	a.Type, a.Object = typeOf(a.scalar)
 	if a.absent = cty.NullVal(a.Type); a.Default != "" {
 		a.absent, a.absentErr = convert.Convert(cty.StringVal(a.Default), a.Type)
@@ -451,12 +452,12 @@ func (a *Argument) typeName() string {
 	switch {
 	case a.scalar == durationType:
 		return "duration"
-	case a.Secret:
-		return "secret"
 	case a.Type.IsListType():
 		return "list"
 	case a.Type.IsMapType():
 		return "map"
+	case a.Secret:
+		return "secret"
 	case a.Object != nil:
 		return "object"
 	}

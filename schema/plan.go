@@ -21,6 +21,7 @@ type Plan struct {
 	Variables   []*Variable
 	Images      []*Image
 	Media       *Media // nil when the plan has no media block
+	Notify      []*Notify
 	Groups      []*Group
 	Steps       []*Step
 	Files       map[string]*hcl.File // sources by file name, for snippets
@@ -43,6 +44,7 @@ type Known struct {
 	Steps   map[string]StepType
 	Vendors []string
 	Facts   *Object // what host.facts looks like
+	Message *Object // what the template of a notify block calls message
 	// RootPassword judges a password as ESXi would; nil: every one will do.
 	RootPassword func(string) error
 }

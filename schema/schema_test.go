@@ -28,7 +28,7 @@ type facts struct {
 }
 
 func known() schema.Known {
-	return schema.Known{Version: "0.1.0", Vendors: []string{"acme"}, Facts: schema.Of[facts](),
+	return schema.Known{Version: "0.1.0", Vendors: []string{"acme"}, Facts: schema.Of[facts](), Message: schema.Of[message](),
 		Steps: map[string]schema.StepType{"try": {Arguments: schema.Of[arguments](), Result: schema.Of[result]()}}}
 }
 

@@ -154,6 +154,9 @@ func (p *Plan) namedSecrets() map[string]string {
 		for _, h := range p.Hosts() {
 			h.secrets(func(name, text string) { p.secrets.byHost[name] = text })
 		}
+		for _, n := range p.Notify {
+			n.secrets(func(name, text string) { p.secrets.byHost[name] = text })
+		}
 	}
 	return p.secrets.byHost
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"esxiplan/engine/notify"
 	"esxiplan/engine/step"
 	"esxiplan/schema"
 )
@@ -14,15 +15,19 @@ import (
 func (a *app) docCommand() *cobra.Command {
 	var markdown bool
 	c := &cobra.Command{
-		Use:   "doc [STEP | vendors]",
-		Short: "Explain the steps, or how each vendor's BMCs differ",
+		Use:   "doc [STEP | vendors | notify]",
+		Short: "Explain the steps, how each vendor's BMCs differ, or the notify block",
 		Args:  cobra.MaximumNArgs(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return append(typeNames(), vendorsTopic), cobra.ShellCompDirectiveNoFileComp
+			return append(typeNames(), vendorsTopic, notifyTopic), cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 && args[0] == vendorsTopic {
 				writeVendors(a.streams.Out)
+				return nil
+			}
+			if len(args) == 1 && args[0] == notifyTopic {
+				writeNotify(a.streams.Out)
 				return nil
 			}
 			if markdown {
@@ -34,6 +39,7 @@ func (a *app) docCommand() *cobra.Command {
 					fmt.Fprintf(a.streams.Out, "%-14s %s\n", t.Name, t.Summary)
 				}
 				fmt.Fprintf(a.streams.Out, "\n%-14s %s\n", vendorsTopic, "How each vendor's BMCs differ from the standard, and how that is known.")
+				fmt.Fprintf(a.streams.Out, "%-14s %s\n", notifyTopic, "The notify block, and the messages that it sends.")
 				return nil
 			}
 			for _, t := range stepTypes() {
@@ -87,6 +93,7 @@ func writeReference(w io.Writer) {
 		fmt.Fprintln(w)
 	}
 	fmt.Fprint(w, severalHosts)
+	writeNotify(w)
 	fmt.Fprintf(w, "# host.facts\n\nWhat a machine says of itself, in the expressions of steps and of `esxi.disk`, `esxi.wipe` and `esxi.nic`. "+
 		"It is read before a host's first step where an expression needs it.\n\n")
 	schema.Of[step.Facts]().WriteMarkdown(w)
@@ -98,6 +105,22 @@ func writeReference(w io.Writer) {
 	for _, t := range stepTypes() {
 		writeStep(w, t)
 	}
+}
+
+// notifyTopic is the part of the documentation about messages.
+const notifyTopic = "notify"
+
+// writeNotify documents the notify block and what it sends.
+func writeNotify(w io.Writer) {
+	fmt.Fprintf(w, "# The notify block\n\nOf `notify \"NAME\" { … }` there may be several.\n\n")
+	schema.NotifyObject().WriteMarkdown(w)
+	fmt.Fprintf(w, "\n## The message\n\nThe JSON body of `format = \"webhook\"`, and what a template may refer to as `message`.\n\n")
+	schema.Of[notify.Message]().WriteMarkdown(w)
+	fmt.Fprintf(w, "\nEach element of `failures`:\n\n")
+	schema.Of[notify.FailedHost]().WriteMarkdown(w)
+	fmt.Fprintf(w, "\nThe `result`:\n\n")
+	schema.Of[notify.Result]().WriteMarkdown(w)
+	fmt.Fprintln(w)
 }
 
 // severalHosts documents the blocks that make several hosts. They have no arguments of a Go

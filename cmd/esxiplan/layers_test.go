@@ -34,6 +34,7 @@ var levels = map[string][]string{
 	"engine/event":           {},
 	"engine/story":           {"engine/event"},
 	"engine/proposal":        {"schema", "engine/event", "engine/text"},
+	"engine/notify":          {"engine/event", "engine/text"},
 	"engine/private":         {},
 	"engine/secret":          {"engine/text"},
 	"engine/state":           {"schema", "engine/event", "engine/private", "engine/text"},
@@ -50,6 +51,8 @@ var levels = map[string][]string{
 	"steps/steptest":         {"schema", "engine/event", "engine/step", "engine/bmc", "engine/bmc/bmcsim", "engine/esxi", "engine/media"},
 	"steps/*":                {"schema", "engine/event", "engine/step", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart", "engine/text"},
 	"cmd/internal/view":      {"engine/event", "engine/story", "engine/text", "engine/proposal", "engine/media/kickstart", "schema"},
+	"cmd/internal/metrics":   {"engine/event"},
+	"cmd/internal/telemetry": {"engine/event", "engine/text"},
 
 	"engine/bmc/bmcsim/*": {"engine/bmc/bmcsim"},
 
@@ -71,7 +74,9 @@ var owners = map[string][]string{
 	"github.com/stmcginnis/gofish":      {"engine/bmc"},
 	"github.com/vmware/govmomi":         {"engine/esxi", "engine/esxi/esxisim"},
 	"github.com/charmbracelet/lipgloss": {"cmd/internal/view"},
+	"github.com/prometheus":             {"cmd/internal/metrics"},
 	"github.com/spf13/cobra":            {"cmd/esxiplan"},
+	"go.opentelemetry.io/otel":          {"cmd/internal/telemetry"},
 	"github.com/zclconf/go-cty-yaml":    {"schema"},
 	"github.com/agext/levenshtein":      {"schema", "engine/media/kickstart"},
 	"golang.org/x/sys":                  {"engine/media/iso"},

@@ -19,6 +19,7 @@ import (
 	"esxiplan/engine/bmc/vendors"
 	"esxiplan/engine/event"
 	"esxiplan/engine/media/kickstart"
+	"esxiplan/engine/notify"
 	"esxiplan/engine/step"
 	"esxiplan/engine/survey"
 	"esxiplan/engine/text"
@@ -99,7 +100,7 @@ func (f *planFlags) readable() []string {
 
 // known tells the language about steps, vendors and facts.
 func known() schema.Known {
-	k := schema.Known{Version: version, Steps: map[string]schema.StepType{}, Vendors: vendors.Names(), Facts: schema.Of[step.Facts](),
+	k := schema.Known{Version: version, Steps: map[string]schema.StepType{}, Vendors: vendors.Names(), Facts: schema.Of[step.Facts](), Message: schema.Of[notify.Message](),
 		RootPassword: kickstart.CheckPassword}
 	for _, t := range all.Types() {
 		k.Steps[t.Name] = schema.StepType{Arguments: t.Arguments, Result: t.Result, Requires: t.Requires}

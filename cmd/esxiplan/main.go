@@ -132,7 +132,7 @@ Then:         esxiplan validate site.hcl
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddCommand(a.planCommand(), a.applyCommand(), a.showCommand(), a.runCommand(), a.doCommand(), a.statusCommand(), a.discoverCommand(), a.rehearseCommand(), a.simCommand(), a.serveCommand(),
 		a.runsCommand(), a.isoCommand(), a.kickstartCommand(),
-		a.validateCommand(), a.fmtCommand(), a.listCommand(), a.docCommand(), a.versionCommand())
+		a.validateCommand(), a.notifyCommand(), a.fmtCommand(), a.listCommand(), a.docCommand(), a.versionCommand())
 	return root
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"esxiplan/cmd/internal/view"
+	"esxiplan/engine/bmc"
 	"esxiplan/engine/event"
 	"esxiplan/engine/log"
 	"esxiplan/engine/session"
@@ -44,6 +45,7 @@ type runFlags struct {
 	state       string
 	sim         string
 	trace       traceFlags
+	metrics     string // file
 	planned     planOutput
 }
 
@@ -63,6 +65,7 @@ func (f *runFlags) addRun(c *cobra.Command) {
 	c.Flags().StringVar(&f.state, "state", "", "state folder (default: .esxiplan next to the plan)")
 	c.Flags().BoolVar(&f.prune, "prune", false, "at the end remove published images of hosts that are no longer in the plan")
 	c.Flags().BoolVar(&f.keepMedia, "keep-media", false, "leave published images after the proof of installation")
+	c.Flags().StringVar(&f.metrics, "metrics", "", "at the end write what the run came to into a file, for the textfile collector of Prometheus' node_exporter (*.prom)")
 	f.trace.add(c)
 }
 
@@ -153,6 +156,8 @@ type request struct {
 	plan      *schema.Plan
 	rehearsal bool // nobody is asked, nothing real can be wiped
 
+	requests func(host string, x bmc.Exchange) // gets the requests to BMCs; nil: it need not
+
 	saved    *savedPlan // that is applied; nil: none is
 	prepared *session.Prepared
 	agreed   session.Agreement
@@ -188,6 +193,9 @@ func (r *request) prepare() error {
 	}
 	if err := r.checkOutput(); err != nil {
 		return err
+	}
+	if f.metrics != "" && f.dry {
+		return errors.New("--metrics says what a run came to: it cannot be combined with --dry-run")
 	}
 	if f.prune && (r.plan.Media == nil || r.plan.Media.Directory == nil) {
 		return fmt.Errorf("--prune takes images out of media.directory, which the plan does not have")
@@ -380,11 +388,16 @@ func shellLine(words []string) string {
 
 // start runs what was prepared and agreed to.
 func (r *request) start() error {
+	followers, err := r.follow()
+	if err != nil {
+		return err
+	}
+	defer followers.close() // after the recap
 	v, err := r.views()
 	if err != nil {
 		return err
 	}
-	summary, err := r.execute(r.prepared, session.Outlets{Show: v.Event, Earlier: v.Earlier})
+	summary, err := r.execute(r.prepared, session.Outlets{Show: followers.show(v.Event), Earlier: v.Earlier})
 	closeErr := v.Close()
 	if err != nil {
 		return err
@@ -408,6 +421,7 @@ func (r *request) execute(prepared *session.Prepared, o session.Outlets) (event.
 		return event.Summary{}, err
 	}
 	defer trace.close()
+	trace.follow = r.requests
 	w := r.newWorld(r.plan, r.site, trace)
 	if r.flags.prune {
 		w.atEnd = func() { r.prune(w) }

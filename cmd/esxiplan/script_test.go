@@ -48,6 +48,8 @@ func TestMain(m *testing.M) {
 //	iso FILE              write an installer image
 //	exits CODE ARG…       run esxiplan and demand an exit code
 //	awaits PATTERN        wait until there is a file of that name
+//	hooks                 receive webhooks at $HOOKS: /broken answers 500, /hang never
+//	received PATH         print what came to a path, one body a line
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -62,7 +64,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"plan": writePlan, "sim": startSim, "endsim": endSim, "writes": printWrites, "nowrites": noWrites, "logins": countLogins, "onlyreads": onlyReads, "sessions": sessions, "clearlog": clearLog, "iso": writeISO,
-			"secret": secretIn, "exits": exits, "awaits": awaits,
+			"secret": secretIn, "exits": exits, "awaits": awaits, "hooks": startHooks, "received": received,
 		},
 	})
 }

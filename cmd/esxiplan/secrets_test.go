@@ -31,12 +31,14 @@ const (
 	shortPassword = "zq7Xw"
 	rootPassword  = "Root/pass&word-1x"
 	licenseKey    = "A1B2C-D3E4F-G5H6I-J7K8L-M9N0P"
+	hookPath      = "/services/T0/the+secret/path-1x"
+	hookKey       = "Hook/key&of-the-plan-1x"
 	variable      = "the sensitive/variable"
 )
 
 // TestNoSecretLeaves lets every command meet BMCs that say each secret back in every
 // encoding, and looks for all of them in all that the commands write: streams, traces, log,
-// snapshot, page and images.
+// snapshot, page and images, what webhooks and a collector of traces receive.
 func TestNoSecretLeaves(t *testing.T) {
 	t.Parallel()
 	l := beginLife(t)
@@ -69,14 +71,16 @@ type life struct {
 	t    *testing.T
 	dir  string
 	bmcs []*evil.BMC
+	hook *hooks // of the plan, and collector of traces
 
 	mu   sync.Mutex
 	said map[string]string // by command
 }
 
 func beginLife(t *testing.T) *life {
-	l := &life{t: t, dir: t.TempDir(), said: map[string]string{}}
-	if err := os.WriteFile(filepath.Join(l.dir, "site.hcl"), []byte(secretPlan()), 0o600); err != nil {
+	l := &life{t: t, dir: t.TempDir(), said: map[string]string{}, hook: newHooks()}
+	t.Cleanup(l.hook.Close)
+	if err := os.WriteFile(filepath.Join(l.dir, "site.hcl"), []byte(secretPlan(l.hook.URL)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	sim := l.prepare("sim", "site.hcl", "--speed", "200", "--log", "log.jsonl")
@@ -137,7 +141,8 @@ func (l *life) intrude() {
 func (l *life) prepare(args ...string) *exec.Cmd {
 	c := exec.Command(os.Args[0], args...)
 	c.Dir = l.dir
-	c.Env = append(os.Environ(), "ESXIPLAN_AS_COMMAND=1", "COLUMNS=", "ESXIPLAN_LOCKS="+filepath.Join(l.dir, ".locks"), "BMC_LIFE_PASSWORD="+longPassword)
+	c.Env = append(os.Environ(), "ESXIPLAN_AS_COMMAND=1", "COLUMNS=", "ESXIPLAN_LOCKS="+filepath.Join(l.dir, ".locks"), "BMC_LIFE_PASSWORD="+longPassword,
+		"OTEL_EXPORTER_OTLP_ENDPOINT="+l.hook.URL)
 	return c
 }
 
@@ -169,7 +174,7 @@ func (l *life) publish(t *testing.T) string {
 	}
 	at, stop := l.serve(t, "images")
 	defer stop()
-	plan := strings.Replace(secretPlan(), `listen = "127.0.0.1:0"`, fmt.Sprintf("directory = \"images\"\n  url = %q", at), 1)
+	plan := strings.Replace(secretPlan(l.hook.URL), `listen = "127.0.0.1:0"`, fmt.Sprintf("directory = \"images\"\n  url = %q", at), 1)
 	plan = strings.Replace(plan, `source = "ESXi-8.0U3-24022510.iso"`, `source = "installer.iso"`, 1)
 	if err := os.WriteFile(filepath.Join(l.dir, "publish.hcl"), []byte(plan), 0o600); err != nil {
 		t.Fatal(err)
@@ -219,7 +224,12 @@ func (l *life) serve(t *testing.T, dir string) (at string, stop func()) {
 
 // judge looks for the secrets in all that was written.
 func (l *life) judge(t *testing.T) {
-	secrets := []string{longPassword, rootPassword, licenseKey, variable}
+	secrets := []string{longPassword, rootPassword, licenseKey, variable, hookPath, hookKey}
+	for _, path := range []string{hookPath, "/broken", "/v1/traces"} {
+		if l.said[path] = l.hook.all(path); l.said[path] == "" {
+			t.Errorf("nothing was sent to %s", path)
+		}
+	}
 	words := []string{shortPassword}
 	for _, b := range l.bmcs {
 		for _, s := range b.Secrets() {
@@ -275,7 +285,7 @@ func (l *life) judge(t *testing.T) {
 	}
 }
 
-func secretPlan() string {
+func secretPlan(hook string) string {
 	return fmt.Sprintf(`plan "life" {}
 variable "note" {
   type      = string
@@ -287,6 +297,17 @@ image "esxi" {
 }
 media {
   listen = "127.0.0.1:0"
+}
+notify "told" {
+  url     = "%[5]s%[6]s"
+  on      = ["start", "failure", "end"]
+  secret  = %[7]q
+  headers = { X-Key = %[7]q }
+}
+notify "broken" {
+  url    = "%[5]s/broken?key=%[7]s"
+  format = "slack"
+  on     = ["start"]
 }
 group "machines" {
   vendor = "dell"
@@ -330,5 +351,5 @@ step "wait" "installed" {
   retries = 120
   delay   = "30s"
 }
-`, shortPassword, rootPassword, licenseKey, variable)
+`, shortPassword, rootPassword, licenseKey, variable, hook, hookPath, hookKey)
 }

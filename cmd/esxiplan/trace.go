@@ -33,6 +33,8 @@ type tracer struct {
 	err   io.Writer
 	mask  func(string) string
 
+	follow func(host string, x bmc.Exchange) // gets every request, too; nil: it need not
+
 	mu    sync.Mutex
 	files map[string]*os.File
 }
@@ -48,11 +50,21 @@ func newTracer(f traceFlags, err io.Writer, secrets *secret.Masker) (*tracer, er
 
 // of is the trace of one host, nil where nothing is to be traced.
 func (t *tracer) of(host string) bmc.Trace {
-	if t == nil || t.level < 2 && t.dir == "" {
+	if t == nil || !t.writes() && t.follow == nil {
 		return nil
 	}
-	return func(x bmc.Exchange) { t.write(host, x) }
+	return func(x bmc.Exchange) {
+		if t.follow != nil {
+			t.follow(host, x)
+		}
+		if t.writes() {
+			t.write(host, x)
+		}
+	}
 }
+
+// writes reports that requests are shown or kept.
+func (t *tracer) writes() bool { return t.level >= 2 || t.dir != "" }
 
 func (t *tracer) write(host string, x bmc.Exchange) {
 	line, bodies := text.Clean(t.mask(lineOf(x))), text.Lines(t.mask(bodiesOf(x))) // as they came: the door cleans what it decodes

@@ -354,6 +354,11 @@ func (a *app) learn(p *schema.Plan) {
 	for _, text := range p.Secrets() {
 		add("", schema.NewSecret(text))
 	}
+	for _, n := range p.Notify {
+		for _, text := range n.Secrets() {
+			add("", schema.NewSecret(text))
+		}
+	}
 	for _, h := range p.Hosts() {
 		add(h.BMC.Username, h.BMC.Password)
 		if x := h.ESXi; x != nil {

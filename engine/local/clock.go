@@ -26,8 +26,14 @@ func NewClockAt(start time.Time, speed float64) *Clock { return &Clock{start, sp
 func (c *Clock) Origin() (time.Time, float64) { return c.start, c.speed }
 
 // Now is the time of the run.
-func (c *Clock) Now() time.Time {
-	return c.start.Add(time.Duration(float64(time.Since(c.start)) * c.speed))
+func (c *Clock) Now() time.Time { return c.At(time.Now()) }
+
+// At is what the clock showed at a time of the real one.
+func (c *Clock) At(t time.Time) time.Time { return c.start.Add(c.Scaled(t.Sub(c.start))) }
+
+// Scaled is how much of the run's time d of the real one is.
+func (c *Clock) Scaled(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * c.speed)
 }
 
 // Real is how long d of the run's time takes.

@@ -35,7 +35,7 @@ func TestMasked(t *testing.T) {
 		"problem": {Kind: event.StepDone, Problem: &event.Problem{Summary: "Secret", Detail: "Secret", Next: "Secret"}},
 		"verdict": {Kind: event.StepDone, Verdict: &event.Verdict{Reason: "Secret", Next: "Secret", Evidence: evidence, Unchecked: []string{"Secret"}}},
 		"phase":   {Kind: event.Phased, Phase: &event.Entered{Phase: event.PhasePost, Evidence: "Secret", Model: "Secret"}},
-		"command": {Kind: event.RunStarted, Plan: &event.PlanInfo{Commands: event.Commands{Continue: "run -e x=Secret", Eject: "do eject -e x=Secret"}, Note: "Secret"},
+		"command": {Kind: event.RunStarted, Plan: &event.PlanInfo{Commands: event.Commands{Continue: "run -e x=Secret", Eject: "do eject -e x=Secret"}, Note: "Secret"}},
 		"result":  {Kind: event.StepDone, Result: json.RawMessage(`{"a":["Secret"]}`)},
 	} {
 		if err := j.Note(e); err != nil {

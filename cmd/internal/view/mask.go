@@ -14,6 +14,7 @@ var (
 	// secretName matches names of arguments, variables and keys whose value is a secret.
 	secretName = regexp.MustCompile(`(?i)(pas+w|passphrase|secret|token|credential|licen[sc]e_?key|(^|_)pw)`)
 
+	notifyBlock    = regexp.MustCompile(`(?m)^[ \t]*notify[ \t]+"[^"\n]*"[ \t]*\{`)
 	secretVariable = regexp.MustCompile(`(?m)^[ \t]*variable[ \t]+"([^"\n]*)"[ \t]*\{`)
 	sensitiveTrue  = regexp.MustCompile(`(?m)\bsensitive[ \t]*=[ \t]*true\b`)
 	heredocBegin   = regexp.MustCompile(`(?m)^([^\n]*)<<[-~]?([A-Za-z_][A-Za-z0-9_-]*)[ \t\r]*$`)
@@ -35,7 +36,8 @@ func maskLine(line string, source []byte, at hcl.Pos) string {
 		return strings.Repeat("*", utf8.RuneCountInString(line))
 	}
 	tokens, _ := hclsyntax.LexConfig([]byte(line), "", hcl.InitialPos)
-	m := masker{line: line, tokens: tokens, frames: []frame{{}}, defaults: inSecretVariable(source[max(0, begin-surroundings):min(len(source), begin+len(line))], after)}
+	until := source[max(0, begin-surroundings):min(len(source), begin+len(line))]
+	m := masker{line: line, tokens: tokens, frames: []frame{{}}, defaults: inSecretVariable(until, after), hook: inNotify(until)}
 	for i := range tokens {
 		m.token(i)
 	}
@@ -69,12 +71,20 @@ func inSecretVariable(text, after []byte) bool {
 	return secretName.Match(text[last[2]:last[3]]) || sensitiveTrue.Match(text[last[1]:]) || sensitiveTrue.Match(rest)
 }
 
+// inNotify reports whether a line, with which text ends, belongs to a notify block: its URL and
+// headers let whoever knows them send.
+func inNotify(text []byte) bool {
+	begins := notifyBlock.FindAllIndex(text, -1)
+	return len(begins) > 0 && !bytes.Contains(text[begins[len(begins)-1][1]:], []byte("\n}"))
+}
+
 // masker copies a line, and masks values on its way.
 type masker struct {
 	line     string
 	tokens   hclsyntax.Tokens
 	frames   []frame // brackets that are open
 	defaults bool    // "default" gives a secret
+	hook     bool    // "url" and "headers" do
 	out      strings.Builder
 	done     int // bytes of the line that were copied
 }
@@ -93,7 +103,7 @@ func (m *masker) token(i int) {
 	switch t.Type {
 	case hclsyntax.TokenEqual, hclsyntax.TokenColon:
 		if name, ok := m.nameBefore(i); ok {
-			top.secret = top.inherited || secretName.MatchString(name) || m.defaults && name == "default"
+			top.secret = top.inherited || m.isSecret(name)
 		}
 	case hclsyntax.TokenComma:
 		if top.argument++; top.function == "" {
@@ -120,6 +130,11 @@ func (m *masker) token(i int) {
 			m.hide(t.Range)
 		}
 	}
+}
+
+// isSecret reports whether the value of an argument, variable or key is a secret.
+func (m *masker) isSecret(name string) bool {
+	return secretName.MatchString(name) || m.defaults && name == "default" || m.hook && (name == "url" || name == "headers")
 }
 
 func (m *masker) open(f frame) { m.frames = append(m.frames, f) }

@@ -1,0 +1,131 @@
+package notify
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"esxiplan/engine/event"
+)
+
+// What bounds how much is sent: failures are gathered before the first message that names
+// one, and between two such messages.
+const (
+	gather     = 5 * time.Second
+	between    = time.Minute
+	mostListed = 50 // failed hosts in one message
+)
+
+// inbox folds the events of a run into what is still to be sent to one target. It keeps no
+// queue: whatever happens, there is at most one message of each kind to send. It is pure; its
+// owner locks it.
+type inbox struct {
+	on      []string
+	started bool // a message about the start is due
+
+	message Message // what all messages of the run have in common
+	began   time.Time
+	sent    int // messages that were taken out
+
+	known    map[string]bool // hosts whose failure is known
+	proven   map[string]bool
+	pending  failures // not sent yet
+	all      failures // of the run
+	first    time.Time
+	lastSent time.Time // when failures were sent last
+	ended    *Result
+}
+
+// failures are hosts that failed: the first ones, and how many more.
+type failures struct {
+	hosts []FailedHost
+	more  int
+}
+
+func (f *failures) add(h FailedHost) {
+	if len(f.hosts) < mostListed {
+		f.hosts = append(f.hosts, h)
+		return
+	}
+	f.more++
+}
+
+func newInbox(on []string, o Options) *inbox {
+	return &inbox{on: on, message: Message{Schema: Schema, Plan: o.Plan, Simulated: o.Simulated, Failures: []FailedHost{}},
+		known: map[string]bool{}, proven: map[string]bool{}}
+}
+
+func (b *inbox) wants(kind string) bool { return slices.Contains(b.on, kind) }
+
+// take folds an event. now is the time of this process, which is not that of a simulated run.
+func (b *inbox) take(e event.Event, now time.Time) {
+	switch {
+	case e.Kind == event.RunStarted && e.Plan != nil:
+		b.message.Run, b.message.Hosts, b.message.Continued = e.Run, len(e.Plan.Hosts), e.Plan.Continued
+		b.began, b.started = e.Time, b.wants(Start)
+	case e.Kind == event.StepDone && e.Verdict != nil && e.Verdict.Proven && e.Status != event.Failed:
+		b.proven[e.Host] = true
+	case (e.Kind == event.StepDone || e.Kind == event.HostDone) && e.Status.Failure():
+		b.fail(e, now)
+	case e.Kind == event.RunDone && e.Summary != nil && b.wants(End):
+		b.ended = resultOf(*e.Summary, e.Time.Sub(b.began), len(b.proven))
+	}
+}
+
+// fail takes in the first failure of a host: what follows from it is no news.
+func (b *inbox) fail(e event.Event, now time.Time) {
+	if b.known[e.Host] {
+		return
+	}
+	b.known[e.Host] = true
+	h := FailedHost{Host: e.Host, Machine: e.Machine, Group: e.Group, Step: e.Step, Type: e.Type, Status: string(e.Status), Summary: e.Text, Time: stamp(e.Time)}
+	if p := e.Problem; p != nil {
+		h.Summary, h.Detail, h.Next = p.Summary, p.Detail, p.Next
+	}
+	b.all.add(h)
+	if b.wants(Failure) {
+		if len(b.pending.hosts) == 0 {
+			b.first = now
+		}
+		b.pending.add(h)
+	}
+}
+
+// next takes out the message that is due. Else wait says when to ask again, 0 where nothing
+// is pending. hurry: nothing more will come.
+func (b *inbox) next(now time.Time, hurry bool) (m Message, wait time.Duration, ok bool) {
+	switch {
+	case b.started:
+		b.started = false
+		return b.make(Start, failures{}, now), 0, true
+	case len(b.pending.hosts) > 0:
+		due := b.first.Add(gather)
+		if again := b.lastSent.Add(between); again.After(due) && !b.lastSent.IsZero() {
+			due = again
+		}
+		if wait := due.Sub(now); wait > 0 && !hurry && b.ended == nil {
+			return m, wait, false
+		}
+		m = b.make(Failure, b.pending, now)
+		b.pending, b.lastSent = failures{}, now
+		return m, 0, true
+	case b.ended != nil:
+		m = b.make(End, b.all, now)
+		m.Result, b.ended = b.ended, nil
+		return m, 0, true
+	}
+	return m, 0, false
+}
+
+// make fills in a message.
+func (b *inbox) make(kind string, f failures, now time.Time) Message {
+	b.sent++
+	m := b.message
+	m.Kind, m.Time, m.More = kind, stamp(now), f.more
+	m.ID = fmt.Sprintf("%s/%s/%d", cmp.Or(m.Run, kind), now.UTC().Format("20060102T150405.000"), b.sent)
+	m.Failures = append([]FailedHost{}, f.hosts...)
+	return m
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -1,0 +1,184 @@
+package notify
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"esxiplan/engine/event"
+)
+
+// Schema is the version of the form of messages. Fields are added, never re-used.
+const Schema = 1
+
+// The kinds of messages.
+const (
+	Start   = "start"
+	Failure = "failure"
+	End     = "end"
+	Test    = "test"
+)
+
+// Message is what is sent: the JSON body of a webhook, and what templates refer to.
+type Message struct {
+	Schema    int          `json:"schema" doc:"Version of this form, 1. Fields are added, never re-used."`
+	Kind      string       `json:"kind" doc:"\"start\", \"failure\", \"end\", or \"test\" for one that esxiplan notify sends."`
+	ID        string       `json:"id" doc:"Identifies the message; it is the same in each attempt to deliver one."`
+	Time      string       `json:"time" doc:"When the message was made, as RFC 3339 writes it, in UTC."`
+	Plan      string       `json:"plan" doc:"Name of the plan."`
+	Run       string       `json:"run" doc:"Name of the run."`
+	Text      string       `json:"text" doc:"The message for people: by the template, or the built-in one."`
+	Simulated bool         `json:"simulated" doc:"Whether the machines are simulated ones."`
+	Continued bool         `json:"continued" doc:"Whether the run began in an earlier call."`
+	Hosts     int          `json:"hosts" doc:"How many hosts the run has."`
+	Failures  []FailedHost `json:"failures" doc:"Hosts that failed: since the last message, or in all where the kind is \"end\"."`
+	More      int          `json:"more" doc:"How many hosts failed in addition to those that are listed."`
+	Result    *Result      `json:"result" doc:"How the run ended; null where the kind is not \"end\"."`
+}
+
+// FailedHost is a host that failed or could not be reached.
+type FailedHost struct {
+	Host    string `json:"host" doc:"Name of the host."`
+	Machine string `json:"machine" doc:"Address of its BMC."`
+	Group   string `json:"group" doc:"Its group."`
+	Step    string `json:"step" doc:"Name of the step that failed."`
+	Type    string `json:"type" doc:"Type of that step."`
+	Status  string `json:"status" doc:"\"failed\" or \"unreachable\"."`
+	Summary string `json:"summary" doc:"What happened."`
+	Detail  string `json:"detail" doc:"More about it, or empty."`
+	Next    string `json:"next" doc:"What to do about it, or empty."`
+	Time    string `json:"time" doc:"When the step failed."`
+}
+
+// Result is how a run ended.
+type Result struct {
+	Exit        int     `json:"exit" doc:"Exit code."`
+	Elapsed     float64 `json:"elapsed" doc:"Duration in seconds."`
+	Interrupted bool    `json:"interrupted" doc:"Whether the run was interrupted."`
+	Budget      bool    `json:"budget" doc:"Whether the failure budget stopped the run."`
+	Internal    string  `json:"internal" doc:"An error of esxiplan itself that ended the run, or empty."`
+	Proven      int     `json:"proven" doc:"How many hosts have an installation that this run proved."`
+	Changed     int     `json:"changed" doc:"How many hosts changed."`
+	OK          int     `json:"ok" doc:"How many hosts had nothing to change."`
+	Failed      int     `json:"failed" doc:"How many hosts failed."`
+	Unreachable int     `json:"unreachable" doc:"How many hosts could not be reached."`
+	Skipped     int     `json:"skipped" doc:"How many hosts were skipped."`
+	Ignored     int     `json:"ignored" doc:"How many hosts failed where the plan ignores it."`
+	NotRun      int     `json:"not_run" doc:"How many hosts were not run."`
+}
+
+func resultOf(s event.Summary, elapsed time.Duration, proven int) *Result {
+	return &Result{Exit: s.Exit, Elapsed: elapsed.Seconds(), Interrupted: s.Interrupted, Budget: s.Budget, Internal: s.Internal, Proven: proven,
+		Changed: s.Hosts[event.Changed], OK: s.Hosts[event.OK], Failed: s.Hosts[event.Failed], Unreachable: s.Hosts[event.Unreachable],
+		Skipped: s.Hosts[event.Skipped], Ignored: s.Hosts[event.Ignored], NotRun: s.Hosts[event.NotRun]}
+}
+
+// mostShown is how many failed hosts stand in the built-in text.
+const mostShown = 10
+
+// builtIn is the text of a message without a template.
+func (m Message) builtIn() string {
+	lines := []string{m.title()}
+	for _, f := range m.Failures[:min(len(m.Failures), mostShown)] {
+		lines = append(lines, f.lines()...)
+	}
+	if more := max(0, len(m.Failures)-mostShown) + m.More; more > 0 {
+		lines = append(lines, fmt.Sprintf("… and %s more", event.Count(more, "host")))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// title is the first line.
+func (m Message) title() string {
+	run := fmt.Sprintf("esxiplan: run %s of plan %q", m.Run, m.Plan)
+	if m.Simulated {
+		run += " (simulated machines)"
+	}
+	switch m.Kind {
+	case Start:
+		return fmt.Sprintf("%s %s: %s", run, m.verb("started", "was continued"), event.Count(m.Hosts, "host"))
+	case Failure:
+		return fmt.Sprintf("%s: %s failed", run, event.Count(len(m.Failures)+m.More, "host"))
+	case End:
+		return run + " " + m.Result.words()
+	}
+	return fmt.Sprintf("esxiplan: a test message of plan %q", m.Plan)
+}
+
+func (m Message) verb(first, again string) string {
+	if m.Continued {
+		return again
+	}
+	return first
+}
+
+// words say how the run ended.
+func (r *Result) words() string {
+	how := "ended"
+	switch {
+	case r.Interrupted:
+		how = "was interrupted"
+	case r.Internal != "":
+		how = "was ended by an internal error"
+	case r.Budget:
+		how = "was stopped by its failure budget"
+	}
+	text := fmt.Sprintf("%s after %s: %s (exit code %d)", how, span(r.Elapsed), r.counts(), r.Exit)
+	if r.Internal != "" {
+		text += "\n" + r.Internal
+	}
+	return text
+}
+
+// counts are the hosts by status, and how many installations were proven.
+func (r *Result) counts() string {
+	var parts []string
+	for _, c := range []struct {
+		n    int
+		word string
+	}{{r.Changed, "changed"}, {r.OK, "ok"}, {r.Failed, "failed"}, {r.Unreachable, "unreachable"}, {r.Skipped, "skipped"}, {r.Ignored, "ignored"}, {r.NotRun, "not run"}} {
+		if c.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", c.n, c.word))
+		}
+	}
+	if r.Proven > 0 {
+		parts = append(parts, fmt.Sprintf("%d proven installed", r.Proven))
+	}
+	if len(parts) == 0 {
+		return "no hosts"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// lines say of a host what happened and what to do.
+func (f FailedHost) lines() []string {
+	what := f.Summary
+	if what == "" {
+		what = f.Status
+	}
+	where := f.Host
+	if f.Step != "" {
+		where += ", step " + f.Step
+	}
+	if f.Type != "" {
+		where += " (" + f.Type + ")"
+	}
+	lines := []string{fmt.Sprintf("• %s: %s", where, what)}
+	if f.Next != "" {
+		lines = append(lines, "   next: "+f.Next)
+	}
+	return lines
+}
+
+// span is a length of time for people.
+func span(seconds float64) string {
+	d := time.Duration(seconds * float64(time.Second)).Round(time.Second)
+	hours, minutes, rest := int(d.Hours()), int(d.Minutes())%60, int(d.Seconds())%60
+	switch {
+	case hours > 0:
+		return fmt.Sprintf("%d h %d min", hours, minutes)
+	case minutes > 0:
+		return fmt.Sprintf("%d min %d s", minutes, rest)
+	}
+	return fmt.Sprintf("%d s", rest)
+}
