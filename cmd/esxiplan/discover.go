@@ -262,14 +262,17 @@ type machine struct {
 }
 
 func (a *app) readMachines(w *world, hosts []*schema.Host, forks int) []machine {
-	soft, _, stop := interrupts(func(text string) { fmt.Fprintln(a.streams.Err, text) })
+	p := a.newProgress(len(hosts))
+	defer p.close()
+	soft, _, stop := interrupts(p.say)
 	defer stop()
 	found := make([]machine, len(hosts))
 	each(hosts, forks, func(i int, h *schema.Host) {
 		began := time.Now()
 		found[i] = machine{host: h}
-		found[i].facts, found[i].err = w.readMachine(soft, h, func(text string) { fmt.Fprintln(a.streams.Err, "warning: "+text) })
+		found[i].facts, found[i].err = w.readMachine(soft, h, func(text string) { p.say("warning: " + text) })
 		found[i].took = time.Since(began)
+		p.count(found[i].err)
 	})
 	return found
 }
@@ -363,15 +366,17 @@ func (a *app) printMachines(found []machine) {
 			{"disks", diskText(x.Drives)}, {"nics", nicText(x.NICs)}, {"bmc", strings.TrimSpace(x.BMC + " " + x.Firmware)}}
 		rows = append(rows, row)
 	}
-	a.printWide(rows)
+	a.printFolded(rows)
+	var problems sameTexts
 	for _, m := range found {
 		if m.err != nil {
-			fmt.Fprintf(a.streams.Err, "%s: %s\n", m.host.Name, view.Clean(explained(m.err)))
+			problems.add(m.host.Name, view.Clean(explained(m.err)))
 		}
 		if _, problem := planned(m); problem != "" {
-			fmt.Fprintf(a.streams.Err, "%s: the plan's disk: %s\n", m.host.Name, problem)
+			problems.add(m.host.Name, "the plan's disk: "+problem)
 		}
 	}
+	problems.write(a.streams.Err)
 }
 
 func onOff(secureBoot *bool) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/esxi"
+	"esxiplan/engine/event"
 	"esxiplan/engine/step"
 	"esxiplan/schema"
 )
@@ -80,8 +82,10 @@ func (s *statusRun) run(once, asJSON bool, every time.Duration) error {
 		return err
 	}
 	defer s.close()
-	for drawn := 0; ; {
-		found := s.look(soft)
+	p := s.newProgress(len(s.hosts)) // of the first look: later ones stand in the table
+	found := s.look(soft, p.count)
+	p.close()
+	for drawn := []string(nil); ; found = s.look(soft, func(error) {}) {
 		if asJSON {
 			encoder := json.NewEncoder(s.streams.Out)
 			encoder.SetIndent("", "  ")
@@ -131,7 +135,8 @@ func (s *statusRun) close() {
 	})
 }
 
-func (s *statusRun) look(ctx context.Context) []hostStatus {
+// look looks at every host, and reports each one that was looked at.
+func (s *statusRun) look(ctx context.Context, done func(error)) []hostStatus {
 	found := make([]hostStatus, len(s.hosts))
 	each(s.hosts, s.forks, func(i int, h *schema.Host) {
 		found[i] = hostStatus{Host: h.Name, Power: "?", Media: "?", Boot: "?", ESXi: "-"}
@@ -150,6 +155,7 @@ func (s *statusRun) look(ctx context.Context) []hostStatus {
 		if s.probes[i] != nil {
 			found[i].probe(ctx, s.probes[i])
 		}
+		done(err)
 	})
 	return found
 }
@@ -197,12 +203,8 @@ func (h *hostStatus) probe(ctx context.Context, x esxi.Client) {
 	}
 }
 
-// draw writes the table over the one before it; it returns how many lines it has.
-func (s *statusRun) draw(found []hostStatus, before int) int {
-	if before > 0 {
-		fmt.Fprintf(s.streams.Out, "\x1b[%dA\x1b[J", before)
-	}
-	var rows []listRow
+// statusRows are what a look found, as a table.
+func statusRows(found []hostStatus) (rows []listRow) {
 	for _, h := range found {
 		power := h.Power
 		if h.Post != "" {
@@ -210,26 +212,62 @@ func (s *statusRun) draw(found []hostStatus, before int) int {
 		}
 		rows = append(rows, listRow{{"host", h.Host}, {"power", power}, {"boot", h.Boot}, {"esxi", h.ESXi}, {"media", h.Media}, {"problem", h.Problem}})
 	}
-	width, height, err := term.GetSize(1) // it may have changed
-	if err != nil {
-		width, height = s.streams.Width, 0
-	}
-	lines := fitting(strings.Split(strings.TrimSuffix(s.table(rows, width-1), "\n"), "\n"), height)
-	for _, line := range lines {
-		if width > 0 { // which may be less than any table takes
-			line = ansi.Truncate(line, width-1, "…")
-		}
-		fmt.Fprintln(s.streams.Out, line)
-	}
-	return len(lines)
+	return rows
 }
 
-// fitting leaves out what a terminal has no lines for: what has scrolled away cannot
-// be drawn over.
-func fitting(lines []string, height int) []string {
-	if height == 0 || len(lines) < height {
-		return lines
+// draw writes the table over the one that stands on the terminal, and returns its lines.
+func (s *statusRun) draw(found []hostStatus, before []string) []string {
+	width, height, err := term.GetSize(1) // it may have changed
+	if err != nil {
+		s.printFolded(statusRows(found))
+		return nil
 	}
-	shown := max(1, height-2)
-	return append(lines[:shown:shown], fmt.Sprintf("and %d more hosts; --limit chooses", len(lines)-shown))
+	if up := linesTaken(before, width); up > 0 {
+		fmt.Fprintf(s.streams.Out, "\x1b[%dA\x1b[J", up)
+	}
+	lines := s.screen(found, width, height)
+	write(s.streams.Out, strings.Join(lines, "\n")+"\n")
+	return lines
+}
+
+// screen are the lines of a table on a terminal. Where not all hosts have room, those with a
+// problem come first. What has scrolled away cannot be drawn over.
+func (s *statusRun) screen(found []hostStatus, width, height int) []string {
+	blocks := s.folded(statusRows(found), width-1)
+	if len(slices.Concat(blocks...)) >= height {
+		blocks = s.folded(statusRows(problemsFirst(found)), width-1)
+	}
+	lines := fitting(blocks, height)
+	for i, line := range lines { // a terminal may be narrower than a word
+		lines[i] = ansi.Truncate(line, max(1, width-1), "…")
+	}
+	return lines
+}
+
+func problemsFirst(found []hostStatus) []hostStatus {
+	bad := slices.DeleteFunc(slices.Clone(found), func(h hostStatus) bool { return h.Problem == "" })
+	good := slices.DeleteFunc(slices.Clone(found), func(h hostStatus) bool { return h.Problem != "" })
+	return append(bad, good...)
+}
+
+// fitting leaves out the rows for which a terminal has no lines. The first block is the head.
+func fitting(blocks [][]string, height int) (lines []string) {
+	if all := slices.Concat(blocks...); len(all) < height {
+		return all
+	}
+	kept := 0
+	for len(lines)+len(blocks[kept]) <= height-2 {
+		lines = append(lines, blocks[kept]...)
+		kept++
+	}
+	return append(lines, "and "+event.Count(len(blocks)-max(kept, 1), "more host")+"; --limit chooses")
+}
+
+// linesTaken is how many lines of a terminal these take, which may have become narrower since they
+// were written.
+func linesTaken(lines []string, width int) (n int) {
+	for _, line := range lines {
+		n += max(1, (ansi.StringWidth(line)+width-1)/max(1, width))
+	}
+	return n
 }
