@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -71,14 +72,15 @@ cell from which the block takes them; what has no such cell is shown with the ro
 	return c
 }
 
+// discoverForms are the forms in which discover writes.
+var discoverForms = []string{"table", "details", "json"}
+
 // passwordVariable holds the password for BMCs at addresses.
 const passwordVariable = "ESXIPLAN_BMC_PASSWORD"
 
 func (a *app) discover(c *cobra.Command, args []string, f *discoverFlags) error {
-	switch f.output {
-	case "table", "details", "json":
-	default:
-		return fmt.Errorf("-o takes table, details or json, not %q", f.output)
+	if !slices.Contains(discoverForms, f.output) {
+		return fmt.Errorf("-o takes table, details or json, not %q%s", f.output, schema.DidYouMean(f.output, discoverForms))
 	}
 	isPlan, err := planArguments(args)
 	if err != nil {

@@ -42,12 +42,6 @@ esxiplan doc STEP); values are words, or expressions of the plan's language.`,
 			f.byHand = byHand(args)
 			return a.run(paths, f)
 		},
-		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-			if len(args) > 0 {
-				return nil, cobra.ShellCompDirectiveDefault
-			}
-			return typeNames(), cobra.ShellCompDirectiveNoFileComp
-		},
 	}
 	f.planFlags.add(c)
 	f.addLimit(c)

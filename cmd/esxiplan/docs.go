@@ -17,9 +17,6 @@ func (a *app) docCommand() *cobra.Command {
 		Use:   "doc [STEP | vendors]",
 		Short: "Explain the steps, or how each vendor's BMCs differ",
 		Args:  cobra.MaximumNArgs(1),
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return append(typeNames(), vendorsTopic), cobra.ShellCompDirectiveNoFileComp
-		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 && args[0] == vendorsTopic {
 				writeVendors(a.streams.Out)

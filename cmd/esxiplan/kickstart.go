@@ -65,7 +65,6 @@ func (a *app) kickstartRenderCommand() *cobra.Command {
 	c.Flags().StringVar(&stepName, "step", "", "name of the build_iso step, where the plan has several")
 	c.Flags().BoolVar(&asJSON, "json", false, "write JSON")
 	c.MarkFlagRequired("host")
-	c.RegisterFlagCompletionFunc("host", f.complete(survey.HostNames))
 	return c
 }
 

@@ -20,10 +20,9 @@ func (a *app) listCommand() *cobra.Command {
 	f := &planFlags{}
 	var asJSON bool
 	c := &cobra.Command{
-		Use:       "list (hosts|steps|tags|vars) PLAN…",
-		Short:     "List what is in a plan",
-		Args:      cobra.MinimumNArgs(2),
-		ValidArgs: listable,
+		Use:   "list (hosts|steps|tags|vars) PLAN…",
+		Short: "List what is in a plan",
+		Args:  cobra.MinimumNArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
 			rows, err := a.listRows(args[0], args[1:], f)
 			if err != nil {

@@ -50,28 +50,10 @@ func (f *planFlags) addSelection(c *cobra.Command) {
 	c.Flags().StringArrayVar(&f.choice.SkipTags, "skip-tags", nil, "no steps with one of these tags")
 	f.addLimit(c)
 	c.Flags().StringVar(&f.choice.StartAt, "start-at", "", "name of the first step")
-	c.RegisterFlagCompletionFunc("tags", f.complete(survey.Tags))
-	c.RegisterFlagCompletionFunc("skip-tags", f.complete(survey.Tags))
 }
 
 func (f *planFlags) addLimit(c *cobra.Command) {
 	c.Flags().StringArrayVarP(&f.choice.Limit, "limit", "l", nil, "only these hosts and groups; globs, !x takes away, &x keeps only what is also in x")
-	c.RegisterFlagCompletionFunc("limit", f.complete(survey.HostNames))
-}
-
-// complete offers words from the plan on the command line. Secrets that nobody
-// gave are made up: completion must not ask.
-func (f *planFlags) complete(words func(*schema.Plan) []string) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		if len(args) > 0 && slices.Contains(listable, args[0]) { // list WHAT PLAN
-			args = args[1:]
-		}
-		if len(args) == 0 {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		p, _ := schema.Load(args, f.input(func(string) string { return "-" }), known())
-		return words(p), cobra.ShellCompDirectiveNoFileComp
-	}
 }
 
 // input is where the values of a plan come from.

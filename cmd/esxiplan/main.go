@@ -133,6 +133,7 @@ Then:         esxiplan validate site.hcl
 	root.AddCommand(a.planCommand(), a.applyCommand(), a.showCommand(), a.runCommand(), a.doCommand(), a.statusCommand(), a.discoverCommand(), a.rehearseCommand(), a.simCommand(), a.serveCommand(),
 		a.runsCommand(), a.isoCommand(), a.kickstartCommand(),
 		a.validateCommand(), a.fmtCommand(), a.listCommand(), a.docCommand(), a.versionCommand())
+	a.addCompletion(root)
 	return root
 }
 
