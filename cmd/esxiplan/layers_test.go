@@ -71,6 +71,7 @@ var owners = map[string][]string{
 	"github.com/vmware/govmomi":         {"engine/esxi", "engine/esxi/esxisim"},
 	"github.com/charmbracelet/lipgloss": {"cmd/internal/view"},
 	"github.com/spf13/cobra":            {"cmd/esxiplan"},
+	"github.com/spf13/pflag":            {"cmd/esxiplan"}, // errors of cobra's flags
 	"github.com/zclconf/go-cty-yaml":    {"schema"},
 	"github.com/agext/levenshtein":      {"schema", "engine/media/kickstart"},
 	"golang.org/x/sys":                  {"engine/media/iso"},

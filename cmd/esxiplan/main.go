@@ -124,8 +124,16 @@ Then:         esxiplan validate site.hcl
               esxiplan plan site.hcl               what would be done, host by host
               esxiplan run site.hcl`,
 		SilenceUsage: true, SilenceErrors: true,
-		PersistentPreRunE: func(*cobra.Command, []string) error { return a.setColor() },
+		Version: version,
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			if err := checkEnvironment(c); err != nil {
+				return err
+			}
+			return a.setColor()
+		},
 	}
+	root.SetVersionTemplate("esxiplan {{.Version}}\n")
+	root.Flags().Bool("version", false, "print the version") // without -v, which is --verbose elsewhere
 	root.PersistentFlags().StringVar(&a.color, "color", "auto", "colours: auto, always or never (NO_COLOR is honoured)")
 	root.SetOut(a.streams.Out)
 	root.SetErr(a.streams.Err)
@@ -133,6 +141,7 @@ Then:         esxiplan validate site.hcl
 	root.AddCommand(a.planCommand(), a.applyCommand(), a.showCommand(), a.runCommand(), a.doCommand(), a.statusCommand(), a.discoverCommand(), a.rehearseCommand(), a.simCommand(), a.serveCommand(),
 		a.runsCommand(), a.isoCommand(), a.kickstartCommand(),
 		a.validateCommand(), a.fmtCommand(), a.listCommand(), a.docCommand(), a.versionCommand())
+	addUsage(root)
 	a.addCompletion(root)
 	return root
 }

@@ -268,7 +268,12 @@ Faults add trouble, for every host or for one:
 ` + faultHelp(),
 		Example: "  esxiplan rehearse plans/demo.hcl\n  esxiplan rehearse site.hcl --fault 10.172.18.191=boots-disk",
 		Args:    cobra.MinimumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
+			if c.Flags().Changed("speed") {
+				if err := checkSpeed(speed); err != nil {
+					return err
+				}
+			}
 			return a.rehearse(args, f, faults, profiles, speed)
 		},
 	}
@@ -294,9 +299,6 @@ func faultHelp() string {
 
 func (a *app) rehearse(paths []string, f *runFlags, faults, profiles []string, speed float64) error {
 	a.jsonl = f.output == "jsonl"
-	if speed < 0 {
-		return fmt.Errorf("--speed takes a number above 0, not %g", speed)
-	}
 	made := &secrets{}
 	p, err := a.load(paths, &f.planFlags, made.secret)
 	if err != nil {

@@ -33,6 +33,12 @@ made-up secrets; run --sim reads it.`,
 		Example: "  esxiplan sim site.hcl --out sim.json &\n  esxiplan run site.hcl --sim sim.json --dry-run",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if latency < 0 {
+				return fmt.Errorf("--latency takes 0 or a time such as 20ms, not %s", latency)
+			}
+			if err := checkSpeed(speed); err != nil {
+				return err
+			}
 			return a.sim(args, f, simOptions{faults, profiles, speed, out, log, tally, latency})
 		},
 	}
