@@ -26,7 +26,11 @@ func (a *app) doCommand() *cobra.Command {
 
 The step is added to the plan for this run only, behind the others, which do not run. All guards
 stay: what the plan's own steps prepare or protect counts. Arguments are those of the step (see
-esxiplan doc STEP); values are words, or expressions of the plan's language.`,
+esxiplan doc STEP); values are words, or expressions of the plan's language.
+
+STEP is one of these types:
+
+` + typeHelp(),
 		Example: `  esxiplan do eject site.hcl --limit rack7
   esxiplan do power site.hcl action=off --limit 10.172.18.191
   esxiplan do one_time_boot site.hcl target=cd
@@ -48,6 +52,15 @@ esxiplan doc STEP); values are words, or expressions of the plan's language.`,
 	f.addRun(c)
 	f.addReal(c)
 	return c
+}
+
+// typeHelp explains the types of steps, one on a line.
+func typeHelp() string {
+	var b strings.Builder
+	for _, t := range stepTypes() {
+		fmt.Fprintf(&b, "  %-14s %s\n", t.Name, t.Summary)
+	}
+	return b.String()
 }
 
 // byHand is the command for the log; what is given to the step may be a secret, and is left

@@ -27,10 +27,8 @@ func (a *app) docCommand() *cobra.Command {
 				return nil
 			}
 			if len(args) == 0 {
-				for _, t := range stepTypes() {
-					fmt.Fprintf(a.streams.Out, "%-14s %s\n", t.Name, t.Summary)
-				}
-				fmt.Fprintf(a.streams.Out, "\n%-14s %s\n", vendorsTopic, "How each vendor's BMCs differ from the standard, and how that is known.")
+				write(a.streams.Out, typeHelp())
+				fmt.Fprintf(a.streams.Out, "\n  %-14s %s\n", vendorsTopic, "How each vendor's BMCs differ from the standard, and how that is known.")
 				return nil
 			}
 			for _, t := range stepTypes() {

@@ -19,7 +19,7 @@ func (r listRow) MarshalJSON() ([]byte, error) {
 	for i, cell := range r {
 		key, _ := json.Marshal(cell[0])
 		var content any = cell[1]
-		if slices.Contains([]string{"tags", "groups", "steps"}, cell[0]) { // lists
+		if slices.Contains([]string{"tags", "groups", "steps", "types"}, cell[0]) { // lists
 			content = strings.FieldsFunc(cell[1], func(r rune) bool { return r == ',' })
 		}
 		value, err := json.Marshal(content)
