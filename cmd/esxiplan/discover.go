@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -335,9 +336,37 @@ func (a *app) findings(found []machine) []view.Finding {
 		}
 		disk, problem := planned(m)
 		f.Disk, f.DiskProblem = a.secrets.Mask(disk), a.secrets.Mask(problem)
+		f.PlanDisk, f.PlanNIC = plannedPorts(m)
+		f.Ignores = ignored(m.host)
+		for what, why := range f.Ignores {
+			f.Ignores[what] = a.secrets.Mask(why)
+		}
 		out = append(out, f)
 	}
 	return out
+}
+
+// plannedPorts is which of the machine's disks and network ports the plan names: the place of the
+// disk among all disks, nil for none, and the MAC address of the port, "" for none.
+func plannedPorts(m machine) (disk *int, nic string) {
+	x := m.host.ESXi
+	if x == nil || m.err != nil {
+		return nil, ""
+	}
+	if x.Disk != nil && !x.Disk.Late() {
+		all := m.facts.Disks()
+		if d, err := step.ResolveDisk(x.Disk, all); err == nil {
+			at := slices.IndexFunc(all, func(other bmc.Disk) bool { return reflect.DeepEqual(d, other) })
+			disk = &at
+		}
+	}
+	if x.NIC != nil {
+		at := slices.IndexFunc(m.facts.NICs, func(n bmc.NIC) bool { return strings.EqualFold(n.MAC, *x.NIC) })
+		if at >= 0 {
+			nic = m.facts.NICs[at].MAC
+		}
+	}
+	return disk, nic
 }
 
 // planned is which disk the plan's selector takes on the machine, or why none.
@@ -504,7 +533,7 @@ func (a *app) writePage(found []machine, path string) error {
 	if err != nil {
 		return fmt.Errorf("--html: %w", err)
 	}
-	err = view.Discovery(f, a.findings(found), version)
+	err = view.Discovery(f, a.findings(found), version, time.Now())
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}

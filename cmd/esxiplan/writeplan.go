@@ -155,6 +155,33 @@ func (a *app) unusedPicks(found []machine, picks map[string]pick) {
 	}
 }
 
+// ignored says why picks for a host would not be written, by "disk" and "nic". A BMC at an address
+// stands in no plan, and any plan may take its picks.
+func ignored(h *schema.Host) map[string]string {
+	why := map[string]string{}
+	for _, what := range []string{"disk", "nic"} {
+		switch {
+		case h.Range.Filename == "":
+		case h.ESXi == nil:
+			why[what] = "the plan gives the host no esxi block"
+		case !lacks(h, "esxi."+what):
+			why[what] = "the plan names one" + inPlan(h.ESXi, what)
+		}
+	}
+	return why
+}
+
+// inPlan is the disk or nic that a plan names, where it does not depend on the machine.
+func inPlan(x *schema.ESXi, what string) string {
+	switch {
+	case what == "disk" && x.Disk != nil && !x.Disk.Late():
+		return ", " + x.Disk.String()
+	case what == "nic" && x.NIC != nil:
+		return ", " + *x.NIC
+	}
+	return ""
+}
+
 // usable is a pick as far as the machine has what it names and the plan leaves it open.
 func (a *app) usable(m machine, chosen pick) pick {
 	skip := func(what, why string) {
@@ -163,11 +190,12 @@ func (a *app) usable(m machine, chosen pick) pick {
 	if m.err != nil {
 		return pick{}
 	}
+	why := ignored(m.host)
 	if len(chosen.Disk) > 0 {
 		_, err := step.ResolveDisk(chosen.disk(), m.facts.Disks())
 		switch {
-		case !lacks(m.host, "esxi.disk"):
-			skip("disk", "the plan names one")
+		case why["disk"] != "":
+			skip("disk", why["disk"])
 		case err != nil:
 			skip("disk", err.Error())
 		}
@@ -178,8 +206,8 @@ func (a *app) usable(m machine, chosen pick) pick {
 	if chosen.NIC != "" {
 		has := slices.ContainsFunc(m.facts.NICs, func(n bmc.NIC) bool { return strings.EqualFold(n.MAC, chosen.NIC) })
 		switch {
-		case !lacks(m.host, "esxi.nic"):
-			skip("nic", "the plan names one")
+		case why["nic"] != "":
+			skip("nic", why["nic"])
 		case !has:
 			skip("nic", "the machine has no such port")
 			chosen.NIC = ""
