@@ -93,7 +93,7 @@ func TestDiscoveryPage(t *testing.T) {
 		{"picked", map[string]any{"open": []string{"dell-1"}, "picks": map[string]any{"dell-1": map[string]any{"disk": map[string]string{"model": "DELLBOSS VD"}, "nic": "B4:96:91:87:24:BA"}}},
 			[]string{`disk = { model = "DELLBOSS VD" }`, `nic  = "B4:96:91:87:24:BA"`, `checked=""`}, nil},
 		{"planned", map[string]any{"open": []string{"set-1"}, "filter": "set-1"}, []string{`checked="" aria-label="MZ1, S1, 480 GB, in the plan"`, `checked="" aria-label="B4:96:91:87:24:BB, LinkUp, in the plan"`, `aria-expanded="true" aria-controls="more-0"`,
-			`id="ignored" role="status" hidden=""`}, []string{"esxi {"}},
+			`id="ignored" tabindex="-1" hidden=""`}, []string{"esxi {"}},
 		{"ignored", map[string]any{"picks": map[string]any{"set-1": map[string]any{"disk": map[string]string{"serial": "S2"}, "nic": "B4:96:91:87:24:BC"}, "dell-1": map[string]any{"disk": map[string]string{"serial": "GONE"}}, "old-1": map[string]any{"nic": "x"}}},
 			[]string{"3 picks are not saved", `set-1: disk = { serial = "S2" }: the plan names one, serial S1; change it by hand`, "dell-1: disk = { serial = \"GONE\" }: the machine has no such disk", "old-1: this page has no such host", `nic  = "B4:96:91:87:24:BC"`},
 			[]string{"esxi {\n    disk"}},
