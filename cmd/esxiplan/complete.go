@@ -138,8 +138,8 @@ func wordsOf(p *schema.Plan, words func(*schema.Plan) []string) []string {
 // completeWithin is how long a shell waits for words of a plan.
 const completeWithin = 2 * time.Second
 
-// planOn is the plan that the command line names, nil where it has errors or takes too long. Secrets
-// that nobody gave are made up: completion must not ask.
+// planOn is the plan that the command line names, nil where it has errors or takes too long. Missing
+// secrets are made up: completion must not ask.
 func planOn(c *cobra.Command, args []string) *schema.Plan {
 	paths := plansAmong(c, args)
 	if len(paths) == 0 {

@@ -43,17 +43,17 @@ func (a *app) discoverCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "discover PLAN… | ADDRESS…",
 		Short: "Read the hardware behind many BMCs: identity, media, disks, network ports",
-		Long: `Read what the BMCs of a plan, or at the addresses given, say of their machines. Only reading requests
-are sent, and one login per BMC.
+		Long: `Read what BMCs report about their machines: those of a plan, or those at the given addresses. Only
+read requests are sent, and one login per BMC.
 
-Addresses may be names, IP addresses and networks (10.172.18.0/28); user and password are then given by
---username and by the environment variable ` + passwordVariable + `, or asked for.
+Addresses may be names, IP addresses and networks (10.172.18.0/28). --username and the environment
+variable ` + passwordVariable + ` then give the login; without the variable discover asks for the password.
 
---html FILE writes one page that needs nothing else, to look, to filter, and to pick disk and NIC per
-host; it saves the picks into a file. --write completes the plan's files, comments kept: serial numbers
-that are missing, and disk and NIC where the picks (--picks FILE) say so or the machine leaves no choice.
-Where a dynamic block makes the host from a row of a CSV file, serial number and NIC go into the empty
-cell from which the block takes them; what has no such cell is shown with the row.`,
+--html FILE writes a self-contained page in which to filter machines, and to pick the disk and NIC of each
+host; it saves the picks to a file. --write completes the plan's files and keeps their comments: it adds
+missing serial numbers, and disk and NIC where the picks (--picks FILE) name them or the machine has only
+one. Where a dynamic block makes the host from a row of a CSV file, serial number and NIC go into the empty
+cell from which the block takes them; what has no such cell is printed with its row.`,
 		Example: `  esxiplan discover site.hcl --html rack.html
   esxiplan discover site.hcl --write --picks picks.json
   ` + passwordVariable + `=… esxiplan discover 10.172.18.0/28 --username root --insecure -o json`,
@@ -64,12 +64,12 @@ cell from which the block takes them; what has no such cell is shown with the ro
 	c.Flags().StringVarP(&f.username, "username", "u", "root", "user of the BMCs at addresses")
 	c.Flags().StringVar(&f.passwordEnv, "password-env", passwordVariable, "environment variable with their password")
 	c.Flags().BoolVar(&f.insecure, "insecure", false, "do not check the certificates of BMCs at addresses")
-	c.Flags().StringVar(&f.fingerprint, "fingerprint", "", "the one certificate that BMCs at addresses may show: sha256:…")
+	c.Flags().StringVar(&f.fingerprint, "fingerprint", "", "certificate that the BMCs at addresses must present: sha256:…")
 	c.Flags().StringVar(&f.system, "system", "", "id of the computer system to read where a BMC at an address manages several")
 	c.Flags().StringVarP(&f.output, "output", "o", "table", "output: table, details or json")
-	c.Flags().StringVar(&f.html, "html", "", "write a page to look, filter and pick")
-	c.Flags().BoolVar(&f.write, "write", false, "complete the plan's files")
-	c.Flags().StringVar(&f.picks, "picks", "", "file with picks that the page saved")
+	c.Flags().StringVar(&f.html, "html", "", "write a page in which to filter machines and pick disks and NICs")
+	c.Flags().BoolVar(&f.write, "write", false, "write missing serial numbers, disks and NICs into the plan's files")
+	c.Flags().StringVar(&f.picks, "picks", "", "file with the picks that the page saved")
 	return c
 }
 
@@ -121,8 +121,8 @@ func (a *app) discover(c *cobra.Command, args []string, f *discoverFlags) error 
 	return lookExit(errs)
 }
 
-// planArguments tells plans from addresses: a plan is a file or folder that is there,
-// or is called like one. Both at once cannot be meant.
+// planArguments distinguishes plans from addresses: a plan is a file or folder that exists, or has
+// the name of one. Both at once are refused.
 func planArguments(args []string) (bool, error) {
 	plans := 0
 	for _, arg := range args {
@@ -135,7 +135,7 @@ func planArguments(args []string) (bool, error) {
 		}
 	}
 	if plans > 0 && plans < len(args) {
-		return false, errors.New("discover takes plans or addresses, not both at once; is one of these a plan that is not there?")
+		return false, errors.New("discover takes plans or addresses, not both at once; does one of these plans not exist?")
 	}
 	return plans > 0, nil
 }
@@ -148,12 +148,12 @@ func (f *discoverFlags) fits(isPlan bool, c *cobra.Command) error {
 	}[isPlan]
 	for _, name := range foreign {
 		if c.Flags().Changed(name) {
-			return fmt.Errorf("--%s goes with %s", name, map[bool]string{true: "addresses, not with a plan, whose bmc blocks say it",
+			return fmt.Errorf("--%s goes with %s", name, map[bool]string{true: "addresses, not with a plan, whose bmc blocks have it",
 				false: "a plan, not with addresses"}[isPlan])
 		}
 	}
 	if f.picks != "" && !f.write {
-		return errors.New("--picks is for --write")
+		return errors.New("--picks needs --write")
 	}
 	return nil
 }
@@ -369,7 +369,7 @@ func plannedPorts(m machine) (disk *int, nic string) {
 	return disk, nic
 }
 
-// planned is which disk the plan's selector takes on the machine, or why none.
+// planned is the disk that the plan's selector takes on the machine, or why it takes no disk.
 func planned(m machine) (disk, problem string) {
 	if m.host.ESXi == nil || m.host.ESXi.Disk == nil || m.host.ESXi.Disk.Late() || m.err != nil {
 		return "", ""
@@ -378,7 +378,7 @@ func planned(m machine) (disk, problem string) {
 	d, err := step.ResolveDisk(want, m.facts.Disks())
 	switch {
 	case err != nil && want.Confirm != nil && !*want.Confirm:
-		return want.String() + " (at the plan's word: confirm = false)", ""
+		return want.String() + " (the BMC does not confirm it: confirm = false)", ""
 	case err != nil:
 		return "", err.Error()
 	}
@@ -527,7 +527,7 @@ func orUnknown(text string) string {
 	return text
 }
 
-// writePage writes the page to look and pick.
+// writePage writes the page in which to filter machines and pick disks.
 func (a *app) writePage(found []machine, path string) error {
 	f, err := os.Create(path)
 	if err != nil {

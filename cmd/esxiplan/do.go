@@ -24,8 +24,8 @@ func (a *app) doCommand() *cobra.Command {
 		Short: "Run one step on the plan's hosts, without writing it into the plan",
 		Long: `Run one step on hosts of a plan: empty the drives, power machines off, set the boot source.
 
-The step is added to the plan for this run only, behind the others, which do not run. All guards
-stay: what the plan's own steps prepare or protect counts. Arguments are those of the step (see
+The step is added to the end of the plan for this run only; the plan's own steps do not run. All guards
+apply, and take into account what the plan's own steps prepare or protect. Arguments are those of the step (see
 esxiplan doc STEP); values are words, or expressions of the plan's language.
 
 STEP is one of these types:

@@ -82,7 +82,7 @@ func writeReference(w io.Writer) {
 		fmt.Fprintln(w)
 	}
 	fmt.Fprint(w, severalHosts)
-	fmt.Fprintf(w, "# host.facts\n\nWhat a machine says of itself, in the expressions of steps and of `esxi.disk`, `esxi.wipe` and `esxi.nic`. "+
+	fmt.Fprintf(w, "# host.facts\n\nWhat a machine reports about itself, for the expressions of steps and of `esxi.disk`, `esxi.wipe` and `esxi.nic`. "+
 		"It is read before a host's first step where an expression needs it.\n\n")
 	schema.Of[step.Facts]().WriteMarkdown(w)
 	fmt.Fprintln(w)

@@ -28,7 +28,7 @@ import (
 func (a *app) kickstartCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "kickstart",
-		Short: "Show the kickstart of a host, or find the mistakes in one of your own",
+		Short: "Show the kickstart of a host, or check your own",
 	}
 	c.AddCommand(a.kickstartRenderCommand(), a.kickstartLintCommand(), a.kickstartRulesCommand())
 	return c
@@ -40,9 +40,9 @@ func (a *app) kickstartRenderCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "render PLAN… --host HOST",
-		Short: "Show the kickstart that a host's medium would hold, its secrets hidden",
+		Short: "Show the kickstart that a host's medium would hold, with its secrets hidden",
 		Long: "Show the kickstart that build_iso would put on a host's medium, without passwords and serial numbers. Nothing is read from machines; " +
-			"secrets that nobody gave are made up.",
+			"missing secrets are replaced by random ones.",
 		Example: "  esxiplan kickstart render site.hcl --host 10.172.18.191",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -111,9 +111,9 @@ func (a *app) renderHost(p *schema.Plan, hostName, stepName string) (rendered, e
 	return rendered{h.Name, s.Name, text, append([]string{}, warnings...)}, err
 }
 
-// judgeMedia finds mistakes in the media of all hosts, as far as they are known without a
+// judgeMedia finds errors in the media of all hosts, as far as they are known without a
 // machine, and steps that wait for a new ESXi although the medium before them only checks.
-// A mistake that several hosts share is one problem. Hosts with other problems are left out.
+// An error that several hosts share is one problem. Hosts with other problems are left out.
 func judgeMedia(p *schema.Plan) (diags hcl.Diagnostics) {
 	j := newMediaJudge(p)
 	for _, h := range p.Hosts() {
@@ -152,9 +152,9 @@ func (j *mediaJudge) preview(h *schema.Host, s *schema.Step) *event.Medium {
 // mediaJudge goes from host to host and remembers what is the same for all.
 type mediaJudge struct {
 	plan      *schema.Plan
-	found     map[string]*hcl.Diagnostic // mistakes by step and text
+	found     map[string]*hcl.Diagnostic // errors by step and text
 	versions  map[imageID]string
-	media     map[*schema.Step]hcl.Diagnostics // mistakes by the step that makes the medium
+	media     map[*schema.Step]hcl.Diagnostics // errors by the step that makes the medium
 	waits     map[*schema.Step]bool            // waits that cannot succeed
 	waitDiags hcl.Diagnostics
 }
@@ -307,9 +307,8 @@ func (a *app) kickstartLintCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "lint FILE…",
-		Short: "Find the mistakes in kickstarts",
-		Long: `Find the mistakes in kickstarts for ESXi: what the installer would refuse, silently leave out, or take for something
-else. Each finding says where, why it matters and what to do. "# esxiplan:ignore RULE" on a line, or alone on the line
+		Short: "Check kickstarts for errors",
+		Long: `Check kickstarts for ESXi for what the installer would refuse, silently ignore, or read as something else. Each finding says where, why it matters and what to do. "# esxiplan:ignore RULE" on a line, or alone on the line
 before, silences a rule there. - reads standard input. Exit 1 when there are errors. Whether it writes to the disks of a
 plan only is checked where the plan is: validate PLAN.`,
 		Example: "  esxiplan kickstart lint ks.cfg\n  esxiplan kickstart lint --version 8.0.3 --secure-boot off ks/*.cfg",
@@ -325,7 +324,7 @@ plan only is checked where the plan is: validate PLAN.`,
 				return fmt.Errorf("--secure-boot takes on or off, not %q", secureBoot)
 			}
 			if _, known := kickstart.Release(version); version != "" && !known {
-				return fmt.Errorf("--version %q is no version of ESXi such as 8.0.3", version)
+				return fmt.Errorf("--version %q is not a version of ESXi such as 8.0.3", version)
 			}
 			return a.lint(args, conditions, asJSON)
 		},
@@ -417,7 +416,7 @@ func (a *app) readBounded(file string) ([]byte, error) {
 	}
 	text, err := io.ReadAll(io.LimitReader(from, maxText+1))
 	if len(text) > maxText {
-		err = fmt.Errorf("%s has more than %d MiB, so it is no kickstart", file, maxText>>20)
+		err = fmt.Errorf("%s is larger than %d MiB, so it is not a kickstart", file, maxText>>20)
 	}
 	return text, err
 }
@@ -438,7 +437,7 @@ func (a *app) kickstartRulesCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "rules",
-		Short: "List what lint looks for",
+		Short: "List the rules of lint",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if asJSON {

@@ -40,20 +40,20 @@ type planFlags struct {
 func (f *planFlags) add(c *cobra.Command) {
 	c.Flags().StringArrayVarP(&f.set, "var", "e", nil, "set a variable: name=value")
 	c.Flags().StringArrayVar(&f.files, "var-file", nil, "read variables from a file")
-	c.Flags().StringArrayVar(&f.allowRead, "allow-read", nil, "a further folder below which file() may read")
-	c.Flags().StringArrayVar(&f.allowEnv, "allow-env", nil, "a further environment variable that env() may read, or several: NAME or PREFIX*; where CI is set only "+strings.Join(envInCI, " and ")+" are allowed without it")
+	c.Flags().StringArrayVar(&f.allowRead, "allow-read", nil, "an additional folder below which file() may read")
+	c.Flags().StringArrayVar(&f.allowEnv, "allow-env", nil, "additional environment variables that env() may read: NAME or PREFIX*; where CI is set, only "+strings.Join(envInCI, " and ")+" are allowed without it")
 	f.addTrust(c)
 }
 
 func (f *planFlags) addSelection(c *cobra.Command) {
 	c.Flags().StringArrayVarP(&f.choice.Tags, "tags", "t", nil, "only steps with one of these tags")
-	c.Flags().StringArrayVar(&f.choice.SkipTags, "skip-tags", nil, "no steps with one of these tags")
+	c.Flags().StringArrayVar(&f.choice.SkipTags, "skip-tags", nil, "leave out steps with one of these tags")
 	f.addLimit(c)
-	c.Flags().StringVar(&f.choice.StartAt, "start-at", "", "name of the first step")
+	c.Flags().StringVar(&f.choice.StartAt, "start-at", "", "start at the step of this name")
 }
 
 func (f *planFlags) addLimit(c *cobra.Command) {
-	c.Flags().StringArrayVarP(&f.choice.Limit, "limit", "l", nil, "only these hosts and groups; globs, !x takes away, &x keeps only what is also in x")
+	c.Flags().StringArrayVarP(&f.choice.Limit, "limit", "l", nil, "only these hosts and groups; globs; !x excludes x, &x keeps only what is also in x")
 }
 
 // input is where the values of a plan come from.
@@ -89,8 +89,8 @@ func known() schema.Known {
 	return k
 }
 
-// load reads a plan and reports all its problems. standIn makes up secrets that
-// nobody gave; nil in runs on real machines.
+// load reads a plan and reports all its problems. standIn makes up missing
+// secrets; nil in runs on real machines.
 func (a *app) load(paths []string, f *planFlags, standIn func(string) string) (*schema.Plan, error) {
 	in := f.input(standIn)
 	if term.IsTerminal(int(a.in.Fd())) && !f.untrusted { // its question may be for any secret
@@ -126,7 +126,7 @@ func (a *app) event(p *event.Problem) {
 	}
 }
 
-// sayBefore tells why nothing was started.
+// sayBefore says why nothing was started.
 func (a *app) sayBefore(reason string) {
 	fmt.Fprintln(a.streams.Err, "esxiplan: "+reason)
 	a.event(&event.Problem{Summary: reason})

@@ -16,7 +16,7 @@ const (
 	heartbeat = time.Minute
 )
 
-// progress tells on standard error how many of many BMCs have answered or failed: on a terminal in
+// progress says on standard error how many of many BMCs have answered or failed: on a terminal in
 // one line that is redrawn and goes at the end, elsewhere in a line every minute. What is over
 // sooner leaves nothing. It may be used by several goroutines.
 type progress struct {
@@ -33,7 +33,7 @@ type progress struct {
 	drawn  bool // the line stands on the terminal
 }
 
-// newProgress begins to tell of so many BMCs, until close.
+// newProgress begins to count so many BMCs, until close.
 func (a *app) newProgress(total int) *progress {
 	p := &progress{lines: a.streams.Err, total: total}
 	if term.IsTerminal(int(os.Stderr.Fd())) && os.Getenv("TERM") != "dumb" {

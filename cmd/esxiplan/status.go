@@ -28,8 +28,9 @@ func (a *app) statusCommand() *cobra.Command {
 		Short: "Show power, media, boot override and ESXi of the plan's hosts, live",
 		Long: `Look at the plan's hosts: power state, what is mounted, the boot source override, and what answers on
 the ESXi address (asked without a password). Nothing is written. On a terminal the table is redrawn
-until Ctrl-C, which is its ordinary end (exit 0); else, and with --once, there is one look, and the exit
-code says whether all BMCs could be read (2 failed, 4 unreachable, 6 both).`,
+until Ctrl-C (exit 0); the hosts with problems come first where not all have room. Otherwise, and with
+--once, status looks once, and the exit code says whether all BMCs could be read (2 failed, 4 unreachable,
+6 both).`,
 		Example: "  esxiplan status site.hcl --limit rack7\n  esxiplan status site.hcl --json | jq .",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -172,7 +173,7 @@ func (h *hostStatus) read(ctx context.Context, c bmc.Reader) error {
 	}
 	if h.Boot = boot.String(); step.Loops(boot) {
 		h.Problem = fmt.Sprintf("the machine starts from %s at every boot, and would be installed again and again: "+
-			"take the override away (esxiplan do one_time_boot … target=none)", boot.Target)
+			"clear the override (esxiplan do one_time_boot … target=none)", boot.Target)
 	}
 	slots, err := c.Slots(ctx)
 	if err != nil {

@@ -132,7 +132,7 @@ func invalidValue(flag *pflag.Flag, value string) error {
 // forksVariable is the environment variable that replaces the default of --forks.
 const forksVariable = "ESXIPLAN_FORKS"
 
-// checkEnvironment refuses a number in the environment that is none, where it would count.
+// checkEnvironment refuses a number in the environment that is not one, where it would count.
 func checkEnvironment(c *cobra.Command) error {
 	flag, text := c.Flags().Lookup("forks"), os.Getenv(forksVariable)
 	if flag == nil || flag.Changed || text == "" {
@@ -144,7 +144,7 @@ func checkEnvironment(c *cobra.Command) error {
 	return nil
 }
 
-// fastest is the highest speed at which simulated machines can be told from broken ones: what takes a
+// fastest is the highest speed at which simulated machines can be distinguished from broken ones: what takes a
 // second there takes 0.1 ms.
 const fastest = 10000
 

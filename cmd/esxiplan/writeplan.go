@@ -15,11 +15,12 @@ import (
 	"github.com/hashicorp/hcl/v2/hclwrite"
 
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/event"
 	"esxiplan/engine/step"
 	"esxiplan/schema"
 )
 
-// pick is what somebody chose for a host on the page.
+// pick is what was chosen for a host on the page.
 type pick struct {
 	Disk map[string]string `json:"disk"` // one of model, serial, wwn, name
 	NIC  string            `json:"nic"`
@@ -93,7 +94,7 @@ func (a *app) complete(p *schema.Plan, found []machine, picks map[string]pick) e
 	if err := replaceFiles(files, tables); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.streams.Err, "%d arguments written\n", changes)
+	fmt.Fprintln(a.streams.Err, event.Count(changes, "argument")+" written")
 	a.adviseShared(shared)
 	return nil
 }
@@ -140,7 +141,7 @@ func replaceFiles(files map[string]*hclwrite.File, tables tables) error {
 	return errors.Join(errs...)
 }
 
-// unusedPicks tells of picks that lead to nothing, and why.
+// unusedPicks says which picks are not used, and why.
 func (a *app) unusedPicks(found []machine, picks map[string]pick) {
 	read := map[string]bool{}
 	for _, m := range found {
@@ -225,7 +226,7 @@ func (p pick) disk() *schema.Disk {
 	return d
 }
 
-// additions are what the plan lacks and the machine tells.
+// additions are what the plan lacks and the machine reports.
 func additions(m machine, chosen pick) []addition {
 	if m.err != nil {
 		return nil
