@@ -42,8 +42,8 @@ until Ctrl-C (exit 0); the hosts with problems come first where not all have roo
 				return err
 			}
 			defer w.trace.close()
-			s := &statusRun{app: a, world: w, hosts: hosts, forks: f.forks}
-			return s.run(once || asJSON || !term.IsTerminal(1), asJSON, every)
+			s := &statusRun{app: a, world: w, hosts: hosts, forks: f.forks, once: once || asJSON || !term.IsTerminal(1)}
+			return s.run(asJSON, every)
 		},
 	}
 	f.add(c)
@@ -71,12 +71,13 @@ type statusRun struct {
 	world *world
 	hosts []*schema.Host
 	forks int
+	once  bool // one look, not a live table
 
 	clients []bmc.Client
 	probes  []esxi.Client
 }
 
-func (s *statusRun) run(once, asJSON bool, every time.Duration) error {
+func (s *statusRun) run(asJSON bool, every time.Duration) error {
 	soft, _, stop := interrupts(func(string) {})
 	defer stop()
 	if err := s.open(); err != nil {
@@ -92,13 +93,13 @@ func (s *statusRun) run(once, asJSON bool, every time.Duration) error {
 			encoder.SetIndent("", "  ")
 			encoder.Encode(found)
 		} else if soft.Err() == nil {
-			drawn = s.draw(found, drawn)
+			drawn = s.draw(found, drawn, every)
 		}
 		var errs []error
 		for _, h := range found {
 			errs = append(errs, h.err)
 		}
-		if once {
+		if s.once {
 			return lookExit(errs)
 		}
 		select {
@@ -216,17 +217,19 @@ func statusRows(found []hostStatus) (rows []listRow) {
 	return rows
 }
 
-// draw writes the table over the one that stands on the terminal, and returns its lines.
-func (s *statusRun) draw(found []hostStatus, before []string) []string {
+// draw writes the table over the one that stands on the terminal, and returns its lines. A single
+// look is not redrawn, and is as long as it is.
+func (s *statusRun) draw(found []hostStatus, before []string, every time.Duration) []string {
 	width, height, err := term.GetSize(1) // it may have changed
-	if err != nil {
+	if err != nil || s.once {
 		s.printFolded(statusRows(found))
 		return nil
 	}
 	if up := linesTaken(before, width); up > 0 {
 		fmt.Fprintf(s.streams.Out, "\x1b[%dA\x1b[J", up)
 	}
-	lines := s.screen(found, width, height)
+	age := fmt.Sprintf("read at %s, again %s later; Ctrl-C ends", time.Now().Format("15:04:05"), every)
+	lines := append(s.screen(found, width, height-1), ansi.Truncate(age, max(1, width-1), "…"))
 	write(s.streams.Out, strings.Join(lines, "\n")+"\n")
 	return lines
 }
