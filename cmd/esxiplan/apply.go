@@ -19,7 +19,7 @@ type savedPlan struct {
 	maxAge time.Duration
 }
 
-// checksum tells the saved plan from others; "" where no plan is applied.
+// checksum identifies the saved plan; "" where no plan is applied.
 func (s *savedPlan) checksum() string {
 	if s == nil {
 		return ""

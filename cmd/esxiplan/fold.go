@@ -49,7 +49,7 @@ func filledOnly(rows []listRow, widths []int) []int {
 	return out
 }
 
-// fold spreads columns over lines. A column stands where it fits whole; the last one is also
+// fold spreads columns over lines. A column is put where it fits whole; the last one is also
 // wrapped in what a line has left.
 func fold(widths []int, limit int) (lines [][]shelf) {
 	indent := widths[0] + columnGap

@@ -132,7 +132,7 @@ func newMediaJudge(p *schema.Plan) *mediaJudge {
 }
 
 // preview is what the plan would put on a host's medium; nil where it cannot be known before the
-// run, or where the medium cannot be built, which validate tells.
+// run, or where the medium cannot be built, which validate reports.
 func (j *mediaJudge) preview(h *schema.Host, s *schema.Step) *event.Medium {
 	var arguments buildiso.Arguments
 	if j.plan.Decode(s, h, &arguments).HasErrors() {
@@ -252,7 +252,7 @@ func mediumProblem(s *schema.Step, h *schema.Host, err error) *hcl.Diagnostic {
 	return schema.Concerning(&hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Medium cannot be built", Detail: detail, Subject: &at}, h)
 }
 
-// argumentAt is where the argument stands that an error is about, else the step.
+// argumentAt is the place of the argument that an error is about, else that of the step.
 func argumentAt(s *schema.Step, err error) hcl.Range {
 	var at *schema.ArgumentError
 	if errors.As(err, &at) && len(at.Path) > 0 {

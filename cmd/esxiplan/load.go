@@ -79,7 +79,7 @@ func (f *planFlags) readable() []string {
 	return append(slices.Clone(envInCI), f.allowEnv...)
 }
 
-// known tells the language about steps, vendors and facts.
+// known describes steps, vendors and facts to the language.
 func known() schema.Known {
 	k := schema.Known{Version: version, Steps: map[string]schema.StepType{}, Vendors: vendors.Names(), Facts: schema.Of[step.Facts](),
 		RootPassword: kickstart.CheckPassword}

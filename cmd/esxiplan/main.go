@@ -216,7 +216,7 @@ func interrupts(note func(string)) (soft, hard context.Context, stop func()) {
 			}
 			switch n {
 			case 0:
-				endSoft() // first: what is begun after the line would belie it
+				endSoft() // first: nothing may begin after the line is written
 				note("interrupted: stopping at the next safe point; press Ctrl-C again to stop now")
 			case 1:
 				endHard()

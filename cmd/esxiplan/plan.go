@@ -163,7 +163,7 @@ func (r *request) proposed() (*proposal.Proposal, int, error) {
 	return r.propose(r.prepared)
 }
 
-// planOffline shows what the plan alone tells. Nothing is read but files of the plan, and no
+// planOffline shows what is known from the plan alone. Nothing is read but files of the plan, and no
 // secret is needed.
 func (a *app) planOffline(paths []string, f *runFlags) error {
 	if f.sim != "" || f.name != "" || f.resume || f.onlyFailed {
@@ -184,7 +184,7 @@ func (a *app) planOffline(paths []string, f *runFlags) error {
 	return err
 }
 
-// foretellMedia says what would be on the hosts' media, as far as the plan tells.
+// foretellMedia says what would be on the hosts' media, as far as it is known from the plan.
 func (r *request) foretellMedia(p *proposal.Proposal) {
 	j := newMediaJudge(r.plan)
 	for _, h := range p.Hosts {
@@ -308,7 +308,7 @@ func (r *request) asked() proposal.Request {
 	return out
 }
 
-// isSecret reports a value in which a secret of the plan stands: that of a variable which the plan
+// isSecret reports a value that contains a secret of the plan: that of a variable which the plan
 // does not call sensitive may all the same be a password.
 func (r *request) isSecret(value string) bool {
 	for text := range r.plan.SecretNames() {
@@ -351,7 +351,7 @@ func problemsOf(p *proposal.Proposal) (diags hcl.Diagnostics) {
 	return diags
 }
 
-// rangeOf is the place that [event.Place] writes; zero where it is none.
+// rangeOf is the place that [event.Place] writes; zero where the text is not a place.
 func rangeOf(place string) hcl.Range {
 	parts := strings.Split(place, ":")
 	n := len(parts)

@@ -21,7 +21,7 @@ const (
 // sooner leaves nothing. It may be used by several goroutines.
 type progress struct {
 	lines  io.Writer // masked; it holds back a line without an end
-	screen io.Writer // the terminal itself, for a line that holds numbers only; nil: there is none
+	screen io.Writer // the terminal itself, for a line that holds numbers only; nil: stderr is not a terminal
 	total  int
 	began  time.Time
 	end    chan struct{}
@@ -30,7 +30,7 @@ type progress struct {
 	mu     sync.Mutex
 	done   int
 	failed int
-	drawn  bool // the line stands on the terminal
+	drawn  bool // the line is on the terminal
 }
 
 // newProgress begins to count so many BMCs, until close.

@@ -212,7 +212,7 @@ func (s *testbed) old(p *schema.Plan) (version, build string) {
 // notedEvery is how often what is read is noted in a simulation, where time runs scaled.
 const notedEvery = 200 * time.Millisecond
 
-// webServer stands in for the web server that serves the plan's directory.
+// webServer replaces the web server that serves the plan's directory.
 func (s *testbed) webServer(baseURL string, table map[string]string, clock *local.Clock) error {
 	u, err := url.Parse(baseURL)
 	if err != nil || u.Host == "" {
@@ -340,7 +340,7 @@ func (a *app) rehearsePlan(p *schema.Plan, f *runFlags, faults, profiles []strin
 	return err
 }
 
-// consoles shows what stands on the screens of machines that did not come up: on
+// consoles shows what is on the screens of machines that did not come up: on
 // real machines a person would have to look there.
 func (a *app) consoles(s *testbed) {
 	for _, m := range s.fleet.Machines {

@@ -217,7 +217,7 @@ func statusRows(found []hostStatus) (rows []listRow) {
 	return rows
 }
 
-// draw writes the table over the one that stands on the terminal, and returns its lines. A single
+// draw writes the table over the one that is on the terminal, and returns its lines. A single
 // look is not redrawn, and is as long as it is.
 func (s *statusRun) draw(found []hostStatus, before []string, every time.Duration) []string {
 	width, height, err := term.GetSize(1) // it may have changed

@@ -157,7 +157,7 @@ func (a *app) unusedPicks(found []machine, picks map[string]pick) {
 }
 
 // ignored says why picks for a host would not be written, by "disk" and "nic". A BMC at an address
-// stands in no plan, and any plan may take its picks.
+// belongs to no plan, and its picks may be written into any.
 func ignored(h *schema.Host) map[string]string {
 	why := map[string]string{}
 	for _, what := range []string{"disk", "nic"} {
@@ -273,7 +273,7 @@ func onlyDisk(disks []bmc.Disk) map[string]string {
 	return choiceOf(choice[0], disks)
 }
 
-// choiceOf is how a plan names a disk; nil where nothing tells it from the others.
+// choiceOf is how a plan names a disk; nil where nothing distinguishes it from the others.
 func choiceOf(d bmc.Disk, all []bmc.Disk) map[string]string {
 	argument, value := d.Selector(all)
 	if argument == "" {

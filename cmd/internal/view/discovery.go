@@ -14,7 +14,7 @@ type Finding struct {
 	Group   string          `json:"group"`
 	Address string          `json:"address"`
 	Facts   json.RawMessage `json:"facts,omitempty"` // as host.facts
-	// Choices are how a plan names each of the facts' drives; null: nothing tells it from the others.
+	// Choices are how a plan names each of the facts' drives; null: nothing distinguishes it from the others.
 	Choices     []map[string]string `json:"choices,omitempty"`
 	Disk        string              `json:"disk,omitempty"`         // that the plan's selector takes
 	DiskProblem string              `json:"disk_problem,omitempty"` // why it takes none
