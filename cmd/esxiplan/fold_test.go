@@ -81,6 +81,12 @@ func TestStatusScreen(t *testing.T) {
 			t.Errorf("%d lines on a terminal of %d:\n%s", len(lines), height, strings.Join(lines, "\n"))
 		}
 	}
+	for width := -1; width < 40; width++ { // none of which is an error
+		for height := -1; height < 4; height++ {
+			s.screen(lookedAt(), width, height)
+			s.screen(nil, width, height)
+		}
+	}
 	text := strings.Join(s.screen(lookedAt(), 80, 10), "\n")
 	if first, last := strings.Index(text, "dell-2"), strings.Index(text, "and 2 more hosts; --limit chooses"); first < 0 || last < first || strings.Contains(text, "hpe-1") {
 		t.Errorf("the host with a problem is not the first:\n%s", text)

@@ -260,7 +260,7 @@ func fitting(blocks [][]string, height int) (lines []string) {
 		return all
 	}
 	kept := 0
-	for len(lines)+len(blocks[kept]) <= height-2 {
+	for kept < len(blocks) && len(lines)+len(blocks[kept]) <= height-2 {
 		lines = append(lines, blocks[kept]...)
 		kept++
 	}
