@@ -81,7 +81,7 @@ func TestStatusScreen(t *testing.T) {
 			t.Errorf("%d lines on a terminal of %d:\n%s", len(lines), height, strings.Join(lines, "\n"))
 		}
 	}
-	for width := -1; width < 40; width++ { // none of which is an error
+	for width := -1; width < 40; width++ { // sizes that a terminal reports while it starts
 		for height := -1; height < 4; height++ {
 			s.screen(lookedAt(), width, height)
 			s.screen(nil, width, height)
