@@ -19,7 +19,7 @@ type savedPlan struct {
 	maxAge time.Duration
 }
 
-// checksum tells the saved plan from others; "" where none is applied.
+// checksum identifies the saved plan; "" where no plan is applied.
 func (s *savedPlan) checksum() string {
 	if s == nil {
 		return ""
@@ -38,18 +38,18 @@ func (a *app) applyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "apply FILE",
 		Short: "Make exactly the changes of a saved plan",
-		Long: `Make exactly the changes of a plan that esxiplan plan --out FILE saved, and that somebody
-has approved: nobody is asked.
+		Long: `Make exactly the changes of a plan that esxiplan plan --out FILE saved. A saved plan
+was approved: apply asks no questions.
 
 The plan is refused as a whole when its files, its installer image, a secret or the
-version of esxiplan are not what they were, when it was applied before, and when it is
-older than --max-age. A host is refused, before the write, when its machine is not what
+version of esxiplan changed since, when it was applied before, or when it is older than
+--max-age. A host is refused, before the write, when its machine is not what
 it was (serial number, disk, what runs there), and when a change is needed that the plan
 does not hold. Hosts that the plan refused or did not reach are left out.
 
-Apply it in the folder in which it was made. Secrets that were given by -e are given
-again. A run that was interrupted or killed is continued by the same command. That a plan
-was applied before is known from the state folder (--state): keep it where all jobs see it.`,
+Apply it in the folder in which it was made, and give secrets that -e gave again. The same
+command continues a run that was interrupted or killed. The state folder (--state) records
+which plans were applied: keep it where all jobs see it.`,
 		Example: "  esxiplan apply rack7.plan\n  esxiplan apply rack7.plan --in-flight 10 --max-failures 2\n  esxiplan apply rack7.plan --max-age 3d",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -63,7 +63,7 @@ was applied before is known from the state folder (--state): keep it where all j
 	c.Flags().StringArrayVarP(&f.set, "var", "e", nil, "set a variable with a secret, which the saved plan does not hold: name=value")
 	c.Flags().StringVar(&maxAge, "max-age", maxAge, "refuse a plan that is older: 12h, 7d")
 	c.Flags().StringVar(&f.name, "run", "", "name of the run (default: a new name)")
-	c.Flags().StringVar(&f.sim, "sim", "", "apply it to the machines that esxiplan sim serves: the file that it wrote")
+	c.Flags().StringVar(&f.sim, "sim", "", "file that esxiplan sim wrote: apply it to the machines that sim serves")
 	f.addRun(c)
 	return c
 }
@@ -78,7 +78,7 @@ func readAge(text string) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 {
-		return 0, fmt.Errorf("--max-age takes a length of time such as 12h or 7d, not %q", text)
+		return 0, fmt.Errorf("--max-age takes a duration such as 12h or 7d, not %q", text)
 	}
 	return d, nil
 }
@@ -95,7 +95,7 @@ func (a *app) apply(file string, f *runFlags, maxAge time.Duration) error {
 	}
 	for _, path := range r.paths {
 		if _, err := os.Stat(path); err != nil {
-			return fmt.Errorf("saved plan %s was made from %s, which is not to be found from here: apply it in the folder in which it was made", file, path)
+			return fmt.Errorf("saved plan %s was made from %s, which does not exist here: apply it in the folder in which it was made", file, path)
 		}
 	}
 	r.askAgain(saved.Request)

@@ -211,13 +211,19 @@ func TestJenkinsfileIsSafe(t *testing.T) {
 		t.Error("the pipeline has an agent of its own, or tabs")
 	}
 	pieces := strings.Split(source, "\n    stage('")
-	if strings.Contains(pieces[0], "credentials(") {
+	if head, _, _ := strings.Cut(pieces[0], "\npipeline {"); strings.Contains(pieces[0], "credentials(") || strings.Count(head, "withCredentials(") != 1 {
 		t.Error("every stage has the secrets")
+	}
+	for _, kind := range []string{"usernamePassword(credentialsId: 'bmc'", "string(credentialsId: 'esxi-root-password'"} {
+		if !strings.Contains(pieces[0], kind) {
+			t.Errorf("no credentials %s", kind)
+		}
 	}
 	asks := false
 	for _, stage := range pieces[1:] {
 		name, _, _ := strings.Cut(stage, "'")
-		if strings.Contains(stage, "credentials(") && !strings.Contains(stage, "!env.CHANGE_FORK") && !strings.Contains(stage, "not { changeRequest() }") {
+		secret := strings.Contains(stage, "redentials(") || strings.Contains(stage, "withSecrets") || strings.Contains(stage, " hosts(")
+		if secret && !strings.Contains(stage, "!env.CHANGE_FORK") && !strings.Contains(stage, "not { changeRequest() }") {
 			t.Errorf("stage %s has secrets, and a fork's change starts it", name)
 		}
 		if strings.Contains(stage, " input ") {
@@ -315,7 +321,7 @@ func newCIJob(t *testing.T) *ciJob {
 	}
 	at := func(name string) string { return filepath.Join(j.dir, name) }
 	j.env = append(os.Environ(), "PATH="+at("bin")+":"+os.Getenv("PATH"), "COMMAND="+os.Args[0], "SIM="+at("sim.json"), "CALLS="+at("calls"), "CI=true",
-		"PLAN=plans/site.hcl", "LIMIT=all", "STATE="+at("state"), "MAX_AGE=24h", "RUN=jenkins-lab-7", "GITHUB_STEP_SUMMARY="+at("summary"), "GITHUB_RUN_ID=7", "CI_PIPELINE_ID=7")
+		"PLAN=plans/site.hcl", "LIMIT=all", "STATE="+at("state"), "MAX_AGE=24h", "RUN=jenkins-lab-feature%2Frack-7", "GITHUB_STEP_SUMMARY="+at("summary"), "GITHUB_RUN_ID=7", "CI_PIPELINE_ID=7")
 	return j
 }
 

@@ -94,7 +94,7 @@ func hostNames(hosts []*schema.Host) []string {
 	return names
 }
 
-// offerResume tells of a run of the plan that did not end. Where this one would wipe hosts
+// offerResume points out a run of the plan that did not end. Where this one would wipe hosts
 // that the other installed, it asks: done is that the answer was to continue the other one,
 // which was agreed to then as well.
 func (r *request) offerResume() (done bool, err error) {

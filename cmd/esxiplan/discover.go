@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,17 +43,17 @@ func (a *app) discoverCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "discover PLAN… | ADDRESS…",
 		Short: "Read the hardware behind many BMCs: identity, media, disks, network ports",
-		Long: `Read what the BMCs of a plan, or at the addresses given, say of their machines. Only reading requests
-are sent, and one login per BMC.
+		Long: `Read what BMCs report about their machines: those of a plan, or those at the given addresses. Only
+read requests are sent, and one login per BMC.
 
-Addresses may be names, IP addresses and networks (10.172.18.0/28); user and password are then given by
---username and by the environment variable ` + passwordVariable + `, or asked for.
+Addresses may be names, IP addresses and networks (10.172.18.0/28). --username and the environment
+variable ` + passwordVariable + ` then give the login; without the variable discover asks for the password.
 
---html FILE writes one page that needs nothing else, to look, to filter, and to pick disk and NIC per
-host; it saves the picks into a file. --write completes the plan's files, comments kept: serial numbers
-that are missing, and disk and NIC where the picks (--picks FILE) say so or the machine leaves no choice.
-Where a dynamic block makes the host from a row of a CSV file, serial number and NIC go into the empty
-cell from which the block takes them; what has no such cell is shown with the row.`,
+--html FILE writes a self-contained page in which to filter machines, and to pick the disk and NIC of each
+host; it saves the picks to a file. --write completes the plan's files and keeps their comments: it adds
+missing serial numbers, and disk and NIC where the picks (--picks FILE) name them or the machine has only
+one. Where a dynamic block makes the host from a row of a CSV file, serial number and NIC go into the empty
+cell from which the block takes them; what has no such cell is printed with its row.`,
 		Example: `  esxiplan discover site.hcl --html rack.html
   esxiplan discover site.hcl --write --picks picks.json
   ` + passwordVariable + `=… esxiplan discover 10.172.18.0/28 --username root --insecure -o json`,
@@ -62,23 +64,24 @@ cell from which the block takes them; what has no such cell is shown with the ro
 	c.Flags().StringVarP(&f.username, "username", "u", "root", "user of the BMCs at addresses")
 	c.Flags().StringVar(&f.passwordEnv, "password-env", passwordVariable, "environment variable with their password")
 	c.Flags().BoolVar(&f.insecure, "insecure", false, "do not check the certificates of BMCs at addresses")
-	c.Flags().StringVar(&f.fingerprint, "fingerprint", "", "the one certificate that BMCs at addresses may show: sha256:…")
+	c.Flags().StringVar(&f.fingerprint, "fingerprint", "", "certificate that the BMCs at addresses must present: sha256:…")
 	c.Flags().StringVar(&f.system, "system", "", "id of the computer system to read where a BMC at an address manages several")
 	c.Flags().StringVarP(&f.output, "output", "o", "table", "output: table, details or json")
-	c.Flags().StringVar(&f.html, "html", "", "write a page to look, filter and pick")
-	c.Flags().BoolVar(&f.write, "write", false, "complete the plan's files")
-	c.Flags().StringVar(&f.picks, "picks", "", "file with picks that the page saved")
+	c.Flags().StringVar(&f.html, "html", "", "write a page in which to filter machines and pick disks and NICs")
+	c.Flags().BoolVar(&f.write, "write", false, "write missing serial numbers, disks and NICs into the plan's files")
+	c.Flags().StringVar(&f.picks, "picks", "", "file with the picks that the page saved")
 	return c
 }
+
+// discoverForms are the forms in which discover writes.
+var discoverForms = []string{"table", "details", "json"}
 
 // passwordVariable holds the password for BMCs at addresses.
 const passwordVariable = "ESXIPLAN_BMC_PASSWORD"
 
 func (a *app) discover(c *cobra.Command, args []string, f *discoverFlags) error {
-	switch f.output {
-	case "table", "details", "json":
-	default:
-		return fmt.Errorf("-o takes table, details or json, not %q", f.output)
+	if !slices.Contains(discoverForms, f.output) {
+		return fmt.Errorf("-o takes table, details or json, not %q%s", f.output, schema.DidYouMean(f.output, discoverForms))
 	}
 	isPlan, err := planArguments(args)
 	if err != nil {
@@ -118,8 +121,8 @@ func (a *app) discover(c *cobra.Command, args []string, f *discoverFlags) error 
 	return lookExit(errs)
 }
 
-// planArguments tells plans from addresses: a plan is a file or folder that is there,
-// or is called like one. Both at once cannot be meant.
+// planArguments distinguishes plans from addresses: a plan is a file or folder that exists, or has
+// the name of one. Both at once are refused.
 func planArguments(args []string) (bool, error) {
 	plans := 0
 	for _, arg := range args {
@@ -132,7 +135,7 @@ func planArguments(args []string) (bool, error) {
 		}
 	}
 	if plans > 0 && plans < len(args) {
-		return false, errors.New("discover takes plans or addresses, not both at once; is one of these a plan that is not there?")
+		return false, errors.New("discover takes plans or addresses, not both at once; does one of these plans not exist?")
 	}
 	return plans > 0, nil
 }
@@ -145,12 +148,12 @@ func (f *discoverFlags) fits(isPlan bool, c *cobra.Command) error {
 	}[isPlan]
 	for _, name := range foreign {
 		if c.Flags().Changed(name) {
-			return fmt.Errorf("--%s goes with %s", name, map[bool]string{true: "addresses, not with a plan, whose bmc blocks say it",
+			return fmt.Errorf("--%s goes with %s", name, map[bool]string{true: "addresses, not with a plan, whose bmc blocks have it",
 				false: "a plan, not with addresses"}[isPlan])
 		}
 	}
 	if f.picks != "" && !f.write {
-		return errors.New("--picks is for --write")
+		return errors.New("--picks needs --write")
 	}
 	return nil
 }
@@ -262,14 +265,17 @@ type machine struct {
 }
 
 func (a *app) readMachines(w *world, hosts []*schema.Host, forks int) []machine {
-	soft, _, stop := interrupts(func(text string) { fmt.Fprintln(a.streams.Err, text) })
+	p := a.newProgress(len(hosts))
+	defer p.close()
+	soft, _, stop := interrupts(p.say)
 	defer stop()
 	found := make([]machine, len(hosts))
 	each(hosts, forks, func(i int, h *schema.Host) {
 		began := time.Now()
 		found[i] = machine{host: h}
-		found[i].facts, found[i].err = w.readMachine(soft, h, func(text string) { fmt.Fprintln(a.streams.Err, "warning: "+text) })
+		found[i].facts, found[i].err = w.readMachine(soft, h, func(text string) { p.say("warning: " + text) })
 		found[i].took = time.Since(began)
+		p.count(found[i].err)
 	})
 	return found
 }
@@ -330,12 +336,40 @@ func (a *app) findings(found []machine) []view.Finding {
 		}
 		disk, problem := planned(m)
 		f.Disk, f.DiskProblem = a.secrets.Mask(disk), a.secrets.Mask(problem)
+		f.PlanDisk, f.PlanNIC = plannedPorts(m)
+		f.Ignores = ignored(m.host)
+		for what, why := range f.Ignores {
+			f.Ignores[what] = a.secrets.Mask(why)
+		}
 		out = append(out, f)
 	}
 	return out
 }
 
-// planned is which disk the plan's selector takes on the machine, or why none.
+// plannedPorts is which of the machine's disks and network ports the plan names: the place of the
+// disk among all disks, nil for none, and the MAC address of the port, "" for none.
+func plannedPorts(m machine) (disk *int, nic string) {
+	x := m.host.ESXi
+	if x == nil || m.err != nil {
+		return nil, ""
+	}
+	if x.Disk != nil && !x.Disk.Late() {
+		all := m.facts.Disks()
+		if d, err := step.ResolveDisk(x.Disk, all); err == nil {
+			at := slices.IndexFunc(all, func(other bmc.Disk) bool { return reflect.DeepEqual(d, other) })
+			disk = &at
+		}
+	}
+	if x.NIC != nil {
+		at := slices.IndexFunc(m.facts.NICs, func(n bmc.NIC) bool { return strings.EqualFold(n.MAC, *x.NIC) })
+		if at >= 0 {
+			nic = m.facts.NICs[at].MAC
+		}
+	}
+	return disk, nic
+}
+
+// planned is the disk that the plan's selector takes on the machine, or why it takes no disk.
 func planned(m machine) (disk, problem string) {
 	if m.host.ESXi == nil || m.host.ESXi.Disk == nil || m.host.ESXi.Disk.Late() || m.err != nil {
 		return "", ""
@@ -344,7 +378,7 @@ func planned(m machine) (disk, problem string) {
 	d, err := step.ResolveDisk(want, m.facts.Disks())
 	switch {
 	case err != nil && want.Confirm != nil && !*want.Confirm:
-		return want.String() + " (at the plan's word: confirm = false)", ""
+		return want.String() + " (the BMC does not confirm it: confirm = false)", ""
 	case err != nil:
 		return "", err.Error()
 	}
@@ -363,15 +397,17 @@ func (a *app) printMachines(found []machine) {
 			{"disks", diskText(x.Drives)}, {"nics", nicText(x.NICs)}, {"bmc", strings.TrimSpace(x.BMC + " " + x.Firmware)}}
 		rows = append(rows, row)
 	}
-	a.printWide(rows)
+	a.printFolded(rows)
+	var problems sameTexts
 	for _, m := range found {
 		if m.err != nil {
-			fmt.Fprintf(a.streams.Err, "%s: %s\n", m.host.Name, view.Clean(explained(m.err)))
+			problems.add(m.host.Name, view.Clean(explained(m.err)))
 		}
 		if _, problem := planned(m); problem != "" {
-			fmt.Fprintf(a.streams.Err, "%s: the plan's disk: %s\n", m.host.Name, problem)
+			problems.add(m.host.Name, "the plan's disk: "+problem)
 		}
 	}
+	problems.write(a.streams.Err)
 }
 
 func onOff(secureBoot *bool) string {
@@ -491,13 +527,13 @@ func orUnknown(text string) string {
 	return text
 }
 
-// writePage writes the page to look and pick.
+// writePage writes the page in which to filter machines and pick disks.
 func (a *app) writePage(found []machine, path string) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return fmt.Errorf("--html: %w", err)
 	}
-	err = view.Discovery(f, a.findings(found), version)
+	err = view.Discovery(f, a.findings(found), version, time.Now())
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}

@@ -24,9 +24,13 @@ func (a *app) doCommand() *cobra.Command {
 		Short: "Run one step on the plan's hosts, without writing it into the plan",
 		Long: `Run one step on hosts of a plan: empty the drives, power machines off, set the boot source.
 
-The step is added to the plan for this run only, behind the others, which do not run. All guards
-stay: what the plan's own steps prepare or protect counts. Arguments are those of the step (see
-esxiplan doc STEP); values are words, or expressions of the plan's language.`,
+The step is added to the end of the plan for this run only; the plan's own steps do not run. All guards
+apply, and take into account what the plan's own steps prepare or protect. Arguments are those of the step (see
+esxiplan doc STEP); values are words, or expressions of the plan's language.
+
+STEP is one of these types:
+
+` + typeHelp(),
 		Example: `  esxiplan do eject site.hcl --limit rack7
   esxiplan do power site.hcl action=off --limit 10.172.18.191
   esxiplan do one_time_boot site.hcl target=cd
@@ -42,18 +46,21 @@ esxiplan doc STEP); values are words, or expressions of the plan's language.`,
 			f.byHand = byHand(args)
 			return a.run(paths, f)
 		},
-		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-			if len(args) > 0 {
-				return nil, cobra.ShellCompDirectiveDefault
-			}
-			return typeNames(), cobra.ShellCompDirectiveNoFileComp
-		},
 	}
 	f.planFlags.add(c)
 	f.addLimit(c)
 	f.addRun(c)
 	f.addReal(c)
 	return c
+}
+
+// typeHelp explains the types of steps, one on a line.
+func typeHelp() string {
+	var b strings.Builder
+	for _, t := range stepTypes() {
+		fmt.Fprintf(&b, "  %-14s %s\n", t.Name, t.Summary)
+	}
+	return b.String()
 }
 
 // byHand is the command for the log; what is given to the step may be a secret, and is left

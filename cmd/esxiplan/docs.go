@@ -18,9 +18,6 @@ func (a *app) docCommand() *cobra.Command {
 		Use:   "doc [STEP | vendors | notify]",
 		Short: "Explain the steps, how each vendor's BMCs differ, or the notify block",
 		Args:  cobra.MaximumNArgs(1),
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return append(typeNames(), vendorsTopic, notifyTopic), cobra.ShellCompDirectiveNoFileComp
-		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 && args[0] == vendorsTopic {
 				writeVendors(a.streams.Out)
@@ -35,11 +32,9 @@ func (a *app) docCommand() *cobra.Command {
 				return nil
 			}
 			if len(args) == 0 {
-				for _, t := range stepTypes() {
-					fmt.Fprintf(a.streams.Out, "%-14s %s\n", t.Name, t.Summary)
-				}
-				fmt.Fprintf(a.streams.Out, "\n%-14s %s\n", vendorsTopic, "How each vendor's BMCs differ from the standard, and how that is known.")
-				fmt.Fprintf(a.streams.Out, "%-14s %s\n", notifyTopic, "The notify block, and the messages that it sends.")
+				write(a.streams.Out, typeHelp())
+				fmt.Fprintf(a.streams.Out, "\n  %-14s %s\n", vendorsTopic, "How each vendor's BMCs differ from the standard, and how that is known.")
+				fmt.Fprintf(a.streams.Out, "  %-14s %s\n", notifyTopic, "The notify block, and the messages that it sends.")
 				return nil
 			}
 			for _, t := range stepTypes() {
@@ -94,7 +89,7 @@ func writeReference(w io.Writer) {
 	}
 	fmt.Fprint(w, severalHosts)
 	writeNotify(w)
-	fmt.Fprintf(w, "# host.facts\n\nWhat a machine says of itself, in the expressions of steps and of `esxi.disk`, `esxi.wipe` and `esxi.nic`. "+
+	fmt.Fprintf(w, "# host.facts\n\nWhat a machine reports about itself, for the expressions of steps and of `esxi.disk`, `esxi.wipe` and `esxi.nic`. "+
 		"It is read before a host's first step where an expression needs it.\n\n")
 	schema.Of[step.Facts]().WriteMarkdown(w)
 	fmt.Fprintln(w)

@@ -17,8 +17,8 @@ import (
 func (a *app) isoCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "iso",
-		Short: "Look into installer images, build, check and compare them",
-		Long: `Look into installer images and work with them outside of a plan. Nothing is re-mastered: files are laid over
+		Short: "Inspect, build, verify and compare installer images",
+		Long: `Inspect installer images and work with them outside of a plan. Nothing is re-mastered: files are laid over
 the vendor's image, and everything else stays at its place, byte for byte.`,
 	}
 	c.AddCommand(a.isoInspectCommand(), a.isoBuildCommand(), a.isoVerifyCommand(), a.isoDiffCommand())
@@ -36,7 +36,7 @@ func (a *app) isoInspectCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:     "inspect FILE",
-		Short:   "Say what an image is: version, trees, boot entries, boot.cfg, warnings",
+		Short:   "Show what an image is: version, trees, boot entries, boot.cfg, warnings",
 		Example: "  esxiplan iso inspect VMware-VMvisor-Installer-8.0U3-24022510.x86_64.iso",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -98,7 +98,7 @@ func (a *app) isoBuildCommand() *cobra.Command {
 		Use:   "build SOURCE OUT",
 		Short: "Lay a kickstart and further files over an image",
 		Long: `Lay a kickstart over an installer image, make both boot.cfg files call it, and write the result. The kickstart is
-linted first: what would make the installation fail is refused. The result is read back by a checker of its own
+linted first: what would make the installation fail is refused. An independent checker reads the result back
 before it gets its name. In a plan the step build_iso does this for every host.`,
 		Example: "  esxiplan iso build esxi.iso host1.iso --kickstart ks.cfg --kernel-option systemMediaSize=small",
 		Args:    cobra.ExactArgs(2),
@@ -121,7 +121,7 @@ before it gets its name. In a plan the step build_iso does this for every host.`
 			return nil
 		},
 	}
-	c.Flags().StringVar(&kickstart, "kickstart", "", "kickstart to install by")
+	c.Flags().StringVar(&kickstart, "kickstart", "", "kickstart for the installer")
 	c.Flags().StringArrayVar(&options, "kernel-option", nil, "a further option for the installer's kernel; those that lead it elsewhere are refused")
 	c.Flags().StringArrayVar(&files, "file", nil, "a file to add or replace: /PATH=FILE, with an upper-case 8.3 name")
 	c.Flags().BoolVar(&asJSON, "json", false, "write JSON")
@@ -215,7 +215,7 @@ func (a *app) isoDiffCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:     "diff A B",
-		Short:   "Say in words how two images differ, such as a host's from the vendor's",
+		Short:   "List how two images differ, such as a host's from the vendor's",
 		Long:    "Compare two images file by file. Passwords and serial numbers in kickstarts are hidden.",
 		Example: "  esxiplan iso diff esxi.iso host1.iso",
 		Args:    cobra.ExactArgs(2),

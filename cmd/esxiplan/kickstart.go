@@ -28,7 +28,7 @@ import (
 func (a *app) kickstartCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "kickstart",
-		Short: "Show the kickstart of a host, or find the mistakes in one of your own",
+		Short: "Show the kickstart of a host, or check your own",
 	}
 	c.AddCommand(a.kickstartRenderCommand(), a.kickstartLintCommand(), a.kickstartRulesCommand())
 	return c
@@ -40,9 +40,9 @@ func (a *app) kickstartRenderCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "render PLAN… --host HOST",
-		Short: "Show the kickstart that a host's medium would hold, its secrets hidden",
+		Short: "Show the kickstart that a host's medium would hold, with its secrets hidden",
 		Long: "Show the kickstart that build_iso would put on a host's medium, without passwords and serial numbers. Nothing is read from machines; " +
-			"secrets that nobody gave are made up.",
+			"missing secrets are replaced by random ones.",
 		Example: "  esxiplan kickstart render site.hcl --host 10.172.18.191",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -65,7 +65,6 @@ func (a *app) kickstartRenderCommand() *cobra.Command {
 	c.Flags().StringVar(&stepName, "step", "", "name of the build_iso step, where the plan has several")
 	c.Flags().BoolVar(&asJSON, "json", false, "write JSON")
 	c.MarkFlagRequired("host")
-	c.RegisterFlagCompletionFunc("host", f.complete(survey.HostNames))
 	return c
 }
 
@@ -112,9 +111,9 @@ func (a *app) renderHost(p *schema.Plan, hostName, stepName string) (rendered, e
 	return rendered{h.Name, s.Name, text, append([]string{}, warnings...)}, err
 }
 
-// judgeMedia finds mistakes in the media of all hosts, as far as they are known without a
+// judgeMedia finds errors in the media of all hosts, as far as they are known without a
 // machine, and steps that wait for a new ESXi although the medium before them only checks.
-// A mistake that several hosts share is one problem. Hosts with other problems are left out.
+// An error that several hosts share is one problem. Hosts with other problems are left out.
 func judgeMedia(p *schema.Plan) (diags hcl.Diagnostics) {
 	j := newMediaJudge(p)
 	for _, h := range p.Hosts() {
@@ -133,7 +132,7 @@ func newMediaJudge(p *schema.Plan) *mediaJudge {
 }
 
 // preview is what the plan would put on a host's medium; nil where it cannot be known before the
-// run, or where the medium cannot be built, which validate tells.
+// run, or where the medium cannot be built, which validate reports.
 func (j *mediaJudge) preview(h *schema.Host, s *schema.Step) *event.Medium {
 	var arguments buildiso.Arguments
 	if j.plan.Decode(s, h, &arguments).HasErrors() {
@@ -153,9 +152,9 @@ func (j *mediaJudge) preview(h *schema.Host, s *schema.Step) *event.Medium {
 // mediaJudge goes from host to host and remembers what is the same for all.
 type mediaJudge struct {
 	plan      *schema.Plan
-	found     map[string]*hcl.Diagnostic // mistakes by step and text
+	found     map[string]*hcl.Diagnostic // errors by step and text
 	versions  map[imageID]string
-	media     map[*schema.Step]hcl.Diagnostics // mistakes by the step that makes the medium
+	media     map[*schema.Step]hcl.Diagnostics // errors by the step that makes the medium
 	waits     map[*schema.Step]bool            // waits that cannot succeed
 	waitDiags hcl.Diagnostics
 }
@@ -253,7 +252,7 @@ func mediumProblem(s *schema.Step, h *schema.Host, err error) *hcl.Diagnostic {
 	return schema.Concerning(&hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Medium cannot be built", Detail: detail, Subject: &at}, h)
 }
 
-// argumentAt is where the argument stands that an error is about, else the step.
+// argumentAt is the place of the argument that an error is about, else that of the step.
 func argumentAt(s *schema.Step, err error) hcl.Range {
 	var at *schema.ArgumentError
 	if errors.As(err, &at) && len(at.Path) > 0 {
@@ -308,9 +307,8 @@ func (a *app) kickstartLintCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "lint FILE…",
-		Short: "Find the mistakes in kickstarts",
-		Long: `Find the mistakes in kickstarts for ESXi: what the installer would refuse, silently leave out, or take for something
-else. Each finding says where, why it matters and what to do. "# esxiplan:ignore RULE" on a line, or alone on the line
+		Short: "Check kickstarts for errors",
+		Long: `Check kickstarts for ESXi for what the installer would refuse, silently ignore, or read as something else. Each finding says where, why it matters and what to do. "# esxiplan:ignore RULE" on a line, or alone on the line
 before, silences a rule there. - reads standard input. Exit 1 when there are errors. Whether it writes to the disks of a
 plan only is checked where the plan is: validate PLAN.`,
 		Example: "  esxiplan kickstart lint ks.cfg\n  esxiplan kickstart lint --version 8.0.3 --secure-boot off ks/*.cfg",
@@ -326,7 +324,7 @@ plan only is checked where the plan is: validate PLAN.`,
 				return fmt.Errorf("--secure-boot takes on or off, not %q", secureBoot)
 			}
 			if _, known := kickstart.Release(version); version != "" && !known {
-				return fmt.Errorf("--version %q is no version of ESXi such as 8.0.3", version)
+				return fmt.Errorf("--version %q is not a version of ESXi such as 8.0.3", version)
 			}
 			return a.lint(args, conditions, asJSON)
 		},
@@ -418,7 +416,7 @@ func (a *app) readBounded(file string) ([]byte, error) {
 	}
 	text, err := io.ReadAll(io.LimitReader(from, maxText+1))
 	if len(text) > maxText {
-		err = fmt.Errorf("%s has more than %d MiB, so it is no kickstart", file, maxText>>20)
+		err = fmt.Errorf("%s is larger than %d MiB, so it is not a kickstart", file, maxText>>20)
 	}
 	return text, err
 }
@@ -439,7 +437,7 @@ func (a *app) kickstartRulesCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "rules",
-		Short: "List what lint looks for",
+		Short: "List the rules of lint",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if asJSON {

@@ -36,7 +36,7 @@ func TestLintReadsPipes(t *testing.T) {
 			_, err = write.Write(line)
 		}
 		write.Close()
-		if c.Wait(); !strings.Contains(out.String(), "- has more than 4 MiB") {
+		if c.Wait(); !strings.Contains(out.String(), "- is larger than 4 MiB") {
 			t.Errorf("%v: %s", c.ProcessState, out)
 		}
 	})

@@ -77,6 +77,7 @@ var owners = map[string][]string{
 	"github.com/prometheus":             {"cmd/internal/metrics"},
 	"github.com/spf13/cobra":            {"cmd/esxiplan"},
 	"go.opentelemetry.io/otel":          {"cmd/internal/telemetry"},
+	"github.com/spf13/pflag":            {"cmd/esxiplan"}, // errors of cobra's flags
 	"github.com/zclconf/go-cty-yaml":    {"schema"},
 	"github.com/agext/levenshtein":      {"schema", "engine/media/kickstart"},
 	"golang.org/x/sys":                  {"engine/media/iso"},

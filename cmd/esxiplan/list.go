@@ -20,10 +20,12 @@ func (a *app) listCommand() *cobra.Command {
 	f := &planFlags{}
 	var asJSON bool
 	c := &cobra.Command{
-		Use:       "list (hosts|steps|tags|vars) PLAN…",
-		Short:     "List what is in a plan",
-		Args:      cobra.MinimumNArgs(2),
-		ValidArgs: listable,
+		Use:   "list (hosts|steps|tags|vars) PLAN…",
+		Short: "List what is in a plan",
+		Long: `List the hosts of a plan with their addresses and disks, its steps with their types, its tags with the
+steps that have them, or its variables and where their values come from. --tags and --limit choose, as for a run.`,
+		Example: "  esxiplan list hosts site.hcl --limit rack7\n  esxiplan list steps site.hcl --tags reboot\n  esxiplan list tags site.hcl --json",
+		Args:    cobra.MinimumNArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
 			rows, err := a.listRows(args[0], args[1:], f)
 			if err != nil {
@@ -80,13 +82,13 @@ func (a *app) rowsOf(what string, p *schema.Plan, f *planFlags) ([]listRow, erro
 		}
 	case "tags":
 		for _, tag := range survey.Tags(p) {
-			var steps []string
+			var steps, types []string
 			for _, s := range p.Steps {
 				if slices.Contains(s.Policy.Tags, tag) {
-					steps = append(steps, s.Name)
+					steps, types = append(steps, s.Name), append(types, s.Type)
 				}
 			}
-			rows = append(rows, listRow{{"tag", tag}, {"steps", strings.Join(steps, ",")}})
+			rows = append(rows, listRow{{"tag", tag}, {"steps", strings.Join(steps, ",")}, {"types", strings.Join(types, ",")}})
 		}
 	case "vars":
 		for _, v := range p.Variables {

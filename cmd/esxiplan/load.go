@@ -41,38 +41,20 @@ type planFlags struct {
 func (f *planFlags) add(c *cobra.Command) {
 	c.Flags().StringArrayVarP(&f.set, "var", "e", nil, "set a variable: name=value")
 	c.Flags().StringArrayVar(&f.files, "var-file", nil, "read variables from a file")
-	c.Flags().StringArrayVar(&f.allowRead, "allow-read", nil, "a further folder below which file() may read")
-	c.Flags().StringArrayVar(&f.allowEnv, "allow-env", nil, "a further environment variable that env() may read, or several: NAME or PREFIX*; where CI is set only "+strings.Join(envInCI, " and ")+" are allowed without it")
+	c.Flags().StringArrayVar(&f.allowRead, "allow-read", nil, "an additional folder below which file() may read")
+	c.Flags().StringArrayVar(&f.allowEnv, "allow-env", nil, "additional environment variables that env() may read: NAME or PREFIX*; where CI is set, only "+strings.Join(envInCI, " and ")+" are allowed without it")
 	f.addTrust(c)
 }
 
 func (f *planFlags) addSelection(c *cobra.Command) {
 	c.Flags().StringArrayVarP(&f.choice.Tags, "tags", "t", nil, "only steps with one of these tags")
-	c.Flags().StringArrayVar(&f.choice.SkipTags, "skip-tags", nil, "no steps with one of these tags")
+	c.Flags().StringArrayVar(&f.choice.SkipTags, "skip-tags", nil, "leave out steps with one of these tags")
 	f.addLimit(c)
-	c.Flags().StringVar(&f.choice.StartAt, "start-at", "", "name of the first step")
-	c.RegisterFlagCompletionFunc("tags", f.complete(survey.Tags))
-	c.RegisterFlagCompletionFunc("skip-tags", f.complete(survey.Tags))
+	c.Flags().StringVar(&f.choice.StartAt, "start-at", "", "start at the step of this name")
 }
 
 func (f *planFlags) addLimit(c *cobra.Command) {
-	c.Flags().StringArrayVarP(&f.choice.Limit, "limit", "l", nil, "only these hosts and groups; globs, !x takes away, &x keeps only what is also in x")
-	c.RegisterFlagCompletionFunc("limit", f.complete(survey.HostNames))
-}
-
-// complete offers words from the plan on the command line. Secrets that nobody
-// gave are made up: completion must not ask.
-func (f *planFlags) complete(words func(*schema.Plan) []string) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		if len(args) > 0 && slices.Contains(listable, args[0]) { // list WHAT PLAN
-			args = args[1:]
-		}
-		if len(args) == 0 {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		p, _ := schema.Load(args, f.input(func(string) string { return "-" }), known())
-		return words(p), cobra.ShellCompDirectiveNoFileComp
-	}
+	c.Flags().StringArrayVarP(&f.choice.Limit, "limit", "l", nil, "only these hosts and groups; globs; !x excludes x, &x keeps only what is also in x")
 }
 
 // input is where the values of a plan come from.
@@ -98,7 +80,7 @@ func (f *planFlags) readable() []string {
 	return append(slices.Clone(envInCI), f.allowEnv...)
 }
 
-// known tells the language about steps, vendors and facts.
+// known describes steps, vendors and facts to the language.
 func known() schema.Known {
 	k := schema.Known{Version: version, Steps: map[string]schema.StepType{}, Vendors: vendors.Names(), Facts: schema.Of[step.Facts](), Message: schema.Of[notify.Message](),
 		RootPassword: kickstart.CheckPassword}
@@ -108,8 +90,8 @@ func known() schema.Known {
 	return k
 }
 
-// load reads a plan and reports all its problems. standIn makes up secrets that
-// nobody gave; nil in runs on real machines.
+// load reads a plan and reports all its problems. standIn makes up missing
+// secrets; nil in runs on real machines.
 func (a *app) load(paths []string, f *planFlags, standIn func(string) string) (*schema.Plan, error) {
 	in := f.input(standIn)
 	if term.IsTerminal(int(a.in.Fd())) && !f.untrusted { // its question may be for any secret
@@ -145,7 +127,7 @@ func (a *app) event(p *event.Problem) {
 	}
 }
 
-// sayBefore tells why nothing was started.
+// sayBefore says why nothing was started.
 func (a *app) sayBefore(reason string) {
 	fmt.Fprintln(a.streams.Err, "esxiplan: "+reason)
 	a.event(&event.Problem{Summary: reason})

@@ -44,7 +44,7 @@ func Main() int {
 	if lost == nil || errors.Is(lost, syscall.EPIPE) { // a reader that went away wants no more
 		return code
 	}
-	write(os.Stderr, "esxiplan: the output is not whole: "+lost.Error()+". What was to be done is not affected; make room, then see `esxiplan runs show` for a run, or run this again\n")
+	write(os.Stderr, "esxiplan: the output is incomplete: "+lost.Error()+". The work itself is not affected; free some space, then see `esxiplan runs show` for a run, or run this again\n")
 	if code == event.ExitOK {
 		return event.ExitUsage
 	}
@@ -114,18 +114,26 @@ func (a *app) maskStreams(out, err io.Writer) (flush func()) {
 func (a *app) command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "esxiplan",
-		Short: "Turn bare servers into verified ESXi hosts, by a plan, over Redfish",
+		Short: "Turn bare servers into verified ESXi hosts, from a plan, over Redfish",
 		Long: `esxiplan runs a plan: one HCL file says which hosts, by group and vendor, and which
 ordered steps. It builds an installer medium per host, mounts it through the BMC,
 restarts the machine once, and proves that the new ESXi is there.
 
-Begin with:   esxiplan rehearse plans/demo.hcl     the whole plan on simulated machines
+Start with:   esxiplan rehearse plans/demo.hcl     the whole plan on simulated machines
 Then:         esxiplan validate site.hcl
               esxiplan plan site.hcl               what would be done, host by host
               esxiplan run site.hcl`,
 		SilenceUsage: true, SilenceErrors: true,
-		PersistentPreRunE: func(*cobra.Command, []string) error { return a.setColor() },
+		Version: version,
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			if err := checkEnvironment(c); err != nil {
+				return err
+			}
+			return a.setColor()
+		},
 	}
+	root.SetVersionTemplate("esxiplan {{.Version}}\n")
+	root.Flags().Bool("version", false, "print the version") // without -v, which is --verbose elsewhere
 	root.PersistentFlags().StringVar(&a.color, "color", "auto", "colours: auto, always or never (NO_COLOR is honoured)")
 	root.SetOut(a.streams.Out)
 	root.SetErr(a.streams.Err)
@@ -133,6 +141,8 @@ Then:         esxiplan validate site.hcl
 	root.AddCommand(a.planCommand(), a.applyCommand(), a.showCommand(), a.runCommand(), a.doCommand(), a.statusCommand(), a.discoverCommand(), a.rehearseCommand(), a.simCommand(), a.serveCommand(),
 		a.runsCommand(), a.isoCommand(), a.kickstartCommand(),
 		a.validateCommand(), a.notifyCommand(), a.fmtCommand(), a.listCommand(), a.docCommand(), a.versionCommand())
+	addUsage(root)
+	a.addCompletion(root)
 	return root
 }
 
@@ -206,7 +216,7 @@ func interrupts(note func(string)) (soft, hard context.Context, stop func()) {
 			}
 			switch n {
 			case 0:
-				endSoft() // first: what is begun after the line would belie it
+				endSoft() // first: nothing may begin after the line is written
 				note("interrupted: stopping at the next safe point; press Ctrl-C again to stop now")
 			case 1:
 				endHard()
@@ -223,5 +233,5 @@ func interrupts(note func(string)) (soft, hard context.Context, stop func()) {
 	}
 }
 
-// write is io.WriteString without an answer, for streams whose errors nobody can report.
+// write is io.WriteString without an answer, for streams whose errors cannot be reported.
 func write(w io.Writer, text string) { io.WriteString(w, text) }

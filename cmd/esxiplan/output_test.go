@@ -49,7 +49,7 @@ func TestOutputIsLost(t *testing.T) {
 			if code := cmd.ProcessState.ExitCode(); code != c.code || err != nil && !errors.As(err, &exit) {
 				t.Errorf("exit %d, not %d: %v\n%s", code, c.code, err, &said)
 			}
-			if lost := bytes.Contains(said.Bytes(), []byte("the output is not whole")); lost != (c.to == full && name != "usage anyway") {
+			if lost := bytes.Contains(said.Bytes(), []byte("the output is incomplete")); lost != (c.to == full && name != "usage anyway") {
 				t.Errorf("said:\n%s", &said)
 			}
 		})

@@ -35,7 +35,7 @@ func (f *planOutput) add(c *cobra.Command) {
 	c.Flags().BoolVar(&f.json, "json", false, "the same as -o json: the plan as one JSON document")
 	c.Flags().BoolVar(&f.markdown, "markdown", false, "the same as -o markdown: for a pull request")
 	c.Flags().BoolVar(&f.diff, "diff", false, "show kickstarts whole where nothing was published before")
-	c.Flags().BoolVar(&f.offline, "offline", false, "look at no machine; the plan says what was not looked at, and secrets that nobody gave are made up")
+	c.Flags().BoolVar(&f.offline, "offline", false, "contact no machine; the plan says what it does not know, and missing secrets are replaced by random ones")
 	c.Flags().BoolVar(&f.detailed, "detailed-exitcode", false, "exit 0 without changes, 2 with changes, 1 with hosts that are refused, 4 with unreachable ones")
 }
 
@@ -54,8 +54,8 @@ func (a *app) planCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plan PLAN…",
 		Short: "Show what a run would do, host by host, and save it to be approved and applied",
-		Long: `Show what a run would do, without writing anything: the run's own steps are made over
-shadows of the machines, which are read. For each host: the changes in their order, the
+		Long: `Show what a run would do, without writing anything: the run's own steps run against
+shadows of the machines, which are only read. For each host: the changes in their order, the
 disks that will be erased as the BMC reports them, what runs there now, and how the
 kickstart differs from the one that was published last.
 
@@ -81,7 +81,7 @@ both. With --detailed-exitcode: 0 nothing to do, 2 changes, 1 hosts refused, 4 u
 	f.planned.add(c)
 	c.Flags().StringVar(&f.planned.out, "out", "", "save the plan to this file")
 	c.Flags().BoolVar(&f.again, "again", false, "plan to reset machines although their last reset is neither proven nor timed out")
-	c.Flags().StringVar(&f.sim, "sim", "", "plan for the machines that esxiplan sim serves: the file that it wrote")
+	c.Flags().StringVar(&f.sim, "sim", "", "file that esxiplan sim wrote: plan for the machines that sim serves")
 	f.addContinue(c)
 	return c
 }
@@ -90,7 +90,7 @@ both. With --detailed-exitcode: 0 nothing to do, 2 changes, 1 hosts refused, 4 u
 func (f *planOutput) form(output string) (string, error) {
 	switch {
 	case f.json && f.markdown:
-		return "", errors.New("--json and --markdown: give one of them")
+		return "", errors.New("give either --json or --markdown")
 	case f.json:
 		return asJSON, nil
 	case f.markdown:
@@ -163,7 +163,7 @@ func (r *request) proposed() (*proposal.Proposal, int, error) {
 	return r.propose(r.prepared)
 }
 
-// planOffline shows what the plan alone tells. Nothing is read but files of the plan, and no
+// planOffline shows what is known from the plan alone. Nothing is read but files of the plan, and no
 // secret is needed.
 func (a *app) planOffline(paths []string, f *runFlags) error {
 	if f.sim != "" || f.name != "" || f.resume || f.onlyFailed {
@@ -184,7 +184,7 @@ func (a *app) planOffline(paths []string, f *runFlags) error {
 	return err
 }
 
-// foretellMedia says what would be on the hosts' media, as far as the plan tells.
+// foretellMedia says what would be on the hosts' media, as far as it is known from the plan.
 func (r *request) foretellMedia(p *proposal.Proposal) {
 	j := newMediaJudge(r.plan)
 	for _, h := range p.Hosts {
@@ -308,7 +308,7 @@ func (r *request) asked() proposal.Request {
 	return out
 }
 
-// isSecret reports a value in which a secret of the plan stands: that of a variable which the plan
+// isSecret reports a value that contains a secret of the plan: that of a variable which the plan
 // does not call sensitive may all the same be a password.
 func (r *request) isSecret(value string) bool {
 	for text := range r.plan.SecretNames() {
@@ -351,7 +351,7 @@ func problemsOf(p *proposal.Proposal) (diags hcl.Diagnostics) {
 	return diags
 }
 
-// rangeOf is the place that [event.Place] writes; zero where it is none.
+// rangeOf is the place that [event.Place] writes; zero where the text is not a place.
 func rangeOf(place string) hcl.Range {
 	parts := strings.Split(place, ":")
 	n := len(parts)

@@ -29,8 +29,8 @@ func (f *lookFlags) add(c *cobra.Command) {
 	f.planFlags.add(c)
 	f.addLimit(c)
 	c.Flags().IntVarP(&f.forks, "forks", "f", envInt("ESXIPLAN_FORKS", 50), "how many BMCs are asked at once (ESXIPLAN_FORKS)")
-	c.Flags().StringVar(&f.state, "state", "", "state folder, where tls = { first_use = true } keeps certificates (default: .esxiplan beside the plan)")
-	c.Flags().StringVar(&f.sim, "sim", "", "look at the machines that esxiplan sim serves: the file that it wrote")
+	c.Flags().StringVar(&f.state, "state", "", "state folder, where tls = { first_use = true } keeps certificates (default: .esxiplan next to the plan)")
+	c.Flags().StringVar(&f.sim, "sim", "", "file that esxiplan sim wrote: look at the machines that sim serves")
 	f.trace.add(c)
 }
 
@@ -54,7 +54,7 @@ func (a *app) openWorld(paths []string, f *lookFlags) (*world, []*schema.Host, e
 	return a.newWorld(p, where, t), hosts, err
 }
 
-// reader opens a host's BMC for reading: nothing records writes here, so none is made.
+// reader opens a host's BMC for reading: nothing records writes here, so it never writes.
 func (w *world) reader(d *schema.Host, warn func(string)) (bmc.Client, error) {
 	o := w.bmcLogin(d)
 	o.Warn = func(text string) {

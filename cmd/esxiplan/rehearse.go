@@ -28,7 +28,7 @@ import (
 	"esxiplan/schema"
 )
 
-// secrets makes up secrets that nobody gave, each one once.
+// secrets makes up missing secrets, each one once.
 type secrets struct {
 	mu   sync.Mutex
 	made map[string]string
@@ -96,7 +96,7 @@ type testbedOptions struct {
 	clock    *local.Clock
 	faults   []string
 	profiles []string
-	dir      string // for stand-ins
+	dir      string // for placeholders
 	log      func(twin.Entry)
 	latency  time.Duration
 	secrets  []string
@@ -212,11 +212,11 @@ func (s *testbed) old(p *schema.Plan) (version, build string) {
 // notedEvery is how often what is read is noted in a simulation, where time runs scaled.
 const notedEvery = 200 * time.Millisecond
 
-// webServer stands in for the web server that serves the plan's directory.
+// webServer replaces the web server that serves the plan's directory.
 func (s *testbed) webServer(baseURL string, table map[string]string, clock *local.Clock) error {
 	u, err := url.Parse(baseURL)
 	if err != nil || u.Host == "" {
-		return fmt.Errorf("media.url %q is no address", baseURL)
+		return fmt.Errorf("media.url %q is not a URL with a host", baseURL)
 	}
 	s.Directory = filepath.Join(s.dir, "media")
 	at := media.Addresses{HTTP: "127.0.0.1:0"}
@@ -246,7 +246,7 @@ func (s *testbed) note() string {
 	if len(s.remarks) == 0 {
 		return text
 	}
-	return text + "; stand-ins: " + strings.Join(s.remarks, "; ")
+	return text + "; placeholders: " + strings.Join(s.remarks, "; ")
 }
 
 // speedFor keeps a rehearsal short without outrunning two cores.
@@ -260,20 +260,25 @@ func (a *app) rehearseCommand() *cobra.Command {
 		Use:   "rehearse PLAN…",
 		Short: "Run the whole plan on simulated machines",
 		Long: `Run the plan, unchanged, against simulated twins of its hosts: BMCs of the hosts' vendors on real
-HTTPS, a simulated installer that reads what is mounted, an ESXi API that comes up. Time runs scaled. What the
-plan lacks is made up, and said: an unreadable image, the media directory, missing secrets.
+HTTPS, a simulated installer that reads what is mounted, an ESXi API that comes up. Time runs faster.
+Placeholders replace what is missing, and the output names them: an unreadable image, the media directory, secrets.
 
 Faults add trouble, for every host or for one:
 
 ` + faultHelp(),
 		Example: "  esxiplan rehearse plans/demo.hcl\n  esxiplan rehearse site.hcl --fault 10.172.18.191=boots-disk",
 		Args:    cobra.MinimumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
+			if c.Flags().Changed("speed") {
+				if err := checkSpeed(speed); err != nil {
+					return err
+				}
+			}
 			return a.rehearse(args, f, faults, profiles, speed)
 		},
 	}
 	f.add(c)
-	c.Flags().StringArrayVar(&faults, "fault", nil, "trouble: KIND or HOST=KIND")
+	c.Flags().StringArrayVar(&faults, "fault", nil, "fault to add: KIND or HOST=KIND")
 	c.Flags().StringArrayVar(&profiles, "profile", nil, "firmware of a host's simulated BMC: HOST=VENDOR/FIRMWARE")
 	c.Flags().Float64Var(&speed, "speed", 0, "how much faster than real time (default: by the number of hosts)")
 	return c
@@ -294,9 +299,6 @@ func faultHelp() string {
 
 func (a *app) rehearse(paths []string, f *runFlags, faults, profiles []string, speed float64) error {
 	a.jsonl = f.output == "jsonl"
-	if speed < 0 {
-		return fmt.Errorf("--speed takes a number above 0, not %g", speed)
-	}
 	made := &secrets{}
 	p, err := a.load(paths, &f.planFlags, made.secret)
 	if err != nil {
@@ -338,8 +340,8 @@ func (a *app) rehearsePlan(p *schema.Plan, f *runFlags, faults, profiles []strin
 	return err
 }
 
-// consoles shows what stands on the screens of machines that did not come up: on
-// real ones somebody would have to look there.
+// consoles shows what is on the screens of machines that did not come up: on
+// real machines a person would have to look there.
 func (a *app) consoles(s *testbed) {
 	for _, m := range s.fleet.Machines {
 		lines := m.Console()

@@ -28,7 +28,7 @@ type runsFlags struct {
 
 func (f *runsFlags) add(c *cobra.Command) {
 	c.PersistentFlags().StringVar(&f.state, "state", "", "state folder (default: .esxiplan next to the plan, or in the current directory)")
-	c.PersistentFlags().StringVar(&f.sim, "sim", "", "runs against the machines that esxiplan sim serves: the file that it wrote")
+	c.PersistentFlags().StringVar(&f.sim, "sim", "", "file that esxiplan sim wrote: runs against the machines that sim serves")
 	c.PersistentFlags().BoolVar(&f.asJSON, "json", false, "write JSON")
 }
 

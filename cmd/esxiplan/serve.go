@@ -48,7 +48,7 @@ answers under way may continue for ` + seconds(media.DefaultBounds().End) + `, a
 	c.Flags().StringVar(&f.listenTLS, "listen-tls", "", "address and port for HTTPS, such as 0.0.0.0:8443")
 	c.Flags().StringVar(&f.certificate, "certificate", "", "certificate for HTTPS, PEM (default: one made here)")
 	c.Flags().StringVar(&f.key, "key", "", "key of that certificate, PEM")
-	c.Flags().StringArrayVar(&f.allow, "allow", nil, `who may read beside an image's own BMC: an address, a network, a name, or "any"`)
+	c.Flags().StringArrayVar(&f.allow, "allow", nil, `who may read in addition to an image's own BMC: an address, a network, a name, or "any"`)
 	return c
 }
 

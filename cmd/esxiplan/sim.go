@@ -28,21 +28,27 @@ func (a *app) simCommand() *cobra.Command {
 		Use:   "sim PLAN…",
 		Short: "Serve simulated machines for a plan on loopback sockets",
 		Long: `Serve the twins of a plan's hosts on real loopback sockets, for esxiplan run --sim or for any other Redfish
-client, until Ctrl-C. Prints where each BMC and ESXi is. The file given by --out holds addresses, stand-ins and
+client, until Ctrl-C. Prints where each BMC and ESXi is. The file given by --out holds addresses, placeholders and
 made-up secrets; run --sim reads it.`,
 		Example: "  esxiplan sim site.hcl --out sim.json &\n  esxiplan run site.hcl --sim sim.json --dry-run",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if latency < 0 {
+				return fmt.Errorf("--latency takes 0 or a time such as 20ms, not %s", latency)
+			}
+			if err := checkSpeed(speed); err != nil {
+				return err
+			}
 			return a.sim(args, f, simOptions{faults, profiles, speed, out, log, tally, latency})
 		},
 	}
 	f.add(c)
 	f.addSelection(c)
-	c.Flags().StringArrayVar(&faults, "fault", nil, "trouble: KIND or HOST=KIND; see esxiplan rehearse --help")
+	c.Flags().StringArrayVar(&faults, "fault", nil, "fault to add: KIND or HOST=KIND; see esxiplan rehearse --help")
 	c.Flags().StringArrayVar(&profiles, "profile", nil, "firmware of a host's simulated BMC: HOST=VENDOR/FIRMWARE")
 	c.Flags().Float64Var(&speed, "speed", 60, "how much faster than real time")
-	c.Flags().StringVar(&out, "out", "sim.json", "file for run --sim")
-	c.Flags().StringVar(&tally, "tally", "", "file for what became of each machine, as JSON, written at the end")
+	c.Flags().StringVar(&out, "out", "sim.json", "file to write, which run --sim reads")
+	c.Flags().StringVar(&tally, "tally", "", "file for the final state of each machine, as JSON")
 	c.Flags().DurationVar(&latency, "latency", 0, "how long each answer of a BMC takes")
 	c.Flags().StringVar(&log, "log", "", "file for a line of JSON per request that a BMC or ESXi answers")
 	return c
@@ -130,7 +136,7 @@ func (a *app) printSim(s *testbed, hosts []*schema.Host, file string, made *secr
 	fmt.Fprintln(a.streams.Out, s.note())
 	for _, h := range hosts {
 		m := s.fleet.Machine(h.Name)
-		password := schema.Hidden // somebody's; made-up ones are no secret
+		password := schema.Hidden // a real one; made-up ones are no secret
 		if made.has(h.BMC.Password.Reveal()) {
 			password = h.BMC.Password.Reveal()
 		}

@@ -17,7 +17,7 @@ import (
 type site struct {
 	clock *local.Clock
 	sim   *simulation // nil: real machines
-	note  string      // what stands in for real things
+	note  string      // which placeholders replace real things
 	state string      // folder
 	locks []string    // folders of locks; two plans may meet in one
 	thrift
@@ -64,13 +64,13 @@ func stateDir(place, flag string) (string, error) {
 	}
 	dir := filepath.Join(place, ".esxiplan")
 	if info, err := os.Lstat(dir); err == nil && info.Mode()&fs.ModeSymlink != 0 {
-		return "", fmt.Errorf("the state folder %s is a link, which may have come along with the plan: remove it, or name the folder to which it leads with --state if that is yours", dir)
+		return "", fmt.Errorf("the state folder %s is a link, which may have come with the plan: remove it, or name its target with --state if that folder is yours", dir)
 	}
 	return dir, nil
 }
 
 // simState keeps what is known of simulated machines apart from what is known of real
-// ones, and of those of another simulation, unless somebody chose the folder.
+// ones, and of those of another simulation, unless --state chose the folder.
 func simState(state, flag string, started time.Time) string {
 	if flag != "" {
 		return state

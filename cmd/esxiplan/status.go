@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/esxi"
+	"esxiplan/engine/event"
 	"esxiplan/engine/step"
 	"esxiplan/schema"
 )
@@ -26,8 +28,9 @@ func (a *app) statusCommand() *cobra.Command {
 		Short: "Show power, media, boot override and ESXi of the plan's hosts, live",
 		Long: `Look at the plan's hosts: power state, what is mounted, the boot source override, and what answers on
 the ESXi address (asked without a password). Nothing is written. On a terminal the table is redrawn
-until Ctrl-C, which is its ordinary end (exit 0); else, and with --once, there is one look, and the exit
-code says whether all BMCs could be read (2 failed, 4 unreachable, 6 both).`,
+until Ctrl-C (exit 0); the hosts with problems come first where not all have room. Otherwise, and with
+--once, status looks once, and the exit code says whether all BMCs could be read (2 failed, 4 unreachable,
+6 both).`,
 		Example: "  esxiplan status site.hcl --limit rack7\n  esxiplan status site.hcl --json | jq .",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -39,8 +42,8 @@ code says whether all BMCs could be read (2 failed, 4 unreachable, 6 both).`,
 				return err
 			}
 			defer w.trace.close()
-			s := &statusRun{app: a, world: w, hosts: hosts, forks: f.forks}
-			return s.run(once || asJSON || !term.IsTerminal(1), asJSON, every)
+			s := &statusRun{app: a, world: w, hosts: hosts, forks: f.forks, once: once || asJSON || !term.IsTerminal(1)}
+			return s.run(asJSON, every)
 		},
 	}
 	f.add(c)
@@ -68,32 +71,35 @@ type statusRun struct {
 	world *world
 	hosts []*schema.Host
 	forks int
+	once  bool // one look, not a live table
 
 	clients []bmc.Client
 	probes  []esxi.Client
 }
 
-func (s *statusRun) run(once, asJSON bool, every time.Duration) error {
+func (s *statusRun) run(asJSON bool, every time.Duration) error {
 	soft, _, stop := interrupts(func(string) {})
 	defer stop()
 	if err := s.open(); err != nil {
 		return err
 	}
 	defer s.close()
-	for drawn := 0; ; {
-		found := s.look(soft)
+	p := s.newProgress(len(s.hosts)) // of the first look: later ones stand in the table
+	found := s.look(soft, p.count)
+	p.close()
+	for drawn := []string(nil); ; found = s.look(soft, func(error) {}) {
 		if asJSON {
 			encoder := json.NewEncoder(s.streams.Out)
 			encoder.SetIndent("", "  ")
 			encoder.Encode(found)
 		} else if soft.Err() == nil {
-			drawn = s.draw(found, drawn)
+			drawn = s.draw(found, drawn, every)
 		}
 		var errs []error
 		for _, h := range found {
 			errs = append(errs, h.err)
 		}
-		if once {
+		if s.once {
 			return lookExit(errs)
 		}
 		select {
@@ -131,7 +137,8 @@ func (s *statusRun) close() {
 	})
 }
 
-func (s *statusRun) look(ctx context.Context) []hostStatus {
+// look looks at every host, and reports each one that was looked at.
+func (s *statusRun) look(ctx context.Context, done func(error)) []hostStatus {
 	found := make([]hostStatus, len(s.hosts))
 	each(s.hosts, s.forks, func(i int, h *schema.Host) {
 		found[i] = hostStatus{Host: h.Name, Power: "?", Media: "?", Boot: "?", ESXi: "-"}
@@ -150,6 +157,7 @@ func (s *statusRun) look(ctx context.Context) []hostStatus {
 		if s.probes[i] != nil {
 			found[i].probe(ctx, s.probes[i])
 		}
+		done(err)
 	})
 	return found
 }
@@ -166,7 +174,7 @@ func (h *hostStatus) read(ctx context.Context, c bmc.Reader) error {
 	}
 	if h.Boot = boot.String(); step.Loops(boot) {
 		h.Problem = fmt.Sprintf("the machine starts from %s at every boot, and would be installed again and again: "+
-			"take the override away (esxiplan do one_time_boot … target=none)", boot.Target)
+			"clear the override (esxiplan do one_time_boot … target=none)", boot.Target)
 	}
 	slots, err := c.Slots(ctx)
 	if err != nil {
@@ -197,12 +205,8 @@ func (h *hostStatus) probe(ctx context.Context, x esxi.Client) {
 	}
 }
 
-// draw writes the table over the one before it; it returns how many lines it has.
-func (s *statusRun) draw(found []hostStatus, before int) int {
-	if before > 0 {
-		fmt.Fprintf(s.streams.Out, "\x1b[%dA\x1b[J", before)
-	}
-	var rows []listRow
+// statusRows are what a look found, as a table.
+func statusRows(found []hostStatus) (rows []listRow) {
 	for _, h := range found {
 		power := h.Power
 		if h.Post != "" {
@@ -210,26 +214,64 @@ func (s *statusRun) draw(found []hostStatus, before int) int {
 		}
 		rows = append(rows, listRow{{"host", h.Host}, {"power", power}, {"boot", h.Boot}, {"esxi", h.ESXi}, {"media", h.Media}, {"problem", h.Problem}})
 	}
-	width, height, err := term.GetSize(1) // it may have changed
-	if err != nil {
-		width, height = s.streams.Width, 0
-	}
-	lines := fitting(strings.Split(strings.TrimSuffix(s.table(rows, width-1), "\n"), "\n"), height)
-	for _, line := range lines {
-		if width > 0 { // which may be less than any table takes
-			line = ansi.Truncate(line, width-1, "…")
-		}
-		fmt.Fprintln(s.streams.Out, line)
-	}
-	return len(lines)
+	return rows
 }
 
-// fitting leaves out what a terminal has no lines for: what has scrolled away cannot
-// be drawn over.
-func fitting(lines []string, height int) []string {
-	if height == 0 || len(lines) < height {
-		return lines
+// draw writes the table over the one that is on the terminal, and returns its lines. A single
+// look is not redrawn, and is as long as it is.
+func (s *statusRun) draw(found []hostStatus, before []string, every time.Duration) []string {
+	width, height, err := term.GetSize(1) // it may have changed
+	if err != nil || s.once {
+		s.printFolded(statusRows(found))
+		return nil
 	}
-	shown := max(1, height-2)
-	return append(lines[:shown:shown], fmt.Sprintf("and %d more hosts; --limit chooses", len(lines)-shown))
+	if up := linesTaken(before, width); up > 0 {
+		fmt.Fprintf(s.streams.Out, "\x1b[%dA\x1b[J", up)
+	}
+	age := fmt.Sprintf("read at %s, again %s later; Ctrl-C ends", time.Now().Format("15:04:05"), every)
+	lines := append(s.screen(found, width, height-1), ansi.Truncate(age, max(1, width-1), "…"))
+	write(s.streams.Out, strings.Join(lines, "\n")+"\n")
+	return lines
+}
+
+// screen are the lines of a table on a terminal. Where not all hosts have room, those with a
+// problem come first. What has scrolled away cannot be drawn over.
+func (s *statusRun) screen(found []hostStatus, width, height int) []string {
+	blocks := s.folded(statusRows(found), width-1)
+	if len(slices.Concat(blocks...)) >= height {
+		blocks = s.folded(statusRows(problemsFirst(found)), width-1)
+	}
+	lines := fitting(blocks, height)
+	for i, line := range lines { // a terminal may be narrower than a word
+		lines[i] = ansi.Truncate(line, max(1, width-1), "…")
+	}
+	return lines
+}
+
+func problemsFirst(found []hostStatus) []hostStatus {
+	bad := slices.DeleteFunc(slices.Clone(found), func(h hostStatus) bool { return h.Problem == "" })
+	good := slices.DeleteFunc(slices.Clone(found), func(h hostStatus) bool { return h.Problem != "" })
+	return append(bad, good...)
+}
+
+// fitting leaves out the rows for which a terminal has no lines. The first block is the head.
+func fitting(blocks [][]string, height int) (lines []string) {
+	if all := slices.Concat(blocks...); len(all) < height {
+		return all
+	}
+	kept := 0
+	for kept < len(blocks) && len(lines)+len(blocks[kept]) <= height-2 {
+		lines = append(lines, blocks[kept]...)
+		kept++
+	}
+	return append(lines, "and "+event.Count(len(blocks)-max(kept, 1), "more host")+"; --limit chooses")
+}
+
+// linesTaken is how many lines of a terminal these take, which may have become narrower since they
+// were written.
+func linesTaken(lines []string, width int) (n int) {
+	for _, line := range lines {
+		n += max(1, (ansi.StringWidth(line)+width-1)/max(1, width))
+	}
+	return n
 }

@@ -19,7 +19,7 @@ func (r listRow) MarshalJSON() ([]byte, error) {
 	for i, cell := range r {
 		key, _ := json.Marshal(cell[0])
 		var content any = cell[1]
-		if slices.Contains([]string{"tags", "groups", "steps"}, cell[0]) { // lists
+		if slices.Contains([]string{"tags", "groups", "steps", "types"}, cell[0]) { // lists
 			content = strings.FieldsFunc(cell[1], func(r rune) bool { return r == ',' })
 		}
 		value, err := json.Marshal(content)
@@ -39,12 +39,35 @@ func (a *app) printWide(rows []listRow) { write(a.streams.Out, a.table(rows, a.s
 // columnGap is the blanks between two columns.
 const columnGap = 2
 
-// table lays rows out in columns, within a width; 0 is any. Secrets go before that: what is
-// cut or filled up to a width is no longer what it was.
+// printFolded prints rows that may be wider than the terminal: they continue on the next line.
+func (a *app) printFolded(rows []listRow) {
+	for _, lines := range a.folded(rows, a.streams.Width) {
+		write(a.streams.Out, strings.Join(lines, "\n")+"\n")
+	}
+}
+
+// table lays rows out in columns, within a width; 0 is any.
 func (a *app) table(rows []listRow, width int) string {
 	if len(rows) == 0 {
 		return ""
 	}
+	rows, widths := a.measured(rows)
+	narrow(widths, width)
+	var b strings.Builder
+	for _, row := range rows {
+		line := ""
+		for i, cell := range row {
+			text := ansi.Truncate(cell[1], widths[i], "…")
+			line += text + strings.Repeat(" ", widths[i]-ansi.StringWidth(text)+columnGap)
+		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	return b.String()
+}
+
+// measured puts a head before the rows, and says how wide each column is. Secrets are masked
+// before that: what is cut or filled up to a width is no longer what it was.
+func (a *app) measured(rows []listRow) ([]listRow, []int) {
 	widths := make([]int, len(rows[0]))
 	head := make(listRow, len(rows[0]))
 	for i, cell := range rows[0] {
@@ -57,17 +80,7 @@ func (a *app) table(rows []listRow, width int) string {
 			widths[i] = max(widths[i], ansi.StringWidth(row[i][1]))
 		}
 	}
-	narrow(widths, width)
-	var b strings.Builder
-	for _, row := range rows {
-		line := ""
-		for i, cell := range row {
-			text := ansi.Truncate(cell[1], widths[i], "…")
-			line += text + strings.Repeat(" ", widths[i]-ansi.StringWidth(text)+columnGap)
-		}
-		b.WriteString(strings.TrimRight(line, " ") + "\n")
-	}
-	return b.String()
+	return rows, widths
 }
 
 // narrow takes from the widest column until all fit, or each is as narrow as a short word. The

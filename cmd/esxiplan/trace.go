@@ -115,7 +115,7 @@ func cut(body string) string {
 	return fmt.Sprintf("%s… (%d bytes more)", strings.ToValidUTF8(body[:mostTraced], ""), len(body)-mostTraced)
 }
 
-// file is the host's file. That it cannot be written is told once and ends no run.
+// file is the host's file. That it cannot be written is said once and ends no run.
 func (t *tracer) file(host string) *os.File {
 	if t.dir == "" {
 		return nil

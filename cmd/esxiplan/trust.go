@@ -15,7 +15,7 @@ var readers = []string{"validate", "list", "rehearse", "fmt", "render"}
 // addTrust adds the flag of a plan whose author may be anyone, and refuses it to commands that
 // run plans.
 func (f *planFlags) addTrust(c *cobra.Command) {
-	c.Flags().BoolVar(&f.untrusted, "untrusted", false, "the plan may be anyone's, such as a pull request from a fork: it reads only files below its folder and --allow-read, "+
+	c.Flags().BoolVar(&f.untrusted, "untrusted", false, "do not trust the plan, such as a pull request from a fork: it reads only files below its folder and --allow-read, "+
 		"of the environment only "+variablesOnly+" that --allow-env names, and opens no connection")
 	c.PreRunE = func(c *cobra.Command, _ []string) error { return f.trust(c) }
 }

@@ -26,7 +26,7 @@ func (a *app) validateCommand() *cobra.Command {
 		Use:   "validate PLAN…",
 		Short: "Check all of a plan that can be checked without a machine",
 		Long: `Check all of a plan that can be checked without a machine, and show all problems at once: where, what, why, and what
-to do. What depends on something with a problem is taken for unknown, so that no problem follows from another one.
+to do. Whatever depends on a faulty part is treated as unknown, so that each problem is reported once.
 Exit 1 when there are errors.`,
 		Example: "  esxiplan validate site.hcl\n  esxiplan validate site.hcl --offline        where the images are not at hand\n" +
 			"  esxiplan validate site.hcl -o github        annotations in a pull request\n  esxiplan validate site.hcl -o gitlab > gl-code-quality-report.json",

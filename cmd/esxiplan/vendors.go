@@ -16,7 +16,7 @@ const vendorsTopic = "vendors"
 // the simulated firmware that behaves so.
 func writeVendors(w io.Writer) {
 	fmt.Fprintf(w, "<!-- Written by make docs; a test fails when it is stale. -->\n\n# BMCs\n\n")
-	fmt.Fprintf(w, "The standard is adaptive: it goes by the links and actions that a BMC shows, "+
+	fmt.Fprintf(w, "The standard driver is adaptive: it follows the links and actions that a BMC shows, "+
 		"tries the smallest request and adds what the BMC asks for, and reads back what it wrote. "+
 		"What follows differs from it. Section numbers are those of the project's collection of facts; "+
 		"recordings are answers of real BMCs, against which the drivers are tested.\n\n")
@@ -32,7 +32,7 @@ func writeVendors(w io.Writer) {
 		fmt.Fprintln(w)
 	}
 	fmt.Fprintf(w, "# Simulated firmware\n\nFor `rehearse` and `sim`: `--profile HOST=NAME`. A vendor's first is its usual one. *Facts only*: "+
-		"no recording of such a BMC was at hand.\n\n| name | model | firmware | source | |\n|---|---|---|---|---|\n")
+		"there is no recording of such a BMC.\n\n| name | model | firmware | source | |\n|---|---|---|---|---|\n")
 	for _, p := range bmcsim.All() {
 		only := ""
 		if p.FactsOnly {

@@ -309,7 +309,7 @@ func (w *world) warnOnce(d *schema.Host, warn func(string, ...any), text string)
 }
 
 // trust translates the plan's tls. Simulated machines have certificates that
-// nobody could have pinned.
+// could not have been pinned.
 func (w *world) trust(t *schema.TLS) bmc.Trust {
 	var out bmc.Trust
 	switch {

@@ -15,11 +15,12 @@ import (
 	"github.com/hashicorp/hcl/v2/hclwrite"
 
 	"esxiplan/engine/bmc"
+	"esxiplan/engine/event"
 	"esxiplan/engine/step"
 	"esxiplan/schema"
 )
 
-// pick is what somebody chose for a host on the page.
+// pick is what was chosen for a host on the page.
 type pick struct {
 	Disk map[string]string `json:"disk"` // one of model, serial, wwn, name
 	NIC  string            `json:"nic"`
@@ -93,7 +94,7 @@ func (a *app) complete(p *schema.Plan, found []machine, picks map[string]pick) e
 	if err := replaceFiles(files, tables); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.streams.Err, "%d arguments written\n", changes)
+	fmt.Fprintln(a.streams.Err, event.Count(changes, "argument")+" written")
 	a.adviseShared(shared)
 	return nil
 }
@@ -140,7 +141,7 @@ func replaceFiles(files map[string]*hclwrite.File, tables tables) error {
 	return errors.Join(errs...)
 }
 
-// unusedPicks tells of picks that lead to nothing, and why.
+// unusedPicks says which picks are not used, and why.
 func (a *app) unusedPicks(found []machine, picks map[string]pick) {
 	read := map[string]bool{}
 	for _, m := range found {
@@ -155,6 +156,33 @@ func (a *app) unusedPicks(found []machine, picks map[string]pick) {
 	}
 }
 
+// ignored says why picks for a host would not be written, by "disk" and "nic". A BMC at an address
+// belongs to no plan, and its picks may be written into any.
+func ignored(h *schema.Host) map[string]string {
+	why := map[string]string{}
+	for _, what := range []string{"disk", "nic"} {
+		switch {
+		case h.Range.Filename == "":
+		case h.ESXi == nil:
+			why[what] = "the plan gives the host no esxi block"
+		case !lacks(h, "esxi."+what):
+			why[what] = "the plan names one" + inPlan(h.ESXi, what)
+		}
+	}
+	return why
+}
+
+// inPlan is the disk or nic that a plan names, where it does not depend on the machine.
+func inPlan(x *schema.ESXi, what string) string {
+	switch {
+	case what == "disk" && x.Disk != nil && !x.Disk.Late():
+		return ", " + x.Disk.String()
+	case what == "nic" && x.NIC != nil:
+		return ", " + *x.NIC
+	}
+	return ""
+}
+
 // usable is a pick as far as the machine has what it names and the plan leaves it open.
 func (a *app) usable(m machine, chosen pick) pick {
 	skip := func(what, why string) {
@@ -163,11 +191,12 @@ func (a *app) usable(m machine, chosen pick) pick {
 	if m.err != nil {
 		return pick{}
 	}
+	why := ignored(m.host)
 	if len(chosen.Disk) > 0 {
 		_, err := step.ResolveDisk(chosen.disk(), m.facts.Disks())
 		switch {
-		case !lacks(m.host, "esxi.disk"):
-			skip("disk", "the plan names one")
+		case why["disk"] != "":
+			skip("disk", why["disk"])
 		case err != nil:
 			skip("disk", err.Error())
 		}
@@ -178,8 +207,8 @@ func (a *app) usable(m machine, chosen pick) pick {
 	if chosen.NIC != "" {
 		has := slices.ContainsFunc(m.facts.NICs, func(n bmc.NIC) bool { return strings.EqualFold(n.MAC, chosen.NIC) })
 		switch {
-		case !lacks(m.host, "esxi.nic"):
-			skip("nic", "the plan names one")
+		case why["nic"] != "":
+			skip("nic", why["nic"])
 		case !has:
 			skip("nic", "the machine has no such port")
 			chosen.NIC = ""
@@ -197,7 +226,7 @@ func (p pick) disk() *schema.Disk {
 	return d
 }
 
-// additions are what the plan lacks and the machine tells.
+// additions are what the plan lacks and the machine reports.
 func additions(m machine, chosen pick) []addition {
 	if m.err != nil {
 		return nil
@@ -244,7 +273,7 @@ func onlyDisk(disks []bmc.Disk) map[string]string {
 	return choiceOf(choice[0], disks)
 }
 
-// choiceOf is how a plan names a disk; nil where nothing tells it from the others.
+// choiceOf is how a plan names a disk; nil where nothing distinguishes it from the others.
 func choiceOf(d bmc.Disk, all []bmc.Disk) map[string]string {
 	argument, value := d.Selector(all)
 	if argument == "" {

@@ -84,7 +84,7 @@ func (t *table) fill(c schema.Cell, text string) error {
 	row, ok := t.rows[c.Line]
 	switch {
 	case strings.ContainsAny(text, ",\"\r\n") || strings.TrimSpace(text) != text:
-		return errors.New("the text has signs that have a meaning in a table")
+		return errors.New("the text contains characters that are special in a CSV file")
 	case column < 0 || !ok:
 		return fmt.Errorf("%s changed since the plan was read", c.File)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -123,6 +124,13 @@ func List(state string) ([]Info, error) {
 		return nil, err
 	}
 	return p.Runs(), nil
+}
+
+// Names are the names of the runs of a state folder. Only the folder is read, and nothing is
+// written to it.
+func Names(state string) ([]string, error) {
+	sizes, err := logSizes(state)
+	return slices.Sorted(maps.Keys(sizes)), err
 }
 
 // list lists the runs whose logs are there and hold something, the latest first.

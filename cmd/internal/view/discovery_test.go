@@ -20,6 +20,10 @@ var machines = []Finding{
 		"media":[{"id":"1","place":"system","cd":true,"image":""}],
 		"drives":[{"model":"DELLBOSS VD","serial":"","wwn":["5001ac37f330a33b"],"bytes":480000000000,"volume":true,"boot":true,"raid":"RAID1","controller":"BOSS-S2","health":"OK"},{"model":"MZXLR3T8","serial":"A33B01DF936C","wwn":null,"bytes":3840000000000,"protocol":"NVMe","media":"SSD","controller":"CPU.1","health":"Critical"}],
 		"nics":[{"id":"1","mac":"B4:96:91:87:24:BA","link":"LinkUp","adapter":"X710-T2L","slot":"PCIe 1","port":"1","mbps":10000}]}`)},
+	{Host: "set-1", Group: "dell", Address: "10.0.0.4", PlanDisk: new(int), PlanNIC: "B4:96:91:87:24:BB", Ignores: map[string]string{"disk": "the plan names one, serial S1"},
+		Choices: []map[string]string{{"serial": "S1"}, {"serial": "S2"}}, Facts: json.RawMessage(`{"vendor":"dell","model":"PowerEdge R650","serial":"SN4",
+		"drives":[{"model":"MZ1","serial":"S1","bytes":480000000000},{"model":"MZ2","serial":"S2","bytes":480000000000}],
+		"nics":[{"id":"1","mac":"B4:96:91:87:24:BB","link":"LinkUp"},{"id":"2","mac":"B4:96:91:87:24:BC","link":"LinkDown"}]}`)},
 	{Host: "<b>odd</b>", Group: "lab", Address: "10.0.0.2", DiskProblem: "no disk of this machine matches", Facts: json.RawMessage(`{"vendor":"redfish","model":"</script><script>document.title='broken'</script>","serial":"","drives":null,"nics":null,"media":null}`)},
 	{Host: "dead-1", Group: "lab", Address: "10.0.0.3", Problem: "the BMC gave no answer in time"},
 }
@@ -47,7 +51,7 @@ func page(t *testing.T, state map[string]any) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Discovery(f, machines, "test"); err != nil {
+	if err := Discovery(f, machines, "test", time.Date(2026, 3, 1, 14, 5, 0, 0, time.UTC)); err != nil {
 		t.Fatal(err)
 	}
 	f.Close()
@@ -85,9 +89,13 @@ func TestDiscoveryPage(t *testing.T) {
 		{"filter", map[string]any{"filter": "b4:96:91 r750"}, []string{"dell-1"}, []string{"odd", "dead-1"}},
 		{"odd state", map[string]any{"sort": 99, "open": nil, "filter": 5, "picks": []int{1}}, []string{"dell-1", "dead-1"}, nil},
 		{"problems", map[string]any{"problems": true}, []string{"dead-1", "odd"}, []string{"dell-1"}},
-		{"open", map[string]any{"open": []string{"dell-1", "<b>odd</b>"}}, []string{"A33B01DF936C", "3840 GB", "10 Gbit/s", "PCIe 1, port 1", "unknown: the BMC reports no storage", "Critical"}, nil},
+		{"open", map[string]any{"open": []string{"dell-1", "<b>odd</b>", "set-1"}}, []string{"A33B01DF936C", "3840 GB", "10 Gbit/s", "PCIe 1, port 1", "unknown: the BMC reports no storage", "Critical",
+			`checked="" aria-label="MZ1, S1, 480 GB, in the plan"`, `checked="" aria-label="B4:96:91:87:24:BB, LinkUp, in the plan"`, `aria-expanded="true" aria-controls="more-3"`, `id="ignored" tabindex="-1" hidden=""`}, []string{"esxi {"}},
 		{"picked", map[string]any{"open": []string{"dell-1"}, "picks": map[string]any{"dell-1": map[string]any{"disk": map[string]string{"model": "DELLBOSS VD"}, "nic": "B4:96:91:87:24:BA"}}},
 			[]string{`disk = { model = "DELLBOSS VD" }`, `nic  = "B4:96:91:87:24:BA"`, `checked=""`}, nil},
+		{"ignored", map[string]any{"picks": map[string]any{"set-1": map[string]any{"disk": map[string]string{"serial": "S2"}, "nic": "B4:96:91:87:24:BC"}, "dell-1": map[string]any{"disk": map[string]string{"serial": "GONE"}}, "old-1": map[string]any{"nic": "x"}}},
+			[]string{"3 picks are not saved", `set-1: disk = { serial = "S2" }: the plan names one, serial S1; change it by hand`, "dell-1: disk = { serial = \"GONE\" }: the machine has no such disk", "old-1: this page has no such host", `nic  = "B4:96:91:87:24:BC"`},
+			[]string{"esxi {\n    disk"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -102,6 +110,9 @@ func TestDiscoveryPage(t *testing.T) {
 				if strings.Contains(text, bad) {
 					t.Errorf("%q is in\n%s", bad, text)
 				}
+			}
+			if want := `<time datetime="2026-03-01T14:05:00Z">2026-03-01 14:05 UTC</time>`; !strings.Contains(dom, want) {
+				t.Errorf("the page does not say when the machines were read: %s", want)
 			}
 			if strings.Contains(dom, "<title>broken") {
 				t.Error("a machine's name ran as a script")

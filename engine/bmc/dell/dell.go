@@ -37,7 +37,7 @@ var Vendor = bmc.Vendor{
 	Quirks: []bmc.Quirk{
 		{What: "SKU is the service tag, SerialNumber the board's", Models: "all", Source: "recordings 13G, R750; bmc-facts §13", Profiles: "dell/idrac8 dell/idrac9 dell/idrac9-4.40 dell/idrac10"},
 		{What: "empty slots answer an eject with 500 VRM0021; CD and RemovableDisk share one channel", Models: "iDRAC9 before 6.00", Source: "bmc-facts §5", Profiles: "dell/idrac9-4.40"},
-		{What: "Inserted goes on reading true for a moment after an eject", Models: "iDRAC9", Source: "bmc-facts §5", Profiles: "dell/idrac9 dell/idrac9-4.40"},
+		{What: "Inserted still reads true for a moment after an eject", Models: "iDRAC9", Source: "bmc-facts §5", Profiles: "dell/idrac9 dell/idrac9-4.40"},
 		{What: "Cd is a physical drive; the attributes ServerBoot.1.* boot the virtual one", Models: "iDRAC9 before 4.40.10 (Intel), 6.00 (AMD)", Source: "bmc-facts §6", Profiles: "dell/idrac9-4.40"},
 		{What: "the attributes cannot be written; a configuration import can", Models: "iDRAC8", Source: "bmc-facts §6", Profiles: "dell/idrac8"},
 		{What: "slot 1 alone boots; the image reads back empty; boot is written in the settings; If-Match on an action answers 412; 409 for up to a minute after a power-off", Models: "iDRAC10", Source: "recorded insert of an R670; bmc-facts §3, §6, §7, §8, §10", Profiles: "dell/idrac10"},
