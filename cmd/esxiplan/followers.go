@@ -37,11 +37,13 @@ type followers struct {
 	notify  *notify.Sink      // nil: there is no target
 	traces  *telemetry.Traces // nil: none are asked for
 	metrics *metrics.Run      // nil: none are asked for
+	over    chan struct{}     // closed once the run is over
+	writing sync.WaitGroup    // of metrics meanwhile
 }
 
 // follow begins to follow a run. An error is one of usage, before anything was started.
 func (r *request) follow() (f *followers, err error) {
-	f = &followers{request: r}
+	f = &followers{request: r, over: make(chan struct{})}
 	if file := r.flags.metrics; file != "" {
 		if err := metrics.Check(file); err != nil {
 			return nil, fmt.Errorf("--metrics: %w", err)
@@ -51,9 +53,29 @@ func (r *request) follow() (f *followers, err error) {
 	if f.notify, err = r.notifier(); err != nil {
 		return nil, err
 	}
+	if f.metrics != nil {
+		f.writing.Go(f.writeMetrics)
+	}
 	f.traces = r.traced()
 	r.requests = f.forRequests()
 	return f, nil
+}
+
+// metricsEvery is how often metrics are written while the run is under way.
+const metricsEvery = time.Minute
+
+// writeMetrics writes metrics until the run is over. What goes wrong meanwhile does so at the
+// end, too, which says it.
+func (f *followers) writeMetrics() {
+	for ticks := time.NewTicker(metricsEvery); ; {
+		select {
+		case <-ticks.C:
+			f.metrics.WriteFile(f.flags.metrics)
+		case <-f.over:
+			ticks.Stop()
+			return
+		}
+	}
 }
 
 // traced are traces of the run, where the environment asks for them. A plan that is not
@@ -109,6 +131,7 @@ func (f *followers) show(view func(event.Event)) func(event.Event) {
 // close ends what follows the run, all at once, and says what did not arrive. An interrupt
 // ends the waiting.
 func (f *followers) close() {
+	close(f.over)
 	ctx, cancel := context.WithTimeout(context.Background(), atEnd)
 	defer cancel()
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
@@ -123,6 +146,7 @@ func (f *followers) close() {
 		work.Go(func() { untraced = f.traces.Close(ctx) })
 	}
 	if f.metrics != nil {
+		f.writing.Wait()
 		unwritten = f.metrics.WriteFile(f.flags.metrics)
 	}
 	work.Wait()

@@ -94,6 +94,10 @@ group "g" {
     esxi { address = "192.0.2.10" }
   }
 }
+notify "author" {
+  url = "http://192.0.2.80/"
+  on  = ["start", "failure", "end"]
+}
 step "precheck" "login" {}
 step "build_iso" "installer" { image = image.esxi }
 step "insert" "cd" { image = INSERT }
@@ -121,7 +125,7 @@ func TestUntrustedOpensNoSocket(t *testing.T) {
 	loopback := plan("loopback.hcl", "listen = \"127.0.0.1:0\"", `"http://127.0.0.1:80/latest/meta-data.iso"`, "")
 	run := func(args ...string) (code int, output string) {
 		c := exec.Command(os.Args[0], args...)
-		c.Env = append(os.Environ(), withoutSockets+"=1", "HOME="+dir, "CI=1")
+		c.Env = append(os.Environ(), withoutSockets+"=1", "HOME="+dir, "CI=1", "OTEL_EXPORTER_OTLP_ENDPOINT=http://192.0.2.81:4318")
 		out, _ := c.CombinedOutput()
 		return c.ProcessState.ExitCode(), string(out)
 	}
@@ -151,6 +155,7 @@ func TestUntrustedOpensNoSocket(t *testing.T) {
 		{1, []string{"status", serves, "--once"}},
 		{1, []string{"do", "eject", serves}},
 		{1, []string{"sim", serves}},
+		{1, []string{"notify", serves}},
 	} {
 		t.Run(strings.Join(c.args[:1], " ")+" "+filepath.Base(c.args[len(c.args)-1]), func(t *testing.T) {
 			t.Parallel()

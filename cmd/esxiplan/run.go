@@ -65,7 +65,7 @@ func (f *runFlags) addRun(c *cobra.Command) {
 	c.Flags().StringVar(&f.state, "state", "", "state folder (default: .esxiplan next to the plan)")
 	c.Flags().BoolVar(&f.prune, "prune", false, "at the end remove published images of hosts that are no longer in the plan")
 	c.Flags().BoolVar(&f.keepMedia, "keep-media", false, "leave published images after the proof of installation")
-	c.Flags().StringVar(&f.metrics, "metrics", "", "at the end write what the run came to into a file, for the textfile collector of Prometheus' node_exporter (*.prom)")
+	c.Flags().StringVar(&f.metrics, "metrics", "", "write what the run came to into a file, every minute and at the end, for the textfile collector of Prometheus' node_exporter (*.prom)")
 	f.trace.add(c)
 }
 

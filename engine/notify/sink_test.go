@@ -282,6 +282,25 @@ func TestGivesUp(t *testing.T) {
 	})
 }
 
+// TestLastTries: once the run is over there is no time for long pauses, and the message about
+// the end is tried again soon.
+func TestLastTries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &receiver{behave: func(n int, _ *http.Request) (*http.Response, error) {
+			if n < 4 {
+				return answer(429, "Retry-After", "60"), nil
+			}
+			return answer(200), nil
+		}}
+		sink := begin(s, "end")
+		sink.Event(started(1))
+		sink.Event(ended(nil))
+		if lost := within(sink, 5*time.Second); lost != nil {
+			t.Errorf("%q after %d tries", lost, s.seen())
+		}
+	})
+}
+
 // TestStorm: a thousand hosts that fail are few messages, and none of them is forgotten.
 func TestStorm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -409,7 +428,7 @@ func TestFormats(t *testing.T) {
 					}
 				}
 				for _, no := range append(c.absent, "hunter22", "\x1b") {
-					if strings.Contains(string(s.bodies[0]), no) {
+					if strings.Contains(string(s.bodies[0])+text, no) {
 						t.Errorf("%q is in %s", no, s.bodies[0])
 					}
 				}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -19,16 +20,18 @@ import (
 	"esxiplan/engine/event"
 )
 
-// Run is what is known of a run.
+// Run is what is known of a run. It may be used by several goroutines.
 type Run struct {
 	version   string
 	simulated bool
 
+	mu         sync.Mutex
 	plan, name string
 	hosts      int
 	began      time.Time
 	ended      time.Time // zero: it has not
-	summary    event.Summary
+	exit       int
+	done       map[event.Status]int // hosts
 	proven     map[string]bool
 	retries    map[step]int
 	steps      map[step]*results
@@ -46,11 +49,13 @@ type results struct {
 
 // New is a run that has not begun. version is that of esxiplan; simulated are the machines.
 func New(version string, simulated bool) *Run {
-	return &Run{version: version, simulated: simulated, proven: map[string]bool{}, retries: map[step]int{}, steps: map[step]*results{}}
+	return &Run{version: version, simulated: simulated, done: map[event.Status]int{}, proven: map[string]bool{}, retries: map[step]int{}, steps: map[step]*results{}}
 }
 
 // Event takes in an event of the run.
 func (r *Run) Event(e event.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	at := step{e.Step, e.Type}
 	switch {
 	case e.Kind == event.RunStarted && e.Plan != nil:
@@ -59,8 +64,10 @@ func (r *Run) Event(e event.Event) {
 		r.retries[at]++
 	case e.Kind == event.StepDone:
 		r.step(at, e)
+	case e.Kind == event.HostDone:
+		r.done[e.Status]++
 	case e.Kind == event.RunDone && e.Summary != nil:
-		r.ended, r.summary = e.Time, *e.Summary
+		r.ended, r.exit, r.done = e.Time, e.Summary.Exit, e.Summary.Hosts
 	}
 }
 
@@ -82,6 +89,8 @@ func (r *Run) step(at step, e event.Event) {
 // Write writes the metrics in the text format of Prometheus; nothing of a run that did not
 // begin.
 func (r *Run) Write(w io.Writer) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.plan == "" {
 		return nil
 	}
@@ -107,9 +116,9 @@ func (r *Run) families() (out []*dto.MetricFamily) {
 	if !r.ended.IsZero() {
 		gauge("esxiplan_run_end_timestamp_seconds", "When it ended.", stamp(r.ended))
 		gauge("esxiplan_run_duration_seconds", "How long it took.", r.ended.Sub(r.began).Seconds())
-		gauge("esxiplan_run_exit_code", "Exit code of the run: 0 success, 2 hosts failed, 4 unreachable, 6 both; the README has all.", float64(r.summary.Exit))
-		out = append(out, r.hostsByStatus(plan))
+		gauge("esxiplan_run_exit_code", "Exit code of the run: 0 success, 2 hosts failed, 4 unreachable, 6 both; the README has all.", float64(r.exit))
 	}
+	out = append(out, r.hostsByStatus(plan))
 	gauge("esxiplan_run_hosts_planned", "How many hosts the run has.", float64(r.hosts))
 	gauge("esxiplan_run_hosts_proven", "How many hosts have an installation that this run proved.", float64(len(r.proven)))
 	return append(out, r.stepFamilies(plan)...)
@@ -118,9 +127,9 @@ func (r *Run) families() (out []*dto.MetricFamily) {
 func (r *Run) hostsByStatus(plan *dto.LabelPair) *dto.MetricFamily {
 	var all []*dto.Metric
 	for _, s := range statuses {
-		all = append(all, metric(float64(r.summary.Hosts[s]), plan, label("status", string(s))))
+		all = append(all, metric(float64(r.done[s]), plan, label("status", string(s))))
 	}
-	return family("esxiplan_run_hosts", "Hosts by how they ended.", dto.MetricType_GAUGE, all...)
+	return family("esxiplan_run_hosts", "Hosts that have ended, by how they ended.", dto.MetricType_GAUGE, all...)
 }
 
 func (r *Run) stepFamilies(plan *dto.LabelPair) (out []*dto.MetricFamily) {

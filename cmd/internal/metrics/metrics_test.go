@@ -77,6 +77,20 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// TestUnderWay: what is known while a run is under way has no end and no exit code.
+func TestUnderWay(t *testing.T) {
+	r := metrics.New("0.1.0", false)
+	r.Event(event.Event{Kind: event.RunStarted, Run: "r1", Plan: &event.PlanInfo{Name: "lab", Hosts: []string{"h1", "h2"}}})
+	r.Event(event.Event{Kind: event.HostDone, Host: "h1", Status: event.Failed})
+	var b bytes.Buffer
+	if err := r.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	if text := b.String(); strings.Contains(text, "exit_code") || strings.Contains(text, "end_timestamp") || !strings.Contains(text, `esxiplan_run_hosts{plan="lab",status="failed"} 1`+"\n") {
+		t.Error(text)
+	}
+}
+
 // TestFile: a collector sees the former file or the new one, and a run that did not begin
 // leaves the former one.
 func TestFile(t *testing.T) {
