@@ -70,7 +70,7 @@ step "wait" "installed" {
 func TestContinuous(t *testing.T) {
 	for name, c := range map[string]struct{ media, profile, says string }{
 		"streams from us": {served, "redfish/continuous", "takes it away as soon as the installer is loaded"},
-		"fetched at once": {served, "redfish/emulator", "was taken away 3m"},
+		"fetched at once": {served, "redfish/emulator", "was taken away 3 minutes"},
 		"from a folder":   {published, "redfish/continuous", "takes it away as soon as the installer is loaded"},
 	} {
 		t.Run(name, func(t *testing.T) {

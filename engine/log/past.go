@@ -59,6 +59,8 @@ type mark struct {
 	Size   int64 `json:"size"`
 	Chain  chain `json:"chain,omitempty"`
 	Legacy bool  `json:"legacy,omitempty"`
+	// Begun is when the last stage began, or was continued.
+	Begun time.Time `json:"begun,omitzero"`
 	Info
 }
 
@@ -389,7 +391,11 @@ func (p *past) of(machine string) *step.History {
 // fold takes a record of a run's log into the history of its machine, and into what is known
 // of the run.
 func (p *past) fold(run string, r Record) {
-	p.logOf(run).Info.fold(r)
+	m := p.logOf(run)
+	m.Info.fold(r)
+	if r.Kind == StageStarted {
+		m.Begun = r.Time
+	}
 	if r.ofSession() {
 		p.foldSession(r)
 		return
@@ -398,7 +404,7 @@ func (p *past) fold(run string, r Record) {
 		p.of(r.Machine).Fold(about)
 	}
 	if r.Kind == event.Phased && r.Phase != nil && r.Phase.Phase == event.PhaseProven {
-		p.learn(r.Machine)
+		p.learn(m, r.Machine)
 	}
 }
 

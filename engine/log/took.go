@@ -23,16 +23,16 @@ type installations []installation
 const (
 	// keptInstallations is how many of a model are kept, the latest.
 	keptInstallations = 50
-	// watchedWithin is how soon after the reset an installation must have been seen, so that
-	// its phases were seen when they began. Who looks late sees them late.
+	// watchedWithin is how soon after the reset the stage must have begun that proved the
+	// installation, so that its phases were seen when they began. Who looks late sees them late.
 	watchedWithin = 5 * time.Minute
 )
 
-// learn takes in how long the installation took that was proven on a machine.
-func (p *past) learn(machine string) {
+// learn takes in how long the installation took that a run has just proven on a machine.
+func (p *past) learn(run *mark, machine string) {
 	h := p.of(machine)
 	last, ok := h.LastReset()
-	if !ok || last.Phase() != event.PhaseProven || h.Model() == "" || last.Phases[0].Time.Sub(last.Time) > watchedWithin {
+	if !ok || last.Phase() != event.PhaseProven || h.Model() == "" || run.Begun.Sub(last.Time) > watchedWithin {
 		return
 	}
 	i := installation{machine, last.Phases[len(last.Phases)-1].Time, map[event.Phase]event.Seconds{}}

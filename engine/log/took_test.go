@@ -38,7 +38,7 @@ func TestExpected(t *testing.T) {
 	goes(t, l, "h2", "R750", noon, event.PhaseRestart, time.Second, event.PhaseInstaller, 8*m, event.PhaseProven, 30*m)
 	goes(t, l, "h3", "R750", noon, event.PhasePost, 4*m, event.PhaseProven, 24*m)
 	goes(t, l, "h4", "DL380", noon, event.PhaseRestart, time.Second, event.PhaseProven, 40*m)
-	goes(t, l, "h5", "R750", noon, event.PhaseInstaller, 19*m, event.PhaseProven, 90*m)                        // looked at late
+	goes(t, l, "h5", "R750", noon, event.PhaseRestart, time.Second)
 	goes(t, l, "h6", "", noon, event.PhaseRestart, time.Second, event.PhaseProven, 90*m)                       // of an unknown model
 	goes(t, l, "h7", "R750", noon, event.PhaseRestart, time.Second, event.PhaseInstaller, 6*m)                 // not proven
 	goes(t, l, "h1", "R750", noon.Add(24*time.Hour), event.PhaseRestart, time.Second, event.PhaseProven, 22*m) // again
@@ -63,6 +63,11 @@ func TestExpected(t *testing.T) {
 	}
 	demand(l)
 	check(t, l.Close())
+	late, err := log.Open(state, "looks-late", log.Options{})
+	check(t, err)
+	check(t, late.Keep(log.Record{Event: event.Event{Kind: log.StageStarted, Time: noon.Add(30 * m)}, Stage: &log.Stage{Number: 1}}))
+	check(t, late.Later(event.Event{Kind: event.Phased, Host: "h5", Step: "installed", Time: noon.Add(31 * m), Phase: &event.Entered{Phase: event.PhaseProven, Reset: noon, Model: "R750"}}))
+	check(t, late.Close())
 	for _, folder := range []string{state, copyLogs(t, state)} {
 		later, err := log.Dry(folder, "later", log.Options{})
 		check(t, err)

@@ -82,13 +82,13 @@ func TestEvidenceIsTheBMCs(t *testing.T) {
 		t.Errorf("read by this machine: %+v", r)
 	}
 	bootFrom(s, b, desk)
-	if r := since(); r.Boots != 0 || r.Loaded || r.By != desk || r.Bytes == 0 {
+	if r := since(); r.Boots != 0 || r.Loaded || r.By != desk || r.Bytes == 0 || !r.Other {
 		t.Errorf("read from a desk: %+v", r)
 	}
 	bootFrom(s, b, bmc)
 	f.clock.pass(time.Second)
 	from(s, f.url, desk, "", 0)
-	if r := since(); r.Boots != 1 || !r.Loaded || r.By != bmc {
+	if r := since(); r.Boots != 1 || !r.Loaded || r.By != bmc || r.Other {
 		t.Errorf("read by the BMC: %+v", r)
 	}
 	if r, _ := s.Reads("h"); r.WholeBefore(f.clock.pass(time.Hour), f.size) {

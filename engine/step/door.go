@@ -252,10 +252,21 @@ func (d *BMC) Reset(ctx context.Context, t bmc.ResetType, i event.Intent) error 
 		return err
 	}
 	err = d.client.Reset(ctx, t, d.recorder(i))
-	if h := d.host; err == nil && t.Starts() && h.ESXi != nil {
-		h.ESXi.Gone() // not before: a request that is refused is tried again, by the guards
+	if err == nil && t.Starts() {
+		d.started(i) // not before: a request that is refused is tried again, by the guards
 	}
 	return err
+}
+
+// started notes that the BMC answered a start of the machine with success.
+func (d *BMC) started(i event.Intent) {
+	h := d.host
+	if h.ESXi != nil {
+		h.ESXi.Gone()
+	}
+	if last, ok := h.History().LastReset(); ok && i.Installs {
+		h.Enter(event.PhaseRestart, last.Answered())
+	}
 }
 
 // admitStop runs the guards of a machine's being powered off.

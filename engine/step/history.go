@@ -93,6 +93,11 @@ func (l LastReset) Phase() event.Phase {
 	return l.Phases[len(l.Phases)-1].Phase
 }
 
+// Answered is the evidence that the machine was restarted: the BMC said so.
+func (l LastReset) Answered() string {
+	return "the reset at " + l.Time.Local().Format(time.TimeOnly) + " was answered"
+}
+
 // Made is a change of the run under way, with what came of it. Unknown is also the fate
 // of a change about which nothing was heard yet.
 type Made struct {

@@ -55,3 +55,42 @@ func TestUndoneReset(t *testing.T) {
 	settle(start, event.Done)
 	expect("On that was done late", false, true, "")
 }
+
+// TestRestartNoted: a start that installs is the first phase of the installation as soon as the
+// BMC answers it with success, with the model that the guards read; once for a reset.
+func TestRestartNoted(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*bench)
+		reset  bmc.ResetType // "": On
+		noted  int
+	}{
+		"it installs":          {noted: 1},
+		"it boots its disk":    {change: func(b *bench) { b.a.log = step.History{}; b.m.boot = bmc.Boot{Target: bmc.BootNone, Once: true} }},
+		"it is refused":        {change: func(b *bench) { b.m.fate, b.m.writeErr = bmc.Refused, errors.New("refused") }},
+		"it is powered off":    {reset: bmc.ResetForceOff},
+		"it is only a dry run": {change: func(b *bench) { b.Settings.DryRun = true }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, step.Settings{Consent: step.Consent{Stop: true, Wipe: true}})
+			b.m.identity.Model = "R750"
+			b.mounted("http://x/h.iso", "d1")
+			if c.change != nil {
+				c.change(b)
+			}
+			if c.reset == "" {
+				c.reset = bmc.ResetOn
+			}
+			for range 2 {
+				b.BMC.Reset(t.Context(), c.reset, event.Intent{})
+			}
+			if len(b.a.phases) != c.noted {
+				t.Fatalf("noted %+v", b.a.phases)
+			}
+			if last, _ := b.History().LastReset(); c.noted > 0 {
+				if p := b.a.phases[0]; p.Phase != event.PhaseRestart || p.Model != "R750" || !p.Reset.Equal(last.Time) || p.Evidence != "the reset at "+last.Time.Local().Format("15:04:05")+" was answered" {
+					t.Errorf("noted %+v", p)
+				}
+			}
+		})
+	}
+}

@@ -52,7 +52,7 @@ func (w *watch) phase() (event.Phase, string) {
 	case w.seen() && w.sight.Power.Posting:
 		return event.PhasePost, "the BMC reports POST: " + post
 	case w.last.Fate == event.Done:
-		return event.PhaseRestart, "the reset at " + clock(w.last.Time) + " was answered"
+		return event.PhaseRestart, w.last.Answered()
 	}
 	return "", ""
 }

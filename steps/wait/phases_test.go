@@ -83,6 +83,7 @@ func TestPhases(t *testing.T) {
 		"in POST again":                         {change: all(bytes(0), func(b *bench) { b.read(loaded(1, 2)) }, looked(3*time.Minute, osRunning), inPost), phase: event.PhaseRebooting, evidence: "the BMC reports POST again (MemoryInitializationStarted), after the installer was loaded"},
 		"in POST again, by an earlier process":  {change: all(passed(event.PhaseInstaller), looked(3*time.Minute, osRunning), inPost), phase: event.PhaseRebooting},
 		"in POST, never seen to leave it":       {change: all(func(b *bench) { b.read(loaded(1, 2)) }, inPost), phase: event.PhaseInstaller},
+		"in POST again, of a loop":              {change: all(func(b *bench) { b.read(loaded(1, 2), loaded(3, 4)) }, looked(3*time.Minute, osRunning), inPost), phase: event.PhaseInstaller},
 		"in POST again, nothing loaded":         {change: all(looked(3*time.Minute, hardwareUp), inPost), phase: event.PhasePost},
 		"in POST, seen out of it before only":   {change: all(passed(event.PhaseInstaller), looked(-time.Minute, osRunning), inPost)},
 		"a new ESXi answers":                    {answers: true, change: func(b *bench) { b.x.err = esxi.ErrTooSoon }, phase: event.PhaseAnswering, evidence: "an ESXi with a new certificate answers on 192.0.2.11"},
@@ -191,6 +192,7 @@ func TestReasons(t *testing.T) {
 		after  time.Duration // 0: 20m
 		begins string
 		says   string
+		hides  string
 		next   string
 	}{
 		"never read":                       {change: func(b *bench) { b.read() }, begins: "the image was never read in the 20 minutes since the reset; " + none, next: "look at its boot order"},
@@ -203,6 +205,10 @@ func TestReasons(t *testing.T) {
 		"loaded, and the BMC tells little": {change: func(b *bench) { b.read(loaded(3, 5)) }, begins: "the installer was loaded: the BMC read the image up to its last module at 03:05:00. In the 15 minutes since no new ESXi came up; " + none, next: "longer timeout"},
 		"restarted, and no ESXi":           {change: all(func(b *bench) { b.read(loaded(3, 5)) }, passed(event.PhaseRebooting)), begins: "the machine was seen to restart at 03:01:00, after the installer was loaded, and no new ESXi came up in the 19 minutes since; " + none, next: "compare its address, VLAN and network port with esxi of the plan"},
 		"with another address":             {change: all(func(b *bench) { b.read(loaded(3, 5)) }, nic), begins: "the installer was loaded", says: "; the ARP table here has its network port b4:96:91:a7:3f:d6 at 192.0.2.77: its ESXi may be up under that address", next: "compare it with esxi.address"},
+		"its own address":                  {change: all(func(b *bench) { b.read(loaded(3, 5)) }, nic, func(b *bench) { b.Declared.ESXi.Address = "192.0.2.77" }), begins: "the installer was loaded", hides: "ARP"},
+		"another address, but starting":    {change: all(func(b *bench) { b.read(loaded(3, 5)).x.probe.State = esxi.Starting }, nic), begins: "the installer was loaded", hides: "ARP"},
+		"never read, off":                  {change: func(b *bench) { b.read().m.power.State = bmc.Off }, begins: "the machine is off; the image was never read in the 20 minutes since the reset", next: "power it on"},
+		"in POST again, and never read":    {change: all(func(b *bench) { b.read() }, looked(5*time.Minute, hardwareUp), inPost), begins: "the image was never read in the 20 minutes since the reset"},
 		"another address, not installed":   {change: all(func(b *bench) { b.read() }, nic), begins: "the image was never read", next: "look at its boot order"},
 		"stuck in POST":                    {change: all(func(b *bench) { b.read() }, inPost), begins: "the machine is still in POST 20 minutes after the reset (MemoryInitializationStarted); " + none, next: "what the firmware stops at"},
 		"in POST, not for long":            {after: 9 * time.Minute, change: inPost, begins: none, says: "its BMC says: power state On, MemoryInitializationStarted", next: "console"},
@@ -221,6 +227,9 @@ func TestReasons(t *testing.T) {
 			r, err := b.esxi(t)
 			if err != nil || !strings.HasPrefix(r.Reason, c.begins) || !strings.Contains(r.Reason, c.says) || !strings.Contains(r.Next, c.next) {
 				t.Errorf("%v\n%s\nnext: %s\nwant %q, %q, next %q", err, r.Reason, r.Next, c.begins, c.says, c.next)
+			}
+			if c.hides != "" && strings.Contains(r.Reason, c.hides) {
+				t.Errorf("claims %q: %s", c.hides, r.Reason)
 			}
 			if strings.Count(r.Reason, "MB of the image") > 1 || strings.Count(r.Reason, "never read") > 1 {
 				t.Errorf("says it twice: %s", r.Reason)
