@@ -97,7 +97,7 @@ const (
 	BootPXE      Target = "pxe"
 	BootUEFIHTTP Target = "uefi_http"
 	BootDisk     Target = "disk"
-	BootOther    Target = "other" // read only: set by somebody to something that plans do not know
+	BootOther    Target = "other" // read only: someone set a source that plans cannot name
 )
 
 // Boot is the boot source override.
@@ -105,7 +105,7 @@ type Boot struct {
 	Target Target
 	Once   bool   // false with a target: continuous
 	Mode   string // "UEFI", "Legacy" or "" where the BMC does not say
-	// Allowed are the sources that the machine can be told to boot from; empty: the
+	// Allowed are the sources that the machine can be set to boot from; empty: the
 	// BMC does not say.
 	Allowed []Target
 }
@@ -186,8 +186,8 @@ func NewPreparation(target, old, now string, apply func(context.Context, Command
 	return Preparation{target, old, now, apply}
 }
 
-// Reader is the half of the door that changes nothing. What was read a moment ago, with no
-// write of ours since that may have changed it, is not asked for again until [Reader.Refresh].
+// Reader is the half of the door that changes nothing. What was read a moment ago is
+// not requested again before [Reader.Refresh], unless a write of ours may have changed it.
 type Reader interface {
 	// Prefetch reads what some questions need, several documents at the same time, because
 	// BMCs take long to answer. ask asks them, of the reader that it is given, again and

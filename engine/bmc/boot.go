@@ -78,8 +78,8 @@ func (r *Redfish) Boot(ctx context.Context) (Boot, error) {
 		}
 		if b.Target != BootNone {
 			b.Mode, b.Allowed = first.Mode, first.Allowed
-			if b.Target == r.climbing {
-				r.climbing = "" // it holds
+			if b.Target == r.attempted {
+				r.attempted = "" // it holds
 			}
 			return b, nil
 		}
@@ -285,8 +285,8 @@ func (r *Redfish) patchBoot(ctx context.Context, w Command, uri Link, bodies []m
 }
 
 // bootBodies are the overrides to try. The mode is a matter of the BIOS and left out,
-// save where a service would reset it. To clear, some want a target beside Disabled, and
-// some know no Disabled at all.
+// except where a service would reset it. To clear, some want a target next to Disabled,
+// and some do not know Disabled at all.
 func (r *Redfish) bootBodies(t Target, mode string, allowed []string) []map[string]any {
 	full := map[string]any{"BootSourceOverrideTarget": r.nameOf(t, allowed), "BootSourceOverrideEnabled": schemas.OnceBootSourceOverrideEnabled}
 	if t == BootNone {
@@ -358,8 +358,8 @@ func (r *Redfish) SetBoot(ctx context.Context, t Target, way string, record Reco
 	if err != nil {
 		return err
 	}
-	w := Command{Verb: VerbBoot, Target: "source", Old: now.String(), New: string(t), Repeat: r.climbing == t, Record: record}
-	r.idle[way], r.climbing = false, t
+	w := Command{Verb: VerbBoot, Target: "source", Old: now.String(), New: string(t), Repeat: r.attempted == t, Record: record}
+	r.idle[way], r.attempted = false, t
 	return ways[i].Set(ctx, w, t)
 }
 

@@ -272,7 +272,7 @@ func (r *Redfish) pageAt(ctx context.Context, uri Link) (page, error) {
 }
 
 // member is a member of a page. One that came with the page is remembered like any document,
-// unless it was read, or changed by us, after the page. nil: there is none after all.
+// unless it was read, or changed by us, after the page. nil: the BMC lists it but does not have it.
 func (r *Redfish) member(ctx context.Context, m member, read time.Time) (*reading, error) {
 	if m.uri == "" {
 		return nil, nil

@@ -106,15 +106,15 @@ func (d Disk) is(argument, value string) bool {
 // localName is a name that a controller gave the place of a SATA drive. ESXi does not show it.
 var localName = regexp.MustCompile(`^[34][0-9a-f]{15}$`)
 
-// wwnExtras are what BMCs write into a world wide name beside its digits.
+// wwnExtras are what BMCs write into a world wide name besides its digits.
 var wwnExtras = strings.NewReplacer(":", "", "-", "", "naa.", "", "eui.", "", "0x", "")
 
 var hexadecimal = regexp.MustCompile(`^[0-9a-f]{16}([0-9a-f]{16})?$`)
 
 // appendWWN adds a durable name that is a world wide name. BMCs write them with
 // colons, dashes or a prefix, and mislabel their format; an EUI comes in either byte
-// order (recorded: drives behind an MR controller), so both are kept. A UUID is none, save
-// where it begins as the vendor's names do.
+// order (recorded: drives behind an MR controller), so both are kept. A UUID is no name,
+// except where it begins as the vendor's names do.
 func (r *Redfish) appendWWN(list []string, id identifierDocument) []string {
 	name := wwnExtras.Replace(strings.ToLower(strings.TrimSpace(id.DurableName)))
 	uuid := id.DurableNameFormat == "UUID" && (r.rules.WWNInUUID == "" || !strings.HasPrefix(name, r.rules.WWNInUUID))

@@ -18,10 +18,10 @@ import (
 type reading struct {
 	body    []byte
 	at      time.Time
-	until   time.Time // it is believed
-	err     error     // why it could not be read, which is told once
+	until   time.Time // it counts as current
+	err     error     // why it could not be read; returned once
 	stale   bool      // it was changed since
-	decoded any       // what it was decoded into last; nobody changes it
+	decoded any       // what it was decoded into last; read only
 }
 
 // moment is how long a document is believed after it was read, with others that were read
@@ -38,8 +38,8 @@ func (r *Redfish) Refresh(age time.Duration) {
 	}
 }
 
-// known is a document that was read a moment ago, with no write of ours since that may have
-// changed it; nil: none.
+// known returns a document that was read a moment ago, if no write of ours may have changed
+// it since; otherwise nil.
 func (r *Redfish) known(uri Link) *reading {
 	if d := r.documents[uri]; d != nil && !d.stale && r.believed(d) {
 		return d
@@ -60,7 +60,7 @@ const maxRemembered = 8 << 20
 // No machine that was recorded takes sixty where its collections come whole.
 const maxDocuments = 3000
 
-// remember keeps a document for a moment, and lets go of those whose moment is over or for
+// remember keeps a document for a moment, and discards those that are out of date or for
 // which there is no room.
 func (r *Redfish) remember(uri Link, body []byte) *reading {
 	return r.rememberAs(uri, &reading{body: body, at: r.o.Now()})
@@ -77,8 +77,8 @@ func (r *Redfish) rememberAs(uri Link, d *reading) *reading {
 	return d
 }
 
-// doubt lets go of a document that a write of ours may have changed. What was read of it
-// before, with its collection, counts no longer either.
+// doubt discards a document that our write may have changed. What was read of it before, with
+// its collection, no longer counts either.
 func (r *Redfish) doubt(uri Link) { r.rememberAs(uri, &reading{at: r.o.Now(), stale: true}) }
 
 // document reads a document. What was read a moment ago, with no write since that may have
@@ -121,7 +121,7 @@ func (r *Redfish) document(ctx context.Context, uri Link) (*reading, error) {
 // BMC is asked again. It may have failed before it was known whose machine this is.
 func (r *Redfish) outcomeOf(d *reading) (*reading, error) {
 	if d.err != nil && r.ahead == nil {
-		d.stale = true // not let go of: what came with its collection may be older than a write of ours
+		d.stale = true // not discarded: what came with its collection may be older than our write
 		var e *Error
 		if errors.As(d.err, &e) {
 			r.explain(e)
@@ -161,8 +161,8 @@ func into[T any](d *reading, uri Link) (*T, error) {
 	return value, nil
 }
 
-// lenient decodes JSON, cleans the texts in it, and puts up with fields of a wrong type: BMCs
-// have them, mostly in places that nobody needs. Whatever a BMC says comes in here.
+// lenient decodes JSON, cleans the texts in it, and accepts fields of a wrong type: BMCs
+// have them, mostly in places that esxiplan does not need. Every document of a BMC passes here.
 func lenient(body []byte, into any) error {
 	err := json.Unmarshal(body, into)
 	text.Value(into)

@@ -31,7 +31,7 @@ type Error struct {
 	Err      error  // transport error
 	headers  map[string][]string
 	vague    bool // the advice only says that something failed
-	written  bool // the answer to a write of ours
+	written  bool // the answer to a write
 	unsent   bool // there was no connection to send it on
 }
 
@@ -225,7 +225,7 @@ func extendedInfo(body []byte) []Message {
 // elsewhere matches texts that only say that something failed, or where to read on.
 var elsewhere = regexp.MustCompile(`(?i)extended ?info|general error has occurred`)
 
-// withText adds what stands in error.message to messages that say nothing themselves: some
+// withText adds error.message to messages that say nothing themselves: some
 // services write it there, and an entry that has an ID only, or a text that says nothing.
 func withText(messages []Message, said string) []Message {
 	tells := func(m Message) bool { return m.Text != "" && !elsewhere.MatchString(m.Text) }

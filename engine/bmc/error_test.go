@@ -29,9 +29,9 @@ func TestExtendedInfo(t *testing.T) {
 	}
 }
 
-// TestTextBesideEmptyEntries: some emulators say what is wrong in error.message, beside an
+// TestTextWithEmptyEntries: some emulators say what is wrong in error.message, next to an
 // entry that says nothing.
-func TestTextBesideEmptyEntries(t *testing.T) {
+func TestTextWithEmptyEntries(t *testing.T) {
 	got := extendedInfo([]byte(`{"error":{"code":"Base.1.0.GeneralError","message":"Failed fetching image","@Message.ExtendedInfo":[{"MessageId":"Base.1.0.GeneralError"}]}}`))
 	if len(got) != 1 || got[0].Text != "Failed fetching image" {
 		t.Errorf("%+v", got)

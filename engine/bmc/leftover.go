@@ -32,7 +32,7 @@ func (r *Redfish) closeLeftovers(ctx context.Context) {
 }
 
 // closeLost closes the sessions of logins of this process that were not answered. That
-// takes a session; where there is none, another one is opened for it.
+// takes a session; if none is open, it opens one.
 func (r *Redfish) closeLost(ctx context.Context) {
 	logins := r.lost
 	if len(logins) == 0 || r.loginErr != nil || !r.loggedIn() && r.openSession(ctx) != nil {
@@ -69,7 +69,7 @@ func (r *Redfish) settle(ctx context.Context, f finding) {
 	}
 	if len(f.doubt) > 0 {
 		r.o.Warn(fmt.Sprintf("a login that was cut off may have left a session open on the BMC; "+
-			"it cannot be told which one of user %q it is (%s), so none was closed. It ends by itself when it was idle for long enough", r.o.Username, joined(f.doubt)))
+			"esxiplan cannot determine which one of user %q it is (%s), so none was closed. It ends by itself when it was idle for long enough", r.o.Username, joined(f.doubt)))
 	}
 	r.o.Sessions.SessionClosed(r.o.Address, f.ID)
 }
@@ -193,8 +193,8 @@ type finding struct {
 }
 
 // match finds the sessions of logins among those that are shown. A login that names its
-// session has that one, unless it looks like another client's: BMCs count anew when they
-// restart. One that does not has the session that bears its mark; else those that were
+// session has that one, unless it looks like another client's: BMCs count from one again when
+// they restart. One that does not has the session that bears its mark; else those that were
 // opened when it was sent, unless there are more of them than such logins.
 func match(logins []pending, shown []sessionDocument, like func(sessionDocument, pending) likeness) []finding {
 	found := make([]finding, len(logins))

@@ -163,7 +163,7 @@ func checked(l Link, rest string) (path, error) {
 	case err != nil, strings.ContainsFunc(decoded, odd), strings.Count(decoded, "/") != strings.Count(at, "/"):
 		return path{}, &ErrLink{l, "hides characters behind percent signs"}
 	case slices.ContainsFunc(strings.Split(decoded, "/"), func(s string) bool { return s == "." || s == ".." }):
-		return path{}, &ErrLink{l, "climbs through the BMC's folders"}
+		return path{}, &ErrLink{l, "contains the path segment . or .."}
 	}
 	out := (&url.URL{Path: decoded, RawPath: at}).EscapedPath()
 	if asks && query != "" {

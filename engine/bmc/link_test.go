@@ -90,7 +90,7 @@ func FuzzPath(f *testing.F) {
 	})
 }
 
-// TestLinkForms reads links in the forms in which BMCs write them, and none where there is none.
+// TestLinkForms reads links in the forms in which BMCs write them, and no link where there is none.
 func TestLinkForms(t *testing.T) {
 	for body, want := range map[string]Link{
 		`{"@odata.id":"/a"}`: "/a", `{"href":"/a"}`: "/a", `{"@odata.id":"","href":"/a"}`: "/a", `{"@odata.id":7,"href":"/a"}`: "/a", `"/a"`: "/a", `{"@odata.id":"\u002fa","x":[1]}`: "/a",

@@ -34,7 +34,7 @@ func (r *Redfish) login(ctx context.Context) error {
 	if r.loginErr != nil {
 		return r.loginErr
 	}
-	if r.welcome { // what other BMCs say of the credential is not this one's word
+	if r.acceptedBefore { // other BMCs do not decide for this one
 		_, err := r.tryLogin(ctx)
 		return err
 	}
@@ -47,7 +47,7 @@ func (r *Redfish) login(ctx context.Context) error {
 		return r.loginErr
 	}
 	v, err := r.tryLogin(ctx)
-	r.welcome = v == accepted
+	r.acceptedBefore = v == accepted
 	r.o.Logins.end(key, v)
 	return err
 }
@@ -81,7 +81,7 @@ func (r *Redfish) basicMayHelp(err error) bool {
 	case !errors.As(err, &e) || e.Status == 0 || e.Status == http.StatusTooManyRequests:
 		return false
 	case e.denied():
-		return !r.welcome && !e.locked() && !e.Has(passwordChange)
+		return !r.acceptedBefore && !e.locked() && !e.Has(passwordChange)
 	}
 	return true
 }

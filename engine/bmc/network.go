@@ -107,7 +107,7 @@ func (r *Redfish) adapterNICs(ctx context.Context, n *Network) error {
 	return every(questions...)
 }
 
-// place fills in where a port is by its id, as far as nothing else told.
+// place fills in where a port is by its id, as far as no other property says it.
 func (r *Redfish) place(n *NIC) {
 	if r.rules.Place == nil {
 		return

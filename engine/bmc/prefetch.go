@@ -69,7 +69,7 @@ func (l *lookahead) want(w wanted) {
 }
 
 // fetchAhead reads the documents that questions take. It returns when they lack none that
-// can be had at once; what could not be read is left to whoever asks for it in earnest.
+// can be read now; a document that could not be read is left to the call that needs it.
 func (r *Redfish) fetchAhead(ctx context.Context, ask func()) {
 	l := &lookahead{named: map[path]bool{}, done: make(chan fetched, atOnce)}
 	r.since = r.o.Now()
@@ -123,7 +123,7 @@ func (r *Redfish) askAhead(l *lookahead, ask func()) {
 	ask()
 }
 
-// fetch reads a document. It runs beside others, so it touches nothing of r that changes.
+// fetch reads a document. It runs concurrently with others, so it touches nothing of r that changes.
 func (r *Redfish) fetch(ctx context.Context, w wanted, done chan<- fetched) {
 	f := fetched{wanted: w}
 	defer func() {
@@ -142,7 +142,7 @@ func (r *Redfish) take(f fetched) bool {
 	case f.panicked != nil:
 		panic(f.panicked)
 	case f.err == nil:
-		r.worked = true
+		r.authenticated = true
 		r.keepETag(f.uri, f.answer.header.Get("ETag"), f.answer.body)
 		r.remember(f.uri, f.answer.body)
 	case stumbles(f.err) || errors.As(f.err, &e) && e.busy():

@@ -24,7 +24,7 @@ type Options struct {
 	Brief    bool          // connections are closed after each request
 	Logins   *Logins       // shared by all BMCs of a run
 	Sessions SessionLog
-	Warn     func(string) // told once of what is worth knowing about the connection
+	Warn     func(string) // called once for each thing worth knowing about the connection
 	Trace    Trace        // nil: none
 	Secret   func(string) // gets the token of every session, before anything shows it; may be nil
 	// Sleep waits, and Now tells the time, by the clock of the run.
@@ -40,15 +40,15 @@ type Redfish struct {
 	http      *http.Client
 	client    *gofish.APIClient // nil until the service root was read
 
-	loginErr error           // sticky: nobody logs in again after a refusal
-	worked   bool            // a request with this login has succeeded
-	denied   map[string]bool // requests that a fresh session may not make either
-	welcome  bool            // this BMC has accepted the login before
-	session  *session        // nil: none
-	basic    bool            // every request carries the password instead
-	unasked  bool            // the BMC asks for no login
-	unmarked bool            // the BMC refuses a login that bears a mark
-	lost     []pending       // logins of this process that were not answered
+	loginErr       error           // sticky: no login is sent after a refusal
+	authenticated  bool            // a request with this login has succeeded
+	denied         map[string]bool // requests that a fresh session may not make either
+	acceptedBefore bool            // this BMC has accepted the login before
+	session        *session        // nil: none
+	basic          bool            // every request carries the password instead
+	unasked        bool            // the BMC asks for no login
+	unmarked       bool            // the BMC refuses a login that bears a mark
+	lost           []pending       // logins of this process that were not answered
 
 	turnedAway error // by which the session service refused the password; Basic is what remains
 
@@ -74,7 +74,7 @@ type Redfish struct {
 	idle       map[string]bool // ways that held no boot source when they were last read
 	settings   bootDocument    // as last read
 	settingsAt Link
-	climbing   Target         // for which a way was tried, and none has held yet
+	attempted  Target         // the boot source that was requested and has not been read back yet
 	takes      map[Link]int   // which form of taking an override away a resource took
 	drives     map[Link]drive // as last read
 	stock      *Inventory
@@ -93,7 +93,7 @@ type Rules struct {
 	// SlotUsable tells slots that take a CD by URL from those that look like it; action
 	// is whether the slot offers to insert by action. nil: all do.
 	SlotUsable func(id string, action bool) bool
-	// InsertFields go with the first insert, beside the image; others are added when
+	// InsertFields go with the first insert, next to the image; others are added when
 	// the BMC asks for them.
 	InsertFields []string
 	// Prepare lists what must be set before an image can be mounted.

@@ -61,7 +61,7 @@ func (r *Redfish) request(ctx context.Context, method string, at path, body any,
 	return asked.answer, nil
 }
 
-// payloadOf is a request's body and its media type; nil is none.
+// payloadOf returns a request's body and its media type; a nil body has none.
 func payloadOf(body any) (io.ReadSeeker, string, error) {
 	if body == nil {
 		return nil, "", nil
@@ -180,8 +180,8 @@ const (
 	readPause = 2 * time.Second
 )
 
-// read repeats what may pass in seconds: BMCs answer 5xx while they reload their
-// data, and drop connections. Silence is left to whoever retries the step: it takes long.
+// read retries failures that may pass in seconds: BMCs answer 5xx while they reload their
+// data, and drop connections. A timeout takes long and is left to the retry of the step.
 func (r *Redfish) read(ctx context.Context, at path) (a answer, err error) {
 	err = r.patiently(ctx, func() error {
 		a, err = r.again(ctx, func() (answer, error) { return r.request(ctx, http.MethodGet, at, nil, nil) })
@@ -208,11 +208,11 @@ func (r *Redfish) again(ctx context.Context, send func() (answer, error)) (answe
 	a, err := send()
 	var e *Error
 	if !errors.As(err, &e) || e.Status != http.StatusUnauthorized {
-		r.worked = r.worked || err == nil
+		r.authenticated = r.authenticated || err == nil
 		return a, err
 	}
 	switch {
-	case r.denied[e.Request] || r.session == nil && r.worked:
+	case r.denied[e.Request] || r.session == nil && r.authenticated:
 		return a, e.forbidden()
 	case r.session == nil:
 		return a, r.refused("it answers 401 to " + e.Request)

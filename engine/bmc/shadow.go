@@ -4,7 +4,7 @@ import "context"
 
 // Shadow is the door of a dry run: it answers from the real BMC until a write
 // has covered the answer, and remembers its own writes, so that a step that
-// reads back what it wrote finds it. booted is told when the shadow machine
+// reads back what it wrote finds it. booted is called when the shadow machine
 // boots, with the boot source and the image in the drive. continuous: the service is known
 // to have only overrides that no boot uses up.
 func Shadow(r Reader, continuous bool, booted func(target Target, image string)) Client {
@@ -172,5 +172,5 @@ func (s *shadow) change(ctx context.Context, slot Slot, w Command) error {
 	return nil
 }
 
-// Close does nothing: whoever opened the reader closes it.
+// Close does nothing: the caller that opened the reader closes it.
 func (s *shadow) Close(context.Context) error { return nil }

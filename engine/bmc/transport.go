@@ -49,7 +49,7 @@ type transport struct {
 	credential header        // of every request but the login
 }
 
-// header is one header of a request; the zero value is none.
+// header is one header of a request; the zero value means no header.
 type header struct{ name, value string }
 
 func newTransport(at origin, o Options) (*transport, error) {

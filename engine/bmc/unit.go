@@ -76,7 +76,7 @@ func (r *Redfish) volume(v volumeDocument, u *unit) Disk {
 	return out
 }
 
-// drivesOf lists the drives of a unit, each one once. Empty bays are none.
+// drivesOf lists the drives of a unit, each one once, without empty bays.
 func (r *Redfish) drivesOf(ctx context.Context, u *unit) (out []Disk, err error) {
 	seen := map[Link]bool{"": true}
 	unclear := len(u.volumes) > 0 && len(u.members) == 0

@@ -38,16 +38,16 @@ type Command struct {
 // Fate is what came of a write.
 type Fate string
 
-// A write was done, refused (surely not done), or nobody knows: its answer was lost,
-// or says only that something failed.
+// A write was done, refused (certainly not done), or its fate is unknown: its answer was
+// lost, or says only that something failed.
 const (
 	Done    Fate = "done"
 	Refused Fate = "refused"
 	Unknown Fate = "unknown"
 )
 
-// Record makes a command durable; when it fails, the request is not sent. What came of
-// the request is told to settle, once.
+// Record makes a command durable; when it fails, the request is not sent. The
+// caller passes the outcome to settle, once.
 type Record func(context.Context, Command) (settle func(Fate), err error)
 
 // begin records a command that is about to be sent.
@@ -132,8 +132,8 @@ func (r *Redfish) changed(verb Verb, method string, uri Link) {
 }
 
 // drivesAt are the drives that a write to a drive may have changed: that one, those that held
-// something, and those with its name in another place. There are none where it is not known
-// which drive it was written to.
+// something, and those with its name in another place. None if it is unknown
+// which drive was written to.
 func (r *Redfish) drivesAt(uri Link) (out []Link) {
 	written := map[string]bool{}
 	for at, d := range r.drives {
@@ -171,34 +171,34 @@ func (r *Redfish) Ask(ctx context.Context, uri Link, body, into any) error {
 	return decode(http.MethodPost, uri, a.body, into)
 }
 
-// Patch changes a resource, with the ETag of the last read. When the BMC does not
-// take it, a short ladder follows: the tag read anew, its other forms, none at all;
-// a BMC that demands a tag (428) gets the one read anew, then "*".
+// Patch changes a resource, with the ETag of the last read. When the BMC rejects
+// it, Patch tries the tag read again, its other forms, then none at all; a BMC that
+// demands a tag (428) gets the one read again, then "*".
 func (r *Redfish) Patch(ctx context.Context, w Command, uri Link, body any) error {
 	tags := []string{r.etags[uri.bare()]}
-	for rung := 0; ; rung++ {
+	for try := 0; ; try++ {
 		header := map[string]string{}
-		if tags[rung] != "" {
-			header["If-Match"] = tags[rung]
+		if tags[try] != "" {
+			header["If-Match"] = tags[try]
 		}
 		_, err := r.write(ctx, w, http.MethodPatch, uri, body, header)
 		var e *Error
 		if !errors.As(err, &e) || e.Status != http.StatusPreconditionFailed && e.Status != http.StatusPreconditionRequired {
 			return err
 		}
-		if rung == 0 {
-			tags = append(tags, r.ladder(ctx, uri, e.Status)...)
+		if try == 0 {
+			tags = append(tags, r.fallbackTags(ctx, uri, e.Status)...)
 		}
-		if rung+1 >= len(tags) {
+		if try+1 >= len(tags) {
 			return err
 		}
 		w.Repeat = true
 	}
 }
 
-// ladder lists further tags to try. The one read anew comes first, also where it is
-// the one that was tried: what it was read from may have changed and changed back.
-func (r *Redfish) ladder(ctx context.Context, uri Link, status int) []string {
+// fallbackTags lists further tags to try. The one read again comes first, even if it is
+// the one that was tried: the document may have changed and changed back.
+func (r *Redfish) fallbackTags(ctx context.Context, uri Link, status int) []string {
 	var ignored struct{}
 	if r.Get(ctx, uri, &ignored) != nil {
 		return nil
@@ -226,9 +226,9 @@ const (
 	taskMissing = 3
 )
 
-// await follows the task that a BMC began instead of doing what it was told. Where
-// the task is, stands in the header or in the body. A task that vanished has ended;
-// how, the reading back will show. A BMC that stumbles is asked again: the task goes on.
+// await follows the task that a BMC started instead of executing the request at once. The
+// header or the body names the task. A task that vanished has ended; reading back shows
+// how. A BMC that stumbles is asked again: the task continues.
 func (r *Redfish) await(ctx context.Context, a answer) error {
 	at, err := r.taskOf(a)
 	if err != nil || at == (path{}) {

@@ -40,7 +40,7 @@ type System struct {
 	Booted    time.Time
 	Now       time.Time // its clock
 	VMs       []string  // names of powered-on virtual machines
-	VCenter   string    // address of the managing vCenter, "" when there is none
+	VCenter   string    // address of the managing vCenter, "" if vCenter does not manage it
 	VSAN      bool
 	// LUNs describes disks that it sees over a storage network, some of many; nil where it
 	// sees none or that is not known, and after a login as [Root].

@@ -147,8 +147,8 @@ func TestTooSoon(t *testing.T) {
 	}
 }
 
-// TestProbeLeadsToLogin: a login that follows a probe at once goes on in its connection, one
-// that comes later begins anew.
+// TestProbeLeadsToLogin: a login right after a probe uses the probe's connection, a later
+// one opens a new connection.
 func TestProbeLeadsToLogin(t *testing.T) {
 	s := start(t, config())
 	c := open(s, nil, "right", "right")

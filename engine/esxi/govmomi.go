@@ -54,7 +54,7 @@ type Options struct {
 
 // Refusals remembers refused logins across runs, by system: wrong ones add up, and
 // five of them within a quarter of an hour lock root. A system is an address and the
-// certificate that it shows there: a newly installed one has another, and counts anew.
+// certificate that it shows there: a newly installed one has another, and its count starts at zero.
 type Refusals interface {
 	Between(address, fingerprint string, from, to time.Time) int
 	Add(address, fingerprint string, t time.Time) error
@@ -148,7 +148,7 @@ func (c *client) converse(pinned string) *conversation {
 		TLSNextProto:   map[string]func(string, *tls.Conn) http.RoundTripper{},
 		ReadBufferSize: 2048, WriteBufferSize: 2048, IdleConnTimeout: freshFor,
 		MaxResponseHeaderBytes: 64 << 10,
-		// #nosec G402 -- verify pins the certificate: a fresh installation has one that nobody signed
+		// #nosec G402 -- verify pins the certificate: no CA signed the certificate of a fresh installation
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, VerifyConnection: v.verify, CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256}},
 	}
 	v.soap.Client.Transport = readingMethods{v.transport}
@@ -388,7 +388,7 @@ func (c *client) loginRoot(ctx context.Context, fingerprint string) (System, err
 	return system, nil
 }
 
-// login opens a session; sent is told before the password leaves.
+// login opens a session; it calls sent before it sends the password.
 func (c *client) login(ctx context.Context, login Login, fingerprint string, sent func()) (*conversation, error) {
 	v, err := c.begin(ctx, fingerprint)
 	if err != nil {
@@ -454,14 +454,14 @@ func (c *client) forgetProbe() {
 	}
 }
 
-// mayLogIn spares an account that refused too many logins of ours a moment ago.
+// mayLogIn refuses a login to an account that refused too many of our logins a moment ago.
 func (c *client) mayLogIn(login Login, fingerprint string) error {
 	if c.o.Refused == nil {
 		return nil
 	}
 	now := c.o.Now()
 	if n := c.o.Refused.Between(c.o.Address, fingerprint, now.Add(-refusedCount), now); n >= maxRefused {
-		return &ErrLogin{c.o.Address, login.Username, fmt.Sprintf("not tried: %d logins of ours were refused there within %s, "+
+		return &ErrLogin{c.o.Address, login.Username, fmt.Sprintf("not tried: %d of our logins were refused there within %s, "+
 			"and more could lock the account. Correct the password in the plan, then wait a quarter of an hour", n, refusedCount), true}
 	}
 	return nil

@@ -33,8 +33,8 @@ func inspect(t *testing.T, c esxi.Client) esxi.System {
 	return system
 }
 
-// TestRemoteLUNs: disks over a storage network are told, once each; what is attached within
-// the machine, and what is no disk, is not.
+// TestRemoteLUNs: disks over a storage network are listed, once each; devices inside the
+// machine, and devices that are no disks, are not.
 func TestRemoteLUNs(t *testing.T) {
 	disk := func(transport types.BaseHostTargetTransport) esxisim.LUN {
 		return esxisim.LUN{Name: "naa.6001", Vendor: "ACME    ", Model: "Array  LUN", Bytes: 2e12, Transport: transport}
@@ -142,8 +142,8 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-// TestNoDescriptorsForLUNs: from wherever in a look this process cannot open connections, LUNs are
-// told or the look failed; they are not taken for unknown.
+// TestNoDescriptorsForLUNs: at whatever point this process cannot open connections any more, LUNs
+// are listed or the look fails; they are not reported as unknown.
 func TestNoDescriptorsForLUNs(t *testing.T) {
 	system := config()
 	system.LUNs = []esxisim.LUN{esxisim.RemoteLUN()}

@@ -71,8 +71,8 @@ func (l *Lane) foldError(r *running, o Outcome) {
 	}
 }
 
-// again schedules a further attempt where retries and time are left; false: none are. After
-// an interrupt the step stops there, and a run that is continued goes on from it.
+// again schedules a further attempt while retries and time are left; otherwise it returns
+// false. After an interrupt the step stops there, and a continued run resumes there.
 func (l *Lane) again(r *running, pause time.Duration, why *event.Problem) bool {
 	if r.task.Attempt > r.policy.retries {
 		return false

@@ -44,7 +44,7 @@ type Lane struct {
 	missed      bool // a step, or the end of one, because of that
 	leftOut     string
 	refused     bool // the plan changed for this host
-	installing  bool // by the records, or the last outcome: an installation of ours is under way
+	installing  bool // by the records, or the last outcome: our installation is under way
 	warned      bool // it was said that an interrupt does not end it
 	internal    string
 

@@ -57,7 +57,7 @@ func TestAttempts(t *testing.T) {
 		"an error of esxiplan itself": {steps: "step \"note\" \"x\" { retries = 9 }\nstep \"note\" \"y\" {}", moves: []move{
 			starts("host; start x; → x 1"), folds(lane.Outcome{Internal: "x panicked"}, "x failed: Internal error; end failed; ·"),
 		}},
-		"a result that is none": {steps: `step "note" "x" {}`, moves: []move{
+		"an invalid result": {steps: `step "note" "x" {}`, moves: []move{
 			starts("host; start x; → x 1"), folds(lane.Outcome{Result: []byte(`{"value":true}`)}, "x failed: Internal error; end failed; ·"),
 		}},
 	})
@@ -137,7 +137,7 @@ func TestFailedWhen(t *testing.T) {
 		"a result that is a failure is not retried": {steps: "step \"note\" \"x\" {\n failed_when = result.value < 0\n retries = 9\n}", moves: []move{
 			starts("host; start x; → x 1"), folds(value(-1), "x failed: failed_when is true; end failed; ·"),
 		}},
-		"one that is none": {steps: "step \"note\" \"x\" { failed_when = result.value < 0 }", moves: []move{
+		"an invalid one": {steps: "step \"note\" \"x\" { failed_when = result.value < 0 }", moves: []move{
 			starts("host; start x; → x 1"), folds(value(1), "x ok; end ok; ·"),
 		}},
 		"before until": {steps: "step \"note\" \"x\" {\n failed_when = result.value < 0\n until = result.value != 0\n}", moves: []move{

@@ -55,8 +55,8 @@ func NewSet(s *survey.Survey) *Set {
 	return m
 }
 
-// Replay is said before Start where the outcomes of a log follow. Until Live, the gates let
-// nobody pass: who passed them then, the log says, whatever the limits are now.
+// Replay is called before Start if the outcomes of a log follow. Until Live, the gates pass no
+// host: the log says which hosts passed them then, whatever the limits are now.
 func (m *Set) Replay() { m.replays, m.asked = true, map[string]asked{} }
 
 // Admit lets a host begin a step at whose gates it waits: it began it before.
@@ -69,8 +69,8 @@ func (m *Set) Admit(id TaskID) ([]event.Event, []Action) {
 	return m.flush()
 }
 
-// Live ends the reading of the log: those who wait ask the gates, in the order in which they
-// came.
+// Live ends the reading of the log: the waiting hosts ask the gates, in the order in which
+// they came.
 func (m *Set) Live() ([]event.Event, []Action) {
 	m.replays = false
 	for _, a := range slices.SortedFunc(maps.Values(m.asked), func(a, b asked) int { return a.number - b.number }) {
@@ -191,8 +191,8 @@ func (m *Set) Abandon() []event.Event {
 	return events
 }
 
-// turn takes in what a lane answered, and what the gates answer to that, until nothing
-// follows. Turns stand in a queue, so that a barrier with many hosts needs no deep stack.
+// turn processes what a lane answered, and what the gates answer to that, until nothing
+// follows. Turns are queued, so that a barrier with many hosts needs no deep stack.
 func (m *Set) turn(l *Lane, t Turn) {
 	type answer struct {
 		*Lane

@@ -58,7 +58,7 @@ type Outcome struct {
 	Problem     *event.Problem  `json:"problem,omitempty"`
 	Class       step.Class      `json:"class,omitempty"`
 	Writes      int             `json:"writes,omitempty"`     // changes that took place
-	Installing  bool            `json:"installing,omitempty"` // an installation of ours is under way on the machine
+	Installing  bool            `json:"installing,omitempty"` // our installation is under way on the machine
 	Elapsed     time.Duration   `json:"elapsed,omitempty"`    // nanoseconds
 	Interrupted bool            `json:"interrupted,omitempty"`
 	TimedOut    bool            `json:"timed_out,omitempty"` // the step's timeout ended the attempt
@@ -72,8 +72,8 @@ type Action struct {
 	After time.Duration
 }
 
-// Turn is what a lane answers: what is to be told, and what comes next. Of Action and Ask
-// one at the most is set; neither is where the lane is at its end, or waits for what it
+// Turn is what a lane answers: the events to report, and what comes next. At most one of
+// Action and Ask is set; neither is set if the lane is at its end, or waits for what it
 // asked for before.
 type Turn struct {
 	Events []event.Event

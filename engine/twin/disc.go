@@ -214,7 +214,7 @@ func (d *disc) load() (loaded, error) {
 	return loaded{strings.Fields(values["kernelopt"]), values["build"]}, nil
 }
 
-// discClient does not check certificates: BMCs do not, unless told to.
+// discClient does not check certificates: BMCs do not by default.
 func discClient(dial dialFunc) *http.Client {
 	return &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DialContext: dial,
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, MaxIdleConnsPerHost: 1, IdleConnTimeout: 5 * time.Second},

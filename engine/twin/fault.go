@@ -17,7 +17,7 @@ type faults map[string]bool
 
 // FaultKinds explains the troubles that a rehearsal can add.
 var FaultKinds = map[string]string{
-	"dead-bmc":       "the BMC answers nobody",
+	"dead-bmc":       "the BMC does not answer",
 	"hang":           "the BMC takes requests and never answers",
 	"html":           "the BMC answers with web pages",
 	"wrong-password": "the BMC has another password",
@@ -36,7 +36,7 @@ var FaultKinds = map[string]string{
 	"busy":           "virtual machines run on the host",
 	"unknown-use":    "the machine is on, and no ESXi answers",
 	"other-machine":  "another machine's ESXi answers on the address",
-	"leftover":       "somebody's image is mounted",
+	"leftover":       "someone else's image is mounted",
 	"old-override":   "the next boot is set to the network",
 	"boots-disk":     "the machine ignores the boot override and boots its old disk",
 	"lost-answer":    "the answer to the first reset is lost",

@@ -97,7 +97,7 @@ func imageOf(t *testing.T, m *Machine, more string, module int) []byte {
 	return b.Bytes()
 }
 
-// web is somebody's web server with one image, that remembers what it was asked.
+// web is someone else's web server with one image, which records its requests.
 type web struct {
 	*httptest.Server
 	image []byte
@@ -311,7 +311,7 @@ func (w *web) content(name string) string {
 }
 
 // TestInstallsAgain: firmware that boots what is mounted installs again and again, each
-// time anew and from the start of the image, until the medium is ejected.
+// time from the start of the image, until the medium is ejected.
 func TestInstallsAgain(t *testing.T) {
 	f, m := start(t, "redfish/standard", "loop")
 	w := serve(t, image(t, m, ""), nil)

@@ -159,7 +159,7 @@ func (m *Machine) macs() []string {
 	return macs
 }
 
-// disks makes the disk that the plan wants and a data disk beside it.
+// disks makes the disk that the plan wants and a data disk.
 func (m *Machine) disks(p bmcsim.Profile) []bmcsim.Disk {
 	d := digest(m.Host.Name, "disk")
 	data := bmcsim.Disk{Model: "MZXLR3T8HBLS-00AH3", Serial: strings.ToUpper(d[20:32]), WWN: "5000" + d[:12], Bytes: 3840e9}
@@ -303,7 +303,7 @@ func (m *Machine) booted(source, image string) {
 	})
 }
 
-// begins counts a boot: after a reset, the installations are counted anew.
+// begins counts a boot: after a reset, the count of installations starts again.
 func (m *Machine) begins() (generation int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -160,7 +160,7 @@ type stream struct {
 	mu                     sync.Mutex
 	data                   []byte
 	readerGone, writerGone bool
-	changed                chan struct{} // closed, and made anew, with every change
+	changed                chan struct{} // closed and replaced with every change
 }
 
 func newStream() *stream {
@@ -183,11 +183,11 @@ func (s *stream) wake() {
 func (s *stream) read(p []byte) (int, error) {
 	for {
 		s.mu.Lock()
-		switch late := s.reading.passed(); {
+		switch timedOut := s.reading.passed(); {
 		case s.readerGone:
 			s.mu.Unlock()
 			return 0, net.ErrClosed
-		case late:
+		case timedOut:
 			s.mu.Unlock()
 			return 0, os.ErrDeadlineExceeded
 		case len(s.data) > 0 || len(p) == 0:
@@ -209,14 +209,14 @@ func (s *stream) read(p []byte) (int, error) {
 func (s *stream) write(p []byte) (n int, err error) {
 	for {
 		s.mu.Lock()
-		switch late := s.writing.passed(); {
+		switch timedOut := s.writing.passed(); {
 		case s.writerGone:
 			s.mu.Unlock()
 			return n, net.ErrClosed
 		case s.readerGone:
 			s.mu.Unlock()
 			return n, &net.OpError{Op: "write", Net: "tcp", Err: os.NewSyscallError("write", syscall.EPIPE)}
-		case late:
+		case timedOut:
 			s.mu.Unlock()
 			return n, os.ErrDeadlineExceeded
 		}

@@ -27,7 +27,7 @@ var Vendor = bmc.Vendor{
 	Quirks: []bmc.Quirk{
 		{What: "PATCH without If-Match answers 428 Ami.1.0.PreconditionHeaderMissing", Models: "MegaRAC", Source: "bmc-facts §6, §8", Profiles: "ami/megarac ami/inspur lenovo/tsm"},
 		{What: "remote media must be enabled (EnableRMedia) and takes ten seconds to start; before that there are no slots", Models: "MegaRAC", Source: "recording DGX H100 (empty collection, actions); bmc-facts §4", Profiles: "ami/megarac lenovo/tsm"},
-		{What: "ConfigureCDInstance must be told how many virtual CDs there are, and restarts media for three minutes", Models: "MegaRAC set to none", Source: "recordings DGX H100, H262-Z63 (actions); bmc-facts §4", Profiles: "ami/megarac-nocd"},
+		{What: "ConfigureCDInstance must be given the number of virtual CDs, and restarts media for three minutes", Models: "MegaRAC set to none", Source: "recordings DGX H100, H262-Z63 (actions); bmc-facts §4", Profiles: "ami/megarac-nocd"},
 		{What: "BootSourceOverrideMode is that of the last override; FBO001 of the BIOS is the boot mode", Models: "Gigabyte, MegaRAC 12.84", Source: "recording H262-Z63", Profiles: "ami/gigabyte"},
 		{What: "a drive has no MediaTypes, and nothing tells whether remote media is enabled: it is where drives show", Models: "Gigabyte, MegaRAC 12.84", Source: "recording H262-Z63", Profiles: "ami/gigabyte"},
 		{What: "insert wants TransferProtocolType and begins a task", Models: "MegaRAC", Source: "bmc-facts §4, §14", Profiles: "ami/megarac lenovo/tsm"},
@@ -41,7 +41,7 @@ const (
 	restarts = 3 * time.Minute
 )
 
-// instances is how many virtual CDs are configured where there is none: all.
+// instances is how many virtual CDs are configured if the BMC has none: all.
 const instances = 4
 
 type client struct {

@@ -21,7 +21,7 @@ type Profile struct {
 	Oem          string   // key in ServiceRoot.Oem, and of the vendor's own properties
 	Product      string   // ServiceRoot.Product
 	System       string   // id of the computer system
-	Baseboard    string   // id of a second one, which cannot be reset; "": there is none
+	Baseboard    string   // id of a second one, which cannot be reset; "": none
 	Manager      string   // id of the manager
 	Generation   string   // Manager.Model
 	Firmware     string   //
@@ -35,7 +35,7 @@ type Profile struct {
 	SystemSlots  []slotProfile
 	ManagerSlots []slotProfile
 	PatchSlots   bool // slots have no actions; they are patched
-	OemSlots     bool // the actions stand in the slot's Oem object
+	OemSlots     bool // the actions are in the slot's Oem object
 	Flow         flow // a way of the vendor's own to mount; the slots of the standard are missing or read only
 	OneImage     bool // all slots share one channel
 	Lag          time.Duration
@@ -44,14 +44,14 @@ type Profile struct {
 	Remembers    bool     // the image's name stays after an eject
 	EjectHidden  bool     // the eject action shows only while something is mounted
 	EmptyEject   int      // status of ejecting an empty slot; 0 is success
-	InsertTakes  []string // properties that an insert takes beside the image; nil: all of the standard
-	InsertWants  []string // properties that an insert must have beside the image
+	InsertTakes  []string // properties that an insert takes next to the image; nil: all of the standard
+	InsertWants  []string // properties that an insert must have next to the image
 	Schemes      []string // of images that it fetches; nil: http and https
-	Verifies     bool     // checks the image server's certificate unless told not to
+	Verifies     bool     // checks the image server's certificate unless the request turns that off
 	LaxMount     bool     // an image that cannot be read is answered with success
 	RemoteMedia  bool     // remote media must be enabled first
 	MediaUnsaid  bool     // remote media can be enabled, is, and nothing says so
-	NoCDs        bool     // there is no virtual CD until the manager is told how many
+	NoCDs        bool     // there is no virtual CD until their number is set
 	RemoteMounts bool     // mounts must be allowed first, in a document of the system
 	Tasks        bool     // an insert is a task
 	Prefetches   bool     // an insert fetches the whole image by one request, and the machine reads that copy
@@ -60,11 +60,11 @@ type Profile struct {
 	// Boot and power.
 	Targets         []string
 	VirtualCD       string         // target that boots the virtual CD; "": Cd
-	CdIsMetal       bool           // "Cd" is accepted and boots a physical drive, which there is none
+	CdIsMetal       bool           // "Cd" is accepted and boots a physical drive, which does not exist
 	BootInSetting   bool           // boot is written in the settings resource
 	BootConfig      bool           // boot is written in a document of the vendor's own; the standard's is ignored
 	OverrideOff     bool           // refuses every override with UnsupportedOperation; the slot's own way works
-	OnNext          bool           // slots can be told to boot at the next reset
+	OnNext          bool           // slots can be set to boot at the next reset
 	ModeResets      bool           // an override without its mode turns it to Legacy, which boots no installer
 	PostLock        bool           // no boot changes while in POST
 	Continuous      bool           // knows "Continuous"
@@ -77,7 +77,7 @@ type Profile struct {
 	LaxReset        bool           // a reset that the power state does not allow is answered with success
 	Static          bool           // every write is answered with success, and nothing ever changes
 	Resets          []string
-	ActionInfo      bool // resets stand in an ActionInfo
+	ActionInfo      bool // an ActionInfo lists the resets
 	BusyAfterOff    time.Duration
 	Attributes      map[string]any // of the manager, by name; nil: none
 	FixedAttributes bool           // they cannot be written
@@ -86,9 +86,9 @@ type Profile struct {
 	ImportList      bool           // it wants its target as a list
 
 	// Protocol.
-	Success        int    // status of a write that worked
+	Success        int    // status of a write that succeeded
 	SuccessBody    bool   // with "Success" inside an error object
-	PlainErrors    bool   // what is wrong stands in error.message; ExtendedInfo has no text
+	PlainErrors    bool   // error.message says what is wrong; ExtendedInfo has no text
 	ETags          string // "", "weak" or "strong" (checked)
 	NeedsMatch     int    // status of a PATCH without If-Match; 0: it needs none
 	NoMatchOnPost  bool   // If-Match on an action answers 412
@@ -107,8 +107,8 @@ type Profile struct {
 
 	// Hardware.
 	Storage    string // name of the boot controller: "" is a plain drive
-	Members    bool   // the volume of the boot controller has no WWN and names its drives; a spare is listed, too
-	OldStorage bool   // storage stands in the vendor's own form only
+	Members    bool   // the volume of the boot controller has no WWN and names its drives; a hot spare is listed, too
+	OldStorage bool   // storage is shown in the vendor's own form only
 	ExtraNIC   bool   // the link between BMC and host shows as a NIC
 	NoNICs     bool   // the system lists no network ports, only adapters do
 	VIC        bool   // the adapter's ports are uplinks; its functions are the host's ports, and one of a storage network
@@ -117,7 +117,7 @@ type Profile struct {
 	License    string // name of the license that the manager shows
 }
 
-// sessionProfile is what firmware shows of a session beside its user.
+// sessionProfile is what firmware shows of a session besides its user.
 type sessionProfile struct {
 	Type    bool // SessionType
 	Origin  bool // ClientOriginIPAddress

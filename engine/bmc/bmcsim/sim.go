@@ -48,12 +48,12 @@ type Config struct {
 	// half ends the transfer half-way. An error, such as a [FetchStatus], is that
 	// nothing came: what came in part is kept, for such a BMC does not notice.
 	Fetch func(url string, half bool) error
-	// Booted is told that the machine boots: source is Redfish's name of the boot
+	// Booted is called when the machine boots: source is Redfish's name of the boot
 	// source, image the URL in the virtual drive.
 	Booted func(source, image string)
-	// Lost is told that the machine lost power.
+	// Lost is called when the machine lost power.
 	Lost func()
-	// Log is told of every request.
+	// Log is called with every request.
 	Log func(Request)
 	// Latency is how long every answer takes, in real time.
 	Latency time.Duration
@@ -98,7 +98,7 @@ type Sim struct {
 	device     string // of the vendor's own boot document
 	onNext     bool   // the slot's own way to boot once
 	mediaAt    time.Time
-	cdsOn      bool // virtual CDs, where there are none at first
+	cdsOn      bool // the virtual CDs of a BMC that has none at first
 	cdsAt      time.Time
 	mediaOn    bool // remote media, where it must be enabled
 	mountsOn   bool // remote mounts, where they must be allowed
@@ -495,7 +495,7 @@ func (s *Sim) write(w http.ResponseWriter, status int, document any) {
 	json.NewEncoder(w).Encode(document)
 }
 
-// succeed answers a write that worked, in the vendor's way.
+// succeed answers a write that succeeded, in the vendor's way.
 func (s *Sim) succeed(w http.ResponseWriter) {
 	if s.p.SuccessBody {
 		s.write(w, s.p.Success, extended("Base.1.4.Success"))
@@ -514,8 +514,8 @@ func (s *Sim) fail(w http.ResponseWriter, status int, id string, args ...string)
 	s.write(w, status, extended(id, args...))
 }
 
-// failPlainly answers with an error whose text stands beside the extended information,
-// which only says that there was one.
+// failPlainly answers with an error whose text is next to the extended information, which
+// only says that there was an error.
 func (s *Sim) failPlainly(w http.ResponseWriter, status int, text string) {
 	const general = "Base.1.0.GeneralError"
 	s.write(w, status, map[string]any{"error": map[string]any{

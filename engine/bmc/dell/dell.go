@@ -22,7 +22,7 @@ var Vendor = bmc.Vendor{
 	},
 	New: newClient,
 	Messages: map[string]bmc.Advice{
-		"RAC0218": {Text: "the iDRAC's session table is full", Next: "end sessions that nobody uses; they also end after 30 idle minutes", Retry: true},
+		"RAC0218": {Text: "the iDRAC's session table is full", Next: "end sessions that are not in use; they also end after 30 idle minutes", Retry: true},
 		"SYS518":  {Text: "the iDRAC is reloading its data", Retry: true},
 		"SYS446":  {Text: "the iDRAC failed internally, mostly because it could not read the image", Next: "check that the iDRAC reaches the image's URL; else reset the iDRAC", Retry: true},
 		"SYS424":  {Text: "the iDRAC wants a value of another type", Next: "this is a bug in esxiplan; please report it with --trace"},
@@ -37,7 +37,7 @@ var Vendor = bmc.Vendor{
 	Quirks: []bmc.Quirk{
 		{What: "SKU is the service tag, SerialNumber the board's", Models: "all", Source: "recordings 13G, R750; bmc-facts §13", Profiles: "dell/idrac8 dell/idrac9 dell/idrac9-4.40 dell/idrac10"},
 		{What: "empty slots answer an eject with 500 VRM0021; CD and RemovableDisk share one channel", Models: "iDRAC9 before 6.00", Source: "bmc-facts §5", Profiles: "dell/idrac9-4.40"},
-		{What: "Inserted goes on reading true for a moment after an eject", Models: "iDRAC9", Source: "bmc-facts §5", Profiles: "dell/idrac9 dell/idrac9-4.40"},
+		{What: "Inserted still reads true for a moment after an eject", Models: "iDRAC9", Source: "bmc-facts §5", Profiles: "dell/idrac9 dell/idrac9-4.40"},
 		{What: "Cd is a physical drive; the attributes ServerBoot.1.* boot the virtual one", Models: "iDRAC9 before 4.40.10 (Intel), 6.00 (AMD)", Source: "bmc-facts §6", Profiles: "dell/idrac9-4.40"},
 		{What: "the attributes cannot be written; a configuration import can", Models: "iDRAC8", Source: "bmc-facts §6", Profiles: "dell/idrac8"},
 		{What: "slot 1 alone boots; the image reads back empty; boot is written in the settings; If-Match on an action answers 412; 409 for up to a minute after a power-off", Models: "iDRAC10", Source: "recorded insert of an R670; bmc-facts §3, §6, §7, §8, §10", Profiles: "dell/idrac10"},
@@ -114,7 +114,7 @@ func driveState(oem map[string]json.RawMessage) string {
 }
 
 // generation is that of the server: 12 and 13 have an iDRAC8, 14 to 16 an iDRAC9,
-// 17 an iDRAC10, whose version numbers began anew at 1.
+// 17 an iDRAC10, whose version numbers start again at 1.
 func generation(id bmc.Identity) int {
 	n := 14
 	fmt.Sscanf(id.Generation, "%dG", &n)
@@ -186,7 +186,7 @@ func (c *client) attributes(ctx context.Context) (bmc.Link, map[string]any, erro
 	return c.attributesURI, doc.Attributes, err
 }
 
-// prepare attaches the virtual drives. Lockdown is told before anything is tried.
+// prepare attaches the virtual drives. Lockdown mode is reported before anything is tried.
 func (c *client) prepare(ctx context.Context, _ bmc.Slot, _ string) ([]bmc.Preparation, error) {
 	uri, values, err := c.attributes(ctx)
 	if err != nil {

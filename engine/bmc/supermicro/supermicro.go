@@ -22,7 +22,7 @@ var Vendor = bmc.Vendor{
 		"LicenseNotActivated": {Text: "the BMC has no license for this", Next: "install an SFT-OOB-LIC or SFT-DCMS-SINGLE license"},
 	},
 	Quirks: []bmc.Quirk{
-		{What: "insert takes Image alone: anything beside it is not in the list of valid properties", Models: "X11 to X14", Source: "bmc-facts §4", Profiles: "supermicro/x13 supermicro/x11"},
+		{What: "insert takes Image alone: any other property is not in the list of valid properties", Models: "X11 to X14", Source: "bmc-facts §4", Profiles: "supermicro/x13 supermicro/x11"},
 		{What: "UsbCd is the virtual CD; mode, enabled and target go together, or the mode is reset to Legacy", Models: "all", Source: "recordings X10SDV, SYS-821GE; bmc-facts §6", Profiles: "supermicro/x10 supermicro/x11 supermicro/x13"},
 		{What: "Cd is the virtual CD although UsbCd is offered", Models: "ARS-111GL-NHR", Source: "bmc-facts §6", Profiles: "supermicro/ars"},
 		{What: "Image stays filled after an eject; the eject action shows only while something is mounted", Models: "X11 to X13", Source: "recording SYS-821GE (no eject action); bmc-facts §5", Profiles: "supermicro/x11 supermicro/x13"},
@@ -121,8 +121,8 @@ func (c *client) configuration(ctx context.Context) (bmc.Link, error) {
 	return c.config, nil
 }
 
-// find takes the image configuration for a drive. A slot appears beside it while
-// something is mounted: that is how it is known.
+// find takes the image configuration for a drive. A slot appears next to it while
+// something is mounted: that is how it is recognized.
 func (c *client) find(ctx context.Context, shown []bmc.Slot) (s bmc.Slot, has bool, err error) {
 	s.URI, err = c.configuration(ctx)
 	if err != nil || s.URI == "" {

@@ -192,7 +192,7 @@ func TestSessionIsNotAskedTwice(t *testing.T) {
 	}
 }
 
-// TestSessionRefusedLater: once a session has worked, a refusal of the next one is final: the
+// TestSessionRefusedLater: after one login has succeeded, a refused login is final: the
 // password was changed.
 func TestSessionRefusedLater(t *testing.T) {
 	refusal := answers(401, "Base.1.8.InsufficientPrivilege")

@@ -123,8 +123,8 @@ func (s *station) process(t *testing.T, change func(*bmc.Options)) bmc.Client {
 	return c
 }
 
-// somebody logs in with the same user: a person, another tool, another machine's esxiplan.
-func (s *station) somebody(t *testing.T, from, context string) {
+// loginOther logs in with the same user: as a person, another tool, another machine's esxiplan.
+func (s *station) loginOther(t *testing.T, from, context string) {
 	t.Helper()
 	body := `{"UserName":"root","Password":"calvin"}`
 	if context != "" {
@@ -146,7 +146,7 @@ func (s *station) logsIn(t *testing.T, from, body string) {
 			return
 		}
 	}
-	t.Fatalf("nobody is logged in: %d %s", w.Code, w.Body)
+	t.Fatalf("the login failed: %d %s", w.Code, w.Body)
 }
 
 // crowd logs others in a minute before or after what happens between two calls; some
@@ -154,7 +154,7 @@ func (s *station) logsIn(t *testing.T, from, body string) {
 func (s *station) crowd(t *testing.T) {
 	t.Helper()
 	time.Sleep(time.Minute)
-	s.somebody(t, "pipe", "") // from the address of our own sessions
+	s.loginOther(t, "pipe", "") // from the address of our own sessions
 	time.Sleep(time.Minute)
 }
 
@@ -314,8 +314,8 @@ func TestNoLoginIsAnswered(t *testing.T) {
 }
 
 // TestTooManySessionsFit: another client of the same user logged in from the same address
-// in the very second of the lost login. Which is ours cannot be told by the time, but by
-// the mark.
+// in the very second of the lost login. The time cannot tell which session is ours; the
+// mark can.
 func TestTooManySessionsFit(t *testing.T) {
 	for name, closes := range map[string]bool{"dell/idrac9": false, "hpe/ilo5": false, "redfish/standard": true, "openbmc/bmcweb": true} {
 		t.Run(name, func(t *testing.T) {
@@ -323,7 +323,7 @@ func TestTooManySessionsFit(t *testing.T) {
 				s := newStation(t, find(t, name), &sessionLog{}, lostLogin)
 				s.crowd(t)
 				identify(t.Context(), s.process(t, dying))
-				s.somebody(t, "pipe", "")
+				s.loginOther(t, "pipe", "")
 				time.Sleep(time.Minute)
 				s.survives(t, closes)
 			})
@@ -344,7 +344,7 @@ func TestOtherAddressesAndMarks(t *testing.T) {
 				p.Sessions.Context = c.context != ""
 				s := newStation(t, p, &sessionLog{dies: 1})
 				identify(t.Context(), s.process(t, nil)) // its login was not sent
-				s.somebody(t, c.from, c.context)
+				s.loginOther(t, c.from, c.context)
 				s.survives(t, true)
 			})
 		})
@@ -365,7 +365,7 @@ func TestOtherUsers(t *testing.T) {
 	}
 }
 
-// TestURIOfAnotherSession: a BMC that restarted counts anew, so that the URI of our session
+// TestURIOfAnotherSession: a BMC that restarted counts from one again, so that the URI of our session
 // names another client's, which the time shows.
 func TestURIOfAnotherSession(t *testing.T) {
 	for _, name := range []string{"dell/idrac9", "hpe/ilo6", "lenovo/xcc2", "huawei/ibmc", "redfish/standard"} {
@@ -375,7 +375,7 @@ func TestURIOfAnotherSession(t *testing.T) {
 				time.Sleep(time.Hour)
 				log := &sessionLog{logins: []*record{{Session: bmc.Session{ID: "esxiplan-1", URI: "/redfish/v1/SessionService/Sessions/1", Asked: asked}}}}
 				s := newStation(t, find(t, name), log)
-				s.somebody(t, "pipe", "")
+				s.loginOther(t, "pipe", "")
 				time.Sleep(time.Hour)
 				c := s.process(t, nil)
 				identify(t.Context(), c)
@@ -395,7 +395,7 @@ func TestProcessOnAnotherMachine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newStation(t, find(t, name), &sessionLog{logins: []*record{{Session: bmc.Session{ID: "esxiplan-1", URI: "/redfish/v1/SessionService/Sessions/1", Asked: time.Now()}}}})
-				s.somebody(t, "192.0.2.77:1234", "")
+				s.loginOther(t, "192.0.2.77:1234", "")
 				s.others = nil // it was ours
 				time.Sleep(time.Hour)
 				c := s.process(t, nil)
@@ -515,7 +515,7 @@ func TestOtherSessionsAreSeen(t *testing.T) {
 		t.Run(p.Name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newStation(t, p, &sessionLog{})
-				s.somebody(t, "192.0.2.77:1234", "")
+				s.loginOther(t, "192.0.2.77:1234", "")
 				c := s.process(t, nil)
 				defer c.Close(t.Context())
 				seen, err := c.OtherSessions(t.Context())

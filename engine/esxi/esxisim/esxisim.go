@@ -71,7 +71,7 @@ type Sim struct {
 }
 
 // Start listens on a loopback address; no system answers yet. called, which may
-// be nil, is told of every SOAP method.
+// be nil, gets the name of every SOAP method.
 func Start(address string, called func(method string)) (*Sim, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
@@ -162,7 +162,7 @@ func (s *Sim) serve(w http.ResponseWriter, r *http.Request) {
 	handler.ServeHTTP(w, r)
 }
 
-// SessionLost is told in the place of a method for each session that ends with its system.
+// SessionLost is passed instead of a method for each session that ends with its system.
 const SessionLost = "SessionLost"
 
 // Down takes the system away: open connections and sessions end, new ones are refused.
@@ -305,7 +305,7 @@ func newHost(c Config, images types.ManagedObjectReference) *host {
 	return h
 }
 
-// observe keeps the list of calls and lets nobody read without a session.
+// observe keeps the list of calls and refuses reads without a session.
 func (s *Sim) observe(ctx *simulator.Context, m *simulator.Method) (mo.Reference, types.BaseMethodFault) {
 	s.mu.Lock()
 	s.calls = append(s.calls, m.Name)

@@ -30,8 +30,8 @@ func RemoteLUN() LUN {
 // Datastore is a VMFS volume on one disk, by the name that ESXi gives to that.
 type Datastore struct{ Name, Disk string }
 
-// volumesOf makes what an ESXi tells about its file systems: beside its datastores there are
-// those from which it boots.
+// volumesOf makes what an ESXi reports about its file systems: its datastores and those from which
+// it boots.
 func volumesOf(stores []Datastore) *types.HostFileSystemVolumeInfo {
 	info := &types.HostFileSystemVolumeInfo{MountInfo: []types.HostFileSystemMountInfo{{
 		Volume: &types.HostVfatVolume{HostFileSystemVolume: types.HostFileSystemVolume{Type: "VFAT", Name: "BOOTBANK1"}}}}}

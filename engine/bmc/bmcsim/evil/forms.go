@@ -264,19 +264,19 @@ var locations = []Form{
 	}},
 }
 
-// late is longer than any client of a simulation waits.
-const late = time.Minute
+// beyondTimeout is longer than any client of a simulation waits.
+const beyondTimeout = time.Minute
 
 var slow = []Form{
 	{Name: "byte by byte", Fails: every, Says: "in time", Unreachable: true, Slow: true, at: system, spoil: func(x *exchange) { x.pour("", " ", 50*time.Millisecond) }},
 	{Name: "the root byte by byte", Fails: every, Says: "in time", Unreachable: true, Slow: true, at: root, spoil: func(x *exchange) { x.pour("{", " ", 50*time.Millisecond) }},
 	{Name: "no answer", Fails: every, Says: "in time", Unreachable: true, Slow: true, at: system, spoil: func(x *exchange) {
-		x.wait(late)
+		x.wait(beyondTimeout)
 		x.over = true
 	}},
-	{Name: "no answer after half of it", Fails: every, Says: "in time", Unreachable: true, Slow: true, at: system, spoil: func(x *exchange) { x.pour(`{"Name":`, " ", late) }},
+	{Name: "no answer after half of it", Fails: every, Says: "in time", Unreachable: true, Slow: true, at: system, spoil: func(x *exchange) { x.pour(`{"Name":`, " ", beyondTimeout) }},
 	{Name: "no answer to the login", Fails: every, Says: "in time", Unreachable: true, Slow: true, at: login, spoil: func(x *exchange) {
-		x.wait(late)
+		x.wait(beyondTimeout)
 		x.over = true
 	}},
 }
@@ -304,7 +304,7 @@ var described = []string{"Name", "Model", "Manufacturer", "SerialNumber", "SKU",
 // device tells drives and volumes, whose names a plan chooses by.
 var device = at(`/(Drives|Volumes)/`)
 
-// placeholder stands in a document for what JSON has no escape for.
+// placeholder marks in a document what JSON has no escape for.
 const placeholder = "%EVIL%"
 
 // written appends JSON to the texts of documents, as it stands.
