@@ -31,8 +31,8 @@ func CheckAllowed(names []string) error {
 	return nil
 }
 
-// allowList is a parsed list of those who may read: a plan has an address for each of its
-// hosts, and every request asks.
+// allowList is a parsed list of the clients that may read: a plan has an address for each of
+// its hosts, and every request asks.
 type allowList struct {
 	anybody   bool
 	networks  []netip.Prefix

@@ -18,7 +18,7 @@ import (
 
 // Certificate loads a certificate and its key, or, when none is named, makes one
 // that signs itself for this machine's addresses and keeps it in folder, "" for
-// nowhere. BMCs do not verify certificates of virtual media unless they are told to.
+// nowhere. BMCs do not verify certificates of virtual media by default.
 func Certificate(certFile, keyFile, folder string) (tls.Certificate, error) {
 	if certFile != "" || keyFile != "" {
 		c, err := loadPair(certFile, keyFile)

@@ -114,8 +114,8 @@ func TestBooks(t *testing.T) {
 
 // TestStall: an answer ends when it does not move, and not as long as it moves, however slowly.
 func TestStall(t *testing.T) {
-	var told []Served
-	s := newConnections(Bounds{Stall: 2 * time.Minute}, func(e Served) { told = append(told, e) })
+	var logged []Served
+	s := newConnections(Bounds{Stall: 2 * time.Minute}, func(e Served) { logged = append(logged, e) })
 	_, slow := accepted(t, s)
 	_, stuck := accepted(t, s)
 	_, idle := accepted(t, s)
@@ -132,8 +132,8 @@ func TestStall(t *testing.T) {
 	if !s.all[slow] || s.all[stuck] || !s.all[idle] {
 		t.Errorf("the slow one is served: %v, the stuck one: %v, the idle one: %v", s.all[slow], s.all[stuck], s.all[idle])
 	}
-	if len(told) != 1 || told[0].Refused != "took no byte for 2m0s: its connection was closed" {
-		t.Errorf("told: %+v", told)
+	if len(logged) != 1 || logged[0].Refused != "took no byte for 2m0s: its connection was closed" {
+		t.Errorf("logged: %+v", logged)
 	}
 }
 
@@ -200,8 +200,8 @@ func closed(t *testing.T, c net.Conn) {
 	}
 }
 
-// TestSilentClientsTakeNoPlaces: clients that open connections and say nothing keep nobody from
-// being served.
+// TestSilentClientsTakeNoPlaces: clients that open connections and say nothing do not keep others
+// from being served.
 func TestSilentClientsTakeNoPlaces(t *testing.T) {
 	_, url := served(t, Bounds{Connections: 8, Strangers: 4})
 	var silent []net.Conn

@@ -68,7 +68,7 @@ const fetchMatters = 1 << 20
 // what was sent may have been lost on the way.
 const resumes = 16 << 20
 
-// maxClients bounds how many readers of an image are told apart.
+// maxClients bounds how many readers of an image are counted separately.
 const maxClients = 64
 
 func newCounter(now func() time.Time, news func()) *counter {
@@ -160,8 +160,8 @@ func (c *counter) began(by string, start, length, size int64, unsent func() (int
 	return t
 }
 
-// takesUp reports whether a read up to the end of the image goes on where a fetch broke
-// off. One that begins near the image's head rather streams.
+// takesUp reports whether a read up to the end of the image continues where a fetch broke
+// off. A read that begins near the image's head streams instead.
 func (p *client) takesUp(from int64) bool {
 	follows := func(arrived, reach int64) bool {
 		return from <= reach && from >= max(fetchMatters, arrived-resumes)
@@ -235,7 +235,7 @@ func (t *transfer) arrived() int64 {
 }
 
 // boots reports whether a read is firmware's: of the boot catalog or a boot image, from
-// its start. One that goes on where a copy by ranges stands is part of that copy.
+// its start. One that continues a copy by ranges is part of that copy.
 func (c *counter) boots(s span, p *client) bool {
 	return s.start == s.from && slices.Contains(c.marks.Boot, s.start) && s.start != p.copied
 }
@@ -344,8 +344,8 @@ func (c *counter) mark() {
 	c.dirty = true
 }
 
-// resume goes on from what was noted before, by an earlier server at the same address.
-// What was being fetched from that one is broken off.
+// resume continues from what an earlier server at the same address noted. What was being
+// fetched from that one is broken off.
 func (c *counter) resume(earlier Reads) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

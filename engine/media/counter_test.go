@@ -30,7 +30,7 @@ func TestStandstill(t *testing.T) {
 		}
 		read("192.0.2.1", 64<<10)
 		if f := fetching(c); f == nil {
-			t.Fatal("ranges beside a fetch that moves end it")
+			t.Fatal("range reads during an active fetch end it")
 		}
 		time.Sleep(time.Hour)
 		if f := fetching(c); f == nil || f.Bytes != 4<<20 || f.Size != 20<<20 || !f.At.Equal(at) {
@@ -88,7 +88,7 @@ func TestTwoAtOnce(t *testing.T) {
 	}
 	c.ended(first)
 	if cutOf(c) != nil {
-		t.Errorf("the first was given up: %+v", cutOf(c))
+		t.Errorf("the first counts as cut off: %+v", cutOf(c))
 	}
 }
 

@@ -166,7 +166,7 @@ func (i *Installer) assemble(a Assembly) (*iso.Image, error) {
 	if a.Kickstart != nil && len(a.Files) == 0 {
 		image, err := i.Personalise(a.Kickstart, a.Options)
 		if err == nil {
-			err = i.blame(CheckImage(image, a.Kickstart))
+			err = i.attribute(CheckImage(image, a.Kickstart))
 		}
 		return image, err
 	}
@@ -186,10 +186,10 @@ func (i *Installer) assemble(a Assembly) (*iso.Image, error) {
 	case err != nil:
 		return nil, err
 	case a.Kickstart != nil:
-		return image, i.blame(CheckImage(image, a.Kickstart))
+		return image, i.attribute(CheckImage(image, a.Kickstart))
 	}
 	report, err := isocheck.Check(image, image.Size())
-	return image, i.blame(errors.Join(err, report.Err()))
+	return image, i.attribute(errors.Join(err, report.Err()))
 }
 
 // Difference is what two images differ in.

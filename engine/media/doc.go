@@ -16,7 +16,7 @@
 // differs from a plan can be said in words ([ErrNotBuilt], [ErrGone]) where not even the
 // installer image is at hand.
 //
-// Where a server of ours serves an image, [Reads] tells what was read of it: how much,
+// Where one of our servers serves an image, [Reads] says what was read of it: how much,
 // when, by whom, and which part, by the clock of the run. Servers note it for every client;
 // what counts as evidence is what the host's BMC read, which servers tell from others where
 // the plan gives it by name. Several servers may serve one folder:

@@ -36,7 +36,7 @@ func (e *ErrGone) Retryable() bool { return false }
 // ErrNotBuilt is the answer for a host that has no image made from the present inputs.
 type ErrNotBuilt struct {
 	Host    string
-	Reason  string   // why there is none; "" when there is one from other inputs
+	Reason  string   // why no image exists; "" if one from other inputs does
 	Differs []string // what differs between that one and the plan, in words
 }
 

@@ -70,8 +70,8 @@ func bootFrom(s http.Handler, b bmc, client string) {
 	}
 }
 
-// TestEvidenceIsTheBMCs: who reads an image besides the host's BMC is shown, and nothing is
-// concluded from it; this machine itself is not even shown.
+// TestEvidenceIsTheBMCs: clients that read an image besides the host's BMC are shown, but
+// their reads are no evidence; this machine itself is not even shown.
 func TestEvidenceIsTheBMCs(t *testing.T) {
 	const bmc, desk, here = "192.0.2.1", "192.0.2.9", "127.0.0.1"
 	f, s := published(t, bmc, isosim.Options{})
@@ -332,8 +332,8 @@ func TestNewStamp(t *testing.T) {
 	}
 }
 
-// TestRequestsThatGoOn: a fetch that goes on for seconds is not one of no request.
-func TestRequestsThatGoOn(t *testing.T) {
+// TestLongRequests: a fetch that lasts for seconds is not logged as zero requests.
+func TestLongRequests(t *testing.T) {
 	dir, sockets, log := t.TempDir(), listen(t, false), make(chan media.Served, 1000)
 	s := media.ServeDirectory(media.DirectoryServerOptions{Sockets: sockets, Dir: dir, Every: 5 * time.Millisecond, Log: func(e media.Served) { log <- e }})
 	l := open(t, dir, "http://"+sockets.Addr().String(), false)

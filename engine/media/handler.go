@@ -24,7 +24,7 @@ type handler struct {
 	dir      string
 	manifest manifest
 	name     string    // under which it notes what is read, "" in a folder that only one server has
-	process  string    // made anew for each process
+	process  string    // a new one for each process
 	allowed  allowList // besides a host's own BMC
 	widen    string    // what widens the allow-list, for messages
 	door     doorkeeper
@@ -50,11 +50,11 @@ type handler struct {
 type item struct {
 	content
 	owner
-	token string
-	name  string    // of its file, without the ending
-	stamp time.Time // of the overlay's file
-	path  string    // below the folder
-	told  Reads     // what the log knows
+	token  string
+	name   string    // of its file, without the ending
+	stamp  time.Time // of the overlay's file
+	path   string    // below the folder
+	logged Reads     // what was logged
 }
 
 // owner is whose image it is.
@@ -180,7 +180,7 @@ func (s *handler) stat(token, name string) (overlay string, info os.FileInfo, er
 }
 
 // item finds an image: a whole file, or an overlay that is laid over its base. What was
-// read of it is counted on when its file was written anew.
+// read of it counts further when its file was rewritten.
 func (s *handler) item(token, name string) (*item, error) {
 	file := s.file(token, name)
 	overlay, info, err := s.stat(token, name)
@@ -205,7 +205,7 @@ func (s *handler) item(token, name string) (*item, error) {
 		content: content{file: file, digest: token, modified: info.ModTime()}}
 	next.open = func() (*os.File, error) { return openBelow(s.dir, filepath.FromSlash(next.path)) }
 	if ok {
-		next.count, next.owner, next.told = i.count, i.owner, i.told
+		next.count, next.owner, next.logged = i.count, i.owner, i.logged
 	} else {
 		next.count = newCounter(s.now, s.hurry)
 	}
@@ -250,7 +250,7 @@ func (s *handler) introduce(i *item, name string) error {
 	}
 	if n, ok := readNote(notes.readsPath(e.Host, s.name), e); ok {
 		i.count.resume(n.Reads)
-		i.told = n.Reads
+		i.logged = n.Reads
 	}
 	return nil
 }
@@ -266,7 +266,7 @@ func (s *handler) restore(i *item, overlay string) error {
 }
 
 // base opens the image over which an overlay was laid, once for all. One that was
-// replaced meanwhile is closed: whoever still reads it is told.
+// replaced meanwhile is closed: a client that still reads it gets an error.
 func (s *handler) base(b base) (*Installer, error) {
 	if i, ok := s.bases[b.Path]; ok {
 		if !i.Changed() && b.is(i.stat) {

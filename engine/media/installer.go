@@ -185,8 +185,8 @@ func (i *Installer) changes(path string, kickstart []byte, options []string) ([]
 	return changes, nil
 }
 
-// blame tells a source that is invalid itself from an overlay that went wrong.
-func (i *Installer) blame(err error) error {
+// attribute distinguishes a source that is invalid itself from an overlay that went wrong.
+func (i *Installer) attribute(err error) error {
 	if err == nil {
 		return nil
 	}

@@ -49,11 +49,11 @@ type Options struct {
 	Now  func() time.Time // the clock of the run; nil: the real one
 	Dial DialFunc         // how the plan's addresses are reached; nil: as usual. Other than nil is a simulation: see [Reads]
 	Dir  string           // where relative paths of sources start
-	// Open opens a source that is no stand-in, by its absolute path; nil: any regular file.
+	// Open opens a source that is not a placeholder, by its absolute path; nil: any regular file.
 	Open  func(path string) (*os.File, error)
 	Cache string // folder that remembers checksums of sources; "" forgets them
-	// StandIns are images to use in the place of others, by path: a rehearsal has
-	// no vendor's image at hand. Checksums are not demanded of them.
+	// StandIns are placeholders for images, by path: a rehearsal has no vendor's
+	// image at hand. Their checksums are not verified.
 	StandIns map[string]string
 }
 
@@ -62,7 +62,7 @@ func newLibrary(s shelf, m manifest, o Options) *Library {
 		o.Now = time.Now
 	}
 	return &Library{shelf: s, manifest: m, now: o.Now, client: newFetcher(o.Dial), simulated: o.Dial != nil,
-		sources: &sources{dir: o.Dir, confined: o.Open, standIns: o.StandIns, cache: o.Cache, open: map[string]*sourceEntry{}}}
+		sources: &sources{dir: o.Dir, confined: o.Open, placeholders: o.StandIns, cache: o.Cache, open: map[string]*sourceEntry{}}}
 }
 
 func checkBaseURL(text string) error {
@@ -173,7 +173,7 @@ func (l *Library) build(r Request, salt string) (built, error) {
 	}
 	image, err := i.Personalise(script, r.Options)
 	if err == nil {
-		err = i.blame(CheckImage(image, script))
+		err = i.attribute(CheckImage(image, script))
 	}
 	if err != nil {
 		return built{}, fmt.Errorf("installer image %s: %w", r.Source.Path, err)

@@ -138,7 +138,7 @@ func (m manifest) read(host string) (entry, bool) {
 // find is read; its error says that this process could not look, not that there is no entry.
 func (m manifest) find(host string) (e entry, ok bool, err error) {
 	path := m.path(host)
-	file, err := os.Stat(path) // before it is read: one that comes between is read anew
+	file, err := os.Stat(path) // before it is read: one that comes between is read again
 	if err != nil {
 		return entry{}, false, onlyExhausted(err)
 	}
@@ -224,7 +224,7 @@ func (m manifest) write(e entry) error {
 	return writeJSON(m.path(e.Host), e)
 }
 
-// makeFolder makes the folder of the manifest where there is none.
+// makeFolder makes the folder of the manifest if it does not exist.
 func (m manifest) makeFolder() error {
 	if err := os.MkdirAll(filepath.Dir(m.dir), 0o700); err != nil {
 		return err

@@ -69,7 +69,7 @@ type Replacement struct {
 	Action, Target, Old, New string
 	Digest                   string // of the medium that is published, as in [Published]
 	// Makes is what is on the new one, and Replaces what is on the one that was published last,
-	// nil where there is none; both only in a dry run, for people.
+	// nil without one; both only in a dry run, for people.
 	Makes, Replaces *Contents
 }
 
@@ -101,8 +101,8 @@ type Reader interface {
 	Check(ctx context.Context, host, url string) error
 	// Holds reports whether the image that was last published for a host is still there.
 	Holds(host string) bool
-	// Reads tells what was read of a host's image; known is false where no server
-	// of ours serves it.
+	// Reads returns what was read of a host's image; known is false if none of our
+	// servers serves it.
 	Reads(host string) (r Reads, known bool)
 }
 

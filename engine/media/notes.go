@@ -33,7 +33,7 @@ func (m manifest) serverFolder(server string) string {
 	return filepath.Join(m.notesFolder(), cmp.Or(server, ownServer))
 }
 
-// makeServerFolder makes it where there is none.
+// makeServerFolder makes it if it does not exist.
 func (m manifest) makeServerFolder(server string) error {
 	if err := m.makeFolder(); err != nil {
 		return err
@@ -166,8 +166,8 @@ func (m manifest) pulseOf(server string) (p pulse, ok bool) {
 	return p, err == nil && json.Unmarshal(b, &p) == nil
 }
 
-// served reports whether a server of ours is there, and that by all that are there the
-// time is the same as here.
+// served reports whether one of our servers runs, and that the clocks of all that run
+// agree with ours.
 func (m manifest) served(clock func() time.Time) (there bool) {
 	for _, server := range m.servers() {
 		p, ok := m.pulseOf(server)

@@ -11,7 +11,7 @@ import (
 	"esxiplan/engine/media/kickstart"
 )
 
-// same builds the image anew with the salt of the manifest and reports whether
+// same builds the image again with the salt of the manifest and reports whether
 // the manifest still describes it.
 func (l *Library) same(r Request) (old entry, b built, ok bool, err error) {
 	old, ok, err = l.manifest.find(r.Host)
@@ -159,7 +159,7 @@ func (l *Library) Check(ctx context.Context, host, url string) error {
 		} else if err != nil {
 			return &ErrGone{url, err.Error()}
 		}
-	case !l.publishes(m[1], host, e.BMC, url): // somebody else's, of the same form
+	case !l.publishes(m[1], host, e.BMC, url): // another server's, of the same form
 	case ok:
 		return &ErrGone{url, "another one was published for " + host + " since"}
 	default:

@@ -56,8 +56,8 @@ func (s shop) publish(t *testing.T) media.Published {
 	return p
 }
 
-// TestNotBuilt: what the plan says now and what lies on the medium are told apart, in the
-// words of the plan.
+// TestNotBuilt: the message names how the plan and the medium differ, in the words of
+// the plan.
 func TestNotBuilt(t *testing.T) {
 	s := newShop(t, false)
 	var none *media.ErrNotBuilt
@@ -229,8 +229,8 @@ func TestAnotherImageUnseen(t *testing.T) {
 	}
 }
 
-// TestDiskInOtherWords: a plan that names the disk in other words is built anew: what is
-// mounted says by which words it was confirmed.
+// TestDiskInOtherWords: an image is built again if the plan names the disk in other words:
+// what is mounted says by which words it was confirmed.
 func TestDiskInOtherWords(t *testing.T) {
 	s := newShop(t, false)
 	r := request(s.source, "h")
@@ -320,14 +320,14 @@ func TestCheckForeign(t *testing.T) {
 	}
 }
 
-// TestCheckForeignForm: a URL of somebody else's server has the form of ours. Also a host with
-// an image of ours may boot it, and that one was replaced is said at any address of ours.
+// TestCheckForeignForm: a URL of another server has the form of ours. A host with our image
+// may boot it, too, and at any of our addresses the check says that an image was replaced.
 func TestCheckForeignForm(t *testing.T) {
 	s := newShop(t, false)
 	s.publish(t)
 	path := "/" + strings.Repeat("ab", 16) + "/h.iso"
 	if err := s.Check(t.Context(), "h", "http://"+listenAndServe(t, s.source)+path); err != nil {
-		t.Errorf("somebody else's: %v", err)
+		t.Errorf("another server's: %v", err)
 	}
 	var gone *media.ErrGone
 	if err := s.Check(t.Context(), "h", s.url+path); !errors.As(err, &gone) {

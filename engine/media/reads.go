@@ -9,7 +9,7 @@ import (
 )
 
 // Reads is what was fetched of an image, by the clock of the run. It holds totals and,
-// so that evidence can be told from what happened before, bouts.
+// to separate evidence from what happened before, bouts.
 type Reads struct {
 	Bytes   int64     `json:"bytes"`
 	Count   int64     `json:"requests"`
@@ -276,7 +276,7 @@ func sortFetches(all []Fetch) {
 func (r *Reads) bout(by string, began, ended time.Time) *Bout {
 	for i := len(r.Bouts) - 1; i >= 0; i-- {
 		b := &r.Bouts[i]
-		if b.By != by || b.From.Sub(began) >= boutGap { // what comes late must not make later reads older
+		if b.By != by || b.From.Sub(began) >= boutGap { // a delayed read must not make later reads older
 			continue
 		}
 		if began.Sub(b.To) >= boutGap || began.Sub(b.From) >= boutLasts {

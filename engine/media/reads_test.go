@@ -233,7 +233,7 @@ func (b bmc) load(t *testing.T) {
 	}
 }
 
-// TestBoots: a boot is told from an insert and from firmware that looks at the drive, and
+// TestBoots: a boot differs from an insert and from firmware that looks at the drive, and
 // an image that is read from its start again counts twice.
 func TestBoots(t *testing.T) {
 	for _, f := range forms(t, isosim.Options{}) {

@@ -211,7 +211,7 @@ func TestNothingHalfWritten(t *testing.T) {
 	}
 }
 
-// TestWrongServers: what the web server does wrong is told before a BMC finds out.
+// TestWrongServers: esxiplan reports what the web server does wrong before a BMC finds out.
 func TestWrongServers(t *testing.T) {
 	dir := t.TempDir()
 	for name, c := range map[string]struct {
@@ -330,7 +330,7 @@ func TestHTTPSAlone(t *testing.T) {
 }
 
 // TestCertificate: a generated one is kept, names this machine, and is replaced when
-// it runs out; a given one is used; one that cannot be read is told.
+// it runs out; a given one is used; one that cannot be read is reported.
 func TestCertificate(t *testing.T) {
 	dir := t.TempDir()
 	first, err := media.Certificate("", "", dir)
@@ -456,7 +456,7 @@ func TestOverlayStore(t *testing.T) {
 }
 
 // TestReadsAreKnownOnlyWhereServed: a build that fetches its image back through
-// esxiplan serve makes the count known, at zero; with another web server nobody knows.
+// esxiplan serve makes the count known, at zero; with another web server it is unknown.
 func TestReadsAreKnownOnlyWhereServed(t *testing.T) {
 	for name, ours := range map[string]bool{"ours": true, "another": false} {
 		t.Run(name, func(t *testing.T) {
@@ -523,7 +523,7 @@ func TestAllowList(t *testing.T) {
 	}
 }
 
-// TestPulse: what was read is known only while a server of ours shows that it is there.
+// TestPulse: what was read is known only while our server shows that it is running.
 func TestPulse(t *testing.T) {
 	dir := t.TempDir()
 	url, stop := directory(t, dir)
@@ -561,7 +561,7 @@ func TestPulse(t *testing.T) {
 	}
 }
 
-// beat writes the sign of life of a folder's server anew.
+// beat rewrites the heartbeat of a folder's server.
 func beat(t *testing.T, dir string, machine, clock time.Duration) {
 	t.Helper()
 	files, _ := filepath.Glob(filepath.Join(dir, ".esxiplan", "reads", "*", ".served"))
@@ -604,7 +604,7 @@ func TestPrune(t *testing.T) {
 	unreadable := filepath.Join(dir, ".esxiplan", "old@p.json")
 	os.WriteFile(unreadable, []byte(`{"schema": 1}`), 0o600)
 	if gone, err := l.Prune("p", func(string) bool { return false }, false); err == nil || len(gone) != 0 || !strings.Contains(err.Error(), "old@p.json") {
-		t.Errorf("pruned beside an entry that cannot be read: %v, %v", gone, err)
+		t.Errorf("pruned next to an entry that cannot be read: %v, %v", gone, err)
 	}
 	if err := media.CheckReadable(dir); err != nil {
 		t.Errorf("an entry of another version keeps serve from starting: %v", err)
@@ -662,7 +662,7 @@ func TestChecksumIsKept(t *testing.T) {
 	}
 }
 
-// TestOwnKickstart: somebody's own script is linted, and gets the password as a hash.
+// TestOwnKickstart: the user's own script is linted, and gets the password as a hash.
 func TestOwnKickstart(t *testing.T) {
 	s := serve(t)
 	path := source(t, isosim.Options{})

@@ -161,7 +161,7 @@ func (s *shadow) Check(ctx context.Context, host, url string) error {
 	return s.Reader.Check(ctx, host, url)
 }
 
-// Reads of an image that only this dry run published are none yet.
+// Reads reports no reads of an image that only this dry run published.
 func (s *shadow) Reads(host string) (Reads, bool) {
 	if _, ours := s.own(host); ours {
 		return Reads{}, true

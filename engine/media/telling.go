@@ -11,7 +11,7 @@ import (
 // that was refused.
 type Served struct {
 	Client, Path    string
-	Requests, Bytes int64  // requests that began or went on
+	Requests, Bytes int64  // requests that began or continued
 	Refused         string // why, "" for what was served
 }
 

@@ -161,7 +161,7 @@ func (h *hybrid) lengthened(old, now int64) []byte {
 	return mbr
 }
 
-// finishGPT writes the table anew: a partition that began with the image and reached its
+// finishGPT rewrites the table: a partition that began with the image and reached its
 // end does so again, the copy of the table goes to the new end, the old copy is wiped.
 func (o *overlay) finishGPT(h *hybrid) error {
 	le := binary.LittleEndian

@@ -414,7 +414,7 @@ func TestBootImagesStay(t *testing.T) {
 	}
 }
 
-// TestDates: a date that is given stands in every tree; without one two builds are equal.
+// TestDates: a given date is in every tree; without one two builds are equal.
 func TestDates(t *testing.T) {
 	base := open(t, build(t, isosim.Options{RockRidge: true}))
 	image, err := base.Overlay([]iso.Change{{Path: "/KS.CFG", Data: []byte("x")}}, iso.Timestamp(time.Date(2031, 2, 3, 4, 5, 6, 0, time.UTC)))

@@ -255,7 +255,7 @@ func (b *Base) look() {
 		b.hybrid.warn(b)
 	}
 	if bytes.Contains(b.descriptors[0].sector[883:1395], implanted) {
-		b.warn("md5", "it holds a checksum of itself (implantisomd5), which an overlay blanks: checkisomd5 will say that there is none")
+		b.warn("md5", "it holds a checksum of itself (implantisomd5), which an overlay blanks: checkisomd5 will report no checksum")
 	}
 	if len(b.blanks) > 0 {
 		b.warn("libisofs", "it holds checksums of xorriso, which an overlay blanks")

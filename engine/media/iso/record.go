@@ -49,8 +49,8 @@ func putBoth32(b []byte, v uint32) {
 	binary.BigEndian.PutUint32(b[4:], v)
 }
 
-// directory is one directory as it is in the image. Its records stand in sheets,
-// one per sector, for a record never crosses the end of a sector and an overlay
+// directory is one directory as it is in the image. Its records are in sheets,
+// one per sector, because a record never crosses the end of a sector and an overlay
 // leaves each where it is.
 type directory struct {
 	path   string // upper case, "" is the root

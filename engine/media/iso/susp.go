@@ -104,7 +104,7 @@ func (t *tree) serialOf(r record) uint32 {
 }
 
 // alone makes a record that shared its data with others a file of its own: one link,
-// a serial number that nobody has.
+// a serial number that no other file has.
 func (t *tree) alone(r record, serial uint32) record {
 	for e := range t.entries(r) { // slices of r.raw, which is a copy
 		if string(e[:2]) == "PX" && len(e) == 44 {
@@ -166,7 +166,7 @@ func (d *directory) sibling() record {
 	return d.sheets[0][0]
 }
 
-// continuation is a CE entry: where a record's system use area goes on.
+// continuation is a CE entry: where a record's system use area continues.
 type continuation struct {
 	block        int64
 	offset, size int

@@ -103,7 +103,7 @@ func (c *checker) partitionSpans() (out []span) {
 	}
 	for at := 446; at < 510; at += 16 {
 		first, count := int64(binary.LittleEndian.Uint32(head[at+8:])), int64(binary.LittleEndian.Uint32(head[at+12:]))
-		if head[at+4] != 0xEE && count > 0 { // 0xEE covers the disk for those who cannot read a GPT
+		if head[at+4] != 0xEE && count > 0 { // 0xEE covers the disk for software that cannot read a GPT
 			out = append(out, span{first, first + count})
 		}
 	}
@@ -140,7 +140,7 @@ func (c *checker) uefiImage(lba int64) {
 }
 
 // CheckLoader says, as the rest of a sentence about an EFI boot image, why firmware finds
-// no loader in it; odd is what looks wrong and need not be. Both are "" for a sound one.
+// no loader in it; odd is what looks wrong and need not be. Both are "" for a valid one.
 func CheckLoader(r io.ReaderAt) (problem, odd string) {
 	f, err := openFAT(r)
 	if err != nil {

@@ -202,7 +202,7 @@ func (c *checker) compareFiles(base, now *tree, end int64) {
 	}
 }
 
-// free are the bytes of the base that an overlay may change, beside directories and path
+// free are the bytes of the base that an overlay may change, except directories and path
 // tables as a whole: boot catalog, boot images and Rock Ridge's continued records are
 // not among them.
 func (c *checker) free() (out []span) {

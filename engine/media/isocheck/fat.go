@@ -159,7 +159,7 @@ func (f *fat) entries(directory []byte) (out []fatFile) {
 	return out
 }
 
-// list returns what is in the directory at a path; nothing where there is none.
+// list returns what is in the directory at a path; nothing if it does not exist.
 func (f *fat) list(path ...string) []fatFile {
 	found := f.entries(f.root)
 	if f.bits == 32 {

@@ -97,8 +97,8 @@ type volume struct {
 	joliet bool
 }
 
-// Check judges an image of size bytes. The error is about reading it; an image
-// that is none at all has findings.
+// Check judges an image of size bytes. The error is about reading it; a file
+// that is no image has findings.
 func Check(r io.ReaderAt, size int64) (Report, error) {
 	c, err := inspect(r, size)
 	return c.report, err

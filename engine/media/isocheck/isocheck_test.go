@@ -150,7 +150,7 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// TestNoWrongImageIsAccepted: one byte of the metadata of a sound image changes. If
+// TestNoWrongImageIsAccepted: one byte of the metadata of a valid image changes. If
 // the checker still accepts it, the plainest of readers finds the same files in it,
 // whatever their names: a name has no second place in a plain tree to be compared with.
 func TestNoWrongImageIsAccepted(t *testing.T) {
@@ -161,7 +161,7 @@ func TestNoWrongImageIsAccepted(t *testing.T) {
 		good := build(t, o)
 		want, ok := contents(good)
 		if !ok {
-			t.Fatal("the reader cannot read a sound image")
+			t.Fatal("the reader cannot read a valid image")
 		}
 		accepted := 0
 		for range 3000 {
@@ -384,7 +384,7 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// TestCompareIsBrief: what differs in most of its blocks and files is told in a few lines.
+// TestCompareIsBrief: what differs in most of its blocks and files is described in a few lines.
 func TestCompareIsBrief(t *testing.T) {
 	base := build(t, isosim.Options{})
 	image := bytes.Clone(base)

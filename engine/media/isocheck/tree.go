@@ -288,7 +288,7 @@ type rock struct {
 	data   bool // elsewhere: compressed, a link, a directory shown in another place
 }
 
-// rockRidge walks a record's system use area, and where it goes on.
+// rockRidge walks a record's system use area and its continuations.
 func (c *checker) rockRidge(t *tree, d *dir, e entry) (r rock) {
 	if t.skip < 0 {
 		return r
@@ -313,7 +313,7 @@ func (c *checker) rockRidge(t *tree, d *dir, e entry) (r rock) {
 	return r
 }
 
-// useArea reads one area and returns the entry that says where it goes on.
+// useArea reads one area and returns the entry that says where it continues.
 func (c *checker) useArea(d *dir, area []byte, r *rock) (ce []byte) {
 	for len(area) >= 4 && area[0] != 0 {
 		n := int(area[2])
@@ -374,14 +374,14 @@ func (c *checker) continuation(d *dir, of entry, ce []byte) []byte {
 	offset, b := pair(ce[12:])
 	size, e := pair(ce[20:])
 	if !a || !b || !e || offset+size > sector || block >= c.volume {
-		c.fault("rock-ridge", d.block, "a record of /%s goes on at byte %d of block %d, where nothing can be", d.path, offset, block)
+		c.fault("rock-ridge", d.block, "a record of /%s continues at byte %d of block %d, where nothing can be", d.path, offset, block)
 		return nil
 	}
 	if block < d.block {
-		c.fault("rock-ridge", d.block, "a record of /%s goes on at block %d, before the directory: libarchive rejects the image", d.path, block)
+		c.fault("rock-ridge", d.block, "a record of /%s continues at block %d, before the directory: libarchive rejects the image", d.path, block)
 	}
 	if of.flags&2 == 0 && of.size > 0 && block >= of.block {
-		c.fault("rock-ridge", d.block, "a record of /%s goes on at block %d, behind the file's data: libarchive rejects the image", d.path, block)
+		c.fault("rock-ridge", d.block, "a record of /%s continues at block %d, behind the file's data: libarchive rejects the image", d.path, block)
 	}
 	c.areas = append(c.areas, area{block, block + 1, "continuation", "a continued record of /" + d.path})
 	s := c.read(block, sector)

@@ -108,8 +108,8 @@ const (
 )
 
 // Compare says whether the plan's disk is the device that ESXi calls name. It goes by
-// the names alone, as the script in the installer does ([Script.Render]): a WWN stands in
-// a naa or eui name, a serial number in a t10 name; a model stands in none.
+// the names alone, as the script in the installer does ([Script.Render]): a naa or eui
+// name contains a WWN, a t10 name a serial number; no name contains a model.
 func (d Disk) Compare(name string) Likeness {
 	name = lowered(deviceName(name))
 	switch d.Kind {
@@ -170,7 +170,7 @@ var (
 	partitionSuffix = regexp.MustCompile(`^((?:naa|eui|t10|vml)\.[^:]+|(?:mpx\.)?vmhba\d+:C\d+:T\d+:L\d+):\d+$`)
 
 	// deviceWord is a device's name in a line without quotes, perhaps with a partition, and what
-	// comes next: behind a name that goes on in a variable or a pattern.
+	// comes next: behind a name that continues in a variable or a pattern.
 	deviceWord = regexp.MustCompile(`((?:naa|eui|vml|\bt10|(?:^|\s)-[a-z]t10)\.[A-Za-z0-9][^\s;|&<>(),{}\[\]$*?%/]*|` +
 		`(?:mpx\.)?vmhba\d+:C\d+:T\d+:L\d+(?::\d*)?)([$*?[{%]?)`)
 	attached = regexp.MustCompile(`^\s?-[a-z]`)
@@ -223,7 +223,7 @@ func scriptWords(line string) (out []scriptWord) {
 }
 
 // scriptDevices are the devices that a line of a script names literally, whatever it does
-// with them. What stands in variables and patterns is not known.
+// with them. The content of variables and patterns is not known.
 func scriptDevices(line string) (out []scriptWord) {
 	if scriptComment.MatchString(line) {
 		return nil

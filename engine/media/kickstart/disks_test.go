@@ -86,7 +86,7 @@ func TestHasDryRun(t *testing.T) {
 	}
 }
 
-// TestPlanned: a kickstart of somebody's own writes to the plan's disks, or is refused.
+// TestPlanned: the user's own kickstart writes to the plan's disks, or is refused.
 func TestPlanned(t *testing.T) {
 	named, model := Disk{"name", "naa.50"}, Disk{"model", "DELLBOSS VD"}
 	data := Disk{"wwn", "51"}

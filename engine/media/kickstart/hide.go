@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Sample is a hash that belongs to no password: it stands in a script that is
+// Sample is a hash that belongs to no password: it is in a script that is
 // judged or shown before a password is known.
 var Sample = "$6$sample$" + strings.Repeat("x", 86)
 
@@ -58,7 +58,7 @@ func secretCommand(line string) string {
 	return ""
 }
 
-// HasRootPassword reports whether somebody's own script sets the password of root.
+// HasRootPassword reports whether the user's own script sets the password of root.
 func HasRootPassword(script string) bool {
 	for line := range strings.Lines(script) {
 		if opens(line) != "" && !strings.Contains(opens(line), "include") {

@@ -114,8 +114,8 @@ func (p *parsed) has(option string) bool { _, ok := p.options[option]; return ok
 // value is an option's value, "" without the option.
 func (p *parsed) value(option string) string { return p.options[option].text }
 
-// plainWord is what a message may repeat of an unknown command: a secret that stands in
-// the wrong place has another form.
+// plainWord is what a message may repeat of an unknown command: a secret in the
+// wrong place has another form.
 var plainWord = regexp.MustCompile(`^-{0,2}%?[a-zA-Z]{1,20}(=[0-9.]+)?$`)
 
 // show is a word for a message, unless it may be a password or a serial number.

@@ -12,7 +12,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// mistakes are scripts as people wrote them, each beside what the linter says of it.
+// mistakes are scripts as people wrote them, each next to the linter's findings.
 const mistakes = "../../../testdata/kickstart"
 
 func TestMistakes(t *testing.T) {
@@ -263,7 +263,7 @@ func FuzzLint(f *testing.F) {
 	})
 }
 
-// FuzzRender: whatever stands in the fields, a script is refused or is one that the
+// FuzzRender: whatever is in the fields, a script is refused or is one that the
 // linter cannot fault, with as many commands as it should have.
 func FuzzRender(f *testing.F) {
 	f.Add("naa.50", "esxi-1", "French", "echo x")

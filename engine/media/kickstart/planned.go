@@ -68,7 +68,7 @@ func (l *linter) disk(d NamedDisk, rule, format string, values ...any) {
 	l.add(rule, d.Line, d.Column, format, values...)
 }
 
-// checkPlanned demands that a script of somebody's own keeps to the disks of the plan.
+// checkPlanned demands that the user's own script keeps to the disks of the plan.
 func (l *linter) checkPlanned() {
 	if l.conditions.Planned == nil {
 		return
@@ -130,8 +130,8 @@ func (l *linter) checkInstalled(d NamedDisk) {
 	}
 }
 
-// checkWritten judges a disk beside that of the installation. Clearing that one, too, is
-// no further loss.
+// checkWritten judges a disk other than that of the installation. Clearing that one, too,
+// loses no further data.
 func (l *linter) checkWritten(d NamedDisk, all []NamedDisk) {
 	installed := func(i NamedDisk) bool { return i.Installs() && i.Single() && lowered(i.Text) == lowered(d.Text) }
 	if d.Command == "clearpart" && (l.conditions.Planned.Disk.Compare(d.Text) == Same || slices.ContainsFunc(all, installed)) {

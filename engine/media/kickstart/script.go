@@ -16,7 +16,7 @@ type Script struct {
 	RootHash string // $6$…
 	Disk     Disk
 	Wipe     []Disk // further disks to clear
-	VSAN     bool   // the disk belongs to a vSAN, which is given up
+	VSAN     bool   // the disk belongs to a vSAN and is overwritten
 	Network  Network
 	Keyboard string // "" leaves the installer's default
 	License  string // serial number, "" installs for 60 days
@@ -260,8 +260,8 @@ func CheckSection(name, text string) error {
 	return nil
 }
 
-// WithRootPassword returns somebody's own script with a rootpw line, for one that
-// has none, so that the password need not stand in it.
+// WithRootPassword adds a rootpw line to the user's own script that has none, so that the
+// password need not be in it.
 func WithRootPassword(text, hash string) string {
 	return "rootpw --iscrypted " + quote(hash) + "\n" + text
 }
