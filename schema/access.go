@@ -196,8 +196,8 @@ func hidden(rel string) bool {
 // mostLinks bounds how many links lead from a name to a file.
 const mostLinks = 40
 
-// resolve replaces the links in a path below a root. It keeps what does not exist, and what is
-// wrong otherwise, for those who open it.
+// resolve replaces the links in a path below a root. It keeps what does not exist or is wrong
+// otherwise; opening it then fails.
 func resolve(root *os.Root, rel string) (string, error) {
 	var done string
 	for left, links := strings.Split(rel, string(filepath.Separator)), 0; len(left) > 0; {
@@ -241,8 +241,8 @@ func namedFile(path string) (root *os.Root, rel string, err error) {
 }
 
 // namedFolder opens a folder that the command line names. Below the current folder the path to
-// it holds no link, elsewhere it is none itself: whoever wrote the plan may have made it, and
-// then the plan's folder would be any.
+// it holds no link, elsewhere it is no link itself: the author of the plan may have made it, and
+// then the plan's folder could be any folder.
 func namedFolder(dir string) (*os.Root, error) {
 	path := absolute(dir)
 	above, rel := filepath.Dir(path), filepath.Base(path)
@@ -263,7 +263,7 @@ func namedFolder(dir string) (*os.Root, error) {
 // leadsOut says of what the command line names that a link was not followed.
 func leadsOut(path string, err error) error {
 	if escapes(err) {
-		return fmt.Errorf("%s is, or lies behind, a link that leads elsewhere. With --untrusted it is not followed, because whoever wrote the plan may have made it. If it is yours, name the place to which it leads", path)
+		return fmt.Errorf("%s is, or lies behind, a link that leads elsewhere. With --untrusted it is not followed, because the author of the plan may have made it. If it is yours, name the place to which it leads", path)
 	}
 	return err
 }

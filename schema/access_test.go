@@ -112,7 +112,7 @@ func TestUntrustedArguments(t *testing.T) {
 	dir := folders(t, true)
 	for name, c := range map[string]struct{ text, problem string }{
 		"image":        {`image "i" { source = "to-file" }`, "Not looked at"},
-		"device":       {`image "i" { source = "/dev/zero" }`, "Not looked at"}, // a trusted plan is told that it is a device
+		"device":       {`image "i" { source = "/dev/zero" }`, "Not looked at"}, // for a trusted plan the message says that it is a device
 		"image inside": {`image "i" { source = "in.txt" }`, ""},
 		"no image":     {`image "i" { source = "none.iso" }`, ""},
 		"certificate": {`media {
@@ -243,7 +243,7 @@ func TestUntrustedEnvironment(t *testing.T) {
 }
 
 // TestUntrustedVariables take their values from the environment only where that is allowed,
-// and then a stand-in takes the place of a secret.
+// and then a placeholder replaces a secret.
 func TestUntrustedVariables(t *testing.T) {
 	text := machine + "variable \"x\" {\n  type = string\n  %s\n}\n"
 	environ := func(name string) (string, bool) { return "value-of-" + name, true }

@@ -11,7 +11,7 @@ import (
 
 // Address is where a BMC answers: a name or an IP address, with a port where it is not
 // the usual one, and https unless http:// is written before it. It is parsed once, when
-// the plan is loaded; whoever needs one of its forms takes the method of that name.
+// the plan is loaded; each of its forms has a method of that name.
 // The zero value is no address.
 type Address struct {
 	text   string // as written
@@ -29,7 +29,7 @@ var (
 	lastPartNumeric = regexp.MustCompile(`(^|\.)[0-9]+\.?$`)
 )
 
-// usualPorts are those on which a BMC answers without being told another.
+// usualPorts are those on which a BMC answers by default.
 var usualPorts = map[string]string{"https": "443", "http": "80"}
 
 // What is wrong with an address, and how to write it.

@@ -344,9 +344,9 @@ func blockDepth(document string) int {
 	return deepest / 2
 }
 
-// flowDepth is the depth of brackets, with those in texts and comments or without. Where
-// texts begin only a parser of YAML knows for sure; whoever deceives both ways is left to
-// the watch.
+// flowDepth is the depth of brackets, with those in texts and comments or without. Only
+// a parser of YAML knows for sure where texts begin; a document that deceives both ways is
+// left to the watch.
 func flowDepth(document string, skip bool) int {
 	depth, deepest := 0, 0
 	var quote, last byte = 0, ' '

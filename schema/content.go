@@ -103,7 +103,7 @@ func unsupportedBlock(d *hcl.Diagnostic, b *hclsyntax.Block, s *hcl.BodySchema, 
 	}
 	switch near := nearest(b.Type, known); {
 	case b.Type == "dynamic":
-		d.Detail = "A dynamic block makes hosts, and stands in their group:\n" + dynamicExample
+		d.Detail = "A dynamic block makes hosts, and belongs in their group:\n" + dynamicExample
 	case foreignBlocks[b.Type] != "":
 		d.Detail = fmt.Sprintf("There are no blocks of type %q in a plan. %s", b.Type, foreignBlocks[b.Type])
 	case hasArgument(s, b.Type):
@@ -140,26 +140,26 @@ func hasArgument(s *hcl.BodySchema, name string) bool {
 var (
 	foreignBlocks = map[string]string{
 		"resource":    "Write hosts in group blocks, and what is done to them in step blocks, in order.",
-		"provider":    "The vendor of the machines and the login of their BMCs stand in the group blocks: vendor = \"…\", and a bmc block.",
+		"provider":    "The vendor of the machines and the login of their BMCs belong in the group blocks: vendor = \"…\", and a bmc block.",
 		"terraform":   "Demand a version of esxiplan in the plan block: required_version = \">= 0.1\".",
 		"data":        "Read data from a file with csvdecode(file(…)) or yamldecode(file(…)), and what a machine has from host.facts.",
 		"module":      "A plan is one file, several, or a folder; name all of them on the command line.",
 		"output":      "Results of steps are shown by esxiplan run -v, and kept in its log: esxiplan runs show.",
 		"backend":     "State lies in the folder .esxiplan next to the plan, or where --state says.",
-		"task":        "What is done to the hosts stands in step blocks, in order.",
-		"tasks":       "What is done to the hosts stands in step blocks, in order.",
-		"play":        "What is done to the hosts stands in step blocks, in order.",
+		"task":        "Write what is done to the hosts in step blocks, in order.",
+		"tasks":       "Write what is done to the hosts in step blocks, in order.",
+		"play":        "Write what is done to the hosts in step blocks, in order.",
 		"lifecycle":   "Use protected = true to leave a host alone, and when, done_when or on_error for a step.",
-		"provisioner": "Commands for the installed system stand in a build_iso step: commands = [\"…\"].",
+		"provisioner": "Commands for the installed system belong in a build_iso step: commands = [\"…\"].",
 	}
 	foreignArguments = map[string]string{
 		"for_each":      "A step runs on each host of its groups. Make hosts from data with a dynamic \"host\" block in a group.",
 		"count":         "A step runs on each host of its groups. Make hosts from data with a dynamic \"host\" block in a group.",
 		"depends_on":    "Steps run in the order in which they are written. Move the step behind those that it needs.",
-		"provider":      "The vendor stands in the group or host block: vendor = \"…\".",
+		"provider":      "The vendor belongs in the group or host block: vendor = \"…\".",
 		"loop":          "A step runs on each host of its groups; retries, delay and until repeat it.",
 		"register":      "The result of a step is step.<its name>, without being registered.",
-		"become":        "The login of a BMC stands in the bmc block of the group.",
+		"become":        "The login of a BMC belongs in the bmc block of the group.",
 		"hosts":         "Choose hosts by groups = [\"…\"], or on the command line by --limit.",
 		"notify":        "Write a later step with when = step.<name>.changed, or with the condition that you need.",
 		"lifecycle":     "Use protected = true to leave a host alone, and when, done_when or on_error for a step.",

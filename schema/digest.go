@@ -24,9 +24,9 @@ import (
 //
 // A step takes part as it is written, comments and layout aside, with what the plan gives for
 // the variables, locals, images and files to which it refers. So other hosts take no part,
-// even where all of them stand in one table.
+// even if all of them are in one table.
 //
-// Secrets take no part. A digest of a password could be tried against guesses by whoever
+// Secrets take no part. A digest of a password could be tried against guesses by anyone who
 // reads the log, and one that is slow enough to forbid that takes hours for thousands of
 // hosts. What takes part is where a secret comes from, such as var.root_password. That
 // another password would be on a medium is known from the medium's own digest, which holds
@@ -142,7 +142,7 @@ type digests struct {
 }
 
 // digestOf is short, because it is kept for every host and part. It is there to find
-// changes; against somebody who looks for two plans that are alike in it, it need not hold.
+// changes; it need not resist an attacker who looks for two plans with the same digest.
 func digestOf(texts ...string) string {
 	h := sha256.New()
 	for _, text := range texts {
@@ -190,7 +190,7 @@ func (p *Plan) hostParts(h *Host, parts map[string]string) {
 	}
 	p.varsParts(h, parts)
 	if h.Late() {
-		p.lateParts(h, parts)
+		p.deferredParts(h, parts)
 	}
 }
 
@@ -211,11 +211,11 @@ func (p *Plan) varsParts(h *Host, parts map[string]string) {
 	}
 }
 
-// lateParts are the arguments that wait for the machine's facts, as they are written.
-func (p *Plan) lateParts(h *Host, parts map[string]string) {
-	scope := maps.Clone(h.late)
+// deferredParts are the arguments that wait for the machine's facts, as they are written.
+func (p *Plan) deferredParts(h *Host, parts map[string]string) {
+	scope := maps.Clone(h.deferred)
 	scope["facts"] = cty.UnknownVal(p.known.Facts.Type())
-	for _, name := range lateArguments {
+	for _, name := range deferredArguments {
 		if attr, _ := h.said.at("esxi." + name); attr != nil && refersToFacts(attr.Expr) {
 			ctx := func() *hcl.EvalContext {
 				ctx := p.global.NewChild()

@@ -59,7 +59,7 @@ group "g" {
     }
   }
 }
-group "late" {
+group "deferred" {
   bmc {
     username = "u"
     password = "p"
@@ -87,8 +87,8 @@ step "try" "last" {
   until       = result.out == var.version
   failed_when = step.first.out == group.name
 }
-step "try" "late" {
-  groups = ["late"]
+step "try" "deferred" {
+  groups = ["deferred"]
   text   = host.facts.model
 }
 `
@@ -115,7 +115,7 @@ func TestPartsThatDiffer(t *testing.T) {
 		"another group's password":   {`password = "p"`, `password = env("X")`, ""},
 		"a further host":             {`  host "h2" {|h2,two`, "  host \"h4\" {\n    esxi { address = \"192.0.2.4\" }\n  }\n  host \"h2\" {|h2,two\\nh4,four", ""},
 		"a step of another group":    {`text   = host.facts.model`, `text = "x"`, ""},
-		"an image that nobody uses":  {`other.iso`, `another.iso`, ""},
+		"an image that no step uses": {`other.iso`, `another.iso`, ""},
 		"the password of a variable": {`"first-word"`, `"second-word"`, ""},
 		"a password in the plan":     {`"literal-word"`, `"other-literal-word"`, ""},
 		"description of the plan":    {`plan "lab" {}`, `plan "lab" { description = "x" }`, ""},
@@ -145,7 +145,7 @@ func TestPartsThatDiffer(t *testing.T) {
 		"a step less":                {`step "try" "file" { text = file("data.txt") }`, ``, "step file"},
 		"a step more":                {`step "try" "file" {`, "step \"try\" \"more\" {}\nstep \"try\" \"file\" {", "step more"},
 		"another order":              {"step \"try\" \"file\" { text = file(\"data.txt\") }\n|step \"try\" \"table\" {", "|step \"try\" \"file\" { text = file(\"data.txt\") }\nstep \"try\" \"table\" {", "order of steps"},
-		"not of this group":          {`groups = ["g"]|h2,two`, `groups = ["late"]|h2,two\nh3,three`, "step table"},
+		"not of this group":          {`groups = ["g"]|h2,two`, `groups = ["deferred"]|h2,two\nh3,three`, "step table"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := concerns

@@ -35,7 +35,7 @@
 //
 // Where to look: load.go reads files and blocks, variable.go variables and locals,
 // host.go groups and hosts, expand.go and hostrange.go blocks that make several hosts,
-// rows.go where their rows are written, late.go what waits for facts, step.go steps;
+// rows.go where their rows are written, deferred.go what waits for facts, step.go steps;
 // check.go finds what is wrong with hosts, reference.go what is wrong with
 // references, literal.go passwords that are written out. content.go reads mistyped names as
 // what was meant; problem.go folds problems and names hosts; syntax.go and explain.go say in

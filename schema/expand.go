@@ -49,7 +49,7 @@ type template struct {
 	// of a dynamic block
 	iterator string
 	labels   *hcl.Attribute
-	content  hcl.Range // what stands in there sees the iterator
+	content  hcl.Range // arguments in this range see the iterator
 	forEach  *hcl.Attribute
 	written  func(*template) // finds where the rows are written
 	once     sync.Once       // that was done
@@ -301,8 +301,7 @@ func labelOf(labels cty.Value) (name, why string) {
 	return label.AsString(), ""
 }
 
-// sees adds what an argument may refer to because it stands in the content of a dynamic
-// block.
+// sees adds what an argument may refer to because it is in the content of a dynamic block.
 func (r *row) sees(attr *hcl.Attribute, variables map[string]cty.Value) {
 	if r.within(attr.Range) {
 		variables[r.of.iterator] = r.each

@@ -211,7 +211,7 @@ func hexSHA256(s string) (string, error) {
 }
 
 // envFunc reads the environment; what it returns is sensitive.
-func (l *loader) envFunc(standIn func(string) string) function.Function {
+func (l *loader) envFunc(placeholder func(string) string) function.Function {
 	return function.New(&function.Spec{
 		Params: []function.Parameter{{Name: "name", Type: cty.String}},
 		Type:   function.StaticReturnType(cty.String),
@@ -224,8 +224,8 @@ func (l *loader) envFunc(standIn func(string) string) function.Function {
 					return cty.StringVal(text).Mark(Sensitive), nil
 				}
 			}
-			if standIn != nil && standIn(name) != "" {
-				return cty.StringVal(standIn(name)).Mark(Sensitive), nil
+			if placeholder != nil && placeholder(name) != "" {
+				return cty.StringVal(placeholder(name)).Mark(Sensitive), nil
 			}
 			if !allowed && l.in.Untrusted {
 				return cty.NilVal, fmt.Errorf("this plan is not trusted (--untrusted), so env() reads no variable but those named %s… that --allow-env names, and %s is not one of them. Declare a variable, and let the caller give its value", variablePrefix, name)
@@ -313,7 +313,7 @@ func absolute(path string) string {
 }
 
 func (l *loader) templateFunc(files *fileReader, table map[string]function.Function) function.Function {
-	parsed := map[string]hclsyntax.Expression{} // by path; one evaluation goes on at a time
+	parsed := map[string]hclsyntax.Expression{} // by path; one evaluation runs at a time
 	return function.New(&function.Spec{
 		Params: []function.Parameter{{Name: "path", Type: cty.String, AllowMarked: true}, {Name: "values", Type: cty.DynamicPseudoType, AllowMarked: true}},
 		Type:   function.StaticReturnType(cty.String),
@@ -368,8 +368,8 @@ func (l *loader) template(files *fileReader, path string) (hclsyntax.Expression,
 
 // can and try are Terraform's, but what they answer is sensitive when any
 // expression that they looked at is: even "it failed" tells about a secret. Inside
-// them nothing stands in for what the environment lacks, so that a rehearsal takes
-// the same way as a run.
+// them no placeholder replaces what the environment lacks, so that a rehearsal takes
+// the same branch as a run.
 
 func (l *loader) canFunc() function.Function {
 	return function.New(&function.Spec{
@@ -394,7 +394,7 @@ func (l *loader) tryFunc() function.Function {
 	})
 }
 
-// strictly evaluates a closure without stand-ins.
+// strictly evaluates a closure without placeholders.
 func (l *loader) strictly(closure *customdecode.ExpressionClosure) (cty.Value, hcl.Diagnostics) {
 	ctx := closure.EvalContext.NewChild()
 	ctx.Functions = map[string]function.Function{"env": l.plan.meter.metered("env", openly(l.envFunc(nil)))}

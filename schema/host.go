@@ -373,7 +373,7 @@ func (e *hostEvaluation) esxi(facts cty.Value) {
 	values, diags := e.objectFrom(said.arguments, esxiObject, e.context, said.at, nil)
 	e.add(diags...)
 	e.scope = before
-	names := e.takeLate(values, said.arguments)
+	names := e.takeDeferred(values, said.arguments)
 	x := &ESXi{}
 	e.host.ESXi = x
 	e.without("esxi.", e.fill(values, esxiObject, x, said.at)...)
@@ -381,8 +381,8 @@ func (e *hostEvaluation) esxi(facts cty.Value) {
 		x.RootPassword = Secret{}
 	}
 	if len(names) > 0 {
-		e.host.late = before
-		x.standIns(names, func(name string) string { return position(said.arguments[name].Expr.Range()) })
+		e.host.deferred = before
+		x.setPlaceholders(names, func(name string) string { return position(said.arguments[name].Expr.Range()) })
 	}
 	x.normalise()
 }
@@ -462,7 +462,7 @@ func esxiValue(x *ESXi) cty.Value {
 		servers = cty.ListVal(list)
 	}
 	disk := cty.NullVal(esxiScope.AttributeType("disk"))
-	if d := x.Disk; d != nil && d.late != "" {
+	if d := x.Disk; d != nil && d.deferred != "" {
 		disk = cty.UnknownVal(esxiScope.AttributeType("disk"))
 	} else if d != nil {
 		disk = cty.ObjectVal(map[string]cty.Value{
@@ -470,7 +470,7 @@ func esxiValue(x *ESXi) cty.Value {
 		})
 	}
 	nic := optional(x.NIC)
-	if x.lateNIC {
+	if x.deferredNIC {
 		nic = cty.UnknownVal(cty.String)
 	}
 	return cty.ObjectVal(map[string]cty.Value{

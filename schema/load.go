@@ -25,7 +25,7 @@ type Input struct {
 	Files    []string                         // variable files
 	Environ  func(name string) (string, bool) // nil: no environment
 	Ask      func(v *Variable) (string, error)
-	StandIn  func(name string) string // stands in for secrets that nobody gave, "" for none; nil in real runs
+	StandIn  func(name string) string // placeholder for a secret without a value, "" for none; nil in real runs
 	AllowDir []string                 // further folders below which file() may read
 	AllowEnv []string                 // what env() may read: names, or beginnings of names with a * at the end; nil: everything
 	Step     string                   // a further step block, given on the command line; it comes last
@@ -170,8 +170,8 @@ func (l *loader) planFiles(paths []string) ([]string, error) {
 	return files, nil
 }
 
-// planFilesAt lists the plan files of a folder: what editors leave there is none. A file is
-// one whatever its name.
+// planFilesAt lists the plan files of a folder, without what editors leave there. A path that
+// is a file is a plan file whatever its name.
 func planFilesAt(path string, stat func(string) (fs.FileInfo, error), list func(string) ([]fs.DirEntry, error)) ([]string, error) {
 	info, err := stat(path)
 	if err != nil {
@@ -193,8 +193,8 @@ func planFilesAt(path string, stat func(string) (fs.FileInfo, error), list func(
 	return files, nil
 }
 
-// parse reads the files. What can be parsed is readable, even with blocks that
-// nobody knows: their problems are reported together with all others.
+// parse reads the files. What can be parsed is readable, even with unknown
+// blocks: their problems are reported together with all others.
 func (l *loader) parse(paths []string) (blocks hcl.Blocks, readable bool) {
 	files, err := l.planFiles(paths)
 	if err != nil {
@@ -276,7 +276,7 @@ func (l *loader) unique(blocks hcl.Blocks) {
 				stepFile = b.DefRange.Filename
 			} else if stepFile != b.DefRange.Filename {
 				l.problem(b.DefRange, "Steps in several files",
-					"Steps run in the order in which they are written, so all of them stand in one file; the first is in %s.", stepFile)
+					"Steps run in the order in which they are written, so all of them must be in one file; the first is in %s.", stepFile)
 			}
 		}
 		if at, seen := first[key]; seen && b.Type != "locals" {
@@ -468,7 +468,7 @@ func (l *loader) checkRegular(at hcl.Range, argument, name string) {
 	}
 }
 
-// namesReader reports whether a text can name those who may read images. Names are not
+// namesReader reports whether a text can name clients that may read images. Names are not
 // looked up: plans are also checked where that is not possible.
 func namesReader(text string) bool {
 	if _, err := netip.ParsePrefix(text); err == nil {

@@ -29,7 +29,7 @@ const (
 // much of little is wrapped when a file is parsed (see [meter.bound]), and says before it is
 // evaluated again that it is too much.
 //
-// One evaluation of an argument goes on at a time: they are short, and share the account.
+// One evaluation of an argument runs at a time: they are short, and share the account.
 type meter struct {
 	turn sync.Mutex                // held during the evaluation of an argument
 	left atomic.Int64              // of mostEvaluated, for the argument that is evaluated

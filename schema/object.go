@@ -176,8 +176,8 @@ func header(objects ...*Object) *hcl.BodySchema {
 	return s
 }
 
-// ArgumentError says that an argument is at fault; whoever holds the plan file
-// turns its path into a place.
+// ArgumentError says that an argument is at fault; the code that holds the plan
+// file turns its path into a place.
 type ArgumentError struct {
 	Path cty.Path
 	Err  error
@@ -186,7 +186,7 @@ type ArgumentError struct {
 func (e *ArgumentError) Error() string { return e.Err.Error() }
 func (e *ArgumentError) Unwrap() error { return e.Err }
 
-// AtArgument returns an error that blames the argument called name.
+// AtArgument returns an error about the argument called name.
 func AtArgument(name string, format string, values ...any) error {
 	return &ArgumentError{Path: cty.GetAttrPath(name), Err: fmt.Errorf(format, values...)}
 }

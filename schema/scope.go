@@ -10,11 +10,11 @@ import (
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 )
 
-// Scope is what the expressions of one step on one host may refer to, beside
+// Scope is what the expressions of one step on one host may refer to, besides
 // what the whole plan shares.
 type Scope struct {
 	Host    *Host
-	Facts   cty.Value            // host.facts; cty.NilVal where nobody has read them: unknown
+	Facts   cty.Value            // host.facts; cty.NilVal if they were not read: unknown
 	Results map[string]cty.Value // step.<name>
 	Result  cty.Value            // `result`; cty.NilVal outside until and failed_when
 	Attempt int                  // `attempt`; 0 outside until and failed_when: unknown

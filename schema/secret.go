@@ -13,7 +13,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// Hidden is what stands in every output in the place of a sensitive value.
+// Hidden replaces a sensitive value in every output.
 const Hidden = "(sensitive)"
 
 // Secret is a string that no formatting verb and no JSON encoder prints. Only
@@ -23,7 +23,7 @@ type Secret struct{ text string }
 // NewSecret keeps a text that did not come from a plan.
 func NewSecret(text string) Secret { return Secret{text: text} }
 
-// Reveal gives the text to whoever uses it.
+// Reveal returns the text.
 func (s Secret) Reveal() string { return s.text }
 
 // IsZero reports whether there is no secret at all.
@@ -107,9 +107,9 @@ func (p *Plan) Secrets() []string {
 }
 
 // SecretNames gives a name to every text that must not be shown: those of
-// [Plan.Secrets], and the passwords and license keys of hosts. Whoever writes a record can
-// put the name in the text's place, and [Plan.SecretText] gives the text back to whoever
-// reads it, also in a later process: two loads of the same files give the same names.
+// [Plan.Secrets], and the passwords and license keys of hosts. A record can
+// hold the name instead of the text, and [Plan.SecretText] returns the text for the name,
+// also in a later process: two loads of the same files give the same names.
 //
 // A name is where the text comes from: var.root_password, env.BMC_PASSWORD, a part of a
 // variable such as var.logins.dell, group.lab.bmc.password where the group says it for all

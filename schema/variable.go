@@ -39,7 +39,7 @@ func (l *loader) variables(blocks hcl.Blocks) {
 	for _, b := range blocks {
 		v := l.variable(b)
 		if v == nil {
-			values[b.Labels[0]] = cty.DynamicVal // told already
+			values[b.Labels[0]] = cty.DynamicVal // reported already
 			delete(given, b.Labels[0])
 			continue
 		}
@@ -197,11 +197,13 @@ func (l *loader) givenValues() map[string]given {
 	return out
 }
 
-// standsIn reports whether something stands in for a secret that nobody gave.
-func (l *loader) standsIn(name string) bool { return l.in.StandIn != nil && l.in.StandIn(name) != "" }
+// hasPlaceholder reports whether a secret without a value has a placeholder.
+func (l *loader) hasPlaceholder(name string) bool {
+	return l.in.StandIn != nil && l.in.StandIn(name) != ""
+}
 
 // resolve finds the variable's value: -e, variable files, environment, default, a
-// stand-in, the person at the terminal, in this order.
+// placeholder, the user at the terminal, in this order.
 func (l *loader) resolve(v *Variable, values map[string]given) {
 	g, ok := values[v.Name]
 	if name := variablePrefix + v.Name; !ok {
@@ -213,8 +215,8 @@ func (l *loader) resolve(v *Variable, values map[string]given) {
 		l.accept(v, g)
 	case v.Default != cty.NilVal:
 		v.Value, v.Origin = v.Default, "default"
-	case v.Sensitive && l.standsIn(variablePrefix+v.Name):
-		l.accept(v, given{value: standIn(v.Type, l.in.StandIn(variablePrefix+v.Name)), origin: "a stand-in", at: v.Range})
+	case v.Sensitive && l.hasPlaceholder(variablePrefix+v.Name):
+		l.accept(v, given{value: placeholder(v.Type, l.in.StandIn(variablePrefix+v.Name)), origin: "a placeholder", at: v.Range})
 	case l.in.Ask != nil:
 		text, err := l.in.Ask(v)
 		if err != nil {
@@ -236,8 +238,8 @@ func (l *loader) resolve(v *Variable, values map[string]given) {
 	}
 }
 
-// standIn makes a value of any type in the place of one that nobody gave.
-func standIn(t cty.Type, text string) cty.Value {
+// placeholder makes a value of any type for a variable that has none.
+func placeholder(t cty.Type, text string) cty.Value {
 	switch {
 	case t == cty.Number:
 		return cty.Zero
@@ -246,7 +248,7 @@ func standIn(t cty.Type, text string) cty.Value {
 	case t.IsObjectType():
 		attributes := map[string]cty.Value{}
 		for name, at := range t.AttributeTypes() {
-			attributes[name] = standIn(at, text)
+			attributes[name] = placeholder(at, text)
 		}
 		return cty.ObjectVal(attributes)
 	case t.IsListType():

@@ -20,8 +20,8 @@ const (
 	lookEvery         = 2 * time.Millisecond
 )
 
-// Bounds of a plan that is not trusted: whoever wrote it pays for nothing. All that is made of
-// it before a rehearsal shares the first ones.
+// Bounds of a plan that is not trusted: its author bears no cost. All that is
+// made of it before a rehearsal shares the first ones.
 const (
 	untrustedTakes        = time.Second
 	untrustedTakesPerHost = time.Millisecond
@@ -52,9 +52,9 @@ func (m *meter) bounds(hosts int) bounds {
 	return b
 }
 
-// Within does what a command makes of a plan, and leaves it behind where a plan that is not
-// trusted makes that take more than is left of the bounds of its evaluation. Whoever gets a
-// problem must not touch the plan again, and must end the process soon.
+// Within runs what a command makes of a plan, and abandons it when an untrusted plan makes
+// that take more than is left of the bounds of its evaluation. A caller that gets a problem
+// must not touch the plan again, and must end the process soon.
 func (p *Plan) Within(work func()) *hcl.Diagnostic {
 	if !p.Untrusted() {
 		work()
@@ -74,7 +74,7 @@ func (p *Plan) Rehearse(work func()) *hcl.Diagnostic {
 }
 
 // watch waits for the evaluation of a plan, which cannot be interrupted, while it keeps to
-// the bounds. Where it does not, watch tells so and leaves it behind: whoever gets that
+// the bounds. If it does not, watch reports that and abandons it: a caller that gets that
 // problem must end the process soon. A panic comes through.
 func watch(m *meter, began usage, most bounds, evaluate func()) *hcl.Diagnostic {
 	done := make(chan error, 1)

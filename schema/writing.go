@@ -86,7 +86,7 @@ func (w *writing) reference(t hcl.Traversal) {
 		w.parts["image"] = digestOf(w.valueAt(t))
 	case "group":
 		w.texts = append(w.texts, w.host.Group)
-	case "host": // what is declared are parts already, and its position is nobody's argument
+	case "host": // what is declared is a part already, and its position is no argument
 		if !named || name == "index" {
 			w.texts = append(w.texts, canonical(w.host.row.indexValue()))
 		}
@@ -134,7 +134,7 @@ func (w *writing) read(call *hclsyntax.FunctionCallExpr) {
 }
 
 // canonical writes a value so that two values are written alike only if they are the same.
-// Secrets and what is not known are not told apart.
+// All secrets are written alike, and so are all unknown values.
 func canonical(v cty.Value) string {
 	if v.HasMark(Sensitive) {
 		return Hidden

@@ -16,7 +16,7 @@ import (
 // addresses and serial numbers.
 type Block struct {
 	// Host is what the hosts have in common. Where their values differ, the name of the column
-	// stands in braces, such as {serial}.
+	// is in braces, such as {serial}.
 	Host    *Host
 	Hosts   []*Host  // in the order of the plan
 	Columns []Column // what differs; the hosts' names are the first one
@@ -31,7 +31,7 @@ type Column struct {
 
 // Blocks joins hosts that differ in their own values only. What becomes of them, their disks'
 // models, sizes and contents, what runs there and the list of changes are the same for all
-// hosts of a block. Blocks stand in the order of the plan, those in trouble first.
+// hosts of a block. Blocks are in the order of the plan, those in trouble first.
 func Blocks(p *Proposal) []Block {
 	byShape := map[string]int{}
 	var groups [][]member
@@ -230,7 +230,7 @@ func disksOf(h *Host) []event.Disk {
 
 var macs = regexp.MustCompile(`\b(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}\b`)
 
-// token is the part of an image's URL that nobody can guess.
+// token is the part of an image's URL that cannot be guessed.
 var token = regexp.MustCompile(`/([0-9a-f]{8,})(?:/|$)`)
 
 func addTokens(add func(name, text string, minor bool), name, url string) {

@@ -3,7 +3,7 @@
 //
 // [Fold] makes a [Proposal] of the events of a dry run. Two dry runs of one plan against the
 // same machines give equal proposals: no time, name of a run or random value takes part. What
-// does not compare, such as who made it and when, stands in [Made], apart from it.
+// does not compare, such as who made it and when, is in [Made], apart from it.
 //
 // [Blocks] joins hosts that differ only in names, addresses and serial numbers, for views.
 // [Saved] is a proposal in a file: [Write] and [Read] keep it whole by a checksum, and

@@ -55,8 +55,8 @@ func (f *Fold) begin(e event.Event) {
 	}
 }
 
-// change takes in a write, without what differs from one dry run to the next. A change in
-// another form is the same one, and what was found on a machine is none.
+// change takes in a write, without what differs from one dry run to the next. A repeat
+// in another form is the same change, and what was found on a machine is no change.
 func (f *Fold) change(h *Host, e event.Event) {
 	c := *e.Write
 	if c.Repeat || c.Found {

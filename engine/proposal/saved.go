@@ -108,11 +108,11 @@ func Decode(b []byte) (*Saved, error) {
 	if err := json.Unmarshal(b, s); err != nil {
 		return nil, fmt.Errorf("it cannot be understood: %w. Make a new plan (esxiplan plan --out FILE)", err)
 	}
-	return s, s.sound()
+	return s, s.checkComplete()
 }
 
-// sound refuses what no esxiplan writes: a checksum can be made by anybody.
-func (s *Saved) sound() error {
+// checkComplete refuses what no esxiplan writes: anyone can make a checksum.
+func (s *Saved) checkComplete() error {
 	if s.Proposal == nil || len(s.Request.Paths) == 0 || slices.Contains(s.Proposal.Hosts, nil) {
 		return errors.New("it lacks a part that every saved plan has. Make a new plan (esxiplan plan --out FILE)")
 	}

@@ -2,7 +2,7 @@
 //
 // A [Masker] knows the secrets of a process. It is made before the first byte is read from a
 // machine, takes further secrets while the process runs, such as the token of a session, and
-// stands in front of every sink: [Masker.Mask] for texts, [Masker.Writer] for streams.
+// filters the input of every sink: [Masker.Mask] for texts, [Masker.Writer] for streams.
 //
 // A secret of six characters or more is found wherever it stands: as it is; in base64 and
 // base64url, at each of the three alignments, so also within that of user:password; in

@@ -46,9 +46,9 @@ func hexOf(text string) []string {
 // keyed is how many bytes of a form are looked up.
 const keyed = 6
 
-// table finds many forms in one pass over a text, whatever their number: what stands at a
-// place is looked up by its first bytes. Unlike an automaton it takes in a further form
-// without being built anew, which sessions do all the time.
+// table finds many forms in one pass over a text, whatever their number: the text at a
+// place is looked up by its first bytes. Unlike an automaton it takes a further form
+// without being rebuilt, which sessions need all the time.
 type table struct {
 	filter []uint64 // bits by hash: nearly all places of a text end here
 	forms  map[uint64][]string

@@ -28,7 +28,7 @@ type Masker struct {
 	short bool                // there are some
 }
 
-// New knows no secret yet; hidden is what stands in the place of one.
+// New knows no secret yet; hidden replaces each one.
 func New(hidden string) *Masker {
 	return &Masker{hidden: hidden, known: map[string]bool{}, forms: newTable(), given: newTable(), by: map[string][]string{}}
 }
@@ -169,7 +169,7 @@ type span struct {
 	quoted   bool // its place is that of a JSON value
 }
 
-// finder collects where secrets stand in one text.
+// finder collects where secrets are in one text.
 type finder struct {
 	masker *Masker
 	text   string

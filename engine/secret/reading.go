@@ -26,13 +26,13 @@ func (r reading) place(i int) int {
 type escape struct {
 	sign byte // with which it begins
 	// undo reads the escape with which a text begins: what it stands for, and its length;
-	// 0: it begins with none.
+	// 0: it begins with no escape.
 	undo func(text string) (said string, length int)
 }
 
 var escapes = []escape{{'\\', undoBackslash}, {'%', undoPercent}, {'&', undoEntity}}
 
-// decode undoes the escapes of one kind; any is false where there are none.
+// decode undoes the escapes of one kind; any is false without any.
 func (r reading) decode(e escape) (inner reading, any bool) {
 	var b strings.Builder
 	for i := strings.IndexByte(r.text, e.sign); i >= 0 && i < len(r.text); {

@@ -27,8 +27,8 @@ type World interface {
 type Outlets struct {
 	World func(*log.Log) (World, error)
 	Show  func(event.Event) // gets every event, one at a time
-	// Earlier gets what the log holds of this stage before it is continued; nil: nobody
-	// wants it.
+	// Earlier gets what the log holds of this stage before it is continued; nil: it
+	// is not needed.
 	Earlier func(event.Event)
 }
 

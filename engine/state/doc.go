@@ -33,7 +33,7 @@
 //
 // What it relies on: a created or written file is visible to others when the call returns, as on
 // local file systems, NFS and SMB. A clock of a file server that jumps forward by more than a lease
-// ends all leases there; their holders notice when somebody takes a lock over, at the next Held.
+// ends all leases there; their holders notice at the next Held that another process took a lock over.
 //
 // The package leaves out what a run did (engine/log) and which machines a run needs.
 package state

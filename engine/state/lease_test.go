@@ -135,7 +135,7 @@ func TestSuspended(t *testing.T) {
 					t.Fatal(err)
 				}
 				if err := l.Held(); err == nil {
-					t.Error("held, although somebody else has a claim above")
+					t.Error("held, although another process has a claim above")
 				}
 			})
 		})
@@ -193,7 +193,7 @@ func TestClaimBeingWritten(t *testing.T) {
 // TestClaimBelow: a claim that turns out to be below another one is no lock, also if that one
 // is dead.
 func TestClaimBelow(t *testing.T) {
-	p := join(t, t.TempDir(), "late")
+	p := join(t, t.TempDir(), "second")
 	defer p.leave()
 	if err := p.claim("a", nil); err != nil {
 		t.Fatal(err)
@@ -229,8 +229,8 @@ func TestOldNotices(t *testing.T) {
 	}
 }
 
-// TestEnded: a process has ended when its number is free or belongs to a later one. Of one in
-// another container or before another start of the host nobody knows.
+// TestEnded: a process has ended when its number is free or belongs to a later one. For one in
+// another container or before another start of the host it is unknown.
 func TestEnded(t *testing.T) {
 	here := thisProcess()
 	if here.Started == "" {

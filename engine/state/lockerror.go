@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Locked is a key that somebody else holds.
+// Locked is a key that another process holds.
 type Locked struct {
 	Key    string
 	Name   string // what people call it: the name of the host and the address of its BMC

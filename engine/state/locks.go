@@ -57,8 +57,8 @@ func LockFolders(stateDir string) []string {
 }
 
 // Acquire takes the locks of all keys in all folders, or none. Keys are those of machines
-// (schema.Address.Key) or of runs; a key may be given twice. The error is a *Locked where somebody
-// else holds one. ctx ends the attempt only.
+// (schema.Address.Key) or of runs; a key may be given twice. The error is a *Locked if another
+// process holds one. ctx ends the attempt only.
 func Acquire(ctx context.Context, keys []string, o LockOptions) (*Locks, error) {
 	keys, err := checkKeys(keys)
 	if err != nil {

@@ -187,7 +187,7 @@ func refused(t *testing.T, s childSettings, key, run string) *state.Locked {
 	return locked
 }
 
-// age makes all holders of a folder as old as if nobody had renewed them for that long.
+// age makes all holders of a folder as old as if they had not been renewed for that long.
 func age(t *testing.T, folder string, by time.Duration) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(folder, "holders", "*.json"))
@@ -286,8 +286,8 @@ func TestCrashedHolder(t *testing.T) {
 	}
 }
 
-// TestOtherHost: of a holder on another host nobody knows whether it crashed, so its locks end
-// with the lease.
+// TestOtherHost: esxiplan cannot determine whether a holder on another host crashed, so its
+// locks end with the lease.
 func TestOtherHost(t *testing.T) {
 	dir := t.TempDir()
 	s := childSettings{Folders: []string{dir}, Keys: []string{"a"}, Run: "there", Host: "jenkins-3", Lease: time.Minute}
@@ -343,7 +343,7 @@ func TestStoppedHolder(t *testing.T) {
 }
 
 // TestStoppedUnnoticed: a process that stood still for longer than its lease keeps locks that
-// nobody wanted.
+// no other process requested.
 func TestStoppedUnnoticed(t *testing.T) {
 	dir := t.TempDir()
 	c := start(t, childSettings{Folders: []string{dir}, Keys: []string{"a"}, Run: "old", Host: "jenkins-3", Lease: 200 * time.Millisecond})
@@ -370,8 +370,8 @@ func holderFile(t *testing.T, dir string) string {
 	return found[0]
 }
 
-// TestRealLease: with nothing faked but the host name, a stopped holder is refused to nobody
-// after its lease, and refused by itself.
+// TestRealLease: with only the host name faked, others get the locks of a stopped holder after
+// its lease, and the holder itself notices the loss.
 func TestRealLease(t *testing.T) {
 	dir := t.TempDir()
 	s := childSettings{Folders: []string{dir}, Keys: []string{"a"}, Run: "old", Host: "jenkins-3", Lease: 800 * time.Millisecond}
@@ -420,8 +420,8 @@ func TestFullDisk(t *testing.T) {
 			t.Fatal("a holder that cannot renew its locks holds them for ever")
 		}
 	}
-	if late := time.Since(began); late > 2*time.Second {
-		t.Errorf("noticed after %s, later than others may take the locks", late)
+	if delay := time.Since(began); delay > 2*time.Second {
+		t.Errorf("noticed after %s, later than others may take the locks", delay)
 	}
 }
 
@@ -478,7 +478,7 @@ func compete(t *testing.T, s childSettings, host string) {
 	}
 }
 
-// TestReleaseUnderWay: whoever comes while locks are given back is refused or has all of them.
+// TestReleaseUnderWay: a process that asks while locks are released gets all of them or none.
 func TestReleaseUnderWay(t *testing.T) {
 	dir := t.TempDir()
 	s := childSettings{Folders: []string{dir}, Run: "releases"}
@@ -556,7 +556,7 @@ func TestLockFilesGone(t *testing.T) {
 	}
 }
 
-// TestGarbage: a lock file that cannot be understood is a lock of somebody who is not known,
+// TestGarbage: a lock file that cannot be understood is a lock of an unknown holder,
 // until it is as old as a lease.
 func TestGarbage(t *testing.T) {
 	const id = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -631,10 +631,10 @@ func TestUnsafeFolders(t *testing.T) {
 		"holders is one": {func(dir string) error {
 			return errors.Join(os.Mkdir(dir, 0o700), os.Symlink("/tmp", filepath.Join(dir, "holders")))
 		}, ""},
-		"somebody else's": {func(dir string) error { return errors.Join(os.Mkdir(dir, 0o700), os.Chown(dir, 4711, -1)) }, "belongs to user 4711"},
+		"another user's": {func(dir string) error { return errors.Join(os.Mkdir(dir, 0o700), os.Chown(dir, 4711, -1)) }, "belongs to user 4711"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if strings.HasPrefix(name, "somebody") && os.Geteuid() != 0 {
+			if strings.HasPrefix(name, "another user") && os.Geteuid() != 0 {
 				t.Skip("only root can give a folder away")
 			}
 			dir := filepath.Join(t.TempDir(), "locks")

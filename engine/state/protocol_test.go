@@ -93,7 +93,7 @@ func TestNeverTwoHolders(t *testing.T) {
 				held += play(t, scripts, order)
 			}
 			if held == 0 {
-				t.Error("nobody ever gets the lock")
+				t.Error("no process ever gets the lock")
 			}
 		})
 	}

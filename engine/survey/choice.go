@@ -126,7 +126,7 @@ func (c Choice) hostsOf(p *schema.Plan) (out []*schema.Host, diags hcl.Diagnosti
 
 // wanted is Ansible's rule. A step tagged `always` joins every choice, one tagged
 // `never` only a choice that names one of its tags; --skip-tags has the last word,
-// but `all` and `tagged` spare what is `always`.
+// but `all` and `tagged` do not skip what is `always`.
 func wanted(have, tags, skip []string) bool {
 	if len(tags) == 0 {
 		tags = []string{"all"}

@@ -54,7 +54,7 @@ func hostNames(hosts []*schema.Host) string {
 	return strings.Join(names, " ")
 }
 
-// refusal is the summary and detail of the first error, "" where there is none.
+// refusal is the summary and detail of the first error, "" without one.
 func refusal(diags hcl.Diagnostics) string {
 	for _, d := range diags {
 		if d.Severity == hcl.DiagError {

@@ -124,7 +124,7 @@ func TestPlaceByHand(t *testing.T) {
 	}
 }
 
-// The medium of a host is what the results say, and why there is none is said only then.
+// The medium of a host is what the results say; only they say why there is no medium.
 func TestPlaceOfAResult(t *testing.T) {
 	const why = "the image was built from another plan"
 	s := surveytest.Survey(t, installs, survey.Options{})

@@ -221,7 +221,7 @@ func (s *Survey) Settings(h *schema.Host) step.Settings {
 }
 
 // WaitStep is the name of the plan's last step that waits for the end of an installation
-// of a host, "" where there is none.
+// of a host, "" without such a step.
 func (s *Survey) WaitStep() (name string) {
 	for _, st := range s.Plan.Steps {
 		if slices.ContainsFunc(s.hosts, func(h *schema.Host) bool { return s.awaits(h, st) }) {
@@ -349,7 +349,7 @@ func (s *Survey) may(h *schema.Host, st *schema.Step, has func(step.Effects) boo
 	return has(s.types[st.Type].Most) && has(s.Beforehand(h, st))
 }
 
-// Beforehand are the effects of a step as far as they are known before the run, worked out
+// Beforehand are the effects of a step as far as they are known before the run, computed
 // once.
 func (s *Survey) Beforehand(h *schema.Host, st *schema.Step) step.Effects {
 	s.mu.Lock()

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// What stands in a plan ends in the logs of CI systems, which run commands that they find there.
-// What follows writes it so that it is only shown.
+// The text of a plan ends in the logs of CI systems, which run commands that they find there.
+// The functions below escape it so that it is only shown.
 
 // Command writes a workflow command of GitHub, such as an annotation, with properties in pairs
 // of name and value; those without a value are left out.
