@@ -9,7 +9,7 @@ import (
 	"github.com/stmcginnis/gofish/schemas"
 )
 
-// Identity is what a machine says of itself.
+// Identity is how a machine identifies itself.
 type Identity struct {
 	Vendor       string // as a plan writes it: the name of the vendor's folder
 	Manufacturer string
@@ -25,7 +25,7 @@ type Identity struct {
 // PowerState is the state of a machine's power.
 type PowerState string
 
-// Power states of Redfish. Unknown is what the BMC does not say.
+// Power states of Redfish. Unknown: the BMC does not report one.
 const (
 	On           = PowerState(schemas.OnPowerState)
 	Off          = PowerState(schemas.OffPowerState)
@@ -54,15 +54,15 @@ type Power struct {
 	// "OSRunning"; empty where it does not say.
 	Post string
 	// Early reports a POST that has not found all devices yet, as far as the BMC says: what
-	// it lists may be of before, or a part.
+	// it lists may be out of date or incomplete.
 	Early bool
 	// Booted reports that the firmware has handed over to what it boots, as far as the
 	// BMC says.
 	Booted bool
 }
 
-// substitutes are the reset types that do the same. Only forced ones: what waits for
-// an operating system may wait for ever.
+// substitutes are the reset types that do the same. Only forced ones: a graceful
+// reset may wait for the operating system for ever.
 var substitutes = map[ResetType][]ResetType{
 	ResetOn:           {ResetOn, ResetType(schemas.ForceOnResetType)},
 	ResetForceRestart: {ResetForceRestart, ResetType(schemas.PowerCycleResetType), "ForcePowerCycle"}, // the last is a vendor's word
@@ -71,7 +71,7 @@ var substitutes = map[ResetType][]ResetType{
 // Allows reports whether a reset may be sent.
 func (p Power) Allows(r ResetType) bool { return p.as(r) != "" }
 
-// as is the name by which the BMC offers a reset, empty where it does not.
+// as returns the name by which the BMC offers a reset, empty if it does not offer it.
 func (p Power) as(r ResetType) ResetType {
 	if len(p.Allowed) == 0 {
 		return r
@@ -191,8 +191,8 @@ func NewPreparation(target, old, now string, apply func(context.Context, Command
 type Reader interface {
 	// Prefetch reads what some questions need, several documents at the same time, because
 	// BMCs take long to answer. ask asks them, of the reader that it is given, again and
-	// again while documents come in. Whoever asks afterwards is answered from memory; an
-	// error is that nothing can be read.
+	// again while documents come in. Later calls are answered from memory. It returns an
+	// error if nothing can be read.
 	Prefetch(ctx context.Context, ask func(context.Context, Reader)) error
 	Identity(context.Context) (Identity, error)
 	Power(context.Context) (Power, error)
@@ -214,14 +214,14 @@ type Reader interface {
 	// OtherSessions describes the sessions of our user on the BMC that are not this
 	// client's; none where the BMC does not show them.
 	OtherSessions(context.Context) ([]string, error)
-	// Ready tells what the BMC is still busy with, "" where it is ready or does not say.
+	// Ready returns what the BMC is still busy with, "" if it is ready or does not say.
 	Ready(context.Context) (busy string, err error)
-	// Refresh lets go of what was read that long ago, or longer.
+	// Refresh discards what was read that long ago, or longer.
 	Refresh(age time.Duration)
 }
 
 // Writer is the half of the door that changes something. Every request is recorded
-// before it is sent, and what came of it after: without a record no request is made.
+// before it is sent, and its outcome after: without a record no request is made.
 type Writer interface {
 	Reset(context.Context, ResetType, Record) error
 	// SetBoot overrides the boot source for the next boot in one of the [Reader.Ways].
@@ -230,7 +230,7 @@ type Writer interface {
 	Eject(context.Context, Slot, Record) error
 }
 
-// Client is the door.
+// Client is the door to a BMC: [Reader] and [Writer].
 type Client interface {
 	Reader
 	Writer

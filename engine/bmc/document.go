@@ -24,7 +24,7 @@ type reading struct {
 	decoded any       // what it was decoded into last; read only
 }
 
-// moment is how long a document is believed after it was read, with others that were read
+// moment is how long a document counts as current after it was read, with others that were read
 // ahead: long enough for the steps that prepare a machine to share what one of them read
 // from a BMC that takes a second for each answer.
 const moment = 15 * time.Second
@@ -47,8 +47,8 @@ func (r *Redfish) known(uri Link) *reading {
 	return nil
 }
 
-// believed reports that a reading is young enough. What is read ahead is as young as the last
-// of it, however long the BMC takes.
+// believed reports that a reading is recent enough. What is read ahead is as recent as the
+// last document of it, however long the BMC takes.
 func (r *Redfish) believed(d *reading) bool {
 	return r.o.Now().Before(d.until) || !r.since.IsZero() && !d.at.Before(r.since)
 }
@@ -57,7 +57,7 @@ func (r *Redfish) believed(d *reading) bool {
 const maxRemembered = 8 << 20
 
 // maxDocuments bounds what one question may take to answer, so that links without end end.
-// No machine that was recorded takes sixty where its collections come whole.
+// No recorded machine takes sixty if its collections come whole.
 const maxDocuments = 3000
 
 // remember keeps a document for a moment, and discards those that are out of date or for
@@ -117,8 +117,8 @@ func (r *Redfish) document(ctx context.Context, uri Link) (*reading, error) {
 	return r.remember(uri, a.body), nil
 }
 
-// outcomeOf is what came of a reading. A failure counts once in earnest: the next time, the
-// BMC is asked again. It may have failed before it was known whose machine this is.
+// outcomeOf returns the outcome of a reading. A failure is returned once; the next time, the
+// BMC is asked again. The reading may have failed before the vendor of the machine was known.
 func (r *Redfish) outcomeOf(d *reading) (*reading, error) {
 	if d.err != nil && r.ahead == nil {
 		d.stale = true // not discarded: what came with its collection may be older than our write
@@ -130,7 +130,7 @@ func (r *Redfish) outcomeOf(d *reading) (*reading, error) {
 	return d, d.err
 }
 
-// Get reads a document into a value of the caller's.
+// Get reads a document into the caller's value.
 func (r *Redfish) Get(ctx context.Context, uri Link, into any) error {
 	d, err := r.document(ctx, uri)
 	if err != nil {
@@ -139,7 +139,7 @@ func (r *Redfish) Get(ctx context.Context, uri Link, into any) error {
 	return decode(http.MethodGet, uri, d.body, into)
 }
 
-// get reads a document that is looked at again and again: it is decoded once.
+// get reads a document that is used repeatedly: it is decoded once.
 func get[T any](ctx context.Context, r *Redfish, uri Link) (*T, error) {
 	d, err := r.document(ctx, uri)
 	if err != nil {
@@ -173,7 +173,7 @@ func lenient(body []byte, into any) error {
 	return err
 }
 
-// Decode is json.Unmarshal that puts up with fields of a wrong type.
+// Decode is a json.Unmarshal that accepts fields of a wrong type.
 func Decode(body []byte, into any) error { return lenient(body, into) }
 
 func decode(method string, uri Link, body []byte, into any) error {

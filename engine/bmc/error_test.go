@@ -81,7 +81,7 @@ func TestWords(t *testing.T) {
 	}
 }
 
-// TestNextStep: every answer that fails tells what was asked, what the BMC said, and what to
+// TestNextStep: every answer that fails says what was asked, what the BMC said, and what to
 // do next.
 func TestNextStep(t *testing.T) {
 	for status, want := range map[int]string{

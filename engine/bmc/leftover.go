@@ -18,8 +18,8 @@ type pending struct {
 	until time.Time // when the BMC had opened the session at the latest
 }
 
-// loginTakes is how long a BMC may take to open a session after the login was sent, where
-// a crash keeps that from being known. The longer, the more other clients' logins fit.
+// loginTakes is how long a BMC may take to open a session after the login was sent, if a
+// crash hides when it did. The longer, the more logins of other clients fit.
 const loginTakes = 10 * time.Second
 
 // closeLeftovers closes the sessions that crashed processes left open.
@@ -42,8 +42,8 @@ func (r *Redfish) closeLost(ctx context.Context) {
 	r.closePending(ctx, logins)
 }
 
-// closePending closes the sessions that logins opened, as far as it is sure which they are.
-// What may be another client's session is left, which is said.
+// closePending closes the sessions that logins opened, as far as it is certain which they are.
+// It leaves a session that may be another client's open, and warns.
 func (r *Redfish) closePending(ctx context.Context, logins []pending) {
 	if len(logins) == 0 {
 		return
@@ -83,7 +83,7 @@ func joined(sessions []sessionDocument) string {
 }
 
 // candidates reads the sessions that may be those of the logins, without our present one:
-// those that the logins name, and where one names none, all that the BMC shows.
+// those that the logins name, and if one names none, all that the BMC shows.
 func (r *Redfish) candidates(ctx context.Context, logins []pending) (out []sessionDocument, err error) {
 	r.Refresh(0)
 	if slices.ContainsFunc(logins, func(l pending) bool { return l.URI == "" }) {
@@ -116,8 +116,8 @@ func (r *Redfish) named(ctx context.Context, logins []pending) (out []sessionDoc
 	return out, nil
 }
 
-// showOwn reads our present session, where the BMC shows more of others than it showed of
-// that when it was opened.
+// showOwn reads our present session, if the BMC shows more of others than it showed of ours
+// when it was opened.
 func (r *Redfish) showOwn(ctx context.Context, others []sessionDocument) error {
 	if r.session == nil || r.session.URI == "" {
 		return nil
@@ -146,7 +146,7 @@ const (
 )
 
 // likeness compares a session with a login, by what the BMC shows of it. Our present
-// session tells how the BMC shows our address, our mark and its clock.
+// session shows how the BMC reports our address, our mark and its clock.
 func (r *Redfish) likeness(d sessionDocument, l pending) likeness {
 	var own session
 	if r.session != nil {

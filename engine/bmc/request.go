@@ -70,8 +70,8 @@ func payloadOf(body any) (io.ReadSeeker, string, error) {
 	return bytes.NewReader(b), "application/json", err
 }
 
-// failure says why a request was not done: by what the BMC answered, else by what kept its
-// answer away.
+// failure says why a request was not done: from the BMC's answer, else from what prevented
+// an answer.
 func (r *Redfish) failure(ctx context.Context, request string, err error, asked *trip) error {
 	out := &Error{Request: request, Status: asked.status, headers: asked.header}
 	switch {
@@ -110,8 +110,8 @@ func (r *Redfish) explanation(asked *trip, err error) []Message {
 	return unreadable(asked, err)
 }
 
-// unreadable says what an answer is that explains nothing. Where its status is a success,
-// err is why gofish could not read it.
+// unreadable describes an answer that explains nothing. If its status is a success, err is
+// why gofish could not read it.
 func unreadable(asked *trip, err error) []Message {
 	switch {
 	case asked.status < 300 && json.Valid(asked.body):
@@ -122,7 +122,7 @@ func unreadable(asked *trip, err error) []Message {
 	return nil
 }
 
-// cleanError is an error of the network whose text has passages that a BMC chose.
+// cleanError is a network error whose text contains passages from a BMC, cleaned.
 type cleanError struct{ error }
 
 func (e cleanError) Error() string { return text.Clean(e.error.Error()) }
@@ -135,7 +135,7 @@ func shown(err error) error {
 	return cleanError{err}
 }
 
-// explain translates an error by the vendor's messages, once it is known whose machine this is.
+// explain translates an error by the vendor's messages, once the vendor is known.
 func (r *Redfish) explain(e *Error) {
 	var vendor map[string]Advice
 	if known := r.messages.Load(); known != nil {
@@ -156,7 +156,7 @@ func (e *Error) explain(vendor map[string]Advice) {
 	}
 }
 
-// plainTransport shortens net/http's error: method and URL stand elsewhere.
+// plainTransport shortens net/http's error: the message names method and URL elsewhere.
 func plainTransport(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
@@ -228,7 +228,7 @@ func (r *Redfish) again(ctx context.Context, send func() (answer, error)) (answe
 	return a, err
 }
 
-// forbidden makes a final error of a 401 that no login helps against.
+// forbidden makes a final error of a 401 that a new login does not cure.
 func (e *Error) forbidden() error {
 	e.Advice = catalogue["InsufficientPrivilege"]
 	return e

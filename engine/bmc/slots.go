@@ -56,7 +56,7 @@ func Distinct(slots []Slot) (out []Slot) {
 	return out
 }
 
-// byFlow reports a drive that a vendor's own flow stands behind.
+// byFlow reports a drive that a vendor's own flow provides.
 func (r *Redfish) byFlow(s Slot) bool { return r.rules.Flow != nil && s.ID == r.rules.Flow.ID }
 
 // sortSlots puts slots into the order in which they should be tried.
@@ -95,7 +95,7 @@ type drive struct {
 	verifies      bool // checks the certificate of the image server
 }
 
-// slot understands a slot's document, and keeps what a write that may follow needs.
+// slot parses a slot's document, and keeps what a later write needs.
 func (r *Redfish) slot(uri Link, d *slotDocument) Slot {
 	k := drive{insert: d.actionOf(d.Actions.Insert, "InsertVirtualMedia"), eject: d.actionOf(d.Actions.Eject, "EjectVirtualMedia"),
 		verifies: d.Verify != nil && *d.Verify}
@@ -117,7 +117,7 @@ func (r *Redfish) slot(uri Link, d *slotDocument) Slot {
 	return s
 }
 
-// takesCD tells slots for a CD by URL. Where firmware names no media types, the vendor tells,
+// takesCD reports slots for a CD by URL. If firmware names no media types, the vendor decides,
 // or the slot's action and name. A slot that can only be emptied takes nothing.
 func (r *Redfish) takesCD(d *slotDocument, k drive) bool {
 	fits := d.holdsCD()
@@ -137,7 +137,7 @@ func (d *slotDocument) holdsCD() bool {
 
 var opticalName = regexp.MustCompile(`(?i)(^|[^a-z])(cd|dvd)([^a-z]|$)`)
 
-// drive is a slot as it was last read: reading it again would tell no more.
+// drive is a slot as it was last read: reading it again would show no more.
 func (r *Redfish) drive(ctx context.Context, s Slot) (drive, error) {
 	if d, ok := r.drives[s.URI]; ok {
 		return d, nil
@@ -193,7 +193,7 @@ func (r *Redfish) uncheck(ctx context.Context, s Slot, url string) ([]Preparatio
 	return out, nil
 }
 
-// prepare makes what an insert needs.
+// prepare makes the settings that an insert needs.
 func prepare(ctx context.Context, needs []Preparation, record Record) error {
 	for _, p := range needs {
 		if err := p.apply(ctx, p.write(record)); err != nil {

@@ -27,7 +27,7 @@ type Exchange struct {
 	Err      error
 }
 
-// traced sends a request and tells of it.
+// traced sends a request and traces it.
 func (t *transport) traced(req *http.Request, asked *trip) (*http.Response, error) {
 	if t.trace == nil {
 		return t.send(req, asked)

@@ -36,7 +36,7 @@ func fingerprintOf(certificate *x509.Certificate) string {
 }
 
 // config builds the TLS configuration. saw gets the certificate's fingerprint, use judges it
-// where the first one seen is trusted.
+// if the first one seen is trusted.
 func (trust Trust) config(saw func(string), use *firstUse) (*tls.Config, error) {
 	c := &tls.Config{
 		MinVersion:         tls.VersionTLS12,
@@ -106,7 +106,7 @@ type ErrCertificate struct{ Reason string }
 
 func (e *ErrCertificate) Error() string { return e.Reason }
 
-// certificateProblem tells whether err is about trust, and how to go on.
+// certificateProblem reports whether err is about trust, and what to do next.
 func certificateProblem(err error) (string, bool) {
 	var pinned *ErrCertificate
 	if errors.As(err, &pinned) {

@@ -35,7 +35,7 @@ type Command struct {
 	Record   Record // how it is recorded; nil: not at all, and no request is made
 }
 
-// Fate is what came of a write.
+// Fate is the outcome of a write.
 type Fate string
 
 // A write was done, refused (certainly not done), or its fate is unknown: its answer was
@@ -75,9 +75,9 @@ func fateOf(err error) Fate {
 	return Unknown
 }
 
-// write records and sends a state-changing request. The request is not torn by
-// the end of ctx once it is under way: what was sent must be known. What was read
-// before it counts no longer.
+// write records and sends a state-changing request. The end of ctx does not cancel the
+// request once it is under way: what was sent must be known. What was read before it no
+// longer counts.
 func (r *Redfish) write(ctx context.Context, w Command, method string, uri Link, body any, header map[string]string) (answer, error) {
 	if err := ctx.Err(); err != nil {
 		return answer{}, err
@@ -111,7 +111,7 @@ func (r *Redfish) write(ctx context.Context, w Command, method string, uri Link,
 	return a, err
 }
 
-// changed lets go of what was read of what a write may have changed: of a drive, those that
+// changed discards what was read of what a write may have changed: of a drive, those that
 // held something, because a BMC may show one in two places; of a boot source, where it was
 // written; of anything else, everything. Media and boot source move the computer system's tag.
 func (r *Redfish) changed(verb Verb, method string, uri Link) {
@@ -256,7 +256,7 @@ func (r *Redfish) await(ctx context.Context, a answer) error {
 	return &Error{Request: "GET " + at.text, Status: http.StatusAccepted, Messages: []Message{{Text: "the BMC's task has not ended after " + taskTakes.String()}}}
 }
 
-// taskOf is where the task is that an answer tells of; the zero value: it tells of none.
+// taskOf is where the task is that an answer names; the zero value: it names none.
 func (r *Redfish) taskOf(a answer) (path, error) {
 	if a.status != http.StatusAccepted {
 		return path{}, nil
@@ -295,7 +295,7 @@ func (t taskDocument) over() bool {
 	return true
 }
 
-// verdict turns a task that failed into an error. Some services complete tasks with
+// verdict turns a failed task into an error. Some services complete tasks with
 // a message that says why nothing was done.
 func (r *Redfish) verdict(at path, t taskDocument) error {
 	messages := messageList(t.Messages)

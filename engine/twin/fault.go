@@ -205,7 +205,7 @@ var firmwareFaults = map[string]struct {
 }{
 	"lockdown":       {func(p bmcsim.Profile) bool { return p.Attributes != nil }, "has no lockdown"},
 	"no-license":     {bmcsim.Profile.ShowsLicense, "does not tell its license"},
-	"not-ready":      {bmcsim.Profile.TellsReady, "does not tell whether it is ready"},
+	"not-ready":      {bmcsim.Profile.ShowsReady, "does not report whether it is ready"},
 	"no-login":       {func(p bmcsim.Profile) bool { return !p.Open }, "asks for none in any case"},
 	"wrong-password": {func(p bmcsim.Profile) bool { return !p.Open }, "asks for none"},
 	"lost-login":     {func(p bmcsim.Profile) bool { return !p.BasicOnly }, "knows no sessions"},

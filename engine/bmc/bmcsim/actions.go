@@ -84,8 +84,8 @@ func (s *Sim) reset(w http.ResponseWriter, arguments map[string]any) {
 	}
 }
 
-// beforeOurs lets someone else's request to power on, which is under way, be done before
-// the one that just came.
+// beforeOurs executes another client's pending request to power on before the one that just
+// came.
 func (s *Sim) beforeOurs() {
 	if s.rival && s.power == "Off" {
 		s.rival = false
@@ -205,7 +205,7 @@ func (s *Sim) boot() {
 	}
 }
 
-// source is what the next boot comes from, by whichever override counts.
+// source is what the next boot comes from, by the override that is in effect.
 func (s *Sim) source() string {
 	virtualCD := s.p.VirtualCD
 	if virtualCD == "" && !s.p.CdIsMetal {

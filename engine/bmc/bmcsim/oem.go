@@ -318,8 +318,8 @@ func (s *Sim) begin(w http.ResponseWriter, work func() string) {
 	s.write(w, 202, object{"@odata.id": location, "@odata.type": "#Task.v1_4_3.Task", "Id": id, "TaskState": "New"})
 }
 
-// taskDocument shows a task; a job that was just made is not there at the first look
-// where the firmware is so.
+// taskDocument shows a task; with some firmware, a job that was just made is not
+// there at the first read.
 func (s *Sim) taskDocument(id string) object {
 	t := s.tasks[id]
 	if t == nil {

@@ -12,9 +12,9 @@ import (
 type Profile struct {
 	Name      string // vendor/firmware
 	Source    string // where the behaviour is known from
-	FactsOnly bool   // no recording of such a BMC was at hand
+	FactsOnly bool   // there was no recording of such a BMC
 
-	// What it says of itself.
+	// How it identifies itself.
 	Manufacturer string
 	Model        string
 	Vendor       string   // ServiceRoot.Vendor
@@ -113,7 +113,7 @@ type Profile struct {
 	NoNICs     bool   // the system lists no network ports, only adapters do
 	VIC        bool   // the adapter's ports are uplinks; its functions are the host's ports, and one of a storage network
 	FlashSlots bool   // an empty slot for flash cards shows as a drive
-	NoSerial   bool   // the system tells no serial number
+	NoSerial   bool   // the system shows no serial number
 	License    string // name of the license that the manager shows
 }
 
@@ -496,7 +496,7 @@ func continuous() Profile {
 	return p
 }
 
-// emulator stands before virtual machines: it takes every insert and every reset, reads
+// emulator is a front end of virtual machines: it takes every insert and every reset, reads
 // an image once and whole, and knows neither sessions nor tags. Storage and network are
 // those of the standard, for a plan to confirm its disk by.
 func emulator() Profile {
@@ -509,7 +509,7 @@ func emulator() Profile {
 	return p
 }
 
-// sushy is that emulator as it is mostly run: with a file of users, a drive for each
+// sushy is that emulator as it is usually run: with a file of users, a drive for each
 // manager, and machines without a serial number.
 func sushy() Profile {
 	p := emulator()
@@ -537,14 +537,14 @@ func mockup() Profile {
 	return p
 }
 
-// ShowsLicense reports whether the firmware tells its license.
+// ShowsLicense reports whether the firmware shows its license.
 func (p Profile) ShowsLicense() bool {
 	return p.License != "" && (p.SuccessBody || p.TagInSKU && !p.FixedAttributes)
 }
 
-// TellsReady reports whether the firmware tells that its controller for the host is
+// ShowsReady reports whether the firmware shows that its controller for the host is
 // still starting.
-func (p Profile) TellsReady() bool { return p.TagInSKU && p.Attributes != nil && !p.FixedAttributes }
+func (p Profile) ShowsReady() bool { return p.TagInSKU && p.Attributes != nil && !p.FixedAttributes }
 
 // Profiles lists all profiles of firmware that a machine can be installed with; the first of
 // a vendor is its usual one.

@@ -44,9 +44,9 @@ type Config struct {
 	// Check reads an image as the BMC does when it mounts it; an error is what the
 	// BMC could not do.
 	Check func(url string) error
-	// Fetch reads a whole image, as a BMC does that gives the machine a copy of its own;
-	// half ends the transfer half-way. An error, such as a [FetchStatus], is that
-	// nothing came: what came in part is kept, for such a BMC does not notice.
+	// Fetch reads a whole image, like a BMC that gives the machine its own copy; half
+	// ends the transfer half-way. An error, such as a [FetchStatus], means that nothing
+	// came: a partial image is kept, because such a BMC does not notice.
 	Fetch func(url string, half bool) error
 	// Booted is called when the machine boots: source is Redfish's name of the boot
 	// source, image the URL in the virtual drive.
@@ -213,7 +213,7 @@ func (s *Sim) ServeOn(l net.Listener) error {
 // Address is where the BMC listens.
 func (s *Sim) Address() string { return s.listener.Addr().String() }
 
-// Close ends the BMC: what is pending is void.
+// Close ends the BMC and discards what is pending.
 func (s *Sim) Close() {
 	s.mu.Lock()
 	s.generation++
@@ -222,7 +222,7 @@ func (s *Sim) Close() {
 	<-s.done
 }
 
-// NewCertificate makes a certificate as a BMC does that has none: signed by itself.
+// NewCertificate makes a self-signed certificate, as a BMC without one does.
 func NewCertificate() (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -319,7 +319,7 @@ func (s *Sim) mounted() string {
 	return ""
 }
 
-// Prepare sets what an insert would have to set first, as an earlier one did.
+// Prepare sets what an insert would have to set first, as an earlier insert does.
 func (s *Sim) Prepare() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -340,8 +340,8 @@ func (s *Sim) Mount(url string) {
 	}
 }
 
-// LeaveOverride sets the next boot to the network, as a person who went away would have, where
-// this firmware has a boot source override by the standard.
+// LeaveOverride sets the next boot to the network, as a leftover of another user, if this
+// firmware has the standard's boot source override.
 func (s *Sim) LeaveOverride() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -409,7 +409,7 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.route(rec, r, body)
 }
 
-// enter counts a request in: how many are under way, and its number.
+// enter counts a request: it returns how many are under way, and its number.
 func (s *Sim) enter() (busy, number int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -479,8 +479,8 @@ func (s *Sim) authenticated(r *http.Request) bool {
 	return false
 }
 
-// isPublic reports a request that needs no login. Where there is no session service, that is
-// mostly found out without one.
+// isPublic reports a request that needs no login. Most BMCs
+// without a session service say so without a login.
 func (s *Sim) isPublic(r *http.Request) bool {
 	path := strings.TrimSuffix(r.URL.Path, "/")
 	login := r.Method == http.MethodPost && strings.HasSuffix(path, "/Sessions")

@@ -44,7 +44,7 @@ var Vendor = bmc.Vendor{
 		{What: "VirtualMedia.1.Attached must not read Detached", Models: "all", Source: "bmc-facts §4", Profiles: "dell/idrac9 dell/idrac9-4.40 dell/idrac10"},
 		{What: "a login that bears a credential answers 415", Models: "iDRAC9 since 5.x", Source: "community.general#5886", Profiles: "dell/idrac9 dell/idrac10"},
 		{What: "a volume of a PERC has no model, serial number or WWN; ESXi shows the controller's name, Adapter cut to Adp", Models: "PERC H330 to H755", Source: "recording R740 (volume); bmc-facts, corrections", Profiles: "dell/idrac9-perc"},
-		{What: "where a NIC is, and which port of its adapter, only its id tells; the port number of some adapters is that of their slot", Models: "iDRAC8, iDRAC9", Source: "recordings 13G, R740, R750", Profiles: "dell/idrac9-perc"},
+		{What: "only the id of a NIC shows where it is, and which port of its adapter it is; the port number of some adapters is that of their slot", Models: "iDRAC8, iDRAC9", Source: "recordings 13G, R740, R750", Profiles: "dell/idrac9-perc"},
 		{What: "NonRAID, Ready, Online and Foreign tell a drive's use in DellPhysicalDisk", Models: "iDRAC9", Source: "recording R740", Profiles: "dell/idrac9-perc"},
 		{What: "System Lockdown refuses every change", Models: "iDRAC9 and 10", Source: "bmc-facts §16", Profiles: "dell/idrac9"},
 	},
@@ -121,7 +121,7 @@ func generation(id bmc.Identity) int {
 	return n
 }
 
-// physical tells iDRACs that take "Cd" for a physical drive.
+// physical reports iDRACs that take "Cd" for a physical drive.
 func physical(id bmc.Identity) bool {
 	g := generation(id)
 	if g <= 13 {
@@ -167,7 +167,7 @@ func (c *client) manager(ctx context.Context) (managerDocument, error) {
 }
 
 // attributes reads the iDRAC's own attributes: by the link whose last part names the
-// iDRAC, among those of system and lifecycle controller; on old firmware in their one place.
+// iDRAC, among those of system and lifecycle controller; on old firmware in their only place.
 func (c *client) attributes(ctx context.Context) (bmc.Link, map[string]any, error) {
 	var doc struct{ Attributes map[string]any }
 	if c.attributesURI == "" {
@@ -207,7 +207,7 @@ func (c *client) prepare(ctx context.Context, _ bmc.Slot, _ string) ([]bmc.Prepa
 	return []bmc.Preparation{attach}, nil
 }
 
-// readAttributesBoot sees an override set by attributes. BootOnce alone says
+// readAttributesBoot reads an override set by attributes. BootOnce alone says
 // nothing: it reads Enabled on an idle iDRAC.
 func (c *client) readAttributesBoot(ctx context.Context) (bmc.Boot, error) {
 	out := bmc.Boot{Target: bmc.BootNone, Once: true}
@@ -273,7 +273,7 @@ func bootConfiguration(t bmc.Target) string {
 	return b.String()
 }
 
-// licenses are those of iDRACs that do not have the standard's service.
+// licenses reads those of iDRACs that do not have the standard's service.
 func (c *client) licenses(ctx context.Context) (names []string, err error) {
 	m, err := c.manager(ctx)
 	if err != nil {

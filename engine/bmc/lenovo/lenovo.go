@@ -54,7 +54,7 @@ func newClient(r *bmc.Redfish) bmc.Client {
 	return r
 }
 
-// covers: the levels that mount by URL are known; that another does not, is not.
+// covers: the levels that mount by URL are known; whether another one does, is unknown.
 func covers(names []string) *bool {
 	for _, level := range []string{"Enterprise", "Advanced", "Platinum"} {
 		if strings.Contains(strings.Join(names, " "), level) {

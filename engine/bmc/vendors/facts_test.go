@@ -54,7 +54,7 @@ func TestDrivesBehindRAID(t *testing.T) {
 }
 
 // TestBootModeOfBIOS: where the system shows no boot mode, or that of the last override, the
-// BIOS tells it.
+// BIOS shows it.
 func TestBootModeOfBIOS(t *testing.T) {
 	for _, profile := range []string{"ami/gigabyte", "hpe/ilo5-nomode"} {
 		facts(t, profile, func(t *testing.T, c bmc.Client) {

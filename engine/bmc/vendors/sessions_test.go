@@ -175,9 +175,9 @@ func withSessions() []bmcsim.Profile {
 	return slices.DeleteFunc(bmcsim.Profiles(), func(p bmcsim.Profile) bool { return p.BasicOnly })
 }
 
-// tells reports whether firmware shows by what a session is recognised: the client's mark,
+// identifies reports whether firmware shows what identifies a session: the client's mark,
 // or when it was opened.
-func tells(p bmcsim.Profile) bool {
+func identifies(p bmcsim.Profile) bool {
 	return p.Sessions.Context || p.Sessions.Created || p.Sessions.Oem
 }
 
@@ -232,7 +232,7 @@ func TestCrashLeavesNoSession(t *testing.T) {
 					}
 					crash.run(t.Context(), s.process(t, change))
 					s.crowd(t)
-					s.survives(t, crash.known || tells(p))
+					s.survives(t, crash.known || identifies(p))
 				})
 			})
 		}
@@ -276,7 +276,7 @@ func TestLostLoginIsClosed(t *testing.T) {
 					t.Error(err)
 				}
 				left, said := s.ours(t), slices.ContainsFunc(s.warned, cutOff)
-				if want := map[bool]int{true: 0, false: 1}[tells(p)]; len(left) != want || said != (want == 1) {
+				if want := map[bool]int{true: 0, false: 1}[identifies(p)]; len(left) != want || said != (want == 1) {
 					t.Errorf("left open: %v, warnings %v", left, s.warned)
 				}
 			})

@@ -129,7 +129,7 @@ func (b *BMC) known() string {
 	return strings.Join(b.secrets[max(0, len(b.secrets)-8):], " ")
 }
 
-// exchange is a request with the honest answer, as far as it has been spoilt.
+// exchange is a request with the honest answer, as far as it has been spoiled.
 type exchange struct {
 	evil   *BMC
 	w      http.ResponseWriter
@@ -164,7 +164,7 @@ func (x *exchange) send() {
 	x.w.Write(x.body.Bytes())
 }
 
-// say puts a body in the place of the honest one.
+// say replaces the honest body.
 func (x *exchange) say(body string) {
 	x.body.Reset()
 	x.body.WriteString(body)
