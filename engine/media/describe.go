@@ -46,8 +46,8 @@ type BootFile struct {
 	Modules int    `json:"modules"`
 }
 
-// Describe reads what is in an ISO image, installer or not. What the image names holds nothing
-// that could draw on a terminal.
+// Describe reads what is in an ISO image, installer or not. Names from the image contain no
+// terminal escapes.
 func Describe(path string) (Description, error) {
 	d, err := describe(path)
 	text.Value(&d)
@@ -192,7 +192,7 @@ func (i *Installer) assemble(a Assembly) (*iso.Image, error) {
 	return image, i.attribute(errors.Join(err, report.Err()))
 }
 
-// Difference is what two images differ in.
+// Difference is how two images differ.
 type Difference struct {
 	Path   string `json:"path"`
 	Kind   string `json:"kind"` // added, removed, changed, or moved: the same bytes elsewhere

@@ -7,7 +7,7 @@ import (
 	"esxiplan/engine/media/kickstart"
 )
 
-// remedy is what to do about a medium that is not there, or not the plan's.
+// remedy is what to do about a medium that is missing, or not the plan's.
 const remedy = "run build_iso first, then eject and insert"
 
 // ErrFetch is an image that could not be fetched through its URL.
@@ -22,7 +22,7 @@ func (e *ErrFetch) Error() string { return fmt.Sprintf("GET %s: %s", e.URL, e.Re
 // Retryable makes the engine try again when the server could not be reached.
 func (e *ErrFetch) Retryable() bool { return !e.Final }
 
-// ErrGone is an image that a URL named once and that is no longer there, or no longer
+// ErrGone is an image that a URL named once and that no longer exists, or is no longer
 // the host's. No retry changes that.
 type ErrGone struct{ URL, Reason string }
 
@@ -59,8 +59,8 @@ func (e *ErrNotBuilt) Is(target error) bool {
 // Retryable is false: only a build makes the image.
 func (e *ErrNotBuilt) Retryable() bool { return false }
 
-// ErrKickstart is a kickstart with which the installation would fail or do what
-// was not wanted.
+// ErrKickstart is a kickstart with which the installation would fail or do
+// something unintended.
 type ErrKickstart struct{ Findings []kickstart.Finding }
 
 func (e *ErrKickstart) Error() string {

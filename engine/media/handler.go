@@ -16,9 +16,9 @@ import (
 )
 
 // handler is what both servers share: it answers requests for what a folder and its manifest
-// hold, whole files and overlays: images only, by their whole path, whatever prefix stands
-// before it; no index, no manifest. An image is for its host's BMC, this machine, and whom
-// the allow-list adds. What was read of each is noted next to the manifest, where every
+// hold, whole files and overlays: images only, by their whole path, whatever prefix
+// precedes it; no index, no manifest. An image is for its host's BMC, this machine, and the
+// clients of the allow-list. What was read of each is noted next to the manifest, where every
 // process finds it.
 type handler struct {
 	dir      string
@@ -114,8 +114,8 @@ func unavailable(w http.ResponseWriter, err error) {
 	http.Error(w, "there is no such image", http.StatusNotFound)
 }
 
-// requests are those under way. Their lock is held for no other work: every request, of
-// whomever, takes it.
+// requests are those under way. Their lock is held for no other work, because every request
+// takes it.
 type requests struct {
 	entry  sync.Mutex
 	closed bool           // no further request is served
@@ -123,7 +123,7 @@ type requests struct {
 	busy   sync.WaitGroup // them
 }
 
-// enter admits a request as long as the server does not end, and does not have too many.
+// enter admits a request unless the server is ending, or has too many.
 func (r *requests) enter(most int) bool {
 	r.entry.Lock()
 	defer r.entry.Unlock()
@@ -142,7 +142,7 @@ func (r *requests) leave() {
 	r.busy.Done()
 }
 
-// end admits no more requests, and says when the last one has ended.
+// end admits no more requests, and returns a channel that closes when the last one has ended.
 func (r *requests) end() (idle <-chan struct{}) {
 	r.entry.Lock()
 	r.closed = true

@@ -35,7 +35,7 @@ func (s *handler) begin() {
 	s.ended.Go(s.flushAlways)
 }
 
-// pulse shows that the server is there.
+// pulse shows that the server runs.
 func (s *handler) pulse() {
 	if err := s.manifest.pulse(s.name, pulse{s.process, time.Now().UTC(), s.now().UTC()}); err != nil {
 		s.complain(err)

@@ -12,7 +12,7 @@ import (
 // A user who may write to a folder may put links, FIFOs and devices there. What is read here
 // is a regular file, and opening anything else never waits for a process at its other end.
 
-// errIrregular is something else than a regular file.
+// errIrregular is anything other than a regular file.
 var errIrregular = errors.New("is not a regular file")
 
 // openRegular opens the regular file at a path that a user gave, which may be a link.

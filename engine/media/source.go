@@ -62,8 +62,8 @@ func (s *sources) get(src Source) (*sourceEntry, error) {
 	return e, nil
 }
 
-// open reads the source. That it failed holds for all hosts only where the same file would
-// fail again: a file that could not be opened for one may be there for the next.
+// open reads the source. A failure holds for all hosts only if the same file would fail
+// again: a file that could not be opened for one host may exist for the next.
 func (e *sourceEntry) open(s *sources, src Source) error {
 	now, err := os.Stat(src.Path)
 	if err == nil && e.err != nil && sameFile(now, e.judged) {
@@ -186,8 +186,8 @@ func (s *sources) cacheFile(path string) string {
 	return filepath.Join(s.cache, "sources", hex.EncodeToString(sum[:8])+".json")
 }
 
-// keep writes a checksum down; that it could not be is not a failure. A file that
-// changed a moment ago may change again without its time showing it.
+// keep writes a checksum down; it ignores errors. A file that changed a moment ago may
+// change again without its time showing it.
 func (s *sources) keep(file string, k known) {
 	if file == "" || k.Inode == 0 || time.Since(k.Modified) < 2*time.Second {
 		return

@@ -73,7 +73,7 @@ func TestFaultsThatShowNothing(t *testing.T) {
 		"other=lockdown":       "the firmware hpe/ilo6 has no lockdown; --profile other=… chooses another, of which these show it: dell/",
 		"bare=no-license":      "does not tell its license",
 		"other=no-license":     "",
-		"other=not-ready":      "does not tell whether it is ready",
+		"other=not-ready":      "does not report whether it is ready",
 		"full=not-ready":       "",
 		"full=half-image":      "the firmware dell/idrac9 reads the image while the machine runs, and fetches nothing whole at an insert; --profile full=… chooses another, of which these show it: redfish/emulator",
 		"half-image":           "--fault half-image does nothing on any of the 3 hosts; on bare: the firmware redfish/standard",

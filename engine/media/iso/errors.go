@@ -24,8 +24,8 @@ const (
 	BadChange     Reason = "change" // the change, not the image, is at fault
 )
 
-// Unsupported is an image, or a change to it, with which nothing can be done
-// without doing harm.
+// Unsupported is an image, or a change to it, that cannot be handled without
+// doing harm.
 type Unsupported struct {
 	Reason Reason
 	Detail string // for people: a whole clause

@@ -17,7 +17,7 @@ func split(path string) (dir, name string) {
 	return "", path
 }
 
-// find returns where among the sheets the record called name stands.
+// find returns where among the sheets the record called name is.
 func find(sheets [][]record, name string) (sheet, index int, ok bool, err error) {
 	for i := range sheets {
 		for k, r := range sheets[i] {
@@ -189,7 +189,7 @@ func (b *Base) BootEntries() ([]BootEntry, error) {
 	return entries, nil
 }
 
-// boots reports whether a block is the boot catalog or the begin of a boot image.
+// boots reports whether a block is the boot catalog or the start of a boot image.
 func (b *Base) boots(lba int64) bool {
 	s, err := b.sector(17)
 	if err != nil || s[0] != 0 || !bytes.HasPrefix(s[7:], []byte("EL TORITO SPECIFICATION")) {
@@ -236,7 +236,7 @@ func (b *Base) Trees() []TreeInfo {
 	return out
 }
 
-// Warning is something about an image that is no reason to refuse it.
+// Warning is a property of an image that is no reason to refuse it.
 type Warning struct {
 	ID   string `json:"id"`
 	Text string `json:"text"`

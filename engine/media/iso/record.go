@@ -22,10 +22,10 @@ func (r record) size() int64   { return int64(binary.LittleEndian.Uint32(r.raw[1
 func (r record) isDir() bool   { return r.raw[25]&2 != 0 }
 func (r record) id() []byte    { return r.raw[33 : 33+int(r.raw[32])] }
 
-// special tells "." and "..", whose names are the bytes 0 and 1.
+// special reports "." and "..", whose names are the bytes 0 and 1.
 func (r record) special() bool { return r.raw[32] == 1 && r.raw[33] <= 1 }
 
-// systemUse is what follows the name: Rock Ridge lives there.
+// systemUse is what follows the name: Rock Ridge is stored there.
 func (r record) systemUse() []byte {
 	n := 33 + int(r.raw[32])
 	return r.raw[min(n+n&1, len(r.raw)):] // padded to an even place
@@ -108,7 +108,7 @@ func parseSheet(s []byte, k TreeKind) ([]record, error) {
 	return sheet, nil
 }
 
-// spelled decodes an identifier and cuts what readers ignore.
+// spelled decodes an identifier and drops what readers ignore.
 func spelled(id []byte, k TreeKind) string {
 	text := string(id)
 	if k == Joliet {

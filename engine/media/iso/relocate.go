@@ -44,7 +44,7 @@ func (b *Base) pathTables(t *tree) ([]pathTable, error) {
 	return out, nil
 }
 
-// each walks the entries: at is where the entry's block number stands.
+// each walks the entries: at is where the entry's block number is.
 func (p pathTable) each(visit func(at int, extent int64)) error {
 	for at := 0; at < len(p.data); {
 		n := 8 + int(p.data[at]) + int(p.data[at])&1
@@ -98,7 +98,7 @@ func (o *overlay) relocate(t *tree) error {
 	return r.writeTables()
 }
 
-// order is that of the path table, and demands that the table lists exactly the
+// order returns the order of the path table, and demands that the table lists exactly the
 // directories that the tree has.
 func (r *relocation) order() ([]*directory, error) {
 	var order []*directory
@@ -123,9 +123,9 @@ func (r *relocation) order() ([]*directory, error) {
 }
 
 // settle gives a directory its new place, and a place right behind it to the
-// blocks on which its records' Rock Ridge entries go on: libarchive rejects an
-// image in which they lie before the record, and one in which those of a file lie
-// behind its data. So what continues a file's record, whose data stays where it is,
+// blocks on which its records' Rock Ridge entries continue: libarchive rejects an
+// image in which they come before the record, and one in which those of a file come
+// after its data. So what continues a file's record, whose data stays where it is,
 // has to go into the record.
 func (r *relocation) settle(d *directory) error {
 	e := r.edit(d)

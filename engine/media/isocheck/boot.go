@@ -113,7 +113,7 @@ func (c *checker) partitionSpans() (out []span) {
 	return out
 }
 
-// gptSpans are the partitions of a GPT that was found valid.
+// gptSpans are the partitions of a valid GPT.
 func (c *checker) gptSpans(header []byte) (out []span) {
 	le := binary.LittleEndian
 	size := int(le.Uint32(header[84:]))
@@ -140,7 +140,7 @@ func (c *checker) uefiImage(lba int64) {
 }
 
 // CheckLoader says, as the rest of a sentence about an EFI boot image, why firmware finds
-// no loader in it; odd is what looks wrong and need not be. Both are "" for a valid one.
+// no loader in it; odd is what looks wrong but may be intended. Both are "" for a valid one.
 func CheckLoader(r io.ReaderAt) (problem, odd string) {
 	f, err := openFAT(r)
 	if err != nil {
@@ -205,7 +205,7 @@ func (c *checker) partitions() {
 	c.partitionsApart(primary)
 }
 
-// partitionsApart finds partitions that lie over one another. One that begins with the
+// partitionsApart finds overlapping partitions. One that begins with the
 // image is the image itself, which holds others.
 func (c *checker) partitionsApart(header []byte) {
 	spans := c.gptSpans(header)

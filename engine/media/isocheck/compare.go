@@ -19,8 +19,8 @@ func CheckBase(r io.ReaderAt, size int64) (problem string, err error) {
 }
 
 // baseProblem names the cause first: an image that was cut short has many consequences.
-// What is merely invalid is no obstacle: vendors' tools make such, and an overlay mends
-// some of it.
+// A merely invalid image is no obstacle: vendors' tools make such images, and an overlay
+// repairs some of it.
 func (c *checker) baseProblem() string {
 	if len(c.volumes) == 0 || c.behind == 0 {
 		return "is not an ISO image"
@@ -77,8 +77,8 @@ func (c *checker) compare(image io.ReaderAt, size int64, base *checker) error {
 // span is a run of bytes, to is behind it.
 type span struct{ from, to int64 }
 
-// compareBytes demands that the base's bytes are the image's wherever an overlay has no
-// business. All that differs is one finding: an image that was made from something else
+// compareBytes demands that the base's bytes are the image's wherever an overlay changes
+// nothing. All differences are one finding: an image that was made from another base
 // differs in most of its blocks.
 func (c *checker) compareBytes(image io.ReaderAt, base *checker) error {
 	const step = 512 * sector
@@ -119,8 +119,8 @@ func appendDiffering(out []span, a, b []byte, block int64) []span {
 	return out
 }
 
-// blocksDiffer tells of the first run of blocks, counts the others, and names the files
-// that they lie in.
+// blocksDiffer reports the first run of blocks, counts the others, and names the files
+// that contain them.
 func (c *checker) blocksDiffer(runs []span) string {
 	const where = "from the base outside of what an overlay changes"
 	out := "a block differs " + where

@@ -233,7 +233,7 @@ func units(id []byte) (out []uint16) {
 
 func special(id []byte) bool { return len(id) == 1 && id[0] <= 1 }
 
-// sorted reports whether a name may stand before another one. Both count as they are
+// sorted reports whether a name may precede another one. Both count as they are
 // written, capital letters before small ones: by name, then extension, as the standard
 // sorts them, or by the whole name, as genisoimage and xorriso sort Joliet.
 func (t *tree) sorted(a, b []byte) bool {

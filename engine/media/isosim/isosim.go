@@ -1,7 +1,7 @@
 // Package isosim generates small installer-like ISO images: the layout, names and
 // boot entries of an ESXi installer, with made-up content. They serve rehearsals
-// and tests where no vendor's image is at hand; nothing boots from them but the
-// simulated installer.
+// and tests without a vendor's image; only the simulated installer boots from
+// them.
 package isosim
 
 import (

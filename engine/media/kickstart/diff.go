@@ -240,7 +240,7 @@ func (p *part) wanted() (out []string) {
 	return out
 }
 
-// SecretDigests are digests of what [Hide] takes out of a script, by what it is, so that
+// SecretDigests are digests of what [Hide] removes from a script, by what it is, so that
 // a change can be detected without keeping the secrets. key makes equal secrets of several
 // hosts differ.
 func SecretDigests(script, key string) map[string]string {

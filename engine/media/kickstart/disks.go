@@ -43,8 +43,8 @@ var (
 )
 
 // Disks lists every disk that the commands of a script name to write to it, in the order
-// of the script: what is given twice, too, for it is the installer that chooses. Scripts
-// inside of the script are not looked at. A file that is too long for a script has none;
+// of the script: duplicates included, because the installer chooses. It does not look
+// at scripts inside of the script. A file that is too long for a script has none;
 // [Lint] refuses it.
 func Disks(script string) []NamedDisk {
 	l := &linter{commands: map[string][]*parsed{}}
@@ -53,7 +53,7 @@ func Disks(script string) []NamedDisk {
 }
 
 // HasDryRun reports whether a script makes the installer check everything and write
-// nothing. It does so surely where dryrun stands before all sections only.
+// nothing. That is certain only if dryrun comes before all sections.
 func HasDryRun(script string) bool {
 	l := &linter{commands: map[string][]*parsed{}}
 	l.read(script)
@@ -97,10 +97,10 @@ func (p *parsed) disks() (out []NamedDisk) {
 	return out
 }
 
-// Likeness is what can be said of two ways of naming a disk.
+// Likeness is how two names of disks compare.
 type Likeness int
 
-// Two names can mean one disk, or two; of some nothing can be said without the machine.
+// Two names can mean one disk, or two; for some pairs only the machine can decide.
 const (
 	Unknown Likeness = iota
 	Same
@@ -178,7 +178,7 @@ var (
 	scriptComment = regexp.MustCompile(`^\s*#`)
 )
 
-// wholeDisk takes a partition's number off a device name.
+// wholeDisk removes a partition's number from a device name.
 func wholeDisk(name string) string {
 	if m := partitionSuffix.FindStringSubmatch(name); m != nil {
 		return m[1]
@@ -186,8 +186,8 @@ func wholeDisk(name string) string {
 	return name
 }
 
-// unquoted takes quotes and backslashes off a line of a script, as its shell does, and
-// says in which column of the line each byte stood.
+// unquoted removes quotes and backslashes from a line of a script, as its shell does, and
+// says in which column of the line each byte was.
 func unquoted(line string) (text string, columns []int) {
 	var b strings.Builder
 	for i := range len(line) {

@@ -17,8 +17,8 @@ import (
 // Severity of a finding.
 type Severity string
 
-// An error makes the installation fail, wait for a key, or do something that was not
-// wanted. A warning may be meant.
+// An error makes the installation fail, wait for a key, or do something unintended. A
+// warning may be intended.
 const (
 	Error   Severity = "error"
 	Warning Severity = "warning"
@@ -61,7 +61,7 @@ func Errors(all []Finding) (out []Finding) {
 
 // Lint finds the mistakes in a script. A comment "# esxiplan:ignore RULE …" at the end
 // of a command, or on lines of its own before it, silences rules there; one about the
-// script as a whole may stand before or behind any command. Rules that cannot be meant
+// script as a whole may be before or after any command. Faults that cannot be intended
 // are not silenced: what the installer cannot read, and a password in plain text.
 func Lint(text []byte, c Conditions) []Finding {
 	l := &linter{conditions: c, commands: map[string][]*parsed{}}
@@ -187,8 +187,8 @@ func (l *linter) read(text string) {
 	l.ended(lines)
 }
 
-// enter begins a section at its header. One that does not stand at the start of its line
-// begins none: what follows are commands.
+// enter begins a section at its header. A header that is not at the start of its line
+// begins no section: what follows are commands.
 func (l *linter) enter(in *section, p *parsed, header string) *section {
 	if header != "" && !strings.HasSuffix(header, "include") {
 		l.scripts = true
@@ -205,7 +205,7 @@ func (l *linter) enter(in *section, p *parsed, header string) *section {
 	return in
 }
 
-// cuts reports a script that ends where it was not meant to: by a line that only begins
+// cuts reports a script that ends in the wrong place: by a line that only begins
 // with a section's word, or by "include", which scripts and configuration files use, too.
 func (l *linter) cuts(in *section, n int, line, header string) bool {
 	fields := strings.Fields(line)
