@@ -9,9 +9,9 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// content reads a body. What it may not have is reported; a mistyped name is then read as the
-// one that was surely meant, so that nothing is missing because of it, and what it says is
-// checked as well.
+// content reads a body. It reports what does not belong there, and then reads a mistyped name
+// as the intended one, so that nothing is missing because of it, and its value is checked as
+// well.
 func (l *loader) content(body hcl.Body, s *hcl.BodySchema) *hcl.BodyContent {
 	content, diags := body.Content(s)
 	written, ok := body.(*hclsyntax.Body)
@@ -36,7 +36,7 @@ func (l *loader) content(body hcl.Body, s *hcl.BodySchema) *hcl.BodyContent {
 	return content
 }
 
-// places finds arguments and blocks by the place of their names, where that is needed.
+// places finds arguments and blocks by the place of their names, on demand.
 func places(body *hclsyntax.Body, needed bool) (attributes map[hcl.Range]*hclsyntax.Attribute, blocks map[hcl.Range]*hclsyntax.Block) {
 	if !needed {
 		return nil, nil
@@ -83,7 +83,7 @@ func unsupportedArgument(d *hcl.Diagnostic, attr *hclsyntax.Attribute, s *hcl.Bo
 	}
 }
 
-// unknownBlock stands for a block that was written as an argument.
+// unknownBlock is a placeholder for a block that was written as an argument.
 func unknownBlock(attr *hclsyntax.Attribute, s *hcl.BodySchema) *hcl.Block {
 	body := &hclsyntax.Body{Attributes: hclsyntax.Attributes{}, SrcRange: attr.SrcRange, EndRange: attr.SrcRange}
 	for _, a := range s.Attributes {
@@ -123,7 +123,7 @@ func unsupportedBlock(d *hcl.Diagnostic, b *hclsyntax.Block, s *hcl.BodySchema, 
 	}
 }
 
-// unknownAttribute stands for an argument that was written as a block.
+// unknownAttribute is a placeholder for an argument that was written as a block.
 func unknownAttribute(b *hclsyntax.Block) *hcl.Attribute {
 	return &hcl.Attribute{Name: b.Type, Expr: hcl.StaticExpr(anything, b.TypeRange), Range: b.TypeRange, NameRange: b.TypeRange}
 }
@@ -136,7 +136,7 @@ func hasArgument(s *hcl.BodySchema, name string) bool {
 	return slices.ContainsFunc(s.Attributes, func(a hcl.AttributeSchema) bool { return a.Name == name })
 }
 
-// What people know from other tools, and the way that works here.
+// What users know from other tools, and the equivalent here.
 var (
 	foreignBlocks = map[string]string{
 		"resource":    "Write hosts in group blocks, and what is done to them in step blocks, in order.",

@@ -19,7 +19,7 @@ var deferredArguments = []string{"disk", "nic", "wipe"}
 func (h *Host) Late() bool { return h.deferred != nil }
 
 // Resolve fills in what depends on the facts of the machine. The host itself stays
-// as it is; what comes back is a copy.
+// as it is; Resolve returns a copy.
 func (p *Plan) Resolve(h *Host, facts cty.Value) (*Host, hcl.Diagnostics) {
 	if h.deferred == nil {
 		return h, nil

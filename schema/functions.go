@@ -78,7 +78,7 @@ func text1(f func(string) (string, error)) function.Function {
 	})
 }
 
-// smallFunctions are Terraform's that go-cty does not have.
+// smallFunctions are those of Terraform that go-cty does not have.
 var smallFunctions = map[string]function.Function{
 	"startswith":   test2(strings.HasPrefix),
 	"endswith":     test2(strings.HasSuffix),
@@ -150,8 +150,8 @@ var oneFunc = function.New(&function.Spec{
 	},
 })
 
-// distinctFunc keeps the first of equal elements. That of cty compares each with each: with
-// 20,000 elements it takes ten seconds.
+// distinctFunc keeps the first of equal elements. cty's compares each pair: with 20,000
+// elements it takes ten seconds.
 var distinctFunc = function.New(&function.Spec{
 	Params: []function.Parameter{{Name: "list", Type: cty.List(cty.DynamicPseudoType)}},
 	Type:   func(args []cty.Value) (cty.Type, error) { return args[0].Type(), nil },
@@ -175,7 +175,7 @@ var distinctFunc = function.New(&function.Spec{
 })
 
 // openly refuses a sensitive argument: as the name of a file or variable it would
-// show in every error.
+// appear in every error.
 func openly(f function.Function) function.Function {
 	params := f.Params()
 	for i := range params {
@@ -367,7 +367,7 @@ func (l *loader) template(files *fileReader, path string) (hclsyntax.Expression,
 }
 
 // can and try are Terraform's, but what they answer is sensitive when any
-// expression that they looked at is: even "it failed" tells about a secret. Inside
+// expression that they looked at is: even "it failed" reveals something about a secret. Inside
 // them no placeholder replaces what the environment lacks, so that a rehearsal takes
 // the same branch as a run.
 

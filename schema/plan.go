@@ -43,7 +43,7 @@ type Known struct {
 	Steps   map[string]StepType
 	Vendors []string
 	Facts   *Object // what host.facts looks like
-	// RootPassword judges a password as ESXi would; nil: every one will do.
+	// RootPassword judges a password as ESXi would; nil: any is accepted.
 	RootPassword func(string) error
 }
 
@@ -106,8 +106,8 @@ type Media struct {
 	said hcl.Attributes // its arguments as they are written
 }
 
-// Open opens a regular file that the plan names, such as an installer image. A plan that is
-// not trusted has only those below its folder (see [Access]).
+// Open opens a regular file that the plan names, such as an installer image. An untrusted
+// plan has only those below its folder (see [Access]).
 func (p *Plan) Open(name string) (*os.File, error) { return p.access.Open(name) }
 
 // Untrusted reports that the plan's author may be anyone.
@@ -303,8 +303,8 @@ type Step struct {
 	groupsUnknown bool // because of a problem it is not known which groups take it
 }
 
-// CommonArguments are what every step takes, whatever its type, as the plan says it. Where it
-// says nothing, the policy of the step's type holds (step.Policy).
+// CommonArguments are what every step takes, whatever its type, as the plan says it. If it
+// says nothing, the policy of the step's type applies (step.Policy).
 type CommonArguments struct {
 	Tags     []string  `json:"tags" doc:"Words by which --tags and --skip-tags choose steps."`
 	Groups   []string  `json:"groups" doc:"Groups whose hosts take this step. Default: all."`
@@ -335,8 +335,7 @@ var conditionDocs = [][2]string{
 // conditions, evaluated per host during the run.
 func ConditionDocs() [][2]string { return conditionDocs }
 
-// index finds hosts and steps by name. It is made when it is first asked for, by then the
-// plan is whole.
+// index finds hosts and steps by name. It is made on first use, when the plan is complete.
 type index struct {
 	once       sync.Once
 	hosts      []*Host

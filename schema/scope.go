@@ -90,8 +90,8 @@ func (p *Plan) Decode(s *Step, h *Host, into any) hcl.Diagnostics {
 	return diags
 }
 
-// decoded are the arguments as JSON. Where nothing of them is different for each host, they
-// are evaluated once.
+// decoded are the arguments as JSON. If nothing in them differs from host to host, they are
+// evaluated once.
 func (p *Plan) decoded(s *Step, h *Host) ([]byte, hcl.Diagnostics) {
 	d := s.dependence(h, nil)
 	if b, ok := p.arguments.Load(d); ok {

@@ -10,8 +10,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// parseProblems says in words of a plan what the parser found wrong with a source: the first
-// mistake of each line, without those that follow from it.
+// parseProblems says in words of a plan what is wrong with a source: the first mistake of each
+// line, without those that follow from it.
 func parseProblems(diags hcl.Diagnostics, source []byte) hcl.Diagnostics {
 	if !diags.HasErrors() || len(diags) == 0 || diags[0].Subject == nil {
 		return diags
@@ -113,7 +113,7 @@ func rank(d *hcl.Diagnostic) int {
 // endlessText are summaries of a text whose end is missing.
 var endlessText = map[string]bool{"Invalid multi-line string": true, "Invalid string literal": true, "Unterminated template string": true}
 
-// mistake is one that people make, and what to do about it.
+// mistake is a common mistake, and what to do about it.
 type mistake struct {
 	summary string         // of the parser
 	source  *regexp.Regexp // of the source from the place on; nil: any
@@ -166,7 +166,7 @@ var mistakes = []mistake{
 	{"Missing name for image", nil, "", "An image block has a name: image \"esxi\" { … }."},
 }
 
-// explainSyntax replaces what the parser says of a mistake that people often make.
+// explainSyntax replaces the parser's message about a common mistake.
 func explainSyntax(d *hcl.Diagnostic, source []byte) {
 	var rest []byte
 	if d.Subject != nil && d.Subject.Start.Byte < len(source) {

@@ -150,8 +150,8 @@ type given struct {
 	strict bool // an unknown name is an error (not so for the environment)
 }
 
-// readVariables reads a variable file. The person who runs the plan names it, and may have
-// the shell write it: --var-file <(pass show lab), or /dev/stdin.
+// readVariables reads a variable file. The user names it, and may have the shell
+// write it: --var-file <(pass show lab), or /dev/stdin.
 func (a *Access) readVariables(name string) ([]byte, error) {
 	if name != "/dev/stdin" && !strings.HasPrefix(name, "/dev/fd/") {
 		return a.Read(name)
@@ -292,7 +292,7 @@ func (l *loader) fromText(v *Variable, g given) (cty.Value, bool) {
 	return value, true
 }
 
-// expression evaluates a text in which nothing can be referred to.
+// expression evaluates a text that may contain no references.
 func (l *loader) expression(text string, at hcl.Range) (cty.Value, hcl.Diagnostics) {
 	if d := new(sources).check([]byte(text), at.Filename, hclsyntax.LexExpression); d != nil {
 		return cty.NilVal, hcl.Diagnostics{d}
@@ -382,7 +382,7 @@ func (l *loader) circles(all hcl.Attributes, values map[string]cty.Value) {
 	}
 }
 
-// circleFrom follows references from a local that has no value until they come back to one of
+// circleFrom follows references from a local without a value until they return to one of
 // those that it followed: these are the circle. It gives all of them the unknown value.
 func circleFrom(all hcl.Attributes, values map[string]cty.Value, start string) []string {
 	var path []string
@@ -417,7 +417,7 @@ func circleFrom(all hcl.Attributes, values map[string]cty.Value, start string) [
 func (l *loader) localValues(all hcl.Attributes) map[string]cty.Value {
 	values := map[string]cty.Value{}
 	waits := map[string]int{}        // for how many others each waits
-	waiting := map[string][]string{} // who waits for each
+	waiting := map[string][]string{} // the locals that wait for each
 	var ready, whole []string
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		others := localsIn(all[name].Expr)

@@ -9,10 +9,10 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// Bounds of the evaluation of a plan as a whole. They are the last line: what is known to
-// grow is stopped before (see [meter]), with a better message.
+// Bounds of the evaluation of a plan as a whole. They are the last defence: what is known to
+// grow is stopped earlier (see [meter]), with a better message.
 const (
-	longestEvaluation = 10 * time.Second // of time and of processor time: a busy machine is no bomb, nor is a person who is asked
+	longestEvaluation = 10 * time.Second // of time and of processor time: a busy machine is no attack, and neither is a user at a prompt
 	mostHeap          = 128 << 20        // bytes, of new objects that are in use; with garbage it may be twice as much
 	mostHeapPerHost   = 64 << 10         // and for each host more
 	mostHeapPerMade   = 8 << 10          // for each that a range or a dynamic block makes
@@ -26,7 +26,7 @@ const (
 	untrustedTakes        = time.Second
 	untrustedTakesPerHost = time.Millisecond
 
-	rehearsalTakes       = 10 * time.Minute // by the clock on the wall: waiting is what a plan is best at
+	rehearsalTakes       = 10 * time.Minute // by the wall clock: a plan can also wait
 	mostRehearsed        = 256 << 20        // bytes
 	mostRehearsedPerHost = 2 << 20
 )
@@ -75,7 +75,7 @@ func (p *Plan) Rehearse(work func()) *hcl.Diagnostic {
 
 // watch waits for the evaluation of a plan, which cannot be interrupted, while it keeps to
 // the bounds. If it does not, watch reports that and abandons it: a caller that gets that
-// problem must end the process soon. A panic comes through.
+// problem must end the process soon. A panic is passed on.
 func watch(m *meter, began usage, most bounds, evaluate func()) *hcl.Diagnostic {
 	done := make(chan error, 1)
 	go func() {
@@ -123,7 +123,7 @@ func used() usage {
 	return usage{time.Now(), processorTime(), samples[0].Value.Uint64(), samples[1].Value.Uint64(), samples[2].Value.Uint64()}
 }
 
-// excess says what is too much since a moment.
+// excess says which bound was exceeded since a moment.
 func (u usage) excess(began usage, most bounds) string {
 	heap := most.heap
 	switch {

@@ -132,7 +132,7 @@ func TestRootIsNotLocked(t *testing.T) {
 	}
 }
 
-// TestTooSoon: a login that is not tried yet tells why the last one failed, not that it waits.
+// TestTooSoon: a login that is not tried yet says why the last one failed, not that it waits.
 func TestTooSoon(t *testing.T) {
 	s := start(t, config())
 	now := time.Now()

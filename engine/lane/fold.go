@@ -43,7 +43,7 @@ func (l *Lane) Fold(o Outcome) Turn {
 	return l.take()
 }
 
-// broke ends the host with an error of esxiplan's own.
+// broke ends the host with an internal error.
 func (l *Lane) broke(why string) {
 	l.internal = why
 	l.close(event.Failed, &event.Problem{Summary: "Internal error", Detail: why}, nil)
@@ -172,7 +172,7 @@ func (l *Lane) judgeUntil(r *running, o Outcome, scope schema.Scope) {
 	l.close(r.success(), nil, o.Result)
 }
 
-// success is how a step ended that reached its goal.
+// success is the end of a step that reached its goal.
 func (r *running) success() event.Status {
 	if r.writes > 0 {
 		return event.Changed
@@ -230,7 +230,7 @@ func conditionProblem(s *schema.Step, name string, err error) *event.Problem {
 	return p
 }
 
-// reason is why the last look did not reach its goal, where the step tells.
+// reason is why the last look did not reach its goal, if the step says it.
 func (r *running) reason() string {
 	if v := r.typ.Verdict(r.last); v != nil && v.Reason != "" {
 		return v.Reason
@@ -238,7 +238,7 @@ func (r *running) reason() string {
 	return "not yet"
 }
 
-// unmet explains a goal that was not reached, in the step's own words where it has any.
+// unmet explains a goal that was not reached, in the step's own words if it has any.
 func unmet(r *running, result json.RawMessage) *event.Problem {
 	p := &event.Problem{Summary: "The goal was not reached in time", At: event.Place(r.step.Range),
 		Detail: fmt.Sprintf("After %s in %s the condition of this step still does not hold.", event.Count(r.task.Attempt, "attempt"), r.spent.Round(time.Second))}
@@ -249,7 +249,7 @@ func unmet(r *running, result json.RawMessage) *event.Problem {
 	return p
 }
 
-// policy is what holds for one step of the plan: its own words over its type's.
+// policy is what applies to one step of the plan: its own arguments over its type's policy.
 type policy struct {
 	retries         int
 	delay, maxDelay time.Duration
@@ -284,8 +284,8 @@ func policyOf(s *schema.Step, t *step.Type) policy {
 }
 
 // backoff doubles the delay with each error, up to the maximum, and spreads it by a fifth
-// so that hosts do not knock in step; the spread comes from the task's name, for a lane has
-// no dice.
+// so that hosts do not retry at the same moment; the spread comes from the task's name,
+// because a lane has no random numbers.
 func backoff(p policy, errors int, t Task) time.Duration {
 	d := p.delay << min(errors-1, 10)
 	if d > p.maxDelay || d < 0 {

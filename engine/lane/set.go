@@ -59,7 +59,7 @@ func NewSet(s *survey.Survey) *Set {
 // host: the log says which hosts passed them then, whatever the limits are now.
 func (m *Set) Replay() { m.replays, m.asked = true, map[string]asked{} }
 
-// Admit lets a host begin a step at whose gates it waits: it began it before.
+// Admit lets a host that waits at the gates of a step begin it: it began it before.
 func (m *Set) Admit(id TaskID) ([]event.Event, []Action) {
 	if waits, ok := m.asked[id.Host]; !ok || waits.Step != id.Step {
 		return nil, nil
@@ -119,7 +119,7 @@ func (m *Set) Fold(id TaskID, o Outcome) ([]event.Event, []Action) {
 	return m.flush()
 }
 
-// Awaits reports whether an outcome of this task is waited for.
+// Awaits reports whether the run waits for an outcome of this task.
 func (m *Set) Awaits(id TaskID) bool {
 	l := m.byHost[id.Host]
 	return l != nil && l.Awaits(id)
@@ -180,7 +180,7 @@ func (m *Set) Interrupt() ([]event.Event, []Action) {
 	return m.flush()
 }
 
-// Abandon ends all hosts where they are: nothing is waited for any more.
+// Abandon ends all hosts where they are: the run waits for nothing any more.
 func (m *Set) Abandon() []event.Event {
 	m.interrupted = true
 	m.gates.Clear()
@@ -227,7 +227,7 @@ func (m *Set) flush() ([]event.Event, []Action) {
 // Done reports whether all hosts are at their end.
 func (m *Set) Done() bool { return len(m.ended) == len(m.lanes) }
 
-// Summary is how the run stands.
+// Summary is the state of the run.
 func (m *Set) Summary() event.Summary {
 	s := event.Summary{Hosts: map[event.Status]int{}, Interrupted: m.interrupted, Budget: m.held, Internal: m.internal}
 	for _, l := range m.lanes {

@@ -227,7 +227,7 @@ func TestSetNamesServedHostsOnce(t *testing.T) {
 	}
 }
 
-// An attempt that was interrupted tells of the interrupt before the driver does.
+// An interrupted attempt reports the interrupt before the driver does.
 func TestSetLearnsOfTheInterrupt(t *testing.T) {
 	r := newRun(t, group("a", 1)+"step \"note\" \"x\" {}", survey.Options{}).begin()
 	r.ends(t, "a1", "x", cancelled)

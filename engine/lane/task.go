@@ -26,7 +26,7 @@ const (
 	ModeFacts  Mode = "facts"
 )
 
-// Known reports a mode that a task can have; what is read from a log may have another one.
+// Known reports a mode that a task can have; a log may contain another one.
 func (m Mode) Known() bool { return m == ModeRun || m == ModeRecall || m == ModeFacts }
 
 // FactsStep is the name under which facts are gathered; no step can have it.
@@ -46,8 +46,8 @@ type Task struct {
 	// not have, because their process was killed or they were interrupted. They count as those
 	// of this attempt.
 	Changes []string `json:"changes,omitempty"`
-	// Facts are what the host's disk or NIC are chosen by, where the plan leaves that to
-	// the machine.
+	// Facts are what the host's disk or NIC are chosen by, if the plan leaves that to the
+	// machine.
 	Facts json.RawMessage `json:"facts,omitempty"`
 }
 

@@ -29,7 +29,7 @@ type Column struct {
 	Values []string // of each host of the block
 }
 
-// Blocks joins hosts that differ in their own values only. What becomes of them, their disks'
+// Blocks joins hosts that differ in their own values only. Their outcomes, their disks'
 // models, sizes and contents, what runs there and the list of changes are the same for all
 // hosts of a block. Blocks are in the order of the plan, those in trouble first.
 func Blocks(p *Proposal) []Block {
@@ -141,7 +141,7 @@ func equal(values []string) bool {
 	return !slices.ContainsFunc(values, func(v string) bool { return v != values[0] })
 }
 
-// keepCommon takes out of the machine what is not the same for all hosts, and has no place in
+// keepCommon removes from the machine what is not the same for all hosts, and has no place in
 // the texts.
 func (b *Block) keepCommon() {
 	if b.Host.Machine == nil {
@@ -261,7 +261,7 @@ func addMedium(add func(name, text string, minor bool), prefix string, m *event.
 	}
 }
 
-// follows reports a hostname that is made of the host's name or an address: people know it then.
+// follows reports a hostname that is made of the host's name or an address, which people know.
 func follows(v value, known []value) bool {
 	return strings.HasSuffix(v.name, "hostname") && slices.ContainsFunc(known, func(k value) bool {
 		return strings.Contains(v.text, k.text) || strings.Contains(v.text, dashes.Replace(k.text))
@@ -380,7 +380,7 @@ func replacer(names map[string]string) func(string) string {
 	}
 }
 
-// wordAt is the first of some words that stands at a place of a text, "" for none.
+// wordAt is the first of some words that begins at a place of a text, "" for none.
 func wordAt(text string, i int, words []string) string {
 	for _, w := range words {
 		if strings.HasPrefix(text[i:], w) && isEdge(text, i-1, w[0]) && isEdge(text, i+len(w), w[len(w)-1]) {

@@ -29,7 +29,7 @@ func formsOf(secret string) []string {
 	return forms
 }
 
-// asLatin1 is what a machine makes of a text whose bytes it takes for characters.
+// asLatin1 is what a machine makes of a text if it takes bytes for characters.
 func asLatin1(text string) string {
 	characters := make([]rune, len(text))
 	for i := range len(text) {
@@ -105,7 +105,7 @@ func (t *table) scan(text string, found func(from, to int)) {
 	}
 }
 
-// common is how long two texts are the same.
+// common is the length of the common beginning of two texts.
 func common(a, b string) int {
 	n := 0
 	for n < len(a) && n < len(b) && a[n] == b[n] {
@@ -114,5 +114,5 @@ func common(a, b string) int {
 	return n
 }
 
-// isCut reports what is written where the rest of a text was cut off.
+// isCut reports an ellipsis after a text that was cut off.
 func isCut(rest string) bool { return strings.HasPrefix(rest, "…") || strings.HasPrefix(rest, "...") }

@@ -86,7 +86,7 @@ func undoBackslash(text string) (string, int) {
 	return "", 0
 }
 
-// undoUnicode reads \u with four digits, or two of these that stand for one character.
+// undoUnicode reads \u with four digits, or two of these that encode one character.
 func undoUnicode(text string) (string, int) {
 	n, ok := hexAt(text, 2, 4)
 	if !ok {
@@ -112,7 +112,7 @@ func undoPercent(text string) (string, int) {
 	return "", 0
 }
 
-// longestEntity is that of an HTML entity that a character of a secret has, and more.
+// longestEntity bounds the length of an HTML entity for a character of a secret.
 const longestEntity = 12
 
 func undoEntity(text string) (string, int) {

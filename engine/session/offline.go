@@ -7,7 +7,7 @@ import (
 	"esxiplan/schema"
 )
 
-// Offline is what the run would do as far as the plan alone tells: no machine is looked at.
+// Offline is what the run would do as far as the plan alone shows: it reads no machine.
 // declared is as for [proposal.Fold].
 func (p *Prepared) Offline(declared map[string]proposal.Host) *proposal.Proposal {
 	out := &proposal.Proposal{Schema: proposal.Schema, Plan: p.Plan.Name, Steps: p.stepNames(), Offline: true, Note: p.o.Note}

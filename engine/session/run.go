@@ -23,7 +23,7 @@ type World interface {
 	Close()
 }
 
-// Outlets are what a run writes to and reaches the outside by.
+// Outlets are how a run reaches the outside: machines and receivers of events.
 type Outlets struct {
 	World func(*log.Log) (World, error)
 	Show  func(event.Event) // gets every event, one at a time
@@ -63,7 +63,7 @@ func (p *Prepared) Run(ctx, hard context.Context, o Outlets) (event.Summary, err
 	return summary, err
 }
 
-// begin opens the log. A run apart has none that could have been read before.
+// begin opens the log. A run apart has no earlier log.
 func (p *Prepared) begin() (l *log.Log, err error) {
 	if l = p.log; l == nil {
 		l, err = log.Dry(p.o.State, p.Name, p.logOptions())
@@ -157,7 +157,7 @@ func (p *Prepared) runStage(ctx, hard context.Context, l *log.Log, o Outlets) (e
 	return summary, err
 }
 
-// unchanged refuses machines that were reset since it was asked whether they may be wiped.
+// unchanged refuses machines that were reset since the user agreed to wipe them.
 func (p *Prepared) unchanged(l *log.Log) error {
 	for host, before := range p.resets {
 		if now, ok := l.History(host).LastReset(); ok && now.Change != before {
@@ -167,8 +167,8 @@ func (p *Prepared) unchanged(l *log.Log) error {
 	return nil
 }
 
-// tidy puts in order what a process left at machines that crashed after their last attempt,
-// while the other hosts are at work.
+// tidy cleans up what a process that crashed after their last attempt left at machines, while
+// the other hosts are at work.
 func (p *Prepared) tidy(ctx context.Context, w *local.Worker, l *log.Log) *sync.WaitGroup {
 	var work sync.WaitGroup
 	if p.o.DryRun || p.o.Apart {
@@ -196,7 +196,7 @@ func (p *Prepared) tidy(ctx context.Context, w *local.Worker, l *log.Log) *sync.
 	return &work
 }
 
-// mask takes secrets out of a text.
+// mask masks secrets in a text.
 func (p *Prepared) mask(text string) string {
 	if p.o.Masker == nil {
 		return text

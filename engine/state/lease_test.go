@@ -235,9 +235,9 @@ func TestEnded(t *testing.T) {
 	here := thisProcess()
 	if here.Started == "" {
 		if os.Getenv("CI") != "" {
-			t.Fatal("CI must run on Linux, which tells processes apart")
+			t.Fatal("CI must run on Linux, which distinguishes processes")
 		}
-		t.Skip("only Linux tells processes apart")
+		t.Skip("only Linux distinguishes processes")
 	}
 	c := exec.Command("cat")
 	in, err := c.StdinPipe()

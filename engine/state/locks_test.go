@@ -50,7 +50,7 @@ func (s childSettings) options() state.LockOptions {
 	return state.LockOptions{Folders: s.Folders, Holder: h, Lease: s.Lease}
 }
 
-// work is a child: it says what came of each command that it reads, on one line.
+// work is a child: it prints the outcome of each command that it reads, on one line.
 func work(settings string) {
 	var s childSettings
 	if err := json.Unmarshal([]byte(settings), &s); err != nil {

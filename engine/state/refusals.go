@@ -10,8 +10,8 @@ import (
 	"esxiplan/engine/private"
 )
 
-// Refusals keeps refused logins per system in a folder, so that the runs after one another do
-// not lock an account together. Dry runs keep them, too: they log in.
+// Refusals keeps refused logins per system in a folder, so that successive runs do not lock an
+// account together. Dry runs keep them, too: they log in.
 type Refusals struct {
 	Dir string // the state folder
 }

@@ -32,12 +32,12 @@ func LogLines(s string) string {
 	return b.String()
 }
 
-// Log is a writer in front of the log of a CI system, which takes lines for commands that begin
-// with two colons, or have ##[ or ##word[ in them (GitHub, Azure Pipelines, TeamCity). It puts
+// Log is a writer in front of the log of a CI system, which executes lines as commands if they
+// begin with two colons, or have ##[ or ##word[ in them (GitHub, Azure Pipelines, TeamCity). It puts
 // a blank into them. Nothing is held back.
 type Log struct {
 	Out io.Writer
-	// Commands lets commands through: who writes them escapes what is in them, by [Command].
+	// Commands lets commands through: their writer escapes what is in them, by [Command].
 	Commands bool
 
 	begun bool // something was shown in this line

@@ -21,14 +21,14 @@ type copies struct {
 	known map[[sha256.Size]byte]int64 // block → where it is in the file
 }
 
-// copied is one image, or what came of it.
+// copied is one image, as far as it came.
 type copied struct {
 	from   *copies
 	size   int64
 	blocks []int64 // where they are in the file
 }
 
-// empty stands for a block of zeros.
+// empty represents a block of zeros.
 const empty = -1
 
 // errStore is that a copy could not be kept.

@@ -56,9 +56,9 @@ var FaultKinds = map[string]string{
 	"keeps-override": "clearing the boot override is answered with success and not done (firmware that knows only a continuous one, such as redfish/continuous)",
 }
 
-// moduleSizes are how large the modules of an image must be for a fault to show, in bytes. Of
-// a small image, a web server cannot tell whether a BMC read half of it: the sockets hold the
-// rest.
+// moduleSizes are how large the modules of an image must be for a fault to show, in bytes. With
+// a small image, a web server cannot determine whether a BMC read half of it: the sockets
+// hold the rest.
 var moduleSizes = map[string]int{"half-image": 1 << 20}
 
 // ModuleSize is how large the modules of generated images must be, in bytes, so that faults
@@ -106,7 +106,7 @@ func storm() []bmcsim.Fault {
 }
 
 // assign reads faults: "kind" for every host, "host=kind" for one. One that would show
-// nowhere is an error: who asks for trouble would take its absence for a virtue.
+// nowhere is an error: the user would take the absence of trouble for success.
 func assign(p *schema.Plan, hosts []*schema.Host, o Options) (map[string]faults, error) {
 	out := map[string]faults{}
 	for _, h := range hosts {
@@ -172,7 +172,7 @@ func shows(spec string, hosts []*schema.Host, all map[string]faults, profiles ma
 }
 
 // idle says why a fault would not show on a host, and what to do about it; "" means that
-// it shows, or that it takes the machine's facts to tell.
+// it shows, or that only the machine's facts decide.
 func (f faults) idle(kind string, h *schema.Host, p bmcsim.Profile) string {
 	x := h.ESXi
 	ofPlan := []string{"busy", "unknown-use", "other-machine", "remote-luns", "no-nic", "no-disk", "two-disks"}

@@ -230,7 +230,7 @@ func certificate(m *Machine) string {
 }
 
 // TestInstallation: a medium is booted, read as by a real boot, and installed, once;
-// BootProgress tells the way.
+// BootProgress shows the way.
 func TestInstallation(t *testing.T) {
 	f, m := start(t, "redfish/standard")
 	old := certificate(m)

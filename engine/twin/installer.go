@@ -67,8 +67,8 @@ func (m *Machine) finish(generation int, s *system) bool {
 }
 
 // prepare reads the kickstart and does with disks and network what it says, as far as
-// something can go wrong with it. It makes the system that is described; none where the
-// kickstart says dryrun.
+// something can go wrong with it. It makes the described system; none if the kickstart
+// says dryrun.
 func (m *Machine) prepare(d *disc, l loaded) (*system, error) {
 	s, err := kickstartOf(d, l.options)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// script is a kickstart as the installer understood it.
+// script is a kickstart as the installer parsed it.
 type script struct {
 	commands map[string]command
 	include  string
@@ -38,7 +38,7 @@ var grammar = map[string][]string{
 
 var cryptPattern = regexp.MustCompile(`^\$6\$[A-Za-z0-9./]{1,16}\$[A-Za-z0-9./]{86}$`)
 
-// parseKickstart reads a kickstart as strictly as one could wish.
+// parseKickstart reads a kickstart strictly.
 func parseKickstart(data []byte) (*script, error) {
 	s := &script{commands: map[string]command{}}
 	section := ""

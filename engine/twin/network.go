@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// Network is a loopback interface in the memory of this process. A fleet that is on one opens
-// no socket, and nothing reaches a service of the computer on which it is simulated: the plan
-// that it belongs to may be a stranger's.
+// Network is a loopback interface in the memory of this process. A fleet on one opens no
+// socket, and nothing reaches a service of the computer on which it is simulated: its plan
+// may be a stranger's.
 //
 // Its connections keep to what HTTP and TLS need of TCP: buffers, deadlines, and an end of
 // each direction.
@@ -167,7 +167,7 @@ func newStream() *stream {
 	return &stream{reading: newDeadline(), writing: newDeadline(), changed: make(chan struct{})}
 }
 
-// change changes the stream, and wakes who waits for that.
+// change changes the stream, and wakes its waiters.
 func (s *stream) change(what func(*stream)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -281,7 +281,7 @@ func (d *deadline) set(at time.Time) {
 	}
 }
 
-// pass wakes who waits, unless the deadline was moved meanwhile.
+// pass wakes the waiters, unless the deadline was moved meanwhile.
 func (d *deadline) pass(moved chan struct{}) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -3,7 +3,7 @@
 // five wrong passwords, an install date, virtual machines.
 //
 // The address outlives the installations on it: [Sim.Boot] brings a system up,
-// [Sim.Down] takes it away, as a reset does.
+// [Sim.Down] removes it, as a reset does.
 package esxisim
 
 import (
@@ -96,7 +96,7 @@ func StartOn(l net.Listener, called func(method string)) *Sim {
 	return s
 }
 
-// gate hangs up at once while no system is there, as a closed port would.
+// gate hangs up at once while no system runs, as a closed port would.
 type gate struct {
 	net.Listener
 	sim *Sim
@@ -165,7 +165,7 @@ func (s *Sim) serve(w http.ResponseWriter, r *http.Request) {
 // SessionLost is passed instead of a method for each session that ends with its system.
 const SessionLost = "SessionLost"
 
-// Down takes the system away: open connections and sessions end, new ones are refused.
+// Down removes the system: open connections and sessions end, new ones are refused.
 func (s *Sim) Down() {
 	s.mu.Lock()
 	lost, open := s.sessions, slices.Collect(maps.Keys(s.conns))

@@ -105,7 +105,7 @@ var rules = []Rule{
 	{ID: "unknown-rule", Severity: Warning, Reason: "A misspelt rule silences nothing.", Remedy: "Correct it: esxiplan kickstart rules lists them."},
 }
 
-// wholeRules look at the script when all of it was read.
+// wholeRules judge the script as a whole.
 var wholeRules = []func(*linter){
 	(*linter).presence, (*linter).checkInstall, (*linter).checkClearpart, (*linter).checkPart, (*linter).checkNetwork,
 	(*linter).checkRootPassword, (*linter).checkKeyboard, (*linter).checkLicense, (*linter).checkIncludes, (*linter).checkSections, (*linter).checkPlanned,
@@ -312,7 +312,7 @@ func (l *linter) checkPart() {
 	}
 }
 
-// deviceName is a disk's name without the folder that may stand before it.
+// deviceName is a disk's name without the folder that may precede it.
 func deviceName(v string) string { return strings.TrimPrefix(v, "/vmfs/devices/disks/") }
 
 func (l *linter) checkNetwork() {
@@ -417,7 +417,7 @@ func (l *linter) checkRootPassword() {
 	}
 }
 
-// kindOfHash says of a hash what it is, without showing it.
+// kindOfHash names the kind of a hash, without showing it.
 func kindOfHash(hash string) string {
 	for prefix, kind := range map[string]string{"$5$": "a SHA-256 hash", "$6$rounds=": "a SHA-512 hash with a rounds field", "$2": "a bcrypt hash", "$y$": "a yescrypt hash", "$6$": "a SHA-512 hash whose salt or length is wrong"} {
 		if strings.HasPrefix(hash, prefix) && (prefix != "$6$" || !strings.HasPrefix(hash, "$6$rounds=")) {
@@ -498,7 +498,7 @@ func isMisplaced(line string) bool {
 	return slices.ContainsFunc(commandWords, begins) && misplaced.MatchString(line)
 }
 
-// scriptLine looks at a line inside of a script section. What a script writes to a file
+// scriptLine judges a line inside of a script section. What a script writes to a file
 // line by line (a here document) is no mistake.
 func (l *linter) scriptLine(s *section, n int, line string) {
 	l.scriptDisks(n, line)
