@@ -156,7 +156,7 @@ func (a *Access) visible(dir, rel, name string) (*os.Root, string, error) {
 }
 
 // errOutside is a file that a plan may not read.
-var errOutside = errors.New("it lies outside, or is hidden")
+var errOutside = errors.New("it is outside, or hidden")
 
 // outsideError has the same text whether such a file exists or not.
 type outsideError struct{ text string }
@@ -166,9 +166,9 @@ func (e *outsideError) Is(target error) bool { return target == errOutside }
 
 func (a *Access) outside(name string) error {
 	if !a.Untrusted {
-		return fmt.Errorf("%s lies outside the plan's folder; allow its folder with --allow-read", name)
+		return fmt.Errorf("%s is outside the plan's folder; allow its folder with --allow-read", name)
 	}
-	return &outsideError{fmt.Sprintf("%s lies outside the plan's folder, is hidden, or is a link to such a file. A plan that is not trusted (--untrusted) reads below its folder only, and nothing that begins with a dot; --allow-read DIR adds a folder", name)}
+	return &outsideError{fmt.Sprintf("%s is outside the plan's folder, is hidden, or is a link to such a file. A plan that is not trusted (--untrusted) reads below its folder only, and nothing that begins with a dot; --allow-read DIR adds a folder", name)}
 }
 
 // confined gives the reason of a refusal to resolve a name. The system's error about a
@@ -263,7 +263,7 @@ func namedFolder(dir string) (*os.Root, error) {
 // leadsOut is the error about a link of the command line that was not followed.
 func leadsOut(path string, err error) error {
 	if escapes(err) {
-		return fmt.Errorf("%s is, or lies behind, a link that leads elsewhere. With --untrusted it is not followed, because the author of the plan may have made it. If it is yours, name the place to which it leads", path)
+		return fmt.Errorf("%s is, or is behind, a link that leads elsewhere. With --untrusted it is not followed, because the author of the plan may have made it. If it is yours, name the place to which it leads", path)
 	}
 	return err
 }

@@ -413,7 +413,7 @@ func (p *Plan) CheckImages() hcl.Diagnostics {
 func noImage(name, path string, err error) string {
 	text := unreadable(name, path, err).Error()
 	if errors.Is(err, fs.ErrNotExist) {
-		text = strings.TrimSuffix(text, ", or create the file") + ", put the image there, or check the plan with --offline where the image is not at hand"
+		text = strings.TrimSuffix(text, ", or create the file") + ", put the image there, or check the plan with --offline if the image is not available here"
 	}
 	return text
 }

@@ -145,7 +145,7 @@ var (
 		"data":        "Read data from a file with csvdecode(file(…)) or yamldecode(file(…)), and what a machine has from host.facts.",
 		"module":      "A plan is one file, several, or a folder; name all of them on the command line.",
 		"output":      "Results of steps are shown by esxiplan run -v, and kept in its log: esxiplan runs show.",
-		"backend":     "State lies in the folder .esxiplan next to the plan, or where --state says.",
+		"backend":     "State is kept in the folder .esxiplan next to the plan, or where --state says.",
 		"task":        "Write what is done to the hosts in step blocks, in order.",
 		"tasks":       "Write what is done to the hosts in step blocks, in order.",
 		"play":        "Write what is done to the hosts in step blocks, in order.",

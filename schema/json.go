@@ -66,7 +66,7 @@ func typed(document any, t cty.Type) (cty.Value, error) {
 			return typedObject(d, t)
 		}
 	}
-	return cty.NilVal, fmt.Errorf("%s is wanted, not %s", t.FriendlyName(), kindOf(document))
+	return cty.NilVal, fmt.Errorf("must be %s, got %s", t.FriendlyName(), kindOf(document))
 }
 
 func kindOf(document any) string {

@@ -95,7 +95,7 @@ func placeOf(argument string, said hcl.Attributes, block hcl.Range) hcl.Range {
 type Media struct {
 	Directory   *string   `json:"directory" doc:"Folder into which images are published, for a web server that serves it."`
 	URL         *string   `json:"url" doc:"Where BMCs find the published images: the address of that folder, or of this run's own server."`
-	Store       string    `json:"store" enum:"file overlay" default:"file" doc:"What the folder holds for each host: a whole image, or only what lies over the source (a few KB, which esxiplan serve DIR alone can serve)."`
+	Store       string    `json:"store" enum:"file overlay" default:"file" doc:"What the folder holds for each host: a whole image, or only what is laid over the source (a few KB, which only esxiplan serve DIR can serve)."`
 	Listen      *string   `json:"listen" doc:"Address and port on which this run serves the images itself by HTTP, such as \"0.0.0.0:8090\"."`
 	ListenTLS   *string   `json:"listen_tls" doc:"The same by HTTPS, instead of listen or in addition to it."`
 	Certificate *string   `json:"certificate" doc:"Certificate for listen_tls, PEM. Default: one that this machine makes itself."`

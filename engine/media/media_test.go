@@ -171,7 +171,7 @@ func TestInvalidSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = media.Assemble(media.Assembly{Source: path, Files: map[string][]byte{"/X.TXT": []byte("x")}, Out: filepath.Join(t.TempDir(), "out.iso")})
-	if err == nil || !strings.Contains(err.Error(), path+": it is invalid itself: ") || !strings.Contains(err.Error(), "lies over /K.B00") {
+	if err == nil || !strings.Contains(err.Error(), path+": it is invalid itself: ") || !strings.Contains(err.Error(), "overlaps /K.B00") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -204,7 +204,7 @@ var firmwareFaults = map[string]struct {
 	why string // other firmware does not
 }{
 	"lockdown":       {func(p bmcsim.Profile) bool { return p.Attributes != nil }, "has no lockdown"},
-	"no-license":     {bmcsim.Profile.ShowsLicense, "does not tell its license"},
+	"no-license":     {bmcsim.Profile.ShowsLicense, "does not show its license"},
 	"not-ready":      {bmcsim.Profile.ShowsReady, "does not report whether it is ready"},
 	"no-login":       {func(p bmcsim.Profile) bool { return !p.Open }, "asks for none in any case"},
 	"wrong-password": {func(p bmcsim.Profile) bool { return !p.Open }, "asks for none"},

@@ -71,7 +71,7 @@ func TestFaultsThatShowNothing(t *testing.T) {
 		"bare=no-disk":         "no esxi block",
 		"full=lockdown":        "",
 		"other=lockdown":       "the firmware hpe/ilo6 has no lockdown; --profile other=… chooses another, of which these show it: dell/",
-		"bare=no-license":      "does not tell its license",
+		"bare=no-license":      "does not show its license",
 		"other=no-license":     "",
 		"other=not-ready":      "does not report whether it is ready",
 		"full=not-ready":       "",

@@ -251,7 +251,7 @@ func (b *Base) readTree(t *tree, root record) error {
 					continue
 				}
 				if t.byExtent[r.extent()] != nil {
-					return refuse(Contradiction, "directory /%s lies where another directory of the image lies", join(t.dirs[i].path, r.name))
+					return refuse(Contradiction, "directory /%s overlaps another directory of the image", join(t.dirs[i].path, r.name))
 				}
 				d, err := b.directory(t, join(t.dirs[i].path, r.name), r)
 				if err != nil {

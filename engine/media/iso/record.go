@@ -79,7 +79,7 @@ func (d *directory) parse(k TreeKind) error {
 		return refuse(Broken, "directory /%s of the image is broken: it does not name itself and its parent", d.path)
 	}
 	if self := d.sheets[0][0]; self.extent() != d.lba || self.size() != int64(len(d.data)) {
-		return refuse(Contradiction, "directory /%s of the image says of itself that it lies elsewhere", d.path)
+		return refuse(Contradiction, "directory /%s of the image says of itself that it is elsewhere", d.path)
 	}
 	return nil
 }

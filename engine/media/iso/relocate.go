@@ -32,7 +32,7 @@ func (b *Base) pathTables(t *tree) ([]pathTable, error) {
 			seen[lba] = true
 			off := int64(lba) * Sector
 			if size > maxDirectory || off+int64(size) > b.size {
-				return nil, refuse(Broken, "a path table of the image lies outside of it")
+				return nil, refuse(Broken, "a path table of the image is outside of it")
 			}
 			table := pathTable{off, make([]byte, size), order}
 			if n, err := b.r.ReadAt(table.data, off); n < len(table.data) {

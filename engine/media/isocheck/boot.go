@@ -22,7 +22,7 @@ func (c *checker) boot() {
 	at := int64(binary.LittleEndian.Uint32(s[71:]))
 	catalog := c.read(at, sector)
 	if catalog == nil || at >= c.volume {
-		c.fault("boot", at, "the boot catalog lies outside of the volume")
+		c.fault("boot", at, "the boot catalog is outside of the volume")
 		return
 	}
 	var sum uint16
@@ -60,7 +60,7 @@ func (c *checker) bootImage(platform byte, lba, sectors int64) {
 	case lba >= c.volume && c.appended(lba*4, end):
 		c.areas = append(c.areas, area{lba, (end + 3) / 4, "boot", "a boot image"})
 	default:
-		c.fault("boot", lba, "a boot image lies outside of the volume, and no partition behind it holds the image")
+		c.fault("boot", lba, "a boot image is outside of the volume, and no partition behind it holds the image")
 		return
 	}
 	if platform == platformUEFI {
@@ -217,7 +217,7 @@ func (c *checker) partitionsApart(header []byte) {
 			if a.from > 64 == (b.from > 64) {
 				c.warn("gpt", 0, "two partitions lie over one another")
 			} else if max(a.to, b.to) > c.volume*4+1 {
-				c.warn("gpt", 0, "a partition reaches over one that lies behind the volume")
+				c.warn("gpt", 0, "a partition overlaps one behind the volume")
 			}
 		}
 	}

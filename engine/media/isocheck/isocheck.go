@@ -259,7 +259,7 @@ func (c *checker) overlaps() {
 			continue
 		}
 		if a.from < last.to && (a.kind != last.kind || a.from != last.from || a.to != last.to || a.kind == "directory") {
-			c.fault("overlap", a.from, "%s lies over %s", a.name, last.name)
+			c.fault("overlap", a.from, "%s overlaps %s", a.name, last.name)
 		}
 		if a.to > last.to {
 			last = a
@@ -271,7 +271,7 @@ func (c *checker) overlaps() {
 func (c *checker) inVolume(kind, name string, block, bytes int64) bool {
 	end := block + (bytes+sector-1)/sector
 	if bytes > 0 && (block < 16 || end > c.volume) {
-		c.fault("extent", block, "%s lies outside of the volume: %d bytes at block %d", name, bytes, block)
+		c.fault("extent", block, "%s is outside of the volume: %d bytes at block %d", name, bytes, block)
 		return false
 	}
 	if bytes > 0 {

@@ -144,13 +144,13 @@ func (c *checker) sheet(s []byte, block int64, name string) (out []entry) {
 // dots checks "." and "..", and finds Rock Ridge in the root's.
 func (c *checker) dots(t *tree, d *dir, all []entry) {
 	if all[0].place != d.place {
-		c.fault("dot", d.block, "directory /%s says of itself that it lies at block %d with %d bytes", d.path, all[0].block, all[0].size)
+		c.fault("dot", d.block, "directory /%s says of itself that it is at block %d with %d bytes", d.path, all[0].block, all[0].size)
 	}
 	if all[1].place != d.parent.place {
 		if t.volume.s[0] == 2 && all[1].place == d.place { // readers of Joliet and ISO 9660:1999 do not follow it
 			c.warn("dot", d.block, "directory /%s calls itself its parent, as xorriso writes it", d.path)
 		} else {
-			c.fault("dot", d.block, "directory /%s names a parent at block %d, but it lies at block %d", d.path, all[1].block, d.parent.block)
+			c.fault("dot", d.block, "directory /%s names a parent at block %d, but it is at block %d", d.path, all[1].block, d.parent.block)
 		}
 	}
 	for _, at := range []int{0, 14} { // behind XA attributes
@@ -184,7 +184,7 @@ func (c *checker) members(t *tree, d *dir, all []entry, seen map[int64]bool) {
 			c.fault("name", d.block, "two entries are called /%s", path)
 		}
 		if last != nil && !t.sorted(last, e.id) {
-			c.warn("order", d.block, "/%s stands before %s, which sorts before it", strings.TrimPrefix(d.path+"/"+t.spelled(last), "/"), t.spelled(e.id))
+			c.warn("order", d.block, "/%s comes before %s, which sorts before it", strings.TrimPrefix(d.path+"/"+t.spelled(last), "/"), t.spelled(e.id))
 		}
 		several = e.flags&0x80 != 0
 		names[name], last = true, e.id
@@ -195,7 +195,7 @@ func (c *checker) members(t *tree, d *dir, all []entry, seen map[int64]bool) {
 			continue
 		}
 		if seen[e.block] {
-			c.fault("directory", e.block, "directory /%s lies where another one lies", path)
+			c.fault("directory", e.block, "directory /%s overlaps another directory", path)
 			continue
 		}
 		seen[e.block] = true

@@ -195,7 +195,7 @@ func (l *linter) enter(in *section, p *parsed, header string) *section {
 	}
 	switch script := p != nil && slices.Contains([]string{"%pre", "%post", "%firstboot"}, p.name); {
 	case script && header == "":
-		l.add("syntax", p.line, p.column, "%s must stand at the start of the line, without quotes", p.name)
+		l.add("syntax", p.line, p.column, "%s must be at the start of the line, without quotes", p.name)
 	case script:
 		in = &section{parsed: p}
 		l.sections = append(l.sections, in)
@@ -412,7 +412,7 @@ func (l *linter) register(p *parsed, known command) {
 	key := cmp.Or(known.alias, p.name)
 	repeatable := strings.HasPrefix(key, "%") || key == "part" || key == "clearpart"
 	if earlier := l.commands[key]; len(earlier) > 0 && !repeatable {
-		l.add("duplicate-command", p.line, p.column, "%s stands already on line %d", p.name, earlier[0].line)
+		l.add("duplicate-command", p.line, p.column, "%s is already on line %d", p.name, earlier[0].line)
 	}
 	l.dryRun = l.dryRun || key == "dryrun" && !l.scripts
 	l.commands[key] = append(l.commands[key], p)

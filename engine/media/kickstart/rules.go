@@ -95,14 +95,14 @@ var rules = []Rule{
 	{ID: "pre-ignorefailure", Severity: Warning, Reason: "A %pre script that fails always ends the installation.", Remedy: "Delete it, and end the script with true where its failure does not matter."},
 	{ID: "end-section", Severity: Error, Reason: "ESXi knows no %end: inside of a script the line becomes part of the script, which then fails.", Remedy: "Delete it; a section ends where the next one begins."},
 	{ID: "script-cut", Severity: Error, Reason: "A line that starts with this word ends the script there, and is read as a command.", Remedy: "Indent the line."},
-	{ID: "command-in-script", Severity: Error, Reason: "Commands must stand before all sections: here it is part of the script, and has no effect on the installation.", Remedy: "Move the line before the first section."},
+	{ID: "command-in-script", Severity: Error, Reason: "Commands must come before all sections: here it is part of the script, and has no effect on the installation.", Remedy: "Move the line before the first section."},
 	{ID: "firstboot-secure-boot", Severity: Warning, Reason: "Under UEFI Secure Boot %firstboot scripts are skipped without an error; the host looks installed and is not configured.", Remedy: "Configure through the API after the installation, or turn Secure Boot off."},
 	{ID: "ssh-closed", Severity: Error, Reason: "--enabled=false closes the firewall for SSH.", Remedy: "Write --enabled=true."},
 	{ID: "script-disk", Severity: Error, Reason: "A script that writes to this disk does so without a question and a guard.", Remedy: "Add the disk to esxi.wipe, by name or wwn; where the script only reads it, silence this rule on the line."},
 	{ID: "script-kickstart", Severity: Error, Reason: "A script that writes a command for the installer decides which disks are overwritten, without a question and a guard.", Remedy: "Write the command outside of the script, with device names, or leave the choice of the disk to esxi.disk and esxi.wipe; where the script only mentions the word, silence this rule on the line."},
 	{ID: "script-any-disk", Severity: Error, always: true, Reason: "It takes every disk, or the first that the kernel found: shared LUNs included.", Remedy: "Name the disks, in esxi.disk and esxi.wipe."},
 	{ID: "dryrun", Severity: Warning, Reason: "The installer checks everything and installs nothing.", Remedy: "Delete it when the script is ready."},
-	{ID: "unknown-rule", Severity: Warning, Reason: "A misspelt rule silences nothing.", Remedy: "Correct it: esxiplan kickstart rules lists them."},
+	{ID: "unknown-rule", Severity: Warning, Reason: "A misspelled rule silences nothing.", Remedy: "Correct it: esxiplan kickstart rules lists them."},
 }
 
 // wholeRules judge the script as a whole.
