@@ -64,7 +64,7 @@ func planWith(argument, expr string) string {
 	return machine + fmt.Sprintf("step \"try\" \"s\" {\n  %s = %s\n}\n", argument, expr)
 }
 
-// TestBoundsHoldInARun: what only a run knows can be a bomb, too, and each evaluation has
+// TestBoundsHoldInARun: what only a run knows can be too large, too, and each evaluation has
 // the same bound, however many there were.
 func TestBoundsHoldInARun(t *testing.T) {
 	p, problems := load(t, machine+`
@@ -110,7 +110,7 @@ step "try" "s" { text = sha256(join("", [for a in range(step.first.out) : "${a}`
 	work.Wait()
 }
 
-// TestPanicWhileLoading comes to the caller, who can report it.
+// TestPanicWhileLoading: a panic reaches the caller, who can report it.
 func TestPanicWhileLoading(t *testing.T) {
 	defer func() {
 		if r := recover(); r == nil || !strings.Contains(fmt.Sprint(r), "no judge") {

@@ -172,8 +172,8 @@ func TestPartsThatDiffer(t *testing.T) {
 	}
 }
 
-// TestSecretsTakeNoPart: nothing can be learnt of a secret by trying guesses against the
-// digests, wherever the plan writes it down.
+// TestSecretsTakeNoPart: guesses against the digests reveal nothing about a secret, wherever
+// the plan contains it.
 func TestSecretsTakeNoPart(t *testing.T) {
 	const plan = `
 variable "all" {
@@ -224,8 +224,8 @@ step "try" "judged" {
 	}
 }
 
-// TestPartsOfFacts: what waits for the machine's facts takes part as it is written, and what
-// came of it on the machine does not.
+// TestPartsOfFacts: what waits for the machine's facts counts as it is written, and its
+// value on the machine does not.
 func TestPartsOfFacts(t *testing.T) {
 	before, _ := load(t, concerns, schema.Input{})
 	h, _ := before.Host("h3")
@@ -277,7 +277,7 @@ func TestDigestsAreLinear(t *testing.T) {
 	}
 }
 
-// planOf is a plan of so many hosts more.
+// planOf is a plan with so many more hosts.
 func planOf(t testing.TB, n int) *schema.Plan {
 	t.Helper()
 	var hosts, rows strings.Builder

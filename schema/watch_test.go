@@ -50,8 +50,8 @@ func grow(m *meter) {
 	runtime.KeepAlive(kept)
 }
 
-// TestTimeOfEvaluation counts neither the time in which a person is asked nor that in which
-// others use the processors.
+// TestTimeOfEvaluation counts neither the time of a prompt nor that in which others use the
+// processors.
 func TestTimeOfEvaluation(t *testing.T) {
 	began, long := usage{at: time.Now()}, longestEvaluation+time.Second
 	for _, c := range []struct {
@@ -66,7 +66,7 @@ func TestTimeOfEvaluation(t *testing.T) {
 }
 
 // TestUntrustedBounds: what is made of a plan that is not trusted shares the bounds of its
-// evaluation, a rehearsal is measured by the clock on the wall, and a trusted plan is not
+// evaluation, a rehearsal is measured by the wall clock, and a trusted plan is not
 // watched.
 func TestUntrustedBounds(t *testing.T) {
 	end := make(chan struct{})

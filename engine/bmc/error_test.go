@@ -59,8 +59,7 @@ func TestEndpoint(t *testing.T) {
 	}
 }
 
-// TestWords: what a BMC says is kept wherever it stands, and no text that says nothing takes
-// its place.
+// TestWords: what a BMC says is kept wherever it is, and no empty text replaces it.
 func TestWords(t *testing.T) {
 	const failed = "Failed fetching image from URL: Connection refused"
 	for name, c := range map[string]struct{ body, want string }{

@@ -46,8 +46,8 @@ func TestAdvice(t *testing.T) {
 	}
 }
 
-// TestOtherWay: a refusal leads to the next way to set the boot source; trouble of the
-// moment does not.
+// TestOtherWay: a refusal leads to the next way to set the boot source; a temporary
+// error does not.
 func TestOtherWay(t *testing.T) {
 	for _, c := range []struct {
 		err  error

@@ -87,8 +87,8 @@ func (b *box) client(t *testing.T, rules func(*Redfish) Rules) Client {
 	return c
 }
 
-// TestAheadOfTheVendor: a document that was refused before it was known whose machine this is
-// is explained by the vendor's messages all the same.
+// TestAheadOfTheVendor: the vendor's messages also explain a document that was refused before
+// the vendor was known.
 func TestAheadOfTheVendor(t *testing.T) {
 	b := newBox(t, false)
 	b.set("/redfish/v1/Systems/1/Storage", `{"error":{"@Message.ExtendedInfo":[{"MessageId":"Some.1.0.SomeLicense"}]}}`, http.StatusForbidden)
@@ -104,7 +104,7 @@ func TestAheadOfTheVendor(t *testing.T) {
 	}
 }
 
-// inventory are questions that take several documents, none of which depends on another.
+// inventory asks questions that need several independent documents.
 func inventory(ctx context.Context, r Reader) { r.Inventory(ctx); r.Power(ctx) }
 
 // TestPasswordRefusedAhead: a password that is refused in the middle is not sent once more for
@@ -195,8 +195,8 @@ func TestDoubtStays(t *testing.T) {
 	}
 }
 
-// TestBeforeReady: what was asked ahead of a BMC that did not know its machine yet leaves no
-// conclusion behind: boot mode and boot source are read when it is ready.
+// TestBeforeReady: what was read ahead from a BMC that did not know its machine yet has no
+// effect: boot mode and boot source are read when it is ready.
 func TestBeforeReady(t *testing.T) {
 	b := newBox(t, false)
 	b.set("/redfish/v1/Systems/1", strings.Replace(b.files["/redfish/v1/Systems/1"], `"Id"`, `"Bios":{"@odata.id":"/redfish/v1/Bios"},"Id"`, 1), 0)

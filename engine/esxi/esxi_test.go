@@ -178,7 +178,7 @@ func TestLoginKeepsToTheProbed(t *testing.T) {
 	defer c.Close()
 	p, _ := c.Probe(t.Context())
 	if _, err := c.Inspect(t.Context(), esxi.Root, strings.Repeat("0", 64)); err == nil {
-		t.Error("another system than the one that is meant is let in")
+		t.Error("a system other than the intended one is accepted")
 	}
 	p, _ = c.Probe(t.Context())
 	s.Down()

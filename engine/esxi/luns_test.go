@@ -91,7 +91,7 @@ func TestManyLUNs(t *testing.T) {
 	}
 }
 
-// TestHiddenLUNs: what the user may not read is not known, and hides nothing else.
+// TestHiddenLUNs: what the user may not read is unknown, and hides nothing else.
 func TestHiddenLUNs(t *testing.T) {
 	system := config()
 	system.LUNs, system.HidesLUNs, system.VMs = []esxisim.LUN{esxisim.RemoteLUN()}, true, []string{"a"}
@@ -100,9 +100,9 @@ func TestHiddenLUNs(t *testing.T) {
 	}
 }
 
-// TestUnreadableLUNs: where the ESXi does not answer how its storage is attached, all else is
-// known; where it knows no NVMe topology, or does not answer what the LUNs are, they are there
-// all the same.
+// TestUnreadableLUNs: if the ESXi does not say how its storage is attached, all else is
+// known; if it knows no NVMe topology, or does not say what the LUNs are, they are still
+// listed.
 func TestUnreadableLUNs(t *testing.T) {
 	for property, want := range map[string]string{
 		"scsiTopology": "", "scsiLun": "LUN 0 of target 0 (over Fibre Channel)",
@@ -123,7 +123,7 @@ func TestUnreadableLUNs(t *testing.T) {
 	}
 }
 
-// TestVersions: only what belongs to version 7.0 of the API is asked in it.
+// TestVersions: only requests of version 7.0 of the API are sent in it.
 func TestVersions(t *testing.T) {
 	system, later := config(), 0
 	system.LUNs = []esxisim.LUN{esxisim.RemoteLUN()}

@@ -267,7 +267,7 @@ func TestSetRefusesStrangeOutcomes(t *testing.T) {
 	}
 }
 
-// A bug that one lane finds is one of the run.
+// A bug that one lane finds fails the run.
 func TestSetInternal(t *testing.T) {
 	r := newRun(t, group("a", 1)+"step \"note\" \"x\" { on_error = \"continue\" }", survey.Options{}).begin()
 	r.ends(t, "a1", "x", lane.Outcome{Internal: "x panicked"})

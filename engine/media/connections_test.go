@@ -90,12 +90,12 @@ func TestRoom(t *testing.T) {
 	}
 }
 
-// address stands for a client.
+// address represents a client.
 func address(letter string) netip.Addr {
 	return netip.AddrFrom4([4]byte{192, 0, 2, letter[0]})
 }
 
-// TestBooks: what connections count is right after any of their ends.
+// TestBooks: the counts of connections are correct after any kind of end.
 func TestBooks(t *testing.T) {
 	s := newConnections(Bounds{}, func(Served) {})
 	_, a := accepted(t, s)
@@ -236,7 +236,7 @@ func TestStuckClientIsClosed(t *testing.T) {
 	}
 }
 
-// TestLongHeader: a client cannot make the server remember what it likes.
+// TestLongHeader: a client cannot make the server remember arbitrary data.
 func TestLongHeader(t *testing.T) {
 	_, url := served(t, Bounds{})
 	c := dialTo(t, url)
@@ -248,7 +248,7 @@ func TestLongHeader(t *testing.T) {
 	}
 }
 
-// TestRefusedIsDisconnected: who asks for what is not there does not keep a place by it.
+// TestRefusedIsDisconnected: a client that asks for what does not exist does not keep a place.
 func TestRefusedIsDisconnected(t *testing.T) {
 	_, url := served(t, Bounds{})
 	c := dialTo(t, url)

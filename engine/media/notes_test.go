@@ -36,9 +36,9 @@ func TestPulseIsWhole(t *testing.T) {
 	}
 }
 
-// TestLateFetchOfAnOldImage: what is read of an image that was replaced is not noted in the
-// place of what was read of the new one, and the old one is forgotten.
-func TestLateFetchOfAnOldImage(t *testing.T) {
+// TestFetchOfAReplacedImage: what is read of an image that was replaced does not overwrite the
+// note of what was read of the new one, and the old one is forgotten.
+func TestFetchOfAReplacedImage(t *testing.T) {
 	const bmc = "192.0.2.1"
 	dir := t.TempDir()
 	m := manifest{dir: manifestFolder(dir), plan: "p"}

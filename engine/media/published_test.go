@@ -161,7 +161,7 @@ func TestWithoutSource(t *testing.T) {
 }
 
 // TestWithoutSourceDiffers: the same comparison as with the image, as far as the plan
-// names it.
+// describes it.
 func TestWithoutSourceDiffers(t *testing.T) {
 	s := newShop(t, false)
 	here, elsewhere := filepath.Dir(s.source), t.TempDir()
@@ -205,7 +205,7 @@ func TestWithoutSourceDiffers(t *testing.T) {
 	}
 }
 
-// TestAnotherImageUnseen: without the installer image at hand, one of another path is not
+// TestAnotherImageUnseen: without the installer image, one of another path is not
 // the plan's, whatever its name, unless its checksum says so.
 func TestAnotherImageUnseen(t *testing.T) {
 	s := newShop(t, false)
@@ -249,7 +249,7 @@ func TestDiskInOtherWords(t *testing.T) {
 	}
 }
 
-// TestCheck: what a URL names is looked at before a machine is restarted into it.
+// TestCheck: what a URL names is checked before a machine is restarted into it.
 func TestCheck(t *testing.T) {
 	for _, overlays := range []bool{false, true} {
 		s := newShop(t, overlays)
@@ -306,7 +306,7 @@ func TestCheckComparesBytes(t *testing.T) {
 	}
 }
 
-// TestCheckForeign: of a URL that is not ours nothing is known but what comes through it.
+// TestCheckForeign: of a URL that is not ours, only its answer is known.
 func TestCheckForeign(t *testing.T) {
 	s := newShop(t, false)
 	web := "http://" + listenAndServe(t, s.source)

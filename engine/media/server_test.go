@@ -139,7 +139,7 @@ func TestServer(t *testing.T) {
 }
 
 // TestSameInputs: the same plan gives the same bytes under the same URL; a changed
-// one gives new ones and takes the old away.
+// one gives new ones and removes the old.
 func TestSameInputs(t *testing.T) {
 	dir := t.TempDir()
 	web, _ := directory(t, dir)
@@ -330,7 +330,7 @@ func TestHTTPSAlone(t *testing.T) {
 }
 
 // TestCertificate: a generated one is kept, names this machine, and is replaced when
-// it runs out; a given one is used; one that cannot be read is reported.
+// it expires; a given one is used; one that cannot be read is reported.
 func TestCertificate(t *testing.T) {
 	dir := t.TempDir()
 	first, err := media.Certificate("", "", dir)
@@ -575,7 +575,7 @@ func beat(t *testing.T, dir string, machine, clock time.Duration) {
 	}
 }
 
-// TestPrune takes away what a plan no longer has, and nothing of another plan.
+// TestPrune removes what a plan no longer has, and nothing of another plan.
 func TestPrune(t *testing.T) {
 	dir, path := t.TempDir(), source(t, isosim.Options{})
 	l, err := media.NewDirectory(dir, "http://203.0.113.1/iso", false, media.Options{Plan: "p"})

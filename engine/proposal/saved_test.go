@@ -95,7 +95,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// TestWrite: a saved plan takes the place of another, and of nothing else; it appears whole.
+// TestWrite: a saved plan replaces another, and nothing else; it appears whole.
 func TestWrite(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a.plan")

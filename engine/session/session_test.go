@@ -377,7 +377,7 @@ step "fake" "z" {
 	})
 }
 
-// TestInterrupted: a stage that was stopped is continued where it stood.
+// TestInterrupted: a stage that was stopped is continued where it stopped.
 func TestInterrupted(t *testing.T) {
 	at(t, `step "fake" "w" { do = ["ok"] }
 step "fake" "x" { do = host.name == "two" ? ["stuck", "ok"] : ["ok"] }
@@ -713,7 +713,7 @@ func TestPrune(t *testing.T) {
 	})
 }
 
-// TestTracesOfNone: a dry run and a rehearsal leave no trace in what other runs know.
+// TestTracesOfNone: a dry run and a rehearsal leave no trace for other runs.
 func TestTracesOfNone(t *testing.T) {
 	at(t, stages, func(s *site) {
 		e := s.run(session.Options{Run: "r", Options: survey.Options{DryRun: true}})
@@ -734,7 +734,7 @@ func TestTracesOfNone(t *testing.T) {
 	})
 }
 
-// TestNoWorld: where the doors cannot be opened, nothing was started, and there is no run.
+// TestNoWorld: if the doors cannot be opened, nothing was started, and there is no run.
 func TestNoWorld(t *testing.T) {
 	at(t, stages, func(s *site) {
 		p, err := s.prepare(session.Options{Run: "r"})
@@ -752,7 +752,7 @@ func TestNoWorld(t *testing.T) {
 	})
 }
 
-// TestDamagedLog: nothing is started where a log cannot be read.
+// TestDamagedLog: nothing is started if a log cannot be read.
 func TestDamagedLog(t *testing.T) {
 	at(t, stages, func(s *site) {
 		s.run(session.Options{Run: "r"})

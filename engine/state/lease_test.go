@@ -50,7 +50,7 @@ func signed(t *testing.T, p *lockFolder, since time.Time) bool {
 	return !info.ModTime().Equal(since)
 }
 
-// TestHeartbeat: locks are renewed four times per lease, for as long as the process states.
+// TestHeartbeat: locks are renewed four times per lease, for as long as the process runs.
 func TestHeartbeat(t *testing.T) {
 	inBubble(t, func(l *Locks, p *lockFolder) {
 		for range 20 {
@@ -277,8 +277,8 @@ func TestEnded(t *testing.T) {
 	}
 }
 
-// FuzzLockFiles: whatever lies in a lock folder is understood or not, and never shown with
-// control characters.
+// FuzzLockFiles: whatever is in a lock folder is parsed or not, and never shown with control
+// characters.
 func FuzzLockFiles(f *testing.F) {
 	whole, err := json.Marshal(record{Holder: NewHolder("r"), process: thisProcess(), Lease: 60000})
 	if err != nil {

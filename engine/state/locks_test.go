@@ -141,7 +141,7 @@ func (c *child) kill() {
 	c.c.Wait()
 }
 
-// stop stops the child, and waits until it stands.
+// stop stops the child, and waits until it has stopped.
 func (c *child) stop() {
 	c.t.Helper()
 	c.signal(syscall.SIGSTOP)
@@ -202,7 +202,7 @@ func age(t *testing.T, folder string, by time.Duration) {
 	}
 }
 
-// files lists what lies in a lock folder.
+// files lists what is in a lock folder.
 func files(t *testing.T, folder string) (names []string) {
 	t.Helper()
 	err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
@@ -556,7 +556,7 @@ func TestLockFilesGone(t *testing.T) {
 	}
 }
 
-// TestGarbage: a lock file that cannot be understood is a lock of an unknown holder,
+// TestGarbage: a lock file that cannot be parsed is a lock of an unknown holder,
 // until it is as old as a lease.
 func TestGarbage(t *testing.T) {
 	const id = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -726,7 +726,7 @@ func TestNewHolder(t *testing.T) {
 	}
 }
 
-// TestLockMessages are what people read at night.
+// TestLockMessages: the messages that people on call read.
 func TestLockMessages(t *testing.T) {
 	seen := time.Date(2026, 3, 4, 14, 14, 30, 0, time.Local)
 	h := state.Holder{Run: "nightly-7", Who: event.Who{User: "ci", Host: "jenkins-3", PID: 4711}, Since: seen.Add(-12 * time.Minute)}

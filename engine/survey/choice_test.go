@@ -123,7 +123,7 @@ func TestLimit(t *testing.T) {
 	}
 }
 
-// A choice that cannot be meant is refused, and says what there is.
+// An impossible choice is refused, and the message says what exists.
 func TestRefusedChoices(t *testing.T) {
 	for name, c := range map[string]struct {
 		options survey.Options
@@ -157,7 +157,7 @@ func TestRefusedChoices(t *testing.T) {
 	}
 }
 
-// All that is wrong with a choice is said at once.
+// All problems of a choice are reported at once.
 func TestRefusalsTogether(t *testing.T) {
 	types := surveytest.Types()
 	_, diags := survey.New(surveytest.Load(t, tagged, types), types, survey.Options{Choice: survey.Choice{Tags: []string{"x", "y"}, Limit: []string{"z"}}, InFlight: "?"})

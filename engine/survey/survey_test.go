@@ -198,7 +198,7 @@ group "c" {
 	}
 }
 
-// What a run may do to machines is what the question before it says.
+// What a run may do to machines is what its consent question says.
 func TestWipesAndStops(t *testing.T) {
 	for name, c := range map[string]struct {
 		plan         string

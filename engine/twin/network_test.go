@@ -82,7 +82,7 @@ func TestNetworkDeadlines(t *testing.T) {
 	})
 }
 
-// TestNetworkLeadsNowhereElse: what does not listen on it is refused, whatever listens on the
+// TestNetworkLeadsNowhereElse: an address without a listener on it is refused, whatever listens on the
 // computer.
 func TestNetworkLeadsNowhereElse(t *testing.T) {
 	real, err := net.Listen("tcp", "127.0.0.1:0")

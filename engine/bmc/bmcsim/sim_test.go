@@ -47,7 +47,7 @@ func ask(s *Sim, method, path, body string) answer {
 	return a
 }
 
-// at digs into a document.
+// at reads a value in a document.
 func (a answer) at(path ...string) any {
 	var here any = a.doc
 	for _, name := range path {
@@ -213,8 +213,8 @@ func TestEmulatorPower(t *testing.T) {
 	})
 }
 
-// TestPrefetch: an insert fetches the image once and whole, takes the place of what was
-// mounted, and is answered with success also where only half came.
+// TestPrefetch: an insert fetches the image once and whole, replaces what was mounted,
+// and is answered with success even if only half came.
 func TestPrefetch(t *testing.T) {
 	type fetched struct {
 		url  string
@@ -280,7 +280,7 @@ func TestLateOn(t *testing.T) {
 	})
 }
 
-// TestLateOnOvertaken: where the request is repeated at once and done, it is done once.
+// TestLateOnOvertaken: if the request is repeated at once and done, it is done once.
 func TestLateOnOvertaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTestSim(t, "redfish/standard", Config{Faults: []Fault{{Kind: "deferred", Count: 1}}})
@@ -373,7 +373,7 @@ func TestKeepsOverride(t *testing.T) {
 	}
 }
 
-// TestFaultKindsAreExplained: each kind that is made use of here has its line.
+// TestFaultKindsAreExplained: each kind that is used here has its line.
 func TestFaultKindsAreExplained(t *testing.T) {
 	for kind, text := range FaultKinds {
 		if text == "" {

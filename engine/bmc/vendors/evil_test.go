@@ -16,8 +16,8 @@ import (
 	"esxiplan/engine/bmc/bmcsim/evil"
 )
 
-// TestEvilBMCs reads BMCs that mean harm, in every form but those that only take time. What
-// is read is clean, what fails says why, and no connection leads to the attacker.
+// TestEvilBMCs reads hostile BMCs, in every form except those that only take time. What is
+// read is clean, what fails says why, and no connection leads to the attacker.
 func TestEvilBMCs(t *testing.T) {
 	attacker, err := evil.NewAttacker("127.0.0.9:0")
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 // recording is what a real BMC answered.
 type recording struct{ name, dir string }
 
-// recordings are answers of real BMCs. They lie next to the project where it is
+// recordings are answers of real BMCs. They are next to the project where it is
 // developed and in CI, and are not part of it.
 func recordings(t testing.TB) (out []recording) {
 	t.Helper()

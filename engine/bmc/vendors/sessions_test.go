@@ -36,8 +36,8 @@ type record struct {
 type sessionLog struct {
 	process int
 	logins  []*record
-	// What a crash keeps from being done: to send the login of that number, to record that
-	// it opened a session, and to record that one was closed.
+	// What a crash prevents: sending the login of that number, recording that it opened a
+	// session, and recording that one was closed.
 	dies, forgets, stays int
 }
 
@@ -184,7 +184,7 @@ func identifies(p bmcsim.Profile) bool {
 // lostLogin loses the answer to our first login, which comes after that of another client.
 var lostLogin = bmcsim.Fault{Kind: "lost", Method: http.MethodPost, Path: "/Sessions", After: 1, Count: 1}
 
-// dying is a process that does not come to try again.
+// dying is a process that dies before it can try again.
 func dying(o *bmc.Options) {
 	o.Sleep = func(context.Context, time.Duration) error { return errCrash }
 }
@@ -217,7 +217,7 @@ func leave(ctx context.Context, c bmc.Client) {
 }
 
 // TestCrashLeavesNoSession: whenever a process dies, the next one closes its session, and
-// none of another client. Firmware that shows too little keeps it, which is said.
+// none of another client. Firmware that shows too little keeps it, with a warning.
 func TestCrashLeavesNoSession(t *testing.T) {
 	for _, p := range withSessions() {
 		for _, crash := range crashes {
@@ -239,7 +239,7 @@ func TestCrashLeavesNoSession(t *testing.T) {
 	}
 }
 
-// survives lets the next process find what the one before left.
+// survives lets the next process find what the previous one left.
 func (s *station) survives(t *testing.T, closes bool) {
 	t.Helper()
 	s.log.dies, s.log.forgets, s.log.stays = 0, 0, 0
@@ -262,7 +262,7 @@ func (s *station) survives(t *testing.T, closes bool) {
 func cutOff(warning string) bool { return strings.Contains(warning, "login that was cut off") }
 
 // TestLostLoginIsClosed: a login whose answer was lost is closed by the same process at its
-// end, where the firmware shows enough; else it is said. Other clients keep theirs.
+// end, if the firmware shows enough; else it warns. Other clients keep theirs.
 func TestLostLoginIsClosed(t *testing.T) {
 	for _, p := range withSessions() {
 		t.Run(p.Name, func(t *testing.T) {
@@ -293,7 +293,7 @@ func find(t *testing.T, name string) bmcsim.Profile {
 	return p
 }
 
-// TestNoLoginIsAnswered: where no login of a process was answered, its end logs in once more
+// TestNoLoginIsAnswered: if no login of a process was answered, its end logs in once more
 // to close what they opened.
 func TestNoLoginIsAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -440,7 +440,7 @@ func TestMarkIsRefused(t *testing.T) {
 	})
 }
 
-// TestUnrecordedLoginIsNotSent: without a record no login.
+// TestUnrecordedLoginIsNotSent: no login is sent without a record.
 func TestUnrecordedLoginIsNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStation(t, find(t, "dell/idrac9"), &sessionLog{dies: 1})
@@ -451,7 +451,7 @@ func TestUnrecordedLoginIsNotSent(t *testing.T) {
 	})
 }
 
-// slowLog records a login so late that it needs a connection of its own.
+// slowLog records a login so slowly that the login needs a new connection.
 type slowLog struct{ *sessionLog }
 
 func (l slowLog) SessionAsked(address, id string, at time.Time) error {
@@ -487,8 +487,8 @@ func TestUnsentLoginIsNotLookedFor(t *testing.T) {
 	})
 }
 
-// TestDryRunClosesItsOwn: a dry run closes no session but its own, also one that it knows
-// of by a lost answer.
+// TestDryRunClosesItsOwn: a dry run closes only its own sessions, also one whose answer was
+// lost.
 func TestDryRunClosesItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := find(t, "dell/idrac9")

@@ -304,7 +304,7 @@ func TestDeterministic(t *testing.T) {
 	}
 }
 
-// TestRefusals: what cannot be done without harm is refused with its reason.
+// TestRefusals: a change that would do harm is refused with its reason.
 func TestRefusals(t *testing.T) {
 	plain, rock := build(t, isosim.Options{}), build(t, isosim.Options{RockRidge: true})
 	record := func(data []byte, name string) int { return bytes.Index(data, []byte(name)) - 33 }
@@ -545,7 +545,7 @@ func TestMaterialise(t *testing.T) {
 }
 
 // TestCorruptions lays overlays over images with random damage. What is accepted by
-// the builder and by the checker must be right for the plainest of readers: the
+// the builder and by the checker must be correct for the plainest of readers: the
 // changes are there, every other file is what it was in the damaged base.
 func TestCorruptions(t *testing.T) {
 	rounds := 10000

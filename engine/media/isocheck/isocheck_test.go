@@ -50,7 +50,7 @@ func selfParent(b []byte, descriptor int) []byte {
 	}
 }
 
-// TestRules: every kind of damage is found, and called by its name.
+// TestRules: every kind of damage is found under its name.
 func TestRules(t *testing.T) {
 	const pvd = 16 * 2048
 	root := func(b []byte) int { return int(binary.LittleEndian.Uint32(b[pvd+158:])) * 2048 }
@@ -281,7 +281,7 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-// TestBase: what no image can have been made from is no base, whatever the image.
+// TestBase: an image from which none can be made is no base, whatever the other image.
 func TestBase(t *testing.T) {
 	good := build(t, isosim.Options{Padding: true})
 	for name, c := range map[string]struct {

@@ -73,8 +73,8 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-// TestHasDryRun: only where it is certain that the installer reads the command; a medium is
-// said to install nothing by it.
+// TestHasDryRun: true only if the installer certainly reads the command, because a medium with
+// it counts as one that installs nothing.
 func TestHasDryRun(t *testing.T) {
 	for text, want := range map[string]bool{
 		"dryrun\nreboot": true, "reboot\n dryrun # x\n%pre\ntrue": true, "reboot": false, "# dryrun": false, "%pre\ndryrun": false,

@@ -220,8 +220,8 @@ func TestIgnore(t *testing.T) {
 	}
 }
 
-// TestSoundScripts: what people use and what works is not faulted.
-func TestSoundScripts(t *testing.T) {
+// TestValidScripts: the linter accepts scripts that people use and that work.
+func TestValidScripts(t *testing.T) {
 	off := false
 	hash := strings.Split(fine, "\n")[1]
 	for name, text := range map[string]string{
