@@ -79,7 +79,7 @@ func (r *Redfish) Boot(ctx context.Context) (Boot, error) {
 		if b.Target != BootNone {
 			b.Mode, b.Allowed = first.Mode, first.Allowed
 			if b.Target == r.attempted {
-				r.attempted = "" // it holds
+				r.attempted = "" // confirmed
 			}
 			return b, nil
 		}
@@ -127,7 +127,7 @@ func (r *Redfish) ways(ctx context.Context) (ways []Way, all Boot, err error) {
 	if settings.present() {
 		way := r.standardWay(waySettings, r.settingsURI(ctx), all.Mode, allowed)
 		notThere := system.Target == nil || len(system.Allowed) == 0 && len(settings.Allowed) > 0
-		if notThere || r.rules.SettingsFirst { // what is not shown in the system is not written there
+		if notThere || r.rules.SettingsFirst { // what the system does not show is not written there
 			list = slices.Insert(list, 0, way)
 		} else {
 			list = append(list, way)
@@ -251,7 +251,7 @@ func (r *Redfish) standardWay(name string, uri Link, mode string, allowed []stri
 			}
 			b := r.bootOf(*s.Boot, allowed)
 			if r.rules.Unfit != nil && b.Target != BootNone && r.rules.Unfit(b.Target) {
-				b.Target = BootOther // it boots something else than it says
+				b.Target = BootOther // it does not boot what it says
 			}
 			return b, nil
 		},

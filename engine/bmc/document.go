@@ -70,7 +70,7 @@ func (r *Redfish) rememberAs(uri Link, d *reading) *reading {
 	held := len(d.body)
 	maps.DeleteFunc(r.documents, func(_ Link, old *reading) bool {
 		held += len(old.body)
-		return !r.believed(old) || held > maxRemembered && len(old.body) > 0 // doubts take no room
+		return !r.believed(old) || held > maxRemembered && len(old.body) > 0 // doubtful documents take no room
 	})
 	d.until = r.o.Now().Add(moment)
 	r.documents[uri] = d

@@ -140,7 +140,7 @@ type likeness int
 
 const (
 	other    likeness = iota // it is another client's
-	possible                 // nothing speaks against it
+	possible                 // nothing contradicts it
 	likely                   // it was opened when the login was sent
 	certain                  // it bears the mark of the login
 )
@@ -163,7 +163,7 @@ func (r *Redfish) likeness(d sessionDocument, l pending) likeness {
 	timing := own.timing(d, l)
 	named := timing == likely && l.URI != "" && d.URI.same(Link(l.URI))
 	if elsewhere := d.Origin != "" && own.shown.Origin != "" && d.Origin != own.shown.Origin; elsewhere && !named {
-		return other // a process that recorded it may have run on another machine than this one
+		return other // the process that recorded it may have run on another machine
 	}
 	return timing
 }

@@ -64,7 +64,7 @@ func (r *Redfish) tryLogin(ctx context.Context) (verdict, error) {
 			return r.judge(err, nil)
 		}
 	}
-	err := r.patiently(ctx, func() error { return r.openSession(context.WithoutCancel(ctx)) }) // what was sent must be known
+	err := r.patiently(ctx, func() error { return r.openSession(context.WithoutCancel(ctx)) }) // the outcome of what was sent must be known
 	if !r.basicMayHelp(err) {
 		return r.judge(err, nil)
 	}

@@ -64,7 +64,7 @@ type Redfish struct {
 	messages    atomic.Pointer[map[string]Advice] // the vendor's; documents that are read ahead meanwhile look there, too
 	documents   map[Link]*reading
 	asked       int        // for how many documents since the caller's question
-	ahead       *lookahead // not nil: documents that are lacking are named, not read
+	ahead       *lookahead // not nil: missing documents are named, not read
 	since       time.Time  // when reading ahead began; zero: nothing is read ahead
 	atOnce      int        // how many documents are read at the same time, at most
 	connections int        // that were open at the same time

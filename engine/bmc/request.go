@@ -83,7 +83,7 @@ func (r *Redfish) failure(ctx context.Context, request string, err error, asked 
 		out.Err = fmt.Errorf("the BMC gave no answer in time: the step's own time ended (%w)", ctx.Err())
 		return out
 	case ctx.Err() != nil:
-		return ctx.Err() // no fault of the BMC
+		return ctx.Err() // not the BMC's fault
 	}
 	if reason, ok := certificateProblem(err); ok {
 		return &ErrCertificate{reason}

@@ -66,7 +66,7 @@ func newTransport(at origin, o Options) (*transport, error) {
 		DisableCompression:     true, // compression changes ETags
 		MaxConnsPerHost:        atOnce,
 		MaxIdleConnsPerHost:    atOnce,
-		IdleConnTimeout:        15 * time.Second, // a host may wait for half an hour; its connection need not
+		IdleConnTimeout:        15 * time.Second, // a host may wait for half an hour; its connection is closed earlier
 		TLSHandshakeTimeout:    20 * time.Second,
 		MaxResponseHeaderBytes: maxHeader,
 		ReadBufferSize:         2048,

@@ -19,7 +19,7 @@ type Verb string
 const (
 	VerbEject   Verb = "eject"
 	VerbInsert  Verb = "insert"
-	VerbBoot    Verb = "boot"    // sets or takes away the boot source override
+	VerbBoot    Verb = "boot"    // sets or clears the boot source override
 	VerbReset   Verb = "reset"   // changes the power
 	VerbPrepare Verb = "prepare" // sets what an insert needs to be otherwise
 )

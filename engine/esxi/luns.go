@@ -23,7 +23,7 @@ const (
 
 // lun is one way to a LUN of a storage network.
 type lun struct {
-	device string // key of the device in the list of SCSI devices, "" where only the name is known
+	device string // key of the device in the list of SCSI devices, "" if only the name is known
 	name   string
 	over   string // the network
 }

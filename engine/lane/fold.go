@@ -25,7 +25,7 @@ func (l *Lane) Fold(o Outcome) Turn {
 	r := l.task
 	r.spent += o.Elapsed
 	r.writes += o.Writes
-	l.installing = o.Installing || o.Interrupted && l.installing // one that was not begun says nothing of the machine
+	l.installing = o.Installing || o.Interrupted && l.installing // an attempt that did not begin says nothing about the machine
 	switch {
 	case o.Internal != "":
 		l.broke(o.Internal)

@@ -29,7 +29,7 @@ func TestInterrupt(t *testing.T) {
 		"during an attempt that is cancelled": {steps: cleanup, moves: append(inY[:3:3], interrupts("·"), folds(cancelled, "y not_run (interrupted); start c; → c 1 always"), folds(succeeds, "c ok; end not_run (interrupted); ·"))},
 		"during an attempt that wrote": {steps: cleanup, moves: append(inY[:3:3], interrupts("·"), folds(lane.Outcome{Interrupted: true, Writes: 1},
 			"y not_run (interrupted after 1 write; see the log of the run, and run the step again to finish it); start c; → c 1 always"))},
-		"during an attempt that succeeds all the same": {steps: cleanup, moves: append(inY[:3:3], interrupts("·"), folds(wrote, "y changed; start c; → c 1 always"), folds(succeeds, "c ok; end not_run (interrupted); ·"))},
+		"during an attempt that succeeds nevertheless": {steps: cleanup, moves: append(inY[:3:3], interrupts("·"), folds(wrote, "y changed; start c; → c 1 always"), folds(succeeds, "c ok; end not_run (interrupted); ·"))},
 		"during an attempt that would be retried":      {steps: cleanup, moves: append(inY[:3:3], interrupts("·"), folds(trouble, "y not_run (interrupted): trouble; start c; → c 1 always"), folds(succeeds, "c ok; end not_run (interrupted); ·"))},
 		"during an attempt that fails for good":        {steps: cleanup, moves: append(inY[:3:3], interrupts("·"), folds(broken, "y failed: broken; start c; → c 1 always"), folds(succeeds, "c ok; end failed; ·"))},
 		"while a retry waits": {steps: cleanup, moves: []move{
@@ -134,7 +134,7 @@ step "note" "n" {}
 			interrupts("·"), folds(cancelled, "proof not_run (interrupted); end not_run (interrupted); ·"))},
 		"a dry run":          {serves + installs, survey.Options{DryRun: true}, append(inM[:3:3], interrupts("·"), folds(cancelled, "m not_run (interrupted); end not_run (interrupted); ·"))},
 		"a host that failed": {serves + installs, survey.Options{}, append(inRestart[:2:2], interrupts("·"), folds(lane.Outcome{Problem: broken.Problem, Installing: true}, "restart failed: broken; end failed; ·"))},
-		"a host that failed, whose wait is run all the same": {serves + hosts + "step \"power\" \"restart\" { to = \"restart\" }\nstep \"wait\" \"proof\" {\n to = \"esxi\"\n run_on = \"always\"\n}", survey.Options{},
+		"a host that failed, whose wait runs nevertheless": {serves + hosts + "step \"power\" \"restart\" { to = \"restart\" }\nstep \"wait\" \"proof\" {\n to = \"esxi\"\n run_on = \"always\"\n}", survey.Options{},
 			append(inRestart[:2:2], interrupts("·"), folds(lane.Outcome{Problem: broken.Problem, Installing: true}, "restart failed: broken; start proof; → proof 1 within 45m0s always"))},
 		"a second wait is announced no more": {serves + hosts + "step \"power\" \"restart\" { to = \"restart\" }\nstep \"wait\" \"proof\" { to = \"esxi\" }\nstep \"wait\" \"more\" { to = \"esxi\" }", survey.Options{},
 			append(inRestart[:2:2], interrupts("·"), folds(began, "restart changed; "+warning+"; start proof; → proof 1 within 45m0s always"),

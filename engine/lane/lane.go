@@ -45,7 +45,7 @@ type Lane struct {
 	leftOut     string
 	refused     bool // the plan changed for this host
 	installing  bool // by the records, or the last outcome: our installation is under way
-	warned      bool // it was said that an interrupt does not end it
+	warned      bool // the warning that an interrupt does not end it was given
 	internal    string
 
 	turn Turn
@@ -67,7 +67,7 @@ type running struct {
 // Past is what is known of a host before its first step.
 type Past struct {
 	Installing bool           // an installation that an earlier run or stage began is under way
-	LeftOut    string         // why the run leaves the host out, "" where it does not
+	LeftOut    string         // why the run leaves the host out, "" if it does not
 	Refused    *event.Problem // why the run cannot be continued on this host; nil: it can, or leaves it out
 }
 

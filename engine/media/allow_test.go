@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestAdmits: who is let through by which entry, and what a host's BMC is taken for.
+// TestAdmits: which entry admits which client, and which client counts as a host's BMC.
 func TestAdmits(t *testing.T) {
 	general := newAllowList("198.51.100.0/24", "192.0.2.7", "::ffff:192.0.2.8", "other.invalid", "")
 	for name, c := range map[string]struct {

@@ -46,12 +46,12 @@ type transfer struct {
 	by           string
 	start, size  int64
 	sent         int64                // handed to the system
-	acknowledged int64                // of that, what has surely arrived
+	acknowledged int64                // of that, what has certainly arrived
 	opened       time.Time            // by the real clock
 	moved        time.Time            // by the real clock, too
 	writing      time.Time            // by the real clock, too: when handing over the last bytes began
-	began, at    time.Time            // by that of the run: when the last bytes were handed over
-	unsent       func() (int64, bool) // what the system holds for the client; false: not known
+	began, at    time.Time            // by that of the run: when the last bytes were passed to the system
+	unsent       func() (int64, bool) // what the system holds for the client; false: unknown
 	left         int64                // when that was known last
 	settled      bool                 // its end means nothing: its client has the image, or reads by ranges instead
 }

@@ -81,7 +81,7 @@ func (s *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		s.tell(Served{Client: clientOf(r), Path: r.URL.Path, Refused: err.Error()})
-		w.Header().Set("Connection", "close") // its place is for others
+		w.Header().Set("Connection", "close") // other clients may have its place
 		unavailable(w, err)
 		return
 	}

@@ -53,7 +53,7 @@ type Options struct {
 	Open  func(path string) (*os.File, error)
 	Cache string // folder that remembers checksums of sources; "" forgets them
 	// StandIns are placeholders for images, by path: a rehearsal has no vendor's
-	// image at hand. Their checksums are not verified.
+	// image. Their checksums are not verified.
 	StandIns map[string]string
 }
 
@@ -222,7 +222,7 @@ func (l *Library) Latest(host string) (Published, bool) {
 func (l *Library) Publish(ctx context.Context, r Request, record Record) (Published, error) {
 	old, b, ok, err := l.same(r)
 	var gone *errNoSource
-	if errors.As(err, &gone) && old.Token != "" { // an equal one may be there all the same
+	if errors.As(err, &gone) && old.Token != "" { // an equal one may exist nevertheless
 		if p, err := l.Published(ctx, r); err == nil {
 			return p, nil
 		}
@@ -307,7 +307,7 @@ func (l *Library) Reads(host string) (Reads, bool) {
 func (l *Library) Prune(plan string, keep func(host string) bool, trial bool) (gone []string, err error) {
 	entries, err := l.manifest.all()
 	if err != nil {
-		return nil, fmt.Errorf("nothing was taken away: %w", err)
+		return nil, fmt.Errorf("nothing was removed: %w", err)
 	}
 	known := map[string]bool{}
 	for _, e := range entries {

@@ -44,7 +44,7 @@ func (r Request) Installs() bool {
 // Published is a per-host image that BMCs can fetch.
 type Published struct {
 	URL      string
-	HTTPSURL string // "" where it is not served by HTTPS as well as HTTP
+	HTTPSURL string // "" if it is not served by both HTTPS and HTTP
 	Size     int64
 	// Digest is of all that is on the medium: the source's SHA-256 and everything that is laid
 	// over it, the kickstart with the password's hash and both boot.cfg included.

@@ -197,7 +197,7 @@ func TestWithoutSourceDiffers(t *testing.T) {
 		t.Errorf("nothing to compare by: %v", err)
 	}
 	if p, err := openIn(t, here, s.dir, s.url, false).Published(t.Context(), request("installer.iso", "h")); err != nil || p.Contents.Kickstart == "" {
-		t.Errorf("an entry of an earlier version, with the image at hand: %v", err)
+		t.Errorf("an entry of an earlier version, with the image present: %v", err)
 	}
 	publish()
 	if _, err := s.Published(t.Context(), request(missing, "h")); err != nil {

@@ -614,7 +614,7 @@ func TestPrune(t *testing.T) {
 	os.Mkdir(orphan, 0o755)
 	os.WriteFile(filepath.Join(orphan, ".esxiplan-123"), nil, 0o600)
 	if gone, err := l.Prune("p", keep, false); err != nil || len(gone) != 0 {
-		t.Errorf("what may be under way is taken away: %v, %v", gone, err)
+		t.Errorf("what may be under way was removed: %v, %v", gone, err)
 	}
 	past := time.Now().Add(-2 * time.Hour)
 	os.Chtimes(orphan, past, past)

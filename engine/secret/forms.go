@@ -21,8 +21,8 @@ func formsOf(secret string) []string {
 	for _, encoding := range encodings {
 		for before := range 3 {
 			encoded := encoding.EncodeToString(append(make([]byte, before), secret...))
-			first := (before*8 + 5) / 6            // the characters before have bits of what stands before
-			last := (before + len(secret)) * 8 / 6 // and the one behind of what follows
+			first := (before*8 + 5) / 6            // the characters before it contain bits of the preceding text
+			last := (before + len(secret)) * 8 / 6 // and the one at it of the following text
 			forms = append(forms, encoded[first:last])
 		}
 	}

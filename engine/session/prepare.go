@@ -207,7 +207,7 @@ func (p *Prepared) chooseApplied(runs []log.Info) error {
 	switch {
 	case i < 0:
 		return nil
-	case !runs[i].Unfinished() && !runs[i].Interrupted: // one that was stopped at its very end is asked to go on
+	case !runs[i].Unfinished() && !runs[i].Interrupted: // a run that was stopped at its very end can be continued
 		return &NotStarted{fmt.Errorf("this plan was applied before: run %s, begun by %s %s. Make a new plan (esxiplan plan --out FILE); esxiplan runs show %[1]s shows what that run did",
 			runs[i].Run, runs[i].By, p.Ago(runs[i].Began))}
 	case p.o.Run != "" && p.o.Run != runs[i].Run:

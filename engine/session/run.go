@@ -97,7 +97,7 @@ func (p *Prepared) lock(ctx context.Context) (held func() error, release func(),
 		return nil, nil, err
 	}
 	held = func() error { return refusal(errors.Join(run.Held(), machines.Held())) }
-	return held, func() { // what is not given back ends by itself
+	return held, func() { // locks that are not released expire
 		machines.Release()
 		run.Release()
 	}, nil
@@ -184,7 +184,7 @@ func (p *Prepared) tidy(ctx context.Context, w *local.Worker, l *log.Log) *sync.
 			defer func() { <-slots }()
 			locks, err := p.lockMachines(ctx, []*schema.Host{h})
 			if err != nil {
-				return // another run works on it, whose doing this may be
+				return // another run works on it and may have done this
 			}
 			defer locks.Release()
 			if err := w.Tidy(ctx, h.Name); err != nil {

@@ -18,7 +18,7 @@ type stage struct {
 	lanes   *lane.Set
 	number  int
 	again   bool          // this stage has begun before
-	events  []event.Event // that no process came to log
+	events  []event.Event // that no process has logged
 	earlier []event.Event // of this stage, that are in the log
 	actions []lane.Action // that are open
 	retries []string      // hosts that failed and are tried again

@@ -593,7 +593,7 @@ func TestGarbage(t *testing.T) {
 	}
 }
 
-// TestLinksInLockFolder: a link in the place of a lock file leads nowhere, and nothing is written
+// TestLinksInLockFolder: a link instead of a lock file is not followed, and nothing is written
 // through it.
 func TestLinksInLockFolder(t *testing.T) {
 	dir, victim := t.TempDir(), filepath.Join(t.TempDir(), "victim")

@@ -40,7 +40,7 @@ func (s *Survey) Place(h *schema.Host, at *schema.Step, results map[string]cty.V
 func (s *Survey) makeReady(p *step.Place, h *schema.Host, st *schema.Step, results map[string]cty.Value) {
 	switch {
 	case s.Waits(h, st):
-		p.BootsMedium = false // Medium stays: what is in the drive all the same must be it
+		p.BootsMedium = false // Medium stays: an image in the drive must still be it
 	case s.types[st.Type].Most.Mounts:
 		p.BootsMedium, p.Medium = true, s.Effects(h, st, results).Medium
 	case s.sets(h, st):

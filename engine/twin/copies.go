@@ -72,7 +72,7 @@ func (c *copies) place(block []byte) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		os.Remove(f.Name()) // where an open file can be removed, nothing stays behind after a crash
+		os.Remove(f.Name()) // if an open file can be removed, a crash leaves nothing behind
 		c.file, c.known = f, map[[sha256.Size]byte]int64{}
 	}
 	at := c.end

@@ -23,7 +23,7 @@ type Clock interface {
 // Options say what to simulate.
 type Options struct {
 	Clock      Clock
-	Profiles   map[string]string // profile by host, where the vendor's usual one will not do
+	Profiles   map[string]string // profile by host, instead of the vendor's usual one
 	Faults     []string          // "kind", or "host=kind"
 	OldVersion string            // of the ESXi that runs before
 	OldBuild   string

@@ -11,7 +11,7 @@ import (
 // the standard asks for.
 type Profile struct {
 	Name      string // vendor/firmware
-	Source    string // where the behaviour is known from
+	Source    string // the source of the facts
 	FactsOnly bool   // there was no recording of such a BMC
 
 	// How it identifies itself.
@@ -50,12 +50,12 @@ type Profile struct {
 	Verifies     bool     // checks the image server's certificate unless the request turns that off
 	LaxMount     bool     // an image that cannot be read is answered with success
 	RemoteMedia  bool     // remote media must be enabled first
-	MediaUnsaid  bool     // remote media can be enabled, is, and nothing says so
+	MediaUnsaid  bool     // remote media is enabled, and no property says so
 	NoCDs        bool     // there is no virtual CD until their number is set
 	RemoteMounts bool     // mounts must be allowed first, in a document of the system
 	Tasks        bool     // an insert is a task
 	Prefetches   bool     // an insert fetches the whole image by one request, and the machine reads that copy
-	Replaces     bool     // an insert takes the place of what is mounted
+	Replaces     bool     // an insert replaces what is mounted
 
 	// Boot and power.
 	Targets         []string
@@ -101,7 +101,7 @@ type Profile struct {
 	NoBasic        bool          // takes no Basic authentication
 	NoChallenge    bool          // answers 401 without naming Basic, which it takes
 	Open           bool          // asks for no login
-	HiddenRoot     bool          // shows its service root only to who is logged in
+	HiddenRoot     bool          // shows its service root only after a login
 	BareLogin      bool          // answers 415 to a login that bears a credential
 	Idle           time.Duration // idle connections are closed after that long, in real time
 
@@ -132,7 +132,7 @@ type slotProfile struct {
 	Types []string
 	Takes bool // an image by URL
 	Proxy bool // for consoles: it shows no insert action
-	Eject bool // it shows an eject action all the same
+	Eject bool // it shows an eject action nevertheless
 }
 
 // flow is a way of a vendor's own to mount media.

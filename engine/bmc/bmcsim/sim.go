@@ -87,7 +87,7 @@ type Sim struct {
 	came       int // requests so far
 	most       int // that were under way at the same time
 	power      string
-	generation int // of the power state: a pending change of an older one is void
+	generation int // of the power state: a pending change of an older one is dropped
 	posted     time.Time
 	progress   string // of the boot, once POST is over
 	rival      bool   // someone else is about to power the machine on

@@ -80,7 +80,7 @@ func newClient(r *bmc.Redfish) bmc.Client {
 	if generation(id) <= 13 {
 		rules.Ways = rules.Ways[1:]
 	}
-	if generation(id) >= 17 { // slot 2 accepts an image all the same
+	if generation(id) >= 17 { // slot 2 accepts an image nevertheless
 		rules.SlotUsable = func(id string, _ bool) bool { return id == "1" }
 		rules.SettingsFirst = true
 	}

@@ -37,7 +37,7 @@ type Base struct {
 	metadata    int64 // bytes of directories read so far
 
 	mu     sync.Mutex
-	shared map[int64][]byte // what overlays put in the place of sectors
+	shared map[int64][]byte // what overlays replaced sectors with
 }
 
 // descriptor is a volume descriptor that names a directory tree.

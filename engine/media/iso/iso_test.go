@@ -585,7 +585,7 @@ func TestCorruptions(t *testing.T) {
 			t.Fatal("a wrong image was accepted")
 		}
 	}
-	t.Logf("of %d damaged images %d were refused, %d rejected by the checker, %d were right all the same", rounds, refused, rejected, right)
+	t.Logf("of %d damaged images %d were refused, %d rejected by the checker, %d were correct nevertheless", rounds, refused, rejected, right)
 }
 
 // corrupt damages metadata more often than data: a few bytes, a run of zeros, or

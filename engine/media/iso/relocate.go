@@ -263,7 +263,7 @@ func (r *relocation) write(d *directory) error {
 		if err != nil {
 			return err
 		}
-		for _, area := range r.areas[b.old] { // what is in it may go on elsewhere
+		for _, area := range r.areas[b.old] { // what is in it may continue elsewhere
 			r.redirectEntries(d, entries(s[area.offset:area.offset+area.size]))
 		}
 		data = append(data, s...)

@@ -90,7 +90,7 @@ func (c *checker) compareBytes(image io.ReaderAt, base *checker) error {
 		if err := readBoth(image, base.r, a[:n], b[:n], off); err != nil {
 			return err
 		}
-		for _, s := range free { // what may differ does not count
+		for _, s := range free { // differences that are allowed do not count
 			if from, to := max(s.from-off, 0), min(s.to-off, n); from < to {
 				copy(a[from:to], b[from:to])
 			}

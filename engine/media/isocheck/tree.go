@@ -405,7 +405,7 @@ func (c *checker) agree() {
 			}
 		}
 		if a, b := first.places(), t.places(); !slices.Equal(a, b) {
-			c.warn("trees", t.volume.lba, "one directory tree shows %d files, another %d, not all the same", len(a), len(b))
+			c.warn("trees", t.volume.lba, "one directory tree shows %d files, another %d, and they differ", len(a), len(b))
 		}
 	}
 	for _, v := range c.volumes {

@@ -88,7 +88,7 @@ func outline(text string) (out outlined) {
 			out.commands = append(out.commands, c)
 		}
 	}
-	for i := range out.sections { // whatever stands before it
+	for i := range out.sections { // whatever precedes it
 		if s := &out.sections[i]; s.wanted() != nil {
 			s.key = "%pre that finds the disks"
 		}

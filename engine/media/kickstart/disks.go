@@ -11,7 +11,7 @@ import (
 type NamedDisk struct {
 	Command string // install, installorupgrade, upgrade, clearpart, part, partition, %include
 	Option  string // such as "disk"; "" for %include
-	Text    string // a device name without its folder; else what stands there
+	Text    string // a device name without its folder; else the text there
 	Line    int
 	Column  int
 }

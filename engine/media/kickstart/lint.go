@@ -102,7 +102,7 @@ type parsed struct {
 	name    string
 	line    int
 	column  int
-	broken  bool // the line could not be read to its end; what it lacks is not its fault
+	broken  bool // the line could not be read to its end; do not report what it lacks
 	goesOn  bool
 	given   []word          // all behind the name
 	words   []word          // those that are no options

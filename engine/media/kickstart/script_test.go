@@ -143,7 +143,7 @@ var devices = map[string]string{
 }
 
 // resolve runs the %pre script in a real shell, with a stub for localcli and a
-// folder in the place of /vmfs/devices/disks, and returns what it writes.
+// folder instead of /vmfs/devices/disks, and returns what it writes.
 func resolve(t *testing.T, s Script) (string, error) {
 	t.Helper()
 	dir := t.TempDir()

@@ -81,7 +81,7 @@ func (b *BMC) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Body = io.NopCloser(bytes.NewReader(asked))
 	x := &exchange{evil: b, w: w, r: r, header: http.Header{}, status: http.StatusOK}
 	b.honest.ServeHTTP(x, r)
-	if root(r) { // so that each document is asked for by itself, and can be spoilt
+	if root(r) { // so that each document is requested by itself, and can be spoiled
 		x.edit(func(doc any) { walk(doc, func(o map[string]any) { delete(o, "ProtocolFeaturesSupported") }) })
 	}
 	if b.form.at == nil || b.form.at(r) {

@@ -26,7 +26,7 @@ type Form struct {
 	// Slow: the test measures how long a client waits.
 	Slow bool
 
-	at    func(*http.Request) bool // which requests are spoilt; nil: all
+	at    func(*http.Request) bool // which requests are spoiled; nil: all
 	spoil func(*exchange)
 }
 
