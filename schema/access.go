@@ -16,12 +16,12 @@ import (
 // plan names. Everything that is read because a plan says so is opened here, so that the
 // bounds of a plan that is not trusted hold for all of it.
 //
-// What a trusted plan names for esxiplan itself (an image, a certificate) may lie anywhere,
+// What a trusted plan names for esxiplan itself (an image, a certificate) may be anywhere,
 // and file() reads below the plan's folder and the further ones. Of a plan that is not trusted,
-// everything lies below these folders, nothing is hidden, and no link leads out of them. The
+// everything is below these folders, nothing is hidden, and no link leads out of them. The
 // folders are opened first, and names are resolved within them (openat), so that nothing
 // outside is opened whatever changes between a check and its use. Whether something exists
-// elsewhere is neither looked up nor said.
+// elsewhere is neither checked nor revealed.
 type Access struct {
 	Untrusted bool
 	Folders   []string // further ones, which the caller of a command allows
@@ -49,8 +49,8 @@ func (a *Access) List(path string) ([]string, error) {
 	return files, leadsOut(path, err)
 }
 
-// Read reads a file that the command line names. Of a plan that is not trusted it may be a
-// part: then no link may lead out of its folder.
+// Read reads a file that the command line names. It may be
+// part of an untrusted plan: then no link may lead out of its folder.
 func (a *Access) Read(path string) ([]byte, error) {
 	if !a.Untrusted {
 		return ReadFile(path)
@@ -112,7 +112,7 @@ func (a *Access) text(name string) ([]byte, error) {
 	return b, a.confined(name, err)
 }
 
-// path is where a file lies that the plan names.
+// path is where a file that the plan names is.
 func (a *Access) path(name string) string {
 	if filepath.IsAbs(name) {
 		return name
@@ -120,7 +120,7 @@ func (a *Access) path(name string) string {
 	return filepath.Join(a.dir, name)
 }
 
-// folder opens the folder below which a file of the plan must lie.
+// folder opens the folder below which a file of the plan must be.
 func (a *Access) folder(name string) (root *os.Root, rel string, err error) {
 	path := absolute(a.path(name))
 	for _, dir := range append([]string{a.dir}, a.Folders...) {
@@ -138,7 +138,7 @@ func (a *Access) folder(name string) (root *os.Root, rel string, err error) {
 }
 
 // visible resolves a path below a folder for a plan that is not trusted. Hidden files are not
-// for plans: next to one lie .git, with the login of a checkout, and esxiplan's own state.
+// for plans: next to a plan are .git, with the login of a checkout, and esxiplan's own state.
 func (a *Access) visible(dir, rel, name string) (*os.Root, string, error) {
 	root, err := namedFolder(dir)
 	if err != nil {
@@ -156,9 +156,9 @@ func (a *Access) visible(dir, rel, name string) (*os.Root, string, error) {
 }
 
 // errOutside is a file that a plan may not read.
-var errOutside = errors.New("it lies outside, or is hidden")
+var errOutside = errors.New("it is outside, or hidden")
 
-// outsideError has the same text whether there is such a file or not.
+// outsideError has the same text whether such a file exists or not.
 type outsideError struct{ text string }
 
 func (e *outsideError) Error() string        { return e.text }
@@ -166,13 +166,13 @@ func (e *outsideError) Is(target error) bool { return target == errOutside }
 
 func (a *Access) outside(name string) error {
 	if !a.Untrusted {
-		return fmt.Errorf("%s lies outside the plan's folder; allow its folder with --allow-read", name)
+		return fmt.Errorf("%s is outside the plan's folder; allow its folder with --allow-read", name)
 	}
-	return &outsideError{fmt.Sprintf("%s lies outside the plan's folder, is hidden, or is a link to such a file. A plan that is not trusted (--untrusted) reads below its folder only, and nothing that begins with a dot; --allow-read DIR adds a folder", name)}
+	return &outsideError{fmt.Sprintf("%s is outside the plan's folder, is hidden, or is a link to such a file. A plan that is not trusted (--untrusted) reads below its folder only, and nothing that begins with a dot; --allow-read DIR adds a folder", name)}
 }
 
-// confined gives the reason of a refusal to resolve a name. What the system says of a file
-// below the folder stays as it is.
+// confined gives the reason of a refusal to resolve a name. The system's error about a
+// file below the folder stays as it is.
 func (a *Access) confined(name string, err error) error {
 	if a.Untrusted && escapes(err) {
 		return a.outside(name)
@@ -181,7 +181,7 @@ func (a *Access) confined(name string, err error) error {
 }
 
 // escapes reports whether a root refused to follow a link. Other errors are the system's, or
-// say that the file is no regular one.
+// say that the file is not regular.
 func escapes(err error) bool {
 	var path *fs.PathError
 	var number syscall.Errno
@@ -196,8 +196,8 @@ func hidden(rel string) bool {
 // mostLinks bounds how many links lead from a name to a file.
 const mostLinks = 40
 
-// resolve replaces the links in a path below a root. It keeps what does not exist, and what is
-// wrong otherwise, for those who open it.
+// resolve replaces the links in a path below a root. It keeps what does not exist or is wrong
+// otherwise; opening it then fails.
 func resolve(root *os.Root, rel string) (string, error) {
 	var done string
 	for left, links := strings.Split(rel, string(filepath.Separator)), 0; len(left) > 0; {
@@ -223,7 +223,7 @@ func resolve(root *os.Root, rel string) (string, error) {
 }
 
 // namedFile resolves a file or folder of the command line for a plan that is not trusted, in
-// the folder in which it lies. No link makes it a hidden one.
+// its own folder. No link makes it a hidden one.
 func namedFile(path string) (root *os.Root, rel string, err error) {
 	at := absolute(path)
 	if root, err = namedFolder(filepath.Dir(at)); err != nil {
@@ -241,8 +241,8 @@ func namedFile(path string) (root *os.Root, rel string, err error) {
 }
 
 // namedFolder opens a folder that the command line names. Below the current folder the path to
-// it holds no link, elsewhere it is none itself: whoever wrote the plan may have made it, and
-// then the plan's folder would be any.
+// it holds no link, elsewhere it is no link itself: the author of the plan may have made it, and
+// then the plan's folder could be any folder.
 func namedFolder(dir string) (*os.Root, error) {
 	path := absolute(dir)
 	above, rel := filepath.Dir(path), filepath.Base(path)
@@ -260,10 +260,10 @@ func namedFolder(dir string) (*os.Root, error) {
 	return at.OpenRoot(rel)
 }
 
-// leadsOut says of what the command line names that a link was not followed.
+// leadsOut is the error about a link of the command line that was not followed.
 func leadsOut(path string, err error) error {
 	if escapes(err) {
-		return fmt.Errorf("%s is, or lies behind, a link that leads elsewhere. With --untrusted it is not followed, because whoever wrote the plan may have made it. If it is yours, name the place to which it leads", path)
+		return fmt.Errorf("%s is, or is behind, a link that leads elsewhere. With --untrusted it is not followed, because the author of the plan may have made it. If it is yours, name the place to which it leads", path)
 	}
 	return err
 }

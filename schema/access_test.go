@@ -92,7 +92,7 @@ func TestUntrustedFiles(t *testing.T) {
 		switch {
 		case c.want != "" && (text != c.want || problems != ""):
 			t.Errorf("%s: %q %s", c.name, text, problems)
-		case c.want == "" && (text != "" || !strings.Contains(problems, "lies outside the plan's folder") || !strings.Contains(problems, "--allow-read")):
+		case c.want == "" && (text != "" || !strings.Contains(problems, "is outside the plan's folder") || !strings.Contains(problems, "--allow-read")):
 			t.Errorf("%s is read: %q %s", c.name, text, problems)
 		case other != problems:
 			t.Errorf("%s says whether there is such a file:\n%s\n%s", c.name, problems, other)
@@ -112,7 +112,7 @@ func TestUntrustedArguments(t *testing.T) {
 	dir := folders(t, true)
 	for name, c := range map[string]struct{ text, problem string }{
 		"image":        {`image "i" { source = "to-file" }`, "Not looked at"},
-		"device":       {`image "i" { source = "/dev/zero" }`, "Not looked at"}, // a trusted plan is told that it is a device
+		"device":       {`image "i" { source = "/dev/zero" }`, "Not looked at"}, // for a trusted plan the message says that it is a device
 		"image inside": {`image "i" { source = "in.txt" }`, ""},
 		"no image":     {`image "i" { source = "none.iso" }`, ""},
 		"certificate": {`media {
@@ -120,7 +120,7 @@ func TestUntrustedArguments(t *testing.T) {
   certificate = "../out/secret.txt"
   key         = "in.txt"
 }`, "Not looked at"},
-		"authorities": {strings.Replace(strings.ReplaceAll(machine, `"h"`, `"192.0.2.1"`), "bmc {", "bmc {\n    tls = { ca_file = \"absolute\" }", 1), "lies outside"},
+		"authorities": {strings.Replace(strings.ReplaceAll(machine, `"h"`, `"192.0.2.1"`), "bmc {", "bmc {\n    tls = { ca_file = \"absolute\" }", 1), "is outside"},
 	} {
 		text := c.text
 		if !strings.Contains(text, "group") {
@@ -171,7 +171,7 @@ func TestUntrustedPlanFiles(t *testing.T) {
 	}{
 		{[]string{"plan/plan.hcl"}, nil, ""},
 		{[]string{"plan/inner.hcl"}, nil, ""},
-		{[]string{"plan"}, nil, "plan/linked.hcl is, or lies behind, a link"},
+		{[]string{"plan"}, nil, "plan/linked.hcl is, or is behind, a link"},
 		{[]string{"plan/linked.hcl"}, nil, "a link that leads elsewhere"},
 		{[]string{"folder"}, nil, "a link that leads elsewhere"},
 		{[]string{"folder/other.hcl"}, nil, "a link that leads elsewhere"},
@@ -243,7 +243,7 @@ func TestUntrustedEnvironment(t *testing.T) {
 }
 
 // TestUntrustedVariables take their values from the environment only where that is allowed,
-// and then a stand-in takes the place of a secret.
+// and then a placeholder replaces a secret.
 func TestUntrustedVariables(t *testing.T) {
 	text := machine + "variable \"x\" {\n  type = string\n  %s\n}\n"
 	environ := func(name string) (string, bool) { return "value-of-" + name, true }
@@ -308,7 +308,7 @@ func FuzzUntrustedPath(f *testing.F) {
 			answers = append(answers, fmt.Sprint(text, err))
 		}
 		if answers[0] != answers[1] {
-			t.Fatalf("%q tells what lies outside:\n%s\n%s", name, answers[0], answers[1])
+			t.Fatalf("%q reveals what is outside:\n%s\n%s", name, answers[0], answers[1])
 		}
 	})
 }

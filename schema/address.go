@@ -11,7 +11,7 @@ import (
 
 // Address is where a BMC answers: a name or an IP address, with a port where it is not
 // the usual one, and https unless http:// is written before it. It is parsed once, when
-// the plan is loaded; whoever needs one of its forms takes the method of that name.
+// the plan is loaded; each of its forms has a method of that name.
 // The zero value is no address.
 type Address struct {
 	text   string // as written
@@ -29,7 +29,7 @@ var (
 	lastPartNumeric = regexp.MustCompile(`(^|\.)[0-9]+\.?$`)
 )
 
-// usualPorts are those on which a BMC answers without being told another.
+// usualPorts are those on which a BMC answers by default.
 var usualPorts = map[string]string{"https": "443", "http": "80"}
 
 // What is wrong with an address, and how to write it.
@@ -57,7 +57,7 @@ func ParseAddress(text string) (Address, error) {
 	return a, nil
 }
 
-// withoutLogin hides what stands before the host: it may hold a password.
+// withoutLogin hides what comes before the host: it may hold a password.
 func withoutLogin(text string) string {
 	if at := strings.LastIndexByte(text, '@'); at >= 0 {
 		return "…" + text[at:]
@@ -115,7 +115,7 @@ func (a *Address) takeHost(host string) (why string) {
 		return a.takeIP(ip)
 	}
 	a.host = strings.ToLower(host)
-	// A name cannot end in a number: it is a misspelt IPv4 address, which some resolvers
+	// A name cannot end in a number: it is a misspelled IPv4 address, which some resolvers
 	// complete ("10.1" is 10.0.0.1 to them).
 	if len(host) > longestName || !bmcNamePattern.MatchString(host) || lastPartNumeric.MatchString(host) {
 		return addressForm
@@ -154,13 +154,13 @@ func (a Address) URL() string {
 // all spellings of its address.
 //
 // http:// on port 80 and https:// on port 443 are two services of one BMC, so that
-// locks and history must not tell them apart: neither scheme nor these ports are in the
+// locks and history must not distinguish them: neither scheme nor these ports are in the
 // key. Another port is: behind a forwarding address, or on the machine that simulates
-// them, each port is another BMC. A name and the IP address that it stands for have
-// different keys: what a name stands for changes.
+// them, each port is another BMC. A name and its IP address have different
+// keys: the address of a name changes.
 //
-// Earlier versions gave a plain name and a port the key that they have here. It has a
-// price: the name "bmc_8443" shares its key with port 8443 of "bmc", so that a plan with
+// Earlier versions gave a plain name and a port the key that they have here. The
+// drawback: the name "bmc_8443" shares its key with port 8443 of "bmc", so that a plan with
 // both is refused.
 func (a Address) Key() string {
 	host := strings.TrimSuffix(a.host, ".")

@@ -11,7 +11,7 @@ import (
 	"esxiplan/schema"
 )
 
-// addresses are BMCs, each with all its spellings. A spelling of one is none of another.
+// addresses are BMCs, each with all its spellings. No spelling names two of them.
 var addresses = map[string][]string{
 	"10.0.0.1": {"10.0.0.1", "10.0.0.1/", "10.0.0.1:443", "10.0.0.1:0443", "https://10.0.0.1", "https://10.0.0.1/", "https://10.0.0.1:443", "HTTPS://10.0.0.1", "http://10.0.0.1", "http://10.0.0.1:80/", "10.0.0.1:80",
 		"::ffff:10.0.0.1", "[::ffff:a00:1]:443"},

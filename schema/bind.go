@@ -9,9 +9,9 @@ import (
 )
 
 // bind copies conformed, wholly known arguments into the struct from which the object is
-// derived; one for which there is no value is left as it is. It reports false for what it leaves to [ToGo], which says what is wrong: the two
-// agree on everything else. It is there for plans with thousands of hosts, where the way by
-// JSON takes as long as reading the files.
+// derived; an argument without a value is left as it is. It returns false for what it leaves to
+// [ToGo], which says what is wrong; the two agree on everything else. It exists for plans
+// with thousands of hosts, for which JSON takes as long as reading the files.
 func (o *Object) bind(value func(name string) cty.Value, into reflect.Value) bool {
 	if into.Type() != o.goType {
 		return false

@@ -26,14 +26,14 @@ type everyKind struct {
 	Disks    []Disk    `json:"disks" doc:"x"`
 }
 
-// rareKind has arguments that are left to the way by JSON.
+// rareKind has arguments that are left to the JSON path.
 type rareKind struct {
 	Share float64           `json:"share" doc:"x"`
 	Table map[string]string `json:"table" doc:"x"`
 }
 
-// TestBindAgreesWithJSON: the short way from a value to a struct gives what the way by JSON
-// gives, or leaves the value to it.
+// TestBindAgreesWithJSON: the direct path from a value to a struct gives the same as the JSON
+// path, or leaves the value to it.
 func TestBindAgreesWithJSON(t *testing.T) {
 	words := func(values ...cty.Value) cty.Value { return cty.TupleVal(values) }
 	given := map[string]cty.Value{

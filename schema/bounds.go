@@ -13,7 +13,7 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 )
 
-// Bounds of single functions. What they return is charged to the meter; these are for what
+// Bounds of single functions. What they return is charged to the meter; these bound what
 // would be too much before they return.
 const (
 	passingShare   = 4           // what only passes by costs this part: a text that a function reads, a value that it returns
@@ -23,8 +23,8 @@ const (
 	mostSearching  = 200_000_000 // instructions of the pattern times bytes of the text
 )
 
-// metered wraps a function: what it would make is reckoned before it is called, as far as
-// that is known for it, and what it made is charged.
+// metered wraps a function: it estimates the result before the call, as far as that is
+// known for the function, and charges what it made.
 func (m *meter) metered(name string, f function.Function) function.Function {
 	params, rest := f.Params(), f.VarParam()
 	for i := range params {
@@ -37,7 +37,7 @@ func (m *meter) metered(name string, f function.Function) function.Function {
 	return function.New(&function.Spec{
 		Description: f.Description(), Params: params, VarParam: rest,
 		Type: func(args []cty.Value) (cty.Type, error) {
-			if decided(args) { // then the value tells its type; some functions do all their work to say it before
+			if decided(args) { // then the value has the type; some functions do all their work to find it before
 				return cty.DynamicPseudoType, nil
 			}
 			t, err := f.ReturnTypeForValues(args)
@@ -56,8 +56,8 @@ func (m *meter) metered(name string, f function.Function) function.Function {
 	})
 }
 
-// untouched is a parameter whose argument comes through as it is: the wrapped function says
-// what it takes.
+// untouched is a parameter whose argument is passed on as it is: the wrapped function judges
+// it.
 func untouched(p function.Parameter) function.Parameter {
 	p.AllowMarked, p.AllowNull, p.AllowUnknown, p.AllowDynamicType = true, true, true, true
 	return p
@@ -73,7 +73,7 @@ func decided(args []cty.Value) bool {
 	return true
 }
 
-// readable takes the stack out of what cty says of a function that panicked.
+// readable removes the stack from cty's error about a function that panicked.
 func readable(err error) error {
 	var panicked function.PanicError
 	if errors.As(err, &panicked) {
@@ -82,8 +82,8 @@ func readable(err error) error {
 	return err
 }
 
-// cost reckons what a function would make of its arguments, in bytes. The error is another
-// reason for which it must not be called.
+// cost estimates the result of a function, in bytes. The error is another reason not to call
+// it.
 type cost func(args []cty.Value) (int64, error)
 
 // afford charges the reading of the texts, and refuses what would cost more than is left.
@@ -108,8 +108,8 @@ func (m *meter) afford(before cost, args []cty.Value) error {
 	return err
 }
 
-// costs are those of functions that make much of little. An argument that is not known, or
-// null, counts as an empty one: with it the function comes to nothing.
+// costs are those of functions with large results of small arguments. An unknown or null
+// argument counts as an empty one: with it the function makes nothing.
 var costs = map[string]cost{
 	"csvdecode":    func(args []cty.Value) (int64, error) { return items(text(args, 0), ",\n"), nil },
 	"format":       formatCost,
@@ -148,7 +148,7 @@ func elements(v cty.Value) int64 {
 	return int64(v.LengthInt())
 }
 
-// items reckons the values in a document whose elements end with one of these characters.
+// items estimates the number of values in a document whose elements end with one of these characters.
 func items(document, ends string) int64 {
 	n := int64(1)
 	for i := range len(document) {
@@ -208,7 +208,7 @@ func productCost(args []cty.Value) (int64, error) {
 var verb = regexp.MustCompile(`%[^a-zA-Z%]*`)
 var number = regexp.MustCompile(`[0-9]+`)
 
-// formatCost takes every verb for one that writes the largest argument. Lists, those of
+// formatCost assumes that every verb writes the largest argument. Lists, those of
 // formatlist, are written one element at a time.
 func formatCost(args []cty.Value) (int64, error) {
 	layout := text(args, 0)
@@ -249,7 +249,7 @@ func search(pattern, whole string) error {
 	}
 	tree, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
-		return nil // the function says it better
+		return nil // the function's own error is better
 	}
 	if n := instructions(tree); n > mostSearching/100 || n*int64(len(whole)+1) > mostSearching {
 		return fmt.Errorf("the pattern is too complex for a text of %d bytes: with its repetitions written out it has %d characters", len(whole), n)
@@ -257,7 +257,7 @@ func search(pattern, whole string) error {
 	return nil
 }
 
-// instructions reckons the size of a pattern with its repetitions written out.
+// instructions estimates the size of a pattern with its repetitions written out.
 func instructions(x *syntax.Regexp) int64 {
 	n := int64(1 + len(x.Rune))
 	for _, sub := range x.Sub {
@@ -285,7 +285,7 @@ func regexAllCost(args []cty.Value) (int64, error) {
 	return int64(len(x.FindAllStringIndex(whole, mostEvaluated/int(each)+1))) * each, nil
 }
 
-// regexReplaceCost takes every byte for a match where the replacement is long.
+// regexReplaceCost assumes that every byte matches if the replacement is long.
 func regexReplaceCost(args []cty.Value) (int64, error) {
 	whole, by := int64(len(text(args, 0))), text(args, 2)
 	references := int64(strings.Count(by, "$"))
@@ -315,8 +315,8 @@ func jsonCost(args []cty.Value) (int64, error) {
 
 var errDeep = fmt.Errorf("lists and objects are nested more than %d deep in the document", deepestValue)
 
-// yamlCost bounds the depth of a document, and what it is with each alias written out. Its
-// type has that size, and unlike its value can be made before it is known.
+// yamlCost bounds the depth of a document, and its size with each alias written out. Its type
+// has that size, and unlike its value can be made before it is known.
 func yamlCost(args []cty.Value) (int64, error) {
 	document := text(args, 0)
 	if blockDepth(document) > deepestValue || flowDepth(document, false) > deepestValue || flowDepth(document, true) > deepestValue {
@@ -327,7 +327,7 @@ func yamlCost(args []cty.Value) (int64, error) {
 	}
 	t, err := ctyyaml.Standard.ImpliedType([]byte(document))
 	if err != nil {
-		return 0, nil // the function says it, too
+		return 0, nil // the function reports it, too
 	}
 	s := scale{left: mostEvaluated}
 	s.addType(t)
@@ -344,9 +344,9 @@ func blockDepth(document string) int {
 	return deepest / 2
 }
 
-// flowDepth is the depth of brackets, with those in texts and comments or without. Where
-// texts begin only a parser of YAML knows for sure; whoever deceives both ways is left to
-// the watch.
+// flowDepth is the depth of brackets, with those in texts and comments or without. Only
+// a parser of YAML knows for sure where texts begin; a document that deceives both ways is
+// left to the watch.
 func flowDepth(document string, skip bool) int {
 	depth, deepest := 0, 0
 	var quote, last byte = 0, ' '
@@ -371,7 +371,7 @@ func flowDepth(document string, skip bool) int {
 	return deepest
 }
 
-// yamlEncodeCost reckons with the indentation, which each element has.
+// yamlEncodeCost includes the indentation of each element.
 func yamlEncodeCost(args []cty.Value) (int64, error) {
 	s := scale{left: mostEvaluated}
 	err := s.add(args[0], 0)

@@ -14,7 +14,7 @@ import (
 	"esxiplan/schema"
 )
 
-// TestBoundsLeaveRoom evaluates what is large, or looks like an attack, and is none.
+// TestBoundsLeaveRoom evaluates what is large, or looks like an attack but is none.
 func TestBoundsLeaveRoom(t *testing.T) {
 	words := strings.Repeat(`"a name", `, 2000)
 	for name, expr := range map[string]string{
@@ -64,7 +64,7 @@ func planWith(argument, expr string) string {
 	return machine + fmt.Sprintf("step \"try\" \"s\" {\n  %s = %s\n}\n", argument, expr)
 }
 
-// TestBoundsHoldInARun: what only a run knows can be a bomb, too, and each evaluation has
+// TestBoundsHoldInARun: what only a run knows can be too large, too, and each evaluation has
 // the same bound, however many there were.
 func TestBoundsHoldInARun(t *testing.T) {
 	p, problems := load(t, machine+`
@@ -110,7 +110,7 @@ step "try" "s" { text = sha256(join("", [for a in range(step.first.out) : "${a}`
 	work.Wait()
 }
 
-// TestPanicWhileLoading comes to the caller, who can report it.
+// TestPanicWhileLoading: a panic reaches the caller, who can report it.
 func TestPanicWhileLoading(t *testing.T) {
 	defer func() {
 		if r := recover(); r == nil || !strings.Contains(fmt.Sprint(r), "no judge") {
@@ -134,14 +134,14 @@ group "g" {
 }`, k)
 }
 
-// TestAllowEnv: env() reads what it may read, try() tells no more, and stand-ins stand in
-// for the rest.
+// TestAllowEnv: env() reads what it may read, try() reveals no more, and placeholders
+// replace the rest.
 func TestAllowEnv(t *testing.T) {
 	environ := func(name string) (string, bool) { return "value-of-" + name, true }
 	for _, c := range []struct {
-		expr, want string
-		allow      []string
-		standIn    bool
+		expr, want  string
+		allow       []string
+		placeholder bool
 	}{
 		{`nonsensitive(env("CI_TOKEN"))`, "value-of-CI_TOKEN", nil, false},
 		{`nonsensitive(env("BMC_PASSWORD"))`, "value-of-BMC_PASSWORD", []string{"BMC_*", "X"}, false},
@@ -153,7 +153,7 @@ func TestAllowEnv(t *testing.T) {
 		{`nonsensitive(env("CI_TOKEN"))`, "made-up", []string{"BMC_*"}, true},
 	} {
 		in := schema.Input{Environ: environ, AllowEnv: c.allow}
-		if c.standIn {
+		if c.placeholder {
 			in.StandIn = func(string) string { return "made-up" }
 		}
 		p, problems := load(t, planWith("text", c.expr), in)

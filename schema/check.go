@@ -51,7 +51,7 @@ func (l *loader) checkHosts() {
 	l.checkClaims(taken)
 }
 
-// claimed is what hosts claim for themselves, in the order in which it was claimed again.
+// claimed is what hosts claim for themselves, in the order of the second claims.
 type claimed struct {
 	by        map[string]owner
 	conflicts map[string]*conflict
@@ -262,7 +262,7 @@ func (l *loader) checkESXiDevices(h *Host) {
 func (l *loader) checkNetwork(h *Host) {
 	x := h.ESXi
 	if x.DHCP != nil && *x.DHCP || !h.knows("esxi.dhcp") {
-		return // the server's affair
+		return // left to the server
 	}
 	if x.Gateway != nil && !isAddress(*x.Gateway) {
 		l.problem(h.RangeOf("esxi.gateway"), "Invalid address", "esxi.gateway: %q is not an IP address.", *x.Gateway)
@@ -342,7 +342,7 @@ func checkDisk(d *Disk) error {
 	return nil
 }
 
-// checkRequirements demands of each host what the steps that it takes need, each of it once.
+// checkRequirements demands that each host has what its steps need, each argument once.
 func (l *loader) checkRequirements() {
 	for _, h := range l.plan.Hosts() {
 		l.host = h
@@ -360,7 +360,7 @@ func (l *loader) checkRequirements() {
 }
 
 // require reports an argument that a step needs and a host does not have, unless that was
-// missed already.
+// reported already.
 func (l *loader) require(h *Host, s *Step, path string, missed map[string]bool) map[string]bool {
 	switch {
 	case h.ESXi == nil && strings.HasPrefix(path, "esxi."):
@@ -398,8 +398,8 @@ func (l *loader) missing(h *Host, s *Step, path, what string, missed map[string]
 	return missed
 }
 
-// CheckImages looks for the installer images, which a run reads. It is apart from [Load],
-// because a plan is also checked where its images are not.
+// CheckImages checks the installer images, which a run reads. It is separate from [Load],
+// because a plan is also checked without its images.
 func (p *Plan) CheckImages() hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for _, i := range p.Images {
@@ -407,7 +407,7 @@ func (p *Plan) CheckImages() hcl.Diagnostics {
 			continue
 		}
 		switch info, err := p.access.Stat(i.Source); {
-		case errors.Is(err, errOutside): // a warning says that it is not looked at
+		case errors.Is(err, errOutside): // a warning says that it is not checked
 		case err != nil:
 			diags = append(diags, problem(i.rangeOf("source"), "Missing image", "source: %s.", noImage(i.Source, p.access.path(i.Source), err)))
 		case info.IsDir():
@@ -420,7 +420,7 @@ func (p *Plan) CheckImages() hcl.Diagnostics {
 func noImage(name, path string, err error) string {
 	text := unreadable(name, path, err).Error()
 	if errors.Is(err, fs.ErrNotExist) {
-		text = strings.TrimSuffix(text, ", or create the file") + ", put the image there, or check the plan with --offline where the image is not at hand"
+		text = strings.TrimSuffix(text, ", or create the file") + ", put the image there, or check the plan with --offline if the image is not available here"
 	}
 	return text
 }

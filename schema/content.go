@@ -9,9 +9,9 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// content reads a body. What it may not have is reported; a mistyped name is then read as the
-// one that was surely meant, so that nothing is missing because of it, and what it says is
-// checked as well.
+// content reads a body. It reports what does not belong there, and then reads a mistyped name
+// as the intended one, so that nothing is missing because of it, and its value is checked as
+// well.
 func (l *loader) content(body hcl.Body, s *hcl.BodySchema) *hcl.BodyContent {
 	content, diags := body.Content(s)
 	written, ok := body.(*hclsyntax.Body)
@@ -36,7 +36,7 @@ func (l *loader) content(body hcl.Body, s *hcl.BodySchema) *hcl.BodyContent {
 	return content
 }
 
-// places finds arguments and blocks by the place of their names, where that is needed.
+// places finds arguments and blocks by the place of their names, on demand.
 func places(body *hclsyntax.Body, needed bool) (attributes map[hcl.Range]*hclsyntax.Attribute, blocks map[hcl.Range]*hclsyntax.Block) {
 	if !needed {
 		return nil, nil
@@ -83,7 +83,7 @@ func unsupportedArgument(d *hcl.Diagnostic, attr *hclsyntax.Attribute, s *hcl.Bo
 	}
 }
 
-// unknownBlock stands for a block that was written as an argument.
+// unknownBlock is a placeholder for a block that was written as an argument.
 func unknownBlock(attr *hclsyntax.Attribute, s *hcl.BodySchema) *hcl.Block {
 	body := &hclsyntax.Body{Attributes: hclsyntax.Attributes{}, SrcRange: attr.SrcRange, EndRange: attr.SrcRange}
 	for _, a := range s.Attributes {
@@ -103,7 +103,7 @@ func unsupportedBlock(d *hcl.Diagnostic, b *hclsyntax.Block, s *hcl.BodySchema, 
 	}
 	switch near := nearest(b.Type, known); {
 	case b.Type == "dynamic":
-		d.Detail = "A dynamic block makes hosts, and stands in their group:\n" + dynamicExample
+		d.Detail = "A dynamic block makes hosts, and belongs in their group:\n" + dynamicExample
 	case foreignBlocks[b.Type] != "":
 		d.Detail = fmt.Sprintf("There are no blocks of type %q in a plan. %s", b.Type, foreignBlocks[b.Type])
 	case hasArgument(s, b.Type):
@@ -123,7 +123,7 @@ func unsupportedBlock(d *hcl.Diagnostic, b *hclsyntax.Block, s *hcl.BodySchema, 
 	}
 }
 
-// unknownAttribute stands for an argument that was written as a block.
+// unknownAttribute is a placeholder for an argument that was written as a block.
 func unknownAttribute(b *hclsyntax.Block) *hcl.Attribute {
 	return &hcl.Attribute{Name: b.Type, Expr: hcl.StaticExpr(anything, b.TypeRange), Range: b.TypeRange, NameRange: b.TypeRange}
 }
@@ -136,30 +136,30 @@ func hasArgument(s *hcl.BodySchema, name string) bool {
 	return slices.ContainsFunc(s.Attributes, func(a hcl.AttributeSchema) bool { return a.Name == name })
 }
 
-// What people know from other tools, and the way that works here.
+// What users know from other tools, and the equivalent here.
 var (
 	foreignBlocks = map[string]string{
 		"resource":    "Write hosts in group blocks, and what is done to them in step blocks, in order.",
-		"provider":    "The vendor of the machines and the login of their BMCs stand in the group blocks: vendor = \"…\", and a bmc block.",
+		"provider":    "The vendor of the machines and the login of their BMCs belong in the group blocks: vendor = \"…\", and a bmc block.",
 		"terraform":   "Demand a version of esxiplan in the plan block: required_version = \">= 0.1\".",
 		"data":        "Read data from a file with csvdecode(file(…)) or yamldecode(file(…)), and what a machine has from host.facts.",
 		"module":      "A plan is one file, several, or a folder; name all of them on the command line.",
 		"output":      "Results of steps are shown by esxiplan run -v, and kept in its log: esxiplan runs show.",
-		"backend":     "State lies in the folder .esxiplan next to the plan, or where --state says.",
-		"task":        "What is done to the hosts stands in step blocks, in order.",
-		"tasks":       "What is done to the hosts stands in step blocks, in order.",
-		"play":        "What is done to the hosts stands in step blocks, in order.",
+		"backend":     "State is kept in the folder .esxiplan next to the plan, or where --state says.",
+		"task":        "Write what is done to the hosts in step blocks, in order.",
+		"tasks":       "Write what is done to the hosts in step blocks, in order.",
+		"play":        "Write what is done to the hosts in step blocks, in order.",
 		"lifecycle":   "Use protected = true to leave a host alone, and when, done_when or on_error for a step.",
-		"provisioner": "Commands for the installed system stand in a build_iso step: commands = [\"…\"].",
+		"provisioner": "Commands for the installed system belong in a build_iso step: commands = [\"…\"].",
 	}
 	foreignArguments = map[string]string{
 		"for_each":      "A step runs on each host of its groups. Make hosts from data with a dynamic \"host\" block in a group.",
 		"count":         "A step runs on each host of its groups. Make hosts from data with a dynamic \"host\" block in a group.",
 		"depends_on":    "Steps run in the order in which they are written. Move the step behind those that it needs.",
-		"provider":      "The vendor stands in the group or host block: vendor = \"…\".",
+		"provider":      "The vendor belongs in the group or host block: vendor = \"…\".",
 		"loop":          "A step runs on each host of its groups; retries, delay and until repeat it.",
 		"register":      "The result of a step is step.<its name>, without being registered.",
-		"become":        "The login of a BMC stands in the bmc block of the group.",
+		"become":        "The login of a BMC belongs in the bmc block of the group.",
 		"hosts":         "Choose hosts by groups = [\"…\"], or on the command line by --limit.",
 		"notify":        "Write a later step with when = step.<name>.changed, or with the condition that you need.",
 		"lifecycle":     "Use protected = true to leave a host alone, and when, done_when or on_error for a step.",

@@ -18,19 +18,19 @@ import (
 
 // Parts digests everything of the plan that concerns a host, as it was declared. The keys
 // name what a person would change: "esxi.gateway", "vars.rack", "media.url", "image esxi",
-// "local.iso_dir", "step restart", "order of steps", "plan". Who keeps the map can tell
-// later, by [DifferingParts], what is not the same any more; two maps are compared only where
-// one version of esxiplan made both.
+// "local.iso_dir", "step restart", "order of steps", "plan". [DifferingParts]
+// compares it with a later one and names what changed; maps are comparable only if the same
+// version of esxiplan made both.
 //
-// A step takes part as it is written, comments and layout aside, with what the plan gives for
-// the variables, locals, images and files to which it refers. So other hosts take no part,
-// even where all of them stand in one table.
+// A step counts as it is written, comments and layout aside, with what the plan gives for
+// the variables, locals, images and files to which it refers. So other hosts do not count,
+// even if all of them are in one table.
 //
-// Secrets take no part. A digest of a password could be tried against guesses by whoever
+// Secrets do not count. A digest of a password could be tried against guesses by anyone who
 // reads the log, and one that is slow enough to forbid that takes hours for thousands of
-// hosts. What takes part is where a secret comes from, such as var.root_password. That
-// another password would be on a medium is known from the medium's own digest, which holds
-// the slow hash of it.
+// hosts. What counts is where a secret comes from, such as var.root_password. The
+// medium's own digest, which includes the slow hash of the password, shows that another
+// password would be on it.
 func (p *Plan) Parts(h *Host) map[string]string {
 	if declared, ok := p.Host(h.Name); ok {
 		h = declared // not as it was resolved on its machine
@@ -54,12 +54,12 @@ func (p *Plan) Parts(h *Host) map[string]string {
 const orderPart = "order of steps"
 
 // DifferingParts names the [Plan.Parts] of a host that are not now what they were before, in
-// alphabetical order: changed, added and taken away. What follows from another difference is
-// left out: the places of the others where a step was added or taken away, and what a step
-// refers to where it refers to something else now.
+// alphabetical order: changed, added and removed. What follows from another difference is
+// left out: the places of the others if a step was added or removed, and what a step
+// refers to if it refers to something else now.
 func DifferingParts(before, now map[string]string) []string {
 	names := map[string]bool{}
-	steps := false // some were added or taken away
+	steps := false // some were added or removed
 	for _, pair := range [][2]map[string]string{{now, before}, {before, now}} {
 		for name, digest := range pair[0] {
 			switch other, both := pair[1][name]; {
@@ -119,7 +119,7 @@ func NewDigests(byHost map[string]map[string]string) Digests {
 	return d
 }
 
-// Of are the parts of a host; ok is false where it is not among those that were kept.
+// Of are the parts of a host; ok is false if none were kept for it.
 func (d *Digests) Of(host string) (parts map[string]string, ok bool) {
 	own, ok := d.Digests[host]
 	if !ok {
@@ -142,7 +142,7 @@ type digests struct {
 }
 
 // digestOf is short, because it is kept for every host and part. It is there to find
-// changes; against somebody who looks for two plans that are alike in it, it need not hold.
+// changes; it need not resist an attacker who looks for two plans with the same digest.
 func digestOf(texts ...string) string {
 	h := sha256.New()
 	for _, text := range texts {
@@ -190,7 +190,7 @@ func (p *Plan) hostParts(h *Host, parts map[string]string) {
 	}
 	p.varsParts(h, parts)
 	if h.Late() {
-		p.lateParts(h, parts)
+		p.deferredParts(h, parts)
 	}
 }
 
@@ -211,11 +211,11 @@ func (p *Plan) varsParts(h *Host, parts map[string]string) {
 	}
 }
 
-// lateParts are the arguments that wait for the machine's facts, as they are written.
-func (p *Plan) lateParts(h *Host, parts map[string]string) {
-	scope := maps.Clone(h.late)
+// deferredParts are the arguments that wait for the machine's facts, as they are written.
+func (p *Plan) deferredParts(h *Host, parts map[string]string) {
+	scope := maps.Clone(h.deferred)
 	scope["facts"] = cty.UnknownVal(p.known.Facts.Type())
-	for _, name := range lateArguments {
+	for _, name := range deferredArguments {
 		if attr, _ := h.said.at("esxi." + name); attr != nil && refersToFacts(attr.Expr) {
 			ctx := func() *hcl.EvalContext {
 				ctx := p.global.NewChild()
@@ -229,14 +229,14 @@ func (p *Plan) lateParts(h *Host, parts map[string]string) {
 	}
 }
 
-// What is before the name of a step, or of an image, in the name of its part.
+// What precedes the name of a step, or of an image, in the name of its part.
 const (
 	stepPart  = "step "
 	imagePart = "image "
 )
 
 // stepParts are a step's, and those of what it refers to. They are made once for all hosts
-// for which it means the same.
+// for which they are the same.
 func (p *Plan) stepParts(h *Host, s *Step) map[string]string {
 	d := s.dependence(h, nil)
 	if parts, done := p.digests.steps[d]; done {

@@ -59,7 +59,7 @@ group "g" {
     }
   }
 }
-group "late" {
+group "deferred" {
   bmc {
     username = "u"
     password = "p"
@@ -87,8 +87,8 @@ step "try" "last" {
   until       = result.out == var.version
   failed_when = step.first.out == group.name
 }
-step "try" "late" {
-  groups = ["late"]
+step "try" "deferred" {
+  groups = ["deferred"]
   text   = host.facts.model
 }
 `
@@ -115,7 +115,7 @@ func TestPartsThatDiffer(t *testing.T) {
 		"another group's password":   {`password = "p"`, `password = env("X")`, ""},
 		"a further host":             {`  host "h2" {|h2,two`, "  host \"h4\" {\n    esxi { address = \"192.0.2.4\" }\n  }\n  host \"h2\" {|h2,two\\nh4,four", ""},
 		"a step of another group":    {`text   = host.facts.model`, `text = "x"`, ""},
-		"an image that nobody uses":  {`other.iso`, `another.iso`, ""},
+		"an image that no step uses": {`other.iso`, `another.iso`, ""},
 		"the password of a variable": {`"first-word"`, `"second-word"`, ""},
 		"a password in the plan":     {`"literal-word"`, `"other-literal-word"`, ""},
 		"description of the plan":    {`plan "lab" {}`, `plan "lab" { description = "x" }`, ""},
@@ -145,7 +145,7 @@ func TestPartsThatDiffer(t *testing.T) {
 		"a step less":                {`step "try" "file" { text = file("data.txt") }`, ``, "step file"},
 		"a step more":                {`step "try" "file" {`, "step \"try\" \"more\" {}\nstep \"try\" \"file\" {", "step more"},
 		"another order":              {"step \"try\" \"file\" { text = file(\"data.txt\") }\n|step \"try\" \"table\" {", "|step \"try\" \"file\" { text = file(\"data.txt\") }\nstep \"try\" \"table\" {", "order of steps"},
-		"not of this group":          {`groups = ["g"]|h2,two`, `groups = ["late"]|h2,two\nh3,three`, "step table"},
+		"not of this group":          {`groups = ["g"]|h2,two`, `groups = ["deferred"]|h2,two\nh3,three`, "step table"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := concerns
@@ -172,8 +172,8 @@ func TestPartsThatDiffer(t *testing.T) {
 	}
 }
 
-// TestSecretsTakeNoPart: nothing can be learnt of a secret by trying guesses against the
-// digests, wherever the plan writes it down.
+// TestSecretsTakeNoPart: guesses against the digests reveal nothing about a secret, wherever
+// the plan contains it.
 func TestSecretsTakeNoPart(t *testing.T) {
 	const plan = `
 variable "all" {
@@ -224,8 +224,8 @@ step "try" "judged" {
 	}
 }
 
-// TestPartsOfFacts: what waits for the machine's facts takes part as it is written, and what
-// came of it on the machine does not.
+// TestPartsOfFacts: what waits for the machine's facts counts as it is written, and its
+// value on the machine does not.
 func TestPartsOfFacts(t *testing.T) {
 	before, _ := load(t, concerns, schema.Input{})
 	h, _ := before.Host("h3")
@@ -277,7 +277,7 @@ func TestDigestsAreLinear(t *testing.T) {
 	}
 }
 
-// planOf is a plan of so many hosts more.
+// planOf is a plan with so many more hosts.
 func planOf(t testing.TB, n int) *schema.Plan {
 	t.Helper()
 	var hosts, rows strings.Builder

@@ -11,7 +11,7 @@
 // made knows its row ([Host.Origin], [Host.Cell]).
 //
 // A plan may have ten thousand hosts. What a group says without naming the host
-// is evaluated once for all of them, and so is a step that says nothing of hosts;
+// is evaluated once for all of them, and so is a step that does not refer to hosts;
 // [Plan.Host], [Plan.Hosts] and [Plan.Step] only look up.
 //
 // What a step type takes and returns is described by an [Object], derived from
@@ -31,21 +31,21 @@
 // to what depends on it, and everything else is checked. The summary of a diagnostic never
 // contains the user's data; the detail says what is wrong and what to do. A problem that
 // several hosts have at one place is one diagnostic, and [Concerned] lists the hosts.
-// [Plan.CheckImages] and [Plan.CheckPasswords] find what [Load] does not look for.
+// [Plan.CheckImages] and [Plan.CheckPasswords] find what [Load] does not check.
 //
 // Where to look: load.go reads files and blocks, variable.go variables and locals,
 // host.go groups and hosts, expand.go and hostrange.go blocks that make several hosts,
-// rows.go where their rows are written, notify.go notify blocks, late.go what waits for facts, step.go steps;
+// rows.go where their rows are written, notify.go notify blocks, deferred.go what waits for facts, step.go steps;
 // check.go finds what is wrong with hosts, reference.go what is wrong with
 // references, literal.go passwords that are written out. content.go reads mistyped names as
 // what was meant; problem.go folds problems and names hosts; syntax.go and explain.go say in
 // words of a plan what the parser and the evaluation found. scope.go evaluates,
 // functions.go has the functions. source.go, meter.go, bounds.go (of functions) and
-// watch.go hold against hostile plans. object.go describes, bind.go fills structs.
+// watch.go defend against hostile plans. object.go describes, bind.go fills structs.
 // digest.go says what concerns a host, writing.go what of an expression does. secret.go,
 // address.go and duration.go are the types of arguments.
 //
 // The package knows no step type, no vendor and no hardware: those come in as
-// [Known]. It leaves out how diagnostics are printed (cmd/internal/view) and in
-// which order steps run (engine).
+// [Known]. How diagnostics are printed (cmd/internal/view) and in which order steps
+// run (engine) are not part of it.
 package schema

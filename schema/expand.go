@@ -15,10 +15,10 @@ import (
 
 // A dynamic block has the semantics of hcl's ext/dynblock, with which it shares no code:
 // there `host` would be the iterator unless another is named, each host would get copies
-// of all expressions, in which digests and the bounds of evaluation do not see through, and
+// of all expressions, which digests and the bounds of evaluation cannot analyse, and
 // problems could not name the row.
 
-// mostHosts is how many hosts ranges and dynamic blocks make in a plan at most. Written one
+// mostHosts bounds how many hosts ranges and dynamic blocks make in a plan. Written one
 // by one, some 16,000 fit into a plan (see mostSigns), and take as much memory.
 const mostHosts = 10_000
 
@@ -27,7 +27,7 @@ var dynamicHeader = &hcl.BodySchema{
 	Blocks:     []hcl.BlockHeaderSchema{{Type: "content"}},
 }
 
-// dynamicExample is shown where a dynamic block is wanted, or is not complete.
+// dynamicExample is shown if a dynamic block is needed or incomplete.
 const dynamicExample = `
   dynamic "host" {
     for_each = csvdecode(file("hosts.csv"))
@@ -39,7 +39,7 @@ const dynamicExample = `
   }`
 
 // template is a block that makes several hosts: a dynamic block, or a host block with a
-// range in its label. What it says is read once, and is the same one for all its hosts.
+// range in its label. It is read once, for all its hosts.
 type template struct {
 	at    hcl.Range // its header
 	label string    // with ranges; "" of a dynamic block
@@ -49,7 +49,7 @@ type template struct {
 	// of a dynamic block
 	iterator string
 	labels   *hcl.Attribute
-	content  hcl.Range // what stands in there sees the iterator
+	content  hcl.Range // arguments in this range see the iterator
 	forEach  *hcl.Attribute
 	written  func(*template) // finds where the rows are written
 	once     sync.Once       // that was done
@@ -117,7 +117,7 @@ func (g *groupEvaluation) hostOf(r *row) {
 	g.host(&Host{Name: r.host, Range: r.of.at, said: layers{r.of.said, g.defaults}, row: r})
 }
 
-// room says whether the plan may have so many hosts more, and lets them take up memory.
+// room says whether the plan may have so many more hosts, and allows for their memory.
 func (g *groupEvaluation) room(hosts int, at hcl.Range) bool {
 	g.expanded += hosts
 	if g.expanded > mostHosts {
@@ -221,7 +221,7 @@ func (g *groupEvaluation) withoutHost(attr *hcl.Attribute) bool {
 	return true
 }
 
-// elements evaluates for_each to a collection that can be walked over.
+// elements evaluates for_each to a collection that can be iterated.
 func (g *groupEvaluation) elements(attr *hcl.Attribute) (cty.Value, bool) {
 	if diags := g.checkNames(attr.Expr, "group"); diags.HasErrors() {
 		g.add(diags...)
@@ -280,7 +280,7 @@ func (g *groupEvaluation) name(r *row) hcl.Diagnostics {
 	return diags
 }
 
-// labelOf takes the name of a host out of its labels.
+// labelOf reads the name of a host from its labels.
 func labelOf(labels cty.Value) (name, why string) {
 	plain, _ := labels.Unmark()
 	if t := plain.Type(); !t.IsTupleType() && !t.IsListType() || !plain.IsKnown() || plain.IsNull() || plain.LengthInt() != 1 {
@@ -301,8 +301,7 @@ func labelOf(labels cty.Value) (name, why string) {
 	return label.AsString(), ""
 }
 
-// sees adds what an argument may refer to because it stands in the content of a dynamic
-// block.
+// sees adds what an argument may refer to because it is in the content of a dynamic block.
 func (r *row) sees(attr *hcl.Attribute, variables map[string]cty.Value) {
 	if r.within(attr.Range) {
 		variables[r.of.iterator] = r.each
@@ -327,7 +326,7 @@ func (r *row) indexValue() cty.Value {
 	return cty.NumberIntVal(int64(r.index))
 }
 
-// note marks problems with the row of which they came, so that it can be shown.
+// note marks problems with the row from which they came, so that it can be shown.
 func (r *row) note(diags hcl.Diagnostics) hcl.Diagnostics {
 	if r == nil || len(diags) == 0 {
 		return diags
@@ -350,7 +349,7 @@ func (h *Host) Label() string {
 	return h.Name
 }
 
-// Origin is what made a host whose block makes several.
+// Origin is what made a host, if one block makes several.
 type Origin struct {
 	Block hcl.Range // header of the block
 	Label string    // with its range, such as "esxi[01:40]"; "" of a dynamic block
@@ -434,11 +433,11 @@ func (h *Host) place() string {
 // mostRowsShown is how many rows a problem names.
 const mostRowsShown = 5
 
-// withRows keeps the first of equal problems, and says of which rows it came.
+// withRows keeps the first of equal problems, and says from which rows they came.
 func withRows(diags hcl.Diagnostics) hcl.Diagnostics {
 	first := map[string]*hcl.Diagnostic{}
 	rows := map[string][]*row{}
-	alone := map[string]bool{} // it came of something that has no row, as well
+	alone := map[string]bool{} // it also came from something without a row
 	var keys []string
 	for _, d := range diags {
 		key := d.Summary + d.Detail
@@ -465,7 +464,7 @@ func withRows(diags hcl.Diagnostics) hcl.Diagnostics {
 	return out
 }
 
-// rowsText says of which rows a problem came.
+// rowsText says from which rows a problem came.
 func rowsText(all []*row) string {
 	rows := different(all)
 	if len(rows) == 1 {
@@ -484,8 +483,8 @@ func rowsText(all []*row) string {
 	return fmt.Sprintf("\nThis is so for %d hosts: %s.", len(rows), strings.Join(shown, ", "))
 }
 
-// madeBy says of which rows hosts came that a sentence before names; "" where a block of its own
-// made one of them.
+// madeBy says from which rows the hosts of the preceding sentence came; "" if one of them has a
+// block of its own.
 func madeBy(hosts []*Host) string {
 	var rows []*row
 	for _, h := range hosts {
@@ -507,7 +506,7 @@ func madeBy(hosts []*Host) string {
 	return "\nThey are made by: " + strings.Join(shown, ", ") + "."
 }
 
-// different takes each row once, in order.
+// different keeps each row once, in order.
 func different(all []*row) (rows []*row) {
 	seen := map[*row]bool{}
 	for _, r := range all {

@@ -158,7 +158,7 @@ func TestRefusedBlocksOfHosts(t *testing.T) {
 			`Nothing is called "row" here`},
 		"for_each in a host":  {"host \"h\" { for_each = [] }", "Neither hosts nor groups take for_each"},
 		"count in a group":    {"count = 3\nhost \"h\" {}", "Neither hosts nor groups take count"},
-		"dynamic in a host":   {"host \"h\" {\n dynamic \"host\" {}\n}", "A dynamic block makes hosts, and stands in their group"},
+		"dynamic in a host":   {"host \"h\" {\n dynamic \"host\" {}\n}", "A dynamic block makes hosts, and belongs in their group"},
 		"for_each in content": {strings.Replace(rows, "content {\n", "content {\n count = 3\n", 1), "Neither hosts nor groups take count"},
 		"backwards":           {`host "h[3:1]" {}`, "[3:1] ends before it begins"},
 		"other digits":        {`host "h[01:100]" {}`, "[01:100] must have as many digits"},
@@ -174,22 +174,22 @@ func TestRefusedBlocksOfHosts(t *testing.T) {
 		"an address, a port":  {`host "[fd00::1]:8443" {}`, `write it without brackets, "fd00::1"`},
 		"too many":            {`host "h[1:10001]" {}`, "more than 10000 hosts"},
 		"too many products":   {`host "h[1:200]-[1:200]" {}`, "more than 10000 hosts"},
-		"a name that is none": {"host \"h h[1:2]\" {\n bmc { address = \"b${host.index}\" }\n}", `"h h1" cannot be the name of a host`},
+		"an invalid name":     {"host \"h h[1:2]\" {\n bmc { address = \"b${host.index}\" }\n}", `"h h1" cannot be the name of a host`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in := schema.Input{Environ: func(string) (string, bool) { return "tell-Nobody", true }}
+			in := schema.Input{Environ: func(string) (string, bool) { return "keep-Secret", true }}
 			_, problems := loadFiles(t, in, map[string]string{"plan.hcl": inGroup(c.plan)})
-			if !strings.Contains(problems, c.want) || strings.Contains(problems, "tell-Nobody") {
+			if !strings.Contains(problems, c.want) || strings.Contains(problems, "keep-Secret") {
 				t.Errorf("got %s\nwant %s", problems, c.want)
 			}
 		})
 	}
-	if _, problems := load(t, machine+"dynamic \"host\" {}\n", schema.Input{}); !strings.Contains(problems, "stands in their group") {
+	if _, problems := load(t, machine+"dynamic \"host\" {}\n", schema.Input{}); !strings.Contains(problems, "belongs in their group") {
 		t.Error(problems)
 	}
 }
 
-// TestForEachThatFailed: what follows from a problem is not told again.
+// TestForEachThatFailed: what follows from a problem is not reported again.
 func TestForEachThatFailed(t *testing.T) {
 	_, problems := load(t, "locals {\n rows = [for r in nothing : r]\n}\n"+inGroup(fromRows("local.rows", "row.value", "")), schema.Input{})
 	if strings.Count(problems, "\n") != 1 || !strings.Contains(problems, "nothing") {
@@ -313,7 +313,7 @@ esxi {
 	}{
 		"another row":               {plan, strings.Replace(table, "S2", "S3", 1), nil, []string{"serial"}},
 		"a row before":              {plan, strings.Replace(table, "h1,", "h0,S0,192.0.2.9,D0\nh1,", 1), nil, nil},
-		"a disk of late":            {plan, strings.Replace(table, "D1", "D3", 1), []string{"esxi.disk"}, nil},
+		"a deferred disk":           {plan, strings.Replace(table, "D1", "D3", 1), []string{"esxi.disk"}, nil},
 		"a column more":             {plan, strings.NewReplacer("disk\n", "disk,x\n", "D1\n", "D1,x\n", "D2\n", "D2,y\n").Replace(table), nil, nil},
 		"a row less":                {plan, strings.Replace(table, "h1,S1,192.0.2.1,D1\n", "", 1), nil, nil},
 		"what the content says":     {strings.Replace(plan, "serial = row.value.serial", "serial = \"X-${row.value.serial}\"", 1), table, []string{"serial"}, []string{"serial"}},

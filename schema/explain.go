@@ -12,7 +12,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// anything is a value of which nothing is known.
+// anything is an unknown value of any type.
 var anything = cty.DynamicVal
 
 // withoutValues says in words of the plan what is wrong, and drops expression and context
@@ -43,7 +43,7 @@ func explain(d *hcl.Diagnostic) {
 	}
 }
 
-// inPlainWords takes words of the libraries out of what they say. The user's own words, in
+// inPlainWords replaces the libraries' jargon in their errors. The user's own words, in
 // quotation marks, stay.
 func inPlainWords(text string) string {
 	text = functionParameter.ReplaceAllString(text, "This argument of the function is invalid: ")
@@ -113,7 +113,7 @@ type lookup struct {
 	key   string
 }
 
-// explainMissing says what key is not there, and which are.
+// explainMissing says which key does not exist, and which do.
 func explainMissing(d *hcl.Diagnostic) string {
 	at, ok := lookupOf(d)
 	if !ok || IsSensitive(at.value) {
@@ -251,7 +251,7 @@ func nullPart(d *hcl.Diagnostic) string {
 	return "A value"
 }
 
-// unwrapped is an expression without what bounds it, and without parentheses.
+// unwrapped is an expression without the meter's wrapper and without parentheses.
 func unwrapped(x hcl.Expression) hcl.Expression {
 	for {
 		switch inner := x.(type) {

@@ -78,7 +78,7 @@ func text1(f func(string) (string, error)) function.Function {
 	})
 }
 
-// smallFunctions are Terraform's that go-cty does not have.
+// smallFunctions are those of Terraform that go-cty does not have.
 var smallFunctions = map[string]function.Function{
 	"startswith":   test2(strings.HasPrefix),
 	"endswith":     test2(strings.HasSuffix),
@@ -150,8 +150,8 @@ var oneFunc = function.New(&function.Spec{
 	},
 })
 
-// distinctFunc keeps the first of equal elements. That of cty compares each with each: with
-// 20,000 elements it takes ten seconds.
+// distinctFunc keeps the first of equal elements. cty's compares each pair: with 20,000
+// elements it takes ten seconds.
 var distinctFunc = function.New(&function.Spec{
 	Params: []function.Parameter{{Name: "list", Type: cty.List(cty.DynamicPseudoType)}},
 	Type:   func(args []cty.Value) (cty.Type, error) { return args[0].Type(), nil },
@@ -175,7 +175,7 @@ var distinctFunc = function.New(&function.Spec{
 })
 
 // openly refuses a sensitive argument: as the name of a file or variable it would
-// show in every error.
+// appear in every error.
 func openly(f function.Function) function.Function {
 	params := f.Params()
 	for i := range params {
@@ -211,7 +211,7 @@ func hexSHA256(s string) (string, error) {
 }
 
 // envFunc reads the environment; what it returns is sensitive.
-func (l *loader) envFunc(standIn func(string) string) function.Function {
+func (l *loader) envFunc(placeholder func(string) string) function.Function {
 	return function.New(&function.Spec{
 		Params: []function.Parameter{{Name: "name", Type: cty.String}},
 		Type:   function.StaticReturnType(cty.String),
@@ -224,8 +224,8 @@ func (l *loader) envFunc(standIn func(string) string) function.Function {
 					return cty.StringVal(text).Mark(Sensitive), nil
 				}
 			}
-			if standIn != nil && standIn(name) != "" {
-				return cty.StringVal(standIn(name)).Mark(Sensitive), nil
+			if placeholder != nil && placeholder(name) != "" {
+				return cty.StringVal(placeholder(name)).Mark(Sensitive), nil
 			}
 			if !allowed && l.in.Untrusted {
 				return cty.NilVal, fmt.Errorf("this plan is not trusted (--untrusted), so env() reads no variable but those named %s… that --allow-env names, and %s is not one of them. Declare a variable, and let the caller give its value", variablePrefix, name)
@@ -313,7 +313,7 @@ func absolute(path string) string {
 }
 
 func (l *loader) templateFunc(files *fileReader, table map[string]function.Function) function.Function {
-	parsed := map[string]hclsyntax.Expression{} // by path; one evaluation goes on at a time
+	parsed := map[string]hclsyntax.Expression{} // by path; one evaluation runs at a time
 	return function.New(&function.Spec{
 		Params: []function.Parameter{{Name: "path", Type: cty.String, AllowMarked: true}, {Name: "values", Type: cty.DynamicPseudoType, AllowMarked: true}},
 		Type:   function.StaticReturnType(cty.String),
@@ -367,9 +367,9 @@ func (l *loader) template(files *fileReader, path string) (hclsyntax.Expression,
 }
 
 // can and try are Terraform's, but what they answer is sensitive when any
-// expression that they looked at is: even "it failed" tells about a secret. Inside
-// them nothing stands in for what the environment lacks, so that a rehearsal takes
-// the same way as a run.
+// expression that they looked at is: even "it failed" reveals something about a secret. Inside
+// them no placeholder replaces what the environment lacks, so that a rehearsal takes
+// the same branch as a run.
 
 func (l *loader) canFunc() function.Function {
 	return function.New(&function.Spec{
@@ -394,7 +394,7 @@ func (l *loader) tryFunc() function.Function {
 	})
 }
 
-// strictly evaluates a closure without stand-ins.
+// strictly evaluates a closure without placeholders.
 func (l *loader) strictly(closure *customdecode.ExpressionClosure) (cty.Value, hcl.Diagnostics) {
 	ctx := closure.EvalContext.NewChild()
 	ctx.Functions = map[string]function.Function{"env": l.plan.meter.metered("env", openly(l.envFunc(nil)))}

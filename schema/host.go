@@ -47,7 +47,7 @@ func groupLayerHeader() *hcl.BodySchema {
 	return s
 }
 
-// section is what one block says: where it stands, and its arguments.
+// section is what one block says: where it is, and its arguments.
 type section struct {
 	at        hcl.Range
 	arguments hcl.Attributes
@@ -91,7 +91,7 @@ func (l layers) section(name string) (s section, present bool) {
 	return own, true
 }
 
-// under lays arguments over others.
+// under merges arguments over others.
 func under(low, high hcl.Attributes) hcl.Attributes {
 	merged := make(hcl.Attributes, len(low)+len(high))
 	maps.Copy(merged, low)
@@ -100,7 +100,7 @@ func under(low, high hcl.Attributes) hcl.Attributes {
 }
 
 // at finds the argument at a path, such as "serial" or "bmc.password"; own: the host's
-// block gives it, not its group's. It is nil where neither does.
+// block gives it, not its group's. It is nil if neither does.
 func (l layers) at(path string) (attr *hcl.Attribute, own bool) {
 	name, argument, nested := strings.Cut(path, ".")
 	if !nested {
@@ -131,8 +131,8 @@ func (l *loader) group(b *hcl.Block) {
 	}
 }
 
-// groupEvaluation evaluates the hosts of a group, and once for all what its own arguments
-// say to all of them.
+// groupEvaluation evaluates the hosts of a group; its arguments that are the same for all
+// hosts, it evaluates once.
 type groupEvaluation struct {
 	*loader
 	group    *Group
@@ -146,8 +146,7 @@ type block struct {
 	of     *template // nil: the group's
 }
 
-// decoded is what a block gives to hosts that add nothing to what their group or their
-// template says.
+// decoded is the result of a block for hosts that add nothing to their group or template.
 type decoded struct {
 	value   reflect.Value
 	unknown []string // arguments with a problem
@@ -211,8 +210,8 @@ func (e *hostEvaluation) run() {
 	e.host.Value = e.value()
 }
 
-// context is what an argument may refer to. Most refer to nothing of the host, and are not
-// given it: making it takes longer than evaluating them.
+// context is what an argument may refer to. Most do not refer to the host, and their context
+// omits it: making it takes longer than evaluating them.
 func (e *hostEvaluation) context(attr *hcl.Attribute) *hcl.EvalContext {
 	ctx := e.plan.global.NewChild()
 	for _, t := range attr.Expr.Variables() {
@@ -354,7 +353,7 @@ func (e *hostEvaluation) bmc() {
 	}
 }
 
-// addressByName takes the host's name for the address of its BMC.
+// addressByName uses the host's name as the address of its BMC.
 func (e *hostEvaluation) addressByName() {
 	address, err := ParseAddress(e.host.Name)
 	if err != nil {
@@ -373,7 +372,7 @@ func (e *hostEvaluation) esxi(facts cty.Value) {
 	values, diags := e.objectFrom(said.arguments, esxiObject, e.context, said.at, nil)
 	e.add(diags...)
 	e.scope = before
-	names := e.takeLate(values, said.arguments)
+	names := e.takeDeferred(values, said.arguments)
 	x := &ESXi{}
 	e.host.ESXi = x
 	e.without("esxi.", e.fill(values, esxiObject, x, said.at)...)
@@ -381,13 +380,13 @@ func (e *hostEvaluation) esxi(facts cty.Value) {
 		x.RootPassword = Secret{}
 	}
 	if len(names) > 0 {
-		e.host.late = before
-		x.standIns(names, func(name string) string { return position(said.arguments[name].Expr.Range()) })
+		e.host.deferred = before
+		x.setPlaceholders(names, func(name string) string { return position(said.arguments[name].Expr.Range()) })
 	}
 	x.normalise()
 }
 
-// normalise brings the NIC's MAC and device names into the form in which ESXi has them.
+// normalise writes the NIC's MAC and device names as ESXi does.
 func (e *ESXi) normalise() {
 	disks := []*Disk{e.Disk}
 	for i := range e.Wipe {
@@ -427,7 +426,7 @@ func (e *hostEvaluation) value() cty.Value {
 	return cty.ObjectVal(out)
 }
 
-// forget makes what stands at a path unknown.
+// forget makes the value at a path unknown.
 func forget(in map[string]cty.Value, path string) {
 	name, rest, nested := strings.Cut(path, ".")
 	v, ok := in[name]
@@ -462,7 +461,7 @@ func esxiValue(x *ESXi) cty.Value {
 		servers = cty.ListVal(list)
 	}
 	disk := cty.NullVal(esxiScope.AttributeType("disk"))
-	if d := x.Disk; d != nil && d.late != "" {
+	if d := x.Disk; d != nil && d.deferred != "" {
 		disk = cty.UnknownVal(esxiScope.AttributeType("disk"))
 	} else if d != nil {
 		disk = cty.ObjectVal(map[string]cty.Value{
@@ -470,7 +469,7 @@ func esxiValue(x *ESXi) cty.Value {
 		})
 	}
 	nic := optional(x.NIC)
-	if x.lateNIC {
+	if x.deferredNIC {
 		nic = cty.UnknownVal(cty.String)
 	}
 	return cty.ObjectVal(map[string]cty.Value{

@@ -51,7 +51,7 @@ func parsePattern(label string) (pattern, error) {
 	}
 }
 
-// count is the number of names, and most+1 where there are more than most.
+// count is the number of names, and most+1 if there are more than most.
 func (p pattern) count(most int) int {
 	n := uint64(1)
 	for _, s := range p.ranges {
@@ -82,7 +82,7 @@ func (s span) text(i uint64) string {
 	return fmt.Sprintf("%0*d", s.width, n)
 }
 
-// parseSpan reads what stands between the brackets.
+// parseSpan reads the text between the brackets.
 func parseSpan(text string) (span, error) {
 	if ip, err := netip.ParseAddr(text); err == nil && ip.Is6() {
 		return span{}, fmt.Errorf("[%s] is an address, not a range. As the name of a host write it without brackets, %q; with a port it belongs in bmc.address", text, text)
@@ -138,7 +138,7 @@ func ends(text, from, to string) (s span, last uint64, err error) {
 	return s, last, nil
 }
 
-// letterCase tells small letters, capital letters and what is neither.
+// letterCase distinguishes small letters, capital letters and other characters.
 func letterCase(c byte) int {
 	switch {
 	case c >= 'a' && c <= 'z':

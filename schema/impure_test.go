@@ -12,7 +12,7 @@ import (
 // program, or asks a clock.
 var impure = []string{"env", "file", "templatefile"}
 
-// pure are all others. Whoever adds a function says here which kind it is.
+// pure are all others. A new function is listed here as one or the other.
 const pure = `abs alltrue anytrue base64decode base64encode basename can ceil chomp chunklist cidrhost cidrnetmask cidrsubnet coalesce coalescelist compact
 	concat contains csvdecode dirname distinct element endswith flatten floor format formatdate formatlist indent join jsondecode jsonencode keys length
 	log lookup lower max merge min nonsensitive one parseint pow range regex regexall regexreplace replace reverse sensitive setintersection setproduct

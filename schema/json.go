@@ -20,9 +20,9 @@ func ToGo(v cty.Value, into any) error {
 	return json.Unmarshal(b, into)
 }
 
-// FromJSON reads a value of the object's type. Every outcome of a step comes through here,
-// and cty's own reader makes a decoder with a buffer for every member of it: this one
-// decodes the document once.
+// FromJSON reads a value of the object's type. Every outcome of a step passes here, and
+// cty's own reader makes a decoder with a buffer for every member of it: this one decodes
+// the document once.
 func (o *Object) FromJSON(b []byte) (cty.Value, error) {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
@@ -36,8 +36,8 @@ func (o *Object) FromJSON(b []byte) (cty.Value, error) {
 	return typed(document, o.Type())
 }
 
-// typed makes a value of a type from decoded JSON. Only its own types convert to it: a log
-// in which a number stands for a string was not written by us.
+// typed makes a value of a type from decoded JSON. Only its own types convert to it: esxiplan did not
+// write a log with a number instead of a string.
 func typed(document any, t cty.Type) (cty.Value, error) {
 	switch d := document.(type) {
 	case nil:
@@ -66,7 +66,7 @@ func typed(document any, t cty.Type) (cty.Value, error) {
 			return typedObject(d, t)
 		}
 	}
-	return cty.NilVal, fmt.Errorf("%s is wanted, not %s", t.FriendlyName(), kindOf(document))
+	return cty.NilVal, fmt.Errorf("must be %s, got %s", t.FriendlyName(), kindOf(document))
 }
 
 func kindOf(document any) string {

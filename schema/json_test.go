@@ -44,11 +44,11 @@ func TestFromJSON(t *testing.T) {
 		``:                   "EOF",
 		`{`:                  "unexpected EOF",
 		wholeDocument + `{}`: "more behind",
-		`[]`:                 "object is wanted, not list",
+		`[]`:                 "must be object, got list",
 		`{"name":"a"}`:       "is missing",
-		strings.Replace(wholeDocument, `true`, `"true"`, 1):       `attribute "done": bool is wanted, not string`,
-		strings.Replace(wholeDocument, `"x"`, `7`, 1):             `attribute "words": element 0: string is wanted, not number`,
-		strings.Replace(wholeDocument, `"v"`, `{}`, 1):            `attribute "labels": "k": string is wanted, not object`,
+		strings.Replace(wholeDocument, `true`, `"true"`, 1):       `attribute "done": must be bool, got string`,
+		strings.Replace(wholeDocument, `"x"`, `7`, 1):             `attribute "words": element 0: must be string, got number`,
+		strings.Replace(wholeDocument, `"v"`, `{}`, 1):            `attribute "labels": "k": must be string, got object`,
 		strings.Replace(wholeDocument, `"maybe"`, `"nothing"`, 1): `there is no attribute "nothing"`,
 	} {
 		if v, err := o.FromJSON([]byte(b)); err == nil || !strings.Contains(err.Error(), says) {

@@ -67,7 +67,7 @@ func elsewhere(places []hcl.Range) string {
 }
 
 // literalIn finds where the value of an argument, or of a key in it, is written out as a text,
-// also where it is a local.
+// also in a local.
 func (p *Plan) literalIn(attr *hcl.Attribute, key string) (at hcl.Range, written bool) {
 	if attr == nil {
 		return hcl.Range{}, false
@@ -76,7 +76,7 @@ func (p *Plan) literalIn(attr *hcl.Attribute, key string) (at hcl.Range, written
 	if key != "" {
 		expr = valueOfKey(expr, key)
 	}
-	for range 10 { // locals that stand for locals
+	for range 10 { // locals that refer to locals
 		switch x := unwrapped(expr).(type) {
 		case *hclsyntax.TemplateExpr:
 			return x.Range(), len(x.Parts) > 0 && x.IsStringLiteral()
@@ -93,7 +93,7 @@ func (p *Plan) literalIn(attr *hcl.Attribute, key string) (at hcl.Range, written
 	return hcl.Range{}, false
 }
 
-// valueOfKey is what an object expression gives to a key, nil where that is not written there.
+// valueOfKey is what an object expression gives to a key, nil if it is not written there.
 func valueOfKey(expr hcl.Expression, key string) hcl.Expression {
 	pairs, diags := hcl.ExprMap(expr)
 	if diags.HasErrors() {

@@ -26,14 +26,14 @@ type Input struct {
 	Files    []string                         // variable files
 	Environ  func(name string) (string, bool) // nil: no environment
 	Ask      func(v *Variable) (string, error)
-	StandIn  func(name string) string // stands in for secrets that nobody gave, "" for none; nil in real runs
+	StandIn  func(name string) string // placeholder for a secret without a value, "" for none; nil in real runs
 	AllowDir []string                 // further folders below which file() may read
 	AllowEnv []string                 // what env() may read: names, or beginnings of names with a * at the end; nil: everything
 	Step     string                   // a further step block, given on the command line; it comes last
 
 	// Untrusted is a plan whose author may be anyone: it reads files below its folder and
-	// AllowDir only (see [Access]), variables of the environment only where they are named
-	// ESXIPLAN_VAR_… and AllowEnv has them, and its evaluation takes less time.
+	// AllowDir only (see [Access]), only variables of the environment that are named
+	// ESXIPLAN_VAR_… and that AllowEnv allows, and its evaluation takes less time.
 	Untrusted bool
 }
 
@@ -71,7 +71,7 @@ func Load(paths []string, in Input, known Known) (*Plan, hcl.Diagnostics) {
 	if !in.Untrusted { // what it takes to read and parse is bounded by its size
 		began = used()
 	}
-	if d := watch(l.plan.meter, began, l.plan.meter.bounds(hosts), func() { l.finish(blocks, paths) }); d != nil { // the loader is still at work, and its plan not to be touched
+	if d := watch(l.plan.meter, began, l.plan.meter.bounds(hosts), func() { l.finish(blocks, paths) }); d != nil { // the loader is still running, and its plan must not be touched
 		return &Plan{Files: l.plan.Files, known: known, access: access, secrets: &secretTexts{}, meter: l.plan.meter}, hcl.Diagnostics{d}
 	}
 	l.plan.meter.loaded()
@@ -128,8 +128,8 @@ type loader struct {
 	lines    map[string][]line // of CSV files among it, by what they hold; nil: not looked for yet
 	expanded int               // hosts that ranges and dynamic blocks make
 
-	// shared are arguments that mean the same wherever they are evaluated, with what came
-	// of them; nil: they were not evaluated yet.
+	// shared are arguments with the same value wherever they are evaluated, with that
+	// value; nil: they were not evaluated yet.
 	shared  map[*hcl.Attribute]*evaluated
 	caFiles map[string]error // what is wrong with each file that was looked at
 	madeUp  sync.Map         // texts that stand in for secrets
@@ -137,7 +137,7 @@ type loader struct {
 	host *Host // whose arguments are evaluated or checked, nil: none's
 }
 
-// evaluated is what came of an argument.
+// evaluated is the outcome of an argument.
 type evaluated struct {
 	value cty.Value
 	diags hcl.Diagnostics
@@ -190,8 +190,8 @@ func (l *loader) planFiles(paths []string) ([]string, error) {
 	return files, nil
 }
 
-// planFilesAt lists the plan files of a folder: what editors leave there is none. A file is
-// one whatever its name.
+// planFilesAt lists the plan files of a folder, without what editors leave there. A path that
+// is a file is a plan file whatever its name.
 func planFilesAt(path string, stat func(string) (fs.FileInfo, error), list func(string) ([]fs.DirEntry, error)) ([]string, error) {
 	info, err := stat(path)
 	if err != nil {
@@ -213,8 +213,8 @@ func planFilesAt(path string, stat func(string) (fs.FileInfo, error), list func(
 	return files, nil
 }
 
-// parse reads the files. What can be parsed is readable, even with blocks that
-// nobody knows: their problems are reported together with all others.
+// parse reads the files. What can be parsed is readable, even with unknown
+// blocks: their problems are reported together with all others.
 func (l *loader) parse(paths []string) (blocks hcl.Blocks, readable bool) {
 	files, err := l.planFiles(paths)
 	if err != nil {
@@ -261,7 +261,7 @@ func (l *loader) parsePlan(source []byte, name string) (hcl.Blocks, bool) {
 }
 
 // parseFile parses what may be parsed, and bounds what its expressions evaluate to. It is nil
-// where the file has mistakes, which are then among the problems.
+// if the file has mistakes, which are then among the problems.
 func (l *loader) parseFile(source []byte, name string) *hcl.File {
 	d := l.sources.check(source, name, hclsyntax.LexConfig)
 	if d != nil {
@@ -296,7 +296,7 @@ func (l *loader) unique(blocks hcl.Blocks) {
 				stepFile = b.DefRange.Filename
 			} else if stepFile != b.DefRange.Filename {
 				l.problem(b.DefRange, "Steps in several files",
-					"Steps run in the order in which they are written, so all of them stand in one file; the first is in %s.", stepFile)
+					"Steps run in the order in which they are written, so all of them must be in one file; the first is in %s.", stepFile)
 			}
 		}
 		if at, seen := first[key]; seen && b.Type != "locals" {
@@ -475,9 +475,8 @@ func (l *loader) checkMedia(m *Media) {
 	}
 }
 
-// checkRegular refuses a pipe or a device where others will read a file. Whether there is a
-// file is for them to say: a plan is also checked where its files are not. One that the plan
-// may not read is not looked at.
+// checkRegular refuses a pipe or a device instead of a file. It ignores a missing file: a plan
+// is also checked without its files. It does not look at a file that the plan may not read.
 func (l *loader) checkRegular(at hcl.Range, argument, name string) {
 	if name == "" {
 		return
@@ -491,8 +490,8 @@ func (l *loader) checkRegular(at hcl.Range, argument, name string) {
 	}
 }
 
-// namesReader reports whether a text can name those who may read images. Names are not
-// looked up: plans are also checked where that is not possible.
+// namesReader reports whether a text can name clients that may read images. Names are not
+// looked up: plans are also checked without a name server.
 func namesReader(text string) bool {
 	if _, err := netip.ParsePrefix(text); err == nil {
 		return true
@@ -503,7 +502,7 @@ func namesReader(text string) bool {
 	return hostnamePattern.MatchString(text) && strings.Trim(text, "0123456789.") != "" // not a broken address
 }
 
-// objectFrom evaluates arguments, each in a context of its own. What has a problem is unknown.
+// objectFrom evaluates arguments, each in a context of its own. An argument with a problem is unknown.
 func (l *loader) objectFrom(attrs hcl.Attributes, o *Object, context func(*hcl.Attribute) *hcl.EvalContext, at hcl.Range,
 	given map[string]cty.Value) (map[string]cty.Value, hcl.Diagnostics) {
 	return evaluateObject(attrs, o, at, given, func(attr *hcl.Attribute, a *Argument) (cty.Value, hcl.Diagnostics) {
@@ -511,7 +510,7 @@ func (l *loader) objectFrom(attrs hcl.Attributes, o *Object, context func(*hcl.A
 	})
 }
 
-// argument evaluates one argument, unless that was done for another host.
+// argument evaluates one argument, unless it was evaluated for another host.
 func (l *loader) argument(attr *hcl.Attribute, a *Argument, context func(*hcl.Attribute) *hcl.EvalContext) (value cty.Value, diags hcl.Diagnostics) {
 	known, shared := l.shared[attr]
 	if known != nil {
@@ -566,7 +565,7 @@ func (a *Argument) evaluate(attr *hcl.Attribute, ctx *hcl.EvalContext) (cty.Valu
 	return value, append(diags, moreDiags...)
 }
 
-// take conforms a value that was written as attr, nil for one that was not, in a block or
+// take conforms a value that was written as attr (nil: it was not written) in a block or
 // expression at a place.
 func (a *Argument) take(value cty.Value, attr *hcl.Attribute, at hcl.Range) (cty.Value, hcl.Diagnostics) {
 	conformed, err := a.Conform(value)
@@ -624,7 +623,7 @@ func rangeInside(attr *hcl.Attribute, err error, whole hcl.Range) hcl.Range {
 }
 
 // fill copies conformed arguments into the Go struct from which their object is derived, as
-// far as they are known, and names the others.
+// far as they are known, and returns the names of the others.
 func (l *loader) fill(values map[string]cty.Value, o *Object, into any, at hcl.Range) (unknown []string) {
 	given := values
 	for name, v := range values {

@@ -13,28 +13,28 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// Bounds of what expressions evaluate to, in bytes as [measure] reckons them.
+// Bounds of what expressions evaluate to, in bytes as [measure] counts them.
 const (
 	mostEvaluated = 48 << 20 // in the evaluation of one argument
 	mostKept      = 64 << 20 // the results of all arguments of a plan together
-	mostPerHost   = 16 << 10 // and for each host more
+	mostPerHost   = 16 << 10 // and in addition for each host
 	mostPerMade   = 4 << 10  // for each that a range or a dynamic block makes: a line of a plan makes thousands
 
 	valueCost     = 128  // of a value, whatever it is; about what cty needs for a number in a list
 	problemCost   = 1024 // of a problem, which holds what was in scope
-	conditionCost = 32   // of one look at an element, which stays nowhere: what it takes is time
+	conditionCost = 32   // of one look at an element, which is not kept: it costs time
 )
 
-// meter bounds what expressions evaluate to. HCL cannot be interrupted, so whatever may make
-// much of little is wrapped when a file is parsed (see [meter.bound]), and says before it is
-// evaluated again that it is too much.
+// meter bounds what expressions evaluate to. HCL cannot be interrupted, so every
+// expression that may grow is wrapped when a file is parsed (see [meter.bound]), and fails
+// before it is evaluated again once it is too much.
 //
-// One evaluation of an argument goes on at a time: they are short, and share the account.
+// One evaluation of an argument runs at a time: they are short, and share the account.
 type meter struct {
 	turn sync.Mutex                // held during the evaluation of an argument
 	left atomic.Int64              // of mostEvaluated, for the argument that is evaluated
 	kept atomic.Int64              // of what may be kept
-	at   atomic.Pointer[hcl.Range] // the argument that is evaluated, nil: none is
+	at   atomic.Pointer[hcl.Range] // the argument that is evaluated; nil: none
 
 	untrusted bool  // the plan is not trusted
 	began     usage // when it began to be read
@@ -42,7 +42,7 @@ type meter struct {
 	expanded atomic.Int64 // hosts that ranges and dynamic blocks make
 
 	spent   *hcl.Diagnostic // more than may be kept was evaluated
-	stopped atomic.Bool     // the evaluation was left behind: it should end
+	stopped atomic.Bool     // the evaluation was abandoned: it should end
 	beyond  atomic.Bool     // an argument evaluated to too much: the plan is refused already
 }
 
@@ -55,7 +55,7 @@ func (m *meter) expand(hosts int) {
 	m.expanded.Add(int64(hosts))
 }
 
-// loaded ends the account of what is kept: what a run evaluates is forgotten.
+// loaded ends the account of what is kept: a run does not keep what it evaluates.
 func (m *meter) loaded() { m.kept.Store(math.MaxInt64) }
 
 // value evaluates an argument.
@@ -99,7 +99,7 @@ func (m *meter) limit() string {
 	return text
 }
 
-// spend takes the size of a value from the account of the argument that is evaluated.
+// spend charges the size of a value to the argument that is evaluated.
 func (m *meter) spend(value cty.Value) error {
 	left := m.left.Load()
 	if left < 0 {
@@ -112,8 +112,8 @@ func (m *meter) spend(value cty.Value) error {
 	return m.take(size)
 }
 
-// pass takes a part of the size of what a function returns: it is kept only where a loop, a
-// template or the argument takes it up.
+// pass charges a part of the size of what a function returns: it is kept only if a loop, a
+// template or the argument uses it.
 func (m *meter) pass(value cty.Value) error {
 	left := m.left.Load()
 	size, err := measure(value, max(left, 0))
@@ -143,9 +143,9 @@ func excessive(at hcl.Range) *hcl.Diagnostic {
 	return problem(at, "Evaluates to too much", "The value of this argument, or of a part of it, is too large. The limit is %d MiB, %s. Make lists and texts smaller.", mostEvaluated>>20, counting)
 }
 
-// measure reckons what a value takes, or would take if nothing in it were shared: walks over
-// a value visit what is shared each time. It stops behind most. The error is a number or a
-// depth with which other parts of the program could not cope.
+// measure counts the size of a value, as if nothing in it were shared: walks over a value visit
+// shared parts each time. It stops above most. The error is a number or a depth that other
+// parts of the program cannot handle.
 func measure(value cty.Value, most int64) (size int64, err error) {
 	s := scale{left: most}
 	err = s.add(value, 0)
@@ -198,7 +198,7 @@ func (s *scale) addElements(v cty.Value, depth int) error {
 	return nil
 }
 
-// addType reckons a type that no value goes with; it may have grown as a value can.
+// addType counts a type without a value; it may be as large as a value.
 func (s *scale) addType(t cty.Type) {
 	if s.left -= valueCost; s.left < 0 {
 		return
@@ -217,7 +217,7 @@ func (s *scale) addType(t cty.Type) {
 	}
 }
 
-// checkNumber refuses a number that has millions of digits where it becomes a text.
+// checkNumber refuses a number that would have millions of digits as a text.
 func checkNumber(v cty.Value) error {
 	f := v.AsBigFloat()
 	if f.IsInf() {
@@ -240,7 +240,7 @@ func checkText(text string) error {
 	return nil
 }
 
-// checkNumeric refuses a text that would become a number that is refused.
+// checkNumeric refuses a text that would become a refused number.
 func checkNumeric(v cty.Value) error {
 	if err := checkText(v.AsString()); err != nil || len(v.AsString()) > longestWord {
 		return err
@@ -251,7 +251,7 @@ func checkNumeric(v cty.Value) error {
 	return nil
 }
 
-// bounded is an expression whose value is charged to the meter. Those who walk over
+// bounded is an expression whose value is charged to the meter. Walks over
 // expressions see the wrapped one as its child, as in parentheses.
 type bounded struct {
 	*hclsyntax.ParenthesesExpr
@@ -276,20 +276,20 @@ func (b *bounded) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	return value, diags
 }
 
-// tooMuch ends loops; [meter.value] puts its own message in its place.
+// tooMuch ends loops; [meter.value] replaces it by its own message.
 var tooMuch = &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Evaluates to too much"}
 
 // UnwrapExpression lets hcl see what is wrapped.
 func (b *bounded) UnwrapExpression() hcl.Expression { return b.Expression }
 
-// element charges what a loop or a template takes up.
+// element charges what a loop or a template keeps.
 func element(b *bounded, v cty.Value) error { return b.meter.spend(v) }
 
 // look charges what a loop only looks at.
 func look(b *bounded, _ cty.Value) error { return b.meter.take(conditionCost) }
 
-// operand charges nothing: what operators make of two numbers is no larger. It keeps these
-// small, and a text from which a number would be made.
+// operand charges nothing: operators make no larger numbers. It bounds numbers, and texts
+// that would become numbers.
 func operand(_ *bounded, v cty.Value) error {
 	v, _ = v.Unmark()
 	switch {
@@ -312,8 +312,8 @@ func (m *meter) wrap(x hclsyntax.Expression, cost func(*bounded, cty.Value) erro
 	return &bounded{ParenthesesExpr: &hclsyntax.ParenthesesExpr{Expression: x, SrcRange: x.Range()}, meter: m, cost: cost}
 }
 
-// bound wraps what in a file or an expression can make much of little: the parts that a loop
-// evaluates again and again, the parts of templates, the operands of operators, and each
+// bound wraps the parts of a file or an expression that can grow: the parts that a loop
+// evaluates repeatedly, the parts of templates, the operands of operators, and each
 // argument as a whole.
 func (m *meter) bound(node hclsyntax.Node) hcl.Diagnostics {
 	return hclsyntax.VisitAll(node, func(node hclsyntax.Node) hcl.Diagnostics {

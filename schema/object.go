@@ -55,8 +55,8 @@ var (
 // `doc` one sentence of documentation, `enum` the allowed strings separated by
 // blanks, `default` the value when it is left out, `was` a former name. A pointer, slice or map is
 // optional, everything else without a default is required. Of panics on a
-// struct that it cannot describe: that is a mistake of the programmer, and a
-// test that loads the package finds it.
+// struct that it cannot describe: that is a bug, and any test
+// that loads the package finds it.
 func Of[T any]() *Object { return objectOf(reflect.TypeFor[T]()) }
 
 func objectOf(t reflect.Type) *Object {
@@ -71,7 +71,7 @@ func objectOf(t reflect.Type) *Object {
 	return o
 }
 
-// index prepares what is asked for each host and step.
+// index prepares what is needed for each host and step.
 func (o *Object) index() {
 	o.byName = make(map[string]*Argument, len(o.Arguments))
 	types := make(map[string]cty.Type, len(o.Arguments))
@@ -177,8 +177,8 @@ func header(objects ...*Object) *hcl.BodySchema {
 	return s
 }
 
-// ArgumentError says that an argument is at fault; whoever holds the plan file
-// turns its path into a place.
+// ArgumentError says that an argument is at fault; the code that holds the plan
+// file turns its path into a place.
 type ArgumentError struct {
 	Path cty.Path
 	Err  error
@@ -187,7 +187,7 @@ type ArgumentError struct {
 func (e *ArgumentError) Error() string { return e.Err.Error() }
 func (e *ArgumentError) Unwrap() error { return e.Err }
 
-// AtArgument returns an error that blames the argument called name.
+// AtArgument returns an error about the argument called name.
 func AtArgument(name string, format string, values ...any) error {
 	return &ArgumentError{Path: cty.GetAttrPath(name), Err: fmt.Errorf(format, values...)}
 }
@@ -318,7 +318,7 @@ func (o *Object) Conform(v cty.Value) (cty.Value, error) {
 	return cty.ObjectVal(out), nil
 }
 
-// take takes an unknown key for the known one that is near: what it should be is not missing.
+// take treats an unknown key as the known one that is near, which then is not missing.
 func (o *Object) take(given map[string]cty.Value, key string) {
 	near := nearest(key, o.Names())
 	if _, ok := given[near]; near != "" && !ok {
@@ -326,7 +326,7 @@ func (o *Object) take(given map[string]cty.Value, key string) {
 	}
 }
 
-// problems are all that is wrong with a value.
+// problems are all problems of a value.
 type problems []error
 
 func (p problems) Error() string {
@@ -340,7 +340,7 @@ func (p problems) Error() string {
 // Unwrap gives the problems to errors.As.
 func (p problems) Unwrap() []error { return p }
 
-// each lists the problems of which an error consists, none for nil.
+// each lists the problems of an error, none for nil.
 func each(err error) []error {
 	if all, ok := err.(problems); ok {
 		return all
@@ -387,7 +387,7 @@ func friendlyType(t cty.Type) string {
 	return "another value"
 }
 
-// kindGot names what a value is, where it should be something else.
+// kindGot names what a value is, if it should be something else.
 func kindGot(v cty.Value) string {
 	switch {
 	case v.IsNull():

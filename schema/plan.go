@@ -38,14 +38,14 @@ type Plan struct {
 	unusable  map[string]bool // names of steps whose type is not known
 }
 
-// Known is what the language must be told about the world around it.
+// Known is what the language must know about the world around it.
 type Known struct {
 	Version string // of esxiplan, for `required_version`
 	Steps   map[string]StepType
 	Vendors []string
 	Facts   *Object // what host.facts looks like
 	Message *Object // what the template of a notify block calls message
-	// RootPassword judges a password as ESXi would; nil: every one will do.
+	// RootPassword judges a password as ESXi would; nil: any is accepted.
 	RootPassword func(string) error
 }
 
@@ -62,12 +62,12 @@ type Variable struct {
 	Description string
 	Type        cty.Type
 	Sensitive   bool
-	Default     cty.Value // cty.NilVal when there is none
+	Default     cty.Value // cty.NilVal without one
 	Value       cty.Value
 	Origin      string // where the value came from: "default", "-e", a file, the environment …
 	Range       hcl.Range
 	checks      []validation
-	defaultAt   *hcl.Attribute // nil where there is none
+	defaultAt   *hcl.Attribute // nil without one
 	defaults    *typeexpr.Defaults
 }
 
@@ -97,9 +97,9 @@ func placeOf(argument string, said hcl.Attributes, block hcl.Range) hcl.Range {
 type Media struct {
 	Directory   *string   `json:"directory" doc:"Folder into which images are published, for a web server that serves it."`
 	URL         *string   `json:"url" doc:"Where BMCs find the published images: the address of that folder, or of this run's own server."`
-	Store       string    `json:"store" enum:"file overlay" default:"file" doc:"What the folder holds for each host: a whole image, or only what lies over the source (a few KB, which esxiplan serve DIR alone can serve)."`
+	Store       string    `json:"store" enum:"file overlay" default:"file" doc:"What the folder holds for each host: a whole image, or only what is laid over the source (a few KB, which only esxiplan serve DIR can serve)."`
 	Listen      *string   `json:"listen" doc:"Address and port on which this run serves the images itself by HTTP, such as \"0.0.0.0:8090\"."`
-	ListenTLS   *string   `json:"listen_tls" doc:"The same by HTTPS, instead of listen or beside it."`
+	ListenTLS   *string   `json:"listen_tls" doc:"The same by HTTPS, instead of listen or in addition to it."`
 	Certificate *string   `json:"certificate" doc:"Certificate for listen_tls, PEM. Default: one that this machine makes itself."`
 	Key         *string   `json:"key" doc:"Key of that certificate, PEM."`
 	Allow       []string  `json:"allow" doc:"Who may read what this run serves, next to the plan's BMCs and this machine: addresses, networks such as \"10.0.0.0/8\", host names, or \"any\"."`
@@ -108,8 +108,8 @@ type Media struct {
 	said hcl.Attributes // its arguments as they are written
 }
 
-// Open opens a regular file that the plan names, such as an installer image. A plan that is
-// not trusted has only those below its folder (see [Access]).
+// Open opens a regular file that the plan names, such as an installer image. An untrusted
+// plan has only those below its folder (see [Access]).
 func (p *Plan) Open(name string) (*os.File, error) { return p.access.Open(name) }
 
 // Untrusted reports that the plan's author may be anyone.
@@ -150,7 +150,7 @@ type Host struct {
 	row          *row                 // what made it; nil: it has a block of its own
 	unknown      map[string]bool      // arguments, such as "esxi.gateway", that have a problem; nil in a valid plan
 	invalid      bool                 // it has a problem
-	late         map[string]cty.Value // what `host` means to arguments that wait for host.facts; nil: none does
+	deferred     map[string]cty.Value // what `host` means to arguments that wait for host.facts; nil: no argument does
 }
 
 // RangeOf is where the argument at path was written, or the host's block.
@@ -218,7 +218,7 @@ type ESXi struct {
 	RootPassword Secret   `json:"root_password" default:"-" doc:"Password of root; reaches the medium only as a salted hash."`
 	Current      *Login   `json:"current" doc:"Login of the ESXi that runs there now, to see whether it is in use."`
 
-	lateNIC bool // it is chosen once the machine's facts are known
+	deferredNIC bool // it is chosen once the machine's facts are known
 }
 
 // Disk names the installation disk by exactly one of its first four fields.
@@ -229,11 +229,11 @@ type Disk struct {
 	Name    *string `json:"name" doc:"ESXi device name: naa.… eui.… t10.… mpx.… vml.…"`
 	Confirm *bool   `json:"confirm" doc:"false: continue although the BMC cannot confirm that the disk exists. It says nothing of a kickstart of your own: see unchecked_disks of build_iso. Default true."`
 
-	late string // where it is said how the disk is chosen, once the machine's facts are known
+	deferred string // the place in the plan that chooses the disk, once the machine's facts are known
 }
 
 // Late reports that the disk is not chosen yet: that takes the machine's facts.
-func (d *Disk) Late() bool { return d != nil && d.late != "" }
+func (d *Disk) Late() bool { return d != nil && d.deferred != "" }
 
 // Key returns which field names the disk, and its text.
 func (d *Disk) Key() (kind, text string) {
@@ -254,7 +254,7 @@ func (d *Disk) Key() (kind, text string) {
 
 func (d *Disk) String() string {
 	if d.Late() {
-		return d.late
+		return d.deferred
 	}
 	kind, text := d.Key()
 	return kind + " " + text
@@ -305,8 +305,8 @@ type Step struct {
 	groupsUnknown bool // because of a problem it is not known which groups take it
 }
 
-// CommonArguments are what every step takes, whatever its type, as the plan says it. Where it
-// says nothing, the policy of the step's type holds (step.Policy).
+// CommonArguments are what every step takes, whatever its type, as the plan says it. If it
+// says nothing, the policy of the step's type applies (step.Policy).
 type CommonArguments struct {
 	Tags     []string  `json:"tags" doc:"Words by which --tags and --skip-tags choose steps."`
 	Groups   []string  `json:"groups" doc:"Groups whose hosts take this step. Default: all."`
@@ -337,8 +337,7 @@ var conditionDocs = [][2]string{
 // conditions, evaluated per host during the run.
 func ConditionDocs() [][2]string { return conditionDocs }
 
-// index finds hosts and steps by name. It is made when it is first asked for, by then the
-// plan is whole.
+// index finds hosts and steps by name. It is made on first use, when the plan is complete.
 type index struct {
 	once       sync.Once
 	hosts      []*Host
@@ -362,8 +361,8 @@ func (p *Plan) indexed() *index {
 	return &p.index
 }
 
-// Hosts lists all hosts in the order of the plan. The list is the plan's own: whoever
-// changes it makes a copy.
+// Hosts lists all hosts in the order of the plan. The list is the plan's own: to
+// change it, make a copy.
 func (p *Plan) Hosts() []*Host { return slices.Clip(p.indexed().hosts) }
 
 // Host finds a host by name.

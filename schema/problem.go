@@ -16,7 +16,7 @@ type concern struct {
 	named  bool // the detail names the hosts
 }
 
-// Concerned names the hosts that a problem concerns, in the order of the plan; none where it
+// Concerned names the hosts that a problem concerns, in the order of the plan; none if it
 // is one of the plan as a whole.
 func Concerned(d *hcl.Diagnostic) []string {
 	c, _ := d.Extra.(*concern)
@@ -50,16 +50,16 @@ func Concerning(d *hcl.Diagnostic, h *Host) *hcl.Diagnostic {
 }
 
 // Settle makes one problem of those that several hosts have at the same place, names the
-// hosts, takes secrets out, and sorts.
+// hosts, hides secrets, and sorts.
 func (p *Plan) Settle(diags hcl.Diagnostics) hcl.Diagnostics { return p.settled(diags) }
 
-// settled makes of all problems what is shown: secrets hidden, each problem once with all
-// its hosts, sorted, and not more than a reader can take.
+// settled prepares all problems for display: secrets hidden, each problem once with all its
+// hosts, sorted, and bounded in number.
 func (p *Plan) settled(diags hcl.Diagnostics) hcl.Diagnostics {
 	return shortened(Sorted(p.named(gathered(Sorted(distinct(p.fold(p.hide(diags))))))))
 }
 
-// onceOnly are summaries of problems whose cause is somewhere else: what is referred to.
+// onceOnly are summaries of problems whose cause is elsewhere: in what is referred to.
 var onceOnly = map[string]bool{"Unknown local": true, "Unknown variable": true, "Unknown image": true, "Invalid index": true, "Unsupported attribute": true}
 
 // gathered keeps the first of those references that fail for the same reason, and says where
@@ -177,7 +177,7 @@ func (p *Plan) named(diags hcl.Diagnostics) hcl.Diagnostics {
 	return diags
 }
 
-// missingSomething is how summaries begin of what is not where it should be.
+// missingSomething is how summaries of missing things begin.
 const missingSomething = "Missing "
 
 // sameProblem finds the problem of other hosts that is the same as that of a host.
@@ -220,7 +220,7 @@ func (p *Plan) nameHosts(d *hcl.Diagnostic, places map[hcl.Range]int) {
 	}
 }
 
-// ofHost says of which host a detail is.
+// ofHost says which host a detail is about.
 func ofHost(h *Host, detail string) string {
 	if strings.HasPrefix(detail, "Host ") {
 		return detail

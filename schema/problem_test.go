@@ -66,7 +66,7 @@ func TestProblemsNameTheirHosts(t *testing.T) {
 	}
 }
 
-// TestNothingHidesProblems: what has a problem does not keep others from being found, and no
+// TestNothingHidesProblems: one problem does not prevent others from being found, and no
 // problem follows from it.
 func TestNothingHidesProblems(t *testing.T) {
 	for name, c := range map[string]struct {

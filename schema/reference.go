@@ -16,8 +16,8 @@ type references struct {
 	names      map[string]bool // such as "host.facts"
 	whole      map[string]bool // roots that are taken as a whole, such as keys(host)
 	steps      []string        // whose results are referred to, sorted
-	// declared: something is referred to that the plan says for each host. The facts are
-	// not that: before a run they are not known of any host.
+	// declared: the step refers to what the plan says for each host. Facts do not count:
+	// before a run they are not known for any host.
 	declared bool
 }
 

@@ -14,7 +14,7 @@ import (
 
 // writtenAt finds where the rows of a dynamic block are written, as far as that is certain:
 // the line of a CSV file that holds the same values, or the place in the plan of a list that
-// is written there. It is asked for only where a row is to be shown.
+// is written there. It is called only if a row is to be shown.
 func (l *loader) writtenAt(t *template) {
 	if l.literalRows(t) {
 		return
@@ -139,7 +139,7 @@ type Cell struct {
 }
 
 // Cell finds where the argument at a path, such as "serial" or "esxi.nic", is written; ok is
-// false where it is not taken from one column of a CSV file.
+// false if it does not come from one column of a CSV file.
 func (h *Host) Cell(path string) (c Cell, ok bool) {
 	attr, own := h.said.at(path)
 	if h.row == nil || !own {

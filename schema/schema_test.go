@@ -129,8 +129,8 @@ func TestVariableSources(t *testing.T) {
 		t.Error(problems)
 	}
 	asked := ""
-	in := schema.Input{Ask: func(v *schema.Variable) (string, error) { asked = v.Name; return "told", nil }}
-	if p, problems := load(t, "variable \"q\" {}\n"+machine, in); problems != "" || asked != "q" || p.Variables[0].Value.AsString() != "told" {
+	in := schema.Input{Ask: func(v *schema.Variable) (string, error) { asked = v.Name; return "typed", nil }}
+	if p, problems := load(t, "variable \"q\" {}\n"+machine, in); problems != "" || asked != "q" || p.Variables[0].Value.AsString() != "typed" {
 		t.Errorf("asked %q: %s", asked, problems)
 	}
 }
@@ -186,7 +186,7 @@ func TestDurations(t *testing.T) {
 	}
 }
 
-// FuzzLoad: whatever stands in a file, loading ends with diagnostics, and what could be read
+// FuzzLoad: whatever is in a file, loading ends with diagnostics, and what could be read
 // of hosts has digests.
 func FuzzLoad(f *testing.F) {
 	f.Add(machine + "step \"try\" \"s\" { text = host.name }\n")
@@ -221,14 +221,14 @@ func FuzzLoad(f *testing.F) {
 
 // TestErrorsHideSecrets: what functions of libraries say about values is hidden.
 func TestErrorsHideSecrets(t *testing.T) {
-	env := func(name string) (string, bool) { return "tell-Nobody", true }
+	env := func(name string) (string, bool) { return "keep-Secret", true }
 	for _, expr := range []string{
 		`parseint(var.pw, 10)`, `tonumber(env("S"))`, `file(var.pw)`, `env(var.pw)`, `templatefile(var.pw, {})`, `cidrhost(var.pw, 1)`, `yamldecode("[${var.pw}")`,
 		`regex("[${var.pw}", "x")`, `{ for k in [var.pw, var.pw] : k => 1 }`, `tobool(var.pw)`, `jsondecode(var.pw)`, `keys(host.vars)[0]`,
 	} {
 		text := "variable \"pw\" {\n sensitive = true\n}\n" + strings.Replace(machine, `vars = { b = "host" }`, `vars = { (env("S")) = 1 }`, 1) + "step \"try\" \"s\" { text = " + expr + " }\n"
-		_, problems := load(t, text, schema.Input{Environ: env, Set: []string{"pw=tell-Nobody"}})
-		if strings.Contains(problems, "tell-Nobody") || problems == "" {
+		_, problems := load(t, text, schema.Input{Environ: env, Set: []string{"pw=keep-Secret"}})
+		if strings.Contains(problems, "keep-Secret") || problems == "" {
 			t.Errorf("%s: %q", expr, problems)
 		}
 	}

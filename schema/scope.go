@@ -10,11 +10,11 @@ import (
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 )
 
-// Scope is what the expressions of one step on one host may refer to, beside
+// Scope is what the expressions of one step on one host may refer to, besides
 // what the whole plan shares.
 type Scope struct {
 	Host    *Host
-	Facts   cty.Value            // host.facts; cty.NilVal where nobody has read them: unknown
+	Facts   cty.Value            // host.facts; cty.NilVal if they were not read: unknown
 	Results map[string]cty.Value // step.<name>
 	Result  cty.Value            // `result`; cty.NilVal outside until and failed_when
 	Attempt int                  // `attempt`; 0 outside until and failed_when: unknown
@@ -90,8 +90,8 @@ func (p *Plan) Decode(s *Step, h *Host, into any) hcl.Diagnostics {
 	return diags
 }
 
-// decoded are the arguments as JSON. Where nothing of them is different for each host, they
-// are evaluated once.
+// decoded are the arguments as JSON. If nothing in them differs from host to host, they are
+// evaluated once.
 func (p *Plan) decoded(s *Step, h *Host) ([]byte, hcl.Diagnostics) {
 	d := s.dependence(h, nil)
 	if b, ok := p.arguments.Load(d); ok {

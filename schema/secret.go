@@ -13,17 +13,17 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// Hidden is what stands in every output in the place of a sensitive value.
+// Hidden replaces a sensitive value in every output.
 const Hidden = "(sensitive)"
 
 // Secret is a string that no formatting verb and no JSON encoder prints. Only
-// [Secret.Reveal] gives it up; call it where the secret is used and nowhere else.
+// [Secret.Reveal] returns it; call it only where the secret is used.
 type Secret struct{ text string }
 
 // NewSecret keeps a text that did not come from a plan.
 func NewSecret(text string) Secret { return Secret{text: text} }
 
-// Reveal gives the text to whoever uses it.
+// Reveal returns the text.
 func (s Secret) Reveal() string { return s.text }
 
 // IsZero reports whether there is no secret at all.
@@ -43,8 +43,8 @@ type mark string
 // Sensitive is the cty mark of values that must not be shown.
 const Sensitive = mark("sensitive")
 
-// secretTexts are the texts that must not be shown, so that they can be taken out
-// of what libraries say about values. Each has the name of where it came from.
+// secretTexts are the texts that must not be shown, so that they can be removed
+// from what libraries say about values. Each has the name of where it came from.
 type secretTexts struct {
 	mu     sync.Mutex
 	texts  map[string]string // by name, such as "var.root_password" or "env.BMC_PASSWORD"
@@ -107,9 +107,9 @@ func (p *Plan) Secrets() []string {
 }
 
 // SecretNames gives a name to every text that must not be shown: those of
-// [Plan.Secrets], and the passwords and license keys of hosts. Whoever writes a record can
-// put the name in the text's place, and [Plan.SecretText] gives the text back to whoever
-// reads it, also in a later process: two loads of the same files give the same names.
+// [Plan.Secrets], and the passwords and license keys of hosts. A record can
+// hold the name instead of the text, and [Plan.SecretText] returns the text for the name,
+// also in a later process: two loads of the same files give the same names.
 //
 // A name is where the text comes from: var.root_password, env.BMC_PASSWORD, a part of a
 // variable such as var.logins.dell, group.lab.bmc.password where the group says it for all
@@ -126,12 +126,12 @@ func (p *Plan) SecretNames() map[string]string {
 	return names
 }
 
-// AllSecretNames are all names that [Plan.SecretNames] chooses from, each with its text: of a
-// text that has several names each one is there.
+// AllSecretNames are all names that [Plan.SecretNames] chooses from, each with its text: a text
+// with several names is there under each.
 func (p *Plan) AllSecretNames() map[string]string { return maps.Clone(p.namedSecrets()) }
 
-// SecretText is the text that has a name; ok is false where the plan has no such secret,
-// or not any more.
+// SecretText is the text that has a name; ok is false if the plan has no such secret,
+// or no longer has it.
 func (p *Plan) SecretText(name string) (text string, ok bool) {
 	text, ok = p.namedSecrets()[name]
 	return text, ok
@@ -185,7 +185,7 @@ func (h *Host) owner(path string) string {
 	return "host" + member(h.Name)
 }
 
-// hide takes secrets, and what was made from them, out of diagnostics.
+// hide removes secrets, and what was made from them, from diagnostics.
 func (p *Plan) hide(diags hcl.Diagnostics) hcl.Diagnostics {
 	if len(diags) == 0 { // as nearly always, in a run
 		return diags

@@ -121,7 +121,7 @@ func TestSecretNamesAreStable(t *testing.T) {
 	}
 }
 
-// TestHidingTakesTheLongestSecret: one that begins with another leaves nothing behind.
+// TestHidingTakesTheLongestSecret: one that begins with another leaves no rest visible.
 func TestHidingTakesTheLongestSecret(t *testing.T) {
 	text := "variable \"a\" {\n default = \"word\"\n sensitive = true\n}\nvariable \"b\" {\n default = \"word-and-more\"\n sensitive = true\n}\n" + machine + "step \"try\" \"s\" { text = tonumber(var.b) }\n"
 	_, problems := load(t, text, schema.Input{})

@@ -101,7 +101,7 @@ group "other" {
 		"of no host":          {`step "try" "a" { wait = "soon" }`, `"soon" is not a duration`},
 		"after a skipped one": {"step \"try\" \"a\" {\n  when = host.name != \"h3\"\n}\nstep \"try\" \"b\" { text = \"x${step.a.out}\" }", "null"},
 		"all of them":         {"step \"try\" \"a\" {\n  when = host.name != \"h3\"\n}\nstep \"try\" \"b\" { text = join(\"\", [for s in step : \"x${s.out}\"]) }", "null"},
-		"of nobody skipped":   {"step \"try\" \"a\" {\n  when = host.name != \"h4\"\n}\nstep \"try\" \"b\" { text = \"x${step.a.out}\" }", ""},
+		"of no host skipped":  {"step \"try\" \"a\" {\n  when = host.name != \"h4\"\n}\nstep \"try\" \"b\" { text = \"x${step.a.out}\" }", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, problems := load(t, hosts+c.steps+"\n", schema.Input{})

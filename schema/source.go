@@ -35,8 +35,8 @@ func ReadFile(name string) ([]byte, error) {
 	return readRegular(name, func() (fs.FileInfo, error) { return os.Stat(name) }, func(flags int) (*os.File, error) { return os.OpenFile(name, flags, 0) })
 }
 
-// readRegular looks at a file before it opens it, and again at what it opened: another one
-// may have taken its place.
+// readRegular checks a file before it opens it, and again after that: it may have been
+// replaced in between.
 func readRegular(name string, stat func() (fs.FileInfo, error), open func(flags int) (*os.File, error)) ([]byte, error) {
 	f, err := openRegular(name, small, stat, open)
 	if err != nil {
@@ -46,7 +46,7 @@ func readRegular(name string, stat func() (fs.FileInfo, error), open func(flags 
 	return ReadAll(f, name) // the file may grow
 }
 
-// openRegular opens a file that is what it must be, before and after it is opened.
+// openRegular opens a file that is regular before and after it is opened.
 func openRegular(name string, judge func(string, fs.FileInfo) error, stat func() (fs.FileInfo, error), open func(flags int) (*os.File, error)) (*os.File, error) {
 	info, err := stat()
 	if err != nil {
@@ -69,7 +69,7 @@ func openRegular(name string, judge func(string, fs.FileInfo) error, stat func()
 	return f, nil
 }
 
-// ReadAll reads a stream that the person at the keyboard names, at most [MaxFile] bytes.
+// ReadAll reads a stream that the user names, at most [MaxFile] bytes.
 func ReadAll(r io.Reader, name string) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r, MaxFile+1))
 	if err == nil && len(b) > MaxFile {
@@ -117,8 +117,8 @@ func kindOfFile(mode fs.FileMode) string {
 type sources struct{ signs int }
 
 // CheckSource finds what in a plan file the parser must not see: too many signs, or
-// expressions and blocks nested so deeply that its stack would not suffice, of which a
-// process dies. It is nil where the source may be parsed, also where it has mistakes.
+// expressions and blocks nested so deeply that its stack would overflow, which kills
+// the process. It is nil if the source may be parsed, even if it has mistakes.
 func CheckSource(source []byte, name string) *hcl.Diagnostic {
 	return new(sources).check(source, name, hclsyntax.LexConfig)
 }
@@ -133,7 +133,7 @@ func (s *sources) check(source []byte, name string, lex lexer) *hcl.Diagnostic {
 	if len(source) > largeSource { // what the lexer leaves behind takes more than the plan
 		defer runtime.GC()
 	}
-	tokens, _ := lex(source, name, hcl.InitialPos) // its problems are the parser's
+	tokens, _ := lex(source, name, hcl.InitialPos) // the parser reports its problems
 	var n nesting
 	for _, t := range tokens {
 		if d := n.take(t); d != nil {
@@ -144,7 +144,7 @@ func (s *sources) check(source []byte, name string, lex lexer) *hcl.Diagnostic {
 }
 
 // count counts signs: at least as many as the source has tokens, which take a hundred times
-// the memory of their text. ok is false where they are too many, from a place on.
+// the memory of their text. ok is false if they are too many, from a place on.
 func (s *sources) count(source []byte, name string) (at hcl.Range, ok bool) {
 	pos, inWord := hcl.InitialPos, false
 	for i, c := range source {
@@ -164,10 +164,10 @@ func (s *sources) count(source []byte, name string) (at hcl.Range, ok bool) {
 	return hcl.Range{}, true
 }
 
-// nesting follows how deeply the parser would be within itself. Brackets nest, and so do
+// nesting follows how deeply the parser would recurse. Brackets nest, and so do
 // operators that apply to one another, such as !!x or a ? b : c ? d : e.
 type nesting struct {
-	chains   []int // operators of the item at hand, of each bracket that is open
+	chains   []int // operators of the current item, of each bracket that is open
 	chained  int   // the sum
 	controls int   // %{ if } and %{ for } without their ends
 	operand  bool  // the last token ended an operand

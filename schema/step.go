@@ -40,7 +40,7 @@ func (l *loader) step(b *hcl.Block) {
 	l.plan.Steps = append(l.plan.Steps, step)
 }
 
-// stepType is the type of a step; where it is mistyped, the one that was surely meant.
+// stepType is the type of a step; if it is mistyped, the intended one.
 func (l *loader) stepType(b *hcl.Block) (name string, known bool) {
 	name = b.Labels[0]
 	if _, known = l.plan.known.Steps[name]; known {
@@ -115,8 +115,8 @@ func everything(h *Host, s *Step) Treatment {
 }
 
 // CheckSteps evaluates the arguments and conditions of each selected step for
-// each host, with unknown values in the place of results, and reports all that
-// cannot succeed.
+// each host, with unknown values as results, and reports all that cannot
+// succeed.
 func (p *Plan) CheckSteps(selected func(*Host, *Step) Treatment) hcl.Diagnostics {
 	return p.settled(p.checkSteps(selected))
 }
@@ -136,7 +136,7 @@ func (p *Plan) checkSteps(selected func(*Host, *Step) Treatment) hcl.Diagnostics
 	return c.diags
 }
 
-// unknownHost is one in whose place the steps are checked in a plan whose hosts cannot be read.
+// unknownHost is the host for which steps are checked in a plan whose hosts cannot be read.
 func unknownHost() *Host {
 	e := &hostEvaluation{host: &Host{ESXi: &ESXi{}}, scope: map[string]cty.Value{"vars": cty.DynamicVal}}
 	e.without("", hostObject.Names()...)
@@ -147,7 +147,7 @@ func unknownHost() *Host {
 }
 
 // stepCheck evaluates the steps for host after host, each step once for all hosts for
-// which it means the same.
+// which it is the same.
 type stepCheck struct {
 	plan     *Plan
 	selected func(*Host, *Step) Treatment
@@ -156,9 +156,9 @@ type stepCheck struct {
 	diags    hcl.Diagnostics
 }
 
-// checkedStep is what came of the evaluation of a step.
+// checkedStep is the outcome of the evaluation of a step.
 type checkedStep struct {
-	skips bool // `when` is surely false
+	skips bool // `when` is certainly false
 	diags hcl.Diagnostics
 }
 
@@ -230,7 +230,7 @@ func (s *Step) dependence(h *Host, skipped map[string]bool) dependence {
 }
 
 // check evaluates all expressions of a step, in one context: those that may not refer to
-// `result` were found by their references. skips: `when` is surely false.
+// `result` were found by their references. skips: `when` is certainly false.
 func (c *stepCheck) check(h *Host, s *Step, results map[string]cty.Value) (skips bool, diags hcl.Diagnostics) {
 	p := c.plan
 	ctx := p.context(s, Scope{Host: h, Results: results, Result: cty.UnknownVal(p.known.Steps[s.Type].Result.Type())})

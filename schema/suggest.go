@@ -7,7 +7,7 @@ import (
 )
 
 // DidYouMean ends a sentence: by a suggestion of the known word nearest to the
-// one given, or by a period when none is near.
+// one given, or by a period if none is near.
 func DidYouMean(given string, known []string) string {
 	if best := nearest(given, known); best != "" {
 		return `. Did you mean "` + best + `"?`

@@ -10,8 +10,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// parseProblems says in words of a plan what the parser found wrong with a source: the first
-// mistake of each line, without those that follow from it.
+// parseProblems says in words of a plan what is wrong with a source: the first mistake of each
+// line, without those that follow from it.
 func parseProblems(diags hcl.Diagnostics, source []byte) hcl.Diagnostics {
 	if !diags.HasErrors() || len(diags) == 0 || diags[0].Subject == nil {
 		return diags
@@ -113,7 +113,7 @@ func rank(d *hcl.Diagnostic) int {
 // endlessText are summaries of a text whose end is missing.
 var endlessText = map[string]bool{"Invalid multi-line string": true, "Invalid string literal": true, "Unterminated template string": true}
 
-// mistake is one that people make, and what to do about it.
+// mistake is a common mistake, and what to do about it.
 type mistake struct {
 	summary string         // of the parser
 	source  *regexp.Regexp // of the source from the place on; nil: any
@@ -122,8 +122,8 @@ type mistake struct {
 }
 
 var mistakes = []mistake{
-	{"Invalid character", regexp.MustCompile(`^[“”„‟″]`), "Typographic quotation mark", "A text stands between straight quotation marks: \"text\". Word processors and chat programs replace them."},
-	{"Invalid character", regexp.MustCompile(`^['‘’]`), "Single quotation mark", "A text stands between double quotation marks: \"text\"."},
+	{"Invalid character", regexp.MustCompile(`^[“”„‟″]`), "Typographic quotation mark", "A string is enclosed in straight quotation marks: \"text\". Word processors and chat programs replace them."},
+	{"Invalid character", regexp.MustCompile(`^['‘’]`), "Single quotation mark", "A string is enclosed in double quotation marks: \"text\"."},
 	{"Invalid character", regexp.MustCompile(`^\$`), "Dollar sign outside of a text", "Refer to a value by its name alone: var.name. Only inside of a text write \"${var.name}\"."},
 	{"Invalid character", regexp.MustCompile(`^\\`), "Backslash in a text", "Write a backslash in a text twice: \"C:\\\\folder\"."},
 	{"Invalid escape sequence", nil, "Backslash in a text", "Write a backslash in a text twice: \"C:\\\\folder\"."},
@@ -136,12 +136,12 @@ var mistakes = []mistake{
 	{"Argument or block definition required", regexp.MustCompile(`^}`), "Closing brace too many", "No block is open here. Remove this brace, or look for one too many before it."},
 	{"Argument or block definition required", regexp.MustCompile(`^/\*`), "Unclosed comment", "The end of this comment is missing: */."},
 	{"Argument or block definition required", regexp.MustCompile(`^[A-Za-z0-9_-]+[ \t]*(==|:=|:)`), "Invalid argument", "Write one equals sign between the name and the value of an argument: name = value."},
-	{"Argument or block definition required", regexp.MustCompile(`^[A-Za-z_]+(?: "[^"]*")*[ \t]*\r?\n[ \t]*{`), "Opening brace on the wrong line", "The opening brace of a block stands on the line of its name: name {."},
-	{"Argument or block definition required", nil, "Neither argument nor block", "Only arguments (name = value) and blocks (name { … }) can stand here."},
+	{"Argument or block definition required", regexp.MustCompile(`^[A-Za-z_]+(?: "[^"]*")*[ \t]*\r?\n[ \t]*{`), "Opening brace on the wrong line", "The opening brace of a block must be on the line of its name: name {."},
+	{"Argument or block definition required", nil, "Neither argument nor block", "Only arguments (name = value) and blocks (name { … }) are allowed here."},
 	{"Invalid single-argument block definition", nil, "Several arguments on one line", "A block on one line has one argument. Write each of several on a line of its own."},
 	{"Missing attribute separator", nil, "Missing comma", "A comma or a new line is missing before this key."},
 	{"Missing item separator", nil, "Missing comma", "A comma is missing before this, or the closing bracket of the list: ]."},
-	{"Unexpected comma after argument", nil, "Comma after an argument", "Remove the comma: an argument ends with its line. Commas stand only within lists, objects and calls."},
+	{"Unexpected comma after argument", nil, "Comma after an argument", "Remove the comma: an argument ends with its line. Commas are allowed only within lists, objects and calls."},
 	{"Unclosed configuration block", nil, "Unclosed block", "The closing brace of this block is missing: }. If it is there, one is missing in a block within it."},
 	{"Invalid multi-line string", nil, "Unclosed text", "The closing quotation mark of a text is missing on this line. A text of several lines is written <<EOT, the lines, and EOT alone on its line."},
 	{"Unterminated template string", nil, "Unclosed text", "The end of this text is missing: a quotation mark, or for one that begins with <<EOT a line with EOT alone."},
@@ -166,7 +166,7 @@ var mistakes = []mistake{
 	{"Missing name for image", nil, "", "An image block has a name: image \"esxi\" { … }."},
 }
 
-// explainSyntax replaces what the parser says of a mistake that people often make.
+// explainSyntax replaces the parser's message about a common mistake.
 func explainSyntax(d *hcl.Diagnostic, source []byte) {
 	var rest []byte
 	if d.Subject != nil && d.Subject.Start.Byte < len(source) {

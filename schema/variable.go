@@ -39,7 +39,7 @@ func (l *loader) variables(blocks hcl.Blocks) {
 	for _, b := range blocks {
 		v := l.variable(b)
 		if v == nil {
-			values[b.Labels[0]] = cty.DynamicVal // told already
+			values[b.Labels[0]] = cty.DynamicVal // reported already
 			delete(given, b.Labels[0])
 			continue
 		}
@@ -150,8 +150,8 @@ type given struct {
 	strict bool // an unknown name is an error (not so for the environment)
 }
 
-// readVariables reads a variable file. The person who runs the plan names it, and may have
-// the shell write it: --var-file <(pass show lab), or /dev/stdin.
+// readVariables reads a variable file. The user names it, and may have the shell
+// write it: --var-file <(pass show lab), or /dev/stdin.
 func (a *Access) readVariables(name string) ([]byte, error) {
 	if name != "/dev/stdin" && !strings.HasPrefix(name, "/dev/fd/") {
 		return a.Read(name)
@@ -197,11 +197,13 @@ func (l *loader) givenValues() map[string]given {
 	return out
 }
 
-// standsIn reports whether something stands in for a secret that nobody gave.
-func (l *loader) standsIn(name string) bool { return l.in.StandIn != nil && l.in.StandIn(name) != "" }
+// hasPlaceholder reports whether a secret without a value has a placeholder.
+func (l *loader) hasPlaceholder(name string) bool {
+	return l.in.StandIn != nil && l.in.StandIn(name) != ""
+}
 
 // resolve finds the variable's value: -e, variable files, environment, default, a
-// stand-in, the person at the terminal, in this order.
+// placeholder, the user at the terminal, in this order.
 func (l *loader) resolve(v *Variable, values map[string]given) {
 	g, ok := values[v.Name]
 	if name := variablePrefix + v.Name; !ok {
@@ -213,8 +215,8 @@ func (l *loader) resolve(v *Variable, values map[string]given) {
 		l.accept(v, g)
 	case v.Default != cty.NilVal:
 		v.Value, v.Origin = v.Default, "default"
-	case v.Sensitive && l.standsIn(variablePrefix+v.Name):
-		l.accept(v, given{value: standIn(v.Type, l.in.StandIn(variablePrefix+v.Name)), origin: "a stand-in", at: v.Range})
+	case v.Sensitive && l.hasPlaceholder(variablePrefix+v.Name):
+		l.accept(v, given{value: placeholder(v.Type, l.in.StandIn(variablePrefix+v.Name)), origin: "a placeholder", at: v.Range})
 	case l.in.Ask != nil:
 		text, err := l.in.Ask(v)
 		if err != nil {
@@ -236,8 +238,8 @@ func (l *loader) resolve(v *Variable, values map[string]given) {
 	}
 }
 
-// standIn makes a value of any type in the place of one that nobody gave.
-func standIn(t cty.Type, text string) cty.Value {
+// placeholder makes a value of any type for a variable that has none.
+func placeholder(t cty.Type, text string) cty.Value {
 	switch {
 	case t == cty.Number:
 		return cty.Zero
@@ -246,7 +248,7 @@ func standIn(t cty.Type, text string) cty.Value {
 	case t.IsObjectType():
 		attributes := map[string]cty.Value{}
 		for name, at := range t.AttributeTypes() {
-			attributes[name] = standIn(at, text)
+			attributes[name] = placeholder(at, text)
 		}
 		return cty.ObjectVal(attributes)
 	case t.IsListType():
@@ -290,7 +292,7 @@ func (l *loader) fromText(v *Variable, g given) (cty.Value, bool) {
 	return value, true
 }
 
-// expression evaluates a text in which nothing can be referred to.
+// expression evaluates a text that may contain no references.
 func (l *loader) expression(text string, at hcl.Range) (cty.Value, hcl.Diagnostics) {
 	if d := new(sources).check([]byte(text), at.Filename, hclsyntax.LexExpression); d != nil {
 		return cty.NilVal, hcl.Diagnostics{d}
@@ -380,7 +382,7 @@ func (l *loader) circles(all hcl.Attributes, values map[string]cty.Value) {
 	}
 }
 
-// circleFrom follows references from a local that has no value until they come back to one of
+// circleFrom follows references from a local without a value until they return to one of
 // those that it followed: these are the circle. It gives all of them the unknown value.
 func circleFrom(all hcl.Attributes, values map[string]cty.Value, start string) []string {
 	var path []string
@@ -415,7 +417,7 @@ func circleFrom(all hcl.Attributes, values map[string]cty.Value, start string) [
 func (l *loader) localValues(all hcl.Attributes) map[string]cty.Value {
 	values := map[string]cty.Value{}
 	waits := map[string]int{}        // for how many others each waits
-	waiting := map[string][]string{} // who waits for each
+	waiting := map[string][]string{} // the locals that wait for each
 	var ready, whole []string
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		others := localsIn(all[name].Expr)

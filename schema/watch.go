@@ -9,10 +9,10 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// Bounds of the evaluation of a plan as a whole. They are the last line: what is known to
-// grow is stopped before (see [meter]), with a better message.
+// Bounds of the evaluation of a plan as a whole. They are the last defence: what is known to
+// grow is stopped earlier (see [meter]), with a better message.
 const (
-	longestEvaluation = 10 * time.Second // of time and of processor time: a busy machine is no bomb, nor is a person who is asked
+	longestEvaluation = 10 * time.Second // of time and of processor time: a busy machine is no attack, and neither is a user at a prompt
 	mostHeap          = 128 << 20        // bytes, of new objects that are in use; with garbage it may be twice as much
 	mostHeapPerHost   = 64 << 10         // and for each host more
 	mostHeapPerMade   = 8 << 10          // for each that a range or a dynamic block makes
@@ -20,13 +20,13 @@ const (
 	lookEvery         = 2 * time.Millisecond
 )
 
-// Bounds of a plan that is not trusted: whoever wrote it pays for nothing. All that is made of
-// it before a rehearsal shares the first ones.
+// Bounds of a plan that is not trusted: its author bears no cost. All that is
+// made of it before a rehearsal shares the first ones.
 const (
 	untrustedTakes        = time.Second
 	untrustedTakesPerHost = time.Millisecond
 
-	rehearsalTakes       = 10 * time.Minute // by the clock on the wall: waiting is what a plan is best at
+	rehearsalTakes       = 10 * time.Minute // by the wall clock: a plan can also wait
 	mostRehearsed        = 256 << 20        // bytes
 	mostRehearsedPerHost = 2 << 20
 )
@@ -52,9 +52,9 @@ func (m *meter) bounds(hosts int) bounds {
 	return b
 }
 
-// Within does what a command makes of a plan, and leaves it behind where a plan that is not
-// trusted makes that take more than is left of the bounds of its evaluation. Whoever gets a
-// problem must not touch the plan again, and must end the process soon.
+// Within runs what a command makes of a plan, and abandons it when an untrusted plan makes
+// that take more than is left of the bounds of its evaluation. A caller that gets a problem
+// must not touch the plan again, and must end the process soon.
 func (p *Plan) Within(work func()) *hcl.Diagnostic {
 	if !p.Untrusted() {
 		work()
@@ -74,8 +74,8 @@ func (p *Plan) Rehearse(work func()) *hcl.Diagnostic {
 }
 
 // watch waits for the evaluation of a plan, which cannot be interrupted, while it keeps to
-// the bounds. Where it does not, watch tells so and leaves it behind: whoever gets that
-// problem must end the process soon. A panic comes through.
+// the bounds. If it does not, watch reports that and abandons it: a caller that gets that
+// problem must end the process soon. A panic is passed on.
 func watch(m *meter, began usage, most bounds, evaluate func()) *hcl.Diagnostic {
 	done := make(chan error, 1)
 	go func() {
@@ -123,7 +123,7 @@ func used() usage {
 	return usage{time.Now(), processorTime(), samples[0].Value.Uint64(), samples[1].Value.Uint64(), samples[2].Value.Uint64()}
 }
 
-// excess says what is too much since a moment.
+// excess says which bound was exceeded since a moment.
 func (u usage) excess(began usage, most bounds) string {
 	heap := most.heap
 	switch {

@@ -6,5 +6,5 @@ import "time"
 
 var started = time.Now()
 
-// processorTime is elapsed time where the system does not tell the other.
+// processorTime is elapsed time because the system does not report processor time.
 func processorTime() time.Duration { return time.Since(started) }

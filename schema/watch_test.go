@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// TestWatch leaves an evaluation behind that takes too much, and lets a panic through, on
-// the goroutine of whoever loads the plan: there it can be reported.
+// TestWatch abandons an evaluation that takes too much, and lets a panic through, on the
+// goroutine that loads the plan: there it can be reported.
 func TestWatch(t *testing.T) {
 	for want, take := range map[string]func(*meter){"MiB of stack": func(m *meter) { deep(m, 0, [100]int{}) }, "MiB of memory": grow} {
-		runtime.GC()  // what others left is none of what is taken
-		m := &meter{} // of its own: the evaluation goes on for a moment
+		runtime.GC()  // what other tests left does not count as taken
+		m := &meter{} // of its own: the evaluation continues for a moment
 		if d := watch(m, used(), m.bounds(0), func() { take(m) }); d == nil || !strings.Contains(d.Detail, want) {
 			t.Errorf("%s: %v", want, d)
 		}
@@ -28,7 +28,7 @@ func TestWatch(t *testing.T) {
 	watch(&meter{}, used(), new(meter).bounds(0), func() { panic("oh") })
 }
 
-// deep calls itself until it is told to stop.
+// deep calls itself until it is stopped.
 func deep(m *meter, n int, room [100]int) int {
 	if m.stopped.Load() {
 		return n
@@ -36,7 +36,7 @@ func deep(m *meter, n int, room [100]int) int {
 	return deep(m, n+1, room) + room[n%len(room)]
 }
 
-// grow takes far more memory than the bound, and keeps it until it is told to stop, or for as
+// grow takes far more memory than the bound, and keeps it until it is stopped, or for as
 // long as a busy machine may take to look.
 func grow(m *meter) {
 	var kept [][]byte
@@ -50,8 +50,8 @@ func grow(m *meter) {
 	runtime.KeepAlive(kept)
 }
 
-// TestTimeOfEvaluation counts neither the time in which a person is asked nor that in which
-// others use the processors.
+// TestTimeOfEvaluation counts neither the time of a prompt nor that in which others use the
+// processors.
 func TestTimeOfEvaluation(t *testing.T) {
 	began, long := usage{at: time.Now()}, longestEvaluation+time.Second
 	for _, c := range []struct {
@@ -66,7 +66,7 @@ func TestTimeOfEvaluation(t *testing.T) {
 }
 
 // TestUntrustedBounds: what is made of a plan that is not trusted shares the bounds of its
-// evaluation, a rehearsal is measured by the clock on the wall, and a trusted plan is not
+// evaluation, a rehearsal is measured by the wall clock, and a trusted plan is not
 // watched.
 func TestUntrustedBounds(t *testing.T) {
 	end := make(chan struct{})

@@ -12,9 +12,9 @@ import (
 )
 
 // writing digests expressions as they are written, together with what the plan gives for
-// that to which they refer. Variables, locals and images become parts of their own, so that
-// it can be said which of them is another. What an expression picks for one host, such as
-// the row of a table, stays a part of the expression: of the table nothing else matters.
+// their references. Variables, locals and images become parts of their own, so that a message
+// can name the one that changed. What an expression picks for one host, such as the row of a
+// table, stays a part of the expression: the rest of the table does not matter.
 type writing struct {
 	plan  *Plan
 	host  *Host
@@ -27,8 +27,8 @@ type writing struct {
 
 func (w *writing) digest() string { return digestOf(w.texts...) }
 
-// attribute adds an argument or condition. Of one that is a secret, or writes one down, it
-// adds only where the secret comes from.
+// attribute adds an argument or condition. If it is a secret, or contains one, it adds
+// only where the secret comes from.
 func (w *writing) attribute(attr *hcl.Attribute, secret bool) {
 	text := sourceOf(attr.Expr)
 	if !secret && !calls(attr.Expr, "sensitive") {
@@ -54,7 +54,7 @@ func (w *writing) Exit(hclsyntax.Node) hcl.Diagnostics {
 	return nil
 }
 
-// taken reports that all that matters of an expression was added.
+// taken reports that everything relevant of an expression was added.
 func (w *writing) taken(node hclsyntax.Node) bool {
 	switch n := node.(type) {
 	case *hclsyntax.ScopeTraversalExpr:
@@ -71,7 +71,7 @@ func (w *writing) taken(node hclsyntax.Node) bool {
 	return false
 }
 
-// reference adds what the plan gives for a path. What it says of the host are parts already.
+// reference adds what the plan gives for a path. What it says about the host is a part already.
 func (w *writing) reference(t hcl.Traversal) {
 	name, named := attributeName(t, t.RootName())
 	switch root := t.RootName(); root {
@@ -86,7 +86,7 @@ func (w *writing) reference(t hcl.Traversal) {
 		w.parts["image"] = digestOf(w.valueAt(t))
 	case "group":
 		w.texts = append(w.texts, w.host.Group)
-	case "host": // what is declared are parts already, and its position is nobody's argument
+	case "host": // what is declared is a part already, and its position is no argument
 		if !named || name == "index" {
 			w.texts = append(w.texts, canonical(w.host.row.indexValue()))
 		}
@@ -106,7 +106,7 @@ func (w *writing) valueAt(t hcl.Traversal) string {
 	return canonical(v)
 }
 
-// picked adds the value of an expression, or where that takes a run, all to which it refers.
+// picked adds the value of an expression, or if only a run knows it, all to which it refers.
 func (w *writing) picked(expr hclsyntax.Expression) {
 	if v, diags := w.plan.meter.value(expr, w.ctx(), expr.Range()); !diags.HasErrors() && v.IsWhollyKnown() {
 		w.texts = append(w.texts, canonical(v))
@@ -117,8 +117,8 @@ func (w *writing) picked(expr hclsyntax.Expression) {
 	}
 }
 
-// read adds what a function reads from a file: what it makes of it, or where that takes a
-// run, what is in the file.
+// read adds what a function reads from a file: what it makes of it, or if only a run
+// knows that, what is in the file.
 func (w *writing) read(call *hclsyntax.FunctionCallExpr) {
 	ctx := w.ctx()
 	v, diags := w.plan.meter.value(call, ctx, call.Range())
@@ -134,7 +134,7 @@ func (w *writing) read(call *hclsyntax.FunctionCallExpr) {
 }
 
 // canonical writes a value so that two values are written alike only if they are the same.
-// Secrets and what is not known are not told apart.
+// All secrets are written alike, and so are all unknown values.
 func canonical(v cty.Value) string {
 	if v.HasMark(Sensitive) {
 		return Hidden
@@ -219,7 +219,7 @@ func (p *Plan) normalText(attr *hcl.Attribute) string {
 	return text
 }
 
-// normalise cuts an expression into its tokens and leaves out what is layout: comments, line
+// normalise splits an expression into its tokens and omits the layout: comments, line
 // ends, and the comma behind the last element. Between the members of an object a line end is
 // a comma.
 func normalise(source []byte) string {

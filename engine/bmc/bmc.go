@@ -9,7 +9,7 @@ import (
 	"github.com/stmcginnis/gofish/schemas"
 )
 
-// Identity is what a machine says of itself.
+// Identity is how a machine identifies itself.
 type Identity struct {
 	Vendor       string // as a plan writes it: the name of the vendor's folder
 	Manufacturer string
@@ -25,7 +25,7 @@ type Identity struct {
 // PowerState is the state of a machine's power.
 type PowerState string
 
-// Power states of Redfish. Unknown is what the BMC does not say.
+// Power states of Redfish. Unknown: the BMC does not report one.
 const (
 	On           = PowerState(schemas.OnPowerState)
 	Off          = PowerState(schemas.OffPowerState)
@@ -56,15 +56,15 @@ type Power struct {
 	// Posting reports that the firmware is in its power-on self-test, as far as the BMC says.
 	Posting bool
 	// Early reports a POST that has not found all devices yet, as far as the BMC says: what
-	// it lists may be of before, or a part.
+	// it lists may be out of date or incomplete.
 	Early bool
 	// Booted reports that the firmware has handed over to what it boots, and Running that an
 	// operating system runs, such as an installer, as far as the BMC says.
 	Booted, Running bool
 }
 
-// substitutes are the reset types that do the same. Only forced ones: what waits for
-// an operating system may wait for ever.
+// substitutes are the reset types that do the same. Only forced ones: a graceful
+// reset may wait for the operating system for ever.
 var substitutes = map[ResetType][]ResetType{
 	ResetOn:           {ResetOn, ResetType(schemas.ForceOnResetType)},
 	ResetForceRestart: {ResetForceRestart, ResetType(schemas.PowerCycleResetType), "ForcePowerCycle"}, // the last is a vendor's word
@@ -73,7 +73,7 @@ var substitutes = map[ResetType][]ResetType{
 // Allows reports whether a reset may be sent.
 func (p Power) Allows(r ResetType) bool { return p.as(r) != "" }
 
-// as is the name by which the BMC offers a reset, empty where it does not.
+// as returns the name by which the BMC offers a reset, empty if it does not offer it.
 func (p Power) as(r ResetType) ResetType {
 	if len(p.Allowed) == 0 {
 		return r
@@ -99,7 +99,7 @@ const (
 	BootPXE      Target = "pxe"
 	BootUEFIHTTP Target = "uefi_http"
 	BootDisk     Target = "disk"
-	BootOther    Target = "other" // read only: set by somebody to something that plans do not know
+	BootOther    Target = "other" // read only: someone set a source that plans cannot name
 )
 
 // Boot is the boot source override.
@@ -107,7 +107,7 @@ type Boot struct {
 	Target Target
 	Once   bool   // false with a target: continuous
 	Mode   string // "UEFI", "Legacy" or "" where the BMC does not say
-	// Allowed are the sources that the machine can be told to boot from; empty: the
+	// Allowed are the sources that the machine can be set to boot from; empty: the
 	// BMC does not say.
 	Allowed []Target
 }
@@ -188,13 +188,13 @@ func NewPreparation(target, old, now string, apply func(context.Context, Command
 	return Preparation{target, old, now, apply}
 }
 
-// Reader is the half of the door that changes nothing. What was read a moment ago, with no
-// write of ours since that may have changed it, is not asked for again until [Reader.Refresh].
+// Reader is the half of the door that changes nothing. What was read a moment ago is
+// not requested again before [Reader.Refresh], unless a write of ours may have changed it.
 type Reader interface {
 	// Prefetch reads what some questions need, several documents at the same time, because
 	// BMCs take long to answer. ask asks them, of the reader that it is given, again and
-	// again while documents come in. Whoever asks afterwards is answered from memory; an
-	// error is that nothing can be read.
+	// again while documents come in. Later calls are answered from memory. It returns an
+	// error if nothing can be read.
 	Prefetch(ctx context.Context, ask func(context.Context, Reader)) error
 	Identity(context.Context) (Identity, error)
 	Power(context.Context) (Power, error)
@@ -216,14 +216,14 @@ type Reader interface {
 	// OtherSessions describes the sessions of our user on the BMC that are not this
 	// client's; none where the BMC does not show them.
 	OtherSessions(context.Context) ([]string, error)
-	// Ready tells what the BMC is still busy with, "" where it is ready or does not say.
+	// Ready returns what the BMC is still busy with, "" if it is ready or does not say.
 	Ready(context.Context) (busy string, err error)
-	// Refresh lets go of what was read that long ago, or longer.
+	// Refresh discards what was read that long ago, or longer.
 	Refresh(age time.Duration)
 }
 
 // Writer is the half of the door that changes something. Every request is recorded
-// before it is sent, and what came of it after: without a record no request is made.
+// before it is sent, and its outcome after: without a record no request is made.
 type Writer interface {
 	Reset(context.Context, ResetType, Record) error
 	// SetBoot overrides the boot source for the next boot in one of the [Reader.Ways].
@@ -239,7 +239,7 @@ type Screener interface {
 	Screen(context.Context) (png []byte, err error)
 }
 
-// Client is the door.
+// Client is the door to a BMC: [Reader] and [Writer].
 type Client interface {
 	Reader
 	Writer

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// errAnswer is an answer that is not read, because it is no answer of a BMC that works.
+// errAnswer is an answer that is not read, because no working BMC sends it.
 type errAnswer struct{ what string }
 
 func (e *errAnswer) Error() string { return e.what }
@@ -17,7 +17,7 @@ const (
 	maxDepth  = 100
 )
 
-// fit hands on a body that was read, unless it is a document that would grow to many times
+// fit returns a body that was read, unless it is a document that would grow to many times
 // its size when it is decoded.
 func fit(body []byte, err error) ([]byte, error) {
 	if err != nil {
@@ -33,8 +33,8 @@ func fit(body []byte, err error) ([]byte, error) {
 	return body, nil
 }
 
-// measure counts the values of a JSON document and its levels, without decoding it. It ends
-// early with what is too much; what is no JSON has none.
+// measure counts the values of a JSON document and its levels, without decoding it. It stops
+// early at a bound; a body that is no JSON has no values.
 func measure(body []byte) (values, depth int) {
 	if start := bytes.TrimLeft(body, " \t\r\n"); len(start) == 0 || start[0] != '{' && start[0] != '[' {
 		return 0, 0

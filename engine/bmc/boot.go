@@ -18,8 +18,8 @@ type Way struct {
 	Targets []Target // that it can set
 	// Read is what is set in this way; its Target is BootNone where nothing is.
 	Read func(context.Context) (Boot, error)
-	// Set writes a target of Targets, or takes away what is set. It fills in nothing
-	// but what w leaves open.
+	// Set writes a target of Targets, or clears what is set. It fills in only
+	// what w leaves open.
 	Set func(ctx context.Context, w Command, t Target) error
 }
 
@@ -64,8 +64,8 @@ func (r *Redfish) targetOf(name string, allowed []string) Target {
 	return BootOther
 }
 
-// Boot implements [Reader]: what is set in whichever way. A way that held nothing is
-// not looked at again before we set something in it.
+// Boot implements [Reader]: it returns what is set in any of the ways. A way that held
+// nothing is not read again before we set something in it.
 func (r *Redfish) Boot(ctx context.Context) (Boot, error) {
 	ways, first, err := r.ways(ctx)
 	if err != nil {
@@ -78,8 +78,8 @@ func (r *Redfish) Boot(ctx context.Context) (Boot, error) {
 		}
 		if b.Target != BootNone {
 			b.Mode, b.Allowed = first.Mode, first.Allowed
-			if b.Target == r.climbing {
-				r.climbing = "" // it holds
+			if b.Target == r.attempted {
+				r.attempted = "" // confirmed
 			}
 			return b, nil
 		}
@@ -108,7 +108,7 @@ const (
 )
 
 // ways lists the ways of this machine: the standard's, in the order that the service
-// suggests, then the vendor's. all is what the standard's say together.
+// suggests, then the vendor's. all combines what the standard's say.
 func (r *Redfish) ways(ctx context.Context) (ways []Way, all Boot, err error) {
 	system, settings, err := r.bootDocuments(ctx)
 	if err != nil {
@@ -127,7 +127,7 @@ func (r *Redfish) ways(ctx context.Context) (ways []Way, all Boot, err error) {
 	if settings.present() {
 		way := r.standardWay(waySettings, r.settingsURI(ctx), all.Mode, allowed)
 		notThere := system.Target == nil || len(system.Allowed) == 0 && len(settings.Allowed) > 0
-		if notThere || r.rules.SettingsFirst { // what is not shown in the system is not written there
+		if notThere || r.rules.SettingsFirst { // what the system does not show is not written there
 			list = slices.Insert(list, 0, way)
 		} else {
 			list = append(list, way)
@@ -174,7 +174,7 @@ func (r *Redfish) bootDocuments(ctx context.Context) (system, settings bootDocum
 }
 
 // bootMode is the machine's boot mode: as the system shows it, unless the vendor's BIOS
-// tells better.
+// shows it more reliably.
 func (r *Redfish) bootMode(ctx context.Context, shown string, enabled bool) (string, error) {
 	stale := r.rules.StaleMode && !enabled
 	if shown != "" && !stale || r.rules.BIOSMode == "" {
@@ -251,7 +251,7 @@ func (r *Redfish) standardWay(name string, uri Link, mode string, allowed []stri
 			}
 			b := r.bootOf(*s.Boot, allowed)
 			if r.rules.Unfit != nil && b.Target != BootNone && r.rules.Unfit(b.Target) {
-				b.Target = BootOther // it boots something else than it says
+				b.Target = BootOther // it does not boot what it says
 			}
 			return b, nil
 		},
@@ -267,8 +267,8 @@ func (r *Redfish) standardWay(name string, uri Link, mode string, allowed []stri
 	}
 }
 
-// patchBoot tries bodies until the BMC takes one, which is the first to be tried the next
-// time; what is refused for another reason than its contents ends it.
+// patchBoot tries bodies until the BMC takes one, which is then tried first the next
+// time. A refusal for any reason other than the contents ends the attempts.
 func (r *Redfish) patchBoot(ctx context.Context, w Command, uri Link, bodies []map[string]any) (err error) {
 	for i := min(r.takes[uri], len(bodies)-1); i < len(bodies); i++ {
 		err = r.Patch(ctx, w, uri, map[string]any{"Boot": bodies[i]})
@@ -285,8 +285,8 @@ func (r *Redfish) patchBoot(ctx context.Context, w Command, uri Link, bodies []m
 }
 
 // bootBodies are the overrides to try. The mode is a matter of the BIOS and left out,
-// save where a service would reset it. To clear, some want a target beside Disabled, and
-// some know no Disabled at all.
+// except where a service would reset it. To clear, some want a target next to Disabled,
+// and some do not know Disabled at all.
 func (r *Redfish) bootBodies(t Target, mode string, allowed []string) []map[string]any {
 	full := map[string]any{"BootSourceOverrideTarget": r.nameOf(t, allowed), "BootSourceOverrideEnabled": schemas.OnceBootSourceOverrideEnabled}
 	if t == BootNone {
@@ -358,13 +358,13 @@ func (r *Redfish) SetBoot(ctx context.Context, t Target, way string, record Reco
 	if err != nil {
 		return err
 	}
-	w := Command{Verb: VerbBoot, Target: "source", Old: now.String(), New: string(t), Repeat: r.climbing == t, Record: record}
-	r.idle[way], r.climbing = false, t
+	w := Command{Verb: VerbBoot, Target: "source", Old: now.String(), New: string(t), Repeat: r.attempted == t, Record: record}
+	r.idle[way], r.attempted = false, t
 	return ways[i].Set(ctx, w, t)
 }
 
-// OtherWay reports that an error speaks against the way, not against the moment:
-// the next one may hold.
+// OtherWay reports that an error is about the way, not about the moment: the next way
+// may succeed.
 func OtherWay(err error) bool {
 	var e *Error
 	if errors.As(err, &e) {

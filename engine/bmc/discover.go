@@ -39,7 +39,7 @@ func (r *Redfish) connect(ctx context.Context) error {
 }
 
 // readRoot reads the service root, which needs no login by the standard. A BMC
-// that wants one all the same is asked by the paths that the standard gives.
+// that demands one nevertheless is asked by the paths that the standard gives.
 func (r *Redfish) readRoot(ctx context.Context) error {
 	err := r.open(ctx)
 	var e *Error
@@ -108,7 +108,7 @@ func (r *Redfish) discover(ctx context.Context) error {
 }
 
 // readManagers reads those that manage the system: as it says, else as they say, else,
-// where there is but one, that one. The first speaks for the BMC.
+// if there is only one, that one. The first represents the BMC.
 func (r *Redfish) readManagers(ctx context.Context, s *systemDocument) (first managerDocument, err error) {
 	managers := s.Links.ManagedBy
 	if len(managers) == 0 {
@@ -151,8 +151,8 @@ func (r *Redfish) managersOf(ctx context.Context, system Link) (own []Link, err 
 	return own, err
 }
 
-// GetManager reads the manager into a value of the caller's, which stays as it is where the
-// system has none.
+// GetManager reads the manager into the caller's value, which it leaves unchanged if the
+// system has no manager.
 func (r *Redfish) GetManager(ctx context.Context, into any) error {
 	if r.manager == "" {
 		return nil
@@ -202,7 +202,7 @@ func (r *Redfish) belongsTo(v Vendor) {
 	}
 }
 
-// mostMembers bounds what a broken collection can make us read.
+// mostMembers bounds how much a broken collection can make us read.
 const mostMembers = 1000
 
 // Members reads a collection's members: in one request where the BMC can
@@ -211,7 +211,7 @@ func (r *Redfish) Members(ctx context.Context, uri Link, each func(raw json.RawM
 	return r.members(ctx, uri, func(_ Link, d *reading) error { return each(d.body) })
 }
 
-// members reads a collection's members, for who looks at them again and again.
+// members reads a collection's members, for callers that need them repeatedly.
 func (r *Redfish) members(ctx context.Context, uri Link, each func(uri Link, d *reading) error) error {
 	seen, members := map[Link]bool{}, 0
 	var lacking error // see [every]
@@ -248,7 +248,7 @@ type page struct {
 }
 
 // page reads a collection, or a further page of it, expanded where that is possible.
-// A BMC that says that it can expand, and cannot, is not asked for it again.
+// A BMC that claims to expand but cannot is not asked for it again.
 func (r *Redfish) page(ctx context.Context, uri Link, first bool) (page, error) {
 	if first && r.root.expands && !r.noExpand {
 		p, err := r.pageAt(ctx, uri+"?$expand=.($levels=1)")
@@ -272,7 +272,7 @@ func (r *Redfish) pageAt(ctx context.Context, uri Link) (page, error) {
 }
 
 // member is a member of a page. One that came with the page is remembered like any document,
-// unless it was read, or changed by us, after the page. nil: there is none after all.
+// unless it was read, or changed by us, after the page. nil: the BMC lists it but does not have it.
 func (r *Redfish) member(ctx context.Context, m member, read time.Time) (*reading, error) {
 	if m.uri == "" {
 		return nil, nil

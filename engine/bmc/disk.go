@@ -28,7 +28,7 @@ type Disk struct {
 // Hidden reports a drive that an operating system does not see.
 func (d Disk) Hidden() bool { return d.State != "" }
 
-// Seen parts disks into those that an operating system sees and those that are hidden from
+// Seen divides disks into those that an operating system sees and those that are hidden from
 // it. nil stays nil: unknown.
 func Seen(disks []Disk) (seen, hidden []Disk) {
 	if disks == nil {
@@ -53,8 +53,8 @@ func (d Disk) Size() string {
 	return fmt.Sprintf("%d GB", d.Bytes/1e9)
 }
 
-// Selector is the argument of a plan's disk by which ESXi tells this disk from the others
-// of its machine; empty where the BMC reports none.
+// Selector is the argument of a plan's disk that distinguishes this disk from the others of
+// its machine in ESXi; empty if the BMC reports none.
 func (d Disk) Selector(all []Disk) (argument, value string) {
 	if d.Hidden() {
 		return "", ""
@@ -103,18 +103,18 @@ func (d Disk) is(argument, value string) bool {
 	return d.Model == value
 }
 
-// localName is a name that a controller gave the place of a SATA drive. ESXi does not show it.
+// localName is a name that a controller gave to the port of a SATA drive. ESXi does not show it.
 var localName = regexp.MustCompile(`^[34][0-9a-f]{15}$`)
 
-// wwnExtras are what BMCs write into a world wide name beside its digits.
+// wwnExtras are what BMCs write into a world wide name besides its digits.
 var wwnExtras = strings.NewReplacer(":", "", "-", "", "naa.", "", "eui.", "", "0x", "")
 
 var hexadecimal = regexp.MustCompile(`^[0-9a-f]{16}([0-9a-f]{16})?$`)
 
 // appendWWN adds a durable name that is a world wide name. BMCs write them with
 // colons, dashes or a prefix, and mislabel their format; an EUI comes in either byte
-// order (recorded: drives behind an MR controller), so both are kept. A UUID is none, save
-// where it begins as the vendor's names do.
+// order (recorded: drives behind an MR controller), so both are kept. A UUID is no name,
+// except where it begins as the vendor's names do.
 func (r *Redfish) appendWWN(list []string, id identifierDocument) []string {
 	name := wwnExtras.Replace(strings.ToLower(strings.TrimSpace(id.DurableName)))
 	uuid := id.DurableNameFormat == "UUID" && (r.rules.WWNInUUID == "" || !strings.HasPrefix(name, r.rules.WWNInUUID))
@@ -132,7 +132,7 @@ func (r *Redfish) appendWWN(list []string, id identifierDocument) []string {
 	return list
 }
 
-// unique drops what is listed twice: under two controllers, or in an older form, too.
+// unique drops disks that are listed twice: under two controllers, or also in an older form.
 func unique(disks []Disk) []Disk {
 	out := []Disk{}
 	for _, d := range disks {
@@ -143,8 +143,8 @@ func unique(disks []Disk) []Disk {
 	return out
 }
 
-// same reports that two entries are one device: a name that both have is the same, and
-// none contradicts. What firmware writes where it knows no serial number is no name.
+// same reports that two entries are one device: they share a name, and no name
+// contradicts that. What firmware writes for an unknown serial number is no name.
 func (d Disk) same(other Disk) bool {
 	agree := func(a, b string) bool { return a == b || a == "" || b == "" }
 	wwns := len(d.WWN) == 0 || len(other.WWN) == 0 || slices.Equal(d.WWN, other.WWN)
@@ -152,7 +152,7 @@ func (d Disk) same(other Disk) bool {
 	return named && wwns && agree(d.Serial, other.Serial) && agree(d.Model, other.Model)
 }
 
-// meaningful is a model or a serial number, without what firmware writes where it knows none.
+// meaningful is a model or a serial number, without what firmware writes for an unknown one.
 func meaningful(text string) string {
 	text = strings.TrimSpace(text)
 	switch strings.ToLower(text) {

@@ -16,11 +16,11 @@
 // # Login
 //
 // A session is opened where the service root links to sessions, or hides what it links to. A
-// service that links to none is sent the password by Basic authentication. One that refuses a
-// session (401, 403) is sent it by Basic once, because emulators and proxies answer so for a
-// service that is not there; not where it says that the account is locked, nor after a session
-// has worked. A dry run begins with Basic, where the service asks for that by name, because a
-// session is a POST. So a wrong password reaches a BMC twice at most, and the message names
+// service that links to none gets the password by Basic authentication. One that refuses a
+// session (401, 403) gets it by Basic once, because emulators and proxies answer so for a
+// missing service; but not if it says that the account is locked, or after a session login has
+// succeeded. A dry run starts with Basic if the service asks for that by name, because
+// a session is a POST. So a wrong password reaches a BMC twice at most, and the message names
 // each way that was tried ([ErrLogin]).
 //
 // # Reading
@@ -29,10 +29,10 @@
 // questions of what was read so far; the documents that they lack are read up to four at a
 // time, over as many connections, as far as a further connection brings an answer sooner than
 // waiting for a busy one. A BMC that stumbles over that is asked for fewer at once. Documents
-// are believed for some seconds, so that steps of one process share them. A write lets go of
-// those that it may have changed, and of no others; the guards before a restart read anew what
-// can have changed. Only fetching runs side by side: a client belongs to one goroutine.
-// HTTP/2 is not spoken: a connection that carries several requests cannot be given up for one
+// count as current for some seconds, so that steps of one process share them. A write discards
+// those that it may have changed, and no others; the guards before a restart read again what
+// can have changed. Only fetching runs concurrently: a client belongs to one goroutine.
+// HTTP/2 is not spoken: a connection that carries several requests cannot be dropped for one
 // of them, and no firmware is known to need it.
 //
 // # Trust
@@ -41,13 +41,13 @@
 // the BMC's own origin: scheme, host and port of the plan's address. The transport sends
 // nothing elsewhere, whatever asks for it, and follows redirects within the origin only. An
 // answer is bounded in size, values, depth and time before it is decoded; its texts are
-// cleaned when they are ([Decode]), so that no one above has to. [Exchange] alone shows bodies
+// cleaned at the same time ([Decode]), so that no caller has to. Only [Exchange] shows bodies
 // as they came.
 //
 // # Retries
 //
-// Who repeats a request must know that it was not done. So each layer repeats what it can
-// judge, and no more:
+// Only code that knows that a request was not done may repeat it. So each layer repeats
+// what it can judge, and no more:
 //
 //   - The transport repeats nothing. net/http repeats a GET on a pooled connection that died
 //     before it answered.
@@ -57,14 +57,14 @@
 //     nothing was done. A refused login is final for the client, and after three BMCs refused
 //     it for the run ([Logins]).
 //   - A write that the BMC refused for its form is sent again in another form: with another
-//     ETag, with what the BMC misses or without what it does not know. A boot source override,
-//     which does no harm when it is set twice, is also sent in its next form after an answer
-//     that says only that something failed. Each form is a command of its own, marked Repeat.
+//     ETag, with the properties that the BMC reports missing or without those that it does not
+//     know. A boot source override, which does no harm when it is set twice, is also sent in its
+//     next form after an answer that says only that something failed. Each form is a command of its own, marked Repeat.
 //     A task that the BMC began is waited for.
 //   - Everything else is left to the caller: a write that failed or whose answer was lost is
-//     never sent again here. Whether an error may pass is what [Error.Retryable] tells; the
-//     engine tries the whole step again, after reading the state anew.
+//     never sent again here. [Error.Retryable] reports whether an error may be
+//     temporary; the engine then retries the whole step, after it has read the state again.
 //
-// [Shadow] is the same door for a dry run. The package leaves out what a step makes of an
-// answer, guards, and waiting for a state.
+// [Shadow] is the same door for a dry run. What a step makes of an answer, guards, and
+// waiting for a state are not part of this package.
 package bmc

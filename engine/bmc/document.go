@@ -18,13 +18,13 @@ import (
 type reading struct {
 	body    []byte
 	at      time.Time
-	until   time.Time // it is believed
-	err     error     // why it could not be read, which is told once
+	until   time.Time // it counts as current
+	err     error     // why it could not be read; returned once
 	stale   bool      // it was changed since
-	decoded any       // what it was decoded into last; nobody changes it
+	decoded any       // what it was decoded into last; read only
 }
 
-// moment is how long a document is believed after it was read, with others that were read
+// moment is how long a document counts as current after it was read, with others that were read
 // ahead: long enough for the steps that prepare a machine to share what one of them read
 // from a BMC that takes a second for each answer.
 const moment = 15 * time.Second
@@ -38,8 +38,8 @@ func (r *Redfish) Refresh(age time.Duration) {
 	}
 }
 
-// known is a document that was read a moment ago, with no write of ours since that may have
-// changed it; nil: none.
+// known returns a document that was read a moment ago, if no write of ours may have changed
+// it since; otherwise nil.
 func (r *Redfish) known(uri Link) *reading {
 	if d := r.documents[uri]; d != nil && !d.stale && r.believed(d) {
 		return d
@@ -47,8 +47,8 @@ func (r *Redfish) known(uri Link) *reading {
 	return nil
 }
 
-// believed reports that a reading is young enough. What is read ahead is as young as the last
-// of it, however long the BMC takes.
+// believed reports that a reading is recent enough. What is read ahead is as recent as the
+// last document of it, however long the BMC takes.
 func (r *Redfish) believed(d *reading) bool {
 	return r.o.Now().Before(d.until) || !r.since.IsZero() && !d.at.Before(r.since)
 }
@@ -57,10 +57,10 @@ func (r *Redfish) believed(d *reading) bool {
 const maxRemembered = 8 << 20
 
 // maxDocuments bounds what one question may take to answer, so that links without end end.
-// No machine that was recorded takes sixty where its collections come whole.
+// No recorded machine takes sixty if its collections come whole.
 const maxDocuments = 3000
 
-// remember keeps a document for a moment, and lets go of those whose moment is over or for
+// remember keeps a document for a moment, and discards those that are out of date or for
 // which there is no room.
 func (r *Redfish) remember(uri Link, body []byte) *reading {
 	return r.rememberAs(uri, &reading{body: body, at: r.o.Now()})
@@ -70,15 +70,15 @@ func (r *Redfish) rememberAs(uri Link, d *reading) *reading {
 	held := len(d.body)
 	maps.DeleteFunc(r.documents, func(_ Link, old *reading) bool {
 		held += len(old.body)
-		return !r.believed(old) || held > maxRemembered && len(old.body) > 0 // doubts take no room
+		return !r.believed(old) || held > maxRemembered && len(old.body) > 0 // doubtful documents take no room
 	})
 	d.until = r.o.Now().Add(moment)
 	r.documents[uri] = d
 	return d
 }
 
-// doubt lets go of a document that a write of ours may have changed. What was read of it
-// before, with its collection, counts no longer either.
+// doubt discards a document that our write may have changed. What was read of it before, with
+// its collection, no longer counts either.
 func (r *Redfish) doubt(uri Link) { r.rememberAs(uri, &reading{at: r.o.Now(), stale: true}) }
 
 // document reads a document. What was read a moment ago, with no write since that may have
@@ -117,11 +117,11 @@ func (r *Redfish) document(ctx context.Context, uri Link) (*reading, error) {
 	return r.remember(uri, a.body), nil
 }
 
-// outcomeOf is what came of a reading. A failure counts once in earnest: the next time, the
-// BMC is asked again. It may have failed before it was known whose machine this is.
+// outcomeOf returns the outcome of a reading. A failure is returned once; the next time, the
+// BMC is asked again. The reading may have failed before the vendor of the machine was known.
 func (r *Redfish) outcomeOf(d *reading) (*reading, error) {
 	if d.err != nil && r.ahead == nil {
-		d.stale = true // not let go of: what came with its collection may be older than a write of ours
+		d.stale = true // not discarded: what came with its collection may be older than our write
 		var e *Error
 		if errors.As(d.err, &e) {
 			r.explain(e)
@@ -130,7 +130,7 @@ func (r *Redfish) outcomeOf(d *reading) (*reading, error) {
 	return d, d.err
 }
 
-// Get reads a document into a value of the caller's.
+// Get reads a document into the caller's value.
 func (r *Redfish) Get(ctx context.Context, uri Link, into any) error {
 	d, err := r.document(ctx, uri)
 	if err != nil {
@@ -139,7 +139,7 @@ func (r *Redfish) Get(ctx context.Context, uri Link, into any) error {
 	return decode(http.MethodGet, uri, d.body, into)
 }
 
-// get reads a document that is looked at again and again: it is decoded once.
+// get reads a document that is used repeatedly: it is decoded once.
 func get[T any](ctx context.Context, r *Redfish, uri Link) (*T, error) {
 	d, err := r.document(ctx, uri)
 	if err != nil {
@@ -161,8 +161,8 @@ func into[T any](d *reading, uri Link) (*T, error) {
 	return value, nil
 }
 
-// lenient decodes JSON, cleans the texts in it, and puts up with fields of a wrong type: BMCs
-// have them, mostly in places that nobody needs. Whatever a BMC says comes in here.
+// lenient decodes JSON, cleans the texts in it, and accepts fields of a wrong type: BMCs
+// have them, mostly in places that esxiplan does not need. Every document of a BMC passes here.
 func lenient(body []byte, into any) error {
 	err := json.Unmarshal(body, into)
 	text.Value(into)
@@ -173,7 +173,7 @@ func lenient(body []byte, into any) error {
 	return err
 }
 
-// Decode is json.Unmarshal that puts up with fields of a wrong type.
+// Decode is a json.Unmarshal that accepts fields of a wrong type.
 func Decode(body []byte, into any) error { return lenient(body, into) }
 
 func decode(method string, uri Link, body []byte, into any) error {

@@ -9,9 +9,9 @@ import (
 
 // The documents of Redfish that gofish fetches, as far as esxiplan reads them. gofish has
 // types for them, too, but those refuse a whole document for one field of a wrong type,
-// which BMCs do have; they keep links and the targets of actions to themselves, and do not
-// tell what is absent from what is empty. What decodes itself here ([Link], member) never
-// fails, so a wrong field costs that field only.
+// which BMCs do have; they do not export links and the targets of actions, and do not
+// distinguish what is absent from what is empty. The types that decode themselves here
+// ([Link], member) never fail, so a wrong field costs that field only.
 
 // RootDocument is the service root.
 type RootDocument struct {
@@ -41,7 +41,7 @@ type member struct {
 	bare bool // a link and nothing else
 }
 
-// UnmarshalJSON implements json.Unmarshaler. What is no resource has no URI.
+// UnmarshalJSON implements json.Unmarshaler. A value that is no resource has no URI.
 func (m *member) UnmarshalJSON(raw []byte) error {
 	var head struct {
 		URI Link   `json:"@odata.id"`
@@ -193,7 +193,7 @@ type identifierDocument struct{ DurableName, DurableNameFormat string }
 type ethernetDocument struct {
 	ID                  string `json:"Id"`
 	MACAddress          string
-	MacAddress          string // spelt so by old firmware
+	MacAddress          string // spelled so by old firmware
 	PermanentMACAddress string
 	LinkStatus          string
 	SpeedMbps           float64

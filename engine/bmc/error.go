@@ -31,12 +31,12 @@ type Error struct {
 	Err      error  // transport error
 	headers  map[string][]string
 	vague    bool // the advice only says that something failed
-	written  bool // the answer to a write of ours
+	written  bool // the answer to a write
 	unsent   bool // there was no connection to send it on
 }
 
-// Refused reports that the BMC answered a write by not doing it. A server error that
-// says no more than that leaves it open, as a lost answer does.
+// Refused reports that the BMC answered that it did not do a write. A server error without
+// details leaves that open, as a lost answer does.
 func (e *Error) Refused() bool {
 	switch {
 	case !e.written || e.Status < 400 || e.Status == http.StatusRequestTimeout:
@@ -84,13 +84,12 @@ func after(next string) string {
 	return "; " + next
 }
 
-// failed reports a server error that says no more than that.
+// failed reports a server error without details.
 func (e *Error) failed() bool {
 	return e.Status >= 500 && e.Status != http.StatusNotImplemented && e.Status != http.StatusServiceUnavailable
 }
 
-// next is what to do: as the advice has it, else by the status alone, which
-// tells little.
+// next is what to do: from the advice, else from the status alone, which says little.
 func (e *Error) next() string {
 	next := e.Advice.Next
 	switch {
@@ -249,11 +248,11 @@ func extendedInfo(body []byte) []Message {
 // elsewhere matches texts that only say that something failed, or where to read on.
 var elsewhere = regexp.MustCompile(`(?i)extended ?info|general error has occurred`)
 
-// withText adds what stands in error.message to messages that say nothing themselves: some
-// services write it there, and an entry that has an ID only, or a text that says nothing.
+// withText adds error.message to messages that say nothing themselves: some
+// services write the reason there, and an entry with only an ID, or a text that says nothing.
 func withText(messages []Message, said string) []Message {
-	tells := func(m Message) bool { return m.Text != "" && !elsewhere.MatchString(m.Text) }
-	if len(messages) > 0 && said != "" && !elsewhere.MatchString(said) && !slices.ContainsFunc(messages, tells) {
+	specific := func(m Message) bool { return m.Text != "" && !elsewhere.MatchString(m.Text) }
+	if len(messages) > 0 && said != "" && !elsewhere.MatchString(said) && !slices.ContainsFunc(messages, specific) {
 		messages[0].Text = said
 	}
 	return messages

@@ -29,9 +29,9 @@ func TestExtendedInfo(t *testing.T) {
 	}
 }
 
-// TestTextBesideEmptyEntries: some emulators say what is wrong in error.message, beside an
+// TestTextWithEmptyEntries: some emulators say what is wrong in error.message, next to an
 // entry that says nothing.
-func TestTextBesideEmptyEntries(t *testing.T) {
+func TestTextWithEmptyEntries(t *testing.T) {
 	got := extendedInfo([]byte(`{"error":{"code":"Base.1.0.GeneralError","message":"Failed fetching image","@Message.ExtendedInfo":[{"MessageId":"Base.1.0.GeneralError"}]}}`))
 	if len(got) != 1 || got[0].Text != "Failed fetching image" {
 		t.Errorf("%+v", got)
@@ -59,8 +59,7 @@ func TestEndpoint(t *testing.T) {
 	}
 }
 
-// TestWords: what a BMC says is kept wherever it stands, and no text that says nothing takes
-// its place.
+// TestWords: what a BMC says is kept wherever it is, and no empty text replaces it.
 func TestWords(t *testing.T) {
 	const failed = "Failed fetching image from URL: Connection refused"
 	for name, c := range map[string]struct{ body, want string }{
@@ -81,7 +80,7 @@ func TestWords(t *testing.T) {
 	}
 }
 
-// TestNextStep: every answer that fails tells what was asked, what the BMC said, and what to
+// TestNextStep: every answer that fails says what was asked, what the BMC said, and what to
 // do next.
 func TestNextStep(t *testing.T) {
 	for status, want := range map[int]string{

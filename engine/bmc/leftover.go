@@ -18,8 +18,8 @@ type pending struct {
 	until time.Time // when the BMC had opened the session at the latest
 }
 
-// loginTakes is how long a BMC may take to open a session after the login was sent, where
-// a crash keeps that from being known. The longer, the more other clients' logins fit.
+// loginTakes is how long a BMC may take to open a session after the login was sent, if a
+// crash hides when it did. The longer, the more logins of other clients fit.
 const loginTakes = 10 * time.Second
 
 // closeLeftovers closes the sessions that crashed processes left open.
@@ -32,7 +32,7 @@ func (r *Redfish) closeLeftovers(ctx context.Context) {
 }
 
 // closeLost closes the sessions of logins of this process that were not answered. That
-// takes a session; where there is none, another one is opened for it.
+// takes a session; if none is open, it opens one.
 func (r *Redfish) closeLost(ctx context.Context) {
 	logins := r.lost
 	if len(logins) == 0 || r.loginErr != nil || !r.loggedIn() && r.openSession(ctx) != nil {
@@ -42,8 +42,8 @@ func (r *Redfish) closeLost(ctx context.Context) {
 	r.closePending(ctx, logins)
 }
 
-// closePending closes the sessions that logins opened, as far as it is sure which they are.
-// What may be another client's session is left, which is said.
+// closePending closes the sessions that logins opened, as far as it is certain which they are.
+// It leaves a session that may be another client's open, and warns.
 func (r *Redfish) closePending(ctx context.Context, logins []pending) {
 	if len(logins) == 0 {
 		return
@@ -69,7 +69,7 @@ func (r *Redfish) settle(ctx context.Context, f finding) {
 	}
 	if len(f.doubt) > 0 {
 		r.o.Warn(fmt.Sprintf("a login that was cut off may have left a session open on the BMC; "+
-			"it cannot be told which one of user %q it is (%s), so none was closed. It ends by itself when it was idle for long enough", r.o.Username, joined(f.doubt)))
+			"esxiplan cannot determine which one of user %q it is (%s), so none was closed. It ends by itself when it was idle for long enough", r.o.Username, joined(f.doubt)))
 	}
 	r.o.Sessions.SessionClosed(r.o.Address, f.ID)
 }
@@ -83,7 +83,7 @@ func joined(sessions []sessionDocument) string {
 }
 
 // candidates reads the sessions that may be those of the logins, without our present one:
-// those that the logins name, and where one names none, all that the BMC shows.
+// those that the logins name, and if one names none, all that the BMC shows.
 func (r *Redfish) candidates(ctx context.Context, logins []pending) (out []sessionDocument, err error) {
 	r.Refresh(0)
 	if slices.ContainsFunc(logins, func(l pending) bool { return l.URI == "" }) {
@@ -116,8 +116,8 @@ func (r *Redfish) named(ctx context.Context, logins []pending) (out []sessionDoc
 	return out, nil
 }
 
-// showOwn reads our present session, where the BMC shows more of others than it showed of
-// that when it was opened.
+// showOwn reads our present session, if the BMC shows more of others than it showed of ours
+// when it was opened.
 func (r *Redfish) showOwn(ctx context.Context, others []sessionDocument) error {
 	if r.session == nil || r.session.URI == "" {
 		return nil
@@ -140,13 +140,13 @@ type likeness int
 
 const (
 	other    likeness = iota // it is another client's
-	possible                 // nothing speaks against it
+	possible                 // nothing contradicts it
 	likely                   // it was opened when the login was sent
 	certain                  // it bears the mark of the login
 )
 
 // likeness compares a session with a login, by what the BMC shows of it. Our present
-// session tells how the BMC shows our address, our mark and its clock.
+// session shows how the BMC reports our address, our mark and its clock.
 func (r *Redfish) likeness(d sessionDocument, l pending) likeness {
 	var own session
 	if r.session != nil {
@@ -163,7 +163,7 @@ func (r *Redfish) likeness(d sessionDocument, l pending) likeness {
 	timing := own.timing(d, l)
 	named := timing == likely && l.URI != "" && d.URI.same(Link(l.URI))
 	if elsewhere := d.Origin != "" && own.shown.Origin != "" && d.Origin != own.shown.Origin; elsewhere && !named {
-		return other // a process that recorded it may have run on another machine than this one
+		return other // the process that recorded it may have run on another machine
 	}
 	return timing
 }
@@ -193,8 +193,8 @@ type finding struct {
 }
 
 // match finds the sessions of logins among those that are shown. A login that names its
-// session has that one, unless it looks like another client's: BMCs count anew when they
-// restart. One that does not has the session that bears its mark; else those that were
+// session has that one, unless it looks like another client's: BMCs count from one again when
+// they restart. One that does not has the session that bears its mark; else those that were
 // opened when it was sent, unless there are more of them than such logins.
 func match(logins []pending, shown []sessionDocument, like func(sessionDocument, pending) likeness) []finding {
 	found := make([]finding, len(logins))

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// License implements [Reader]. The standard's service tells names where there is one,
-// else the vendor knows where to look; what a name covers, only the vendor knows.
+// License implements [Reader]. The standard's service gives names if there is one, else the
+// vendor knows where to look; only the vendor knows what a name covers.
 func (r *Redfish) License(ctx context.Context) (License, error) {
 	if r.license != nil {
 		return *r.license, nil
@@ -64,8 +64,8 @@ func (r *Redfish) licenses(ctx context.Context) ([]string, error) {
 	return names, err
 }
 
-// answered drops an error that is an answer of the BMC: what its license service cannot tell
-// is unknown, and an insert will tell.
+// answered drops an error that is an answer of the BMC: what its license service does not
+// report is unknown until an insert is tried.
 func answered(err error) error {
 	var e *Error
 	if errors.As(err, &e) && e.Status != 0 {

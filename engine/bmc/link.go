@@ -16,8 +16,8 @@ import (
 // Requests go to a [path], which only an [origin] makes of it.
 type Link string
 
-// UnmarshalJSON implements json.Unmarshaler: a link is an object with one, or a text. What
-// is neither is no link, as BMCs write it where they have none.
+// UnmarshalJSON implements json.Unmarshaler: a link is an object with one, or a text.
+// Anything else is no link: BMCs write it if they have none.
 func (l *Link) UnmarshalJSON(raw []byte) error {
 	*l = ""
 	var given string
@@ -28,7 +28,7 @@ func (l *Link) UnmarshalJSON(raw []byte) error {
 	}
 	var object struct {
 		ID   json.RawMessage `json:"@odata.id"`
-		Href json.RawMessage `json:"href"` // spelt so by old firmware
+		Href json.RawMessage `json:"href"` // spelled so by old firmware
 	}
 	if json.Unmarshal(raw, &object) != nil {
 		return nil
@@ -78,7 +78,7 @@ type path struct{ text string }
 // origin is the one place to which requests to a BMC go.
 type origin struct{ scheme, host string }
 
-// originOf is that of the URL of a BMC.
+// originOf is the origin of the URL of a BMC.
 func originOf(address string) (origin, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || address != u.Scheme+"://"+u.Host {
@@ -87,7 +87,7 @@ func originOf(address string) (origin, error) {
 	return origin{u.Scheme, withPort(u.Scheme, u.Host)}, nil
 }
 
-// withPort writes a host as all forms of it are compared.
+// withPort writes a host in the form in which hosts are compared.
 func withPort(scheme, host string) string {
 	host = strings.ToLower(host)
 	if _, _, err := net.SplitHostPort(host); err == nil {
@@ -116,8 +116,8 @@ func (o origin) path(l Link) (path, error) {
 	return checked(l, rest)
 }
 
-// located checks a Location. Services write their own name or address into it, which need
-// not be the one by which they are reached, so only its path counts.
+// located checks a Location. Services write their own name or address into it, which
+// may differ from the one by which they are reached, so only its path counts.
 func (o origin) located(l Link) (path, error) {
 	rest := string(l)
 	if _, host, at, ok := absolute(rest); ok {
@@ -163,7 +163,7 @@ func checked(l Link, rest string) (path, error) {
 	case err != nil, strings.ContainsFunc(decoded, odd), strings.Count(decoded, "/") != strings.Count(at, "/"):
 		return path{}, &ErrLink{l, "hides characters behind percent signs"}
 	case slices.ContainsFunc(strings.Split(decoded, "/"), func(s string) bool { return s == "." || s == ".." }):
-		return path{}, &ErrLink{l, "climbs through the BMC's folders"}
+		return path{}, &ErrLink{l, "contains the path segment . or .."}
 	}
 	out := (&url.URL{Path: decoded, RawPath: at}).EscapedPath()
 	if asks && query != "" {
@@ -172,6 +172,6 @@ func checked(l Link, rest string) (path, error) {
 	return path{out}, nil
 }
 
-// odd tells what no link has: control characters, what is beyond ASCII, and the backslash,
-// which some take for a slash.
+// odd reports what no link contains: control characters, non-ASCII characters, and the
+// backslash, which some software takes for a slash.
 func odd(r rune) bool { return r < ' ' || r > '~' || r == '\\' }

@@ -47,8 +47,7 @@ func TestPath(t *testing.T) {
 	}
 }
 
-// TestLocated: a Location may name the BMC otherwise than the plan does; its path is taken,
-// and nothing else of it.
+// TestLocated: a Location may name the BMC differently from the plan; only its path is used.
 func TestLocated(t *testing.T) {
 	own, err := originOf("https://10.0.0.1")
 	if err != nil {
@@ -90,7 +89,7 @@ func FuzzPath(f *testing.F) {
 	})
 }
 
-// TestLinkForms reads links in the forms in which BMCs write them, and none where there is none.
+// TestLinkForms reads links in the forms in which BMCs write them, and no link where there is none.
 func TestLinkForms(t *testing.T) {
 	for body, want := range map[string]Link{
 		`{"@odata.id":"/a"}`: "/a", `{"href":"/a"}`: "/a", `{"@odata.id":"","href":"/a"}`: "/a", `{"@odata.id":7,"href":"/a"}`: "/a", `"/a"`: "/a", `{"@odata.id":"\u002fa","x":[1]}`: "/a",
@@ -107,8 +106,8 @@ func TestLinkForms(t *testing.T) {
 	}
 }
 
-// TestTransportKeepsToItsOrigin: the last door, for a request that was made of something
-// else than a checked path.
+// TestTransportKeepsToItsOrigin: the last check, for a request that was not made from a
+// checked path.
 func TestTransportKeepsToItsOrigin(t *testing.T) {
 	r, err := newRedfish(Options{Address: "http://127.0.0.1:9"})
 	if err != nil {
@@ -121,7 +120,7 @@ func TestTransportKeepsToItsOrigin(t *testing.T) {
 	}
 }
 
-// TestMeasure: what would grow when it is decoded is refused before.
+// TestMeasure: a document that would grow when it is decoded is refused first.
 func TestMeasure(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"a":[1,2,{"b":"[[[,,,\\\""}]}`:                              "",

@@ -19,7 +19,7 @@ const (
 	nextUnlock  = "Wait until the lock expires, or unlock the account in the BMC"
 )
 
-// refused makes the refusal of a login stick to this client.
+// refused makes the refusal of a login final for this client.
 func (r *Redfish) refused(reason string) error { return r.refusedUntil(reason, nextCorrect) }
 
 // refusedUntil is like refused, with another next step than to correct the plan.
@@ -34,7 +34,7 @@ func (r *Redfish) login(ctx context.Context) error {
 	if r.loginErr != nil {
 		return r.loginErr
 	}
-	if r.welcome { // what other BMCs say of the credential is not this one's word
+	if r.acceptedBefore { // other BMCs do not decide for this one
 		_, err := r.tryLogin(ctx)
 		return err
 	}
@@ -47,12 +47,12 @@ func (r *Redfish) login(ctx context.Context) error {
 		return r.loginErr
 	}
 	v, err := r.tryLogin(ctx)
-	r.welcome = v == accepted
+	r.acceptedBefore = v == accepted
 	r.o.Logins.end(key, v)
 	return err
 }
 
-// tryLogin goes through the ways in, each of which is sent the password once.
+// tryLogin tries the ways to log in, each of which gets the password once.
 func (r *Redfish) tryLogin(ctx context.Context) (verdict, error) {
 	switch {
 	case r.turnedAway != nil:
@@ -64,7 +64,7 @@ func (r *Redfish) tryLogin(ctx context.Context) (verdict, error) {
 			return r.judge(err, nil)
 		}
 	}
-	err := r.patiently(ctx, func() error { return r.openSession(context.WithoutCancel(ctx)) }) // what was sent must be known
+	err := r.patiently(ctx, func() error { return r.openSession(context.WithoutCancel(ctx)) }) // the outcome of what was sent must be known
 	if !r.basicMayHelp(err) {
 		return r.judge(err, nil)
 	}
@@ -72,22 +72,22 @@ func (r *Redfish) tryLogin(ctx context.Context) (verdict, error) {
 }
 
 // basicMayHelp reports whether a failed login by a session leaves it open whether the
-// service takes the password by Basic authentication. One more refusal would not harm an
-// account, unless the service says that it counts them. After a login that the service
-// accepted, its refusal is its last word.
+// service takes the password by Basic authentication. One more refusal does not harm an
+// account, unless the service says that it counts them. After the service has accepted a
+// login, its refusal is final.
 func (r *Redfish) basicMayHelp(err error) bool {
 	var e *Error
 	switch {
 	case !errors.As(err, &e) || e.Status == 0 || e.Status == http.StatusTooManyRequests:
 		return false
 	case e.denied():
-		return !r.welcome && !e.locked() && !e.Has(passwordChange)
+		return !r.acceptedBefore && !e.locked() && !e.Has(passwordChange)
 	}
 	return true
 }
 
-// insteadOfSession logs in by Basic authentication to a service that gave no session. That
-// the service refused one is kept in mind: should Basic fail for another reason, the password
+// insteadOfSession logs in by Basic authentication to a service that gave no session. It
+// remembers that the service refused one: should Basic fail for another reason, the password
 // is not sent there again.
 func (r *Redfish) insteadOfSession(ctx context.Context, session error) (verdict, error) {
 	var e *Error
@@ -104,8 +104,8 @@ func (r *Redfish) insteadOfSession(ctx context.Context, session error) (verdict,
 	return r.judge(err, session)
 }
 
-// judge says what the end of a login means for the credential. A refusal sticks, and names
-// what was tried: before is what was tried first, if anything was. An account that is locked,
+// judge says what the end of a login means for the credential. A refusal is final, and names
+// what was tried: before is what was tried first, if anything. An account that is locked,
 // or whose password must be changed, says nothing against the password.
 func (r *Redfish) judge(err, before error) (verdict, error) {
 	var e *Error
@@ -156,8 +156,8 @@ func (r *Redfish) patiently(ctx context.Context, do func() error) error {
 var errNotOffered = errors.New("the BMC offers no login that esxiplan knows; enable Basic authentication or the session service in its settings")
 
 // tryBasic reads the computer systems with Basic authentication. Whether the service asks
-// for that is found out without the password, so that a wrong one is not sent to no use.
-// Many services ask for nothing by name; those are sent it only where there is no other way.
+// for that is found out without the password, so that a wrong one is not sent in vain.
+// Many services ask for nothing by name; those get it only if there is no other way.
 func (r *Redfish) tryBasic(ctx context.Context, noOther bool) error {
 	at, err := r.origin.path(r.root.systems)
 	if err != nil {

@@ -28,7 +28,7 @@ func NewLogins() *Logins {
 }
 
 // begin waits until the credential may be tried. Until one BMC has accepted it,
-// no more than three have it in hand at once.
+// no more than three try it at the same time.
 func (l *Logins) begin(ctx context.Context, key string) error {
 	for {
 		l.mu.Lock()

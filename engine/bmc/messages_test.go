@@ -18,8 +18,8 @@ func TestCatalogue(t *testing.T) {
 	}
 }
 
-// TestAdvice: what says more wins over what says only that something failed, and an
-// answer that nobody knows is judged by its status.
+// TestAdvice: a specific message wins over one that says only that something failed, and an
+// answer with an unknown message is judged by its status.
 func TestAdvice(t *testing.T) {
 	r := &Redfish{}
 	r.messages.Store(&map[string]Advice{"SYS446": {Text: "vendor's word", Retry: true}})
@@ -46,8 +46,8 @@ func TestAdvice(t *testing.T) {
 	}
 }
 
-// TestOtherWay: a refusal leads to the next way to set the boot source; trouble of the
-// moment does not.
+// TestOtherWay: a refusal leads to the next way to set the boot source; a temporary
+// error does not.
 func TestOtherWay(t *testing.T) {
 	for _, c := range []struct {
 		err  error

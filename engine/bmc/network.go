@@ -59,7 +59,7 @@ func linkOf(status string) string {
 	return ""
 }
 
-// Network implements [Reader]. What the adapters in the chassis list is laid over
+// Network implements [Reader]. What the adapters in the chassis list is merged into
 // what the computer system lists: some systems list no add-in card, some adapters
 // no port, and only adapters know slot and link.
 func (r *Redfish) Network(ctx context.Context) (Network, error) {
@@ -107,7 +107,7 @@ func (r *Redfish) adapterNICs(ctx context.Context, n *Network) error {
 	return every(questions...)
 }
 
-// place fills in where a port is by its id, as far as nothing else told.
+// place fills in where a port is by its id, as far as no other property says it.
 func (r *Redfish) place(n *NIC) {
 	if r.rules.Place == nil {
 		return
@@ -119,7 +119,7 @@ func (r *Redfish) place(n *NIC) {
 	}
 }
 
-// laid lays ports over those that are known by their address.
+// laid merges ports into those that are known by their address.
 func laid(known []NIC, nics ...NIC) []NIC {
 	for _, nic := range nics {
 		i := slices.IndexFunc(known, func(have NIC) bool { return have.MAC == nic.MAC })
@@ -188,7 +188,7 @@ func (r *Redfish) adapter(ctx context.Context, a adapterDocument, n *Network) er
 	return nil
 }
 
-// port is what a port tells of the NIC that it is, or that uses it.
+// port is what a port says about its NIC, or about the NIC that uses it.
 func (r *Redfish) port(a adapterDocument, base NIC, p portDocument) NIC {
 	base.Port, base.Link, base.Mbps = p.number(), linkOf(p.LinkStatus), p.mbps()
 	if id := firstOf(p.URI.bare().Last(), p.ID); r.rules.Place != nil && strings.HasPrefix(id, a.ID+"-") { // its own Id may be the adapter's
@@ -257,7 +257,7 @@ func (p portDocument) mbps() int64 {
 	return int64(p.SpeedOld)
 }
 
-// storage tells ports of storage networks.
+// storage reports ports of storage networks.
 func (p portDocument) storage() bool {
 	for _, text := range []string{p.Technology, p.ActiveOld, p.Protocol} {
 		if text == "FibreChannel" || text == "FC" || text == "FCoE" {
@@ -278,7 +278,7 @@ func (p portDocument) number() string {
 	return firstOf(p.PortID, p.PhysicalPort)
 }
 
-// product is the adapter's name, where it has one and not only a title, else its model.
+// product is the adapter's name, if it has one that is not only a title, else its model.
 func (a adapterDocument) product() string {
 	name := strings.TrimSpace(a.Name)
 	if title := strings.ReplaceAll(strings.ToLower(name), " ", ""); strings.HasPrefix(title, "networkadapter") || name == a.ID {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Open gives a client that connects when it is first used.
+// Open returns a client that connects when it is first used.
 func Open(o Options) (Client, error) {
 	r, err := newRedfish(o)
 	if err != nil {
@@ -50,7 +50,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// opened finds out on first use whose BMC it is, and hands over to the vendor.
+// opened determines the vendor of the BMC on first use, and returns the vendor's client.
 type opened struct {
 	redfish *Redfish
 	client  Client
@@ -75,7 +75,7 @@ func (o *opened) vendor(ctx context.Context) (Client, error) {
 	return nil, &ErrUnsupported{"no driver takes this BMC"}
 }
 
-// ask hands a question over to the vendor.
+// ask passes a read to the vendor.
 func ask[T any](ctx context.Context, o *opened, question func(Client) (T, error)) (T, error) {
 	o.redfish.asked = 0
 	c, err := o.vendor(ctx)
@@ -86,7 +86,7 @@ func ask[T any](ctx context.Context, o *opened, question func(Client) (T, error)
 	return question(c)
 }
 
-// tell hands an order over to the vendor.
+// tell passes a write to the vendor.
 func tell(ctx context.Context, o *opened, order func(Client) error) error {
 	o.redfish.asked = 0
 	c, err := o.vendor(ctx)

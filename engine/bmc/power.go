@@ -40,7 +40,7 @@ var inPOST = []schemas.BootProgressTypes{
 	schemas.PCIResourceConfigStartedBootProgressTypes,
 }
 
-// post is how far the firmware has come. "None" is what a machine says that is off.
+// post is how far the firmware has come. A machine that is off says "None".
 func (r *Redfish) post(s *systemDocument) string {
 	if r.rules.Post != nil {
 		if state := r.rules.Post(s.Oem); state != "" {
@@ -76,7 +76,7 @@ func (r *Redfish) resetInfo(ctx context.Context, uri Link) []ResetType {
 	return nil
 }
 
-// Reset implements [Client]. The action is found where the machine says.
+// Reset implements [Client]. The machine's link names the action.
 func (r *Redfish) Reset(ctx context.Context, t ResetType, record Record) error {
 	s, err := get[systemDocument](ctx, r, r.system)
 	if err != nil {

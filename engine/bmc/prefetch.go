@@ -10,8 +10,8 @@ import (
 // atOnce is how many documents are read from one BMC at the same time.
 const atOnce = 4
 
-// Prefetch implements [Reader]. Whose machine it is, is found out on the way; until that is
-// known, questions are asked as of a machine that keeps to the standard.
+// Prefetch implements [Reader]. It determines the vendor on the way; until that is known,
+// questions are asked as of a machine that follows the standard.
 func (o *opened) Prefetch(ctx context.Context, ask func(context.Context, Reader)) error {
 	r := o.redfish
 	r.asked = 0
@@ -35,16 +35,16 @@ func (r *Redfish) Prefetch(ctx context.Context, ask func(context.Context, Reader
 	return ctx.Err()
 }
 
-// errWanted is the answer to a question that lacks a document, while it is found out which
-// documents questions take.
+// errWanted is the answer to a question that lacks a document, while the lookahead finds out
+// which documents questions need.
 var errWanted = errors.New("the document is not read yet")
 
-// lookahead finds out which documents questions take, and reads them side by side. A question
-// is asked of what was read so far: where it lacks a document, it names it and is asked
-// again later. So nothing has to list what a vendor's machine is asked for, and what reads
-// an answer need not know that others are read at the same time.
+// lookahead finds out which documents questions need, and reads them concurrently. A question
+// is asked of what was read so far: if a document is missing, it names it and is asked
+// again later. So there is no list of what a vendor's machine is asked for, and the code that
+// reads an answer need not know that others are read at the same time.
 type lookahead struct {
-	named map[path]bool // each is read once, whatever becomes of it
+	named map[path]bool // each is read once, whatever the outcome
 	queue []wanted
 	done  chan fetched
 	busy  int // requests that are under way
@@ -69,7 +69,7 @@ func (l *lookahead) want(w wanted) {
 }
 
 // fetchAhead reads the documents that questions take. It returns when they lack none that
-// can be had at once; what could not be read is left to whoever asks for it in earnest.
+// can be read now; a document that could not be read is left to the call that needs it.
 func (r *Redfish) fetchAhead(ctx context.Context, ask func()) {
 	l := &lookahead{named: map[path]bool{}, done: make(chan fetched, atOnce)}
 	r.since = r.o.Now()
@@ -107,7 +107,7 @@ func (r *Redfish) mayAsk(busy int) bool {
 	return true
 }
 
-// believe makes what was read ahead be believed for a moment from now on.
+// believe makes what was read ahead count as current for a moment from now on.
 func (r *Redfish) believe() {
 	for _, d := range r.documents {
 		if !d.at.Before(r.since) {
@@ -123,7 +123,7 @@ func (r *Redfish) askAhead(l *lookahead, ask func()) {
 	ask()
 }
 
-// fetch reads a document. It runs beside others, so it touches nothing of r that changes.
+// fetch reads a document. It runs concurrently with others, so it touches nothing of r that changes.
 func (r *Redfish) fetch(ctx context.Context, w wanted, done chan<- fetched) {
 	f := fetched{wanted: w}
 	defer func() {
@@ -133,16 +133,16 @@ func (r *Redfish) fetch(ctx context.Context, w wanted, done chan<- fetched) {
 	f.answer, f.err = r.request(ctx, http.MethodGet, w.at, nil, nil)
 }
 
-// take keeps what came of a request ahead. A BMC that stumbles, or has too much to do, is asked
-// for fewer documents at once from then on. One that does not take the login any more is asked
-// for none: more refusals could lock the account. False is that.
+// take keeps the outcome of a request ahead. A BMC that stumbles, or is overloaded, is asked for
+// fewer documents at once from then on. take returns false if the BMC no longer accepts the
+// login: then nothing more is read ahead, because more refusals could lock the account.
 func (r *Redfish) take(f fetched) bool {
 	var e *Error
 	switch {
 	case f.panicked != nil:
 		panic(f.panicked)
 	case f.err == nil:
-		r.worked = true
+		r.authenticated = true
 		r.keepETag(f.uri, f.answer.header.Get("ETag"), f.answer.body)
 		r.remember(f.uri, f.answer.body)
 	case stumbles(f.err) || errors.As(f.err, &e) && e.busy():
@@ -156,13 +156,13 @@ func (r *Redfish) take(f fetched) bool {
 	return true
 }
 
-// busy reports an answer that may be another one as soon as the BMC has less to do.
+// busy reports an answer that may change as soon as the BMC has less to do.
 func (e *Error) busy() bool {
 	return e.Status != 0 && e.Status != http.StatusNotImplemented && e.Retryable()
 }
 
-// every asks questions of which none depends on another: while documents are read ahead, what
-// one of them lacks keeps none from naming what it lacks.
+// every asks questions that do not depend on each other: while documents are read ahead, each
+// of them names what it lacks, whatever the others lack.
 func every(questions ...func() error) error {
 	var lacking error
 	for _, ask := range questions {

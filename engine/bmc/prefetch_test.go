@@ -17,7 +17,7 @@ type box struct {
 	*httptest.Server
 	mu     sync.Mutex
 	files  map[string]string
-	fails  map[string]int // status of an answer that is none
+	fails  map[string]int // HTTP status with which a document fails
 	slow   map[string]time.Duration
 	asked  []string
 	basics int // requests that bore a password
@@ -38,7 +38,7 @@ func newBox(t *testing.T, expands bool) *box {
 
 func (b *box) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b.mu.Lock()
-	uri, late := r.URL.Path, b.slow[r.URL.Path]
+	uri, delay := r.URL.Path, b.slow[r.URL.Path]
 	if r.URL.RawQuery != "" {
 		uri += "?"
 	}
@@ -49,7 +49,7 @@ func (b *box) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		b.basics++
 	}
 	b.mu.Unlock()
-	time.Sleep(late)
+	time.Sleep(delay)
 	switch {
 	case !basic && uri != "/redfish/v1/":
 		w.Header().Set("WWW-Authenticate", "Basic")
@@ -87,8 +87,8 @@ func (b *box) client(t *testing.T, rules func(*Redfish) Rules) Client {
 	return c
 }
 
-// TestAheadOfTheVendor: a document that was refused before it was known whose machine this is
-// is explained by the vendor's messages all the same.
+// TestAheadOfTheVendor: the vendor's messages also explain a document that was refused before
+// the vendor was known.
 func TestAheadOfTheVendor(t *testing.T) {
 	b := newBox(t, false)
 	b.set("/redfish/v1/Systems/1/Storage", `{"error":{"@Message.ExtendedInfo":[{"MessageId":"Some.1.0.SomeLicense"}]}}`, http.StatusForbidden)
@@ -104,7 +104,7 @@ func TestAheadOfTheVendor(t *testing.T) {
 	}
 }
 
-// inventory are questions that take several documents, none of which depends on another.
+// inventory asks questions that need several independent documents.
 func inventory(ctx context.Context, r Reader) { r.Inventory(ctx); r.Power(ctx) }
 
 // TestPasswordRefusedAhead: a password that is refused in the middle is not sent once more for
@@ -154,7 +154,7 @@ func TestBusyAhead(t *testing.T) {
 	}
 }
 
-// TestGoneAfterWrite: what a collection showed of a drive before a write of ours is not believed
+// TestGoneAfterWrite: what a collection showed of a drive before our write is not used
 // again when the drive alone cannot be read since.
 func TestGoneAfterWrite(t *testing.T) {
 	const slot = "/redfish/v1/Managers/1/Media/CD"
@@ -180,7 +180,7 @@ func TestGoneAfterWrite(t *testing.T) {
 	}
 }
 
-// TestDoubtStays: that a write of ours changed a document is kept in mind, however many others
+// TestDoubtStays: that our write changed a document is remembered, however many others
 // are read after it.
 func TestDoubtStays(t *testing.T) {
 	for range 20 { // documents are let go in no order
@@ -195,8 +195,8 @@ func TestDoubtStays(t *testing.T) {
 	}
 }
 
-// TestBeforeReady: what was asked ahead of a BMC that did not know its machine yet leaves no
-// conclusion behind: boot mode and boot source are read when it is ready.
+// TestBeforeReady: what was read ahead from a BMC that did not know its machine yet has no
+// effect: boot mode and boot source are read when it is ready.
 func TestBeforeReady(t *testing.T) {
 	b := newBox(t, false)
 	b.set("/redfish/v1/Systems/1", strings.Replace(b.files["/redfish/v1/Systems/1"], `"Id"`, `"Bios":{"@odata.id":"/redfish/v1/Bios"},"Id"`, 1), 0)

@@ -24,10 +24,10 @@ type Options struct {
 	Brief    bool          // connections are closed after each request
 	Logins   *Logins       // shared by all BMCs of a run
 	Sessions SessionLog
-	Warn     func(string) // told once of what is worth knowing about the connection
+	Warn     func(string) // called once for each thing worth knowing about the connection
 	Trace    Trace        // nil: none
 	Secret   func(string) // gets the token of every session, before anything shows it; may be nil
-	// Sleep waits, and Now tells the time, by the clock of the run.
+	// Sleep waits and Now returns the time, by the clock of the run.
 	Sleep func(context.Context, time.Duration) error
 	Now   func() time.Time
 }
@@ -40,17 +40,17 @@ type Redfish struct {
 	http      *http.Client
 	client    *gofish.APIClient // nil until the service root was read
 
-	loginErr error           // sticky: nobody logs in again after a refusal
-	worked   bool            // a request with this login has succeeded
-	denied   map[string]bool // requests that a fresh session may not make either
-	welcome  bool            // this BMC has accepted the login before
-	session  *session        // nil: none
-	basic    bool            // every request carries the password instead
-	unasked  bool            // the BMC asks for no login
-	unmarked bool            // the BMC refuses a login that bears a mark
-	lost     []pending       // logins of this process that were not answered
+	loginErr       error           // sticky: no login is sent after a refusal
+	authenticated  bool            // a request with this login has succeeded
+	denied         map[string]bool // requests that a fresh session may not make either
+	acceptedBefore bool            // this BMC has accepted the login before
+	session        *session        // nil: none
+	basic          bool            // every request carries the password instead
+	unasked        bool            // the BMC asks for no login
+	unmarked       bool            // the BMC refuses a login that bears a mark
+	lost           []pending       // logins of this process that were not answered
 
-	turnedAway error // by which the session service refused the password; Basic is what remains
+	turnedAway error // with which the session service refused the password; only Basic is left
 
 	root        RootDocument
 	hidden      bool // the root asks for a login
@@ -64,18 +64,18 @@ type Redfish struct {
 	messages    atomic.Pointer[map[string]Advice] // the vendor's; documents that are read ahead meanwhile look there, too
 	documents   map[Link]*reading
 	asked       int        // for how many documents since the caller's question
-	ahead       *lookahead // not nil: documents that are lacking are named, not read
+	ahead       *lookahead // not nil: missing documents are named, not read
 	since       time.Time  // when reading ahead began; zero: nothing is read ahead
 	atOnce      int        // how many documents are read at the same time, at most
 	connections int        // that were open at the same time
-	noExpand    bool       // says that it can expand, and cannot
+	noExpand    bool       // claims to expand, and cannot
 
 	power      Power           // as last read
 	idle       map[string]bool // ways that held no boot source when they were last read
 	settings   bootDocument    // as last read
 	settingsAt Link
-	climbing   Target         // for which a way was tried, and none has held yet
-	takes      map[Link]int   // which form of taking an override away a resource took
+	attempted  Target         // the boot source that was requested and has not been read back yet
+	takes      map[Link]int   // which form of clearing an override each resource accepted
 	drives     map[Link]drive // as last read
 	stock      *Inventory
 	network    *Network
@@ -90,10 +90,10 @@ type Rules struct {
 	ModelInRoot bool
 	// SerialFromSKU: the number on the machine is SKU; SerialNumber is the board's.
 	SerialFromSKU bool
-	// SlotUsable tells slots that take a CD by URL from those that look like it; action
-	// is whether the slot offers to insert by action. nil: all do.
+	// SlotUsable distinguishes slots that take a CD by URL from those that only look like
+	// it; action is whether the slot has an insert action. nil: all do.
 	SlotUsable func(id string, action bool) bool
-	// InsertFields go with the first insert, beside the image; others are added when
+	// InsertFields go with the first insert, next to the image; others are added when
 	// the BMC asks for them.
 	InsertFields []string
 	// Prepare lists what must be set before an image can be mounted.
@@ -110,7 +110,7 @@ type Rules struct {
 	SettingsFirst bool
 	// Mode: the boot mode goes with every override, or the BMC resets it.
 	Mode SendMode
-	// BIOSMode is the BIOS attribute that tells the boot mode, where the computer system does
+	// BIOSMode is the BIOS attribute that shows the boot mode, if the computer system does
 	// not; with StaleMode also while no override is enabled, when the system shows the last one's.
 	BIOSMode  string
 	StaleMode bool
@@ -126,8 +126,8 @@ type Rules struct {
 	DriveState func(oem map[string]json.RawMessage) string
 	// WWNInUUID is how world wide names begin that the BMC labels as UUIDs; "": it does not.
 	WWNInUUID string
-	// Place tells slot and port by the id of an adapter, a port or a function; empty: it does
-	// not tell.
+	// Place derives slot and port from the id of an adapter, a port or a function; empty: the
+	// id does not show them.
 	Place func(id string) (slot, port string)
 	// Uplinks: the ports of an adapter have addresses of their own, which are not the host's
 	// where it has functions.
@@ -136,7 +136,7 @@ type Rules struct {
 	Disks func(context.Context) ([]Disk, error)
 	NICs  func(context.Context) ([]NIC, error)
 
-	// Early tells the states of POST in which devices are still being found; nil: none.
+	// Early reports the states of POST in which devices are still being found; nil: none.
 	Early func(post string) bool
 	// Posting tells the states in which the firmware is in its power-on self-test; nil: none
 	// but those of the standard.
@@ -163,7 +163,7 @@ const (
 // Flow is a vendor's own way to mount, by a drive that stands for it.
 type Flow struct {
 	ID string // of the drive
-	// Find tells whether the machine has it, and what is in it, by the slots that the
+	// Find reports whether the machine has it, and what is in it, by the slots that the
 	// standard shows.
 	Find func(ctx context.Context, shown []Slot) (s Slot, has bool, err error)
 	// Insert mounts the image that w names, and Eject empties the drive.

@@ -61,7 +61,7 @@ func (r *Redfish) request(ctx context.Context, method string, at path, body any,
 	return asked.answer, nil
 }
 
-// payloadOf is a request's body and its media type; nil is none.
+// payloadOf returns a request's body and its media type; a nil body has none.
 func payloadOf(body any) (io.ReadSeeker, string, error) {
 	if body == nil {
 		return nil, "", nil
@@ -70,8 +70,8 @@ func payloadOf(body any) (io.ReadSeeker, string, error) {
 	return bytes.NewReader(b), "application/json", err
 }
 
-// failure says why a request was not done: by what the BMC answered, else by what kept its
-// answer away.
+// failure says why a request was not done: from the BMC's answer, else from what prevented
+// an answer.
 func (r *Redfish) failure(ctx context.Context, request string, err error, asked *trip) error {
 	out := &Error{Request: request, Status: asked.status, headers: asked.header}
 	switch {
@@ -83,7 +83,7 @@ func (r *Redfish) failure(ctx context.Context, request string, err error, asked 
 		out.Err = fmt.Errorf("the BMC gave no answer in time: the step's own time ended (%w)", ctx.Err())
 		return out
 	case ctx.Err() != nil:
-		return ctx.Err() // no fault of the BMC
+		return ctx.Err() // not the BMC's fault
 	}
 	if reason, ok := certificateProblem(err); ok {
 		return &ErrCertificate{reason}
@@ -110,8 +110,8 @@ func (r *Redfish) explanation(asked *trip, err error) []Message {
 	return unreadable(asked, err)
 }
 
-// unreadable says what an answer is that explains nothing. Where its status is a success,
-// err is why gofish could not read it.
+// unreadable describes an answer that explains nothing. If its status is a success, err is
+// why gofish could not read it.
 func unreadable(asked *trip, err error) []Message {
 	switch {
 	case asked.status < 300 && json.Valid(asked.body):
@@ -122,7 +122,7 @@ func unreadable(asked *trip, err error) []Message {
 	return nil
 }
 
-// cleanError is an error of the network whose text has passages that a BMC chose.
+// cleanError is a network error whose text contains passages from a BMC, cleaned.
 type cleanError struct{ error }
 
 func (e cleanError) Error() string { return text.Clean(e.error.Error()) }
@@ -135,7 +135,7 @@ func shown(err error) error {
 	return cleanError{err}
 }
 
-// explain translates an error by the vendor's messages, once it is known whose machine this is.
+// explain translates an error by the vendor's messages, once the vendor is known.
 func (r *Redfish) explain(e *Error) {
 	var vendor map[string]Advice
 	if known := r.messages.Load(); known != nil {
@@ -156,7 +156,7 @@ func (e *Error) explain(vendor map[string]Advice) {
 	}
 }
 
-// plainTransport shortens net/http's error: method and URL stand elsewhere.
+// plainTransport shortens net/http's error: the message names method and URL elsewhere.
 func plainTransport(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
@@ -180,8 +180,8 @@ const (
 	readPause = 2 * time.Second
 )
 
-// read repeats what may pass in seconds: BMCs answer 5xx while they reload their
-// data, and drop connections. Silence is left to whoever retries the step: it takes long.
+// read retries failures that may pass in seconds: BMCs answer 5xx while they reload their
+// data, and drop connections. A timeout takes long and is left to the retry of the step.
 func (r *Redfish) read(ctx context.Context, at path) (a answer, err error) {
 	err = r.patiently(ctx, func() error {
 		a, err = r.again(ctx, func() (answer, error) { return r.request(ctx, http.MethodGet, at, nil, nil) })
@@ -208,11 +208,11 @@ func (r *Redfish) again(ctx context.Context, send func() (answer, error)) (answe
 	a, err := send()
 	var e *Error
 	if !errors.As(err, &e) || e.Status != http.StatusUnauthorized {
-		r.worked = r.worked || err == nil
+		r.authenticated = r.authenticated || err == nil
 		return a, err
 	}
 	switch {
-	case r.denied[e.Request] || r.session == nil && r.worked:
+	case r.denied[e.Request] || r.session == nil && r.authenticated:
 		return a, e.forbidden()
 	case r.session == nil:
 		return a, r.refused("it answers 401 to " + e.Request)
@@ -228,7 +228,7 @@ func (r *Redfish) again(ctx context.Context, send func() (answer, error)) (answe
 	return a, err
 }
 
-// forbidden makes a final error of a 401 that no login helps against.
+// forbidden makes a final error of a 401 that a new login does not cure.
 func (e *Error) forbidden() error {
 	e.Advice = catalogue["InsufficientPrivilege"]
 	return e

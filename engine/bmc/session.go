@@ -34,8 +34,8 @@ type sessionDocument struct {
 	Oem     map[string]json.RawMessage
 }
 
-// readSession understands a session's document. Some vendors show in their Oem object what
-// the standard found a place for later.
+// readSession parses a session's document. Some vendors show in their Oem object what the
+// standard added later.
 func readSession(raw []byte) (d sessionDocument, err error) {
 	if err := lenient(raw, &d); err != nil {
 		return d, err
@@ -59,8 +59,8 @@ func (d sessionDocument) String() string {
 	return text
 }
 
-// created is when the session was opened, by the BMC's clock; ok is false where it does not
-// say. Some leave the zone out, which does no harm to a comparison.
+// created is when the session was opened, by the BMC's clock; ok is false if it does not
+// say. Some omit the zone, which does not affect a comparison.
 func (d sessionDocument) created() (t time.Time, ok bool) {
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05", "2006-01-02 15:04:05"} {
 		if t, err := time.Parse(layout, d.Created); err == nil {
@@ -80,7 +80,7 @@ func newSessionID() string {
 }
 
 // openSession logs in. The login is recorded before it is sent; one that is not answered
-// may have opened a session all the same, which is kept in mind.
+// may have opened a session nevertheless, which is remembered.
 func (r *Redfish) openSession(ctx context.Context) error {
 	uri := r.root.sessions
 	if uri == "" {
@@ -112,7 +112,7 @@ func (r *Redfish) openSession(ctx context.Context) error {
 	return err
 }
 
-// opensNone reports whether a login that failed this way surely opened no session.
+// opensNone reports whether a login that failed this way certainly opened no session.
 func opensNone(err error) bool {
 	var e *Error
 	var untrusted *ErrCertificate
@@ -150,7 +150,7 @@ func (r *Redfish) postLogin(ctx context.Context, at path, id string, marked bool
 }
 
 // sessionRequest sends a request about our session. It does not go by gofish's client, which
-// begins by reading the service root: some BMCs show that only to who is logged in.
+// first reads the service root: some BMCs show that only after a login.
 func (r *Redfish) sessionRequest(ctx context.Context, method string, at path, body any, asked *trip) (answer, error) {
 	payload, kind, err := payloadOf(body)
 	if err != nil {
@@ -199,7 +199,7 @@ func (r *Redfish) opened(ctx context.Context, s Session, a answer) error {
 	return nil
 }
 
-// sessionOf is where the session is that an answer tells of: by its Location, else by its body.
+// sessionOf is the link to the session that an answer reports: its Location, else from its body.
 func (r *Redfish) sessionOf(a answer, shown sessionDocument) (path, error) {
 	at, err := r.origin.located(Link(a.header.Get("Location")))
 	if err != nil && shown.URI != "" {
@@ -208,7 +208,7 @@ func (r *Redfish) sessionOf(a answer, shown sessionDocument) (path, error) {
 	return at, err
 }
 
-// OtherSessions implements [Reader]. Our own is not read: where it is the only one, this is
+// OtherSessions implements [Reader]. Our own is not read: if it is the only one, this is
 // one request.
 func (r *Redfish) OtherSessions(ctx context.Context) (out []string, err error) {
 	shown, err := r.sessions(ctx, func(uri Link) bool { return !r.isThis(uri) })
@@ -220,7 +220,7 @@ func (r *Redfish) OtherSessions(ctx context.Context) (out []string, err error) {
 	return out, notShown(err)
 }
 
-// sessions reads the sessions whose URI is wanted, as far as the BMC shows them.
+// sessions reads the sessions whose URI is requested, as far as the BMC shows them.
 func (r *Redfish) sessions(ctx context.Context, wanted func(uri Link) bool) (out []sessionDocument, err error) {
 	if r.root.sessions == "" {
 		return nil, nil
@@ -237,7 +237,7 @@ func (r *Redfish) sessions(ctx context.Context, wanted func(uri Link) bool) (out
 		if m.bare {
 			read = func() (sessionDocument, error) { return r.sessionAt(ctx, m.uri) }
 		}
-		if d, err := read(); err == nil { // else it ended meanwhile, or is not for us to see
+		if d, err := read(); err == nil { // else it ended meanwhile, or we may not see it
 			out = append(out, d)
 		}
 	}
@@ -257,7 +257,7 @@ func (r *Redfish) sessionAt(ctx context.Context, uri Link) (sessionDocument, err
 // isThis reports whether a URI is that of this client's session.
 func (r *Redfish) isThis(uri Link) bool { return r.session != nil && uri.same(Link(r.session.URI)) }
 
-// notShown is for what a BMC need not show: only that it does not answer is an error.
+// notShown handles what a BMC need not show: only a missing answer is an error.
 func notShown(err error) error {
 	var e *Error
 	if errors.As(err, &e) && e.Status != 0 {
@@ -278,7 +278,7 @@ const (
 )
 
 // Close implements [Client]. A BMC that stumbles is asked again: a session that stays
-// takes a place in a small table for half an hour.
+// open occupies a small table for half an hour.
 func (r *Redfish) Close(ctx context.Context) error {
 	defer r.transport.CloseIdleConnections()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTakes)
@@ -296,14 +296,14 @@ func (r *Redfish) Close(ctx context.Context) error {
 	return nil
 }
 
-// leave makes this client one that is not logged in.
+// leave makes this client not logged in.
 func (r *Redfish) leave() {
 	r.session = nil
 	r.transport.authenticate(header{})
 }
 
-// forget gives up a session that the BMC does not accept any more. Should it be there all
-// the same, it is closed later.
+// forget drops a session that the BMC does not accept any more. If it still exists, it is
+// closed later.
 func (r *Redfish) forget(ctx context.Context) {
 	s := r.session
 	if s.URI != "" {
@@ -327,7 +327,7 @@ func (r *Redfish) delete(ctx context.Context, uri string) (err error) {
 	return err
 }
 
-// logout ends a session. One that is not there any more is ended.
+// logout ends a session. One that does not exist any more has ended.
 func (r *Redfish) logout(ctx context.Context, uri string) error {
 	at, err := r.origin.path(Link(uri))
 	if err != nil {

@@ -2,11 +2,11 @@ package bmc
 
 import "time"
 
-// SessionLog keeps what must outlive this process of its sessions on BMCs, so that the next
-// process can close what a crash left open. It never sees a token.
+// SessionLog records the sessions of this process on BMCs, so that the next process can close
+// what a crash left open. It never sees a token.
 //
 // Each login has an ID and goes through it in this order: SessionAsked, SessionOpened unless
-// the answer is lost, SessionClosed. A log with SessionAsked and no SessionClosed tells that
+// the answer is lost, SessionClosed. A log with SessionAsked and no SessionClosed says that
 // a session may be open; with SessionOpened, also which. Methods may be called by several
 // hosts at once.
 type SessionLog interface {
@@ -17,12 +17,12 @@ type SessionLog interface {
 	// durable when it returns: a session without it is found by what the BMC shows only.
 	SessionOpened(address, id, uri string)
 	// SessionClosed records that nothing is left to do about a login: its session is closed,
-	// never was, or is another client's. It need not be durable at once: a session that is
-	// looked for in vain is no harm.
+	// never was, or is another client's. It need not be durable at once: looking for a
+	// closed session does no harm.
 	SessionClosed(address, id string)
-	// Leftover lists the logins without SessionClosed of processes that do not live any
-	// more, oldest first: never those of this process, nor of another one that is at work.
-	// A record of a version that knew no IDs has its URI as its ID, and no time.
+	// Leftover lists the logins without SessionClosed of processes that have ended, oldest
+	// first: never those of this process, or of another one that still runs.
+	// A record of a version without IDs has its URI as its ID, and no time.
 	Leftover(address string) []Session
 }
 

@@ -4,9 +4,9 @@ import "context"
 
 // Shadow is the door of a dry run: it answers from the real BMC until a write
 // has covered the answer, and remembers its own writes, so that a step that
-// reads back what it wrote finds it. booted is told when the shadow machine
+// reads back what it wrote finds it. booted is called when the shadow machine
 // boots, with the boot source and the image in the drive. continuous: the service is known
-// to have only overrides that no boot uses up.
+// to have only overrides that last beyond a boot.
 func Shadow(r Reader, continuous bool, booted func(target Target, image string)) Client {
 	return &shadow{Reader: r, once: !continuous, booted: booted, ready: map[string]bool{}}
 }
@@ -47,7 +47,7 @@ func (s *shadow) Slots(ctx context.Context) ([]Slot, error) {
 	return append([]Slot(nil), s.slots...), nil
 }
 
-// plan records a write that only the real run makes; in the shadow it is done with that.
+// plan records a write that only the real run makes; the shadow does nothing more.
 func plan(ctx context.Context, w Command) error {
 	settle, err := w.begin(ctx)
 	if err == nil {
@@ -172,5 +172,5 @@ func (s *shadow) change(ctx context.Context, slot Slot, w Command) error {
 	return nil
 }
 
-// Close does nothing: whoever opened the reader closes it.
+// Close does nothing: the caller that opened the reader closes it.
 func (s *shadow) Close(context.Context) error { return nil }

@@ -56,7 +56,7 @@ func Distinct(slots []Slot) (out []Slot) {
 	return out
 }
 
-// byFlow reports a drive that a vendor's own flow stands behind.
+// byFlow reports a drive that a vendor's own flow provides.
 func (r *Redfish) byFlow(s Slot) bool { return r.rules.Flow != nil && s.ID == r.rules.Flow.ID }
 
 // sortSlots puts slots into the order in which they should be tried.
@@ -91,11 +91,11 @@ func (r *Redfish) Slot(ctx context.Context, s Slot) (Slot, error) {
 // drive is what a write to a slot needs to know, from when the slot was last read.
 type drive struct {
 	shown         Slot
-	insert, eject Link // targets of the actions; "": there is none
+	insert, eject Link // targets of the actions; "": no such action
 	verifies      bool // checks the certificate of the image server
 }
 
-// slot understands a slot's document, and keeps what a write that may follow needs.
+// slot parses a slot's document, and keeps what a later write needs.
 func (r *Redfish) slot(uri Link, d *slotDocument) Slot {
 	k := drive{insert: d.actionOf(d.Actions.Insert, "InsertVirtualMedia"), eject: d.actionOf(d.Actions.Eject, "EjectVirtualMedia"),
 		verifies: d.Verify != nil && *d.Verify}
@@ -117,7 +117,7 @@ func (r *Redfish) slot(uri Link, d *slotDocument) Slot {
 	return s
 }
 
-// takesCD tells slots for a CD by URL. Where firmware names no media types, the vendor tells,
+// takesCD reports slots for a CD by URL. If firmware names no media types, the vendor decides,
 // or the slot's action and name. A slot that can only be emptied takes nothing.
 func (r *Redfish) takesCD(d *slotDocument, k drive) bool {
 	fits := d.holdsCD()
@@ -137,7 +137,7 @@ func (d *slotDocument) holdsCD() bool {
 
 var opticalName = regexp.MustCompile(`(?i)(^|[^a-z])(cd|dvd)([^a-z]|$)`)
 
-// drive is a slot as it was last read: reading it again would tell no more.
+// drive is a slot as it was last read: reading it again would show no more.
 func (r *Redfish) drive(ctx context.Context, s Slot) (drive, error) {
 	if d, ok := r.drives[s.URI]; ok {
 		return d, nil
@@ -193,7 +193,7 @@ func (r *Redfish) uncheck(ctx context.Context, s Slot, url string) ([]Preparatio
 	return out, nil
 }
 
-// prepare makes what an insert needs.
+// prepare makes the settings that an insert needs.
 func prepare(ctx context.Context, needs []Preparation, record Record) error {
 	for _, p := range needs {
 		if err := p.apply(ctx, p.write(record)); err != nil {
@@ -245,7 +245,7 @@ func (r *Redfish) Insert(ctx context.Context, s Slot, url string, record Record)
 	return slotError(adapt(body, url, w, func(w Command) error { return r.Patch(ctx, w, s.URI, body) }))
 }
 
-// insertFields are what a BMC may want beside the image.
+// insertFields are what a BMC may want in addition to the image.
 var insertFields = []string{"TransferProtocolType", "TransferMethod", "UserName", "Password", "Inserted", "WriteProtected"}
 
 func insertValue(name, url string) any {
@@ -261,8 +261,8 @@ func insertValue(name, url string) any {
 	return true
 }
 
-// adapt sends a body, and again with what the BMC misses in it or without what it
-// does not know, each field at most once either way.
+// adapt sends a body, and again with the fields that the BMC reports missing or without
+// those that it does not know, each field at most once either way.
 func adapt(body map[string]any, url string, w Command, send func(Command) error) error {
 	tried := map[string]bool{}
 	for {
@@ -295,7 +295,7 @@ func (e *Error) names(words []string, tried map[string]bool) string {
 	return ""
 }
 
-// slotError marks answers that blame the slot: another one may do.
+// slotError marks answers that are about the slot: another slot may accept the image.
 func slotError(err error) error {
 	var e *Error
 	if !errors.As(err, &e) {
@@ -342,7 +342,7 @@ func InsertCommand(s Slot, url string, r Record) Command {
 	return Command{Verb: VerbInsert, Target: s.Name(), Old: s.Shown(), New: url, Record: r}
 }
 
-// Emptied judges the refusal of an eject: it is none when the slot reads empty.
+// Emptied judges the refusal of an eject: it returns nil when the slot reads empty.
 func (r *Redfish) Emptied(ctx context.Context, s Slot, err error) error {
 	var e *Error
 	if !errors.As(err, &e) || e.Status == 0 {

@@ -23,14 +23,14 @@ func (r *Redfish) Inventory(ctx context.Context) (Inventory, error) {
 		func() error { return r.readStorage(ctx, s, &out) },
 		func() error { return r.readNICs(ctx, s, &out) },
 		func() error { return r.readSecureBoot(ctx, s, &out) })
-	if err == nil && r.ahead == nil { // who asks ahead may find out that the BMC was not ready
+	if err == nil && r.ahead == nil { // reading ahead may find that the BMC was not ready
 		r.stock = &out
 	}
 	return out, err
 }
 
 // unread reports an answer that leaves the disks unknown: the BMC stumbles over a resource
-// of its storage, or does not let the user see it. One that is busy is waited for.
+// of its storage, or does not let the user see it. The caller waits for one that is busy.
 func unread(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Status >= 400 && e.Status != http.StatusServiceUnavailable && e.Status != http.StatusTooManyRequests
@@ -42,8 +42,8 @@ func absent(err error) bool {
 	return errors.As(err, &e) && (e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed || e.Status == http.StatusNotImplemented)
 }
 
-// readStorage reads the disks. Of a BMC that does not answer one request for them, none are
-// believed: the one that is missing may match the plan's disk, too.
+// readStorage reads the disks. If the BMC does not answer one request for them, it returns
+// none: the missing disk may match the plan's disk, too.
 func (r *Redfish) readStorage(ctx context.Context, s *systemDocument, out *Inventory) error {
 	err := r.readDisks(ctx, s, out)
 	if unread(err) {
@@ -54,7 +54,7 @@ func (r *Redfish) readStorage(ctx context.Context, s *systemDocument, out *Inven
 }
 
 // readDisks reads what the system lists under Storage, else under SimpleStorage,
-// and what only the vendor knows of. A list that names no device at all says nothing:
+// and what only the vendor knows. A list that names no device at all says nothing:
 // some BMCs show one before they have looked. The disks stay unknown.
 func (r *Redfish) readDisks(ctx context.Context, s *systemDocument, out *Inventory) error {
 	var disks, more []Disk
@@ -83,7 +83,7 @@ func (r *Redfish) readDisks(ctx context.Context, s *systemDocument, out *Invento
 	return nil
 }
 
-// unlessAbsent is an error but that the BMC does not have the resource.
+// unlessAbsent drops the error that the BMC does not have the resource.
 func unlessAbsent(err error) error {
 	if absent(err) {
 		return nil
@@ -105,8 +105,8 @@ func (r *Redfish) standardDisks(ctx context.Context, uri Link) ([]Disk, error) {
 	return out, err
 }
 
-// disksOf lists the RAID volumes of one storage unit, and its drives with what keeps an
-// operating system from seeing them.
+// disksOf lists the RAID volumes of one storage unit, and its drives with what hides them
+// from an operating system.
 func (r *Redfish) disksOf(ctx context.Context, d storageDocument) ([]Disk, error) {
 	u := r.unit(d)
 	var drives []Disk
@@ -138,7 +138,7 @@ func (r *Redfish) simpleDisks(ctx context.Context, uri Link) ([]Disk, error) {
 	return out, err
 }
 
-// Absent reports that the BMC does not have what was asked for: unknown, no failure.
+// Absent reports that the BMC does not have what was requested: unknown, no failure.
 func Absent(err error) bool { return absent(err) }
 
 func (r *Redfish) readSecureBoot(ctx context.Context, s *systemDocument, out *Inventory) error {

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// Trace is told of every request and its answer.
+// Trace is called with every request and its answer.
 type Trace func(Exchange)
 
-// Exchange is a request and its answer, as they went over the wire: whoever shows it cleans
+// Exchange is a request and its answer, as they went over the wire: code that shows it cleans
 // it, and bounds its bodies, which may have some megabytes. Passwords, tokens and keys are left out of
 // the bodies, wherever a field's name shows them.
 type Exchange struct {
@@ -27,7 +27,7 @@ type Exchange struct {
 	Err      error
 }
 
-// traced sends a request and tells of it.
+// traced sends a request and traces it.
 func (t *transport) traced(req *http.Request, asked *trip) (*http.Response, error) {
 	if t.trace == nil {
 		return t.send(req, asked)
@@ -59,7 +59,7 @@ func sent(req *http.Request) string {
 var secretField = regexp.MustCompile(`("[^"]*(?i:passw|passphrase|token|secret|community|hash|salt|` +
 	`license_?key|licensestring|privatekey|encryptionkey|ipmikey|v3key)[^"]*"\s*:\s*)"(?:[^"\\]|\\.)*"`)
 
-// login is user and password in a URL, such as that of an image which somebody mounted.
+// login is user and password in a URL, such as that of an image that someone mounted.
 var login = regexp.MustCompile(`(://)[^/@\s"]+@`)
 
 func withoutSecrets(body []byte) string {

@@ -17,7 +17,7 @@ import (
 )
 
 // Bounds of what a BMC can make us read. The largest document of a recorded machine that is
-// read here has 45 KB. Up to commonBody it is believed that a BMC sends as much as it says.
+// read here has 45 KB. Up to commonBody a BMC's Content-Length is believed.
 const (
 	maxBody    = 4 << 20
 	commonBody = 1 << 20
@@ -31,8 +31,8 @@ const freshFor = 2 * time.Second
 type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
 // transport is the connection to one BMC. It belongs to that BMC alone, so nothing
-// leaks from one to another. The client of gofish stands on it: it authenticates the
-// requests, keeps the answers as they came, and lets no write of a dry run pass, nor any
+// leaks from one to another. The client of gofish uses it: it authenticates the
+// requests, keeps the answers as they came, and blocks every write of a dry run and every
 // request to another place, whatever made it.
 type transport struct {
 	base     *http.Transport
@@ -49,7 +49,7 @@ type transport struct {
 	credential header        // of every request but the login
 }
 
-// header is one header of a request; the zero value is none.
+// header is one header of a request; the zero value means no header.
 type header struct{ name, value string }
 
 func newTransport(at origin, o Options) (*transport, error) {
@@ -61,12 +61,12 @@ func newTransport(at origin, o Options) (*transport, error) {
 	t.base = &http.Transport{
 		DialContext:            o.Dial,
 		TLSClientConfig:        config,
-		TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{}, // HTTP/2 of BMCs is not to be trusted
+		TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{}, // HTTP/2 of BMCs is unreliable
 		DisableKeepAlives:      o.Brief,
 		DisableCompression:     true, // compression changes ETags
 		MaxConnsPerHost:        atOnce,
 		MaxIdleConnsPerHost:    atOnce,
-		IdleConnTimeout:        15 * time.Second, // a host may wait for half an hour; its connection need not
+		IdleConnTimeout:        15 * time.Second, // a host may wait for half an hour; its connection is closed earlier
 		TLSHandshakeTimeout:    20 * time.Second,
 		MaxResponseHeaderBytes: maxHeader,
 		ReadBufferSize:         2048,
@@ -97,7 +97,7 @@ func (t *transport) authenticate(h header) {
 type tripKey struct{}
 
 // trip is a round trip: what its caller asks of the transport, and the BMC's last answer.
-// gofish hands on neither the headers of an error nor its body as it came.
+// gofish returns neither the headers of an error nor its body as it came.
 type trip struct {
 	session   bool // opens or ends our session: it may pass in a dry run
 	anonymous bool // goes without a credential
@@ -131,7 +131,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.traced(t.signed(req, asked), asked)
 }
 
-// signed is a copy of a request with the headers that all requests bear.
+// signed is a copy of a request with the headers of all requests.
 func (t *transport) signed(req *http.Request, asked *trip) *http.Request {
 	req = req.Clone(req.Context())
 	req.Header.Set("OData-Version", "4.0")
@@ -184,8 +184,8 @@ func (t *transport) connectedIn(took time.Duration) {
 	t.connecting = took
 }
 
-// answeredIn notes an answer; one after which the connection is closed shows of no connection
-// that it is alive.
+// answeredIn notes an answer; one after which the connection is closed does not show that a
+// connection is alive.
 func (t *transport) answeredIn(took time.Duration, stays bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -195,16 +195,16 @@ func (t *transport) answeredIn(took time.Duration, stays bool) {
 	}
 }
 
-// anotherPays reports that a further connection brings an answer sooner than waiting for one
-// that is busy. Where answers come fast, its handshake costs the BMC more than it saves.
+// anotherPays reports that a further connection brings an answer sooner than waiting for a
+// busy one. If answers come fast, its handshake costs the BMC more than it saves.
 func (t *transport) anotherPays() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.connecting < t.answering
 }
 
-// readBody reads an answer's body, into no more memory than it takes where its length
-// is known. One that would take more memory than any answer needs is refused, here, before
+// readBody reads an answer's body, into no more memory than it needs if its length
+// is known. One that would take more memory than any answer needs is refused here, before
 // anything decodes it.
 func readBody(resp *http.Response) ([]byte, error) {
 	defer resp.Body.Close()

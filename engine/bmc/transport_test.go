@@ -91,8 +91,8 @@ type looking struct{ pins }
 
 func (looking) SetPin(string, string) (bool, error) { return false, nil }
 
-// TestFirstUse: whoever trusts a certificate because it was seen first says which one, and a
-// changed one is refused with both and with the file to remove.
+// TestFirstUse: a warning names the certificate that is trusted on first use; a changed one is
+// refused with both fingerprints and with the file to remove.
 func TestFirstUse(t *testing.T) {
 	s := httptest.NewTLSServer(http.NotFoundHandler())
 	defer s.Close()
@@ -127,7 +127,7 @@ func TestFirstUse(t *testing.T) {
 	}
 }
 
-// TestFirstUseOnce: a certificate that is not pinned is told of once, however many connections
+// TestFirstUseOnce: esxiplan warns once of a certificate that is not pinned, however many connections
 // there are.
 func TestFirstUseOnce(t *testing.T) {
 	s := httptest.NewTLSServer(http.NotFoundHandler())

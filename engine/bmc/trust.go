@@ -26,8 +26,8 @@ type Trust struct {
 // Pins remembers the certificate that each BMC showed first.
 type Pins interface {
 	Pin(address string) (fingerprint string, ok bool)
-	SetPin(address, fingerprint string) (kept bool, err error) // false: what only looks keeps nothing
-	File(address string) string                                // where the pin is kept, for whoever has to remove it
+	SetPin(address, fingerprint string) (kept bool, err error) // false: a dry run keeps nothing
+	File(address string) string                                // where the pin is kept, for the user who has to remove it
 }
 
 func fingerprintOf(certificate *x509.Certificate) string {
@@ -36,7 +36,7 @@ func fingerprintOf(certificate *x509.Certificate) string {
 }
 
 // config builds the TLS configuration. saw gets the certificate's fingerprint, use judges it
-// where the first one seen is trusted.
+// if the first one seen is trusted.
 func (trust Trust) config(saw func(string), use *firstUse) (*tls.Config, error) {
 	c := &tls.Config{
 		MinVersion:         tls.VersionTLS12,
@@ -70,13 +70,13 @@ func (trust Trust) config(saw func(string), use *firstUse) (*tls.Config, error) 
 	return c, nil
 }
 
-// firstUse trusts the certificate that a BMC showed first, and says so: whoever reads it
-// can still compare.
+// firstUse trusts the certificate that a BMC showed first, and says so: the user can
+// still compare.
 type firstUse struct {
 	pins    Pins
 	address string
 	warn    func(string)
-	said    sync.Map // certificates that were told of; each of several connections shows one
+	said    sync.Map // certificates that were reported; each of several connections shows one
 }
 
 func (f *firstUse) judge(have string) error {
@@ -85,7 +85,7 @@ func (f *firstUse) judge(have string) error {
 	case ok && pinned == have:
 		return nil
 	case ok:
-		return &ErrCertificate{fmt.Sprintf("the BMC shows the certificate sha256:%s, on first use it was sha256:%s: it was renewed, or this is another machine, or somebody is in between. Compare it with what the BMC's own page or its console shows; if it was renewed, remove %s and run this again", have, pinned, f.pins.File(f.address))}
+		return &ErrCertificate{fmt.Sprintf("the BMC shows the certificate sha256:%s, on first use it was sha256:%s: it was renewed, or this is another machine, or someone intercepts the connection. Compare it with what the BMC's own page or its console shows; if it was renewed, remove %s and run this again", have, pinned, f.pins.File(f.address))}
 	}
 	kept, err := f.pins.SetPin(f.address, have)
 	if err != nil {
@@ -106,7 +106,7 @@ type ErrCertificate struct{ Reason string }
 
 func (e *ErrCertificate) Error() string { return e.Reason }
 
-// certificateProblem tells whether err is about trust, and how to go on.
+// certificateProblem reports whether err is about trust, and what to do next.
 func certificateProblem(err error) (string, bool) {
 	var pinned *ErrCertificate
 	if errors.As(err, &pinned) {

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// unit is a storage unit, and what was found out of its volumes.
+// unit is a storage unit, and what is known about its volumes.
 type unit struct {
 	*storageDocument
-	family  string          // what ESXi calls its volumes, where their own names do not tell
+	family  string          // what ESXi calls its volumes, if their own names do not show it
 	boot    bool            // it is a boot controller
 	volumes []Disk          // RAID volumes
 	names   map[Link]string // of all volumes, by bare link; "": a single drive under another name
@@ -76,7 +76,7 @@ func (r *Redfish) volume(v volumeDocument, u *unit) Disk {
 	return out
 }
 
-// drivesOf lists the drives of a unit, each one once. Empty bays are none.
+// drivesOf lists the drives of a unit, each one once, without empty bays.
 func (r *Redfish) drivesOf(ctx context.Context, u *unit) (out []Disk, err error) {
 	seen := map[Link]bool{"": true}
 	unclear := len(u.volumes) > 0 && len(u.members) == 0
@@ -125,7 +125,7 @@ func (r *Redfish) driveWord(d driveDocument) string {
 	return strings.NewReplacer(" ", "", "-", "", "_", "").Replace(strings.ToLower(r.rules.DriveState(d.Oem)))
 }
 
-// driveStates are words of RAID controllers for drives that they do not hand on.
+// driveStates are words of RAID controllers for drives that they do not pass through.
 var driveStates = map[string]string{
 	"unconfiguredgood": unconfigured, "ready": unconfigured, "unconfigured": unconfigured, "unconfiguredbad": "failed", "failed": "failed", "blocked": "blocked",
 	"hotspare": hotSpare, "globalhotspare": hotSpare, "dedicatedhotspare": hotSpare, "spare": hotSpare, "foreign": "foreign", "foreignconfiguration": "foreign",
@@ -137,8 +137,8 @@ const (
 	hotSpare     = "hot spare"
 )
 
-// stateOf is what keeps an operating system from seeing a drive; empty: nothing. The volumes
-// tell first, then the drive, then the vendor.
+// stateOf is what hides a drive from an operating system; empty: nothing. The volumes
+// decide first, then the drive, then the vendor.
 func (u *unit) stateOf(uri Link, d driveDocument, word string) string {
 	if name := u.members[uri.bare()]; name != "" {
 		return "member of volume " + name
@@ -153,14 +153,14 @@ func (u *unit) stateOf(uri Link, d driveDocument, word string) string {
 		return hotSpare
 	case driveStates[word] != "" && !u.boot:
 		return driveStates[word]
-	case d.Status.State == "StandbyOffline" && !u.boot: // without a volume, a boot controller hands on its drives
+	case d.Status.State == "StandbyOffline" && !u.boot: // without a volume, a boot controller passes its drives through
 		return unconfigured
 	}
 	return ""
 }
 
 // volumeAt is the name of a volume that a drive links to; empty where that is the drive
-// itself. A volume that the unit does not list is taken at the drive's word.
+// itself. A volume that the unit does not list is believed.
 func (u *unit) volumeAt(volume, drive Link) string {
 	name, listed := u.names[volume.bare()]
 	if !listed && volume != "" && volume.bare().Last() != drive.bare().Last() {

@@ -21,7 +21,7 @@ type Verb string
 const (
 	VerbEject   Verb = "eject"
 	VerbInsert  Verb = "insert"
-	VerbBoot    Verb = "boot"    // sets or takes away the boot source override
+	VerbBoot    Verb = "boot"    // sets or clears the boot source override
 	VerbReset   Verb = "reset"   // changes the power
 	VerbPrepare Verb = "prepare" // sets what an insert needs to be otherwise
 )
@@ -37,19 +37,19 @@ type Command struct {
 	Record   Record // how it is recorded; nil: not at all, and no request is made
 }
 
-// Fate is what came of a write.
+// Fate is the outcome of a write.
 type Fate string
 
-// A write was done, refused (surely not done), or nobody knows: its answer was lost,
-// or says only that something failed.
+// A write was done, refused (certainly not done), or its fate is unknown: its answer was
+// lost, or says only that something failed.
 const (
 	Done    Fate = "done"
 	Refused Fate = "refused"
 	Unknown Fate = "unknown"
 )
 
-// Record makes a command durable; when it fails, the request is not sent. What came of
-// the request is told to settle, once.
+// Record makes a command durable; when it fails, the request is not sent. The
+// caller passes the outcome to settle, once.
 type Record func(context.Context, Command) (settle func(Fate), err error)
 
 // begin records a command that is about to be sent.
@@ -77,9 +77,9 @@ func fateOf(err error) Fate {
 	return Unknown
 }
 
-// write records and sends a state-changing request. The request is not torn by
-// the end of ctx once it is under way: what was sent must be known. What was read
-// before it counts no longer.
+// write records and sends a state-changing request. The end of ctx does not cancel the
+// request once it is under way: what was sent must be known. What was read before it no
+// longer counts.
 func (r *Redfish) write(ctx context.Context, w Command, method string, uri Link, body any, header map[string]string) (answer, error) {
 	if err := ctx.Err(); err != nil {
 		return answer{}, err
@@ -113,7 +113,7 @@ func (r *Redfish) write(ctx context.Context, w Command, method string, uri Link,
 	return a, err
 }
 
-// changed lets go of what was read of what a write may have changed: of a drive, those that
+// changed discards what was read of what a write may have changed: of a drive, those that
 // held something, because a BMC may show one in two places; of a boot source, where it was
 // written; of anything else, everything. Media and boot source move the computer system's tag.
 func (r *Redfish) changed(verb Verb, method string, uri Link) {
@@ -134,8 +134,8 @@ func (r *Redfish) changed(verb Verb, method string, uri Link) {
 }
 
 // drivesAt are the drives that a write to a drive may have changed: that one, those that held
-// something, and those with its name in another place. There are none where it is not known
-// which drive it was written to.
+// something, and those with its name in another place. None if it is unknown
+// which drive was written to.
 func (r *Redfish) drivesAt(uri Link) (out []Link) {
 	written := map[string]bool{}
 	for at, d := range r.drives {
@@ -173,34 +173,34 @@ func (r *Redfish) Ask(ctx context.Context, uri Link, body, into any) error {
 	return decode(http.MethodPost, uri, a.body, into)
 }
 
-// Patch changes a resource, with the ETag of the last read. When the BMC does not
-// take it, a short ladder follows: the tag read anew, its other forms, none at all;
-// a BMC that demands a tag (428) gets the one read anew, then "*".
+// Patch changes a resource, with the ETag of the last read. When the BMC rejects
+// it, Patch tries the tag read again, its other forms, then none at all; a BMC that
+// demands a tag (428) gets the one read again, then "*".
 func (r *Redfish) Patch(ctx context.Context, w Command, uri Link, body any) error {
 	tags := []string{r.etags[uri.bare()]}
-	for rung := 0; ; rung++ {
+	for try := 0; ; try++ {
 		header := map[string]string{}
-		if tags[rung] != "" {
-			header["If-Match"] = tags[rung]
+		if tags[try] != "" {
+			header["If-Match"] = tags[try]
 		}
 		_, err := r.write(ctx, w, http.MethodPatch, uri, body, header)
 		var e *Error
 		if !errors.As(err, &e) || e.Status != http.StatusPreconditionFailed && e.Status != http.StatusPreconditionRequired {
 			return err
 		}
-		if rung == 0 {
-			tags = append(tags, r.ladder(ctx, uri, e.Status)...)
+		if try == 0 {
+			tags = append(tags, r.fallbackTags(ctx, uri, e.Status)...)
 		}
-		if rung+1 >= len(tags) {
+		if try+1 >= len(tags) {
 			return err
 		}
 		w.Repeat = true
 	}
 }
 
-// ladder lists further tags to try. The one read anew comes first, also where it is
-// the one that was tried: what it was read from may have changed and changed back.
-func (r *Redfish) ladder(ctx context.Context, uri Link, status int) []string {
+// fallbackTags lists further tags to try. The one read again comes first, even if it is
+// the one that was tried: the document may have changed and changed back.
+func (r *Redfish) fallbackTags(ctx context.Context, uri Link, status int) []string {
 	var ignored struct{}
 	if r.Get(ctx, uri, &ignored) != nil {
 		return nil
@@ -228,9 +228,9 @@ const (
 	taskMissing = 3
 )
 
-// await follows the task that a BMC began instead of doing what it was told. Where
-// the task is, stands in the header or in the body. A task that vanished has ended;
-// how, the reading back will show. A BMC that stumbles is asked again: the task goes on.
+// await follows the task that a BMC started instead of executing the request at once. The
+// header or the body names the task. A task that vanished has ended; reading back shows
+// how. A BMC that stumbles is asked again: the task continues.
 func (r *Redfish) await(ctx context.Context, a answer) error {
 	at, err := r.taskOf(a)
 	if err != nil || at == (path{}) {
@@ -258,7 +258,7 @@ func (r *Redfish) await(ctx context.Context, a answer) error {
 	return &Error{Request: "GET " + at.text, Status: http.StatusAccepted, Messages: []Message{{Text: "the BMC's task has not ended after " + text.Duration(taskTakes)}}}
 }
 
-// taskOf is where the task is that an answer tells of; the zero value: it tells of none.
+// taskOf is where the task is that an answer names; the zero value: it names none.
 func (r *Redfish) taskOf(a answer) (path, error) {
 	if a.status != http.StatusAccepted {
 		return path{}, nil
@@ -297,7 +297,7 @@ func (t taskDocument) over() bool {
 	return true
 }
 
-// verdict turns a task that failed into an error. Some services complete tasks with
+// verdict turns a failed task into an error. Some services complete tasks with
 // a message that says why nothing was done.
 func (r *Redfish) verdict(at path, t taskDocument) error {
 	messages := messageList(t.Messages)

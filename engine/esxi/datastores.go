@@ -19,9 +19,9 @@ type Datastore struct {
 // maxDatastores is how many datastores are named.
 const maxDatastores = 64
 
-// datastores lists the VMFS datastores; nil where that is not known: the user may not read it,
-// or the ESXi does not tell. An error is one of this process only. As with the LUNs, it is a
-// request of its own: without an answer the use of the machine is known all the same.
+// datastores lists the VMFS datastores; nil if that is unknown: the user may not read it, or
+// the ESXi does not say. An error is one of this process only. As with the LUNs, it is a
+// request of its own: without an answer the use of the machine is still known.
 func (v *conversation) datastores(ctx context.Context) (out []Datastore, err error) {
 	err = v.properties(ctx, []string{"config.fileSystemVolume"}, func(value any) {
 		if info, ok := value.(types.HostFileSystemVolumeInfo); ok {

@@ -40,7 +40,7 @@ type System struct {
 	Booted    time.Time
 	Now       time.Time // its clock
 	VMs       []string  // names of powered-on virtual machines
-	VCenter   string    // address of the managing vCenter, "" when there is none
+	VCenter   string    // address of the managing vCenter, "" if vCenter does not manage it
 	VSAN      bool
 	// LUNs describes disks that it sees over a storage network, some of many; nil where it
 	// sees none or that is not known, and after a login as [Root].
@@ -101,21 +101,21 @@ func (e *ErrLogin) Error() string {
 	return fmt.Sprintf("ESXi %s, user %q: %s", e.Address, e.Username, e.Reason)
 }
 
-// ErrTooSoon is the answer to a login so soon after one that failed; its text is why that one
-// did.
+// ErrTooSoon is the answer to a login too soon after a failed one; its text is why that one
+// failed.
 var ErrTooSoon = errors.New("the next login is tried half a minute after the last")
 
 // ErrNoLogin is the answer where the plan gives no such login.
 var ErrNoLogin = errors.New("the plan gives no login for this ESXi")
 
-// Client is the door.
+// Client is the door to an ESXi.
 type Client interface {
 	Probe(context.Context) (Probe, error)
 	// Inspect logs in to the system whose certificate has the given fingerprint,
 	// and to no other.
 	Inspect(ctx context.Context, who Who, fingerprint string) (System, error)
-	// Gone notes that the machine was restarted: the session with what ran on it died, and
-	// no other takes its place.
+	// Gone notes that the machine was restarted: the session with what ran on it ended, and
+	// no other replaces it.
 	Gone()
 	Close()
 }

@@ -132,7 +132,7 @@ func TestRootIsNotLocked(t *testing.T) {
 	}
 }
 
-// TestTooSoon: a login that is not tried yet tells why the last one failed, not that it waits.
+// TestTooSoon: a login that is not tried yet says why the last one failed, not that it waits.
 func TestTooSoon(t *testing.T) {
 	s := start(t, config())
 	now := time.Now()
@@ -147,8 +147,8 @@ func TestTooSoon(t *testing.T) {
 	}
 }
 
-// TestProbeLeadsToLogin: a login that follows a probe at once goes on in its connection, one
-// that comes later begins anew.
+// TestProbeLeadsToLogin: a login right after a probe uses the probe's connection, a later
+// one opens a new connection.
 func TestProbeLeadsToLogin(t *testing.T) {
 	s := start(t, config())
 	c := open(s, nil, "right", "right")
@@ -178,7 +178,7 @@ func TestLoginKeepsToTheProbed(t *testing.T) {
 	defer c.Close()
 	p, _ := c.Probe(t.Context())
 	if _, err := c.Inspect(t.Context(), esxi.Root, strings.Repeat("0", 64)); err == nil {
-		t.Error("another system than the one that is meant is let in")
+		t.Error("a system other than the intended one is accepted")
 	}
 	p, _ = c.Probe(t.Context())
 	s.Down()

@@ -34,7 +34,7 @@ import (
 // root for a quarter of an hour.
 const maxRootLogins = 3
 
-// betweenLogins keeps a system that is just coming up from eating all of them.
+// betweenLogins keeps a system that is just coming up from using all of them.
 const betweenLogins = 30 * time.Second
 
 // DialFunc opens a connection; it lets plan addresses be reached elsewhere.
@@ -54,19 +54,19 @@ type Options struct {
 
 // Refusals remembers refused logins across runs, by system: wrong ones add up, and
 // five of them within a quarter of an hour lock root. A system is an address and the
-// certificate that it shows there: a newly installed one has another, and counts anew.
+// certificate that it shows there: a newly installed one has another, and its count starts at zero.
 type Refusals interface {
 	Between(address, fingerprint string, from, to time.Time) int
 	Add(address, fingerprint string, t time.Time) error
 }
 
-// No login is made where so many were refused within so long.
+// No login is made after so many refusals within so long.
 const (
 	maxRefused   = 3
 	refusedCount = 15 * time.Minute
 )
 
-// Open gives a client. It connects when it is used.
+// Open returns a client. It connects when it is used.
 func Open(o Options) Client {
 	if o.Timeout == 0 {
 		o.Timeout = 20 * time.Second
@@ -94,7 +94,7 @@ type seen struct {
 	time        time.Time
 }
 
-// whole reports that it tells all; else it may tell more when it has come up.
+// whole reports that the answer is complete; else it may hold more once the system is up.
 func (s *seen) whole() bool { return !s.system.Now.IsZero() && !s.system.Installed.IsZero() }
 
 // at is the system at a later time, by its own clock.
@@ -122,7 +122,7 @@ type conversation struct {
 // an older one: it may be dead, and the login of the running system is not tried again.
 const freshFor = 2 * time.Second
 
-// pin lets through the certificate with a fingerprint only, from now on.
+// pin accepts only the certificate with a fingerprint from now on.
 func (v *conversation) pin(fingerprint string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -148,7 +148,7 @@ func (c *client) converse(pinned string) *conversation {
 		TLSNextProto:   map[string]func(string, *tls.Conn) http.RoundTripper{},
 		ReadBufferSize: 2048, WriteBufferSize: 2048, IdleConnTimeout: freshFor,
 		MaxResponseHeaderBytes: 64 << 10,
-		// #nosec G402 -- verify pins the certificate: a fresh installation has one that nobody signed
+		// #nosec G402 -- verify pins the certificate: no CA signed the certificate of a fresh installation
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, VerifyConnection: v.verify, CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256}},
 	}
 	v.soap.Client.Transport = readingMethods{v.transport}
@@ -157,8 +157,8 @@ func (c *client) converse(pinned string) *conversation {
 	return v
 }
 
-// answering makes an error of an answer that lacks what was asked for, which govmomi's methods
-// would follow as a nil pointer.
+// answering returns an error for an answer that lacks what was requested, which govmomi's
+// methods would follow as a nil pointer.
 type answering struct{ *soap.Client }
 
 // RoundTrip implements soap.RoundTripper.
@@ -175,8 +175,8 @@ func (a answering) RoundTrip(ctx context.Context, asked, answer soap.HasFault) e
 
 func (v *conversation) close() { v.transport.CloseIdleConnections() }
 
-// verify lets through the pinned certificate only. A probe pins nothing: it
-// sends nothing that is worth protecting.
+// verify accepts only the pinned certificate. A probe pins nothing: it sends
+// nothing worth protecting.
 func (v *conversation) verify(state tls.ConnectionState) error {
 	sum := sha256.Sum256(state.PeerCertificates[0].Raw)
 	seen := hex.EncodeToString(sum[:])
@@ -189,14 +189,14 @@ func (v *conversation) verify(state tls.ConnectionState) error {
 	return nil
 }
 
-// allowed are the methods that may cross this door: all of them read.
+// allowed are the methods that may be called: all of them read.
 var allowed = []string{"RetrieveServiceContent", "Login", "Logout", "RetrieveProperties", "RetrievePropertiesEx", "CurrentTime", "installDate"}
 
 // maxBody bounds what an ESXi can make us read: a thousand virtual machines take a quarter.
 const maxBody = 4 << 20
 
-// readingMethods refuses every SOAP method that is not known to read, by the
-// body itself.
+// readingMethods refuses every SOAP method that is not known to read, judged by
+// the body itself.
 type readingMethods struct{ next http.RoundTripper }
 
 func (r readingMethods) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -241,7 +241,7 @@ func soapMethod(envelope []byte) string {
 	}
 }
 
-// Probe implements [Client]. That nothing answers is an answer, not an error.
+// Probe implements [Client]. No answer is a result, not an error.
 func (c *client) Probe(ctx context.Context) (Probe, error) {
 	c.forgetProbe()
 	v := c.converse("")
@@ -297,7 +297,7 @@ func (c *client) Inspect(ctx context.Context, who Who, fingerprint string) (Syst
 }
 
 // inspectCurrent logs in once per run. The session stays open, so that a second
-// look sees the present and not the past.
+// look sees the present state.
 func (c *client) inspectCurrent(ctx context.Context, fingerprint string) (System, error) {
 	switch {
 	case c.o.Current == nil:
@@ -344,7 +344,7 @@ func (c *client) inspectRoot(ctx context.Context, fingerprint string) (System, e
 		return System{}, ErrNoLogin
 	}
 	soon := c.logins > 0 && c.o.Now().Sub(c.last) < betweenLogins
-	if c.root != nil && c.root.fingerprint == fingerprint && (soon || c.root.whole()) { // what it is does not change; one login tells it
+	if c.root != nil && c.root.fingerprint == fingerprint && (soon || c.root.whole()) { // what it is does not change; one login shows it
 		return c.root.at(c.o.Now()), nil
 	}
 	if c.logins >= maxRootLogins {
@@ -362,7 +362,7 @@ func (c *client) inspectRoot(ctx context.Context, fingerprint string) (System, e
 	return system, err
 }
 
-// tooSoon is a login that is not tried yet; the last one tells why none was let in so far.
+// tooSoon is a login that is not tried yet; the error of the last one says why it failed.
 type tooSoon struct{ last error }
 
 func (e tooSoon) Error() string {
@@ -388,7 +388,7 @@ func (c *client) loginRoot(ctx context.Context, fingerprint string) (System, err
 	return system, nil
 }
 
-// login opens a session; sent is told before the password leaves.
+// login opens a session; it calls sent before it sends the password.
 func (c *client) login(ctx context.Context, login Login, fingerprint string, sent func()) (*conversation, error) {
 	v, err := c.begin(ctx, fingerprint)
 	if err != nil {
@@ -439,7 +439,7 @@ func (c *client) begin(ctx context.Context, fingerprint string) (v *conversation
 	return v, err
 }
 
-// begin asks for what the API says without a login.
+// begin reads what the API says without a login.
 func (v *conversation) begin(ctx context.Context) (types.ServiceContent, error) {
 	content, err := methods.GetServiceContent(ctx, answering{v.soap})
 	v.content, v.answered = content, time.Now()
@@ -454,14 +454,14 @@ func (c *client) forgetProbe() {
 	}
 }
 
-// mayLogIn spares an account that refused too many logins of ours a moment ago.
+// mayLogIn refuses a login to an account that refused too many of our logins a moment ago.
 func (c *client) mayLogIn(login Login, fingerprint string) error {
 	if c.o.Refused == nil {
 		return nil
 	}
 	now := c.o.Now()
 	if n := c.o.Refused.Between(c.o.Address, fingerprint, now.Add(-refusedCount), now); n >= maxRefused {
-		return &ErrLogin{c.o.Address, login.Username, fmt.Sprintf("not tried: %d logins of ours were refused there within %s, "+
+		return &ErrLogin{c.o.Address, login.Username, fmt.Sprintf("not tried: %d of our logins were refused there within %s, "+
 			"and more could lock the account. Correct the password in the plan, then wait a quarter of an hour", n, text.Duration(refusedCount)), true}
 	}
 	return nil

@@ -18,9 +18,9 @@ import (
 	"esxiplan/engine/esxi/esxisim"
 )
 
-// between stands between the client and a simulated ESXi; change may answer in its place
-// (it then returns true), or change what the ESXi answers. What was asked begins with the
-// version of the API.
+// between is a proxy between the client and a simulated ESXi; change may answer instead of
+// the ESXi (it then returns true), or change the answer. A request begins with the version
+// of the API.
 func between(t *testing.T, change func(asked string, w http.ResponseWriter, body []byte) ([]byte, bool)) esxi.Client {
 	t.Helper()
 	return betweenSim(t, config(), change)
@@ -99,7 +99,7 @@ func TestLoginIsNotSentOn(t *testing.T) {
 	}
 }
 
-// TestTextsAreClean: what an ESXi says cannot draw on a terminal, nor fill it.
+// TestTextsAreClean: what an ESXi says can neither control a terminal nor fill it.
 func TestTextsAreClean(t *testing.T) {
 	evil := "\u009b2J\u202e\u200b&#10;fake line" + strings.Repeat("x", 5000)
 	c := between(t, func(_ string, _ http.ResponseWriter, body []byte) ([]byte, bool) {

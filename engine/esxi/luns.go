@@ -23,14 +23,14 @@ const (
 
 // lun is one way to a LUN of a storage network.
 type lun struct {
-	device string // key of the device in the list of SCSI devices, "" where only the name is known
+	device string // key of the device in the list of SCSI devices, "" if only the name is known
 	name   string
 	over   string // the network
 }
 
 // remoteLUNs describes the LUNs that the ESXi sees over a storage network, each once; nil
-// where it sees none, and where that is not known: the user may not read it, or the ESXi
-// does not tell. An error is one of this process only.
+// if it sees none, or if that is unknown: the user may not read it, or the ESXi does not
+// say. An error is one of this process only.
 //
 // These are requests of their own: what an ESXi cannot answer, or does not answer in time,
 // says nothing about its use. Devices are listed in detail (some kB each, and of up to 1024)
@@ -54,7 +54,7 @@ func ours(ctx context.Context, err error) error {
 }
 
 // topology asks how devices are attached. The NVMe topology belongs to version 7.0 of the API:
-// where that version is not spoken, the rest is asked for alone.
+// if the ESXi does not speak that version, the rest is requested alone.
 func (v *conversation) topology(ctx context.Context) (types.HostStorageDeviceInfo, error) {
 	major, _, _ := strings.Cut(v.content.About.ApiVersion, ".")
 	if n, _ := strconv.Atoi(major); n >= 7 {
@@ -68,8 +68,8 @@ func (v *conversation) topology(ctx context.Context) (types.HostStorageDeviceInf
 	return v.storage(ctx, "scsiTopology")
 }
 
-// storage reads parts of what the ESXi tells about its storage devices. Those that the user may
-// not read are left out.
+// storage reads parts of what the ESXi reports about its storage devices, without those that
+// the user may not read.
 func (v *conversation) storage(ctx context.Context, parts ...string) (info types.HostStorageDeviceInfo, err error) {
 	for i, part := range parts {
 		parts[i] = "config.storageDevice." + part
@@ -87,7 +87,7 @@ func (v *conversation) storage(ctx context.Context, parts ...string) (info types
 	return info, err
 }
 
-// properties reads properties of the host, and hands over those that the user may read.
+// properties reads properties of the host, and returns those that the user may read.
 func (v *conversation) properties(ctx context.Context, paths []string, take func(value any)) error {
 	answer, err := methods.RetrieveProperties(ctx, answering{v.soap}, &types.RetrieveProperties{This: v.content.PropertyCollector,
 		SpecSet: []types.PropertyFilterSpec{{
@@ -153,7 +153,7 @@ func network(transport types.BaseHostTargetTransport) string {
 	return ""
 }
 
-// fabrics are the networks of NVMe; its other transports lie within the machine.
+// fabrics are the networks of NVMe; its other transports are within the machine.
 var fabrics = map[types.HostNvmeTransportType]string{
 	types.HostNvmeTransportTypeFibreChannel: "Fibre Channel", types.HostNvmeTransportTypeTcp: "TCP", types.HostNvmeTransportTypeRdma: "RDMA",
 }
@@ -170,7 +170,7 @@ func namespaces(controller types.HostNvmeController) (found []lun) {
 	return found
 }
 
-// describeLUNs tells each disk once. Without a list of the devices, each may be a disk.
+// describeLUNs lists each disk once. Without a list of the devices, each may be a disk.
 func describeLUNs(found []lun, devices []types.BaseScsiLun) (texts []string) {
 	known := map[string]types.BaseScsiLun{}
 	for _, d := range devices {
@@ -195,12 +195,12 @@ func describeLUNs(found []lun, devices []types.BaseScsiLun) (texts []string) {
 	return texts
 }
 
-// isDisk tells disks, and what may be one, from the controllers and tape drives behind targets.
+// isDisk reports disks, and what may be one, but not controllers and tape drives behind targets.
 func isDisk(d types.BaseScsiLun) bool {
 	return d == nil || d.GetScsiLun().LunType == string(types.ScsiLunTypeDisk)
 }
 
-// canonical is the name by which a plan names a device, "" where it is not known.
+// canonical is the name by which a plan names a device, "" if it is unknown.
 func canonical(d types.BaseScsiLun) string {
 	if d == nil {
 		return ""

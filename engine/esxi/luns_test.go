@@ -33,8 +33,8 @@ func inspect(t *testing.T, c esxi.Client) esxi.System {
 	return system
 }
 
-// TestRemoteLUNs: disks over a storage network are told, once each; what is attached within
-// the machine, and what is no disk, is not.
+// TestRemoteLUNs: disks over a storage network are listed, once each; devices inside the
+// machine, and devices that are no disks, are not.
 func TestRemoteLUNs(t *testing.T) {
 	disk := func(transport types.BaseHostTargetTransport) esxisim.LUN {
 		return esxisim.LUN{Name: "naa.6001", Vendor: "ACME    ", Model: "Array  LUN", Bytes: 2e12, Transport: transport}
@@ -91,7 +91,7 @@ func TestManyLUNs(t *testing.T) {
 	}
 }
 
-// TestHiddenLUNs: what the user may not read is not known, and hides nothing else.
+// TestHiddenLUNs: what the user may not read is unknown, and hides nothing else.
 func TestHiddenLUNs(t *testing.T) {
 	system := config()
 	system.LUNs, system.HidesLUNs, system.VMs = []esxisim.LUN{esxisim.RemoteLUN()}, true, []string{"a"}
@@ -100,9 +100,9 @@ func TestHiddenLUNs(t *testing.T) {
 	}
 }
 
-// TestUnreadableLUNs: where the ESXi does not answer how its storage is attached, all else is
-// known; where it knows no NVMe topology, or does not answer what the LUNs are, they are there
-// all the same.
+// TestUnreadableLUNs: if the ESXi does not say how its storage is attached, all else is
+// known; if it knows no NVMe topology, or does not say what the LUNs are, they are still
+// listed.
 func TestUnreadableLUNs(t *testing.T) {
 	for property, want := range map[string]string{
 		"scsiTopology": "", "scsiLun": "LUN 0 of target 0 (over Fibre Channel)",
@@ -123,7 +123,7 @@ func TestUnreadableLUNs(t *testing.T) {
 	}
 }
 
-// TestVersions: only what belongs to version 7.0 of the API is asked in it.
+// TestVersions: only requests of version 7.0 of the API are sent in it.
 func TestVersions(t *testing.T) {
 	system, later := config(), 0
 	system.LUNs = []esxisim.LUN{esxisim.RemoteLUN()}
@@ -142,8 +142,8 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-// TestNoDescriptorsForLUNs: from wherever in a look this process cannot open connections, LUNs are
-// told or the look failed; they are not taken for unknown.
+// TestNoDescriptorsForLUNs: at whatever point this process cannot open connections any more, LUNs
+// are listed or the look fails; they are not reported as unknown.
 func TestNoDescriptorsForLUNs(t *testing.T) {
 	system := config()
 	system.LUNs = []esxisim.LUN{esxisim.RemoteLUN()}

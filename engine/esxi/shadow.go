@@ -6,10 +6,10 @@ import (
 	"sync"
 )
 
-// NewFingerprint stands for the certificate that an installation will make.
+// NewFingerprint is a placeholder for the certificate that an installation will make.
 const NewFingerprint = "(new certificate)"
 
-// ErrShadow is what a dry run answers where only an installed system could.
+// ErrShadow is what a dry run answers if only an installed system could.
 var ErrShadow = errors.New("known only after the installation")
 
 // ShadowClient is the door of a dry run: it shows the real system until the

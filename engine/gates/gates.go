@@ -5,7 +5,7 @@
 // A lane asks before a step ([Gates.Ask]) and waits for a [Grant]. After each thing that
 // happens to a lane, its [Stand] is reported ([Gates.Report]), which may let others pass.
 // The work of a call does not grow with the number of hosts: those that wait for the same
-// things stand in one queue, and a barrier counts the hosts that it waits for.
+// things share one queue, and a barrier counts the hosts that it waits for.
 package gates
 
 import (
@@ -41,7 +41,7 @@ type Grant struct {
 
 // Stand is how far a host has come.
 type Stand struct {
-	At       int    // index of the step that it has arrived at; Gone: it keeps nobody waiting
+	At       int    // index of the step that it has arrived at; Gone: no host waits for it
 	In       string // the throttled step that it is in, "" for none
 	InFlight bool   // it is in flight
 	Failed   bool
@@ -115,7 +115,7 @@ func (g *Gates) Ask(r Request) []Grant {
 	return g.open()
 }
 
-// Clear takes back all requests: the run is interrupted, and lanes ask anew for what still
+// Clear withdraws all requests: the run is interrupted, and lanes ask again for what still
 // runs.
 func (g *Gates) Clear() { clear(g.queues) }
 

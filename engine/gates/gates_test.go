@@ -137,11 +137,11 @@ func TestGates(t *testing.T) {
 			reports("a1", failed, ""), reports("a1", gates.Stand{At: 1}, ""), asks("a1", judged, "a1"), asks("a2", judged, "a2"),
 			reports("a1", failed, ""), asks("a2", judged, "-a2"),
 		}},
-		"whoever asked first goes first, whatever the step": {"a1 a2 a3 a4", gates.Limits{InFlight: 1, Failures: -1}, nil, []move{
+		"the first to ask passes first, whatever the step": {"a1 a2 a3 a4", gates.Limits{InFlight: 1, Failures: -1}, nil, []move{
 			asks("a1", needsPlace, "a1"), asks("a2", needsPlace, ""), asks("a3", gates.Request{At: 2, InFlight: true}, ""), asks("a4", needsPlace, ""),
 			reports("a1", landed, "a2"), reports("a2", landed, "a3"), reports("a3", landed, "a4"),
 		}},
-		"whoever asked first goes first, whatever the group": {"a1 a2 a3 b1", gates.Limits{InFlight: 1, Failures: -1, Groups: map[string]int{"a": 1, "b": 1}}, nil, []move{
+		"the first to ask passes first, whatever the group": {"a1 a2 a3 b1", gates.Limits{InFlight: 1, Failures: -1, Groups: map[string]int{"a": 1, "b": 1}}, nil, []move{
 			asks("a1", needsPlace, "a1"), asks("a2", needsPlace, ""), asks("b1", needsPlace, ""), asks("a3", needsPlace, ""),
 			reports("a1", landed, "a2"), reports("a2", landed, "b1"), reports("b1", landed, "a3"),
 		}},

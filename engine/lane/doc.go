@@ -1,5 +1,5 @@
 // Package lane decides what happens next. A [Lane] is one host's way through the steps of
-// a plan: it alone has expressions and policy, takes the outcome of one attempt and answers
+// a plan: only it has expressions and policy, takes the outcome of one attempt and answers
 // with events and with the next attempt, which may carry a delay, or with a request to the
 // gates. A [Set] is the lanes of a run with the gates that they share.
 //
@@ -9,6 +9,6 @@
 // in and out is plain data. To continue a run is to fold the outcomes of its log into fresh
 // lanes.
 //
-// Of the ladders of retries, this package owns the outermost: further attempts of a step,
+// Retries have several layers; this package owns the outermost: further attempts of a step,
 // by its policy.
 package lane

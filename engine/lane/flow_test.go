@@ -121,11 +121,11 @@ func TestFacts(t *testing.T) {
 		"an error of esxiplan itself": {steps: uses, moves: []move{
 			starts("host; → (facts) 1"), folds(lane.Outcome{Internal: "panicked"}, "(facts) failed: Internal error; end failed; ·"),
 		}},
-		"nobody needs them": {steps: "step \"note\" \"x\" {}", moves: []move{starts("host; start x; → x 1")}},
+		"no step needs them": {steps: "step \"note\" \"x\" {}", moves: []move{starts("host; start x; → x 1")}},
 	})
 }
 
-const late = `
+const deferred = `
 group "a" {
   bmc {
     username = "u"
@@ -144,7 +144,7 @@ step "note" "y" {}
 
 // A disk that the machine's facts choose is known to every step, and goes down with each task.
 func TestLateDisk(t *testing.T) {
-	s := surveytest.Survey(t, late, survey.Options{})
+	s := surveytest.Survey(t, deferred, survey.Options{})
 	l := lane.New(s, s.Hosts()[0])
 	if got := turnText(l.Start(lane.Past{})); got != "host; → (facts) 1" {
 		t.Fatal(got)
@@ -163,7 +163,7 @@ func TestLateDisk(t *testing.T) {
 		}
 		turn = l.Fold(succeeds)
 	}
-	s = surveytest.Survey(t, late, survey.Options{})
+	s = surveytest.Survey(t, deferred, survey.Options{})
 	play(t, s, starts("host; → (facts) 1"), folds(facts("m"), "(facts) failed: Attempt to index null value; end failed; ·"))
 }
 
@@ -187,7 +187,7 @@ step "power" "restart" { to = "restart" }
 		"one to be compared with that cannot be recalled": {steps: plan, options: only("restart"), moves: []move{
 			starts("→ recall image 1"), folds(broken, "? restart flies judged"), passes("host; start restart; → restart 1"), folds(succeeds, "restart ok; end ok; ·"),
 		}},
-		"a result that is none": {steps: plan, options: only("mount"), moves: []move{
+		"an invalid result": {steps: plan, options: only("mount"), moves: []move{
 			starts("→ recall image 1"), folds(lane.Outcome{Result: []byte(`[]`)}, "host; image failed: Internal error; end failed; ·"),
 		}},
 		"arguments that only the left out steps know": {steps: "step \"note\" \"x\" {}\nstep \"build\" \"image\" { takes = \"a ${step.x.text}\" }\n" + plan[strings.Index(plan, "step \"insert\""):],

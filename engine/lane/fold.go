@@ -26,7 +26,7 @@ func (l *Lane) Fold(o Outcome) Turn {
 	r := l.task
 	r.spent += o.Elapsed
 	r.writes += o.Writes
-	l.installing = o.Installing || o.Interrupted && l.installing // one that was not begun says nothing of the machine
+	l.installing = o.Installing || o.Interrupted && l.installing // an attempt that did not begin says nothing about the machine
 	switch {
 	case o.Internal != "":
 		l.broke(o.Internal)
@@ -44,7 +44,7 @@ func (l *Lane) Fold(o Outcome) Turn {
 	return l.take()
 }
 
-// broke ends the host with an error of esxiplan's own.
+// broke ends the host with an internal error.
 func (l *Lane) broke(why string) {
 	l.internal = why
 	l.close(event.Failed, &event.Problem{Summary: "Internal error", Detail: why}, nil)
@@ -72,8 +72,8 @@ func (l *Lane) foldError(r *running, o Outcome) {
 	}
 }
 
-// again schedules a further attempt where retries and time are left; false: none are. After
-// an interrupt the step stops there, and a run that is continued goes on from it.
+// again schedules a further attempt while retries and time are left; otherwise it returns
+// false. After an interrupt the step stops there, and a continued run resumes there.
 func (l *Lane) again(r *running, pause time.Duration, why *event.Problem) bool {
 	if r.task.Attempt > r.policy.retries {
 		return false
@@ -173,7 +173,7 @@ func (l *Lane) judgeUntil(r *running, o Outcome, scope schema.Scope) {
 	l.close(r.success(), nil, o.Result)
 }
 
-// success is how a step ended that reached its goal.
+// success is the end of a step that reached its goal.
 func (r *running) success() event.Status {
 	if r.writes > 0 {
 		return event.Changed
@@ -231,7 +231,7 @@ func conditionProblem(s *schema.Step, name string, err error) *event.Problem {
 	return p
 }
 
-// reason is why the last look did not reach its goal, where the step tells.
+// reason is why the last look did not reach its goal, if the step says it.
 func (r *running) reason() string {
 	if v := r.typ.Verdict(r.last); v != nil && v.Reason != "" {
 		return v.Reason
@@ -239,7 +239,7 @@ func (r *running) reason() string {
 	return "not yet"
 }
 
-// unmet explains a goal that was not reached, in the step's own words where it has any.
+// unmet explains a goal that was not reached, in the step's own words if it has any.
 func unmet(r *running, result json.RawMessage) *event.Problem {
 	p := &event.Problem{Summary: "The goal was not reached in time", At: event.Place(r.step.Range),
 		Detail: fmt.Sprintf("After %s in %s the condition of this step still does not hold.", event.Count(r.task.Attempt, "attempt"), text.Duration(r.spent))}
@@ -250,7 +250,7 @@ func unmet(r *running, result json.RawMessage) *event.Problem {
 	return p
 }
 
-// policy is what holds for one step of the plan: its own words over its type's.
+// policy is what applies to one step of the plan: its own arguments over its type's policy.
 type policy struct {
 	retries         int
 	delay, maxDelay time.Duration
@@ -285,8 +285,8 @@ func policyOf(s *schema.Step, t *step.Type) policy {
 }
 
 // backoff doubles the delay with each error, up to the maximum, and spreads it by a fifth
-// so that hosts do not knock in step; the spread comes from the task's name, for a lane has
-// no dice.
+// so that hosts do not retry at the same moment; the spread comes from the task's name,
+// because a lane has no random numbers.
 func backoff(p policy, errors int, t Task) time.Duration {
 	d := p.delay << min(errors-1, 10)
 	if d > p.maxDelay || d < 0 {

@@ -29,7 +29,7 @@ func TestInterrupt(t *testing.T) {
 		"during an attempt that is cancelled": {steps: cleanup, moves: append(inY[:3:3], interrupts("·"), folds(cancelled, "y not_run (interrupted); start c; → c 1 always"), folds(succeeds, "c ok; end not_run (interrupted); ·"))},
 		"during an attempt that wrote": {steps: cleanup, moves: append(inY[:3:3], interrupts("·"), folds(lane.Outcome{Interrupted: true, Writes: 1},
 			"y not_run (interrupted after 1 write; see the log of the run, and run the step again to finish it); start c; → c 1 always"))},
-		"during an attempt that succeeds all the same": {steps: cleanup, moves: append(inY[:3:3], interrupts("·"), folds(wrote, "y changed; start c; → c 1 always"), folds(succeeds, "c ok; end not_run (interrupted); ·"))},
+		"during an attempt that succeeds nevertheless": {steps: cleanup, moves: append(inY[:3:3], interrupts("·"), folds(wrote, "y changed; start c; → c 1 always"), folds(succeeds, "c ok; end not_run (interrupted); ·"))},
 		"during an attempt that would be retried":      {steps: cleanup, moves: append(inY[:3:3], interrupts("·"), folds(trouble, "y not_run (interrupted): trouble; start c; → c 1 always"), folds(succeeds, "c ok; end not_run (interrupted); ·"))},
 		"during an attempt that fails for good":        {steps: cleanup, moves: append(inY[:3:3], interrupts("·"), folds(broken, "y failed: broken; start c; → c 1 always"), folds(succeeds, "c ok; end failed; ·"))},
 		"while a retry waits": {steps: cleanup, moves: []move{
@@ -56,7 +56,7 @@ func TestInterrupt(t *testing.T) {
 		"a cleanup waits for no barrier, but for its turn": {steps: "step \"note\" \"x\" {}\nstep \"note\" \"c\" {\n run_on = \"always\"\n barrier = true\n throttle = 1\n}", moves: []move{
 			starts("host; start x; → x 1"), folds(succeeds, "x ok; ? c throttle 1 barrier"), interrupts("? c throttle 1"), passes("start c; → c 1 always"),
 		}},
-		"a step for failures is none of a host that did not fail": {steps: "step \"note\" \"x\" {}\nstep \"note\" \"f\" { run_on = \"failure\" }", moves: []move{
+		"a step for failures does not run on a host that did not fail": {steps: "step \"note\" \"x\" {}\nstep \"note\" \"f\" { run_on = \"failure\" }", moves: []move{
 			starts("host; start x; → x 1"), interrupts("·"), folds(succeeds, "x ok; end ok; ·"),
 		}},
 		"a step for failures is not run on a host that failed before": {steps: "step \"note\" \"x\" {}\nstep \"write\" \"f\" { run_on = \"failure\" }", moves: []move{
@@ -121,7 +121,7 @@ step "note" "n" {}
 			"retry proof 2: no answer; → proof 2 after 5s within 44m55s always"))},
 		"it is begun after an interrupt of the restart": {serves + installs, survey.Options{}, append(inRestart[:2:2], interrupts("·"), folds(began, "restart changed; "+warning+"; start proof; → proof 1 within 45m0s always"),
 			folds(reached, "proof ok; end not_run (interrupted); ·"))},
-		"it is begun after a restart that was cancelled late": {serves + installs, survey.Options{}, append(inRestart[:2:2], interrupts("·"),
+		"it starts after a restart that was cancelled too late": {serves + installs, survey.Options{}, append(inRestart[:2:2], interrupts("·"),
 			folds(lane.Outcome{Interrupted: true, Installing: true}, "restart not_run (interrupted); "+warning+"; start proof; → proof 1 within 45m0s always"))},
 		"it is begun where the attempt before it had not begun": {serves + installs, survey.Options{}, append(inRestart[:2:2],
 			folds(lane.Outcome{Problem: trouble.Problem, Class: trouble.Class, Installing: true}, "retry restart 2: trouble; → restart 2"), interrupts("·"),
@@ -134,7 +134,7 @@ step "note" "n" {}
 			interrupts("·"), folds(cancelled, "proof not_run (interrupted); end not_run (interrupted); ·"))},
 		"a dry run":          {serves + installs, survey.Options{DryRun: true}, append(inM[:3:3], interrupts("·"), folds(cancelled, "m not_run (interrupted); end not_run (interrupted); ·"))},
 		"a host that failed": {serves + installs, survey.Options{}, append(inRestart[:2:2], interrupts("·"), folds(lane.Outcome{Problem: broken.Problem, Installing: true}, "restart failed: broken; end failed; ·"))},
-		"a host that failed, whose wait is run all the same": {serves + hosts + "step \"power\" \"restart\" { to = \"restart\" }\nstep \"wait\" \"proof\" {\n to = \"esxi\"\n run_on = \"always\"\n}", survey.Options{},
+		"a host that failed, whose wait runs nevertheless": {serves + hosts + "step \"power\" \"restart\" { to = \"restart\" }\nstep \"wait\" \"proof\" {\n to = \"esxi\"\n run_on = \"always\"\n}", survey.Options{},
 			append(inRestart[:2:2], interrupts("·"), folds(lane.Outcome{Problem: broken.Problem, Installing: true}, "restart failed: broken; start proof; → proof 1 within 45m0s always"))},
 		"a second wait is announced no more": {serves + hosts + "step \"power\" \"restart\" { to = \"restart\" }\nstep \"wait\" \"proof\" { to = \"esxi\" }\nstep \"wait\" \"more\" { to = \"esxi\" }", survey.Options{},
 			append(inRestart[:2:2], interrupts("·"), folds(began, "restart changed; "+warning+"; start proof; → proof 1 within 45m0s always"),
@@ -226,7 +226,7 @@ func TestRetry(t *testing.T) {
 			starts("host; start x; → x 1"), folds(succeeds, "x ok; start y; → y 1"), folds(broken, "y failed: broken; end failed; ·"),
 			retries("start y; → y 1"), folds(away, "y unreachable: no answer; end unreachable; ·"), retries("start y; → y 1"), folds(succeeds, "y ok; end ok; ·"), retries("·"),
 		}},
-		"asks anew for a place in flight": {steps: "step \"write\" \"x\" {}\nstep \"note\" \"y\" {}\nstep \"note\" \"z\" {}", moves: []move{
+		"asks again for a place in flight": {steps: "step \"write\" \"x\" {}\nstep \"note\" \"y\" {}\nstep \"note\" \"z\" {}", moves: []move{
 			starts("? x flies judged"), passes("host; start x; → x 1"), folds(succeeds, "x ok; start y; → y 1"), folds(broken, "y failed: broken; end failed; ·"),
 			retries("? y flies judged"), passes("start y; → y 1"), folds(succeeds, "y ok; start z; → z 1"),
 		}},

@@ -44,8 +44,8 @@ type Lane struct {
 	missed      bool // a step, or the end of one, because of that
 	leftOut     string
 	refused     bool // the plan changed for this host
-	installing  bool // by the records, or the last outcome: an installation of ours is under way
-	warned      bool // it was said that an interrupt does not end it
+	installing  bool // by the records, or the last outcome: our installation is under way
+	warned      bool // the warning that an interrupt does not end it was given
 	internal    string
 
 	turn Turn
@@ -67,12 +67,12 @@ type running struct {
 // Past is what is known of a host before its first step.
 type Past struct {
 	Installing bool           // an installation that an earlier run or stage began is under way
-	LeftOut    string         // why the run leaves the host out, "" where it does not
+	LeftOut    string         // why the run leaves the host out, "" if it does not
 	Refused    *event.Problem // why the run cannot be continued on this host; nil: it can, or leaves it out
 }
 
-// PlanStep is the name under which a host is refused whose plan changed during the run; no
-// step can have it.
+// PlanStep is the name under which a host fails whose plan changed during the run; no step
+// can have it.
 const PlanStep = "(plan)"
 
 // New makes the lane of a host.
@@ -114,7 +114,7 @@ func (l *Lane) Interrupt() Turn {
 	return l.take()
 }
 
-// Abandon ends the lane where it is: nothing is waited for any more.
+// Abandon ends the lane where it is: it waits for nothing any more.
 func (l *Lane) Abandon() Turn {
 	if !l.done {
 		l.interrupted, l.stopped, l.missed, l.task = true, true, true, nil
@@ -123,8 +123,8 @@ func (l *Lane) Abandon() Turn {
 	return l.take()
 }
 
-// Retry lets a lane that failed begin again with the step that failed. What it was busy with
-// is no longer awaited.
+// Retry lets a lane that failed begin again with the step that failed. It
+// no longer waits for what it was busy with.
 func (l *Lane) Retry() Turn {
 	if l.broken != "" && !l.refused {
 		l.task = nil
@@ -154,7 +154,7 @@ func (l *Lane) Stand() gates.Stand {
 // Done reports that the lane is at its end.
 func (l *Lane) Done() bool { return l.done }
 
-// take hands out the turn.
+// take returns the turn.
 func (l *Lane) take() Turn {
 	t := l.turn
 	l.turn = Turn{}
@@ -203,7 +203,7 @@ func (l *Lane) gather() {
 	l.act(&running{step: l.steps()[0], task: Task{ID: TaskID{l.host.Name, FactsStep}, Mode: ModeFacts, Attempt: 1}, policy: policy{retries: 3, delay: 5 * time.Second, maxDelay: time.Minute}}, 0)
 }
 
-// request is what the lane asks the gates for before a step, where that needs any.
+// request is what the lane asks the gates for before a step, if it needs any.
 func (l *Lane) request(s *schema.Step) (r gates.Request, needed bool) {
 	if l.survey.Treatment(l.host, s) != schema.Runs {
 		return r, false
@@ -240,7 +240,7 @@ func (l *Lane) due(s *schema.Step) bool {
 	return l.wants(s)
 }
 
-// wants reports whether the step is for a lane that came so far as this one.
+// wants reports whether the step applies to a lane that has come as far as this one.
 func (l *Lane) wants(s *schema.Step) bool {
 	switch s.Policy.RunOn {
 	case "always":
@@ -251,7 +251,7 @@ func (l *Lane) wants(s *schema.Step) bool {
 	return l.broken == ""
 }
 
-// servedOn reports a wait for the end of an installation that would break when this run
+// servedOn reports a wait for the end of an installation that would break if this run
 // stopped serving its image: an interrupt does not end it.
 func (l *Lane) servedOn(s *schema.Step) bool {
 	return l.installing && l.broken == "" && l.wants(s) && !l.survey.Options.DryRun && l.survey.Serves() && l.survey.Waits(l.host, s)
@@ -272,7 +272,7 @@ func servedWarning(hosts []string) event.Event {
 	return event.Event{Kind: event.Warned, Text: fmt.Sprintf("this run serves the images of installations that are under way (%s): it continues until they are done. Press Ctrl-C again to stop now; that breaks these installations", strings.Join(hosts, ", "))}
 }
 
-// leave passes a step by: its result is an object of nulls.
+// leave leaves out a step: its result is an object of nulls.
 func (l *Lane) leave(s *schema.Step) {
 	l.results[s.Name] = l.survey.Type(s).Result.Null()
 }
@@ -319,7 +319,7 @@ func (l *Lane) prepare(s *schema.Step, arguments json.RawMessage) *running {
 		Place: l.survey.Place(l.host, s, l.results, l.stale), Facts: l.raw}}
 }
 
-// arguments evaluates those of a step; where they cannot be, the step is over.
+// arguments evaluates those of a step; if that fails, the step is over.
 func (l *Lane) arguments(s *schema.Step, scope schema.Scope, recall bool) (json.RawMessage, bool) {
 	value, diags := l.survey.Plan.Arguments(s, scope)
 	switch {
@@ -405,7 +405,7 @@ func (l *Lane) end(s *schema.Step, status event.Status, p *event.Problem, result
 }
 
 // verdict is what a step that ended says of the installation. A wait for its end counts in a
-// dry run as met; one that failed without a result says nothing: the installation may go on.
+// dry run as met; one that failed without a result says nothing: the installation may continue.
 func (l *Lane) verdict(s *schema.Step, status event.Status, result json.RawMessage) *event.Verdict {
 	t := l.survey.Type(s)
 	if v := t.Verdict(result); v != nil || !l.survey.Options.DryRun || !l.survey.Waits(l.host, s) || status != event.OK && status != event.Changed {
@@ -430,7 +430,7 @@ func (l *Lane) finish() {
 	l.emit(event.Event{Kind: event.HostDone, Status: l.Status(), Counts: &counts, Text: l.remark()})
 }
 
-// Status is how the host stands.
+// Status is the status of the host.
 func (l *Lane) Status() event.Status {
 	switch {
 	case l.broken != "":

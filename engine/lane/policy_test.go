@@ -57,7 +57,7 @@ func TestAttempts(t *testing.T) {
 		"an error of esxiplan itself": {steps: "step \"note\" \"x\" { retries = 9 }\nstep \"note\" \"y\" {}", moves: []move{
 			starts("host; start x; → x 1"), folds(lane.Outcome{Internal: "x panicked"}, "x failed: Internal error; end failed; ·"),
 		}},
-		"a result that is none": {steps: `step "note" "x" {}`, moves: []move{
+		"an invalid result": {steps: `step "note" "x" {}`, moves: []move{
 			starts("host; start x; → x 1"), folds(lane.Outcome{Result: []byte(`{"value":true}`)}, "x failed: Internal error; end failed; ·"),
 		}},
 	})
@@ -83,7 +83,7 @@ func TestTimeout(t *testing.T) {
 			starts("host; start x; → x 1 within 1m0s"), folds(overtime, "x failed: took too long; end failed; ·"),
 		}},
 		"of the step type": {steps: `step "read" "x" {}`, moves: []move{starts("host; start x; → x 1 within 10m0s")}},
-		"retries of the plan take the place of the step type's": {steps: `step "read" "x" { retries = 1 }`, moves: []move{
+		"retries of the plan replace the step type's": {steps: `step "read" "x" { retries = 1 }`, moves: []move{
 			starts("host; start x; → x 1"), folds(trouble, "retry x 2: trouble; → x 2"),
 		}},
 		"a pause that leaves next to nothing": {steps: "step \"note\" \"x\" {\n retries = 9\n timeout = \"2s\"\n until = false\n delay = \"999ms\"\n}", moves: []move{
@@ -123,7 +123,7 @@ func TestUntil(t *testing.T) {
 		"an error of a look": {steps: `step "look" "x" {}`, moves: []move{
 			starts("host; start x; → x 1 within 45m0s"), folds(away, "retry x 2: no answer; → x 2 after 5s within 44m54s"), folds(reached, "x ok; end ok; ·"),
 		}},
-		"the plan's goal takes the place of the step type's": {steps: `step "look" "x" { until = result.value == 1 }`, moves: []move{
+		"the plan's goal replaces the step type's": {steps: `step "look" "x" { until = result.value == 1 }`, moves: []move{
 			starts("host; start x; → x 1 within 45m0s"), folds(value(0), "look x 2 (not yet); → x 2 after 5s within 44m54s"), folds(value(1), "x ok; end ok; ·"),
 		}},
 		"one that cannot be evaluated": {steps: `step "note" "x" { until = result.text > 1 }`, moves: []move{
@@ -137,7 +137,7 @@ func TestFailedWhen(t *testing.T) {
 		"a result that is a failure is not retried": {steps: "step \"note\" \"x\" {\n failed_when = result.value < 0\n retries = 9\n}", moves: []move{
 			starts("host; start x; → x 1"), folds(value(-1), "x failed: failed_when is true; end failed; ·"),
 		}},
-		"one that is none": {steps: "step \"note\" \"x\" { failed_when = result.value < 0 }", moves: []move{
+		"an invalid one": {steps: "step \"note\" \"x\" { failed_when = result.value < 0 }", moves: []move{
 			starts("host; start x; → x 1"), folds(value(1), "x ok; end ok; ·"),
 		}},
 		"before until": {steps: "step \"note\" \"x\" {\n failed_when = result.value < 0\n until = result.value != 0\n}", moves: []move{

@@ -55,11 +55,11 @@ func NewSet(s *survey.Survey) *Set {
 	return m
 }
 
-// Replay is said before Start where the outcomes of a log follow. Until Live, the gates let
-// nobody pass: who passed them then, the log says, whatever the limits are now.
+// Replay is called before Start if the outcomes of a log follow. Until Live, the gates pass no
+// host: the log says which hosts passed them then, whatever the limits are now.
 func (m *Set) Replay() { m.replays, m.asked = true, map[string]asked{} }
 
-// Admit lets a host begin a step at whose gates it waits: it began it before.
+// Admit lets a host that waits at the gates of a step begin it: it began it before.
 func (m *Set) Admit(id TaskID) ([]event.Event, []Action) {
 	if waits, ok := m.asked[id.Host]; !ok || waits.Step != id.Step {
 		return nil, nil
@@ -69,8 +69,8 @@ func (m *Set) Admit(id TaskID) ([]event.Event, []Action) {
 	return m.flush()
 }
 
-// Live ends the reading of the log: those who wait ask the gates, in the order in which they
-// came.
+// Live ends the reading of the log: the waiting hosts ask the gates, in the order in which
+// they came.
 func (m *Set) Live() ([]event.Event, []Action) {
 	m.replays = false
 	for _, a := range slices.SortedFunc(maps.Values(m.asked), func(a, b asked) int { return a.number - b.number }) {
@@ -119,7 +119,7 @@ func (m *Set) Fold(id TaskID, o Outcome) ([]event.Event, []Action) {
 	return m.flush()
 }
 
-// Awaits reports whether an outcome of this task is waited for.
+// Awaits reports whether the run waits for an outcome of this task.
 func (m *Set) Awaits(id TaskID) bool {
 	l := m.byHost[id.Host]
 	return l != nil && l.Awaits(id)
@@ -180,7 +180,7 @@ func (m *Set) Interrupt() ([]event.Event, []Action) {
 	return m.flush()
 }
 
-// Abandon ends all hosts where they are: nothing is waited for any more.
+// Abandon ends all hosts where they are: the run waits for nothing any more.
 func (m *Set) Abandon() []event.Event {
 	m.interrupted = true
 	m.gates.Clear()
@@ -191,8 +191,8 @@ func (m *Set) Abandon() []event.Event {
 	return events
 }
 
-// turn takes in what a lane answered, and what the gates answer to that, until nothing
-// follows. Turns stand in a queue, so that a barrier with many hosts needs no deep stack.
+// turn processes what a lane answered, and what the gates answer to that, until nothing
+// follows. Turns are queued, so that a barrier with many hosts needs no deep stack.
 func (m *Set) turn(l *Lane, t Turn) {
 	type answer struct {
 		*Lane
@@ -227,7 +227,7 @@ func (m *Set) flush() ([]event.Event, []Action) {
 // Done reports whether all hosts are at their end.
 func (m *Set) Done() bool { return len(m.ended) == len(m.lanes) }
 
-// Summary is how the run stands.
+// Summary is the state of the run.
 func (m *Set) Summary() event.Summary {
 	s := event.Summary{Hosts: map[event.Status]int{}, Interrupted: m.interrupted, Budget: m.held, Internal: m.internal}
 	for _, l := range m.lanes {

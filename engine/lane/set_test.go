@@ -227,7 +227,7 @@ func TestSetNamesServedHostsOnce(t *testing.T) {
 	}
 }
 
-// An attempt that was interrupted tells of the interrupt before the driver does.
+// An interrupted attempt reports the interrupt before the driver does.
 func TestSetLearnsOfTheInterrupt(t *testing.T) {
 	r := newRun(t, group("a", 1)+"step \"note\" \"x\" {}", survey.Options{}).begin()
 	r.ends(t, "a1", "x", cancelled)
@@ -267,7 +267,7 @@ func TestSetRefusesStrangeOutcomes(t *testing.T) {
 	}
 }
 
-// A bug that one lane finds is one of the run.
+// A bug that one lane finds fails the run.
 func TestSetInternal(t *testing.T) {
 	r := newRun(t, group("a", 1)+"step \"note\" \"x\" { on_error = \"continue\" }", survey.Options{}).begin()
 	r.ends(t, "a1", "x", lane.Outcome{Internal: "x panicked"})

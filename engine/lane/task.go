@@ -26,7 +26,7 @@ const (
 	ModeFacts  Mode = "facts"
 )
 
-// Known reports a mode that a task can have; what is read from a log may have another one.
+// Known reports a mode that a task can have; a log may contain another one.
 func (m Mode) Known() bool { return m == ModeRun || m == ModeRecall || m == ModeFacts }
 
 // FactsStep is the name under which facts are gathered; no step can have it.
@@ -48,8 +48,8 @@ type Task struct {
 	// not have, because their process was killed or they were interrupted. They count as those
 	// of this attempt.
 	Changes []string `json:"changes,omitempty"`
-	// Facts are what the host's disk or NIC are chosen by, where the plan leaves that to
-	// the machine.
+	// Facts are what the host's disk or NIC are chosen by, if the plan leaves that to the
+	// machine.
 	Facts json.RawMessage `json:"facts,omitempty"`
 }
 
@@ -60,7 +60,7 @@ type Outcome struct {
 	Problem     *event.Problem  `json:"problem,omitempty"`
 	Class       step.Class      `json:"class,omitempty"`
 	Writes      int             `json:"writes,omitempty"`     // changes that took place
-	Installing  bool            `json:"installing,omitempty"` // an installation of ours is under way on the machine
+	Installing  bool            `json:"installing,omitempty"` // our installation is under way on the machine
 	Elapsed     time.Duration   `json:"elapsed,omitempty"`    // nanoseconds
 	Interrupted bool            `json:"interrupted,omitempty"`
 	TimedOut    bool            `json:"timed_out,omitempty"` // the step's timeout ended the attempt
@@ -74,8 +74,8 @@ type Action struct {
 	After time.Duration
 }
 
-// Turn is what a lane answers: what is to be told, and what comes next. Of Action and Ask
-// one at the most is set; neither is where the lane is at its end, or waits for what it
+// Turn is what a lane answers: the events to report, and what comes next. At most one of
+// Action and Ask is set; neither is set if the lane is at its end, or waits for what it
 // asked for before.
 type Turn struct {
 	Events []event.Event

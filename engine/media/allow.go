@@ -31,8 +31,8 @@ func CheckAllowed(names []string) error {
 	return nil
 }
 
-// allowList is a parsed list of those who may read: a plan has an address for each of its
-// hosts, and every request asks.
+// allowList is a parsed list of the clients that may read: a plan has an address for each of
+// its hosts, and every request asks.
 type allowList struct {
 	anybody   bool
 	networks  []netip.Prefix
@@ -88,7 +88,7 @@ const lookupTakes = 2 * time.Second
 func plainAddress(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
 // admits lets this machine's own addresses through, and those in the lists. Names are looked
-// up in the order of the lists, and no more of them than it takes.
+// up in the order of the lists, and only as many as needed.
 func (d *doorkeeper) admits(r *http.Request, lists ...allowList) bool {
 	client, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -105,8 +105,8 @@ func (d *doorkeeper) admits(r *http.Request, lists ...allowList) bool {
 	})
 }
 
-// relation is whether a client is the host's BMC, as far as the server can tell that it
-// reads from: the one place where names are resolved.
+// relation is whether a client is the host's BMC, as far as the server that it reads from
+// can determine: only servers resolve names.
 type relation string
 
 const (
@@ -115,8 +115,8 @@ const (
 	another  relation = "other"
 )
 
-// relation judges a client by what the list names as the BMC. It is not known as long as
-// the BMC's name has no address.
+// relation judges a client by what the list names as the BMC. It is unknown as long as the
+// BMC's name has no address.
 func (d *doorkeeper) relation(r *http.Request, bmc allowList) relation {
 	client, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -137,8 +137,8 @@ func (d *doorkeeper) relation(r *http.Request, bmc allowList) relation {
 	return another
 }
 
-// lookup answers from memory for a minute; what was known stays when a name server
-// does not answer. A client that goes away must not end it: the next ones need it, too.
+// lookup answers from memory for a minute; known addresses stay when a name server does not
+// answer. A client that disconnects must not end it: the next ones need it, too.
 func (d *doorkeeper) lookup(ctx context.Context, host string) []netip.Addr {
 	d.mu.Lock()
 	known := d.known[host]

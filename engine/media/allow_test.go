@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestAdmits: who is let through by which entry, and what a host's BMC is taken for.
+// TestAdmits: which entry admits which client, and which client counts as a host's BMC.
 func TestAdmits(t *testing.T) {
 	general := newAllowList("198.51.100.0/24", "192.0.2.7", "::ffff:192.0.2.8", "other.invalid", "")
 	for name, c := range map[string]struct {
@@ -17,16 +17,16 @@ func TestAdmits(t *testing.T) {
 		admits bool
 		is     relation
 	}{
-		"the BMC":                   {"192.0.2.1", "192.0.2.1", true, theBMC},
-		"the BMC in another form":   {"::ffff:192.0.2.1", "192.0.2.1", true, theBMC},
-		"the BMC by its name":       {"203.0.113.5", "bmc.invalid", true, theBMC},
-		"the BMC of another host":   {"203.0.113.7", "192.0.2.1", false, another},
-		"a network":                 {"198.51.100.9", "192.0.2.1", true, another},
-		"an address":                {"192.0.2.7", "192.0.2.1", true, another},
-		"an address, written long":  {"192.0.2.8", "192.0.2.1", true, another},
-		"this machine":              {"127.0.0.1", "192.0.2.1", true, another},
-		"somebody":                  {"203.0.113.6", "192.0.2.1", false, another},
-		"somebody, an unknown name": {"203.0.113.6", "nowhere.invalid", false, notKnown},
+		"the BMC":                     {"192.0.2.1", "192.0.2.1", true, theBMC},
+		"the BMC in another form":     {"::ffff:192.0.2.1", "192.0.2.1", true, theBMC},
+		"the BMC by its name":         {"203.0.113.5", "bmc.invalid", true, theBMC},
+		"the BMC of another host":     {"203.0.113.7", "192.0.2.1", false, another},
+		"a network":                   {"198.51.100.9", "192.0.2.1", true, another},
+		"an address":                  {"192.0.2.7", "192.0.2.1", true, another},
+		"an address, written long":    {"192.0.2.8", "192.0.2.1", true, another},
+		"this machine":                {"127.0.0.1", "192.0.2.1", true, another},
+		"a stranger":                  {"203.0.113.6", "192.0.2.1", false, another},
+		"a stranger, an unknown name": {"203.0.113.6", "nowhere.invalid", false, notKnown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := doorkeeper{known: map[string]lookedUp{}}

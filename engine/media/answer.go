@@ -69,10 +69,10 @@ func (c content) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 // mostRanges is how many a request may ask for: BMCs ask for one, and a thousand small ones
-// cost more than they bring.
+// cost more than they are worth.
 const mostRanges = 32
 
-// imageBody reads an image from a file of its own, whose position nothing else moves.
+// imageBody reads an image from a file of its own, so that no other reader moves its position.
 type imageBody struct {
 	image *iso.Image
 	file  *os.File
@@ -100,7 +100,7 @@ func (b *imageBody) Seek(offset int64, whence int) (int64, error) {
 }
 
 // piece is how much goes out between two counts: a BMC may read for minutes, and
-// whether bytes still move is asked for.
+// the server must know whether bytes still move.
 const piece = 256 << 10
 
 var zeros [64 << 10]byte
@@ -122,7 +122,7 @@ type bodyWriter struct {
 	copy    *transfer // the answer is the whole image, or the rest of it
 }
 
-// WriteHeader learns which part of the image the answer is.
+// WriteHeader notes which part of the image the answer is.
 func (w *bodyWriter) WriteHeader(status int) {
 	w.wrong = status >= 300
 	w.start, w.length = 0, w.size
@@ -140,7 +140,7 @@ func (w *bodyWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// end tells how a fetch of the image ended.
+// end notes how a fetch of the image ended.
 func (w *bodyWriter) end() {
 	if w.copy != nil {
 		w.drain()
@@ -159,8 +159,8 @@ func (w *bodyWriter) flushed() bool {
 	return err == nil || errors.Is(err, http.ErrNotSupported)
 }
 
-// drain waits until what was handed to the system has arrived, as long as it moves and the
-// client is there: a system holds megabytes for a client that may not take them.
+// drain waits until what was passed to the system has arrived, as long as it moves and the
+// client is connected: a system holds megabytes for a client that may not take them.
 func (w *bodyWriter) drain() {
 	last, moved := int64(-1), time.Now()
 	for w.sent == w.length && w.request.Context().Err() == nil && time.Since(moved) < stalled {

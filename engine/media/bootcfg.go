@@ -24,7 +24,7 @@ type BootConfig struct {
 
 // ParseBootConfig reads a boot.cfg as the loader does: keys without regard to
 // case, runs of white space as one blank, the last of equal keys counts, and an
-// empty value takes an earlier one away.
+// empty value clears an earlier one.
 func ParseBootConfig(data []byte) (*BootConfig, error) {
 	if bytes.IndexByte(data, 0) >= 0 {
 		return nil, errors.New("this is not a boot.cfg: it holds zero bytes")
@@ -47,7 +47,7 @@ func keyOf(line string) (key, value string, ok bool) {
 	return strings.ToLower(strings.TrimSpace(key)), strings.Join(words(value), " "), ok
 }
 
-// words cuts at ASCII's white space, the only one that the loader knows.
+// words splits at ASCII white space, the only one that the loader knows.
 func words(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r <= ' ' })
 }
@@ -69,8 +69,8 @@ func (c *BootConfig) Options() []string {
 }
 
 // Kickstart makes the installer run the kickstart at path, such as "/KS.CFG",
-// with further kernel options. Options are tokens, in any order: a former ks= goes,
-// cdromBoot goes (it belongs to the interactive installer), the rest stays.
+// with further kernel options. Options are tokens, in any order: a former ks= is removed,
+// cdromBoot is removed (it belongs to the interactive installer), the rest stays.
 func (c *BootConfig) Kickstart(path string, options []string) error {
 	tokens := slices.DeleteFunc(c.Options(), func(t string) bool {
 		return t == "cdromBoot" || strings.HasPrefix(t, "ks=")
@@ -83,8 +83,8 @@ func (c *BootConfig) Kickstart(path string, options []string) error {
 	return c.Check(path)
 }
 
-// refusedOption are kernel options by which a machine would do something else than what
-// was planned, in lower case, and why.
+// refusedOption are kernel options by which a machine would not do what was planned, in
+// lower case, and why.
 var refusedOption = map[string]string{
 	"ks": otherKickstart, "cdromboot": "starts the interactive installer, which waits for a person", "runweasel": installerStart, "weaselin": installerStart,
 	"ksdevice": downloadNIC, "netdevice": downloadNIC, "bootif": downloadNIC,
@@ -100,7 +100,7 @@ const (
 
 // CheckOptions judges further kernel options: one word of printable ASCII each, none that
 // leads the installer elsewhere or decides what the plan decides, and not more together
-// than the loader takes. How much the image's own options leave room for is seen when
+// than the loader takes. How much room the image's own options leave is checked when
 // the image is built.
 func CheckOptions(options []string) error {
 	for _, option := range options {

@@ -16,9 +16,9 @@ import (
 	"time"
 )
 
-// Certificate loads a certificate and its key, or, when none is named, makes one
-// that signs itself for this machine's addresses and keeps it in folder, "" for
-// nowhere. BMCs do not verify certificates of virtual media unless they are told to.
+// Certificate loads a certificate and its key, or, if none is named, makes a
+// self-signed one for this machine's addresses and keeps it in folder; "" keeps
+// none. BMCs do not verify certificates of virtual media by default.
 func Certificate(certFile, keyFile, folder string) (tls.Certificate, error) {
 	if certFile != "" || keyFile != "" {
 		c, err := loadPair(certFile, keyFile)

@@ -17,9 +17,9 @@ import (
 // Bounds are what a server grants its clients. A zero value is that of [DefaultBounds].
 //
 // A BMC opens two to six connections and reads by ranges, or fetches the whole image over
-// twenty minutes; forty of them may stand behind one address. So a new connection is not
-// simply refused where a bound is reached: it takes the place of one with which less is
-// lost, if there is such a one (see [conn.rank]).
+// twenty minutes; forty of them may share one address. So a new connection is not simply
+// refused at a bound: it replaces one whose loss costs less, if there is one (see
+// [conn.rank]).
 type Bounds struct {
 	Connections int           // at once, of all clients; and as many requests
 	PerClient   int           // at once, of one address; this machine's own may have all
@@ -28,7 +28,7 @@ type Bounds struct {
 	End         time.Duration // for how long answers may continue when the server ends
 }
 
-// DefaultBounds are those of a server that is asked for nothing else.
+// DefaultBounds are those of a server without other settings.
 func DefaultBounds() Bounds {
 	return Bounds{Connections: 2048, PerClient: 256, Strangers: 1024, Stall: 2 * time.Minute, End: 4 * time.Second}
 }
@@ -51,10 +51,10 @@ func (b Bounds) complete() Bounds {
 	return Bounds{cmp.Or(b.Connections, d.Connections), cmp.Or(b.PerClient, d.PerClient), cmp.Or(b.Strangers, d.Strangers), cmp.Or(b.Stall, d.Stall), cmp.Or(b.End, d.End)}
 }
 
-// yields is after which standstill a connection may be closed for a new one.
+// yields is how long a connection must stand still before a new one may replace it.
 const yields = 10 * time.Second
 
-// looks is how often it is looked at least whether answers move.
+// looks is how often the server checks at least whether answers move.
 const looks = 5 * time.Second
 
 // connections are those of a server, which keeps its bounds.
@@ -74,7 +74,7 @@ type share struct {
 	judged, own            bool // whether it is an address of this machine
 }
 
-// conn is a connection with what tells how much is lost with it.
+// conn is a connection with what determines how much is lost with it.
 type conn struct {
 	*net.TCPConn
 	all     *connections
@@ -177,7 +177,7 @@ func (s *connections) admit(tcp *net.TCPConn) (*conn, bool) {
 	return c, ok
 }
 
-// makeRoom keeps the bounds for one connection more. It says what was done for that.
+// makeRoom keeps the bounds for one more connection. It says what was done for that.
 func (s *connections) makeRoom(c *conn) (crowded string, ok bool) {
 	if share := s.clients[c.client]; share != nil && share.connections >= s.PerClient && !share.isOwn(c.client) {
 		if !s.drop(c.since, func(other *conn) bool { return other.client == c.client }) {
@@ -204,8 +204,8 @@ func (s *share) isOwn(client netip.Addr) bool {
 	return s.own
 }
 
-// drop closes that connection of those that match with which the least is lost: of the lowest
-// rank, of the client that has the most of them, the oldest.
+// drop closes the matching connection whose loss costs least: of the lowest rank, of the
+// client that has the most of them, the oldest.
 func (s *connections) drop(now time.Time, match func(*conn) bool) bool {
 	var victim *conn
 	for c := range s.all {
@@ -282,7 +282,7 @@ func (s *connections) know(r *http.Request) {
 	}
 }
 
-// changed notes what http.Server tells of a connection.
+// changed notes the state that http.Server reports for a connection.
 func (s *connections) changed(under net.Conn, state http.ConnState) {
 	c, ok := bare(under).(*conn)
 	if !ok || state != http.StateActive && state != http.StateIdle {
@@ -318,7 +318,7 @@ func (s *connections) watch(ctx context.Context) {
 	}
 }
 
-// look finds out which answers have moved.
+// look notes which answers have moved.
 func (s *connections) look(now time.Time) {
 	s.mu.Lock()
 	var stalled []*conn

@@ -90,12 +90,12 @@ func TestRoom(t *testing.T) {
 	}
 }
 
-// address stands for a client.
+// address represents a client.
 func address(letter string) netip.Addr {
 	return netip.AddrFrom4([4]byte{192, 0, 2, letter[0]})
 }
 
-// TestBooks: what connections count is right after any of their ends.
+// TestBooks: the counts of connections are correct after any kind of end.
 func TestBooks(t *testing.T) {
 	s := newConnections(Bounds{}, func(Served) {})
 	_, a := accepted(t, s)
@@ -114,8 +114,8 @@ func TestBooks(t *testing.T) {
 
 // TestStall: an answer ends when it does not move, and not as long as it moves, however slowly.
 func TestStall(t *testing.T) {
-	var told []Served
-	s := newConnections(Bounds{Stall: 2 * time.Minute}, func(e Served) { told = append(told, e) })
+	var logged []Served
+	s := newConnections(Bounds{Stall: 2 * time.Minute}, func(e Served) { logged = append(logged, e) })
 	_, slow := accepted(t, s)
 	_, stuck := accepted(t, s)
 	_, idle := accepted(t, s)
@@ -132,8 +132,8 @@ func TestStall(t *testing.T) {
 	if !s.all[slow] || s.all[stuck] || !s.all[idle] {
 		t.Errorf("the slow one is served: %v, the stuck one: %v, the idle one: %v", s.all[slow], s.all[stuck], s.all[idle])
 	}
-	if len(told) != 1 || told[0].Refused != "took no byte for 2 minutes: its connection was closed" {
-		t.Errorf("told: %+v", told)
+	if len(logged) != 1 || logged[0].Refused != "took no byte for 2 minutes: its connection was closed" {
+		t.Errorf("logged: %+v", logged)
 	}
 }
 
@@ -200,8 +200,8 @@ func closed(t *testing.T, c net.Conn) {
 	}
 }
 
-// TestSilentClientsTakeNoPlaces: clients that open connections and say nothing keep nobody from
-// being served.
+// TestSilentClientsTakeNoPlaces: clients that open connections and say nothing do not keep others
+// from being served.
 func TestSilentClientsTakeNoPlaces(t *testing.T) {
 	_, url := served(t, Bounds{Connections: 8, Strangers: 4})
 	var silent []net.Conn
@@ -236,7 +236,7 @@ func TestStuckClientIsClosed(t *testing.T) {
 	}
 }
 
-// TestLongHeader: a client cannot make the server remember what it likes.
+// TestLongHeader: a client cannot make the server remember arbitrary data.
 func TestLongHeader(t *testing.T) {
 	_, url := served(t, Bounds{})
 	c := dialTo(t, url)
@@ -248,7 +248,7 @@ func TestLongHeader(t *testing.T) {
 	}
 }
 
-// TestRefusedIsDisconnected: who asks for what is not there does not keep a place by it.
+// TestRefusedIsDisconnected: a client that asks for what does not exist does not keep a place.
 func TestRefusedIsDisconnected(t *testing.T) {
 	_, url := served(t, Bounds{})
 	c := dialTo(t, url)

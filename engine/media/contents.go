@@ -47,13 +47,13 @@ func (s SourceContents) String() string {
 // known reports whether the manifest's writer noted contents: earlier versions did not.
 func (c Contents) known() bool { return c.Kickstart != "" }
 
-// contents are those that a request and a source give, with a kickstart that holds its secrets.
+// contents returns those of a request and a source, with a kickstart that holds its secrets.
 func (r Request) contents(script []byte, s SourceContents, salt string) Contents {
 	return Contents{Kickstart: kickstart.Hide(string(script)), Secrets: kickstart.SecretDigests(string(script), salt), Options: r.Options, Source: s}
 }
 
 // differences says in words what differs between what is on the medium and what the plan
-// gives now. It is empty when all is the same.
+// gives now. It is empty if nothing differs.
 func (c Contents) differences(now Contents) (out []string) {
 	if !c.Source.is(now.Source) {
 		out = append(out, fmt.Sprintf("source image: %s → %s", c.Source, now.Source))

@@ -9,8 +9,8 @@ import (
 	"esxiplan/engine/media/iso"
 )
 
-// counter is what was read of one image. It notes every client for itself; which of them
-// is the host's BMC is for the reader to judge, see [readers].
+// counter is what was read of one image. It notes every client separately; the code that
+// reads the notes judges which is the host's BMC, see [readers].
 type counter struct {
 	now   func() time.Time // the clock of the run
 	news  func()           // a fetch of the whole image began or ended
@@ -23,7 +23,7 @@ type counter struct {
 	clients map[string]*client
 }
 
-// client is what one reader of an image is at.
+// client is the state of one reader of an image.
 type client struct {
 	own    bool      // an address of this machine
 	is     relation  // as it was known last
@@ -46,44 +46,44 @@ type transfer struct {
 	by           string
 	start, size  int64
 	sent         int64                // handed to the system
-	acknowledged int64                // of that, what has surely arrived
+	acknowledged int64                // of that, what has certainly arrived
 	opened       time.Time            // by the real clock
 	moved        time.Time            // by the real clock, too
 	writing      time.Time            // by the real clock, too: when handing over the last bytes began
-	began, at    time.Time            // by that of the run: when the last bytes were handed over
-	unsent       func() (int64, bool) // what the system holds for the client; false: not known
+	began, at    time.Time            // by that of the run: when the last bytes were passed to the system
+	unsent       func() (int64, bool) // what the system holds for the client; false: unknown
 	left         int64                // when that was known last
 	settled      bool                 // its end means nothing: its client has the image, or reads by ranges instead
 }
 
 // stalled is for how long a transfer may move no byte until its client, when it reads by
-// ranges, counts as one that does not want the rest.
+// ranges, no longer counts as fetching the rest.
 const stalled = 15 * time.Second
 
 // fetchMatters is how much of a fetch of the whole image must have arrived before its
 // end means something: clients also ask for the whole and read its head only.
 const fetchMatters = 1 << 20
 
-// resumes is how far behind what was sent a client may take a broken fetch up again:
-// what was sent may have been lost on the way.
+// resumes is how far before the end of what was sent a client may resume a broken fetch:
+// the last part may have been lost on the way.
 const resumes = 16 << 20
 
-// maxClients bounds how many readers of an image are told apart.
+// maxClients bounds how many readers of an image are counted separately.
 const maxClients = 64
 
 func newCounter(now func() time.Time, news func()) *counter {
 	return &counter{now: now, news: news, clients: map[string]*client{}}
 }
 
-// know tells the counter where boot images and modules lie.
+// know notes where boot images and modules are.
 func (c *counter) know(marks landmarks) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.marks = marks
 }
 
-// client is the state of a reader. Their number is bounded: the one that read least
-// recently, and left nothing to tell, is forgotten.
+// client returns the state of a reader. Their number is bounded: the one that read least
+// recently, and has nothing to report, is forgotten.
 func (c *counter) client(by string) *client {
 	if p := c.clients[by]; p != nil {
 		return p
@@ -117,7 +117,7 @@ func (c *counter) forgetClient() {
 	delete(c.clients, oldest)
 }
 
-// request counts a request, whatever it reads; answered tells its end.
+// request counts a request, whatever it reads; the caller calls answered at its end.
 func (c *counter) request(by string) {
 	now := c.now()
 	c.mu.Lock()
@@ -140,8 +140,8 @@ func (c *counter) idle() bool {
 	return c.open == 0 && !c.dirty
 }
 
-// began returns the transfer that an answer is, nil for one that is neither the whole
-// image nor the rest of it.
+// began returns the transfer of an answer; nil if the answer is neither the whole image nor
+// the rest of it.
 func (c *counter) began(by string, start, length, size int64, unsent func() (int64, bool)) *transfer {
 	if start < 0 || start+length != size {
 		return nil
@@ -160,8 +160,8 @@ func (c *counter) began(by string, start, length, size int64, unsent func() (int
 	return t
 }
 
-// takesUp reports whether a read up to the end of the image goes on where a fetch broke
-// off. One that begins near the image's head rather streams.
+// takesUp reports whether a read up to the end of the image continues where a fetch broke
+// off. A read that begins near the image's head streams instead.
 func (p *client) takesUp(from int64) bool {
 	follows := func(arrived, reach int64) bool {
 		return from <= reach && from >= max(fetchMatters, arrived-resumes)
@@ -218,7 +218,7 @@ func (c *counter) add(by string, p *client, began, now time.Time, bytes int64) *
 	return b
 }
 
-// arrived counts what arrived of a transfer since that was looked at last.
+// arrived counts what arrived of a transfer since the last look.
 func (c *counter) arrived(t *transfer, p *client, now time.Time) {
 	if before := t.acknowledged; t.arrived() > before {
 		c.add(t.by, p, t.began, now, t.acknowledged-before)
@@ -235,14 +235,14 @@ func (t *transfer) arrived() int64 {
 }
 
 // boots reports whether a read is firmware's: of the boot catalog or a boot image, from
-// its start. One that goes on where a copy by ranges stands is part of that copy.
+// its start. One that continues a copy by ranges is part of that copy.
 func (c *counter) boots(s span, p *client) bool {
 	return s.start == s.from && slices.Contains(c.marks.Boot, s.start) && s.start != p.copied
 }
 
-// streams looks what a read by ranges says of the fetches of the same client: one that
-// boots from the image has no need of the copy that it did not get. The same holds for
-// one that reads more than a glimpse while its fetch stands still.
+// streams judges the fetches of a client by a read by ranges: a client that boots from the
+// image does not need the copy that it did not get. The same holds for one that reads more
+// than a glimpse while its fetch stands still.
 func (p *client) streams(s span, boots bool) {
 	if len(p.copies) == 0 {
 		if boots && p.fetch != nil && !p.fetch.complete() {
@@ -283,7 +283,7 @@ func (p *client) pass(s span, boots bool, b *Bout, now time.Time, marks landmark
 	}
 }
 
-// follow follows a copy by ranges; one that comes to the end is worth a fetch.
+// follow follows a copy by ranges; one that reaches the end counts as a fetch.
 func (p *client) follow(s span, now time.Time) {
 	switch {
 	case s.start < 0 || s.from > p.copied && s.from > 0:
@@ -317,9 +317,9 @@ func (c *counter) ended(t *transfer) {
 	}
 }
 
-// completed notes that a client has the whole image; what it began to fetch before the
-// last of it went out is of no concern. What it began after that, and broke off before this
-// was noticed, is what it did last.
+// completed notes that a client has the whole image; fetches that it began before the end
+// went out no longer matter. A fetch that it began after that, and broke off before this was
+// noticed, is its last one.
 func (p *client) completed(by string, size int64, now, last time.Time) {
 	p.settle(last)
 	if p.fetch != nil && p.asked.After(last) {
@@ -328,7 +328,7 @@ func (p *client) completed(by string, size int64, now, last time.Time) {
 	p.fetch = &Fetch{Bytes: size, Size: size, At: now, By: by, Own: p.own, Is: p.is}
 }
 
-// settle makes the end of all transfers mean nothing that began before.
+// settle makes the end of all earlier transfers meaningless.
 func (p *client) settle(before time.Time) {
 	p.elsewhere = 0
 	p.copies = slices.DeleteFunc(p.copies, func(t *transfer) bool {
@@ -344,8 +344,8 @@ func (c *counter) mark() {
 	c.dirty = true
 }
 
-// resume goes on from what was noted before, by an earlier server at the same address.
-// What was being fetched from that one is broken off.
+// resume continues from what an earlier server at the same address noted. What was being
+// fetched from that one is broken off.
 func (c *counter) resume(earlier Reads) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -17,8 +17,8 @@ func testCounter() *counter { return newCounter(time.Now, func() {}) }
 func fetching(c *counter) *Fetch { return c.get().judge(readers{}).Fetching }
 func cutOf(c *counter) *Fetch    { return c.get().judge(readers{}).Cut }
 
-// TestStandstill: a fetch of the whole image that stands still is not finished; it is of no
-// concern once its client reads more than a glimpse by ranges.
+// TestStandstill: a fetch of the whole image that stands still is not finished; it no
+// longer matters once its client reads more than a glimpse by ranges.
 func TestStandstill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, held := testCounter(), int64(1<<20)
@@ -30,7 +30,7 @@ func TestStandstill(t *testing.T) {
 		}
 		read("192.0.2.1", 64<<10)
 		if f := fetching(c); f == nil {
-			t.Fatal("ranges beside a fetch that moves end it")
+			t.Fatal("range reads during an active fetch end it")
 		}
 		time.Sleep(time.Hour)
 		if f := fetching(c); f == nil || f.Bytes != 4<<20 || f.Size != 20<<20 || !f.At.Equal(at) {
@@ -88,7 +88,7 @@ func TestTwoAtOnce(t *testing.T) {
 	}
 	c.ended(first)
 	if cutOf(c) != nil {
-		t.Errorf("the first was given up: %+v", cutOf(c))
+		t.Errorf("the first counts as cut off: %+v", cutOf(c))
 	}
 }
 
@@ -165,8 +165,8 @@ func TestPeekIsNoCut(t *testing.T) {
 	}
 }
 
-// TestWholeBefore: that a client had the whole image is known from its fetches. Bytes add up
-// to no image where it is known that its fetch broke off.
+// TestWholeBefore: fetches show that a client had the whole image. Bytes do not add up to an
+// image if its fetch is known to have broken off.
 func TestWholeBefore(t *testing.T) {
 	const by, size = "192.0.2.1", 100
 	noon := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)

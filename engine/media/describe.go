@@ -46,8 +46,8 @@ type BootFile struct {
 	Modules int    `json:"modules"`
 }
 
-// Describe reads what is in an ISO image, installer or not. What the image names holds nothing
-// that could draw on a terminal.
+// Describe reads what is in an ISO image, installer or not. Names from the image contain no
+// terminal escapes.
 func Describe(path string) (Description, error) {
 	d, err := describe(path)
 	text.Value(&d)
@@ -166,7 +166,7 @@ func (i *Installer) assemble(a Assembly) (*iso.Image, error) {
 	if a.Kickstart != nil && len(a.Files) == 0 {
 		image, err := i.Personalise(a.Kickstart, a.Options)
 		if err == nil {
-			err = i.blame(CheckImage(image, a.Kickstart))
+			err = i.attribute(CheckImage(image, a.Kickstart))
 		}
 		return image, err
 	}
@@ -186,13 +186,13 @@ func (i *Installer) assemble(a Assembly) (*iso.Image, error) {
 	case err != nil:
 		return nil, err
 	case a.Kickstart != nil:
-		return image, i.blame(CheckImage(image, a.Kickstart))
+		return image, i.attribute(CheckImage(image, a.Kickstart))
 	}
 	report, err := isocheck.Check(image, image.Size())
-	return image, i.blame(errors.Join(err, report.Err()))
+	return image, i.attribute(errors.Join(err, report.Err()))
 }
 
-// Difference is what two images differ in.
+// Difference is how two images differ.
 type Difference struct {
 	Path   string `json:"path"`
 	Kind   string `json:"kind"` // added, removed, changed, or moved: the same bytes elsewhere

@@ -49,7 +49,7 @@ func (d *directoryShelf) path(e entry) string {
 // overlayOf is the file with a host's overlay, next to where its image would be.
 func overlayOf(image string) string { return strings.TrimSuffix(image, ".iso") + ".overlay" }
 
-// missing implements shelf. An overlay is nothing without the file over which it was laid.
+// missing implements shelf. An overlay is useless without the file over which it was laid.
 func (d *directoryShelf) missing(e entry) error {
 	path := d.path(e)
 	if d.overlays {
@@ -118,7 +118,7 @@ func materialise(f *os.File, image *iso.Image, source *Installer) error {
 	return nil
 }
 
-// removeOther takes away the other form of an image: the plan may have said otherwise.
+// removeOther removes the other form of an image: the plan may have chosen it before.
 func (d *directoryShelf) removeOther(e entry) error {
 	image := filepath.Join(d.dir, filepath.FromSlash(e.file()))
 	other := overlayOf(image)
@@ -131,7 +131,7 @@ func (d *directoryShelf) removeOther(e entry) error {
 	return nil
 }
 
-// remove takes away both forms: the plan may have said otherwise before.
+// remove removes both forms: the plan may have chosen the other one before.
 func (d *directoryShelf) remove(e entry) error {
 	path := filepath.Join(d.dir, filepath.FromSlash(e.file()))
 	for _, file := range []string{path, overlayOf(path)} {
@@ -143,8 +143,8 @@ func (d *directoryShelf) remove(e entry) error {
 	return nil
 }
 
-// sweepAfter is how old something unknown must be: younger, a build that
-// is under way may have it.
+// sweepAfter is how old something unknown must be: anything younger may belong
+// to a build that is under way.
 const sweepAfter = time.Hour
 
 var tokenPattern = regexp.MustCompile(`^[0-9a-f]{32}$`)
@@ -174,7 +174,7 @@ func (d *directoryShelf) sweep(known map[string]bool, trial bool) (gone []string
 	return gone, nil
 }
 
-// sweepFolder takes away what an interrupted build left next to an image.
+// sweepFolder removes what an interrupted build left next to an image.
 func (d *directoryShelf) sweepFolder(token string, trial bool) (gone []string) {
 	left, _ := filepath.Glob(filepath.Join(d.dir, token, ".esxiplan-*"))
 	for _, file := range left {

@@ -7,7 +7,7 @@ import (
 	"esxiplan/engine/media/kickstart"
 )
 
-// remedy is what to do about a medium that is not there, or not the plan's.
+// remedy is what to do about a medium that is missing, or not the plan's.
 const remedy = "run build_iso first, then eject and insert"
 
 // ErrFetch is an image that could not be fetched through its URL.
@@ -22,7 +22,7 @@ func (e *ErrFetch) Error() string { return fmt.Sprintf("GET %s: %s", e.URL, e.Re
 // Retryable makes the engine try again when the server could not be reached.
 func (e *ErrFetch) Retryable() bool { return !e.Final }
 
-// ErrGone is an image that a URL named once and that is no longer there, or no longer
+// ErrGone is an image that a URL named once and that no longer exists, or is no longer
 // the host's. No retry changes that.
 type ErrGone struct{ URL, Reason string }
 
@@ -36,7 +36,7 @@ func (e *ErrGone) Retryable() bool { return false }
 // ErrNotBuilt is the answer for a host that has no image made from the present inputs.
 type ErrNotBuilt struct {
 	Host    string
-	Reason  string   // why there is none; "" when there is one from other inputs
+	Reason  string   // why no image exists; "" if one from other inputs does
 	Differs []string // what differs between that one and the plan, in words
 }
 
@@ -59,8 +59,8 @@ func (e *ErrNotBuilt) Is(target error) bool {
 // Retryable is false: only a build makes the image.
 func (e *ErrNotBuilt) Retryable() bool { return false }
 
-// ErrKickstart is a kickstart with which the installation would fail or do what
-// was not wanted.
+// ErrKickstart is a kickstart with which the installation would fail or do
+// something unintended.
 type ErrKickstart struct{ Findings []kickstart.Finding }
 
 func (e *ErrKickstart) Error() string {

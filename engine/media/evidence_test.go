@@ -70,8 +70,8 @@ func bootFrom(s http.Handler, b bmc, client string) {
 	}
 }
 
-// TestEvidenceIsTheBMCs: who reads an image besides the host's BMC is shown, and nothing is
-// concluded from it; this machine itself is not even shown.
+// TestEvidenceIsTheBMCs: clients that read an image besides the host's BMC are shown, but
+// their reads are no evidence; this machine itself is not even shown.
 func TestEvidenceIsTheBMCs(t *testing.T) {
 	const bmc, desk, here = "192.0.2.1", "192.0.2.9", "127.0.0.1"
 	f, s := published(t, bmc, isosim.Options{})
@@ -96,8 +96,8 @@ func TestEvidenceIsTheBMCs(t *testing.T) {
 	}
 }
 
-// TestCutIsTheBMCs: a fetch that another client broke off says nothing of the host's BMC,
-// and what another client fetched the BMC does not have; unless its address is not known.
+// TestCutIsTheBMCs: a fetch that another client broke off says nothing about the host's
+// BMC, and the BMC does not have what another client fetched; unless its address is unknown.
 func TestCutIsTheBMCs(t *testing.T) {
 	const a, b, here = "192.0.2.1", "192.0.2.9", "127.0.0.1"
 	for name, c := range map[string]struct {
@@ -128,7 +128,7 @@ func TestCutIsTheBMCs(t *testing.T) {
 }
 
 // TestBeginsAgain: a machine that begins to boot the medium again, and does not load it,
-// is in no loop.
+// is not in a loop.
 func TestBeginsAgain(t *testing.T) {
 	f, s := published(t, "192.0.2.1", isosim.Options{Size: 1 << 20})
 	b := drive(t, f)
@@ -191,7 +191,7 @@ func hold(t *testing.T, url string, read int64) io.Closer {
 }
 
 // TestHeadOnly: a client that asks for all and reads the head only did not break off, though
-// megabytes were handed to the system.
+// megabytes were passed to the system.
 func TestHeadOnly(t *testing.T) {
 	for _, f := range forms(t, isosim.Options{Size: 2 << 20}) {
 		body := hold(t, f.url, 4096)
@@ -332,8 +332,8 @@ func TestNewStamp(t *testing.T) {
 	}
 }
 
-// TestRequestsThatGoOn: a fetch that goes on for seconds is not one of no request.
-func TestRequestsThatGoOn(t *testing.T) {
+// TestLongRequests: a fetch that lasts for seconds is not logged as zero requests.
+func TestLongRequests(t *testing.T) {
 	dir, sockets, log := t.TempDir(), listen(t, false), make(chan media.Served, 1000)
 	s := media.ServeDirectory(media.DirectoryServerOptions{Sockets: sockets, Dir: dir, Every: 5 * time.Millisecond, Log: func(e media.Served) { log <- e }})
 	l := open(t, dir, "http://"+sockets.Addr().String(), false)

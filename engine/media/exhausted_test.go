@@ -49,8 +49,8 @@ func exhaust(t *testing.T) (release func()) {
 	}
 }
 
-// TestExhausted: a process without descriptors says so of itself, and not that an image was not
-// built, is gone or is no image; and when it has some again, all is as before.
+// TestExhausted: a process without descriptors reports that, and not that an image was not built,
+// is gone or is no image; and when it has some again, all is as before.
 func TestExhausted(t *testing.T) {
 	failed := 0
 	for _, f := range forms(t, isosim.Options{}) {
@@ -112,7 +112,7 @@ func TestExhaustedServer(t *testing.T) {
 	}
 }
 
-// TestSourceFailsOnce: that an image could not be opened for one host is nothing to the next.
+// TestSourceFailsOnce: an image that could not be opened for one host may open for the next.
 func TestSourceFailsOnce(t *testing.T) {
 	l := open(t, t.TempDir(), "http://203.0.113.1/iso", true)
 	path := source(t, isosim.Options{})

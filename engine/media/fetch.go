@@ -28,7 +28,7 @@ type fetcher struct{ client *http.Client }
 var errRedirect = errors.New("the web server redirects, which BMCs do not follow")
 
 // newFetcher does not check the certificate of a web server: nothing secret is sent,
-// what comes is compared byte by byte, and BMCs do not check it either.
+// the answer is compared byte by byte, and BMCs do not check it either.
 func newFetcher(dial DialFunc) *fetcher {
 	t := &http.Transport{DialContext: dial, DisableCompression: true, MaxIdleConnsPerHost: 2, IdleConnTimeout: 10 * time.Second,
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} // #nosec G402 -- see above

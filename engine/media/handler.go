@@ -16,15 +16,15 @@ import (
 )
 
 // handler is what both servers share: it answers requests for what a folder and its manifest
-// hold, whole files and overlays: images only, by their whole path, whatever prefix stands
-// before it; no index, no manifest. An image is for its host's BMC, this machine, and whom
-// the allow-list adds. What was read of each is noted next to the manifest, where every
+// hold, whole files and overlays: images only, by their whole path, whatever prefix
+// precedes it; no index, no manifest. An image is for its host's BMC, this machine, and the
+// clients of the allow-list. What was read of each is noted next to the manifest, where every
 // process finds it.
 type handler struct {
 	dir      string
 	manifest manifest
 	name     string    // under which it notes what is read, "" in a folder that only one server has
-	process  string    // made anew for each process
+	process  string    // a new one for each process
 	allowed  allowList // besides a host's own BMC
 	widen    string    // what widens the allow-list, for messages
 	door     doorkeeper
@@ -50,11 +50,11 @@ type handler struct {
 type item struct {
 	content
 	owner
-	token string
-	name  string    // of its file, without the ending
-	stamp time.Time // of the overlay's file
-	path  string    // below the folder
-	told  Reads     // what the log knows
+	token  string
+	name   string    // of its file, without the ending
+	stamp  time.Time // of the overlay's file
+	path   string    // below the folder
+	logged Reads     // what was logged
 }
 
 // owner is whose image it is.
@@ -81,7 +81,7 @@ func (s *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		s.tell(Served{Client: clientOf(r), Path: r.URL.Path, Refused: err.Error()})
-		w.Header().Set("Connection", "close") // its place is for others
+		w.Header().Set("Connection", "close") // other clients may have its place
 		unavailable(w, err)
 		return
 	}
@@ -114,8 +114,8 @@ func unavailable(w http.ResponseWriter, err error) {
 	http.Error(w, "there is no such image", http.StatusNotFound)
 }
 
-// requests are those under way. Their lock is held for no other work: every request, of
-// whomever, takes it.
+// requests are those under way. Their lock is held for no other work, because every request
+// takes it.
 type requests struct {
 	entry  sync.Mutex
 	closed bool           // no further request is served
@@ -123,7 +123,7 @@ type requests struct {
 	busy   sync.WaitGroup // them
 }
 
-// enter admits a request as long as the server does not end, and does not have too many.
+// enter admits a request unless the server is ending, or has too many.
 func (r *requests) enter(most int) bool {
 	r.entry.Lock()
 	defer r.entry.Unlock()
@@ -142,7 +142,7 @@ func (r *requests) leave() {
 	r.busy.Done()
 }
 
-// end admits no more requests, and says when the last one has ended.
+// end admits no more requests, and returns a channel that closes when the last one has ended.
 func (r *requests) end() (idle <-chan struct{}) {
 	r.entry.Lock()
 	r.closed = true
@@ -180,7 +180,7 @@ func (s *handler) stat(token, name string) (overlay string, info os.FileInfo, er
 }
 
 // item finds an image: a whole file, or an overlay that is laid over its base. What was
-// read of it is counted on when its file was written anew.
+// read of it counts further when its file was rewritten.
 func (s *handler) item(token, name string) (*item, error) {
 	file := s.file(token, name)
 	overlay, info, err := s.stat(token, name)
@@ -205,7 +205,7 @@ func (s *handler) item(token, name string) (*item, error) {
 		content: content{file: file, digest: token, modified: info.ModTime()}}
 	next.open = func() (*os.File, error) { return openBelow(s.dir, filepath.FromSlash(next.path)) }
 	if ok {
-		next.count, next.owner, next.told = i.count, i.owner, i.told
+		next.count, next.owner, next.logged = i.count, i.owner, i.logged
 	} else {
 		next.count = newCounter(s.now, s.hurry)
 	}
@@ -250,7 +250,7 @@ func (s *handler) introduce(i *item, name string) error {
 	}
 	if n, ok := readNote(notes.readsPath(e.Host, s.name), e); ok {
 		i.count.resume(n.Reads)
-		i.told = n.Reads
+		i.logged = n.Reads
 	}
 	return nil
 }
@@ -266,7 +266,7 @@ func (s *handler) restore(i *item, overlay string) error {
 }
 
 // base opens the image over which an overlay was laid, once for all. One that was
-// replaced meanwhile is closed: whoever still reads it is told.
+// replaced meanwhile is closed: a client that still reads it gets an error.
 func (s *handler) base(b base) (*Installer, error) {
 	if i, ok := s.bases[b.Path]; ok {
 		if !i.Changed() && b.is(i.stat) {

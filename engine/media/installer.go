@@ -185,8 +185,8 @@ func (i *Installer) changes(path string, kickstart []byte, options []string) ([]
 	return changes, nil
 }
 
-// blame tells a source that is invalid itself from an overlay that went wrong.
-func (i *Installer) blame(err error) error {
+// attribute distinguishes a source that is invalid itself from an overlay that went wrong.
+func (i *Installer) attribute(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -197,9 +197,9 @@ func (i *Installer) blame(err error) error {
 	return err
 }
 
-// CheckImage reads a built image back by other code than built it: the checker
-// finds nothing wrong, both ways of booting lead to the installer and to the
-// kickstart, and the kickstart is the one that was meant.
+// CheckImage reads a built image back by code other than the builder's: the checker
+// must find nothing wrong, both ways of booting must lead to the installer and to
+// the kickstart, and the kickstart must be the intended one.
 func CheckImage(image *iso.Image, kickstart []byte) error {
 	report, err := isocheck.Check(image, image.Size())
 	if err == nil {

@@ -9,12 +9,11 @@ import (
 	"esxiplan/engine/media/iso"
 )
 
-// landmarks are places in an image that tell by which of them is read what a machine
-// does with it. They are the same in the source and in what is made of it: an overlay
+// landmarks are places in an image: reads of them show what a machine does with it. They are the same in the source and in what is made of it: an overlay
 // moves neither boot images nor modules.
 //
-// Only firmware reads the boot catalog and a boot image from its start. It also does so,
-// to look what is there, when it then boots something else. So it counts as a boot only
+// Only firmware reads the boot catalog and a boot image from its start. It also does so
+// to inspect the drive, and then boots something else. So it counts as a boot only
 // when much of the image is read after it, and as one however often the start is read
 // before the next long pause, which every restart of a machine makes.
 type landmarks struct {

@@ -29,17 +29,17 @@ type Library struct {
 	simulated bool
 }
 
-// shelf is where images stand: files in a folder, or the memory of a server.
+// shelf is where images are kept: files in a folder, or the memory of a server.
 type shelf interface {
 	// urls are where a token's image is found; the second one, by HTTPS, may be "".
 	urls(token, host, bmc string) (url, https string, err error)
-	// missing says why an entry's image is not there, or cannot be served; nil: it is there.
+	// missing says why an entry's image does not exist, or cannot be served; nil: it exists.
 	missing(e entry) error
 	put(e entry, image *iso.Image, source *Installer) error
 	remove(e entry) error
 	// reads are raw; clock is the run's, nil where it is not to be compared.
 	reads(e entry, clock func() time.Time) (Reads, bool)
-	// sweep takes away what no entry of the manifest knows, and says what.
+	// sweep removes what no entry of the manifest names, and says what.
 	sweep(known map[string]bool, trial bool) ([]string, error)
 }
 
@@ -49,11 +49,11 @@ type Options struct {
 	Now  func() time.Time // the clock of the run; nil: the real one
 	Dial DialFunc         // how the plan's addresses are reached; nil: as usual. Other than nil is a simulation: see [Reads]
 	Dir  string           // where relative paths of sources start
-	// Open opens a source that is no stand-in, by its absolute path; nil: any regular file.
+	// Open opens a source that is not a placeholder, by its absolute path; nil: any regular file.
 	Open  func(path string) (*os.File, error)
 	Cache string // folder that remembers checksums of sources; "" forgets them
-	// StandIns are images to use in the place of others, by path: a rehearsal has
-	// no vendor's image at hand. Checksums are not demanded of them.
+	// StandIns are placeholders for images, by path: a rehearsal has no vendor's
+	// image. Their checksums are not verified.
 	StandIns map[string]string
 }
 
@@ -62,7 +62,7 @@ func newLibrary(s shelf, m manifest, o Options) *Library {
 		o.Now = time.Now
 	}
 	return &Library{shelf: s, manifest: m, now: o.Now, client: newFetcher(o.Dial), simulated: o.Dial != nil,
-		sources: &sources{dir: o.Dir, confined: o.Open, standIns: o.StandIns, cache: o.Cache, open: map[string]*sourceEntry{}}}
+		sources: &sources{dir: o.Dir, confined: o.Open, placeholders: o.StandIns, cache: o.Cache, open: map[string]*sourceEntry{}}}
 }
 
 func checkBaseURL(text string) error {
@@ -151,7 +151,7 @@ func (l *Library) Preview(_ context.Context, r Request) (string, []string, error
 	return r.Preview(either(r.Source.Version, source.installer.Version))
 }
 
-// built is an image that was made and read back, and the manifest's entry of it.
+// built is an image that was made and read back, and its entry in the manifest.
 type built struct {
 	entry
 	source   *Installer
@@ -173,7 +173,7 @@ func (l *Library) build(r Request, salt string) (built, error) {
 	}
 	image, err := i.Personalise(script, r.Options)
 	if err == nil {
-		err = i.blame(CheckImage(image, script))
+		err = i.attribute(CheckImage(image, script))
 	}
 	if err != nil {
 		return built{}, fmt.Errorf("installer image %s: %w", r.Source.Path, err)
@@ -222,7 +222,7 @@ func (l *Library) Latest(host string) (Published, bool) {
 func (l *Library) Publish(ctx context.Context, r Request, record Record) (Published, error) {
 	old, b, ok, err := l.same(r)
 	var gone *errNoSource
-	if errors.As(err, &gone) && old.Token != "" { // an equal one may be there all the same
+	if errors.As(err, &gone) && old.Token != "" { // an equal one may exist nevertheless
 		if p, err := l.Published(ctx, r); err == nil {
 			return p, nil
 		}
@@ -251,8 +251,8 @@ func (l *Library) Publish(ctx context.Context, r Request, record Record) (Publis
 	return b.published(true), nil
 }
 
-// replace puts the new image, then the manifest, then takes the old image away:
-// whatever is interrupted, the manifest names an image that is there.
+// replace writes the new image, then the manifest, then removes the old image: whenever
+// it is interrupted, the manifest names an image that exists.
 func (l *Library) replace(old entry, b built) error {
 	if err := l.shelf.put(b.entry, b.image, b.source); err != nil {
 		return fmt.Errorf("publish the image of %s: %w", b.Host, err)
@@ -266,8 +266,8 @@ func (l *Library) replace(old entry, b built) error {
 	return nil
 }
 
-// note adds to the manifest what an earlier version of esxiplan did not write there. It
-// changes nothing that a BMC reads.
+// note adds to the manifest what an earlier version of esxiplan did not write. It changes
+// nothing that a BMC reads.
 func (l *Library) note(old entry, b built) error {
 	if old.Contents.known() {
 		return nil
@@ -301,13 +301,13 @@ func (l *Library) Reads(host string) (Reads, bool) {
 	return r.judge(readersOf(e.BMC, l.simulated)), known
 }
 
-// Prune takes away the images of a plan's hosts that keep refuses, with their
-// entries in the manifest, and what interrupted builds left behind. It says what; a
-// trial only says.
+// Prune removes the images of a plan's hosts that keep refuses, with their entries
+// in the manifest, and what interrupted builds left behind. It says what; a trial
+// removes nothing.
 func (l *Library) Prune(plan string, keep func(host string) bool, trial bool) (gone []string, err error) {
 	entries, err := l.manifest.all()
 	if err != nil {
-		return nil, fmt.Errorf("nothing was taken away: %w", err)
+		return nil, fmt.Errorf("nothing was removed: %w", err)
 	}
 	known := map[string]bool{}
 	for _, e := range entries {

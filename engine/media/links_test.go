@@ -12,7 +12,7 @@ import (
 )
 
 // TestNothingIsWrittenThroughLinks: folders of esxiplan may have come along with a checkout, and
-// what is a link there leads anywhere.
+// a link there may lead anywhere.
 func TestNothingIsWrittenThroughLinks(t *testing.T) {
 	host := entry{Schema: manifestSchema, Plan: "p", Host: "h", Token: strings.Repeat("a", 32)}
 	old := known{Path: "/esxi.iso", Inode: 1, Modified: time.Now().Add(-time.Hour)}

@@ -44,7 +44,7 @@ type entry struct {
 	Base            base      `json:"base"`
 }
 
-// base is the image over which a host's own was laid: the file, as it was.
+// base is the image over which a host's own was laid: the file, as it was then.
 type base struct {
 	Path     string    `json:"path"`
 	Device   uint64    `json:"device"`
@@ -87,8 +87,8 @@ type manifest struct {
 	known     *entries // nil: each look reads the file
 }
 
-// entries remembers what files of a manifest held, which a run looks at again and again. A
-// file is only ever replaced as a whole, so that another one is seen by what it is.
+// entries remembers what files of a manifest held, because a run reads them repeatedly. A
+// file is only ever replaced as a whole, so its identity shows a change.
 type entries struct {
 	mu     sync.Mutex
 	byPath map[string]remembered
@@ -99,7 +99,7 @@ type remembered struct {
 	entry
 }
 
-// of is what a file holds that is still the one that was read.
+// of returns what a file holds if it is still the file that was read.
 func (k *entries) of(path string, now os.FileInfo) (entry, bool) {
 	if k == nil {
 		return entry{}, false
@@ -135,10 +135,10 @@ func (m manifest) read(host string) (entry, bool) {
 	return e, ok
 }
 
-// find is read; its error says that this process could not look, not that there is no entry.
+// find is like read; its error says that this process could not look, not that no entry exists.
 func (m manifest) find(host string) (e entry, ok bool, err error) {
 	path := m.path(host)
-	file, err := os.Stat(path) // before it is read: one that comes between is read anew
+	file, err := os.Stat(path) // before it is read: one that comes between is read again
 	if err != nil {
 		return entry{}, false, onlyExhausted(err)
 	}
@@ -151,7 +151,7 @@ func (m manifest) find(host string) (e entry, ok bool, err error) {
 	return e, e.Host == host, nil
 }
 
-// onlyExhausted leaves of errors the one that is about this process, not about the file.
+// onlyExhausted keeps only an error that is about this process, not about the file.
 func onlyExhausted(err error) error {
 	if descriptor.Exhausted(err) {
 		return err
@@ -170,8 +170,8 @@ func readEntry(path string) (e entry, err error) {
 	return e, nil
 }
 
-// all lists the entries of all plans. One that cannot be understood is an error, for
-// what it names may be in use.
+// all lists the entries of all plans. One that cannot be parsed is an error,
+// because what it names may be in use.
 func (m manifest) all() (out []entry, err error) {
 	files, err := os.ReadDir(m.dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -224,7 +224,7 @@ func (m manifest) write(e entry) error {
 	return writeJSON(m.path(e.Host), e)
 }
 
-// makeFolder makes the folder of the manifest where there is none.
+// makeFolder makes the folder of the manifest if it does not exist.
 func (m manifest) makeFolder() error {
 	if err := os.MkdirAll(filepath.Dir(m.dir), 0o700); err != nil {
 		return err
@@ -253,8 +253,8 @@ func writeJSON(path string, v any) error {
 	})
 }
 
-// writeAtomic writes a file under a temporary name, makes it durable and gives
-// it its name last, so that nothing half-written ever has it.
+// writeAtomic writes a file under a temporary name, makes it durable and renames it
+// last, so that no half-written file ever has its name.
 func writeAtomic(path string, mode fs.FileMode, write func(*os.File) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), ".esxiplan-*")
 	if err != nil {

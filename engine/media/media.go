@@ -44,7 +44,7 @@ func (r Request) Installs() bool {
 // Published is a per-host image that BMCs can fetch.
 type Published struct {
 	URL      string
-	HTTPSURL string // "" where it is not served by HTTPS as well as HTTP
+	HTTPSURL string // "" if it is not served by both HTTPS and HTTP
 	Size     int64
 	// Digest is of all that is on the medium: the source's SHA-256 and everything that is laid
 	// over it, the kickstart with the password's hash and both boot.cfg included.
@@ -63,13 +63,13 @@ type Published struct {
 // At reports whether a URL is one of the image's.
 func (p Published) At(url string) bool { return url != "" && (url == p.URL || url == p.HTTPSURL) }
 
-// Replacement is what a store is about to do with a host's image: the new one takes the place
-// of the old one, as far as there is one.
+// Replacement is what a store is about to do with a host's image: the new one replaces
+// the old one, if there is one.
 type Replacement struct {
 	Action, Target, Old, New string
 	Digest                   string // of the medium that is published, as in [Published]
 	// Makes is what is on the new one, and Replaces what is on the one that was published last,
-	// nil where there is none; both only in a dry run, for people.
+	// nil without one; both only in a dry run, for people.
 	Makes, Replaces *Contents
 }
 
@@ -84,7 +84,7 @@ type Reader interface {
 	// secrets hidden.
 	Preview(ctx context.Context, r Request) (script string, warnings []string, err error)
 	// Published returns what an earlier build left for the same inputs, and [ErrNotBuilt]
-	// where there is no such image, or it is gone. It needs the source image only where
+	// if there is no such image, or it is gone. It needs the source image only if
 	// the manifest does not say enough.
 	Published(ctx context.Context, r Request) (Published, error)
 	// Addresses are the URLs under which the host's next image will be published for its BMC,
@@ -95,14 +95,14 @@ type Reader interface {
 	// Fetch reads an image through its URL as a BMC would, and compares what comes
 	// with what was published there.
 	Fetch(ctx context.Context, url string) error
-	// Check does what Fetch does after it made sure that what url names is still what was
-	// published for the host, and is still there: else [ErrGone]. Of a URL that is not
-	// ours it knows nothing, and only fetches.
+	// Check first makes sure that url still names what was published for the host, and that
+	// it still exists, else it returns [ErrGone]; then it does what Fetch does. A URL that
+	// is not ours it only fetches.
 	Check(ctx context.Context, host, url string) error
 	// Holds reports whether the image that was last published for a host is still there.
 	Holds(host string) bool
-	// Reads tells what was read of a host's image; known is false where no server
-	// of ours serves it.
+	// Reads returns what was read of a host's image; known is false if none of our
+	// servers serves it.
 	Reads(host string) (r Reads, known bool)
 }
 
@@ -112,7 +112,7 @@ type Store interface {
 	// Publish makes the host's image reachable. It writes nothing when an equal
 	// one is there.
 	Publish(ctx context.Context, r Request, record Record) (Published, error)
-	// Remove takes the host's image away. Its entry in the manifest stays, so that the same
+	// Remove removes the host's image. Its entry in the manifest stays, so that the same
 	// inputs give the same URL again.
 	Remove(ctx context.Context, host string) error
 }

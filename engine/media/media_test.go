@@ -80,8 +80,8 @@ func TestPersonalise(t *testing.T) {
 	}
 }
 
-// TestFullDirectories: where the root is full the kickstart goes beside the UEFI
-// loader; where that is full, too, the directories move.
+// TestFullDirectories: if the root is full, the kickstart goes next to the UEFI
+// loader; if that is full, too, the directories move.
 func TestFullDirectories(t *testing.T) {
 	places := map[string]int{}
 	for n := 10; n < 100; n++ {
@@ -156,9 +156,9 @@ func image(t testing.TB, o isosim.Options) []byte {
 	return b
 }
 
-// TestSourceIsToBlame: where the installer image itself is invalid, the message says so, and
-// not that what was built from it is.
-func TestSourceIsToBlame(t *testing.T) {
+// TestInvalidSource: if the installer image itself is invalid, the message says so, and
+// not that the image built from it is.
+func TestInvalidSource(t *testing.T) {
 	path := source(t, isosim.Options{})
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -171,7 +171,7 @@ func TestSourceIsToBlame(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = media.Assemble(media.Assembly{Source: path, Files: map[string][]byte{"/X.TXT": []byte("x")}, Out: filepath.Join(t.TempDir(), "out.iso")})
-	if err == nil || !strings.Contains(err.Error(), path+": it is invalid itself: ") || !strings.Contains(err.Error(), "lies over /K.B00") {
+	if err == nil || !strings.Contains(err.Error(), path+": it is invalid itself: ") || !strings.Contains(err.Error(), "overlaps /K.B00") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // Servers note next to the manifest what was read. Each has a folder of its own, so that
-// several may serve one directory, and who asks about one host opens one file per server,
+// several may serve one directory, and a question about one host opens one file per server,
 // however many hosts there are.
 
 // noted is what was read of the image with one token, from one server.
@@ -28,12 +28,12 @@ func (m manifest) notesFolder() string { return filepath.Join(m.dir, "reads") }
 // ownServer is the folder of a server without a name: the one of a run.
 const ownServer = "own"
 
-// serverFolder is that of one server.
+// serverFolder is the folder of one server.
 func (m manifest) serverFolder(server string) string {
 	return filepath.Join(m.notesFolder(), cmp.Or(server, ownServer))
 }
 
-// makeServerFolder makes it where there is none.
+// makeServerFolder makes it if it does not exist.
 func (m manifest) makeServerFolder(server string) error {
 	if err := m.makeFolder(); err != nil {
 		return err
@@ -60,7 +60,7 @@ func (m manifest) servers() (out []string) {
 	return out
 }
 
-// serverName is that of the server which listens here at these addresses: it is the same
+// serverName is the name of the server that listens here at these addresses: it is the same
 // after a restart, and no two servers have it at once.
 func serverName(s Sockets) string {
 	host, _ := os.Hostname()
@@ -99,14 +99,14 @@ func (m manifest) note(host, server string, n noted) error {
 }
 
 // reads are those that all servers noted of an entry's image. They are known only while
-// one of them is there, and while their clocks are that of the run (nil: not compared).
+// one of them runs, and while their clocks agree with that of the run (nil: not compared).
 func (m manifest) reads(e entry, clock func() time.Time) (r Reads, known bool) {
 	r, noted := m.notes(e)
 	return r, noted && m.served(clock)
 }
 
-// notes are what all servers noted. What was being fetched from a process that is no
-// longer there is broken off.
+// notes are what all servers noted. What was being fetched from a process that
+// has ended is broken off.
 func (m manifest) notes(e entry) (r Reads, ok bool) {
 	for _, server := range m.servers() {
 		n, is := readNote(m.readsPath(e.Host, server), e)
@@ -121,7 +121,7 @@ func (m manifest) notes(e entry) (r Reads, ok bool) {
 	return r, ok
 }
 
-// ended are fetches from a server that is no longer there.
+// ended are fetches from a server that has ended.
 func ended(all []Fetch) (out []Fetch) {
 	for _, f := range all {
 		if f, matters := f.ended(); matters {
@@ -131,8 +131,7 @@ func ended(all []Fetch) (out []Fetch) {
 	return out
 }
 
-// A server shows every few seconds that it is there. When it does not, it is not known
-// what is read.
+// A server writes a heartbeat every few seconds. Without it, it is unknown what is read.
 const (
 	pulseEvery = 5 * time.Second
 	pulseHolds = 20 * time.Second
@@ -142,7 +141,7 @@ const (
 // seems to have been read after it, or the other way round.
 const clocksDiffer = 3 * time.Second
 
-// pulse is a sign of life of a server.
+// pulse is a heartbeat of a server.
 type pulse struct {
 	Process string    `json:"process"`
 	Time    time.Time `json:"time"`  // by its machine's clock
@@ -166,8 +165,8 @@ func (m manifest) pulseOf(server string) (p pulse, ok bool) {
 	return p, err == nil && json.Unmarshal(b, &p) == nil
 }
 
-// served reports whether a server of ours is there, and that by all that are there the
-// time is the same as here.
+// served reports whether one of our servers runs, and that the clocks of all that run
+// agree with ours.
 func (m manifest) served(clock func() time.Time) (there bool) {
 	for _, server := range m.servers() {
 		p, ok := m.pulseOf(server)

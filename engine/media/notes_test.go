@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestPulseIsWhole: whoever reads a sign of life while the next one is written has a whole
-// one; half of one would say that the server is gone, and break off what it sends.
+// TestPulseIsWhole: a heartbeat that is read while the next one is written is complete; half
+// of one would say that the server is gone, and break off what it sends.
 func TestPulseIsWhole(t *testing.T) {
 	m := manifest{dir: t.TempDir()}
 	first := pulse{Process: "first", Time: time.Now()}
@@ -36,9 +36,9 @@ func TestPulseIsWhole(t *testing.T) {
 	}
 }
 
-// TestLateFetchOfAnOldImage: what is read of an image that was replaced is not noted in the
-// place of what was read of the new one, and the old one is forgotten.
-func TestLateFetchOfAnOldImage(t *testing.T) {
+// TestFetchOfAReplacedImage: what is read of an image that was replaced does not overwrite the
+// note of what was read of the new one, and the old one is forgotten.
+func TestFetchOfAReplacedImage(t *testing.T) {
 	const bmc = "192.0.2.1"
 	dir := t.TempDir()
 	m := manifest{dir: manifestFolder(dir), plan: "p"}
@@ -62,7 +62,7 @@ func TestLateFetchOfAnOldImage(t *testing.T) {
 	old.request(bmc)
 	second, _ := publish(strings.Repeat("b", 32))
 	os.RemoveAll(filepath.Join(dir, first.Token))
-	late := func(n int) {
+	remaining := func(n int) {
 		t.Helper()
 		old.sent(span{by: bmc, began: time.Now(), bytes: 10, size: 100})
 		s.flush()
@@ -74,7 +74,7 @@ func TestLateFetchOfAnOldImage(t *testing.T) {
 			t.Errorf("%d images are known, want %d", len(s.items), n)
 		}
 	}
-	late(2)
+	remaining(2)
 	old.answered()
-	late(1)
+	remaining(1)
 }

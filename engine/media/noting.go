@@ -35,7 +35,7 @@ func (s *handler) begin() {
 	s.ended.Go(s.flushAlways)
 }
 
-// pulse shows that the server is there.
+// pulse shows that the server runs.
 func (s *handler) pulse() {
 	if err := s.manifest.pulse(s.name, pulse{s.process, time.Now().UTC(), s.now().UTC()}); err != nil {
 		s.complain(err)
@@ -46,7 +46,7 @@ func (s *handler) pulse() {
 const endTakes = 3 * time.Second
 
 // end writes down what was read last and closes the source images. A fetch that breaks off
-// because the server ends is told by its request, which is waited for.
+// because the server ends is reported by its request, for which end waits.
 func (s *handler) end() {
 	select {
 	case <-s.requests.end():
@@ -95,8 +95,8 @@ func (s *handler) gather() {
 	}
 }
 
-// hurry has counts written down at once: whoever mounts an image asks whether a BMC
-// fetched all of it as soon as the BMC says that it is mounted.
+// hurry has counts written down at once: the mount step asks whether a BMC fetched all of
+// an image as soon as the BMC says that it is mounted.
 func (s *handler) hurry() {
 	select {
 	case s.early <- struct{}{}:
@@ -115,11 +115,11 @@ func (s *handler) flush() {
 			continue
 		}
 		s.mu.Lock()
-		told, host, notes := i.told, i.host, i.notes
-		i.told = reads
+		logged, host, notes := i.logged, i.host, i.notes
+		i.logged = reads
 		s.mu.Unlock()
-		if n := reads.Count - told.Count; n > 0 || reads.Bytes > told.Bytes {
-			s.tell(Served{Client: reads.By, Path: i.path, Requests: max(n, 1), Bytes: reads.Bytes - told.Bytes})
+		if n := reads.Count - logged.Count; n > 0 || reads.Bytes > logged.Bytes {
+			s.tell(Served{Client: reads.By, Path: i.path, Requests: max(n, 1), Bytes: reads.Bytes - logged.Bytes})
 		}
 		if s.readOnly || s.replaced(i.token, host, notes) {
 			continue
@@ -132,7 +132,7 @@ func (s *handler) flush() {
 }
 
 // replaced reports whether the host has another image by now, or none at all: what is
-// still read of the old one must not stand in the place of what is read of the new one.
+// still read of the old one must not replace what is read of the new one.
 func (s *handler) replaced(token, host string, notes manifest) bool {
 	if e, ok := notes.read(host); ok {
 		return e.Token != token
@@ -152,13 +152,13 @@ func (s *handler) forgetRemoved() {
 	})
 }
 
-// complain tells once that runs do not learn what is read.
+// complain logs once that runs do not learn what is read.
 func (s *handler) complain(err error) {
 	s.mu.Lock()
-	told := s.silent
+	logged := s.silent
 	s.silent = true
 	s.mu.Unlock()
-	if !told {
+	if !logged {
 		s.tell(Served{Refused: fmt.Sprintf("what is read cannot be noted, so runs will not know it: %v", err)})
 	}
 }

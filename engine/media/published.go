@@ -11,7 +11,7 @@ import (
 	"esxiplan/engine/media/kickstart"
 )
 
-// same builds the image anew with the salt of the manifest and reports whether
+// same builds the image again with the salt of the manifest and reports whether
 // the manifest still describes it.
 func (l *Library) same(r Request) (old entry, b built, ok bool, err error) {
 	old, ok, err = l.manifest.find(r.Host)
@@ -25,8 +25,8 @@ func (l *Library) same(r Request) (old entry, b built, ok bool, err error) {
 	return old, b.as(old), true, nil
 }
 
-// as is the image under the entry that the manifest has of it. The source is of the
-// same content, but may be elsewhere now. What earlier versions did not note is added.
+// as is the image under its entry in the manifest. The source has the same content, but
+// may be elsewhere now. What earlier versions did not note is added.
 func (b built) as(old entry) built {
 	now := b.entry
 	b.entry = old
@@ -59,8 +59,8 @@ func (l *Library) Published(_ context.Context, r Request) (Published, error) {
 	return b.published(false), nil
 }
 
-// recognise compares a request with what the manifest says, where the source image cannot be
-// read: on another machine than the one that built.
+// recognise compares a request with the manifest if the source image cannot be read: on a
+// machine other than the one that built it.
 func (l *Library) recognise(old entry, r Request, gone *errNoSource) (built, error) {
 	if !old.Contents.known() {
 		return built{}, fmt.Errorf("%w; without it the image that was published for %s cannot be compared with the plan, "+
@@ -86,7 +86,7 @@ func (l *Library) recognise(old entry, r Request, gone *errNoSource) (built, err
 	return built{entry: old, warnings: warnings}, nil
 }
 
-// orUnseen names what differs where no difference can be shown.
+// orUnseen names what differs if no difference can be shown.
 func orUnseen(differs []string) []string {
 	if len(differs) == 0 {
 		return []string{"inputs that do not show in the kickstart, such as version or build of the image block; or another version of esxiplan built it"}
@@ -159,7 +159,7 @@ func (l *Library) Check(ctx context.Context, host, url string) error {
 		} else if err != nil {
 			return &ErrGone{url, err.Error()}
 		}
-	case !l.publishes(m[1], host, e.BMC, url): // somebody else's, of the same form
+	case !l.publishes(m[1], host, e.BMC, url): // another server's, of the same form
 	case ok:
 		return &ErrGone{url, "another one was published for " + host + " since"}
 	default:

@@ -56,8 +56,8 @@ func (s shop) publish(t *testing.T) media.Published {
 	return p
 }
 
-// TestNotBuilt: what the plan says now and what lies on the medium are told apart, in the
-// words of the plan.
+// TestNotBuilt: the message names how the plan and the medium differ, in the words of
+// the plan.
 func TestNotBuilt(t *testing.T) {
 	s := newShop(t, false)
 	var none *media.ErrNotBuilt
@@ -161,7 +161,7 @@ func TestWithoutSource(t *testing.T) {
 }
 
 // TestWithoutSourceDiffers: the same comparison as with the image, as far as the plan
-// names it.
+// describes it.
 func TestWithoutSourceDiffers(t *testing.T) {
 	s := newShop(t, false)
 	here, elsewhere := filepath.Dir(s.source), t.TempDir()
@@ -197,7 +197,7 @@ func TestWithoutSourceDiffers(t *testing.T) {
 		t.Errorf("nothing to compare by: %v", err)
 	}
 	if p, err := openIn(t, here, s.dir, s.url, false).Published(t.Context(), request("installer.iso", "h")); err != nil || p.Contents.Kickstart == "" {
-		t.Errorf("an entry of an earlier version, with the image at hand: %v", err)
+		t.Errorf("an entry of an earlier version, with the image present: %v", err)
 	}
 	publish()
 	if _, err := s.Published(t.Context(), request(missing, "h")); err != nil {
@@ -205,7 +205,7 @@ func TestWithoutSourceDiffers(t *testing.T) {
 	}
 }
 
-// TestAnotherImageUnseen: without the installer image at hand, one of another path is not
+// TestAnotherImageUnseen: without the installer image, one of another path is not
 // the plan's, whatever its name, unless its checksum says so.
 func TestAnotherImageUnseen(t *testing.T) {
 	s := newShop(t, false)
@@ -229,8 +229,8 @@ func TestAnotherImageUnseen(t *testing.T) {
 	}
 }
 
-// TestDiskInOtherWords: a plan that names the disk in other words is built anew: what is
-// mounted says by which words it was confirmed.
+// TestDiskInOtherWords: an image is built again if the plan names the disk in other words:
+// what is mounted says by which words it was confirmed.
 func TestDiskInOtherWords(t *testing.T) {
 	s := newShop(t, false)
 	r := request(s.source, "h")
@@ -249,7 +249,7 @@ func TestDiskInOtherWords(t *testing.T) {
 	}
 }
 
-// TestCheck: what a URL names is looked at before a machine is restarted into it.
+// TestCheck: what a URL names is checked before a machine is restarted into it.
 func TestCheck(t *testing.T) {
 	for _, overlays := range []bool{false, true} {
 		s := newShop(t, overlays)
@@ -306,7 +306,7 @@ func TestCheckComparesBytes(t *testing.T) {
 	}
 }
 
-// TestCheckForeign: of a URL that is not ours nothing is known but what comes through it.
+// TestCheckForeign: of a URL that is not ours, only its answer is known.
 func TestCheckForeign(t *testing.T) {
 	s := newShop(t, false)
 	web := "http://" + listenAndServe(t, s.source)
@@ -320,14 +320,14 @@ func TestCheckForeign(t *testing.T) {
 	}
 }
 
-// TestCheckForeignForm: a URL of somebody else's server has the form of ours. Also a host with
-// an image of ours may boot it, and that one was replaced is said at any address of ours.
+// TestCheckForeignForm: a URL of another server has the form of ours. A host with our image
+// may boot it, too, and at any of our addresses the check says that an image was replaced.
 func TestCheckForeignForm(t *testing.T) {
 	s := newShop(t, false)
 	s.publish(t)
 	path := "/" + strings.Repeat("ab", 16) + "/h.iso"
 	if err := s.Check(t.Context(), "h", "http://"+listenAndServe(t, s.source)+path); err != nil {
-		t.Errorf("somebody else's: %v", err)
+		t.Errorf("another server's: %v", err)
 	}
 	var gone *media.ErrGone
 	if err := s.Check(t.Context(), "h", s.url+path); !errors.As(err, &gone) {

@@ -9,7 +9,7 @@ import (
 )
 
 // Reads is what was fetched of an image, by the clock of the run. It holds totals and,
-// so that evidence can be told from what happened before, bouts.
+// to separate evidence from what happened before, bouts.
 type Reads struct {
 	Bytes   int64     `json:"bytes"`
 	Count   int64     `json:"requests"`
@@ -57,8 +57,8 @@ func (f Fetch) String() string {
 
 func (f Fetch) complete() bool { return !f.Open && f.Bytes >= f.Size }
 
-// ended is what is left of a fetch when it ends, or its server does. It matters unless so
-// little arrived that the client may have wanted no more.
+// ended is what remains of a fetch when it ends, or its server does. It matters unless so
+// little arrived that the client may not have wanted more.
 func (f Fetch) ended() (_ Fetch, matters bool) {
 	f.Open = false
 	return f, f.complete() || f.Bytes > fetchMatters
@@ -74,8 +74,8 @@ type Reading struct {
 	Other       bool // by clients that are not known to be the host's BMC
 }
 
-// A bout ends with a pause, or when it becomes old: a bout that straddles a moment of
-// interest says nothing about it, so bouts are short.
+// A bout ends with a pause, or when it becomes old: a bout that straddles a moment
+// of interest says nothing about it, so bouts are short.
 const (
 	boutGap   = 5 * time.Second
 	boutLasts = 30 * time.Second
@@ -84,8 +84,8 @@ const (
 
 // Since sums up the bouts of the host's BMC that began at t or later. A bout that
 // straddles t counts for nothing, because some or all of its bytes may have been read
-// before. Where the BMC read nothing, it is what other clients read: who they are is
-// said, and that a machine booted is not concluded from it.
+// before. If the BMC read nothing, it is what other clients read: it names them, and
+// is no evidence that a machine booted.
 func (r Reads) Since(t time.Time) Reading {
 	if out := r.since(t, false); out.Bytes > 0 {
 		return out
@@ -120,7 +120,7 @@ func (r Reads) FetchedBefore(t time.Time) bool {
 
 // WholeBefore reports whether the host's BMC had fetched the whole image before t, or may
 // have: silence after t does not show then that it boots something else. What a client did
-// before its last fetch is not known, nor what it puts together from ranges: where it read as
+// before its last fetch is unknown, and so is what it puts together from ranges: if it read as
 // many bytes as the image has, it may have a copy.
 func (r Reads) WholeBefore(t time.Time, size int64) bool {
 	switch {
@@ -168,7 +168,7 @@ func readersOf(bmc string, simulated bool) readers {
 	return readers{bmc: address, own: ownAddress(address)}
 }
 
-// judge says what a client is, of which a server noted what it knew.
+// judge says what a client is, from what a server noted about it.
 func (w readers) judge(by string, own bool, noted relation) relation {
 	address, err := netip.ParseAddr(by)
 	switch {
@@ -202,9 +202,9 @@ func (r Reads) judge(w readers) Reads {
 	return r
 }
 
-// unfinished are the fetches of the host's BMC that were not completed. That an image may not
-// be whole is said too often rather than not at all: where no fetch is known to be the
-// BMC's, any may be its own that is not known to be another's.
+// unfinished are the fetches of the host's BMC that were not completed. Better too
+// many warnings that an image may be incomplete than none: if no fetch is known to be the
+// BMC's, any may be that is not known to be another's.
 func (r Reads) unfinished(w readers) (open, cut *Fetch) {
 	known := slices.ContainsFunc(r.Fetches, func(f Fetch) bool { return f.Is == theBMC })
 	for _, f := range r.Fetches {
@@ -241,8 +241,8 @@ func (r Reads) and(other Reads) Reads {
 	return r
 }
 
-// lastFetches leaves of each client its last fetch, oldest first. As long as the end of that
-// one would not matter, the one before it still says what the client has.
+// lastFetches keeps the last fetch of each client, oldest first. As long as the end of that
+// one would not matter, the one before it still shows what the client has.
 func lastFetches(all []Fetch) (out []Fetch) {
 	sortFetches(all)
 	known := map[string]bool{}
@@ -273,11 +273,11 @@ func sortFetches(all []Fetch) {
 	})
 }
 
-// bout is the bout that a read belongs to which began at began and has just ended.
+// bout returns the bout of a read that began at began and has just ended.
 func (r *Reads) bout(by string, began, ended time.Time) *Bout {
 	for i := len(r.Bouts) - 1; i >= 0; i-- {
 		b := &r.Bouts[i]
-		if b.By != by || b.From.Sub(began) >= boutGap { // what comes late must not make later reads older
+		if b.By != by || b.From.Sub(began) >= boutGap { // a delayed read must not make later reads older
 			continue
 		}
 		if began.Sub(b.To) >= boutGap || began.Sub(b.From) >= boutLasts {
@@ -298,9 +298,9 @@ func (r *Reads) bout(by string, began, ended time.Time) *Bout {
 	return &r.Bouts[len(r.Bouts)-1]
 }
 
-// merge makes one bout of two of the same client, as which it was known both times. A merged bout counts as old as its
-// first half, so two between which the machine may have been restarted are merged last:
-// first the oldest two without such a pause; then those with the shortest pause whose
+// merge makes one bout of two of the same client with the same relation. A merged bout is as
+// old as its first half, so two between which the machine may have been restarted are merged
+// last: first the oldest two without such a pause; then those with the shortest pause whose
 // later half shows no boot, so that no evidence is lost.
 func (r *Reads) merge() {
 	type pair struct {

@@ -40,7 +40,7 @@ func (c *clock) pass(d time.Duration) time.Time {
 	return c.now
 }
 
-// TestSince: only what surely was read later counts.
+// TestSince: only what was certainly read later counts.
 func TestSince(t *testing.T) {
 	at := func(s int) time.Time { return noon.Add(time.Duration(s) * time.Second) }
 	r := media.Reads{Bytes: 111, Bouts: []media.Bout{
@@ -158,7 +158,7 @@ func (f form) read(t *testing.T, from, length int64) {
 }
 
 // TestReadBeforeIsNoEvidence: a snapshot that is taken before the counts are written down
-// does not make of what was read before a reset something that was read after it.
+// does not turn what was read before a reset into reads after it.
 func TestReadBeforeIsNoEvidence(t *testing.T) {
 	dir, sockets, clock := t.TempDir(), listen(t, false), newClock()
 	s := media.ServeDirectory(media.DirectoryServerOptions{Sockets: sockets, Dir: dir, Now: clock.Now, Every: time.Hour})
@@ -233,7 +233,7 @@ func (b bmc) load(t *testing.T) {
 	}
 }
 
-// TestBoots: a boot is told from an insert and from firmware that looks at the drive, and
+// TestBoots: a boot differs from an insert and from firmware that looks at the drive, and
 // an image that is read from its start again counts twice.
 func TestBoots(t *testing.T) {
 	for _, f := range forms(t, isosim.Options{}) {
@@ -346,7 +346,7 @@ func (f form) part(t *testing.T, ranges string, read int64) {
 	resp.Body.Close()
 }
 
-// TestCut: a fetch of the whole image that broke off is known until it is made good.
+// TestCut: a fetch of the whole image that broke off is known until another one completes.
 func TestCut(t *testing.T) {
 	const third = 8 << 20
 	const lag = 256 << 10 // a receiver acknowledges what arrives a moment later
@@ -401,7 +401,7 @@ func TestFetchIsNotedAtOnce(t *testing.T) {
 	f.until(t, "cut", func(r media.Reads) bool { return r.Cut != nil && r.Fetching == nil })
 }
 
-// TestCutIsItsClients: another client makes nothing good.
+// TestCutIsItsClients: another client's fetch does not complete it.
 func TestCutIsItsClients(t *testing.T) {
 	f := forms(t, isosim.Options{Size: 2 << 20})[2]
 	f.part(t, "", 8<<20)

@@ -9,10 +9,10 @@ import (
 	"syscall"
 )
 
-// Whoever may write to a folder may put links, FIFOs and devices there. What is read here is
-// a regular file, and opening another thing never waits for whoever is at its other end.
+// A user who may write to a folder may put links, FIFOs and devices there. What is read here
+// is a regular file, and opening anything else never waits for a process at its other end.
 
-// errIrregular is something else than a regular file.
+// errIrregular is anything other than a regular file.
 var errIrregular = errors.New("is not a regular file")
 
 // openRegular opens the regular file at a path that a user gave, which may be a link.
@@ -69,8 +69,8 @@ func opened(f *os.File, name string, err error) (*os.File, error) {
 	return f, nil
 }
 
-// makeFolder makes a folder for files of esxiplan where there is none. A link in its place may
-// have come along with a checkout and leads anywhere, so that nothing is written through it.
+// makeFolder makes a folder for files of esxiplan if it does not exist. A link in its place may
+// have come along with a checkout and lead anywhere, so nothing is written through it.
 func makeFolder(path string, mode fs.FileMode) error {
 	err := os.Mkdir(path, mode)
 	if !errors.Is(err, fs.ErrExist) {

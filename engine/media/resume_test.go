@@ -33,7 +33,7 @@ func process(t *testing.T, state string, both bool) *media.Server {
 }
 
 // TestServedAgain: a second process on the same state serves the same bytes at the same
-// URLs, recognises them as the plan's, and goes on counting.
+// URLs, recognises them as the plan's, and continues to count.
 func TestServedAgain(t *testing.T) {
 	state, path := filepath.Join(t.TempDir(), "media"), source(t, isosim.Options{RockRidge: true})
 	first := process(t, state, true)
@@ -69,7 +69,7 @@ func TestServedAgain(t *testing.T) {
 	files, _ := filepath.Glob(filepath.Join(state, "[0-9a-f]*", "*"))
 	ask(t, "GET", p.URL, "bytes=0-4")
 	counted(t, second, "h", 3*p.Size+105, 5)
-	os.Chtimes(files[0], time.Now(), time.Now().Add(time.Minute)) // written anew
+	os.Chtimes(files[0], time.Now(), time.Now().Add(time.Minute)) // rewritten
 	ask(t, "GET", p.URL, "bytes=0-4")
 	counted(t, second, "h", 3*p.Size+110, 6)
 	if r, _ := second.Reads("h"); r.Since(p.Built).Bytes != 3*p.Size+110 {
@@ -93,7 +93,7 @@ func TestServedAgain(t *testing.T) {
 	}
 }
 
-// TestCannotBeServedAgain: a port that is taken, a source that changed or went away are told
+// TestCannotBeServedAgain: a port that is taken, a source that changed or went away are reported
 // with their reason.
 func TestCannotBeServedAgain(t *testing.T) {
 	state, path := filepath.Join(t.TempDir(), "media"), source(t, isosim.Options{})
@@ -109,13 +109,13 @@ func TestCannotBeServedAgain(t *testing.T) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}
-	beside := process(t, state, false) // the port is taken
-	says(beside, "it was served at http://"+strings.Split(p.URL, "/")[2]+"/, this run serves at http://")
-	beside.Close()
+	second := process(t, state, false) // the port is taken
+	says(second, "it was served at http://"+strings.Split(p.URL, "/")[2]+"/, this run serves at http://")
+	second.Close()
 	first.Close()
 	later := time.Now().Add(time.Hour)
 	os.Chtimes(path, later, later)
-	second := process(t, state, false)
+	second = process(t, state, false)
 	says(second, path+" is no longer the file over which this image was laid")
 	if r, _ := ask(t, "GET", p.URL, ""); r.StatusCode != 404 {
 		t.Errorf("an image over another base is served: %d", r.StatusCode)

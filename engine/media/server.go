@@ -16,7 +16,7 @@ import (
 // of esxiplan serve, which serves what runs publish into a folder.
 
 // Server serves the images of a plan from this process: each is its source with a few
-// KB laid over. Those few KB are kept in the state folder, so that a later process serves
+// KB laid over it. Those few KB are kept in the state folder, so that a later process serves
 // the images again, under the same URLs, until they are removed.
 type Server struct {
 	*Library

@@ -139,7 +139,7 @@ func TestServer(t *testing.T) {
 }
 
 // TestSameInputs: the same plan gives the same bytes under the same URL; a changed
-// one gives new ones and takes the old away.
+// one gives new ones and removes the old.
 func TestSameInputs(t *testing.T) {
 	dir := t.TempDir()
 	web, _ := directory(t, dir)
@@ -211,7 +211,7 @@ func TestNothingHalfWritten(t *testing.T) {
 	}
 }
 
-// TestWrongServers: what the web server does wrong is told before a BMC finds out.
+// TestWrongServers: esxiplan reports what the web server does wrong before a BMC finds out.
 func TestWrongServers(t *testing.T) {
 	dir := t.TempDir()
 	for name, c := range map[string]struct {
@@ -330,7 +330,7 @@ func TestHTTPSAlone(t *testing.T) {
 }
 
 // TestCertificate: a generated one is kept, names this machine, and is replaced when
-// it runs out; a given one is used; one that cannot be read is told.
+// it expires; a given one is used; one that cannot be read is reported.
 func TestCertificate(t *testing.T) {
 	dir := t.TempDir()
 	first, err := media.Certificate("", "", dir)
@@ -456,7 +456,7 @@ func TestOverlayStore(t *testing.T) {
 }
 
 // TestReadsAreKnownOnlyWhereServed: a build that fetches its image back through
-// esxiplan serve makes the count known, at zero; with another web server nobody knows.
+// esxiplan serve makes the count known, at zero; with another web server it is unknown.
 func TestReadsAreKnownOnlyWhereServed(t *testing.T) {
 	for name, ours := range map[string]bool{"ours": true, "another": false} {
 		t.Run(name, func(t *testing.T) {
@@ -523,7 +523,7 @@ func TestAllowList(t *testing.T) {
 	}
 }
 
-// TestPulse: what was read is known only while a server of ours shows that it is there.
+// TestPulse: what was read is known only while our server shows that it is running.
 func TestPulse(t *testing.T) {
 	dir := t.TempDir()
 	url, stop := directory(t, dir)
@@ -561,7 +561,7 @@ func TestPulse(t *testing.T) {
 	}
 }
 
-// beat writes the sign of life of a folder's server anew.
+// beat rewrites the heartbeat of a folder's server.
 func beat(t *testing.T, dir string, machine, clock time.Duration) {
 	t.Helper()
 	files, _ := filepath.Glob(filepath.Join(dir, ".esxiplan", "reads", "*", ".served"))
@@ -575,7 +575,7 @@ func beat(t *testing.T, dir string, machine, clock time.Duration) {
 	}
 }
 
-// TestPrune takes away what a plan no longer has, and nothing of another plan.
+// TestPrune removes what a plan no longer has, and nothing of another plan.
 func TestPrune(t *testing.T) {
 	dir, path := t.TempDir(), source(t, isosim.Options{})
 	l, err := media.NewDirectory(dir, "http://203.0.113.1/iso", false, media.Options{Plan: "p"})
@@ -604,7 +604,7 @@ func TestPrune(t *testing.T) {
 	unreadable := filepath.Join(dir, ".esxiplan", "old@p.json")
 	os.WriteFile(unreadable, []byte(`{"schema": 1}`), 0o600)
 	if gone, err := l.Prune("p", func(string) bool { return false }, false); err == nil || len(gone) != 0 || !strings.Contains(err.Error(), "old@p.json") {
-		t.Errorf("pruned beside an entry that cannot be read: %v, %v", gone, err)
+		t.Errorf("pruned next to an entry that cannot be read: %v, %v", gone, err)
 	}
 	if err := media.CheckReadable(dir); err != nil {
 		t.Errorf("an entry of another version keeps serve from starting: %v", err)
@@ -614,7 +614,7 @@ func TestPrune(t *testing.T) {
 	os.Mkdir(orphan, 0o755)
 	os.WriteFile(filepath.Join(orphan, ".esxiplan-123"), nil, 0o600)
 	if gone, err := l.Prune("p", keep, false); err != nil || len(gone) != 0 {
-		t.Errorf("what may be under way is taken away: %v, %v", gone, err)
+		t.Errorf("what may be under way was removed: %v, %v", gone, err)
 	}
 	past := time.Now().Add(-2 * time.Hour)
 	os.Chtimes(orphan, past, past)
@@ -662,7 +662,7 @@ func TestChecksumIsKept(t *testing.T) {
 	}
 }
 
-// TestOwnKickstart: somebody's own script is linted, and gets the password as a hash.
+// TestOwnKickstart: the user's own script is linted, and gets the password as a hash.
 func TestOwnKickstart(t *testing.T) {
 	s := serve(t)
 	path := source(t, isosim.Options{})

@@ -97,7 +97,7 @@ func (s *serverShelf) dial(other DialFunc) DialFunc {
 	}
 }
 
-// listener is the one that stands for an address in a dry run, nil for none.
+// listener is the one that represents an address in a dry run, nil for none.
 func (s *serverShelf) listener(address string) net.Listener {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -128,8 +128,8 @@ func (s *serverShelf) listener(address string) net.Listener {
 	return nil
 }
 
-// missing implements shelf: the image must be one that this process can serve, at the
-// URL that was published.
+// missing implements shelf: this process must be able to serve the image at the published
+// URL.
 func (s *serverShelf) missing(e entry) error {
 	if err := s.directoryShelf.missing(e); err != nil {
 		return err

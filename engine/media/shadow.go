@@ -7,21 +7,21 @@ import (
 	"sync"
 )
 
-// NewURL stands for the URL of an image that a dry run would have to build: its
+// NewURL is a placeholder for the URL of an image that a dry run would have to build: its
 // token does not exist yet. The scheme is the real one, because BMCs refuse some;
-// [NewHTTPSURL] stands for an image that is published by https.
+// [NewHTTPSURL] is that of an image that is published by https.
 const (
 	NewURL      = "http:(new image)"
 	NewHTTPSURL = "https:(new image)"
 )
 
-// unbuiltToken stands for the token of such an image.
+// unbuiltToken is a placeholder for the token of such an image.
 const unbuiltToken = "(new image)"
 
-// IsNew reports whether a URL stands for that of an image that is not built yet.
+// IsNew reports whether a URL is the placeholder for an image that is not built yet.
 func IsNew(url string) bool { return url == NewURL || url == NewHTTPSURL }
 
-// unbuilt is what stands for the URL that an image would get.
+// unbuilt is a placeholder for the URL that an image would get.
 func unbuilt(url string) string {
 	switch {
 	case url == "":
@@ -32,7 +32,7 @@ func unbuilt(url string) string {
 	return NewURL
 }
 
-// NewDigest stands for the digest of such an image: it depends on a salt that is made
+// NewDigest is a placeholder for the digest of such an image, which depends on a salt that is made
 // when it is built.
 const NewDigest = "(new medium)"
 
@@ -96,7 +96,7 @@ func (s *shadow) preview(ctx context.Context, r Request) (Published, error) {
 		Version: version, Build: build, Disks: r.Disks, FirstBoot: r.firstBoot(), DryRun: !r.Installs(), Warnings: warnings}, nil
 }
 
-// Published is what this dry run published, where it did.
+// Published is what this dry run published, if it did.
 func (s *shadow) Published(ctx context.Context, r Request) (Published, error) {
 	p, ours := s.own(r.Host)
 	switch {
@@ -145,7 +145,7 @@ func (s *shadow) Fetch(ctx context.Context, url string) error {
 	return s.Reader.Fetch(ctx, url)
 }
 
-// Check knows what this dry run would have replaced or removed.
+// Check considers what this dry run would have replaced or removed.
 func (s *shadow) Check(ctx context.Context, host, url string) error {
 	p, ours := s.own(host)
 	latest, _ := s.Reader.Latest(host)
@@ -161,7 +161,7 @@ func (s *shadow) Check(ctx context.Context, host, url string) error {
 	return s.Reader.Check(ctx, host, url)
 }
 
-// Reads of an image that only this dry run published are none yet.
+// Reads reports no reads of an image that only this dry run published.
 func (s *shadow) Reads(host string) (Reads, bool) {
 	if _, ours := s.own(host); ours {
 		return Reads{}, true

@@ -28,8 +28,8 @@ func Listen(http, https, certificate, key, folder string) (s Sockets, err error)
 	return Addresses{http, https}.listen(certificate, key, folder)
 }
 
-// Listen opens the sockets. Where a port is 0, it is that of last, if it is free: so the URLs
-// of what was published before stay good.
+// Listen opens the sockets. A port 0 becomes that of last, if it is free: so the URLs of
+// what was published before stay valid.
 func (a Addresses) Listen(last Addresses, certificate, key, folder string) (Sockets, error) {
 	again := a.Again(last)
 	for try := 0; again != a && try < portTries; try++ {
@@ -47,7 +47,7 @@ const (
 	portPause = 200 * time.Millisecond
 )
 
-// Again are the addresses with the ports of last where they leave the port open.
+// Again returns the addresses with the ports of last where they give none.
 func (a Addresses) Again(last Addresses) Addresses {
 	return Addresses{again(a.HTTP, last.HTTP), again(a.HTTPS, last.HTTPS)}
 }
@@ -151,8 +151,8 @@ const (
 	streams       = 8 // of a connection by HTTP/2
 )
 
-// start serves on every socket, within the bounds of the handler. What goes wrong with
-// connections, such as a BMC that does not like our certificate, is logged.
+// start serves on every socket, within the bounds of the handler. Failures of
+// connections, such as a BMC that rejects our certificate, are logged.
 func (s Sockets) start(h *handler) *endpoints {
 	ctx, unwatch := context.WithCancel(context.Background())
 	e := &endpoints{failed: make(chan error, 2), unwatch: unwatch}

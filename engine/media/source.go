@@ -21,16 +21,16 @@ import (
 
 // sources opens installer images, each once per process.
 type sources struct {
-	dir      string            // where relative paths start
-	standIns map[string]string // images to use in the place of others
-	cache    string            // folder for checksums, "" without
-	confined func(path string) (*os.File, error)
+	dir          string            // where relative paths start
+	placeholders map[string]string // images to use instead of others
+	cache        string            // folder for checksums, "" without
+	confined     func(path string) (*os.File, error)
 
 	mu   sync.Mutex
 	open map[string]*sourceEntry // by path
 }
 
-// sourceEntry is what is known of a source: the installer, or why its file is none.
+// sourceEntry is what is known of a source: the installer, or why its file is not one.
 type sourceEntry struct {
 	mu        sync.Mutex
 	installer *Installer
@@ -62,8 +62,8 @@ func (s *sources) get(src Source) (*sourceEntry, error) {
 	return e, nil
 }
 
-// open reads the source. That it failed holds for all hosts only where the same file would
-// fail again: a file that could not be opened for one may be there for the next.
+// open reads the source. A failure holds for all hosts only if the same file would fail
+// again: a file that could not be opened for one host may exist for the next.
 func (e *sourceEntry) open(s *sources, src Source) error {
 	now, err := os.Stat(src.Path)
 	if err == nil && e.err != nil && sameFile(now, e.judged) {
@@ -82,8 +82,8 @@ func (e *sourceEntry) open(s *sources, src Source) error {
 }
 
 func (s *sources) located(src Source) Source {
-	if standIn, ok := s.standIns[src.Path]; ok {
-		src.Path, src.SHA256 = standIn, ""
+	if placeholder, ok := s.placeholders[src.Path]; ok {
+		src.Path, src.SHA256 = placeholder, ""
 	} else if !filepath.IsAbs(src.Path) {
 		src.Path = filepath.Join(s.dir, src.Path)
 	}
@@ -92,7 +92,7 @@ func (s *sources) located(src Source) Source {
 
 // file opens a source where it is located.
 func (s *sources) file(path string) (*os.File, error) {
-	if s.confined == nil || slices.Contains(slices.Collect(maps.Values(s.standIns)), path) {
+	if s.confined == nil || slices.Contains(slices.Collect(maps.Values(s.placeholders)), path) {
 		return openRegular(path)
 	}
 	absolute, err := filepath.Abs(path)
@@ -186,8 +186,8 @@ func (s *sources) cacheFile(path string) string {
 	return filepath.Join(s.cache, "sources", hex.EncodeToString(sum[:8])+".json")
 }
 
-// keep writes a checksum down; that it could not be is not a failure. A file that
-// changed a moment ago may change again without its time showing it.
+// keep writes a checksum down; it ignores errors. A file that changed a moment ago may
+// change again without its time showing it.
 func (s *sources) keep(file string, k known) {
 	if file == "" || k.Inode == 0 || time.Since(k.Modified) < 2*time.Second {
 		return

@@ -11,12 +11,12 @@ import (
 // that was refused.
 type Served struct {
 	Client, Path    string
-	Requests, Bytes int64  // requests that began or went on
+	Requests, Bytes int64  // requests that began or continued
 	Refused         string // why, "" for what was served
 }
 
-// teller passes on what is to be logged. Anybody can cause refusals, as fast as the network
-// is: of them some are logged, and the others are counted.
+// teller passes on what is to be logged. Any client can cause refusals, as fast as the
+// network is: some of them are logged, and the others are counted.
 type teller struct {
 	log func(Served) // nil: nothing is logged
 
@@ -35,7 +35,7 @@ const (
 	longestPath    = 200 // bytes of it that are logged
 )
 
-// tell logs what was served, and of refusals as many as are worth reading.
+// tell logs what was served, and as many refusals as are worth reading.
 func (t *teller) tell(e Served) {
 	if t.log == nil || e.Refused != "" && !t.worth(time.Now()) {
 		return
@@ -60,7 +60,7 @@ func (t *teller) worth(now time.Time) bool {
 	return true
 }
 
-// sum logs how many refusals were not, where that is due or the server ends.
+// sum logs how many refusals were not logged, when that is due or the server ends.
 func (t *teller) sum(now time.Time, end bool) {
 	t.mu.Lock()
 	left := t.left

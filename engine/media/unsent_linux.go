@@ -16,8 +16,8 @@ func queued(fd uintptr) (int64, bool) {
 // notSentLowat is TCP_NOTSENT_LOWAT, which package syscall does not name.
 const notSentLowat = 0x19
 
-// holdLess makes the system take no more bytes of an answer than may be under way and some
-// more: for a client that does not read it would hold megabytes.
+// holdLess makes the system take only a little more of an answer than may be under way: for
+// a client that does not read it would hold megabytes.
 func holdLess(fd uintptr) {
 	syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, notSentLowat, piece)
 }

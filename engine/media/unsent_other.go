@@ -2,8 +2,8 @@
 
 package media
 
-// queued is not known here: what was handed to the system counts as sent.
+// queued is unknown here: what was passed to the system counts as sent.
 func queued(uintptr) (int64, bool) { return 0, false }
 
-// holdLess is for the system to decide.
+// holdLess does nothing here.
 func holdLess(uintptr) {}

@@ -9,9 +9,9 @@ import (
 )
 
 // Verify checks an image strictly and, where base is given, that it is that installer
-// image with an overlay. The base is judged first: nothing can be said of an image that
-// is compared with something else than an installer image. Errors are about reading. What the
-// image names holds nothing that could draw on a terminal.
+// image with an overlay. The base is judged first: a comparison with anything other
+// than an installer image says nothing. Errors are about reading. Names
+// from the image contain no terminal escapes.
 func Verify(path, base string) (isocheck.Report, error) {
 	report, err := verify(path, base)
 	text.Value(&report)
@@ -49,7 +49,7 @@ func verify(path, base string) (isocheck.Report, error) {
 	return report, err
 }
 
-// openSized opens a regular file and tells its length.
+// openSized opens a regular file and returns its length.
 func openSized(path string) (*os.File, int64, error) {
 	f, err := openRegular(path)
 	if err != nil {

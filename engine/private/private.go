@@ -1,5 +1,5 @@
 // Package private opens files and folders that this user alone may change: those of the state
-// folder, which may lie in a checkout that somebody else prepared. No symbolic link is
+// folder, which may lie in a checkout that someone else prepared. No symbolic link is
 // followed, what is no regular file is refused, and so is what other users own or may write to.
 package private
 
@@ -14,7 +14,7 @@ import (
 )
 
 // MakeFolder makes a folder where it does not exist; it must be ours, writable, and by us only:
-// whoever may write to a folder can replace what is in it.
+// a user who may write to a folder can replace what is in it.
 func MakeFolder(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err

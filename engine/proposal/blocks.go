@@ -16,7 +16,7 @@ import (
 // addresses and serial numbers.
 type Block struct {
 	// Host is what the hosts have in common. Where their values differ, the name of the column
-	// stands in braces, such as {serial}.
+	// is in braces, such as {serial}.
 	Host    *Host
 	Hosts   []*Host  // in the order of the plan
 	Columns []Column // what differs; the hosts' names are the first one
@@ -29,9 +29,9 @@ type Column struct {
 	Values []string // of each host of the block
 }
 
-// Blocks joins hosts that differ in their own values only. What becomes of them, their disks'
+// Blocks joins hosts that differ in their own values only. Their outcomes, their disks'
 // models, sizes and contents, what runs there and the list of changes are the same for all
-// hosts of a block. Blocks stand in the order of the plan, those in trouble first.
+// hosts of a block. Blocks are in the order of the plan, those in trouble first.
 func Blocks(p *Proposal) []Block {
 	byShape := map[string]int{}
 	var groups [][]member
@@ -141,7 +141,7 @@ func equal(values []string) bool {
 	return !slices.ContainsFunc(values, func(v string) bool { return v != values[0] })
 }
 
-// keepCommon takes out of the machine what is not the same for all hosts, and has no place in
+// keepCommon removes from the machine what is not the same for all hosts, and has no place in
 // the texts.
 func (b *Block) keepCommon() {
 	if b.Host.Machine == nil {
@@ -230,7 +230,7 @@ func disksOf(h *Host) []event.Disk {
 
 var macs = regexp.MustCompile(`\b(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}\b`)
 
-// token is the part of an image's URL that nobody can guess.
+// token is the part of an image's URL that cannot be guessed.
 var token = regexp.MustCompile(`/([0-9a-f]{8,})(?:/|$)`)
 
 func addTokens(add func(name, text string, minor bool), name, url string) {
@@ -261,7 +261,7 @@ func addMedium(add func(name, text string, minor bool), prefix string, m *event.
 	}
 }
 
-// follows reports a hostname that is made of the host's name or an address: people know it then.
+// follows reports a hostname that is made of the host's name or an address, which people know.
 func follows(v value, known []value) bool {
 	return strings.HasSuffix(v.name, "hostname") && slices.ContainsFunc(known, func(k value) bool {
 		return strings.Contains(v.text, k.text) || strings.Contains(v.text, dashes.Replace(k.text))
@@ -380,7 +380,7 @@ func replacer(names map[string]string) func(string) string {
 	}
 }
 
-// wordAt is the first of some words that stands at a place of a text, "" for none.
+// wordAt is the first of some words that begins at a place of a text, "" for none.
 func wordAt(text string, i int, words []string) string {
 	for _, w := range words {
 		if strings.HasPrefix(text[i:], w) && isEdge(text, i-1, w[0]) && isEdge(text, i+len(w), w[len(w)-1]) {

@@ -39,7 +39,7 @@ func machine(i int) *proposal.Host {
 }
 
 // TestBlocksJoin: hosts that differ in names, addresses, serial numbers and times are one
-// block; what differs stands in columns, and as a name in the texts.
+// block; what differs is in columns, and as a name in the texts.
 func TestBlocksJoin(t *testing.T) {
 	blocks := proposal.Blocks(fleet(12))
 	if len(blocks) != 1 || len(blocks[0].Hosts) != 12 {

@@ -10,8 +10,8 @@ import (
 // Fold makes a proposal of the events of a dry run. The zero value is ready; Declare says what
 // the plan declares of a host.
 type Fold struct {
-	// Declared are group, BMC and ESXi address of the plan's hosts, by name, which events do not
-	// tell of hosts that never start.
+	// Declared are group, BMC and ESXi address of the plan's hosts, by name, which events do
+	// not report for hosts that never start.
 	Declared map[string]Host
 
 	p      *Proposal
@@ -55,8 +55,8 @@ func (f *Fold) begin(e event.Event) {
 	}
 }
 
-// change takes in a write, without what differs from one dry run to the next. A change in
-// another form is the same one, and what was found on a machine is none.
+// change takes in a write, without what differs from one dry run to the next. A repeat
+// in another form is the same change, and what was found on a machine is no change.
 func (f *Fold) change(h *Host, e event.Event) {
 	c := *e.Write
 	if c.Repeat || c.Found {
@@ -99,7 +99,7 @@ func (f *Fold) end(h *Host, e event.Event) {
 	}
 }
 
-// OutcomeOf is what the changes of a host add up to.
+// OutcomeOf is the outcome of a host's changes.
 func OutcomeOf(h *Host) Outcome {
 	switch {
 	case h.Wipes():
@@ -110,7 +110,7 @@ func OutcomeOf(h *Host) Outcome {
 	return Unchanged
 }
 
-// Proposal is what the events add up to; nil: no run began.
+// Proposal is the proposal of the events; nil: no run began.
 func (f *Fold) Proposal() *Proposal {
 	if f.p != nil {
 		f.p.Summarise()

@@ -47,15 +47,15 @@ func InputsOf(p *schema.Plan, hosts []*schema.Host, images map[string]string, sa
 // A guess at a secret costs as many rounds of SHA-256; it is what OWASP recommends for passwords.
 const rounds = 600_000
 
-// ownHashes is how many secrets get a hash of their own. What more there are, as where each host
-// has its own password, share one: to hash one takes a quarter of a second.
+// ownHashes is how many secrets get a hash of their own. Any further ones, such as a
+// password per host, share one: to hash one takes a quarter of a second.
 const ownHashes = 8
 
 // others is the name of all secrets without a hash of their own; no plan can have it.
 const others = "(other secrets)"
 
-// fingerprints hashes secrets, slowly. texts are the secrets by all their names. That two names
-// have one text does not show: the hash of a text is made once, and with each name another.
+// fingerprints hashes secrets, slowly. texts are the secrets by all their names. The
+// result does not show that two names have one text: each name gets another hash.
 func fingerprints(texts map[string]string, salt string) map[string]string {
 	out, slow := map[string]string{}, map[string][]byte{}
 	rest := sha256.New()
@@ -105,21 +105,21 @@ func slowHash(text, salt string) []byte {
 // applies it.
 const clockSkew = 5 * time.Minute
 
-// CheckMade refuses a saved plan by itself: it has nothing that could be applied, or another
-// version of esxiplan made it.
+// CheckMade refuses a saved plan that has nothing to apply, or that another version of
+// esxiplan made.
 func (s *Saved) CheckMade(version string) error {
 	switch {
 	case s.Proposal.Offline:
 		return fmt.Errorf("it was made with --offline, without a look at any machine. Make one that looks: esxiplan plan --out FILE, without --offline")
 	case len(s.Proposal.Applicable()) == 0:
-		return fmt.Errorf("it has no host to which it could be applied: all of them were refused, unreachable or left out. esxiplan show tells why")
+		return fmt.Errorf("it has no host to which it could be applied: all of them were refused, unreachable or left out. esxiplan show says why")
 	case s.Made.Version != version:
 		return fmt.Errorf("esxiplan %s made it, and this is %s, which may act differently. Apply it with that version, or make a new plan", s.Made.Version, version)
 	}
 	return nil
 }
 
-// CheckAge refuses a saved plan that is older than most, or of the future: machines change.
+// CheckAge refuses a saved plan that is older than most, or from the future: machines change.
 func (s *Saved) CheckAge(now time.Time, most time.Duration) error {
 	switch age := now.Sub(s.Made.Time); {
 	case age > most:
@@ -130,7 +130,7 @@ func (s *Saved) CheckAge(now time.Time, most time.Duration) error {
 	return nil
 }
 
-// Check refuses a saved plan of which the inputs are not what they were.
+// Check refuses a saved plan whose inputs have changed.
 func (s *Saved) Check(now Inputs) error {
 	was, is := s.Inputs, now
 	var differs []string
@@ -151,8 +151,8 @@ func (s *Saved) Check(now Inputs) error {
 	return nil
 }
 
-// partsThatDiffer names the parts of the plan that are not what they were, with the first of the
-// hosts that they concern.
+// partsThatDiffer names the parts of the plan that changed, with the first of the hosts that
+// they concern.
 func partsThatDiffer(was, is schema.Digests) (out []string) {
 	hosts := map[string][]string{}
 	for _, host := range union(was.Digests, is.Digests) {

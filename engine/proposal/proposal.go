@@ -12,7 +12,7 @@ import (
 // engine/proposal/proposal.schema.json.
 const Schema = 1
 
-// Outcome is what would become of a host.
+// Outcome is what would happen to a host.
 type Outcome string
 
 // The outcomes, worst first.
@@ -37,7 +37,7 @@ type Proposal struct {
 	Summary Summary  `json:"summary"`
 }
 
-// Document is a proposal as a JSON document, with what does not compare at its end.
+// Document is a proposal as a JSON document, with what is not compared at its end.
 type Document struct {
 	*Proposal
 	Made Made `json:"made"`
@@ -59,7 +59,7 @@ type Host struct {
 	Step     string          `json:"step,omitempty"`     // that met the problem
 }
 
-// Open is what of a step only the run can know.
+// Open is what only the run can know of a step.
 type Open struct {
 	Step string `json:"step"`
 	What string `json:"what"`
@@ -108,7 +108,7 @@ func (h *Host) Stops() bool {
 // Wipes reports that disks of the host would be erased.
 func (h *Host) Wipes() bool { return h.risks(event.Wipes) }
 
-// Of is a host of the proposal; nil: it has none of this name.
+// Of is a host of the proposal; nil: it has no host of this name.
 func (p *Proposal) Of(host string) *Host {
 	if i := slices.IndexFunc(p.Hosts, func(h *Host) bool { return h.Host == host }); i >= 0 {
 		return p.Hosts[i]
@@ -173,7 +173,7 @@ func (s Summary) String() string {
 	return "Plan: " + strings.Join(parts, ", ")
 }
 
-// stops says how many machines are restarted or powered off, but for those that are installed.
+// stops says how many machines are restarted or powered off, except those that are installed.
 func (s Summary) stops() string {
 	var parts []string
 	if s.Others > 0 {
@@ -207,5 +207,5 @@ func (s Summary) Exit(detailed bool) int {
 	return event.ExitOK
 }
 
-// exitChanges is the exit code of a plan with changes, where the caller asks for it.
+// exitChanges is the exit code of a plan with changes, if the caller asks for it.
 const exitChanges = 2

@@ -17,7 +17,7 @@ import (
 	"esxiplan/engine/event"
 )
 
-// Saved is a proposal in a file, with all that it is held to when it is applied. It holds no
+// Saved is a proposal in a file, with all that is compared when it is applied. It holds no
 // secret.
 type Saved struct {
 	Kind     string    `json:"kind"`
@@ -27,25 +27,25 @@ type Saved struct {
 	Inputs   Inputs    `json:"inputs"`
 	Proposal *Proposal `json:"proposal"`
 
-	// Checksum is of the bytes of the file before it, and tells saved plans apart.
+	// Checksum is of the bytes of the file before it, and identifies the saved plan.
 	Checksum string `json:"-"`
 }
 
-// Kind is what a file says that it is.
+// Kind is the kind of document that a file says it is.
 const Kind = "esxiplan saved plan"
 
-// Made says who made a proposal, when and with which esxiplan. It takes no part where proposals
-// are compared.
+// Made says who made a proposal, when and with which esxiplan. Comparisons of
+// proposals ignore it.
 type Made struct {
 	Time    time.Time `json:"time"`
 	By      event.Who `json:"by"`
 	Version string    `json:"version"`
-	// Estimate is how long the run may take, from earlier ones; "" where none tells.
+	// Estimate is how long the run may take, from earlier ones; "" if none shows it.
 	Estimate string `json:"estimate,omitempty"`
 }
 
-// Request is what was asked for, so that applying asks for the same. Sensitive variables are not
-// in it.
+// Request is what was requested, so that applying requests the same. Sensitive variables are
+// not in it.
 type Request struct {
 	Paths     []string `json:"paths"`
 	Set       []string `json:"set,omitempty"` // variables: name=value
@@ -108,11 +108,11 @@ func Decode(b []byte) (*Saved, error) {
 	if err := json.Unmarshal(b, s); err != nil {
 		return nil, fmt.Errorf("it cannot be understood: %w. Make a new plan (esxiplan plan --out FILE)", err)
 	}
-	return s, s.sound()
+	return s, s.checkComplete()
 }
 
-// sound refuses what no esxiplan writes: a checksum can be made by anybody.
-func (s *Saved) sound() error {
+// checkComplete refuses what no esxiplan writes: anyone can make a checksum.
+func (s *Saved) checkComplete() error {
 	if s.Proposal == nil || len(s.Request.Paths) == 0 || slices.Contains(s.Proposal.Hosts, nil) {
 		return errors.New("it lacks a part that every saved plan has. Make a new plan (esxiplan plan --out FILE)")
 	}
@@ -168,8 +168,8 @@ func reasonOf(err error) error {
 	return err
 }
 
-// Write writes the file of a saved plan, which appears as a whole. It takes the place of another
-// saved plan, and of no other file.
+// Write writes the file of a saved plan, which appears as a whole. It replaces another
+// saved plan, and no other file.
 func (s *Saved) Write(path string) error {
 	b, err := s.Encode()
 	if err == nil {
@@ -184,7 +184,7 @@ func (s *Saved) Write(path string) error {
 	return nil
 }
 
-// replaceable reports a path at which nothing is, or a saved plan, whole or not.
+// replaceable reports a path with no file, or with a saved plan, whole or not.
 func replaceable(path string) error {
 	info, err := os.Lstat(path)
 	switch {

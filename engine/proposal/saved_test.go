@@ -53,8 +53,8 @@ func TestSavedIsWhole(t *testing.T) {
 	}
 }
 
-// TestDecodeRefuses: files that are no saved plans, those of later versions, and those that
-// somebody made by hand.
+// TestDecodeRefuses: files that are no saved plans, those of later versions, and handmade
+// ones.
 func TestDecodeRefuses(t *testing.T) {
 	seal := func(body string) string {
 		body = strings.TrimSuffix(body, "\n}")
@@ -95,7 +95,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// TestWrite: a saved plan takes the place of another, and of nothing else; it appears whole.
+// TestWrite: a saved plan replaces another, and nothing else; it appears whole.
 func TestWrite(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a.plan")
@@ -131,7 +131,7 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-// TestChecks: what a saved plan is held to, and how each difference is told.
+// TestChecks: what is compared with a saved plan, and the message for each difference.
 func TestChecks(t *testing.T) {
 	whole := sample()
 	if err := whole.Check(whole.Inputs); err != nil {
@@ -167,8 +167,8 @@ func TestChecks(t *testing.T) {
 	}
 }
 
-// TestFingerprints: a secret is told from another by a hash that is salted, and of many secrets
-// the first have one of their own.
+// TestFingerprints: a salted hash distinguishes secrets, and of many secrets the first have one
+// of their own.
 func TestFingerprints(t *testing.T) {
 	few := map[string]string{"var.a": "hunter22", "var.b": "hunter23", "var.c": "hunter22"}
 	a, b := fingerprints(few, "salt"), fingerprints(few, "other salt")

@@ -1,10 +1,10 @@
-// Package secret takes secrets out of what a process writes.
+// Package secret masks secrets in what a process writes.
 //
 // A [Masker] knows the secrets of a process. It is made before the first byte is read from a
 // machine, takes further secrets while the process runs, such as the token of a session, and
-// stands in front of every sink: [Masker.Mask] for texts, [Masker.Writer] for streams.
+// filters the input of every sink: [Masker.Mask] for texts, [Masker.Writer] for streams.
 //
-// A secret of six characters or more is found wherever it stands: as it is; in base64 and
+// A secret of six characters or more is found wherever it is: as it is; in base64 and
 // base64url, at each of the three alignments, so also within that of user:password; in
 // hexadecimal; and in each of these behind the escapes of JSON, URLs and HTML, which are
 // undone in any spelling and mixture, up to three layers deep. One that was cut off, with an
@@ -16,6 +16,6 @@
 // base64 and hexadecimal forms. Keys and bare numbers of a JSON document are left, so that
 // programs can still read it. A text that is empty or blank is no secret.
 //
-// The mask keeps JSON valid. It does not find what is no encoding but a derivation of a
-// secret, such as the hash in a kickstart, which is no secret.
+// The mask keeps JSON valid. It does not find what is derived from a secret rather than
+// encoded, such as the hash in a kickstart, which is no secret.
 package secret

@@ -21,15 +21,15 @@ func formsOf(secret string) []string {
 	for _, encoding := range encodings {
 		for before := range 3 {
 			encoded := encoding.EncodeToString(append(make([]byte, before), secret...))
-			first := (before*8 + 5) / 6            // the characters before have bits of what stands before
-			last := (before + len(secret)) * 8 / 6 // and the one behind of what follows
+			first := (before*8 + 5) / 6            // the characters before it contain bits of the preceding text
+			last := (before + len(secret)) * 8 / 6 // and the one at it of the following text
 			forms = append(forms, encoded[first:last])
 		}
 	}
 	return forms
 }
 
-// asLatin1 is what a machine makes of a text whose bytes it takes for characters.
+// asLatin1 is what a machine makes of a text if it takes bytes for characters.
 func asLatin1(text string) string {
 	characters := make([]rune, len(text))
 	for i := range len(text) {
@@ -46,9 +46,9 @@ func hexOf(text string) []string {
 // keyed is how many bytes of a form are looked up.
 const keyed = 6
 
-// table finds many forms in one pass over a text, whatever their number: what stands at a
-// place is looked up by its first bytes. Unlike an automaton it takes in a further form
-// without being built anew, which sessions do all the time.
+// table finds many forms in one pass over a text, whatever their number: the text at a
+// place is looked up by its first bytes. Unlike an automaton it takes a further form
+// without being rebuilt, which sessions need all the time.
 type table struct {
 	filter []uint64 // bits by hash: nearly all places of a text end here
 	forms  map[uint64][]string
@@ -105,7 +105,7 @@ func (t *table) scan(text string, found func(from, to int)) {
 	}
 }
 
-// common is how long two texts are the same.
+// common is the length of the common beginning of two texts.
 func common(a, b string) int {
 	n := 0
 	for n < len(a) && n < len(b) && a[n] == b[n] {
@@ -114,5 +114,5 @@ func common(a, b string) int {
 	return n
 }
 
-// isCut reports what is written where the rest of a text was cut off.
+// isCut reports an ellipsis after a text that was cut off.
 func isCut(rest string) bool { return strings.HasPrefix(rest, "…") || strings.HasPrefix(rest, "...") }

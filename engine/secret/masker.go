@@ -15,7 +15,7 @@ const shortest = 6
 // Short reports whether a secret is masked as a whole value only.
 func Short(text string) bool { return utf8.RuneCountInString(text) < shortest }
 
-// Masker takes secrets out of texts. It may be used by several goroutines.
+// Masker masks secrets in texts. It may be used by several goroutines.
 type Masker struct {
 	hidden string
 
@@ -28,7 +28,7 @@ type Masker struct {
 	short bool                // there are some
 }
 
-// New knows no secret yet; hidden is what stands in the place of one.
+// New knows no secret yet; hidden replaces each one.
 func New(hidden string) *Masker {
 	return &Masker{hidden: hidden, known: map[string]bool{}, forms: newTable(), given: newTable(), by: map[string][]string{}}
 }
@@ -50,8 +50,8 @@ func (m *Masker) Add(secrets ...string) {
 	}
 }
 
-// AddLogin takes in a password, and what Basic authentication makes of it: that is sent as it
-// is, so it may come back in each form, too.
+// AddLogin takes in a password, and its form in Basic authentication, which may also come
+// back in each form.
 func (m *Masker) AddLogin(user, password string) {
 	if strings.TrimSpace(password) == "" {
 		return
@@ -62,13 +62,13 @@ func (m *Masker) AddLogin(user, password string) {
 	}
 }
 
-// tokenTakes is how long a text is, at least, that a machine may declare a secret: else it
-// could blank words that it chooses.
+// tokenTakes is the minimum length of a text that a machine may declare a secret: else it
+// could blank words of its choice.
 const tokenTakes = 12
 
 // AddToken takes in the secret that a machine gave for a session. The machine chose it, so
-// that a short one, or one with blanks, is not believed to be one, and it is taken out of
-// data of that machine only: it may be a word that others' data holds.
+// that a short one, or one with blanks, does not count as one, and it is masked in data of that
+// machine only: it may be a word in the data of others.
 func (m *Masker) AddToken(machine, token string) {
 	if len(token) < tokenTakes || strings.ContainsAny(token, " \t\r\n") {
 		return
@@ -103,32 +103,32 @@ func (m *Masker) add(text string) {
 	}
 }
 
-// word takes in a text that is masked between characters of no word.
+// word takes in a text that is masked only as a whole word.
 func (m *Masker) word(text string) {
 	if of := &m.words[text[0]]; !slices.Contains(*of, text) {
 		*of, m.short = append(*of, text), true
 	}
 }
 
-// encodings of base64; padding stands behind what they write.
+// encodings of base64; padding follows what they write.
 var encodings = []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding}
 
-// Mask takes secrets out of a text.
+// Mask masks secrets in a text.
 func (m *Masker) Mask(text string) string {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.mask(text, m.short, m.given.scan)
 }
 
-// MaskResult takes secrets out of what was found out about a machine, which a later run reads
-// back: what another machine gave stays.
+// MaskResult masks secrets in facts about a machine, which a later run reads back: tokens of
+// other machines stay.
 func (m *Masker) MaskResult(machine, text string) string {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.mask(text, m.short, m.givenBy(machine))
 }
 
-// MaskState takes secrets out of a state or an address, which is compared later: a [Short]
+// MaskState masks secrets in a state or an address, which is compared later: a [Short]
 // one stays, too, because it may be a word such as On.
 func (m *Masker) MaskState(machine, text string) string {
 	m.mu.RLock()
@@ -136,7 +136,7 @@ func (m *Masker) MaskState(machine, text string) string {
 	return m.mask(text, false, m.givenBy(machine))
 }
 
-// givenBy finds what one machine gave. There is little of it, so that it needs no table.
+// givenBy finds the secrets of one machine. They are few, so it needs no table.
 func (m *Masker) givenBy(machine string) func(text string, found func(from, to int)) {
 	forms := m.by[machine]
 	return func(text string, found func(from, to int)) {
@@ -169,7 +169,7 @@ type span struct {
 	quoted   bool // its place is that of a JSON value
 }
 
-// finder collects where secrets stand in one text.
+// finder collects where secrets are in one text.
 type finder struct {
 	masker *Masker
 	text   string

@@ -41,7 +41,7 @@ func quoted(text string) string {
 	return string(b[1 : len(b)-1])
 }
 
-// forms are the ways in which a BMC could say a secret back.
+// forms are the ways in which a BMC could echo a secret.
 func forms(text string) map[string]string {
 	return map[string]string{
 		"plain":            text,
@@ -179,8 +179,8 @@ func (w written) take() (all string) {
 	return all
 }
 
-// TestTokenOfAnother: a machine that calls a text its token, which others need, changes nothing
-// but what people see, and its own data.
+// TestTokenOfAnother: a machine that calls a text its token, which others need, changes only
+// what people see, and its own data.
 func TestTokenOfAnother(t *testing.T) {
 	m := secret.New(hidden)
 	m.AddToken("evil", "http://192.0.2.1:8090")
@@ -247,8 +247,7 @@ func TestMaskIsLinear(t *testing.T) {
 	}
 }
 
-// TestMaskAfterCleaning: a door takes out of a text what draws on a terminal, also out of a
-// secret in it.
+// TestMaskAfterCleaning: a door removes terminal escapes from a text, also from a secret in it.
 func TestMaskAfterCleaning(t *testing.T) {
 	for _, password := range []string{"calvin\tand hobbes", "cal\u00advin-1x", "calvin-\xff-1x", strings.Repeat("long-", 400)} {
 		m := secret.New(hidden)

@@ -56,7 +56,7 @@ func (r *run) seek(text string, at int, is func(byte) bool) (moved bool) {
 }
 
 // whole widens a place so that it cuts through no escape and no number of a JSON document,
-// which would be none any more.
+// which would then be invalid.
 func (f *finder) whole(s span) span {
 	s.from, s.to = f.escapeBegin(s.from), f.escapeEnd(s.to)
 	if f.numbers.seek(f.text, s.from, inNumber) {
@@ -78,7 +78,7 @@ func isBackslash(c byte) bool { return c == '\\' }
 // longestEscape is that of one JSON escape.
 const longestEscape = len(`\u0000`)
 
-// escapeBegin is the begin of the JSON escape in whose middle a place is, else the place.
+// escapeBegin is the start of the JSON escape in whose middle a place is, else the place.
 func (f *finder) escapeBegin(at int) int {
 	for begin := at - 1; begin >= 0 && begin > at-longestEscape; begin-- {
 		if n := f.escapeLength(begin); n > 0 && begin+n > at {
@@ -95,7 +95,7 @@ func (f *finder) escapeEnd(at int) int {
 	return at
 }
 
-// escapeLength is the length of the JSON escape that begins at a place; 0: none does.
+// escapeLength is the length of the JSON escape that begins at a place; 0: no escape does.
 func (f *finder) escapeLength(at int) int {
 	if f.text[at] != '\\' {
 		return 0

@@ -26,13 +26,13 @@ func (r reading) place(i int) int {
 type escape struct {
 	sign byte // with which it begins
 	// undo reads the escape with which a text begins: what it stands for, and its length;
-	// 0: it begins with none.
+	// 0: it begins with no escape.
 	undo func(text string) (said string, length int)
 }
 
 var escapes = []escape{{'\\', undoBackslash}, {'%', undoPercent}, {'&', undoEntity}}
 
-// decode undoes the escapes of one kind; any is false where there are none.
+// decode undoes the escapes of one kind; any is false without any.
 func (r reading) decode(e escape) (inner reading, any bool) {
 	var b strings.Builder
 	for i := strings.IndexByte(r.text, e.sign); i >= 0 && i < len(r.text); {
@@ -86,7 +86,7 @@ func undoBackslash(text string) (string, int) {
 	return "", 0
 }
 
-// undoUnicode reads \u with four digits, or two of these that stand for one character.
+// undoUnicode reads \u with four digits, or two of these that encode one character.
 func undoUnicode(text string) (string, int) {
 	n, ok := hexAt(text, 2, 4)
 	if !ok {
@@ -112,7 +112,7 @@ func undoPercent(text string) (string, int) {
 	return "", 0
 }
 
-// longestEntity is that of an HTML entity that a character of a secret has, and more.
+// longestEntity bounds the length of an HTML entity for a character of a secret.
 const longestEntity = 12
 
 func undoEntity(text string) (string, int) {

@@ -5,7 +5,7 @@ import (
 	"esxiplan/engine/step"
 )
 
-// Agreement is what was agreed to; the zero value is nothing.
+// Agreement is what the user agreed to; the zero value is nothing.
 type Agreement struct {
 	all      bool
 	hosts    map[string]step.Consent
@@ -52,7 +52,7 @@ func (a Agreement) Of(host string) step.Consent {
 }
 
 // Approved is what a saved plan allows for a host; nil: the run applies none, and its guards
-// decide alone. A host that the saved plan does not have may be changed by nothing.
+// decide alone. A host that is not in the saved plan must not be changed.
 func (a Agreement) Approved(host string) *step.Approved {
 	switch {
 	case a.approved == nil:

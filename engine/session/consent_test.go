@@ -16,7 +16,7 @@ func reset(r event.Risk, erases ...event.Disk) event.Planned {
 	return event.Planned{Step: "restart", Change: event.Change{Verb: event.Reset, Risk: r, Intent: event.Intent{Boots: r != event.PowersOff, Erases: erases}}}
 }
 
-// TestAgree: what somebody agrees to who was shown a proposal.
+// TestAgree: what a user agrees to after seeing a proposal.
 func TestAgree(t *testing.T) {
 	disk := event.Disk{Wanted: "model X", Serial: "S1"}
 	p := &proposal.Proposal{Hosts: []*proposal.Host{
@@ -71,7 +71,7 @@ func TestApply(t *testing.T) {
 	}
 }
 
-// TestAgreement: nobody agreed to anything by saying nothing, and --yes is about all hosts.
+// TestAgreement: no answer is no consent, and --yes covers all hosts.
 func TestAgreement(t *testing.T) {
 	if c := (Agreement{}).Of("a"); c != (step.Consent{}) {
 		t.Errorf("nothing: %+v", c)

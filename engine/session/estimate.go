@@ -10,11 +10,11 @@ import (
 	"esxiplan/engine/text"
 )
 
-// At most so many earlier runs, the latest, tell how long the next one may take.
+// The estimate uses at most so many earlier runs, the latest.
 const estimateFrom = 5
 
 // Estimate says how long the installation of a host took in earlier runs of a plan, for people;
-// "" where none of them installed one in one go.
+// "" if none of them installed one without a break.
 func Estimate(state, plan string) string {
 	runs, err := log.List(state)
 	if err != nil {

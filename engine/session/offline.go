@@ -7,7 +7,7 @@ import (
 	"esxiplan/schema"
 )
 
-// Offline is what the run would do as far as the plan alone tells: no machine is looked at.
+// Offline is what the run would do as far as the plan alone shows: it reads no machine.
 // declared is as for [proposal.Fold].
 func (p *Prepared) Offline(declared map[string]proposal.Host) *proposal.Proposal {
 	out := &proposal.Proposal{Schema: proposal.Schema, Plan: p.Plan.Name, Steps: p.stepNames(), Offline: true, Note: p.o.Note}
@@ -17,7 +17,7 @@ func (p *Prepared) Offline(declared map[string]proposal.Host) *proposal.Proposal
 		if p.Survey.IsProtected(h) {
 			d.Outcome, d.Text = proposal.LeftOut, "protected"
 		} else {
-			p.foretell(h, &d)
+			p.predict(h, &d)
 		}
 		out.Hosts = append(out.Hosts, &d)
 	}
@@ -25,14 +25,14 @@ func (p *Prepared) Offline(declared map[string]proposal.Host) *proposal.Proposal
 	return out
 }
 
-// foretell says what the steps do to a host.
-func (p *Prepared) foretell(h *schema.Host, d *proposal.Host) {
+// predict says what the steps do to a host.
+func (p *Prepared) predict(h *schema.Host, d *proposal.Host) {
 	for _, s := range p.Survey.Steps() {
 		if !s.Applies(h) {
 			continue
 		}
 		effects := p.Survey.Beforehand(h, s)
-		changes := foretold(h, effects, p.Survey.Settings(h).Installs)
+		changes := predicted(h, effects, p.Survey.Settings(h).Installs)
 		for _, c := range changes {
 			d.Changes = append(d.Changes, event.Planned{Step: s.Name, Type: s.Type, Change: c})
 		}
@@ -43,9 +43,9 @@ func (p *Prepared) foretell(h *schema.Host, d *proposal.Host) {
 	d.Outcome = proposal.OutcomeOf(d)
 }
 
-// foretold are the changes that a step may make at most, as far as its arguments tell. What is
-// there now is not known, nor, where New is empty, by which requests it is changed.
-func foretold(h *schema.Host, e step.Effects, installs bool) (out []event.Change) {
+// predicted are the changes that a step may make at most, as far as its arguments say. The
+// present state is not known, nor, if New is empty, which requests change it.
+func predicted(h *schema.Host, e step.Effects, installs bool) (out []event.Change) {
 	add := func(is bool, c event.Change) {
 		if c.Old = event.NotLooked; is {
 			out = append(out, c)

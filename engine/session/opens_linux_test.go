@@ -13,7 +13,7 @@ import (
 	"esxiplan/engine/survey"
 )
 
-// opens counts how often the files of a folder are opened, as the kernel tells it.
+// opens counts how often the files of a folder are opened, as the kernel reports it.
 type opens struct {
 	t  *testing.T
 	fd int

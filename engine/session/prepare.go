@@ -42,7 +42,7 @@ type Options struct {
 	Secrets map[string]string
 	Masker  log.Masker // nil does nothing
 	Note    string     // placeholders of a simulation
-	// Apart is a run that other runs need not know of: a rehearsal.
+	// Apart is a run that other runs need not know about: a rehearsal.
 	Apart bool
 	// Fleeting: the state folder goes with the run, so that no file in it is worth naming.
 	Fleeting bool
@@ -53,9 +53,9 @@ type Prepared struct {
 	Plan   *schema.Plan
 	Survey *survey.Survey
 	Name   string // of the run
-	// Continues is what the log of the run tells; nil: it is a new one.
+	// Continues is what the log of the run says; nil: it is a new one.
 	Continues *log.Info
-	// Unfinished is the last run of the plan, where it did not end and this is another one.
+	// Unfinished is the last run of the plan, if it did not end and this is another one.
 	Unfinished *log.Info
 	// Proven are the hosts which that run installed and this one would wipe.
 	Proven []string
@@ -74,7 +74,7 @@ type Prepared struct {
 // SetForks sets how many hosts do something at once.
 func (p *Prepared) SetForks(n int) { p.o.Forks = n }
 
-// UsageError is a wish that cannot be met as it was given: another command would be.
+// UsageError is a request that cannot be met as it was given; another command can.
 type UsageError struct{ Reason string }
 
 func (e *UsageError) Error() string { return e.Reason }
@@ -105,8 +105,8 @@ func Prepare(p *schema.Plan, o Options) (*Prepared, hcl.Diagnostics, error) {
 	return out, diags, out.sameApproval()
 }
 
-// read finds out which run is meant, and reads its log: the one time that logs are read
-// before the run, unless other processes write them meanwhile.
+// read determines which run is meant, and reads its log: logs are read once before the run,
+// unless other processes write them meanwhile.
 func (p *Prepared) read() ([]log.Record, error) {
 	if err := p.check(); err != nil {
 		return nil, err
@@ -141,7 +141,7 @@ func (p *Prepared) logOptions() log.Options {
 		Show: func(e event.Event) { p.show(e) }, Held: func() error { return p.held() }}
 }
 
-// check refuses wishes that exclude one another.
+// check refuses options that exclude one another.
 func (p *Prepared) check() error {
 	o := &p.o
 	switch {
@@ -171,7 +171,7 @@ func (p *Prepared) choose(runs []log.Info) error {
 	return nil
 }
 
-// live reports a run at which another process is at work.
+// live reports a run that another process is working on.
 func (p *Prepared) live(run string) bool {
 	locks, err := lockRun(p.o.State, run)
 	if err == nil {
@@ -204,14 +204,14 @@ func (p *Prepared) chooseOpen(runs []log.Info) error {
 }
 
 // chooseApplied takes the run that began to apply the saved plan and did not come to its end;
-// where none did, this is another run. A saved plan is applied once.
+// if there is none, this is another run. A saved plan is applied once.
 func (p *Prepared) chooseApplied(runs []log.Info) error {
 	i := slices.IndexFunc(runs, func(i log.Info) bool { return slices.Contains(i.Applied, p.o.Applies) })
 	switch {
 	case i < 0:
 		return nil
-	case !runs[i].Unfinished() && !runs[i].Interrupted: // one that was stopped at its very end is asked to go on
-		return &NotStarted{fmt.Errorf("this plan was applied before: run %s, begun by %s %s. Make a new plan (esxiplan plan --out FILE); esxiplan runs show %[1]s tells what that run did",
+	case !runs[i].Unfinished() && !runs[i].Interrupted: // a run that was stopped at its very end can be continued
+		return &NotStarted{fmt.Errorf("this plan was applied before: run %s, begun by %s %s. Make a new plan (esxiplan plan --out FILE); esxiplan runs show %[1]s shows what that run did",
 			runs[i].Run, runs[i].By, p.Ago(runs[i].Began))}
 	case p.o.Run != "" && p.o.Run != runs[i].Run:
 		return usageError("run %s applies this plan already, and did not come to its end: continue it without --run, or with --run %[1]s", runs[i].Run)
@@ -349,7 +349,7 @@ func (p *Prepared) findUnfinished(l *log.Log) {
 	}
 }
 
-// machineOf tells machines apart whatever plans call them.
+// machineOf identifies a machine, whatever plans call it.
 func (p *Prepared) machineOf(host string) string {
 	h, ok := p.Plan.Host(host)
 	if !ok {

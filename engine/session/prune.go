@@ -9,7 +9,7 @@ import (
 )
 
 // Prune removes the logs of a state folder's runs whose last record is older than a time, as
-// [log.Prune] does; dry removes nothing. A run at which a process is at work stays.
+// [log.Prune] does; dry removes nothing. A run that a process is working on stays.
 func Prune(folder string, before time.Time, dry bool) (log.Pruned, error) {
 	return log.Prune(folder, log.PruneOptions{Before: before, Dry: dry, Lock: func(run string) (release func(), err error) {
 		locks, err := lockRun(folder, run)

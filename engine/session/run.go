@@ -24,12 +24,12 @@ type World interface {
 	Close()
 }
 
-// Outlets are what a run writes to and reaches the outside by.
+// Outlets are how a run reaches the outside: machines and receivers of events.
 type Outlets struct {
 	World func(*log.Log) (World, error)
 	Show  func(event.Event) // gets every event, one at a time
-	// Earlier gets what the log holds of this stage before it is continued; nil: nobody
-	// wants it.
+	// Earlier gets what the log holds of this stage before it is continued; nil: it
+	// is not needed.
 	Earlier func(event.Event)
 }
 
@@ -64,7 +64,7 @@ func (p *Prepared) Run(ctx, hard context.Context, o Outlets) (event.Summary, err
 	return summary, err
 }
 
-// begin opens the log. A run apart has none that could have been read before.
+// begin opens the log. A run apart has no earlier log.
 func (p *Prepared) begin() (l *log.Log, err error) {
 	if l = p.log; l == nil {
 		l, err = log.Dry(p.o.State, p.Name, p.logOptions())
@@ -98,7 +98,7 @@ func (p *Prepared) lock(ctx context.Context) (held func() error, release func(),
 		return nil, nil, err
 	}
 	held = func() error { return refusal(errors.Join(run.Held(), machines.Held())) }
-	return held, func() { // what is not given back ends by itself
+	return held, func() { // locks that are not released expire
 		machines.Release()
 		run.Release()
 	}, nil
@@ -166,7 +166,7 @@ func (p *Prepared) keepScreen(host string, at time.Time, png []byte) (string, er
 	return state.KeepScreen(p.o.State, host, at, png)
 }
 
-// unchanged refuses machines that were reset since it was asked whether they may be wiped.
+// unchanged refuses machines that were reset since the user agreed to wipe them.
 func (p *Prepared) unchanged(l *log.Log) error {
 	for host, before := range p.resets {
 		if now, ok := l.History(host).LastReset(); ok && now.Change != before {
@@ -176,8 +176,8 @@ func (p *Prepared) unchanged(l *log.Log) error {
 	return nil
 }
 
-// tidy puts in order what a process left at machines that crashed after their last attempt,
-// while the other hosts are at work.
+// tidy cleans up what a process that crashed after their last attempt left at machines, while
+// the other hosts are at work.
 func (p *Prepared) tidy(ctx context.Context, w *local.Worker, l *log.Log) *sync.WaitGroup {
 	var work sync.WaitGroup
 	if p.o.DryRun || p.o.Apart {
@@ -193,7 +193,7 @@ func (p *Prepared) tidy(ctx context.Context, w *local.Worker, l *log.Log) *sync.
 			defer func() { <-slots }()
 			locks, err := p.lockMachines(ctx, []*schema.Host{h})
 			if err != nil {
-				return // another run works on it, whose doing this may be
+				return // another run works on it and may have done this
 			}
 			defer locks.Release()
 			if err := w.Tidy(ctx, h.Name); err != nil {
@@ -205,7 +205,7 @@ func (p *Prepared) tidy(ctx context.Context, w *local.Worker, l *log.Log) *sync.
 	return &work
 }
 
-// mask takes secrets out of a text.
+// mask masks secrets in a text.
 func (p *Prepared) mask(text string) string {
 	if p.o.Masker == nil {
 		return text

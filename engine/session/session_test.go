@@ -74,10 +74,10 @@ func (s *site) prepare(o session.Options) (*session.Prepared, error) {
 	return p, err
 }
 
-// run is a process from its beginning to its end, which comes long before somebody stops it.
+// run is a process from its beginning to its end, which comes long before an interrupt.
 func (s *site) run(o session.Options) ended { s.Helper(); return s.interrupted(o, time.Hour) }
 
-// interrupted is one to which somebody says Ctrl-C after a time; 0: before it does anything.
+// interrupted is one that gets Ctrl-C after a time; 0: before it does anything.
 func (s *site) interrupted(o session.Options, after time.Duration) (out ended) {
 	s.Helper()
 	p, err := s.prepare(o)
@@ -96,7 +96,7 @@ func (s *site) interrupted(o session.Options, after time.Duration) (out ended) {
 		Show:    func(e event.Event) { out.events = append(out.events, e) },
 		Earlier: func(e event.Event) { out.earlier = append(out.earlier, e) },
 	})
-	time.Sleep(time.Minute) // runs are told apart by when they began and ended
+	time.Sleep(time.Minute) // runs differ in when they began and ended
 	return out
 }
 
@@ -212,7 +212,7 @@ func TestNewRun(t *testing.T) {
 }
 
 // TestEndedStageAgain: a stage that is at its end does nothing when it is asked for again,
-// and reports the same, with what it told before.
+// and reports the same, with its earlier events.
 func TestEndedStageAgain(t *testing.T) {
 	at(t, stages, func(s *site) {
 		first := s.run(session.Options{Run: "r"})
@@ -228,11 +228,11 @@ func TestEndedStageAgain(t *testing.T) {
 					t.Errorf("it shows as new: %+v", e)
 				}
 			}
-			var told []log.Record
+			var earlier []log.Record
 			for _, e := range again.earlier {
-				told = append(told, log.Record{Event: e})
+				earlier = append(earlier, log.Record{Event: e})
 			}
-			same(t, "shown of before", story(told), before)
+			same(t, "shown of before", story(earlier), before)
 			same(t, "in the log", story(s.records("r")), before)
 		}
 		if last := s.records("r"); last[len(last)-1].Summary.Exit != event.ExitFailed {
@@ -377,7 +377,7 @@ step "fake" "z" {
 	})
 }
 
-// TestInterrupted: a stage that was stopped is continued where it stood.
+// TestInterrupted: a stage that was stopped is continued where it stopped.
 func TestInterrupted(t *testing.T) {
 	at(t, `step "fake" "w" { do = ["ok"] }
 step "fake" "x" { do = host.name == "two" ? ["stuck", "ok"] : ["ok"] }
@@ -584,7 +584,7 @@ func TestOtherPlan(t *testing.T) {
 	})
 }
 
-// rewrite makes the log of a run anew, with records that differ.
+// rewrite replaces the log of a run by one with other records.
 func (s *site) rewrite(run string, as func(log.Record) log.Record) {
 	s.Helper()
 	records, other := s.records(run), s.TempDir()
@@ -662,7 +662,7 @@ func TestOldRun(t *testing.T) {
 // continued since it looked.
 func TestAtOnce(t *testing.T) {
 	at(t, stages, func(s *site) {
-		late, err := s.prepare(session.Options{Run: "r"})
+		stale, err := s.prepare(session.Options{Run: "r"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -676,7 +676,7 @@ func TestAtOnce(t *testing.T) {
 		}
 		s.exits(<-first, event.ExitFailed, map[event.Status]int{event.Changed: 2, event.Failed: 1})
 		before := story(s.records("r"))
-		_, err = late.Run(t.Context(), t.Context(), session.Outlets{})
+		_, err = stale.Run(t.Context(), t.Context(), session.Outlets{})
 		isUsage(t, err, "run r was continued by another process meanwhile", "start again")
 		same(t, "after that", story(s.records("r")), before)
 	})
@@ -713,7 +713,7 @@ func TestPrune(t *testing.T) {
 	})
 }
 
-// TestTracesOfNone: a dry run and a rehearsal leave no trace in what other runs know.
+// TestTracesOfNone: a dry run and a rehearsal leave no trace for other runs.
 func TestTracesOfNone(t *testing.T) {
 	at(t, stages, func(s *site) {
 		e := s.run(session.Options{Run: "r", Options: survey.Options{DryRun: true}})
@@ -734,7 +734,7 @@ func TestTracesOfNone(t *testing.T) {
 	})
 }
 
-// TestNoWorld: where the doors cannot be opened, nothing was started, and there is no run.
+// TestNoWorld: if the doors cannot be opened, nothing was started, and there is no run.
 func TestNoWorld(t *testing.T) {
 	at(t, stages, func(s *site) {
 		p, err := s.prepare(session.Options{Run: "r"})
@@ -752,7 +752,7 @@ func TestNoWorld(t *testing.T) {
 	})
 }
 
-// TestDamagedLog: nothing is started where a log cannot be read.
+// TestDamagedLog: nothing is started if a log cannot be read.
 func TestDamagedLog(t *testing.T) {
 	at(t, stages, func(s *site) {
 		s.run(session.Options{Run: "r"})

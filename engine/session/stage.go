@@ -18,7 +18,7 @@ type stage struct {
 	lanes   *lane.Set
 	number  int
 	again   bool          // this stage has begun before
-	events  []event.Event // that no process came to log
+	events  []event.Event // that no process has logged
 	earlier []event.Event // of this stage, that are in the log
 	actions []lane.Action // that are open
 	retries []string      // hosts that failed and are tried again
@@ -46,7 +46,7 @@ func (p *Prepared) foldRun(records []log.Record, installing func(host string) bo
 	return nil
 }
 
-// failure is how a host ended that failed.
+// failure is how a failed host ended.
 type failure struct {
 	key  string // of the stage
 	step string
@@ -70,7 +70,7 @@ type folding struct {
 	cut        map[lane.TaskID][]string // changes of attempts whose outcome was not folded, by ID
 }
 
-// survey reads what the records tell of the run as a whole.
+// survey reads what the records say about the run as a whole.
 func (f *folding) survey(records []log.Record) {
 	current, steps, ours := "", map[string]string{}, map[string]bool{}
 	for _, h := range f.Survey.Hosts() {
@@ -148,7 +148,7 @@ func (f *folding) failedElsewhere(host string) (failure, bool) {
 }
 
 // changed is why the run cannot be continued on a host whose part of the plan is not what
-// it was; nil where it is.
+// it was; nil if it is.
 func (f *folding) changed(host string, before map[string]string) *event.Problem {
 	h, _ := f.Plan.Host(host)
 	differs := schema.DifferingParts(before, f.Plan.Parts(h))
@@ -188,9 +188,9 @@ func (f *folding) fold(records []log.Record) error {
 	return nil
 }
 
-// foldAttempt folds the outcome of one attempt. One that was interrupted is open still; what
-// ran because of the interrupt is not what comes next, and nothing comes next on a host that
-// the stage leaves out.
+// foldAttempt folds the outcome of one attempt. An interrupted one is still open; what ran
+// because of the interrupt is not what comes next, and nothing comes next on a host that the
+// stage leaves out.
 func (f *folding) foldAttempt(r log.Record, stopped bool) error {
 	if !lane.Mode(r.Mode).Known() {
 		return fmt.Errorf("run %s cannot be continued: its log is damaged, or of a newer esxiplan: "+
@@ -248,8 +248,8 @@ func (f *folding) take(events []event.Event, actions []lane.Action) {
 	}
 }
 
-// logged reports that the log has an event, and passes it by with those before it. After one
-// that it lacks it has no other of that host: what looks like one is of another time.
+// logged reports that the log has an event, and skips it with those before it. After one that
+// it lacks it has no other of that host: what looks like one is from another time.
 func (f *folding) logged(e event.Event) bool {
 	known := f.known[e.Host]
 	i := slices.IndexFunc(known, func(k event.Event) bool {
@@ -262,8 +262,8 @@ func (f *folding) logged(e event.Event) bool {
 	return i >= 0
 }
 
-// pending are the attempts that are open, in plan order. What they paused for is over, where
-// the stage had begun.
+// pending are the attempts that are open, in plan order. Their pauses are over if the
+// stage had begun.
 func (f *folding) pending() (out []lane.Action) {
 	for _, h := range f.Survey.Hosts() {
 		if a, ok := f.open[h.Name]; ok && f.stage.lanes.Awaits(a.Task.ID) {

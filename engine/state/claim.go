@@ -111,8 +111,8 @@ func (d *lockFolder) open() (err error) {
 
 func (d *lockFolder) file() string { return d.id + ".json" }
 
-// touch gives a sign of life, and returns its time by the clock of the file system. It writes
-// the bytes that are there already, so that a full disk does not matter.
+// touch writes a sign of life, and returns its time by the clock of the file system. It writes
+// the same bytes again, so that a full disk does not matter.
 func (d *lockFolder) touch() (time.Time, error) {
 	f, _, err := private.Open(d.holders, d.file(), os.O_RDWR)
 	if err != nil {
@@ -172,7 +172,7 @@ func (l holderState) dead(now time.Time) bool {
 	return l.gone || l.ended || now.Sub(l.touched) > l.lease
 }
 
-// survey finds the claims of dead holders, by key. The error is a *Locked where one is alive.
+// survey finds the claims of dead holders, by key. The error is a *Locked if one is alive.
 func (d *lockFolder) survey() (map[string][]claim, error) {
 	now, err := d.touch()
 	if err != nil {
@@ -230,7 +230,7 @@ func (s *survey) count(l *Locked) {
 	}
 }
 
-// claimState reads a claim and its holder. What cannot be understood counts as a holder whose last
+// claimState reads a claim and its holder. A file that cannot be parsed counts as a holder whose last
 // sign of life is the modification time of the file.
 func (s *survey) claimState(name string) (id string, l holderState, err error) {
 	b, info, err := private.Read(s.root, name)
@@ -272,9 +272,9 @@ func (s *survey) readHolder(id string) (holderState, error) {
 var errContended = errors.New("another process takes and releases the same locks at this moment. Start again")
 
 const (
-	// longestPause ends the attempts to take locks for which others contend, after twice that time.
+	// longestPause ends the attempts to take contended locks, after twice that time.
 	longestPause = 128 * time.Millisecond
-	// writing is for how long a file that cannot be understood may be one that is being written.
+	// writing is for how long a file that cannot be parsed may be one that is being written.
 	writing = time.Second
 )
 
@@ -313,8 +313,8 @@ func (d *lockFolder) try(ctx context.Context) error {
 	return d.verify()
 }
 
-// verify looks whether a dead holder came back or another process was faster, before the locks
-// are ours.
+// verify checks whether a dead holder came back or another process was faster, before the
+// locks are ours.
 func (d *lockFolder) verify() error {
 	dead, err := d.survey()
 	if err != nil {
@@ -362,8 +362,8 @@ func (d *lockFolder) owns(name string) bool {
 	return err == nil && id == d.id
 }
 
-// removeDead removes the files of dead holders. What cannot be removed does no harm: our claims
-// are above.
+// removeDead removes the files of dead holders. What cannot be removed does no harm, because
+// our claims are above.
 func (d *lockFolder) removeDead(dead map[string][]claim) {
 	done := map[string]bool{"": true}
 	for key, claims := range dead {
@@ -388,7 +388,7 @@ func (d *lockFolder) removeHolder(c claim) {
 // noticeKept is how long a stopped process may take until it asks who has its locks.
 const noticeKept = 7 * 24 * time.Hour
 
-// leaveNotice tells a holder who has its locks now, and removes old notices.
+// leaveNotice leaves a file that names the new holder for the old one, and removes old notices.
 func (d *lockFolder) leaveNotice(id string) {
 	if content, _, err := private.Read(d.holders, d.file()); err == nil {
 		private.Create(d.holders, id+".taken", content)
@@ -401,7 +401,7 @@ func (d *lockFolder) leaveNotice(id string) {
 	}
 }
 
-// renew gives a sign of life, then looks whether all claims are still ours: a *Lost if not.
+// renew writes a sign of life, then checks whether all claims are still ours: a *Lost if not.
 func (d *lockFolder) renew() error {
 	_, err := d.touch()
 	switch {

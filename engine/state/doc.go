@@ -1,6 +1,6 @@
 // Package state is what outlives runs: the certificates seen on first use ([Pins]), refused
 // logins ([Refusals]), and the locks that keep two runs from working on one machine
-// ([Acquire]). [Make] makes the folder in which they lie.
+// ([Acquire]). [Make] makes their folder.
 //
 // # Locks
 //
@@ -9,7 +9,7 @@
 //	holders/ID.json   a process: who it is, how long its lease is. It writes this file again
 //	                  four times per lease; the modification time is the last sign of life.
 //	KEY~N             a claim: the machine (or run) KEY belongs to the holder whose ID it holds.
-//	                  It is a link to holders/ID.claim where the file system has links.
+//	                  It is a link to holders/ID.claim if the file system has links.
 //
 // A holder is dead when its lease is over, when its process is known to have ended, or when
 // its file is gone. Whether a lease is over is judged by the clock of the file system: the
@@ -33,7 +33,7 @@
 //
 // What it relies on: a created or written file is visible to others when the call returns, as on
 // local file systems, NFS and SMB. A clock of a file server that jumps forward by more than a lease
-// ends all leases there; their holders notice when somebody takes a lock over, at the next Held.
+// ends all leases there; their holders notice at the next Held that another process took a lock over.
 //
-// The package leaves out what a run did (engine/log) and which machines a run needs.
+// What a run did (engine/log) and which machines a run needs are not part of this package.
 package state

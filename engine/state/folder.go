@@ -6,7 +6,7 @@ import (
 	"esxiplan/engine/private"
 )
 
-// Make makes the state folder, into which no other user may look, or checks the one that
+// Make makes the state folder, which no other user may read, or checks the one that
 // exists. The error says what to do.
 func Make(dir string) error {
 	if err := private.MakeFolder(dir); err != nil {

@@ -23,13 +23,13 @@ type Holder struct {
 	Since time.Time `json:"since"` // when Acquire took the locks
 }
 
-// jobVariables are in which CI systems tell a job what it is: Jenkins, GitLab, GitHub.
+// jobVariables are those in which CI systems name the job: Jenkins, GitLab, GitHub.
 var jobVariables = []string{"BUILD_TAG", "CI_JOB_URL", "GITHUB_RUN_ID"}
 
 // NewHolder is this process, for a run.
 func NewHolder(run string) Holder { return Holder{Run: run, Who: Self()} }
 
-// Self is who this process works for.
+// Self is the user and job for which this process works.
 func Self() event.Who {
 	w := event.Who{User: userName(), PID: os.Getpid()}
 	w.Host, _ = os.Hostname()
@@ -92,7 +92,7 @@ type record struct {
 
 func (r record) lease() time.Duration { return time.Duration(r.Lease) * time.Millisecond }
 
-// longestLease bounds what is believed: damage must not lock a machine for years.
+// longestLease bounds the lease that is read: a damaged file must not lock a machine for years.
 const longestLease = 24 * time.Hour
 
 // parseRecord reads a holder file.

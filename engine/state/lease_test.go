@@ -50,7 +50,7 @@ func signed(t *testing.T, p *lockFolder, since time.Time) bool {
 	return !info.ModTime().Equal(since)
 }
 
-// TestHeartbeat: locks are renewed four times per lease, for as long as the process states.
+// TestHeartbeat: locks are renewed four times per lease, for as long as the process runs.
 func TestHeartbeat(t *testing.T) {
 	inBubble(t, func(l *Locks, p *lockFolder) {
 		for range 20 {
@@ -135,7 +135,7 @@ func TestSuspended(t *testing.T) {
 					t.Fatal(err)
 				}
 				if err := l.Held(); err == nil {
-					t.Error("held, although somebody else has a claim above")
+					t.Error("held, although another process has a claim above")
 				}
 			})
 		})
@@ -193,7 +193,7 @@ func TestClaimBeingWritten(t *testing.T) {
 // TestClaimBelow: a claim that turns out to be below another one is no lock, also if that one
 // is dead.
 func TestClaimBelow(t *testing.T) {
-	p := join(t, t.TempDir(), "late")
+	p := join(t, t.TempDir(), "second")
 	defer p.leave()
 	if err := p.claim("a", nil); err != nil {
 		t.Fatal(err)
@@ -229,15 +229,15 @@ func TestOldNotices(t *testing.T) {
 	}
 }
 
-// TestEnded: a process has ended when its number is free or belongs to a later one. Of one in
-// another container or before another start of the host nobody knows.
+// TestEnded: a process has ended when its number is free or belongs to a later one. For one in
+// another container or before another start of the host it is unknown.
 func TestEnded(t *testing.T) {
 	here := thisProcess()
 	if here.Started == "" {
 		if os.Getenv("CI") != "" {
-			t.Fatal("CI must run on Linux, which tells processes apart")
+			t.Fatal("CI must run on Linux, which distinguishes processes")
 		}
-		t.Skip("only Linux tells processes apart")
+		t.Skip("only Linux distinguishes processes")
 	}
 	c := exec.Command("cat")
 	in, err := c.StdinPipe()
@@ -277,8 +277,8 @@ func TestEnded(t *testing.T) {
 	}
 }
 
-// FuzzLockFiles: whatever lies in a lock folder is understood or not, and never shown with
-// control characters.
+// FuzzLockFiles: whatever is in a lock folder is parsed or not, and never shown with control
+// characters.
 func FuzzLockFiles(f *testing.F) {
 	whole, err := json.Marshal(record{Holder: NewHolder("r"), process: thisProcess(), Lease: 60000})
 	if err != nil {

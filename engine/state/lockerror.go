@@ -7,7 +7,7 @@ import (
 	"esxiplan/engine/text"
 )
 
-// Locked is a key that somebody else holds.
+// Locked is a key that another process holds.
 type Locked struct {
 	Key    string
 	Name   string // what people call it: the name of the host and the address of its BMC
@@ -39,7 +39,7 @@ func (e *Locked) Error() string {
 	return text
 }
 
-// Lost are locks that are not ours any more, or not with certainty. It is final.
+// Lost are locks that are no longer ours, or not with certainty. It is final.
 type Lost struct {
 	Reason string // what happened, when and where
 	Next   string // what to do
@@ -53,7 +53,7 @@ func (e *Lost) Unwrap() error { return e.Err }
 
 const nothingMore = "This run writes nothing more to its machines. "
 
-// takenOver are locks that another holder has, because we were silent for a lease.
+// takenOver are locks that another holder has, because we did not renew them for a lease.
 func takenOver(by Holder, lease time.Duration, now time.Time) *Lost {
 	return &Lost{
 		Reason: fmt.Sprintf("the locks of this run were taken over by %s, at %s, because this process had not renewed them for %s: "+
@@ -63,7 +63,7 @@ func takenOver(by Holder, lease time.Duration, now time.Time) *Lost {
 	}
 }
 
-// removed are locks whose files have gone, without a trace of who has them now.
+// removed are locks whose files are gone, without a trace of who has them now.
 func removed(file string) *Lost {
 	return &Lost{
 		Reason: fmt.Sprintf("the locks of this run are lost: %s was removed, moved or replaced", file),

@@ -59,8 +59,8 @@ func LockFolders(stateDir string) []string {
 }
 
 // Acquire takes the locks of all keys in all folders, or none. Keys are those of machines
-// (schema.Address.Key) or of runs; a key may be given twice. The error is a *Locked where somebody
-// else holds one. ctx ends the attempt only.
+// (schema.Address.Key) or of runs; a key may be given twice. The error is a *Locked if another
+// process holds one. ctx ends the attempt only.
 func Acquire(ctx context.Context, keys []string, o LockOptions) (*Locks, error) {
 	keys, err := checkKeys(keys)
 	if err != nil {
@@ -85,7 +85,7 @@ func Acquire(ctx context.Context, keys []string, o LockOptions) (*Locks, error) 
 // longestKey leaves room for a number where a key becomes the name of a file.
 const longestKey = 246
 
-// checkKeys sorts keys, so that two takers meet at the first one that both want.
+// checkKeys sorts keys, so that two takers meet at the first key that both need.
 func checkKeys(keys []string) ([]string, error) {
 	keys = slices.Compact(slices.Sorted(slices.Values(keys)))
 	for _, key := range keys {
@@ -134,7 +134,7 @@ func (l *Locks) has(p *lockFolder) bool {
 func (l *Locks) limit() time.Duration { return l.lease - l.lease/4 }
 
 // fresh reports that the last renewal is recent by both clocks. A wall clock that was set back
-// tells nothing.
+// says nothing.
 func (l *Locks) fresh() bool {
 	now := time.Now()
 	wall := now.Round(0).Sub(l.wall)
@@ -185,7 +185,7 @@ func (l *Locks) renew() {
 	}
 }
 
-// Held is nil while all locks are surely ours; it is asked before each write to a machine. An
+// Held is nil while all locks are certainly ours; it is called before each write to a machine. An
 // error is a *Lost, and final. Usually it costs a look at one file per folder (1 µs on a local
 // file system); a process that was stopped or suspended renews its locks first.
 func (l *Locks) Held() error {

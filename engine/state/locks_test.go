@@ -50,7 +50,7 @@ func (s childSettings) options() state.LockOptions {
 	return state.LockOptions{Folders: s.Folders, Holder: h, Lease: s.Lease}
 }
 
-// work is a child: it says what came of each command that it reads, on one line.
+// work is a child: it prints the outcome of each command that it reads, on one line.
 func work(settings string) {
 	var s childSettings
 	if err := json.Unmarshal([]byte(settings), &s); err != nil {
@@ -141,7 +141,7 @@ func (c *child) kill() {
 	c.c.Wait()
 }
 
-// stop stops the child, and waits until it stands.
+// stop stops the child, and waits until it has stopped.
 func (c *child) stop() {
 	c.t.Helper()
 	c.signal(syscall.SIGSTOP)
@@ -187,7 +187,7 @@ func refused(t *testing.T, s childSettings, key, run string) *state.Locked {
 	return locked
 }
 
-// age makes all holders of a folder as old as if nobody had renewed them for that long.
+// age makes all holders of a folder as old as if they had not been renewed for that long.
 func age(t *testing.T, folder string, by time.Duration) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(folder, "holders", "*.json"))
@@ -202,7 +202,7 @@ func age(t *testing.T, folder string, by time.Duration) {
 	}
 }
 
-// files lists what lies in a lock folder.
+// files lists what is in a lock folder.
 func files(t *testing.T, folder string) (names []string) {
 	t.Helper()
 	err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
@@ -286,8 +286,8 @@ func TestCrashedHolder(t *testing.T) {
 	}
 }
 
-// TestOtherHost: of a holder on another host nobody knows whether it crashed, so its locks end
-// with the lease.
+// TestOtherHost: esxiplan cannot determine whether a holder on another host crashed, so its
+// locks end with the lease.
 func TestOtherHost(t *testing.T) {
 	dir := t.TempDir()
 	s := childSettings{Folders: []string{dir}, Keys: []string{"a"}, Run: "there", Host: "jenkins-3", Lease: time.Minute}
@@ -343,7 +343,7 @@ func TestStoppedHolder(t *testing.T) {
 }
 
 // TestStoppedUnnoticed: a process that stood still for longer than its lease keeps locks that
-// nobody wanted.
+// no other process requested.
 func TestStoppedUnnoticed(t *testing.T) {
 	dir := t.TempDir()
 	c := start(t, childSettings{Folders: []string{dir}, Keys: []string{"a"}, Run: "old", Host: "jenkins-3", Lease: 200 * time.Millisecond})
@@ -370,8 +370,8 @@ func holderFile(t *testing.T, dir string) string {
 	return found[0]
 }
 
-// TestRealLease: with nothing faked but the host name, a stopped holder is refused to nobody
-// after its lease, and refused by itself.
+// TestRealLease: with only the host name faked, others get the locks of a stopped holder after
+// its lease, and the holder itself notices the loss.
 func TestRealLease(t *testing.T) {
 	dir := t.TempDir()
 	s := childSettings{Folders: []string{dir}, Keys: []string{"a"}, Run: "old", Host: "jenkins-3", Lease: 800 * time.Millisecond}
@@ -420,8 +420,8 @@ func TestFullDisk(t *testing.T) {
 			t.Fatal("a holder that cannot renew its locks holds them for ever")
 		}
 	}
-	if late := time.Since(began); late > 2*time.Second {
-		t.Errorf("noticed after %s, later than others may take the locks", late)
+	if delay := time.Since(began); delay > 2*time.Second {
+		t.Errorf("noticed after %s, later than others may take the locks", delay)
 	}
 }
 
@@ -478,7 +478,7 @@ func compete(t *testing.T, s childSettings, host string) {
 	}
 }
 
-// TestReleaseUnderWay: whoever comes while locks are given back is refused or has all of them.
+// TestReleaseUnderWay: a process that asks while locks are released gets all of them or none.
 func TestReleaseUnderWay(t *testing.T) {
 	dir := t.TempDir()
 	s := childSettings{Folders: []string{dir}, Run: "releases"}
@@ -556,7 +556,7 @@ func TestLockFilesGone(t *testing.T) {
 	}
 }
 
-// TestGarbage: a lock file that cannot be understood is a lock of somebody who is not known,
+// TestGarbage: a lock file that cannot be parsed is a lock of an unknown holder,
 // until it is as old as a lease.
 func TestGarbage(t *testing.T) {
 	const id = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -593,7 +593,7 @@ func TestGarbage(t *testing.T) {
 	}
 }
 
-// TestLinksInLockFolder: a link in the place of a lock file leads nowhere, and nothing is written
+// TestLinksInLockFolder: a link instead of a lock file is not followed, and nothing is written
 // through it.
 func TestLinksInLockFolder(t *testing.T) {
 	dir, victim := t.TempDir(), filepath.Join(t.TempDir(), "victim")
@@ -631,10 +631,10 @@ func TestUnsafeFolders(t *testing.T) {
 		"holders is one": {func(dir string) error {
 			return errors.Join(os.Mkdir(dir, 0o700), os.Symlink("/tmp", filepath.Join(dir, "holders")))
 		}, ""},
-		"somebody else's": {func(dir string) error { return errors.Join(os.Mkdir(dir, 0o700), os.Chown(dir, 4711, -1)) }, "belongs to user 4711"},
+		"another user's": {func(dir string) error { return errors.Join(os.Mkdir(dir, 0o700), os.Chown(dir, 4711, -1)) }, "belongs to user 4711"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if strings.HasPrefix(name, "somebody") && os.Geteuid() != 0 {
+			if strings.HasPrefix(name, "another user") && os.Geteuid() != 0 {
 				t.Skip("only root can give a folder away")
 			}
 			dir := filepath.Join(t.TempDir(), "locks")
@@ -726,7 +726,7 @@ func TestNewHolder(t *testing.T) {
 	}
 }
 
-// TestLockMessages are what people read at night.
+// TestLockMessages: the messages that people on call read.
 func TestLockMessages(t *testing.T) {
 	seen := time.Date(2026, 3, 4, 14, 14, 30, 0, time.Local)
 	h := state.Holder{Run: "nightly-7", Who: event.Who{User: "ci", Host: "jenkins-3", PID: 4711}, Since: seen.Add(-12 * time.Minute)}

@@ -17,14 +17,14 @@ type Pins struct {
 	ReadOnly bool   // a dry run keeps nothing
 }
 
-// keyOf is the key of an address that a door hands back.
+// keyOf is the key of an address that a door passes.
 func keyOf(address string) (string, error) {
 	a, err := schema.ParseAddress(address)
 	return a.Key(), err
 }
 
-// Pin returns the certificate seen first. Where it cannot be read, it returns what no certificate
-// equals: no BMC is trusted rather than any.
+// Pin returns the certificate seen first. If it cannot be read, it returns what no certificate
+// equals: rather no BMC is trusted than any.
 func (p Pins) Pin(address string) (string, bool) {
 	pin, err := p.read(address)
 	switch {
@@ -62,7 +62,7 @@ func (p Pins) read(address string) (string, error) {
 	return strings.TrimSpace(string(b)), private.Check(p.File(address), info)
 }
 
-// SetPin keeps the certificate seen first, but not where nothing may be written.
+// SetPin keeps the certificate seen first, unless nothing may be written.
 func (p Pins) SetPin(address, fingerprint string) (kept bool, err error) {
 	if p.ReadOnly {
 		return false, nil

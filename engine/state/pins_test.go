@@ -74,7 +74,7 @@ func TestStateFolderTrustsNoOddAddress(t *testing.T) {
 func pin(p state.Pins, address, fingerprint string) error {
 	kept, err := p.SetPin(address, fingerprint)
 	if err == nil && kept == p.ReadOnly {
-		return errors.New("what was kept is told wrongly")
+		return errors.New("the result does not say whether the pin was kept")
 	}
 	return err
 }

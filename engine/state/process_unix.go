@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// process tells a process from a later one with the same number, and from one with the same
-// number in another container. Only Linux knows these.
+// process distinguishes a process from a later one with the same number, and from one with the
+// same number in another container. Only Linux shows these.
 type process struct {
 	Boot      string `json:"boot,omitempty"`          // of the host
 	Namespace string `json:"pid_namespace,omitempty"` // in which the number counts
@@ -39,7 +39,7 @@ func (p process) ended(pid int, here process) bool {
 	return state == "Z" || state == "X" || started != "" && p.Started != "" && started != p.Started
 }
 
-// processStat reads when a process was started, and its state; "" where that cannot be read.
+// processStat reads when a process was started, and its state; "" if that cannot be read.
 func processStat(pid int) (started, state string) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {

@@ -71,7 +71,7 @@ func orders(left []int) (all [][]int) {
 
 // TestNeverTwoHolders goes through all orders in which the steps of several processes can take
 // place: one whose lease is over and that awakes, and others that want its lock, of which one
-// gives it back again. Never do two of them hold it, and each one who has it knows.
+// gives it back again. Two of them never hold it, and each holder knows that it holds it.
 func TestNeverTwoHolders(t *testing.T) {
 	awakes, takes := []func(*player){signs, checks}, []func(*player){looks, claims, settles}
 	takesAndGives := []func(*player){looks, claims, settles, gives}
@@ -93,7 +93,7 @@ func TestNeverTwoHolders(t *testing.T) {
 				held += play(t, scripts, order)
 			}
 			if held == 0 {
-				t.Error("nobody ever gets the lock")
+				t.Error("no process ever gets the lock")
 			}
 		})
 	}

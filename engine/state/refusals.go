@@ -10,20 +10,20 @@ import (
 	"esxiplan/engine/private"
 )
 
-// Refusals keeps refused logins per system in a folder, so that the runs after one another do
-// not lock an account together. Dry runs keep them, too: they log in.
+// Refusals keeps refused logins per system in a folder, so that successive runs do not lock an
+// account together. Dry runs keep them, too: they log in.
 type Refusals struct {
 	Dir string // the state folder
 }
 
-// refusalFile is that of one system: a newly installed one has another certificate, and counts
-// anew.
+// refusalFile names the file of one system: a newly installed one has another certificate and
+// its own count.
 func refusalFile(address, fingerprint string) (string, error) {
 	key, err := keyOf(address)
 	return key + "-" + fingerprint[:min(len(fingerprint), 16)], err
 }
 
-// Between counts those of a time. What cannot be read counts as many: the account is spared.
+// Between counts those of a time. An unreadable file counts as many, to protect the account.
 func (r Refusals) Between(address, fingerprint string, from, to time.Time) int {
 	b, err := r.read(address, fingerprint)
 	switch {

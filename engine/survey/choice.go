@@ -3,8 +3,8 @@
 // follows it, and whether the choice makes sense. It is pure: it reads no machine, no file
 // and no clock.
 //
-// [New] takes a plan and the [Options] of a run; what it returns is read by the question
-// that a run asks before it starts, by the guards ([Survey.Settings]) and by the lanes.
+// [New] takes a plan and the [Options] of a run; what it returns is used by the consent
+// of a run before it starts, by the guards ([Survey.Settings]) and by the lanes.
 package survey
 
 import (
@@ -126,7 +126,7 @@ func (c Choice) hostsOf(p *schema.Plan) (out []*schema.Host, diags hcl.Diagnosti
 
 // wanted is Ansible's rule. A step tagged `always` joins every choice, one tagged
 // `never` only a choice that names one of its tags; --skip-tags has the last word,
-// but `all` and `tagged` spare what is `always`.
+// but `all` and `tagged` do not skip what is `always`.
 func wanted(have, tags, skip []string) bool {
 	if len(tags) == 0 {
 		tags = []string{"all"}
@@ -143,12 +143,12 @@ func wanted(have, tags, skip []string) bool {
 	return chosen && !skipped
 }
 
-// Select picks the hosts that a choice leaves, where no step is run.
+// Select picks the hosts that a choice leaves, if no step is run.
 func Select(p *schema.Plan, c Choice) ([]*schema.Host, hcl.Diagnostics) { return c.hosts(p) }
 
 // hosts picks the hosts that --limit leaves: names, labels with ranges as the plan writes
 // them, groups and globs, joined;
-// `!x` takes away, `&x` keeps only what is in x, too.
+// `!x` removes, `&x` keeps only what is also in x.
 func (c Choice) hosts(p *schema.Plan) ([]*schema.Host, hcl.Diagnostics) {
 	if c.Hosts != nil {
 		return c.hostsOf(p)
@@ -199,8 +199,8 @@ func (c Choice) hosts(p *schema.Plan) ([]*schema.Host, hcl.Diagnostics) {
 	return out, diags
 }
 
-// inOrder puts plain patterns first, then those that keep, then those that take
-// away, whatever their order on the command line. Without a plain one, all is meant.
+// inOrder puts plain patterns first, then those that keep, then those that
+// remove, whatever their order on the command line. Without a plain one, all hosts are meant.
 func inOrder(patterns []string) []string {
 	rank := func(p string) int { return strings.IndexByte("&!", p[0]) }
 	slices.SortStableFunc(patterns, func(a, b string) int { return rank(a) - rank(b) })

@@ -54,7 +54,7 @@ func hostNames(hosts []*schema.Host) string {
 	return strings.Join(names, " ")
 }
 
-// refusal is the summary and detail of the first error, "" where there is none.
+// refusal is the summary and detail of the first error, "" without one.
 func refusal(diags hcl.Diagnostics) string {
 	for _, d := range diags {
 		if d.Severity == hcl.DiagError {
@@ -123,7 +123,7 @@ func TestLimit(t *testing.T) {
 	}
 }
 
-// A choice that cannot be meant is refused, and says what there is.
+// An impossible choice is refused, and the message says what exists.
 func TestRefusedChoices(t *testing.T) {
 	for name, c := range map[string]struct {
 		options survey.Options
@@ -157,7 +157,7 @@ func TestRefusedChoices(t *testing.T) {
 	}
 }
 
-// All that is wrong with a choice is said at once.
+// All problems of a choice are reported at once.
 func TestRefusalsTogether(t *testing.T) {
 	types := surveytest.Types()
 	_, diags := survey.New(surveytest.Load(t, tagged, types), types, survey.Options{Choice: survey.Choice{Tags: []string{"x", "y"}, Limit: []string{"z"}}, InFlight: "?"})

@@ -13,7 +13,7 @@ import (
 
 // Place is what a step must know of the plan around it: what the steps before it, since the
 // last proof, made ready to be booted, and what this run does after it. results are those
-// that the host has come to; stale is why the plan has no medium as it now is.
+// that the host has come to; stale is why no medium matches the plan as it is now.
 func (s *Survey) Place(h *schema.Host, at *schema.Step, results map[string]cty.Value, stale string) (p step.Place) {
 	if most := s.types[at.Type].Most; !most.Writes && !most.Waits {
 		return p // it reads
@@ -36,11 +36,11 @@ func (s *Survey) Place(h *schema.Host, at *schema.Step, results map[string]cty.V
 	return p
 }
 
-// makeReady takes in a step before the one whose place is asked for.
+// makeReady takes in a step before the one whose place is determined.
 func (s *Survey) makeReady(p *step.Place, h *schema.Host, st *schema.Step, results map[string]cty.Value) {
 	switch {
 	case s.Waits(h, st):
-		p.BootsMedium = false // Medium stays: what is in the drive all the same must be it
+		p.BootsMedium = false // Medium stays: an image in the drive must still be it
 	case s.types[st.Type].Most.Mounts:
 		p.BootsMedium, p.Medium = true, s.Effects(h, st, results).Medium
 	case s.sets(h, st):
@@ -48,7 +48,7 @@ func (s *Survey) makeReady(p *step.Place, h *schema.Host, st *schema.Step, resul
 	}
 }
 
-// after tells whether these steps restart the machine, and whether a wait follows the next
+// after reports whether these steps restart the machine, and whether a wait follows the next
 // start, before a further one; started is that the step before them starts it.
 func (s *Survey) after(h *schema.Host, steps []*schema.Step, started bool) (restarts, waits bool) {
 	for _, st := range steps {
@@ -65,9 +65,9 @@ func (s *Survey) after(h *schema.Host, steps []*schema.Step, started bool) (rest
 	return restarts, false
 }
 
-// join names the steps of the installation around the i-th step that must be in one run where
-// no boot uses up an override: the one that sets the boot source, the restart and the wait. It
-// is "" where the plan lacks one, or this run has them all.
+// join names the steps of the installation around the i-th step that must be in one run if no
+// boot uses up an override: the one that sets the boot source, the restart and the wait. It
+// is "" if the plan lacks one, or this run has them all.
 func (s *Survey) join(h *schema.Host, i int) string {
 	var chain []*schema.Step
 	for n, st := range s.Plan.Steps {
@@ -86,7 +86,7 @@ func (s *Survey) join(h *schema.Host, i int) string {
 	return joined(chain)
 }
 
-// joined names three steps, and the tags that choose them where each has one.
+// joined names three steps, and the tags that choose them if each has one.
 func joined(chain []*schema.Step) string {
 	names := fmt.Sprintf("%s, %s and %s", chain[0].Name, chain[1].Name, chain[2].Name)
 	var tags []string
@@ -101,7 +101,7 @@ func joined(chain []*schema.Step) string {
 	return names + " (--tags " + strings.Join(tags, ",") + ")"
 }
 
-// unconditional reports that a step surely runs on a host that has come so far.
+// unconditional reports that a step certainly runs on a host that has come so far.
 func unconditional(st *schema.Step) bool {
 	_, when := st.Conditions["when"]
 	return !when && st.Policy.RunOn != "failure"

@@ -115,7 +115,7 @@ func TestJoin(t *testing.T) {
 	}
 }
 
-// By hand, a start is but a start: it is not held against the plan's medium.
+// By hand, a start is only a start: it is not compared with the plan's medium.
 func TestPlaceByHand(t *testing.T) {
 	s := surveytest.Survey(t, site("insert:x power:on wait:esxi"), survey.Options{Choice: survey.Choice{Only: "power2"}})
 	at, _ := s.Plan.Step("power2")
@@ -124,7 +124,7 @@ func TestPlaceByHand(t *testing.T) {
 	}
 }
 
-// The medium of a host is what the results say, and why there is none is said only then.
+// The medium of a host is what the results say; only they say why there is no medium.
 func TestPlaceOfAResult(t *testing.T) {
 	const why = "the image was built from another plan"
 	s := surveytest.Survey(t, installs, survey.Options{})

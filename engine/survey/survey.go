@@ -41,8 +41,8 @@ type Survey struct {
 // task is one step on one host.
 type task struct{ host, step string }
 
-// New surveys a run. Diagnostics say what of the choice, or of the plan under this choice,
-// cannot work.
+// New surveys a run. Diagnostics say what cannot work in the choice, or in the plan under this
+// choice.
 func New(p *schema.Plan, types []*step.Type, o Options) (*Survey, hcl.Diagnostics) {
 	s := &Survey{Plan: p, Options: o, types: map[string]*step.Type{}, protected: map[string]bool{}, before: map[task]step.Effects{}}
 	for _, t := range types {
@@ -221,7 +221,7 @@ func (s *Survey) Settings(h *schema.Host) step.Settings {
 }
 
 // WaitStep is the name of the plan's last step that waits for the end of an installation
-// of a host, "" where there is none.
+// of a host, "" without such a step.
 func (s *Survey) WaitStep() (name string) {
 	for _, st := range s.Plan.Steps {
 		if slices.ContainsFunc(s.hosts, func(h *schema.Host) bool { return s.awaits(h, st) }) {
@@ -241,7 +241,7 @@ func (s *Survey) awaits(h *schema.Host, st *schema.Step) bool {
 func (s *Survey) Serves() bool { return s.Plan.Media != nil && s.Plan.Media.Serves() }
 
 // Serving refuses a run that mounts images which it stops serving before anything could
-// have booted them: "" when it does not.
+// have booted them: "" if it does not.
 func (s *Survey) Serving() string {
 	if !s.mountsOurs() || !slices.ContainsFunc(s.Working(), s.stopsServing) {
 		return ""
@@ -287,7 +287,7 @@ func (s *Survey) Needed(h *schema.Host, name string) bool {
 }
 
 // compared reports whether the result of a step says what a restart of this run should
-// boot: that of a step to whose result one refers that mounts, before one that starts the
+// boot: that of a step to whose result a mounting step refers, before a step that starts the
 // machine. What was mounted is compared with it.
 func (s *Survey) compared(h *schema.Host, name string) bool {
 	mounts := false
@@ -320,7 +320,7 @@ func (s *Survey) usesDisk(h *schema.Host, st *schema.Step) bool {
 }
 
 // Effects are what a step does on a host, as far as its arguments are known from these
-// results; where they are not, the most that it may do.
+// results; if they are unknown, the most that it may do.
 func (s *Survey) Effects(h *schema.Host, st *schema.Step, results map[string]cty.Value) step.Effects {
 	t := s.types[st.Type]
 	known := map[string]cty.Value{}
@@ -349,7 +349,7 @@ func (s *Survey) may(h *schema.Host, st *schema.Step, has func(step.Effects) boo
 	return has(s.types[st.Type].Most) && has(s.Beforehand(h, st))
 }
 
-// Beforehand are the effects of a step as far as they are known before the run, worked out
+// Beforehand are the effects of a step as far as they are known before the run, computed
 // once.
 func (s *Survey) Beforehand(h *schema.Host, st *schema.Step) step.Effects {
 	s.mu.Lock()

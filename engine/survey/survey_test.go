@@ -180,7 +180,7 @@ group "c" {
 	for name, c := range map[string]struct {
 		steps, protected, working string
 	}{
-		"a run that reads leaves nobody out":        {`step "read" "x" {}`, "", "one two three four c1"},
+		"a run that reads leaves no host out":       {`step "read" "x" {}`, "", "one two three four c1"},
 		"a run that writes":                         {`step "write" "x" {}`, "c1", "one two three four"},
 		"a run that makes its medium":               {`step "build" "x" {}`, "c1", "one two three four"},
 		"a run that waits for an installation":      {`step "wait" "x" { to = "esxi" }`, "c1", "one two three four"},
@@ -198,7 +198,7 @@ group "c" {
 	}
 }
 
-// What a run may do to machines is what the question before it says.
+// What a run may do to machines is what its consent question says.
 func TestWipesAndStops(t *testing.T) {
 	for name, c := range map[string]struct {
 		plan         string
@@ -249,7 +249,7 @@ func TestServing(t *testing.T) {
 		"mounts, and restarts, and does not wait":   {serves + installs, only("image mount source restart"), true},
 		"mounts and waits":                          {serves + installs, only("mount restart proof"), false},
 		"does not mount":                            {serves + installs, only("image restart"), false},
-		"mounts what somebody else serves":          {serves + hosts + "step \"build\" \"image\" {}\nstep \"insert\" \"mount\" { takes = \"http://192.0.2.1/x.iso\" }", survey.Options{}, false},
+		"mounts what another server serves":         {serves + hosts + "step \"build\" \"image\" {}\nstep \"insert\" \"mount\" { takes = \"http://192.0.2.1/x.iso\" }", survey.Options{}, false},
 		"mounts what is published to a directory":   {publishes + installs, only("image mount"), false},
 		"mounts, in a plan without media":           {installs, only("image mount"), false},
 		"the wait is for the hosts of one group":    {serves + strings.Replace(installs, `to = "esxi"`, "\n to = \"esxi\"\n groups = [\"a\"]\n", 1), survey.Options{}, true},
@@ -350,13 +350,13 @@ func TestTreatment(t *testing.T) {
 }
 
 func TestNeedsFacts(t *testing.T) {
-	const late = `
+	const deferred = `
 group "c" {
   bmc {
     username = "u"
     password = "p"
   }
-  host "late" {
+  host "deferred" {
     esxi {
       address = "192.0.2.1"
       disk    = { serial = host.facts.drives[0].serial }
@@ -373,9 +373,9 @@ group "c" {
 		"an argument does":                            {hosts + `step "note" "x" { takes = host.facts.model }`, "one", true},
 		"a condition does":                            {hosts + "step \"note\" \"x\" { when = host.facts.model != \"\" }", "one", true},
 		"a step of another group does":                {hosts + "step \"note\" \"y\" {}\nstep \"note\" \"x\" {\n takes = host.facts.model\n groups = [\"b\"]\n}", "one", false},
-		"a disk that is chosen by facts, and used":    {late + `step "build" "x" {}`, "late", true},
-		"a disk that is chosen by facts, and a start": {late + `step "power" "x" { to = "on" }`, "late", true},
-		"a disk that is chosen by facts, and no use":  {late + `step "power" "x" { to = "off" }`, "late", false},
+		"a disk that is chosen by facts, and used":    {deferred + `step "build" "x" {}`, "deferred", true},
+		"a disk that is chosen by facts, and a start": {deferred + `step "power" "x" { to = "on" }`, "deferred", true},
+		"a disk that is chosen by facts, and no use":  {deferred + `step "power" "x" { to = "off" }`, "deferred", false},
 		"a disk that is declared":                     {hosts + `step "build" "x" {}`, "one", false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// What stands in a plan ends in the logs of CI systems, which run commands that they find there.
-// What follows writes it so that it is only shown.
+// The text of a plan ends in the logs of CI systems, which run commands that they find there.
+// The functions below escape it so that it is only shown.
 
 // Command writes a workflow command of GitHub, such as an annotation, with properties in pairs
 // of name and value; those without a value are left out.
@@ -32,12 +32,12 @@ func LogLines(s string) string {
 	return b.String()
 }
 
-// Log is a writer in front of the log of a CI system, which takes lines for commands that begin
-// with two colons, or have ##[ or ##word[ in them (GitHub, Azure Pipelines, TeamCity). It puts
+// Log is a writer in front of the log of a CI system, which executes lines as commands if they
+// begin with two colons, or have ##[ or ##word[ in them (GitHub, Azure Pipelines, TeamCity). It puts
 // a blank into them. Nothing is held back.
 type Log struct {
 	Out io.Writer
-	// Commands lets commands through: who writes them escapes what is in them, by [Command].
+	// Commands lets commands through: their writer escapes what is in them, by [Command].
 	Commands bool
 
 	begun bool // something was shown in this line

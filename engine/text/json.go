@@ -8,7 +8,7 @@ import (
 // InJSON replaces the strings in a JSON document, and leaves one as it is that has nothing to
 // replace. Keys stay. What is no JSON becomes nil.
 func InJSON(raw json.RawMessage, replace func(string) string) json.RawMessage {
-	plain := !bytes.ContainsRune(raw, '\\') // then strings stand in the document as they are
+	plain := !bytes.ContainsRune(raw, '\\') // then strings are in the document as they are
 	if len(raw) == 0 || plain && replace(string(raw)) == string(raw) {
 		return raw
 	}

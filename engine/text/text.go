@@ -2,8 +2,8 @@
 //
 // A BMC or an ESXi may send any character, and what it sends ends on a terminal, in a log,
 // in a page. The doors call [Value] on what they decode and [Clean] on what they quote, once,
-// where the text comes in. [Lines] is for text that keeps its lines, such as a body that a
-// trace shows. The package knows no secret: masking is not its business.
+// where the text enters. [Lines] is for text that keeps its lines, such as a body that a
+// trace shows. The package knows no secret: it does not mask.
 package text
 
 import (
@@ -17,11 +17,11 @@ import (
 // message of a machine that was recorded.
 const Most = 1000
 
-// replacement stands where a character was that must not be shown.
+// replacement replaces a character that must not be shown.
 const replacement = utf8.RuneError
 
 // Clean makes one line of at most [Most] characters: blanks for line breaks and tabs, U+FFFD
-// for what could draw on a terminal or hide in a text.
+// for what could control a terminal or hide in a text.
 func Clean(s string) string { return Short(s, Most) }
 
 // Short is [Clean] for at most n characters; what is cut off is shown as an ellipsis.
@@ -74,7 +74,7 @@ func inLine(r rune) rune {
 
 // shown replaces what has no shape of its own: control characters, C1 controls such as
 // U+009B, and the format characters, among which are the bidirectional controls and most of
-// zero width. Bytes that are no UTF-8 come as U+FFFD already.
+// zero width. Invalid UTF-8 arrives as U+FFFD already.
 func shown(r rune) rune {
 	if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp) || unicode.Is(invisible, r) {
 		return replacement

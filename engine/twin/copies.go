@@ -21,14 +21,14 @@ type copies struct {
 	known map[[sha256.Size]byte]int64 // block → where it is in the file
 }
 
-// copied is one image, or what came of it.
+// copied is one image, as far as it came.
 type copied struct {
 	from   *copies
 	size   int64
 	blocks []int64 // where they are in the file
 }
 
-// empty stands for a block of zeros.
+// empty represents a block of zeros.
 const empty = -1
 
 // errStore is that a copy could not be kept.
@@ -72,7 +72,7 @@ func (c *copies) place(block []byte) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		os.Remove(f.Name()) // where an open file can be removed, nothing stays behind after a crash
+		os.Remove(f.Name()) // if an open file can be removed, a crash leaves nothing behind
 		c.file, c.known = f, map[[sha256.Size]byte]int64{}
 	}
 	at := c.end

@@ -25,7 +25,7 @@ type disc struct {
 	block []byte
 }
 
-// webDisc reads an image over HTTP by ranges, as a BMC does that keeps nothing. The
+// webDisc reads an image over HTTP by ranges, like a BMC that keeps nothing. The
 // server must give the length and keep to ranges.
 func webDisc(ctx context.Context, client *http.Client, url string) (*disc, error) {
 	if !strings.HasSuffix(url, ".iso") || strings.ContainsAny(url, "?&=") {
@@ -187,7 +187,7 @@ func (d *disc) find(directory []byte, name string) ([]byte, error) {
 	return nil, errors.New("no such file")
 }
 
-// loaded is what the boot loader hands on.
+// loaded is what the boot loader passes on.
 type loaded struct {
 	options []string // of the kernel
 	build   string
@@ -214,7 +214,7 @@ func (d *disc) load() (loaded, error) {
 	return loaded{strings.Fields(values["kernelopt"]), values["build"]}, nil
 }
 
-// discClient does not check certificates: BMCs do not, unless told to.
+// discClient does not check certificates: BMCs do not by default.
 func discClient(dial dialFunc) *http.Client {
 	return &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DialContext: dial,
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, MaxIdleConnsPerHost: 1, IdleConnTimeout: 5 * time.Second},

@@ -17,7 +17,7 @@ type faults map[string]bool
 
 // FaultKinds explains the troubles that a rehearsal can add.
 var FaultKinds = map[string]string{
-	"dead-bmc":       "the BMC answers nobody",
+	"dead-bmc":       "the BMC does not answer",
 	"hang":           "the BMC takes requests and never answers",
 	"html":           "the BMC answers with web pages",
 	"wrong-password": "the BMC has another password",
@@ -36,7 +36,7 @@ var FaultKinds = map[string]string{
 	"busy":           "virtual machines run on the host",
 	"unknown-use":    "the machine is on, and no ESXi answers",
 	"other-machine":  "another machine's ESXi answers on the address",
-	"leftover":       "somebody's image is mounted",
+	"leftover":       "someone else's image is mounted",
 	"old-override":   "the next boot is set to the network",
 	"boots-disk":     "the machine ignores the boot override and boots its old disk",
 	"lost-answer":    "the answer to the first reset is lost",
@@ -56,9 +56,9 @@ var FaultKinds = map[string]string{
 	"keeps-override": "clearing the boot override is answered with success and not done (firmware that knows only a continuous one, such as redfish/continuous)",
 }
 
-// moduleSizes are how large the modules of an image must be for a fault to show, in bytes. Of
-// a small image, a web server cannot tell whether a BMC read half of it: the sockets hold the
-// rest.
+// moduleSizes are how large the modules of an image must be for a fault to show, in bytes. With
+// a small image, a web server cannot determine whether a BMC read half of it: the sockets
+// hold the rest.
 var moduleSizes = map[string]int{"half-image": 1 << 20}
 
 // ModuleSize is how large the modules of generated images must be, in bytes, so that faults
@@ -106,7 +106,7 @@ func storm() []bmcsim.Fault {
 }
 
 // assign reads faults: "kind" for every host, "host=kind" for one. One that would show
-// nowhere is an error: who asks for trouble would take its absence for a virtue.
+// nowhere is an error: the user would take the absence of trouble for success.
 func assign(p *schema.Plan, hosts []*schema.Host, o Options) (map[string]faults, error) {
 	out := map[string]faults{}
 	for _, h := range hosts {
@@ -172,7 +172,7 @@ func shows(spec string, hosts []*schema.Host, all map[string]faults, profiles ma
 }
 
 // idle says why a fault would not show on a host, and what to do about it; "" means that
-// it shows, or that it takes the machine's facts to tell.
+// it shows, or that only the machine's facts decide.
 func (f faults) idle(kind string, h *schema.Host, p bmcsim.Profile) string {
 	x := h.ESXi
 	ofPlan := []string{"busy", "unknown-use", "other-machine", "remote-luns", "no-nic", "no-disk", "two-disks"}
@@ -204,8 +204,8 @@ var firmwareFaults = map[string]struct {
 	why string // other firmware does not
 }{
 	"lockdown":       {func(p bmcsim.Profile) bool { return p.Attributes != nil }, "has no lockdown"},
-	"no-license":     {bmcsim.Profile.ShowsLicense, "does not tell its license"},
-	"not-ready":      {bmcsim.Profile.TellsReady, "does not tell whether it is ready"},
+	"no-license":     {bmcsim.Profile.ShowsLicense, "does not show its license"},
+	"not-ready":      {bmcsim.Profile.ShowsReady, "does not report whether it is ready"},
 	"no-login":       {func(p bmcsim.Profile) bool { return !p.Open }, "asks for none in any case"},
 	"wrong-password": {func(p bmcsim.Profile) bool { return !p.Open }, "asks for none"},
 	"lost-login":     {func(p bmcsim.Profile) bool { return !p.BasicOnly }, "knows no sessions"},

@@ -35,8 +35,8 @@ func (m *Machine) check(url string) error {
 	return err
 }
 
-// fetch mounts an image as a BMC does that keeps a copy: one GET without a range. What
-// came before the connection broke is kept, for such a BMC compares no length.
+// fetch mounts an image like a BMC that keeps a copy: one GET without a range. It keeps
+// what came before the connection broke, because such a BMC compares no length.
 func (m *Machine) fetch(url string, half bool) error {
 	ctx, cancel := context.WithTimeout(m.ctx, fetchTakes)
 	defer cancel()
@@ -70,7 +70,7 @@ func (m *Machine) fetch(url string, half bool) error {
 	return nil
 }
 
-// fetchClient is one that follows redirects, as what such BMCs are made with does.
+// fetchClient follows redirects, as the libraries of such BMCs do.
 func (f *Fleet) fetchClient(half bool) *http.Client {
 	client := discClient(f.dialMedia)
 	if half && f.o.Network == nil {

@@ -23,7 +23,7 @@ type Clock interface {
 // Options say what to simulate.
 type Options struct {
 	Clock      Clock
-	Profiles   map[string]string // profile by host, where the vendor's usual one will not do
+	Profiles   map[string]string // profile by host, instead of the vendor's usual one
 	Faults     []string          // "kind", or "host=kind"
 	OldVersion string            // of the ESXi that runs before
 	OldBuild   string
@@ -78,7 +78,7 @@ func notSimulated(address string) error {
 // Table maps the plan's addresses to those of the twins.
 func (f *Fleet) Table() map[string]string { return maps.Clone(f.table) }
 
-// Tally is what became of one machine, as its simulator knows it.
+// Tally is what happened to one machine, according to its simulator.
 type Tally struct {
 	Host           string   `json:"host"`
 	Boots          []string `json:"boots"`         // boot sources, in order
@@ -92,7 +92,7 @@ type Tally struct {
 	Requests       int      `json:"requests"`
 }
 
-// Tallies tell what became of all machines.
+// Tallies returns what happened to all machines.
 func (f *Fleet) Tallies() []Tally {
 	out := []Tally{}
 	for _, m := range f.Machines {
@@ -154,7 +154,7 @@ func (f *Fleet) listen() (net.Listener, error) {
 }
 
 // Dialer dials what the table maps, and loopback addresses as they are. Nothing
-// else: a simulation must not touch anybody's machines.
+// else: a simulation must not touch real machines.
 func Dialer(table map[string]string) dialFunc { return dialer(table, &net.Dialer{}) }
 
 func dialer(table map[string]string, d *net.Dialer) dialFunc {

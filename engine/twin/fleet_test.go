@@ -97,7 +97,7 @@ func imageOf(t *testing.T, m *Machine, more string, module int) []byte {
 	return b.Bytes()
 }
 
-// web is somebody's web server with one image, that remembers what it was asked.
+// web is someone else's web server with one image, which records its requests.
 type web struct {
 	*httptest.Server
 	image []byte
@@ -230,7 +230,7 @@ func certificate(m *Machine) string {
 }
 
 // TestInstallation: a medium is booted, read as by a real boot, and installed, once;
-// BootProgress tells the way.
+// BootProgress shows the way.
 func TestInstallation(t *testing.T) {
 	f, m := start(t, "redfish/standard")
 	old := certificate(m)
@@ -311,7 +311,7 @@ func (w *web) content(name string) string {
 }
 
 // TestInstallsAgain: firmware that boots what is mounted installs again and again, each
-// time anew and from the start of the image, until the medium is ejected.
+// time from the start of the image, until the medium is ejected.
 func TestInstallsAgain(t *testing.T) {
 	f, m := start(t, "redfish/standard", "loop")
 	w := serve(t, image(t, m, ""), nil)
@@ -416,7 +416,7 @@ func TestPrefetchRefused(t *testing.T) {
 }
 
 // TestHalfImage: the insert succeeds, the server can see that it was cut, and the machine
-// does not boot what is missing (the UEFI boot image lies near the end).
+// does not boot what is missing (the UEFI boot image is near the end).
 func TestHalfImage(t *testing.T) {
 	_, m := start(t, "redfish/emulator", "half-image")
 	w := serve(t, imageOf(t, m, "", 4<<20), nil)
@@ -481,7 +481,7 @@ func TestDryRun(t *testing.T) {
 	}
 }
 
-// TestEjectedTooEarly: an installer whose medium is taken away does not find its kickstart.
+// TestEjectedTooEarly: an installer whose medium was ejected does not find its kickstart.
 func TestEjectedTooEarly(t *testing.T) {
 	for _, profile := range []string{"redfish/standard", "redfish/emulator"} {
 		t.Run(profile, func(t *testing.T) {
@@ -496,7 +496,7 @@ func TestEjectedTooEarly(t *testing.T) {
 }
 
 // TestResetWhileInstalling: an installation that is cut short does not count, and the
-// machine has what it had.
+// machine keeps its old system.
 func TestResetWhileInstalling(t *testing.T) {
 	_, m := start(t, "redfish/standard")
 	old := certificate(m)

@@ -10,8 +10,8 @@ import (
 )
 
 // install is a boot from the virtual CD: firmware, boot loader, installer, each of which
-// reads its part of the medium when its time has come. What cannot be done stands on the
-// console, and the machine waits for somebody to press Enter, as a real one does.
+// reads its part of the medium when its time has come. A failure is shown on the console,
+// and the machine waits for Enter there, as a real one does.
 func (m *Machine) install(generation int, image string) {
 	d, err := m.insertedDisc(image)
 	if err == nil {
@@ -67,8 +67,8 @@ func (m *Machine) finish(generation int, s *system) bool {
 }
 
 // prepare reads the kickstart and does with disks and network what it says, as far as
-// something can go wrong with it. It makes the system that is described; none where the
-// kickstart says dryrun.
+// something can go wrong with it. It makes the described system; none if the kickstart
+// says dryrun.
 func (m *Machine) prepare(d *disc, l loaded) (*system, error) {
 	s, err := kickstartOf(d, l.options)
 	if err != nil {
@@ -145,7 +145,7 @@ func kickstartOf(d *disc, options []string) (*script, error) {
 	case !runs:
 		return nil, fmt.Errorf("the kernel options start no installer (no runweasel)")
 	case path == "":
-		return nil, fmt.Errorf("no kickstart: the interactive installer waits for somebody at the console")
+		return nil, fmt.Errorf("no kickstart: the interactive installer waits for input at the console")
 	case path != strings.ToUpper(path):
 		return nil, fmt.Errorf("ks=cdrom:%s: the path must be upper case", path)
 	}

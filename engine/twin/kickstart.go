@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// script is a kickstart as the installer understood it.
+// script is a kickstart as the installer parsed it.
 type script struct {
 	commands map[string]command
 	include  string
@@ -23,8 +23,8 @@ type command struct {
 }
 
 // grammar are the commands and options that the installer knows. A real one only
-// warns of unknown ones; the simulated one refuses, for a warning that nobody
-// reads is how typing mistakes reach machines.
+// warns of unknown ones; the simulated one refuses them, because typing mistakes
+// reach machines by warnings that no one reads.
 var grammar = map[string][]string{
 	"vmaccepteula": {}, "accepteula": {}, "reboot": {"noeject"}, "paranoid": {}, "dryrun": {},
 	"rootpw":   {"iscrypted"},
@@ -38,7 +38,7 @@ var grammar = map[string][]string{
 
 var cryptPattern = regexp.MustCompile(`^\$6\$[A-Za-z0-9./]{1,16}\$[A-Za-z0-9./]{86}$`)
 
-// parseKickstart reads a kickstart as strictly as one could wish.
+// parseKickstart reads a kickstart strictly.
 func parseKickstart(data []byte) (*script, error) {
 	s := &script{commands: map[string]command{}}
 	section := ""
@@ -62,7 +62,7 @@ func parseKickstart(data []byte) (*script, error) {
 	return s, s.check()
 }
 
-// marks reads what a %pre script of ours says of itself; the simulated installer
+// marks reads what our %pre script says of itself; the simulated installer
 // runs no shell. Ours is the last of them: what another one says before it does not count.
 func (s *script) marks(section, line string) {
 	if !strings.HasPrefix(section, "%pre") {
@@ -209,7 +209,7 @@ func (s *script) checkNetwork() error {
 func (s *script) rootHash() string { return s.commands["rootpw"].words[0] }
 func (s *script) address() string  { return s.commands["network"].options["ip"] }
 
-// clears finds the disks that are cleared beside the one to install on.
+// clears finds the disks that are cleared in addition to the one to install on.
 func (s *script) clears(disks []device) ([]device, error) {
 	var out []device
 	if drives := s.commands["clearpart"].options["drives"]; drives != "" {

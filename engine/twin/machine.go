@@ -142,7 +142,7 @@ func (m *Machine) password() string {
 
 func (m *Machine) startsOn() bool { return m.faults.startsOn(m.Host) }
 
-// startsOn: a machine of which the plan knows the running ESXi, runs one.
+// startsOn: a machine runs an ESXi if the plan gives the running one.
 func (f faults) startsOn(h *schema.Host) bool {
 	return h.ESXi != nil && h.ESXi.Current != nil || f["busy"] || f["unknown-use"]
 }
@@ -159,13 +159,13 @@ func (m *Machine) macs() []string {
 	return macs
 }
 
-// disks makes the disk that the plan wants and a data disk beside it.
+// disks makes the disk that the plan wants and a data disk.
 func (m *Machine) disks(p bmcsim.Profile) []bmcsim.Disk {
 	d := digest(m.Host.Name, "disk")
 	data := bmcsim.Disk{Model: "MZXLR3T8HBLS-00AH3", Serial: strings.ToUpper(d[20:32]), WWN: "5000" + d[:12], Bytes: 3840e9}
 	want := bmcsim.Disk{Model: "MZVL2256HCHQ", Serial: strings.ToUpper(d[8:20]), WWN: "5001" + d[12:24], Bytes: 480e9}
 	switch x := m.Host.ESXi; {
-	case x == nil || x.Disk == nil || x.Disk.Late(): // a machine as it comes
+	case x == nil || x.Disk == nil || x.Disk.Late(): // a machine without a chosen disk
 		want.Boot = true
 	default:
 		switch kind, text := x.Disk.Key(); kind {
@@ -219,7 +219,7 @@ func (m *Machine) wiped() (out []bmcsim.Disk) {
 	return out
 }
 
-// bootFamily tells disks behind a boot controller: ESXi gives their volume a
+// bootFamily reports disks behind a boot controller: ESXi gives their volume a
 // name that no drive has.
 func bootFamily(model string) bool {
 	return model == "DELLBOSS VD" || model == "ThinkSystem M.2" || strings.Contains(model, "NS204i")
@@ -233,8 +233,8 @@ func deviceName(d bmcsim.Disk) string {
 }
 
 // oldSystem is the ESXi that runs before: the plan's address, the login of
-// `current`, the build of the image, so that it is as easy as can be to take it
-// for the new one.
+// `current`, the build of the image, so that it is as easy as possible to mistake
+// it for the new one.
 func (m *Machine) oldSystem() error {
 	x := m.Host.ESXi
 	if x == nil || m.faults["unknown-use"] {
@@ -278,7 +278,7 @@ func (m *Machine) say(format string, values ...any) {
 	m.console = append(m.console, fmt.Sprintf(format, values...))
 }
 
-// lost takes the running system away.
+// lost removes the running system.
 func (m *Machine) lost() {
 	m.mu.Lock()
 	m.generation++
@@ -303,7 +303,7 @@ func (m *Machine) booted(source, image string) {
 	})
 }
 
-// begins counts a boot: after a reset, the installations are counted anew.
+// begins counts a boot: after a reset, the count of installations starts again.
 func (m *Machine) begins() (generation int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -325,7 +325,7 @@ func (m *Machine) Installs() (all int, perReset []int) {
 	return all, append([]int{}, m.installs...)
 }
 
-// reaches tells the BMC how far the boot has come.
+// reaches reports to the BMC how far the boot has come.
 func (m *Machine) reaches(generation int, state string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -2,8 +2,8 @@ package twin
 
 import "syscall"
 
-// narrow lets a connection hold little that arrived and was not read. Over loopback that is
-// megabytes, and to the server all of it has arrived.
+// narrow bounds what a connection holds that arrived and was not read. Over loopback that is
+// megabytes, and for the server all of it has arrived.
 func narrow(_, _ string, c syscall.RawConn) error {
 	var failed error
 	err := c.Control(func(fd uintptr) {

@@ -4,6 +4,6 @@ package twin
 
 import "syscall"
 
-// narrow is known for Linux only. Elsewhere it takes a larger image for its server to
-// notice that half of it was not read.
+// narrow exists for Linux only. Elsewhere a server needs a larger image to notice that half
+// of it was not read.
 func narrow(string, string, syscall.RawConn) error { return nil }

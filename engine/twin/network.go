@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// Network is a loopback interface in the memory of this process. A fleet that is on one opens
-// no socket, and nothing reaches a service of the computer on which it is simulated: the plan
-// that it belongs to may be a stranger's.
+// Network is a loopback interface in the memory of this process. A fleet on one opens no
+// socket, and nothing reaches a service of the computer on which it is simulated: its plan
+// may be a stranger's.
 //
 // Its connections keep to what HTTP and TLS need of TCP: buffers, deadlines, and an end of
 // each direction.
@@ -160,14 +160,14 @@ type stream struct {
 	mu                     sync.Mutex
 	data                   []byte
 	readerGone, writerGone bool
-	changed                chan struct{} // closed, and made anew, with every change
+	changed                chan struct{} // closed and replaced with every change
 }
 
 func newStream() *stream {
 	return &stream{reading: newDeadline(), writing: newDeadline(), changed: make(chan struct{})}
 }
 
-// change changes the stream, and wakes who waits for that.
+// change changes the stream, and wakes its waiters.
 func (s *stream) change(what func(*stream)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -183,11 +183,11 @@ func (s *stream) wake() {
 func (s *stream) read(p []byte) (int, error) {
 	for {
 		s.mu.Lock()
-		switch late := s.reading.passed(); {
+		switch timedOut := s.reading.passed(); {
 		case s.readerGone:
 			s.mu.Unlock()
 			return 0, net.ErrClosed
-		case late:
+		case timedOut:
 			s.mu.Unlock()
 			return 0, os.ErrDeadlineExceeded
 		case len(s.data) > 0 || len(p) == 0:
@@ -209,14 +209,14 @@ func (s *stream) read(p []byte) (int, error) {
 func (s *stream) write(p []byte) (n int, err error) {
 	for {
 		s.mu.Lock()
-		switch late := s.writing.passed(); {
+		switch timedOut := s.writing.passed(); {
 		case s.writerGone:
 			s.mu.Unlock()
 			return n, net.ErrClosed
 		case s.readerGone:
 			s.mu.Unlock()
 			return n, &net.OpError{Op: "write", Net: "tcp", Err: os.NewSyscallError("write", syscall.EPIPE)}
-		case late:
+		case timedOut:
 			s.mu.Unlock()
 			return n, os.ErrDeadlineExceeded
 		}
@@ -281,7 +281,7 @@ func (d *deadline) set(at time.Time) {
 	}
 }
 
-// pass wakes who waits, unless the deadline was moved meanwhile.
+// pass wakes the waiters, unless the deadline was moved meanwhile.
 func (d *deadline) pass(moved chan struct{}) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

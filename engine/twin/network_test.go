@@ -44,7 +44,7 @@ func TestNetworkCarries(t *testing.T) {
 		t.Errorf("%d of %d bytes, %v", len(got), len(sent), err)
 	}
 	if _, err := server.Write([]byte("x")); !errors.Is(err, syscall.EPIPE) {
-		t.Errorf("writing to who is gone: %v", err)
+		t.Errorf("writing to a closed end: %v", err)
 	}
 	if _, err := client.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("reading from what is closed: %v", err)
@@ -82,7 +82,7 @@ func TestNetworkDeadlines(t *testing.T) {
 	})
 }
 
-// TestNetworkLeadsNowhereElse: what does not listen on it is refused, whatever listens on the
+// TestNetworkLeadsNowhereElse: an address without a listener on it is refused, whatever listens on the
 // computer.
 func TestNetworkLeadsNowhereElse(t *testing.T) {
 	real, err := net.Listen("tcp", "127.0.0.1:0")

@@ -29,7 +29,7 @@ var Vendor = bmc.Vendor{
 		{What: "remote media must be enabled (EnableRMedia) and takes ten seconds to start; before that there are no slots", Models: "MegaRAC", Source: "recording DGX H100 (empty collection, actions); bmc-facts §4", Profiles: "ami/megarac lenovo/tsm"},
 		{What: "ConfigureCDInstance must be given the number of virtual CDs, and restarts media for three minutes", Models: "MegaRAC set to none", Source: "recordings DGX H100, H262-Z63 (actions); bmc-facts §4", Profiles: "ami/megarac-nocd"},
 		{What: "BootSourceOverrideMode is that of the last override; FBO001 of the BIOS is the boot mode", Models: "Gigabyte, MegaRAC 12.84", Source: "recording H262-Z63", Profiles: "ami/gigabyte"},
-		{What: "a drive has no MediaTypes, and nothing tells whether remote media is enabled: it is where drives show", Models: "Gigabyte, MegaRAC 12.84", Source: "recording H262-Z63", Profiles: "ami/gigabyte"},
+		{What: "a drive has no MediaTypes, and no property shows whether remote media is enabled: it is if there are drives", Models: "Gigabyte, MegaRAC 12.84", Source: "recording H262-Z63", Profiles: "ami/gigabyte"},
 		{What: "insert wants TransferProtocolType and begins a task", Models: "MegaRAC", Source: "bmc-facts §4, §14", Profiles: "ami/megarac lenovo/tsm"},
 		{What: "mode, enabled and target go together, or the mode is reset", Models: "MegaRAC, Inspur, ASRock Rack", Source: "bmc-facts §6", Profiles: "ami/megarac ami/inspur"},
 	},
@@ -41,7 +41,7 @@ const (
 	restarts = 3 * time.Minute
 )
 
-// instances is how many virtual CDs are configured where there is none: all.
+// instances is how many virtual CDs are configured if the BMC has none: all.
 const instances = 4
 
 type client struct {
@@ -57,8 +57,8 @@ func New(r *bmc.Redfish, scheme string) bmc.Client {
 	return r
 }
 
-// media is what the manager says of its remote media. Where the actions stand, in the
-// standard's place or in Oem, differs, so suffixes count.
+// media is what the manager says of its remote media. The actions are in the standard's
+// place or in Oem, so only the suffix of a name counts.
 type media struct {
 	status            string // "": it does not say
 	instances         *int   // of virtual CDs; nil: it does not say
@@ -104,7 +104,7 @@ func (m media) off(shown bool) bool {
 // without reports a manager that is set to offer no virtual CD.
 func (m media) without() bool { return m.configure != "" && m.instances != nil && *m.instances == 0 }
 
-// find lets one drive stand for those that will be there when remote media is enabled.
+// find returns one drive as a placeholder for those that appear when remote media is enabled.
 func (c *client) find(ctx context.Context, shown []bmc.Slot) (bmc.Slot, bool, error) {
 	if len(shown) > 0 {
 		return bmc.Slot{}, false, nil
@@ -113,7 +113,7 @@ func (c *client) find(ctx context.Context, shown []bmc.Slot) (bmc.Slot, bool, er
 	return bmc.Slot{URI: c.Manager()}, m.off(false) || m.without(), err
 }
 
-// mount puts the image into the first drive that is there now: to prepare made it appear.
+// mount puts the image into the first drive, which exists since the preparation.
 func (c *client) mount(ctx context.Context, w bmc.Command, _ bmc.Slot) error {
 	for waited := time.Duration(0); waited < restarts; waited += starts {
 		c.Refresh(0)

@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	offTakes   = 3 * time.Second
-	onTakes    = 2 * time.Second
-	lateTakes  = 6 * time.Second // until an On that was refused is done nevertheless
-	rivalTakes = 3 * time.Second // until someone else powers the machine on
+	offTakes      = 3 * time.Second
+	onTakes       = 2 * time.Second
+	deferredTakes = 6 * time.Second // until a refused On takes effect nevertheless
+	rivalTakes    = 3 * time.Second // until someone else powers the machine on
 )
 
 func (s *Sim) post(w http.ResponseWriter, r *http.Request, path string, body []byte) {
@@ -72,7 +72,7 @@ func (s *Sim) reset(w http.ResponseWriter, arguments map[string]any) {
 	case s.power == "PoweringOff" || off && s.p.BusyAfterOff > 0 && s.c.Clock.Now().Sub(s.offAt) < s.p.BusyAfterOff:
 		s.fail(w, 409, "Base.1.12.ActionParameterValueConflict", kind)
 	case on && s.fails("deferred", ""):
-		s.after(lateTakes, func() {
+		s.after(deferredTakes, func() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.change(kind)
@@ -84,8 +84,8 @@ func (s *Sim) reset(w http.ResponseWriter, arguments map[string]any) {
 	}
 }
 
-// beforeOurs lets someone else's request to power on, which is under way, be done before
-// the one that just came.
+// beforeOurs executes another client's pending request to power on before the one that just
+// came.
 func (s *Sim) beforeOurs() {
 	if s.rival && s.power == "Off" {
 		s.rival = false
@@ -120,7 +120,7 @@ func (s *Sim) change(kind string) {
 	}
 }
 
-// powerOff takes a moment; then whoever simulates the machine is told.
+// powerOff takes a moment; then it reports to the simulation of the machine.
 func (s *Sim) powerOff(then func()) {
 	s.power = "PoweringOff"
 	s.after(offTakes, func() {
@@ -172,7 +172,7 @@ func (s *Sim) Reboot() {
 	s.enterPOST()
 }
 
-// SetSecureBoot turns Secure Boot on or off, as somebody in the BIOS setup does.
+// SetSecureBoot turns Secure Boot on or off, as a user in the BIOS setup does.
 func (s *Sim) SetSecureBoot(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -197,7 +197,7 @@ func (s *Sim) boot() {
 	s.boots = append(s.boots, source)
 	s.posted = time.Time{} // the timer and the clock may differ by a moment
 	if s.c.Booted == nil {
-		s.progress = OSBootStarted // nobody else tells
+		s.progress = OSBootStarted // no other simulation reports it
 	}
 	s.mu.Unlock()
 	if s.c.Booted != nil {
@@ -205,7 +205,7 @@ func (s *Sim) boot() {
 	}
 }
 
-// source is what the next boot comes from, by whichever override counts.
+// source is what the next boot comes from, by the override that is in effect.
 func (s *Sim) source() string {
 	virtualCD := s.p.VirtualCD
 	if virtualCD == "" && !s.p.CdIsMetal {

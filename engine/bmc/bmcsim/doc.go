@@ -6,6 +6,6 @@
 // [Profile] says how firmware of one kind behaves; the name of a profile, such as
 // "dell/idrac9", is what a rehearsal chooses. [Fault] adds trouble.
 //
-// The package knows no ESXi: when the simulated machine boots, it tells
-// Config.Booted, and whoever simulates the rest of the machine goes on from there.
+// The package does not know ESXi: when the simulated machine boots, it calls
+// Config.Booted, and the simulation of the rest of the machine takes over from there.
 package bmcsim

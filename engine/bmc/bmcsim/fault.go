@@ -49,7 +49,7 @@ var FaultKinds = map[string]string{
 	"cd-first": "the machine boots what is mounted, whatever its boot source override says",
 }
 
-// silent reports a kind that does not answer in the place of the BMC.
+// silent reports a kind that does not answer instead of the BMC.
 func (f *Fault) silent() bool {
 	return slices.Contains([]string{"alone", "fourth", "shuffle", "ignore", "idle", "full", "half", "deferred", "early", "cd-first"}, f.Kind)
 }
@@ -65,7 +65,7 @@ func (f *Fault) matches(r *http.Request) bool {
 	return f.use()
 }
 
-// use counts a fault down; one that is used up stays so.
+// use reports whether a fault occurs, and counts it down.
 func (f *Fault) use() bool {
 	if f.Rate > 0 && rand.Float64() >= f.Rate {
 		return false
@@ -81,7 +81,7 @@ func (f *Fault) use() bool {
 	return true
 }
 
-// trouble answers in the place of the BMC. after is set when the request is to
+// trouble answers instead of the BMC. after is set when the request is to
 // take effect first.
 func (s *Sim) trouble(w http.ResponseWriter, r *http.Request) (after func(http.ResponseWriter), over bool) {
 	s.mu.Lock()
@@ -123,8 +123,8 @@ func (s *Sim) trouble(w http.ResponseWriter, r *http.Request) (after func(http.R
 	return nil, true
 }
 
-// crowded answers for a BMC that does not take so many requests at once, of which so many are
-// under way. What changes something is not refused: a client sends that alone.
+// crowded answers for a BMC that refuses further requests while too many are under way.
+// Writes are not refused: a client sends them alone.
 func (s *Sim) crowded(w http.ResponseWriter, r *http.Request, busy int) (over bool) {
 	for _, f := range s.faults {
 		switch {
@@ -176,7 +176,7 @@ func hangUp(w http.ResponseWriter) {
 // ignores reports whether an action is answered with success and not done.
 func (s *Sim) ignores(action string) bool { return s.fails("ignore", action) }
 
-// fails uses up a fault of a kind that the BMC's own doing shows.
+// fails uses up a fault of a kind that changes what the BMC does.
 func (s *Sim) fails(kind, action string) bool {
 	for _, f := range s.faults {
 		if f.Kind == kind && f.Action == action && f.use() {

@@ -22,7 +22,7 @@ type FetchStatus int
 // Error implements error.
 func (f FetchStatus) Error() string { return fmt.Sprintf("the web server answers %d", int(f)) }
 
-// answer is the status with which the BMC passes it on.
+// answer is the status with which the BMC reports it.
 func (f FetchStatus) answer() int {
 	if f >= 500 {
 		return 502

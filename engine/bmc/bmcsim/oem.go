@@ -11,7 +11,7 @@ import (
 // mediaStarts is how long the media service takes after it was enabled.
 const mediaStarts = 5 * time.Second
 
-// cdsStart is how long the manager takes to offer virtual CDs after it was told how many.
+// cdsStart is how long the manager takes to offer virtual CDs after their number was set.
 const cdsStart = 170 * time.Second
 
 // hiddenSlots are the slots that show only while a vendor's own flow has mounted
@@ -167,7 +167,7 @@ func (s *Sim) smartDocument(path, base string) object {
 	return nil
 }
 
-// oemPost answers the vendor's own actions; false is none of them.
+// oemPost answers the vendor's own actions; false: the path is not one of them.
 func (s *Sim) oemPost(w http.ResponseWriter, path string, arguments map[string]any) bool {
 	mgr := s.managerURI()
 	switch {
@@ -264,7 +264,7 @@ func (s *Sim) mountHidden(w http.ResponseWriter, configured func() string) {
 	s.mount(w, s.slots["Managers/"+hiddenSlots[s.p.Flow]], url)
 }
 
-// oemPatch answers changes of the vendor's own documents; false is none of them.
+// oemPatch answers changes of the vendor's own documents; false: the path is not one of them.
 func (s *Sim) oemPatch(w http.ResponseWriter, path string, changes map[string]any) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -320,8 +320,8 @@ func (s *Sim) begin(w http.ResponseWriter, work func() string) {
 	s.write(w, 202, object{"@odata.id": location, "@odata.type": "#Task.v1_4_3.Task", "Id": id, "TaskState": "New"})
 }
 
-// taskDocument shows a task; a job that was just made is not there at the first look
-// where the firmware is so.
+// taskDocument shows a task; with some firmware, a job that was just made is not
+// there at the first read.
 func (s *Sim) taskDocument(id string) object {
 	t := s.tasks[id]
 	if t == nil {

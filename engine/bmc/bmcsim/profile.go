@@ -11,17 +11,17 @@ import (
 // the standard asks for.
 type Profile struct {
 	Name      string // vendor/firmware
-	Source    string // where the behaviour is known from
-	FactsOnly bool   // no recording of such a BMC was at hand
+	Source    string // the source of the facts
+	FactsOnly bool   // there was no recording of such a BMC
 
-	// What it says of itself.
+	// How it identifies itself.
 	Manufacturer string
 	Model        string
 	Vendor       string   // ServiceRoot.Vendor
 	Oem          string   // key in ServiceRoot.Oem, and of the vendor's own properties
 	Product      string   // ServiceRoot.Product
 	System       string   // id of the computer system
-	Baseboard    string   // id of a second one, which cannot be reset; "": there is none
+	Baseboard    string   // id of a second one, which cannot be reset; "": none
 	Manager      string   // id of the manager
 	Generation   string   // Manager.Model
 	Firmware     string   //
@@ -35,7 +35,7 @@ type Profile struct {
 	SystemSlots  []slotProfile
 	ManagerSlots []slotProfile
 	PatchSlots   bool // slots have no actions; they are patched
-	OemSlots     bool // the actions stand in the slot's Oem object
+	OemSlots     bool // the actions are in the slot's Oem object
 	Flow         flow // a way of the vendor's own to mount; the slots of the standard are missing or read only
 	OneImage     bool // all slots share one channel
 	Lag          time.Duration
@@ -44,27 +44,27 @@ type Profile struct {
 	Remembers    bool     // the image's name stays after an eject
 	EjectHidden  bool     // the eject action shows only while something is mounted
 	EmptyEject   int      // status of ejecting an empty slot; 0 is success
-	InsertTakes  []string // properties that an insert takes beside the image; nil: all of the standard
-	InsertWants  []string // properties that an insert must have beside the image
+	InsertTakes  []string // properties that an insert takes next to the image; nil: all of the standard
+	InsertWants  []string // properties that an insert must have next to the image
 	Schemes      []string // of images that it fetches; nil: http and https
-	Verifies     bool     // checks the image server's certificate unless told not to
+	Verifies     bool     // checks the image server's certificate unless the request turns that off
 	LaxMount     bool     // an image that cannot be read is answered with success
 	RemoteMedia  bool     // remote media must be enabled first
-	MediaUnsaid  bool     // remote media can be enabled, is, and nothing says so
-	NoCDs        bool     // there is no virtual CD until the manager is told how many
+	MediaUnsaid  bool     // remote media is enabled, and no property says so
+	NoCDs        bool     // there is no virtual CD until their number is set
 	RemoteMounts bool     // mounts must be allowed first, in a document of the system
 	Tasks        bool     // an insert is a task
 	Prefetches   bool     // an insert fetches the whole image by one request, and the machine reads that copy
-	Replaces     bool     // an insert takes the place of what is mounted
+	Replaces     bool     // an insert replaces what is mounted
 
 	// Boot and power.
 	Targets         []string
 	VirtualCD       string         // target that boots the virtual CD; "": Cd
-	CdIsMetal       bool           // "Cd" is accepted and boots a physical drive, which there is none
+	CdIsMetal       bool           // "Cd" is accepted and boots a physical drive, which does not exist
 	BootInSetting   bool           // boot is written in the settings resource
 	BootConfig      bool           // boot is written in a document of the vendor's own; the standard's is ignored
 	OverrideOff     bool           // refuses every override with UnsupportedOperation; the slot's own way works
-	OnNext          bool           // slots can be told to boot at the next reset
+	OnNext          bool           // slots can be set to boot at the next reset
 	ModeResets      bool           // an override without its mode turns it to Legacy, which boots no installer
 	PostLock        bool           // no boot changes while in POST
 	Continuous      bool           // knows "Continuous"
@@ -78,7 +78,7 @@ type Profile struct {
 	LaxReset        bool           // a reset that the power state does not allow is answered with success
 	Static          bool           // every write is answered with success, and nothing ever changes
 	Resets          []string
-	ActionInfo      bool // resets stand in an ActionInfo
+	ActionInfo      bool // an ActionInfo lists the resets
 	BusyAfterOff    time.Duration
 	Attributes      map[string]any // of the manager, by name; nil: none
 	FixedAttributes bool           // they cannot be written
@@ -87,9 +87,9 @@ type Profile struct {
 	ImportList      bool           // it wants its target as a list
 
 	// Protocol.
-	Success        int    // status of a write that worked
+	Success        int    // status of a write that succeeded
 	SuccessBody    bool   // with "Success" inside an error object
-	PlainErrors    bool   // what is wrong stands in error.message; ExtendedInfo has no text
+	PlainErrors    bool   // error.message says what is wrong; ExtendedInfo has no text
 	ETags          string // "", "weak" or "strong" (checked)
 	NeedsMatch     int    // status of a PATCH without If-Match; 0: it needs none
 	NoMatchOnPost  bool   // If-Match on an action answers 412
@@ -102,23 +102,23 @@ type Profile struct {
 	NoBasic        bool          // takes no Basic authentication
 	NoChallenge    bool          // answers 401 without naming Basic, which it takes
 	Open           bool          // asks for no login
-	HiddenRoot     bool          // shows its service root only to who is logged in
+	HiddenRoot     bool          // shows its service root only after a login
 	BareLogin      bool          // answers 415 to a login that bears a credential
 	Idle           time.Duration // idle connections are closed after that long, in real time
 
 	// Hardware.
 	Storage    string // name of the boot controller: "" is a plain drive
-	Members    bool   // the volume of the boot controller has no WWN and names its drives; a spare is listed, too
-	OldStorage bool   // storage stands in the vendor's own form only
+	Members    bool   // the volume of the boot controller has no WWN and names its drives; a hot spare is listed, too
+	OldStorage bool   // storage is shown in the vendor's own form only
 	ExtraNIC   bool   // the link between BMC and host shows as a NIC
 	NoNICs     bool   // the system lists no network ports, only adapters do
 	VIC        bool   // the adapter's ports are uplinks; its functions are the host's ports, and one of a storage network
 	FlashSlots bool   // an empty slot for flash cards shows as a drive
-	NoSerial   bool   // the system tells no serial number
+	NoSerial   bool   // the system shows no serial number
 	License    string // name of the license that the manager shows
 }
 
-// sessionProfile is what firmware shows of a session beside its user.
+// sessionProfile is what firmware shows of a session besides its user.
 type sessionProfile struct {
 	Type    bool // SessionType
 	Origin  bool // ClientOriginIPAddress
@@ -133,7 +133,7 @@ type slotProfile struct {
 	Types []string
 	Takes bool // an image by URL
 	Proxy bool // for consoles: it shows no insert action
-	Eject bool // it shows an eject action all the same
+	Eject bool // it shows an eject action nevertheless
 }
 
 // flow is a way of a vendor's own to mount media.
@@ -497,7 +497,7 @@ func continuous() Profile {
 	return p
 }
 
-// emulator stands before virtual machines: it takes every insert and every reset, reads
+// emulator is a front end of virtual machines: it takes every insert and every reset, reads
 // an image once and whole, and knows neither sessions nor tags. Storage and network are
 // those of the standard, for a plan to confirm its disk by.
 func emulator() Profile {
@@ -510,7 +510,7 @@ func emulator() Profile {
 	return p
 }
 
-// sushy is that emulator as it is mostly run: with a file of users, a drive for each
+// sushy is that emulator as it is usually run: with a file of users, a drive for each
 // manager, and machines without a serial number.
 func sushy() Profile {
 	p := emulator()
@@ -538,14 +538,14 @@ func mockup() Profile {
 	return p
 }
 
-// ShowsLicense reports whether the firmware tells its license.
+// ShowsLicense reports whether the firmware shows its license.
 func (p Profile) ShowsLicense() bool {
 	return p.License != "" && (p.SuccessBody || p.TagInSKU && !p.FixedAttributes)
 }
 
-// TellsReady reports whether the firmware tells that its controller for the host is
+// ShowsReady reports whether the firmware shows that its controller for the host is
 // still starting.
-func (p Profile) TellsReady() bool { return p.TagInSKU && p.Attributes != nil && !p.FixedAttributes }
+func (p Profile) ShowsReady() bool { return p.TagInSKU && p.Attributes != nil && !p.FixedAttributes }
 
 // Profiles lists all profiles of firmware that a machine can be installed with; the first of
 // a vendor is its usual one.

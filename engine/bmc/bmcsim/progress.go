@@ -1,6 +1,6 @@
 package bmcsim
 
-// States of a boot that whoever simulates the machine tells.
+// States of a boot that the simulation of the machine reports.
 const (
 	OSBootStarted = "OSBootStarted" // a boot loader runs
 	OSRunning     = "OSRunning"     // an operating system does, such as an installer
@@ -9,8 +9,8 @@ const (
 // hardwareComplete is the state of a machine that is through POST and boots nothing yet.
 const hardwareComplete = "SystemHardwareInitializationComplete"
 
-// Progress tells how far the boot has come: [OSBootStarted], [OSRunning]. A machine that
-// is off or in POST has not come so far, and what is told of it is late.
+// Progress sets how far the boot has come: [OSBootStarted], [OSRunning]. A machine that is
+// off or in POST has not come so far, so a report about it is out of date and ignored.
 func (s *Sim) Progress(state string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -15,8 +15,8 @@ import (
 
 const sessionsPath = root + "/SessionService/Sessions"
 
-// session is one that is open. It was opened at a moment of the real time: clients and
-// their connections are real, whatever the time of the simulated machine.
+// session is an open one. Its time is real: clients and their connections are real, whatever
+// the time of the simulated machine.
 type session struct {
 	id, token string
 	user      string
@@ -138,7 +138,7 @@ func (s *Sim) sessionDocument(path string) object {
 	return d
 }
 
-// loginTime is written as the vendors do that have it in their own object.
+// loginTime is written like that of the vendors that have it in their own object.
 func (s *Sim) loginTime(open *session) string {
 	if s.p.Sessions.NoUser {
 		return open.opened.Format(time.DateTime)

@@ -44,18 +44,18 @@ type Config struct {
 	// Check reads an image as the BMC does when it mounts it; an error is what the
 	// BMC could not do.
 	Check func(url string) error
-	// Fetch reads a whole image, as a BMC does that gives the machine a copy of its own;
-	// half ends the transfer half-way. An error, such as a [FetchStatus], is that
-	// nothing came: what came in part is kept, for such a BMC does not notice.
+	// Fetch reads a whole image, like a BMC that gives the machine its own copy; half
+	// ends the transfer half-way. An error, such as a [FetchStatus], means that nothing
+	// came: a partial image is kept, because such a BMC does not notice.
 	Fetch func(url string, half bool) error
-	// Booted is told that the machine boots: source is Redfish's name of the boot
+	// Booted is called when the machine boots: source is Redfish's name of the boot
 	// source, image the URL in the virtual drive.
 	Booted func(source, image string)
-	// Lost is told that the machine lost power.
+	// Lost is called when the machine lost power.
 	Lost func()
 	// Screen is what the machine's screen shows, line by line; nil: nothing.
 	Screen func() []string
-	// Log is told of every request.
+	// Log is called with every request.
 	Log func(Request)
 	// Latency is how long every answer takes, in real time.
 	Latency time.Duration
@@ -89,7 +89,7 @@ type Sim struct {
 	came       int // requests so far
 	most       int // that were under way at the same time
 	power      string
-	generation int // of the power state: a pending change of an older one is void
+	generation int // of the power state: a pending change of an older one is dropped
 	posted     time.Time
 	progress   string // of the boot, once POST is over
 	rival      bool   // someone else is about to power the machine on
@@ -100,7 +100,7 @@ type Sim struct {
 	device     string // of the vendor's own boot document
 	onNext     bool   // the slot's own way to boot once
 	mediaAt    time.Time
-	cdsOn      bool // virtual CDs, where there are none at first
+	cdsOn      bool // the virtual CDs of a BMC that has none at first
 	cdsAt      time.Time
 	mediaOn    bool // remote media, where it must be enabled
 	mountsOn   bool // remote mounts, where they must be allowed
@@ -215,7 +215,7 @@ func (s *Sim) ServeOn(l net.Listener) error {
 // Address is where the BMC listens.
 func (s *Sim) Address() string { return s.listener.Addr().String() }
 
-// Close ends the BMC: what is pending is void.
+// Close ends the BMC and discards what is pending.
 func (s *Sim) Close() {
 	s.mu.Lock()
 	s.generation++
@@ -224,7 +224,7 @@ func (s *Sim) Close() {
 	<-s.done
 }
 
-// NewCertificate makes a certificate as a BMC does that has none: signed by itself.
+// NewCertificate makes a self-signed certificate, as a BMC without one does.
 func NewCertificate() (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -321,7 +321,7 @@ func (s *Sim) mounted() string {
 	return ""
 }
 
-// Prepare sets what an insert would have to set first, as an earlier one did.
+// Prepare sets what an insert would have to set first, as an earlier insert does.
 func (s *Sim) Prepare() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -342,8 +342,8 @@ func (s *Sim) Mount(url string) {
 	}
 }
 
-// LeaveOverride sets the next boot to the network, as a person who went away would have, where
-// this firmware has a boot source override by the standard.
+// LeaveOverride sets the next boot to the network, as a leftover of another user, if this
+// firmware has the standard's boot source override.
 func (s *Sim) LeaveOverride() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -411,7 +411,7 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.route(rec, r, body)
 }
 
-// enter counts a request in: how many are under way, and its number.
+// enter counts a request: it returns how many are under way, and its number.
 func (s *Sim) enter() (busy, number int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -481,8 +481,8 @@ func (s *Sim) authenticated(r *http.Request) bool {
 	return false
 }
 
-// isPublic reports a request that needs no login. Where there is no session service, that is
-// mostly found out without one.
+// isPublic reports a request that needs no login. Most BMCs
+// without a session service say so without a login.
 func (s *Sim) isPublic(r *http.Request) bool {
 	path := strings.TrimSuffix(r.URL.Path, "/")
 	login := r.Method == http.MethodPost && strings.HasSuffix(path, "/Sessions")
@@ -497,7 +497,7 @@ func (s *Sim) write(w http.ResponseWriter, status int, document any) {
 	json.NewEncoder(w).Encode(document)
 }
 
-// succeed answers a write that worked, in the vendor's way.
+// succeed answers a write that succeeded, in the vendor's way.
 func (s *Sim) succeed(w http.ResponseWriter) {
 	if s.p.SuccessBody {
 		s.write(w, s.p.Success, extended("Base.1.4.Success"))
@@ -516,8 +516,8 @@ func (s *Sim) fail(w http.ResponseWriter, status int, id string, args ...string)
 	s.write(w, status, extended(id, args...))
 }
 
-// failPlainly answers with an error whose text stands beside the extended information,
-// which only says that there was one.
+// failPlainly answers with an error whose text is next to the extended information, which
+// only says that there was an error.
 func (s *Sim) failPlainly(w http.ResponseWriter, status int, text string) {
 	const general = "Base.1.0.GeneralError"
 	s.write(w, status, map[string]any{"error": map[string]any{

@@ -47,7 +47,7 @@ func ask(s *Sim, method, path, body string) answer {
 	return a
 }
 
-// at digs into a document.
+// at reads a value in a document.
 func (a answer) at(path ...string) any {
 	var here any = a.doc
 	for _, name := range path {
@@ -71,7 +71,7 @@ func insert(s *Sim, slot, url string) answer {
 
 const url = "http://192.0.2.1/t/host.iso"
 
-// TestWhoReportsBootProgress: those whose facts say so, and nobody else shows the property.
+// TestWhoReportsBootProgress: only the profiles whose facts say so show the property.
 func TestWhoReportsBootProgress(t *testing.T) {
 	want := []string{"dell/idrac9", "dell/idrac9-perc", "dell/idrac10", "lenovo/xcc2", "lenovo/xcc3", "openbmc/bmcweb", "openbmc/gb300", "redfish/standard", "redfish/impatient"}
 	for _, p := range Profiles() {
@@ -83,8 +83,8 @@ func TestWhoReportsBootProgress(t *testing.T) {
 	}
 }
 
-// TestBootProgress goes with the machine: through POST, on to what whoever simulates the
-// rest of it tells, and back when it restarts or loses power.
+// TestBootProgress: the progress follows the machine: through POST, on to what the simulation
+// of the rest of it reports, and back when it restarts or loses power.
 func TestBootProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTestSim(t, "redfish/standard", Config{Booted: func(string, string) {}})
@@ -100,7 +100,7 @@ func TestBootProgress(t *testing.T) {
 		time.Sleep(onTakes + time.Second)
 		expect("early in POST", "MemoryInitializationStarted")
 		s.Progress(OSRunning)
-		expect("told too early", "MemoryInitializationStarted")
+		expect("reported too early", "MemoryInitializationStarted")
 		time.Sleep(testPOST / 2)
 		expect("late in POST", "PCIResourceConfigStarted")
 		time.Sleep(testPOST / 2)
@@ -119,14 +119,14 @@ func TestBootProgress(t *testing.T) {
 		time.Sleep(offTakes + time.Second)
 		s.Progress(OSRunning)
 		s.Reboot()
-		expect("off, and told late", "None")
+		expect("off, and reported late", "None")
 		if len(s.Boots()) != 2 || s.PowerState() != "Off" {
 			t.Errorf("boots %v, %s", s.Boots(), s.PowerState())
 		}
 	})
 }
 
-// TestBootProgressAlone: where nobody simulates the rest of the machine, it comes as far
+// TestBootProgressAlone: without a simulation of the rest of the machine, it comes as far
 // as its boot loader; one that is on from the start runs something.
 func TestBootProgressAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -213,8 +213,8 @@ func TestEmulatorPower(t *testing.T) {
 	})
 }
 
-// TestPrefetch: an insert fetches the image once and whole, takes the place of what was
-// mounted, and is answered with success also where only half came.
+// TestPrefetch: an insert fetches the image once and whole, replaces what was mounted,
+// and is answered with success even if only half came.
 func TestPrefetch(t *testing.T) {
 	type fetched struct {
 		url  string
@@ -233,7 +233,7 @@ func TestPrefetch(t *testing.T) {
 	}
 }
 
-// TestPrefetchFails: why stands in error.message; the extended information has no text.
+// TestPrefetchFails: error.message says why; the extended information has no text.
 func TestPrefetchFails(t *testing.T) {
 	for _, c := range []struct {
 		err    error
@@ -264,7 +264,7 @@ func TestLateOn(t *testing.T) {
 		if status := reset(s, "On"); status != 409 || s.PowerState() != "Off" {
 			t.Errorf("%d, %s", status, s.PowerState())
 		}
-		time.Sleep(lateTakes - time.Second)
+		time.Sleep(deferredTakes - time.Second)
 		if s.PowerState() != "Off" {
 			t.Errorf("early: %s", s.PowerState())
 		}
@@ -280,7 +280,7 @@ func TestLateOn(t *testing.T) {
 	})
 }
 
-// TestLateOnOvertaken: where the request is repeated at once and done, it is done once.
+// TestLateOnOvertaken: if the request is repeated at once and done, it is done once.
 func TestLateOnOvertaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTestSim(t, "redfish/standard", Config{Faults: []Fault{{Kind: "deferred", Count: 1}}})
@@ -288,7 +288,7 @@ func TestLateOnOvertaken(t *testing.T) {
 		if status := reset(s, "On"); status != 204 {
 			t.Errorf("again: %d", status)
 		}
-		time.Sleep(lateTakes + testPOST + time.Minute)
+		time.Sleep(deferredTakes + testPOST + time.Minute)
 		if resets, _ := s.Effects(); resets != 1 || len(s.Boots()) != 1 {
 			t.Errorf("%d changes, boots %v", resets, s.Boots())
 		}
@@ -373,7 +373,7 @@ func TestKeepsOverride(t *testing.T) {
 	}
 }
 
-// TestFaultKindsAreExplained: each kind that is made use of here has its line.
+// TestFaultKindsAreExplained: each kind that is used here has its line.
 func TestFaultKindsAreExplained(t *testing.T) {
 	for kind, text := range FaultKinds {
 		if text == "" {

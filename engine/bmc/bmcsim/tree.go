@@ -143,7 +143,7 @@ func (s *Sim) document(path string) (object, bool) {
 	return d, true
 }
 
-// etag changes with every write: the services that check it count anything.
+// etag changes with every write: services that check it count every change.
 func (s *Sim) etag() string {
 	tag := fmt.Sprintf("%q", fmt.Sprintf("%08x", 0x387fcecc+s.serial))
 	if s.p.ETags == "weak" {
@@ -371,7 +371,7 @@ func (s *Sim) mediaCollection(path string, profiles []slotProfile) object {
 	return d
 }
 
-// slotActions are where this firmware shows them, as far as it does.
+// slotActions are the actions of a slot, where this firmware shows them.
 func (s *Sim) slotActions(d object, path string, v *slot) {
 	insert, eject := object{"target": path + "/Actions/VirtualMedia.InsertMedia"}, object{"target": path + "/Actions/VirtualMedia.EjectMedia"}
 	oem := object{}
@@ -459,7 +459,7 @@ func (s *Sim) storageDocument(path, base string) object {
 }
 
 // raidDrives are the drives of the RAID controller: two in its volumes, a hot spare, an
-// unused one, one of another controller, and one that is handed on.
+// unused one, one of another controller, and one that is passed through.
 const raidDrives = 6
 
 func (s *Sim) members(base string, n int) (links []any) {

@@ -22,7 +22,7 @@ var Vendor = bmc.Vendor{
 		{What: "some slots belong to the console and answer an insert with 400 or 405: the next one takes it", Models: "IMC", Source: "bmc-facts §3, §4", Profiles: "cisco/imc"},
 		{What: "slots offer DVD only", Models: "UCS B and X", Source: "bmc-facts §3", Profiles: "cisco/imc"},
 		{What: "ports of an adapter are its uplinks, with addresses of their own; the host's NICs are its functions, without those that have a WWPN", Models: "IMC with a VIC", Source: "field report", Profiles: "cisco/imc"},
-		{What: "empty FlexFlash slots are drives of the model NA without a size; a volume's VolumeType tells its RAID level", Models: "IMC", Source: "field report", Profiles: "cisco/imc"},
+		{What: "empty FlexFlash slots are drives of the model NA without a size; a volume's VolumeType shows its RAID level", Models: "IMC", Source: "field report", Profiles: "cisco/imc"},
 		{What: "no EthernetInterfaces", Models: "UCS B and X", Source: "bmc-facts §13", Profiles: "cisco/imc"},
 	},
 }

@@ -22,7 +22,7 @@ var Vendor = bmc.Vendor{
 	},
 	New: newClient,
 	Messages: map[string]bmc.Advice{
-		"RAC0218": {Text: "the iDRAC's session table is full", Next: "end sessions that nobody uses; they also end after 30 idle minutes", Retry: true},
+		"RAC0218": {Text: "the iDRAC's session table is full", Next: "end sessions that are not in use; they also end after 30 idle minutes", Retry: true},
 		"SYS518":  {Text: "the iDRAC is reloading its data", Retry: true},
 		"SYS446":  {Text: "the iDRAC failed internally, mostly because it could not read the image", Next: "check that the iDRAC reaches the image's URL; else reset the iDRAC", Retry: true},
 		"SYS424":  {Text: "the iDRAC wants a value of another type", Next: "this is a bug in esxiplan; please report it with --trace"},
@@ -44,8 +44,8 @@ var Vendor = bmc.Vendor{
 		{What: "VirtualMedia.1.Attached must not read Detached", Models: "all", Source: "bmc-facts §4", Profiles: "dell/idrac9 dell/idrac9-4.40 dell/idrac10"},
 		{What: "a login that bears a credential answers 415", Models: "iDRAC9 since 5.x", Source: "community.general#5886", Profiles: "dell/idrac9 dell/idrac10"},
 		{What: "a volume of a PERC has no model, serial number or WWN; ESXi shows the controller's name, Adapter cut to Adp", Models: "PERC H330 to H755", Source: "recording R740 (volume); bmc-facts, corrections", Profiles: "dell/idrac9-perc"},
-		{What: "where a NIC is, and which port of its adapter, only its id tells; the port number of some adapters is that of their slot", Models: "iDRAC8, iDRAC9", Source: "recordings 13G, R740, R750", Profiles: "dell/idrac9-perc"},
-		{What: "NonRAID, Ready, Online and Foreign tell a drive's use in DellPhysicalDisk", Models: "iDRAC9", Source: "recording R740", Profiles: "dell/idrac9-perc"},
+		{What: "only the id of a NIC shows where it is, and which port of its adapter it is; the port number of some adapters is that of their slot", Models: "iDRAC8, iDRAC9", Source: "recordings 13G, R740, R750", Profiles: "dell/idrac9-perc"},
+		{What: "NonRAID, Ready, Online and Foreign in DellPhysicalDisk show a drive's use", Models: "iDRAC9", Source: "recording R740", Profiles: "dell/idrac9-perc"},
 		{What: "DellLCService.ExportServerScreenShot answers with what the screen shows, as a PNG in base64", Models: "iDRAC9 since 4.40, iDRAC10", Source: "recordings R750; vendor's script ExportServerScreenShotOemREDFISH", Profiles: "dell/idrac9 dell/idrac9-4.40 dell/idrac10"},
 		{What: "System Lockdown refuses every change", Models: "iDRAC9 and 10", Source: "bmc-facts §16", Profiles: "dell/idrac9"},
 	},
@@ -81,7 +81,7 @@ func newClient(r *bmc.Redfish) bmc.Client {
 	if generation(id) <= 13 {
 		rules.Ways = rules.Ways[1:]
 	}
-	if generation(id) >= 17 { // slot 2 accepts an image all the same
+	if generation(id) >= 17 { // slot 2 accepts an image nevertheless
 		rules.SlotUsable = func(id string, _ bool) bool { return id == "1" }
 		rules.SettingsFirst = true
 	}
@@ -115,14 +115,14 @@ func driveState(oem map[string]json.RawMessage) string {
 }
 
 // generation is that of the server: 12 and 13 have an iDRAC8, 14 to 16 an iDRAC9,
-// 17 an iDRAC10, whose version numbers began anew at 1.
+// 17 an iDRAC10, whose version numbers start again at 1.
 func generation(id bmc.Identity) int {
 	n := 14
 	fmt.Sscanf(id.Generation, "%dG", &n)
 	return n
 }
 
-// physical tells iDRACs that take "Cd" for a physical drive.
+// physical reports iDRACs that take "Cd" for a physical drive.
 func physical(id bmc.Identity) bool {
 	g := generation(id)
 	if g <= 13 {
@@ -168,7 +168,7 @@ func (c *client) manager(ctx context.Context) (managerDocument, error) {
 }
 
 // attributes reads the iDRAC's own attributes: by the link whose last part names the
-// iDRAC, among those of system and lifecycle controller; on old firmware in their one place.
+// iDRAC, among those of system and lifecycle controller; on old firmware in their only place.
 func (c *client) attributes(ctx context.Context) (bmc.Link, map[string]any, error) {
 	var doc struct{ Attributes map[string]any }
 	if c.attributesURI == "" {
@@ -187,7 +187,7 @@ func (c *client) attributes(ctx context.Context) (bmc.Link, map[string]any, erro
 	return c.attributesURI, doc.Attributes, err
 }
 
-// prepare attaches the virtual drives. Lockdown is told before anything is tried.
+// prepare attaches the virtual drives. Lockdown mode is reported before anything is tried.
 func (c *client) prepare(ctx context.Context, _ bmc.Slot, _ string) ([]bmc.Preparation, error) {
 	uri, values, err := c.attributes(ctx)
 	if err != nil {
@@ -208,7 +208,7 @@ func (c *client) prepare(ctx context.Context, _ bmc.Slot, _ string) ([]bmc.Prepa
 	return []bmc.Preparation{attach}, nil
 }
 
-// readAttributesBoot sees an override set by attributes. BootOnce alone says
+// readAttributesBoot reads an override set by attributes. BootOnce alone says
 // nothing: it reads Enabled on an idle iDRAC.
 func (c *client) readAttributesBoot(ctx context.Context) (bmc.Boot, error) {
 	out := bmc.Boot{Target: bmc.BootNone, Once: true}
@@ -274,7 +274,7 @@ func bootConfiguration(t bmc.Target) string {
 	return b.String()
 }
 
-// licenses are those of iDRACs that do not have the standard's service.
+// licenses reads those of iDRACs that do not have the standard's service.
 func (c *client) licenses(ctx context.Context) (names []string, err error) {
 	m, err := c.manager(ctx)
 	if err != nil {

@@ -45,8 +45,8 @@ func newClient(r *bmc.Redfish) bmc.Client {
 	return c
 }
 
-// oem is where a vendor's document of the system. The brand's key changed when
-// the company was renamed.
+// oem links to the vendor's document of the system. The brand's key changed when the
+// company was renamed.
 func (c *client) oem(ctx context.Context, name string) (bmc.Link, error) {
 	var s struct{ Oem map[string]json.RawMessage }
 	if err := c.Get(ctx, c.System(), &s); err != nil {

@@ -73,7 +73,7 @@ func newClient(r *bmc.Redfish) bmc.Client {
 // posting tells the states before FinishedPost.
 func posting(post string) bool { return early(post) || post == "InPostDiscoveryComplete" }
 
-// early tells the states before InPostDiscoveryComplete.
+// early reports the states before InPostDiscoveryComplete.
 func early(post string) bool {
 	return slices.Contains([]string{"Reset", "InPost", "InPostDiscoveryStart"}, post)
 }
@@ -111,7 +111,7 @@ func (d slotOem) boots() (boots bool, key string) {
 	return false, ""
 }
 
-// readSlotBoot sees a loaded slot that is set to boot at the next reset.
+// readSlotBoot reports a loaded slot that is set to boot at the next reset.
 func (c *client) readSlotBoot(ctx context.Context) (bmc.Boot, error) {
 	out := bmc.Boot{Target: bmc.BootNone, Once: true}
 	slot, ok, err := c.drive(ctx)

@@ -55,7 +55,7 @@ func (c *client) smartStorage(ctx context.Context) ([]bmc.Disk, error) {
 		}
 		logical, physical := cmp.Or(a.Links.LogicalDrives, a.Old.LogicalDrives), cmp.Or(a.Links.PhysicalDrives, a.Old.PhysicalDrives)
 		volumes, err := c.logicalDrives(ctx, logical, a.Model)
-		if err != nil || len(volumes) > 0 { // which drives are in them, only each of them says; they are not seen
+		if err != nil || len(volumes) > 0 { // only each of them lists its drives; an operating system does not see those
 			out = append(out, volumes...)
 			return err
 		}

@@ -44,7 +44,7 @@ func driveState(oem map[string]json.RawMessage) string {
 	return o.FirmwareStatus
 }
 
-// control finds the action under whatever brand's key it stands.
+// control finds the action, whatever the brand of its key.
 func (c *client) control(ctx context.Context, s bmc.Slot) (bmc.Link, error) {
 	var d struct {
 		Oem map[string]struct {

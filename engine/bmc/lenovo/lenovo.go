@@ -26,7 +26,7 @@ var Vendor = bmc.Vendor{
 	Messages: map[string]bmc.Advice{
 		"SourceDoesNotSupportProtocol": {Text: "the XCC does not fetch images by this protocol", Next: "publish the image under another one: https for XCC2 and later, http for the first XCC"},
 		"Conflict":                     {Text: "the virtual drive is in use", Next: "close open consoles and unmount what they mounted", Retry: true},
-		"PropertyMissing":              {Text: "the XCC misses a property in the request"},
+		"PropertyMissing":              {Text: "the XCC reports a missing property in the request"},
 	},
 	Quirks: []bmc.Quirk{
 		{What: "ten slots of one media type, of which EXT* alone take a URL; no actions, slots are patched with Inserted", Models: "XCC 2.50 and later, XCC2, XCC3", Source: "recording SR670 V2; bmc-facts §3, §4", Profiles: "lenovo/xcc lenovo/xcc2 lenovo/xcc3"},
@@ -58,7 +58,7 @@ func newClient(r *bmc.Redfish) bmc.Client {
 	return r
 }
 
-// covers: the levels that mount by URL are known; that another does not, is not.
+// covers: the levels that mount by URL are known; whether another one does, is unknown.
 func covers(names []string) *bool {
 	for _, level := range []string{"Enterprise", "Advanced", "Platinum"} {
 		if strings.Contains(strings.Join(names, " "), level) {

@@ -10,7 +10,7 @@ import (
 
 // Vendor is OpenBMC.
 var Vendor = bmc.Vendor{
-	Name: "openbmc", Summary: "forks of OpenBMC with virtual media, whoever sells the machine",
+	Name: "openbmc", Summary: "forks of OpenBMC with virtual media, on machines of any maker",
 	Match: func(id bmc.Identity, root bmc.RootDocument) bool {
 		_, oem := root.Oem["OpenBmc"]
 		return oem || id.Generation == "OpenBmc"
@@ -22,11 +22,11 @@ var Vendor = bmc.Vendor{
 	},
 	Quirks: []bmc.Quirk{
 		{What: "images by https only; http is refused with ResourceAtUriInUnknownFormat", Models: "bmcweb with virtual media", Source: "bmc-facts §4, §9", Profiles: "openbmc/bmcweb"},
-		{What: "maker and model stand in the service root only", Models: "GH200 24.05", Source: "recording GH200", Profiles: "openbmc/gb300"},
+		{What: "only the service root has maker and model", Models: "GH200 24.05", Source: "recording GH200", Profiles: "openbmc/gb300"},
 		{What: "the host's system and that of its GPU baseboard; only the first can be reset", Models: "GH200, GB200, GB300, DGX", Source: "recordings GH200, GB300, DGX H100", Profiles: "openbmc/gb300"},
 		{What: "Slot_0 can only eject, USB1 and USB2 insert", Models: "GB300 70.01", Source: "recording GB300", Profiles: "openbmc/gb300"},
 		{What: "slots without an insert action are for consoles (proxy)", Models: "bmcweb with virtual media", Source: "bmc-facts §3", Profiles: "openbmc/bmcweb"},
-		{What: "reset types stand in ActionInfo; a restart while off is accepted", Models: "bmcweb", Source: "recording GH200; bmc-facts §7", Profiles: "openbmc/bmcweb"},
+		{What: "ActionInfo lists the reset types; a restart while off is accepted", Models: "bmcweb", Source: "recording GH200; bmc-facts §7", Profiles: "openbmc/bmcweb"},
 		{What: "a login may bear a Context, which its session shows", Models: "newer bmcweb", Source: "its redfish_sessions.hpp", Profiles: "openbmc/bmcweb"},
 		{What: "idles at Continuous with target Hdd or None", Models: "GH200 24.05", Source: "recording GH200", Profiles: "openbmc/bmcweb"},
 	},

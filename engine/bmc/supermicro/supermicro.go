@@ -121,8 +121,8 @@ func (c *client) configuration(ctx context.Context) (bmc.Link, error) {
 	return c.config, nil
 }
 
-// find takes the image configuration for a drive. A slot appears beside it while
-// something is mounted: that is how it is known.
+// find takes the image configuration for a drive. A slot appears next to it while
+// something is mounted: that is how it is recognized.
 func (c *client) find(ctx context.Context, shown []bmc.Slot) (s bmc.Slot, has bool, err error) {
 	s.URI, err = c.configuration(ctx)
 	if err != nil || s.URI == "" {

@@ -16,8 +16,8 @@ import (
 	"esxiplan/engine/bmc/bmcsim/evil"
 )
 
-// TestEvilBMCs reads BMCs that mean harm, in every form but those that only take time. What
-// is read is clean, what fails says why, and no connection leads to the attacker.
+// TestEvilBMCs reads hostile BMCs, in every form except those that only take time. What is
+// read is clean, what fails says why, and no connection leads to the attacker.
 func TestEvilBMCs(t *testing.T) {
 	attacker, err := evil.NewAttacker("127.0.0.9:0")
 	if err != nil {
@@ -58,8 +58,8 @@ func readEvil(t *testing.T, form evil.Form, attacker *evil.Attacker) {
 	}
 	text += strings.Join(said, "\n")
 	fails := slices.Contains(form.Fails, "discover")
-	told := regexp.MustCompile(form.Says).MatchString(text)
-	if says := strings.Contains(text, "error: "); says != fails || fails && !told {
+	matches := regexp.MustCompile(form.Says).MatchString(text)
+	if says := strings.Contains(text, "error: "); says != fails || fails && !matches {
 		t.Errorf("fails %v, want %v with %q:\n%.2000s", says, fails, form.Says, text)
 	}
 	for line := range strings.Lines(text) {

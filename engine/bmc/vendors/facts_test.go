@@ -29,7 +29,7 @@ func facts(t *testing.T, profile string, check func(t *testing.T, c bmc.Client))
 }
 
 // TestDrivesBehindRAID: a volume that bears no name can be selected by what ESXi shows; the
-// drives that a RAID controller keeps to itself say so.
+// drives that a RAID controller hides say so.
 func TestDrivesBehindRAID(t *testing.T) {
 	facts(t, "dell/idrac9-perc", func(t *testing.T, c bmc.Client) {
 		stock, err := c.Inventory(t.Context())
@@ -54,7 +54,7 @@ func TestDrivesBehindRAID(t *testing.T) {
 }
 
 // TestBootModeOfBIOS: where the system shows no boot mode, or that of the last override, the
-// BIOS tells it.
+// BIOS shows it.
 func TestBootModeOfBIOS(t *testing.T) {
 	for _, profile := range []string{"ami/gigabyte", "hpe/ilo5-nomode"} {
 		facts(t, profile, func(t *testing.T, c bmc.Client) {
@@ -65,7 +65,7 @@ func TestBootModeOfBIOS(t *testing.T) {
 	}
 }
 
-// TestUnsaidMedia: remote media of which nothing says that it is off is not enabled.
+// TestUnsaidMedia: esxiplan does not enable remote media that no property reports as off.
 func TestUnsaidMedia(t *testing.T) {
 	for profile, want := range map[string]string{"ami/gigabyte": "", "ami/megarac": "remote media", "ami/megarac-nocd": "remote media, virtual CDs"} {
 		facts(t, profile, func(t *testing.T, c bmc.Client) {
@@ -107,7 +107,7 @@ func TestFirmwareNotMaker(t *testing.T) {
 }
 
 // TestUplinks: the host's ports are the functions of its adapter; uplinks, ports of a storage
-// network and slots without a card are nothing of the host's.
+// network and slots without a card are not the host's.
 func TestUplinks(t *testing.T) {
 	facts(t, "cisco/imc", func(t *testing.T, c bmc.Client) {
 		n, err := c.Network(t.Context())
@@ -154,8 +154,8 @@ func static(t *testing.T, documents map[string]string) string {
 	return s.URL
 }
 
-// TestNoManager: facts of a system without a manager come from what there is, and what is
-// missing is said once, with every driver.
+// TestNoManager: facts of a system without a manager come from what exists, and every driver
+// reports what is missing once.
 func TestNoManager(t *testing.T) {
 	for _, root := range []string{`"Oem":{"Hpe":{}}`, `"Oem":{"Dell":{}}`, `"Oem":{"Lenovo":{}}`, `"Oem":{"Supermicro":{}}`, `"Oem":{"Ami":{}}`, `"Name":"x"`} {
 		var warned []string
@@ -195,8 +195,8 @@ func TestManagerByItsServers(t *testing.T) {
 	}
 }
 
-// TestLicenseUnknown: what the license service answers wrongly, or does not answer, is
-// unknown: no refusal, and no failure.
+// TestLicenseUnknown: a wrong or missing answer of the license service means unknown: no
+// refusal, and no failure.
 func TestLicenseUnknown(t *testing.T) {
 	for _, answer := range []string{"400", "<html>", `[]`, `{"Licenses":{"@odata.id":"/redfish/v1/missing"}}`, `{"Licenses":{"@odata.id":"/redfish/v1/L"}}`} {
 		c := reader(t, bmc.Options{ReadOnly: true, Warn: func(string) {}, Address: static(t, map[string]string{

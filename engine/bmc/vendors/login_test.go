@@ -93,8 +93,8 @@ func answers(status int, message string) bmcsim.Fault {
 	return bmcsim.Fault{Kind: "status", Status: status, Message: message, Method: http.MethodPost, Path: "/Sessions"}
 }
 
-// TestLogin: a right password gets in by whatever the service takes. A wrong one is sent at
-// most once for each way in, and not again where the service says that it locks the account;
+// TestLogin: a valid password succeeds by any way that the service takes. A wrong one is sent at
+// most once for each way, and not again if the service says that it locks the account;
 // the message names what was tried.
 func TestLogin(t *testing.T) {
 	const byBasic, bySession = "Basic authentication (GET /redfish/v1/Systems) was answered 401", "a session (POST /redfish/v1/SessionService/Sessions) was answered 401"
@@ -192,7 +192,7 @@ func TestSessionIsNotAskedTwice(t *testing.T) {
 	}
 }
 
-// TestSessionRefusedLater: once a session has worked, a refusal of the next one is final: the
+// TestSessionRefusedLater: after one login has succeeded, a refused login is final: the
 // password was changed.
 func TestSessionRefusedLater(t *testing.T) {
 	refusal := answers(401, "Base.1.8.InsufficientPrivilege")
@@ -217,8 +217,9 @@ func identities(t *testing.T, gates []*gate, logins *bmc.Logins, password string
 	return errs
 }
 
-// TestManyLogins: BMCs that refuse sessions and take Basic say nothing against a credential;
-// what asks for no login says nothing for it. A wrong password reaches three BMCs at most.
+// TestManyLogins: a BMC that refuses sessions but takes Basic does not count against a
+// credential; one without a login does not count for it. A wrong password reaches at most three
+// BMCs.
 func TestManyLogins(t *testing.T) {
 	fleet := func(profile string) (gates []*gate) {
 		for range 8 {

@@ -22,7 +22,7 @@ import (
 // recording is what a real BMC answered.
 type recording struct{ name, dir string }
 
-// recordings are answers of real BMCs. They lie next to the project where it is
+// recordings are answers of real BMCs. They are next to the project where it is
 // developed and in CI, and are not part of it.
 func recordings(t testing.TB) (out []recording) {
 	t.Helper()
@@ -213,7 +213,7 @@ func known(unknown bool, n int) string {
 // systems says which computer system to read where a BMC has several that can be reset.
 var systems = map[string]string{"hpe-crayex425": "Node0"}
 
-var update = flag.Bool("update", false, "write the golden summaries anew")
+var update = flag.Bool("update", false, "rewrite the golden summaries")
 
 // TestRecordings reads every recorded machine: nothing wrong, nothing invented,
 // nothing written. The golden summaries were compared with the recordings by eye.

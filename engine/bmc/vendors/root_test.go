@@ -63,7 +63,7 @@ func TestRootIsAskedFor(t *testing.T) {
 	}
 }
 
-// TestStrangeRoots: what is no service root is said to be none, with what came instead.
+// TestStrangeRoots: an answer that is no service root is reported, with what came instead.
 func TestStrangeRoots(t *testing.T) {
 	for body, want := range map[string]string{
 		`<html><body>Please log in</body></html>`: "a web page instead of Redfish",

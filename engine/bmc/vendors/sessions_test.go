@@ -36,8 +36,8 @@ type record struct {
 type sessionLog struct {
 	process int
 	logins  []*record
-	// What a crash keeps from being done: to send the login of that number, to record that
-	// it opened a session, and to record that one was closed.
+	// What a crash prevents: sending the login of that number, recording that it opened a
+	// session, and recording that one was closed.
 	dies, forgets, stays int
 }
 
@@ -123,8 +123,8 @@ func (s *station) process(t *testing.T, change func(*bmc.Options)) bmc.Client {
 	return c
 }
 
-// somebody logs in with the same user: a person, another tool, another machine's esxiplan.
-func (s *station) somebody(t *testing.T, from, context string) {
+// loginOther logs in with the same user: as a person, another tool, another machine's esxiplan.
+func (s *station) loginOther(t *testing.T, from, context string) {
 	t.Helper()
 	body := `{"UserName":"root","Password":"calvin"}`
 	if context != "" {
@@ -146,7 +146,7 @@ func (s *station) logsIn(t *testing.T, from, body string) {
 			return
 		}
 	}
-	t.Fatalf("nobody is logged in: %d %s", w.Code, w.Body)
+	t.Fatalf("the login failed: %d %s", w.Code, w.Body)
 }
 
 // crowd logs others in a minute before or after what happens between two calls; some
@@ -154,7 +154,7 @@ func (s *station) logsIn(t *testing.T, from, body string) {
 func (s *station) crowd(t *testing.T) {
 	t.Helper()
 	time.Sleep(time.Minute)
-	s.somebody(t, "pipe", "") // from the address of our own sessions
+	s.loginOther(t, "pipe", "") // from the address of our own sessions
 	time.Sleep(time.Minute)
 }
 
@@ -175,16 +175,16 @@ func withSessions() []bmcsim.Profile {
 	return slices.DeleteFunc(bmcsim.Profiles(), func(p bmcsim.Profile) bool { return p.BasicOnly })
 }
 
-// tells reports whether firmware shows by what a session is recognised: the client's mark,
+// identifies reports whether firmware shows what identifies a session: the client's mark,
 // or when it was opened.
-func tells(p bmcsim.Profile) bool {
+func identifies(p bmcsim.Profile) bool {
 	return p.Sessions.Context || p.Sessions.Created || p.Sessions.Oem
 }
 
 // lostLogin loses the answer to our first login, which comes after that of another client.
 var lostLogin = bmcsim.Fault{Kind: "lost", Method: http.MethodPost, Path: "/Sessions", After: 1, Count: 1}
 
-// dying is a process that does not come to try again.
+// dying is a process that dies before it can try again.
 func dying(o *bmc.Options) {
 	o.Sleep = func(context.Context, time.Duration) error { return errCrash }
 }
@@ -217,7 +217,7 @@ func leave(ctx context.Context, c bmc.Client) {
 }
 
 // TestCrashLeavesNoSession: whenever a process dies, the next one closes its session, and
-// none of another client. Firmware that shows too little keeps it, which is said.
+// none of another client. Firmware that shows too little keeps it, with a warning.
 func TestCrashLeavesNoSession(t *testing.T) {
 	for _, p := range withSessions() {
 		for _, crash := range crashes {
@@ -232,14 +232,14 @@ func TestCrashLeavesNoSession(t *testing.T) {
 					}
 					crash.run(t.Context(), s.process(t, change))
 					s.crowd(t)
-					s.survives(t, crash.known || tells(p))
+					s.survives(t, crash.known || identifies(p))
 				})
 			})
 		}
 	}
 }
 
-// survives lets the next process find what the one before left.
+// survives lets the next process find what the previous one left.
 func (s *station) survives(t *testing.T, closes bool) {
 	t.Helper()
 	s.log.dies, s.log.forgets, s.log.stays = 0, 0, 0
@@ -262,7 +262,7 @@ func (s *station) survives(t *testing.T, closes bool) {
 func cutOff(warning string) bool { return strings.Contains(warning, "login that was cut off") }
 
 // TestLostLoginIsClosed: a login whose answer was lost is closed by the same process at its
-// end, where the firmware shows enough; else it is said. Other clients keep theirs.
+// end, if the firmware shows enough; else it warns. Other clients keep theirs.
 func TestLostLoginIsClosed(t *testing.T) {
 	for _, p := range withSessions() {
 		t.Run(p.Name, func(t *testing.T) {
@@ -276,7 +276,7 @@ func TestLostLoginIsClosed(t *testing.T) {
 					t.Error(err)
 				}
 				left, said := s.ours(t), slices.ContainsFunc(s.warned, cutOff)
-				if want := map[bool]int{true: 0, false: 1}[tells(p)]; len(left) != want || said != (want == 1) {
+				if want := map[bool]int{true: 0, false: 1}[identifies(p)]; len(left) != want || said != (want == 1) {
 					t.Errorf("left open: %v, warnings %v", left, s.warned)
 				}
 			})
@@ -293,7 +293,7 @@ func find(t *testing.T, name string) bmcsim.Profile {
 	return p
 }
 
-// TestNoLoginIsAnswered: where no login of a process was answered, its end logs in once more
+// TestNoLoginIsAnswered: if no login of a process was answered, its end logs in once more
 // to close what they opened.
 func TestNoLoginIsAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -314,8 +314,8 @@ func TestNoLoginIsAnswered(t *testing.T) {
 }
 
 // TestTooManySessionsFit: another client of the same user logged in from the same address
-// in the very second of the lost login. Which is ours cannot be told by the time, but by
-// the mark.
+// in the very second of the lost login. The time cannot tell which session is ours; the
+// mark can.
 func TestTooManySessionsFit(t *testing.T) {
 	for name, closes := range map[string]bool{"dell/idrac9": false, "hpe/ilo5": false, "redfish/standard": true, "openbmc/bmcweb": true} {
 		t.Run(name, func(t *testing.T) {
@@ -323,7 +323,7 @@ func TestTooManySessionsFit(t *testing.T) {
 				s := newStation(t, find(t, name), &sessionLog{}, lostLogin)
 				s.crowd(t)
 				identify(t.Context(), s.process(t, dying))
-				s.somebody(t, "pipe", "")
+				s.loginOther(t, "pipe", "")
 				time.Sleep(time.Minute)
 				s.survives(t, closes)
 			})
@@ -344,7 +344,7 @@ func TestOtherAddressesAndMarks(t *testing.T) {
 				p.Sessions.Context = c.context != ""
 				s := newStation(t, p, &sessionLog{dies: 1})
 				identify(t.Context(), s.process(t, nil)) // its login was not sent
-				s.somebody(t, c.from, c.context)
+				s.loginOther(t, c.from, c.context)
 				s.survives(t, true)
 			})
 		})
@@ -365,7 +365,7 @@ func TestOtherUsers(t *testing.T) {
 	}
 }
 
-// TestURIOfAnotherSession: a BMC that restarted counts anew, so that the URI of our session
+// TestURIOfAnotherSession: a BMC that restarted counts from one again, so that the URI of our session
 // names another client's, which the time shows.
 func TestURIOfAnotherSession(t *testing.T) {
 	for _, name := range []string{"dell/idrac9", "hpe/ilo6", "lenovo/xcc2", "huawei/ibmc", "redfish/standard"} {
@@ -375,7 +375,7 @@ func TestURIOfAnotherSession(t *testing.T) {
 				time.Sleep(time.Hour)
 				log := &sessionLog{logins: []*record{{Session: bmc.Session{ID: "esxiplan-1", URI: "/redfish/v1/SessionService/Sessions/1", Asked: asked}}}}
 				s := newStation(t, find(t, name), log)
-				s.somebody(t, "pipe", "")
+				s.loginOther(t, "pipe", "")
 				time.Sleep(time.Hour)
 				c := s.process(t, nil)
 				identify(t.Context(), c)
@@ -395,7 +395,7 @@ func TestProcessOnAnotherMachine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newStation(t, find(t, name), &sessionLog{logins: []*record{{Session: bmc.Session{ID: "esxiplan-1", URI: "/redfish/v1/SessionService/Sessions/1", Asked: time.Now()}}}})
-				s.somebody(t, "192.0.2.77:1234", "")
+				s.loginOther(t, "192.0.2.77:1234", "")
 				s.others = nil // it was ours
 				time.Sleep(time.Hour)
 				c := s.process(t, nil)
@@ -440,7 +440,7 @@ func TestMarkIsRefused(t *testing.T) {
 	})
 }
 
-// TestUnrecordedLoginIsNotSent: without a record no login.
+// TestUnrecordedLoginIsNotSent: no login is sent without a record.
 func TestUnrecordedLoginIsNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStation(t, find(t, "dell/idrac9"), &sessionLog{dies: 1})
@@ -451,7 +451,7 @@ func TestUnrecordedLoginIsNotSent(t *testing.T) {
 	})
 }
 
-// slowLog records a login so late that it needs a connection of its own.
+// slowLog records a login so slowly that the login needs a new connection.
 type slowLog struct{ *sessionLog }
 
 func (l slowLog) SessionAsked(address, id string, at time.Time) error {
@@ -487,8 +487,8 @@ func TestUnsentLoginIsNotLookedFor(t *testing.T) {
 	})
 }
 
-// TestDryRunClosesItsOwn: a dry run closes no session but its own, also one that it knows
-// of by a lost answer.
+// TestDryRunClosesItsOwn: a dry run closes only its own sessions, also one whose answer was
+// lost.
 func TestDryRunClosesItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := find(t, "dell/idrac9")
@@ -515,7 +515,7 @@ func TestOtherSessionsAreSeen(t *testing.T) {
 		t.Run(p.Name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newStation(t, p, &sessionLog{})
-				s.somebody(t, "192.0.2.77:1234", "")
+				s.loginOther(t, "192.0.2.77:1234", "")
 				c := s.process(t, nil)
 				defer c.Close(t.Context())
 				seen, err := c.OtherSessions(t.Context())

@@ -3,7 +3,7 @@
 // five wrong passwords, an install date, virtual machines.
 //
 // The address outlives the installations on it: [Sim.Boot] brings a system up,
-// [Sim.Down] takes it away, as a reset does.
+// [Sim.Down] removes it, as a reset does.
 package esxisim
 
 import (
@@ -71,7 +71,7 @@ type Sim struct {
 }
 
 // Start listens on a loopback address; no system answers yet. called, which may
-// be nil, is told of every SOAP method.
+// be nil, gets the name of every SOAP method.
 func Start(address string, called func(method string)) (*Sim, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
@@ -96,7 +96,7 @@ func StartOn(l net.Listener, called func(method string)) *Sim {
 	return s
 }
 
-// gate hangs up at once while no system is there, as a closed port would.
+// gate hangs up at once while no system runs, as a closed port would.
 type gate struct {
 	net.Listener
 	sim *Sim
@@ -162,10 +162,10 @@ func (s *Sim) serve(w http.ResponseWriter, r *http.Request) {
 	handler.ServeHTTP(w, r)
 }
 
-// SessionLost is told in the place of a method for each session that ends with its system.
+// SessionLost is passed instead of a method for each session that ends with its system.
 const SessionLost = "SessionLost"
 
-// Down takes the system away: open connections and sessions end, new ones are refused.
+// Down removes the system: open connections and sessions end, new ones are refused.
 func (s *Sim) Down() {
 	s.mu.Lock()
 	lost, open := s.sessions, slices.Collect(maps.Keys(s.conns))
@@ -305,7 +305,7 @@ func newHost(c Config, images types.ManagedObjectReference) *host {
 	return h
 }
 
-// observe keeps the list of calls and lets nobody read without a session.
+// observe keeps the list of calls and refuses reads without a session.
 func (s *Sim) observe(ctx *simulator.Context, m *simulator.Method) (mo.Reference, types.BaseMethodFault) {
 	s.mu.Lock()
 	s.calls = append(s.calls, m.Name)

@@ -30,8 +30,8 @@ func RemoteLUN() LUN {
 // Datastore is a VMFS volume on one disk, by the name that ESXi gives to that.
 type Datastore struct{ Name, Disk string }
 
-// volumesOf makes what an ESXi tells about its file systems: beside its datastores there are
-// those from which it boots.
+// volumesOf makes what an ESXi reports about its file systems: its datastores and those from which
+// it boots.
 func volumesOf(stores []Datastore) *types.HostFileSystemVolumeInfo {
 	info := &types.HostFileSystemVolumeInfo{MountInfo: []types.HostFileSystemMountInfo{{
 		Volume: &types.HostVfatVolume{HostFileSystemVolume: types.HostFileSystemVolume{Type: "VFAT", Name: "BOOTBANK1"}}}}}
@@ -43,13 +43,13 @@ func volumesOf(stores []Datastore) *types.HostFileSystemVolumeInfo {
 	return info
 }
 
-// host is the host object, with what its API keeps from the user.
+// host is the host object, with what its API hides from the user.
 type host struct {
 	mo.HostSystem
 	hides bool // the storage
 }
 
-// storageOf makes what an ESXi tells about its storage devices.
+// storageOf makes what an ESXi reports about its storage devices.
 func storageOf(luns []LUN) *types.HostStorageDeviceInfo {
 	scsi, nvme := types.HostScsiTopologyInterface{Key: "scsi"}, types.HostNvmeTopologyInterface{Key: "nvme"}
 	info := &types.HostStorageDeviceInfo{}
@@ -80,7 +80,7 @@ func (l LUN) device(key string) types.BaseScsiLun {
 	return &types.HostScsiDisk{ScsiLun: base, Capacity: types.HostDiskDimensionsLba{BlockSize: 512, Block: l.Bytes / 512}}
 }
 
-// collector answers as the API of a host does that does not show all properties to the user. A
+// collector answers like the API of a host that does not show all properties to the user. Each
 // session has its own.
 type collector struct{ simulator.PropertyCollector }
 

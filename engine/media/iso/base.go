@@ -37,7 +37,7 @@ type Base struct {
 	metadata    int64 // bytes of directories read so far
 
 	mu     sync.Mutex
-	shared map[int64][]byte // what overlays put in the place of sectors
+	shared map[int64][]byte // what overlays replaced sectors with
 }
 
 // descriptor is a volume descriptor that names a directory tree.
@@ -48,7 +48,7 @@ type descriptor struct {
 
 func (d descriptor) root() record { return record{raw: d.sector[156:190]} }
 
-// TreeKind tells how a tree spells its names.
+// TreeKind is how a tree spells its names.
 type TreeKind string
 
 // The kinds of directory trees that an image can hold side by side.
@@ -100,7 +100,7 @@ func Open(r io.ReaderAt, size int64, options ...Option) (*Base, error) {
 	return b, nil
 }
 
-// keepFiles takes out of what is to be blanked the blocks that are a file's.
+// keepFiles removes the blocks of files from what is to be blanked.
 func (b *Base) keepFiles() {
 	for _, t := range b.trees {
 		t.walk(func(e Entry) error {
@@ -184,7 +184,7 @@ func checkDescriptor(s []byte, size int64) error {
 	return nil
 }
 
-// afterDescriptors refuses a second file system, which would go on showing the
+// afterDescriptors refuses a second file system, which would still show the
 // old files, and finds checksums that an overlay would falsify.
 func (b *Base) afterDescriptors(lba int64) error {
 	if len(b.descriptors) == 0 || b.descriptors[0].sector[0] != 1 {
@@ -234,7 +234,7 @@ func kindOf(s []byte) TreeKind {
 }
 
 // readTree reads all directories, breadth first. No directory is read twice, so
-// a tree that bites its tail ends.
+// a tree with a cycle ends.
 func (b *Base) readTree(t *tree, root record) error {
 	first, err := b.directory(t, "", root)
 	if err != nil {
@@ -251,7 +251,7 @@ func (b *Base) readTree(t *tree, root record) error {
 					continue
 				}
 				if t.byExtent[r.extent()] != nil {
-					return refuse(Contradiction, "directory /%s lies where another directory of the image lies", join(t.dirs[i].path, r.name))
+					return refuse(Contradiction, "directory /%s overlaps another directory of the image", join(t.dirs[i].path, r.name))
 				}
 				d, err := b.directory(t, join(t.dirs[i].path, r.name), r)
 				if err != nil {

@@ -8,18 +8,17 @@
 // other file.
 //
 // Every directory tree of the image is changed alike (plain ISO 9660 with or
-// without Rock Ridge, ISO 9660:1999, Joliet), because which one a reader uses is
-// the reader's affair: the UEFI driver of ESXi sees the primary tree only, Linux
+// without Rock Ridge, ISO 9660:1999, Joliet), because which one a reader uses
+// depends on the reader: the UEFI driver of ESXi sees the primary tree only, Linux
 // prefers Rock Ridge, then Joliet.
 //
-// A directory that has no room for one more record is not lengthened where it
-// stands, for something else lies behind it. With [Relocate] all directories of
+// A directory that has no room for one more record is not lengthened in
+// place, because something else follows it. With [Relocate] all directories of
 // that tree move behind the end of the image, in the order of the path table:
-// libarchive reads forward only, and would drop directories that lie before
+// libarchive reads forward only, and would drop directories that come before
 // their parent. (Read as a stream, without seeking, such an image shows it no files.)
 //
-// What cannot be done without harm is refused with an [Unsupported] that says
-// why. Package engine/media/isocheck judges the results and shares no code with
+// A change that would do harm is refused with an [Unsupported] that says why. Package engine/media/isocheck judges the results and shares no code with
 // this package.
 //
 // Numbers: blocks have [Sector] bytes, partition tables count blocks of 512.

@@ -10,7 +10,7 @@ const (
 	NotISO        Reason = "not ISO 9660"
 	Truncated     Reason = "truncated"
 	BlockSize     Reason = "block size"
-	SecondSystem  Reason = "second file system" // UDF or HFS+, which would go on showing the old files
+	SecondSystem  Reason = "second file system" // UDF or HFS+, which would still show the old files
 	Broken        Reason = "broken"
 	Contradiction Reason = "contradiction" // two places of the image say different things
 	Ambiguous     Reason = "ambiguous"     // two entries answer to one name
@@ -24,8 +24,8 @@ const (
 	BadChange     Reason = "change" // the change, not the image, is at fault
 )
 
-// Unsupported is an image, or a change to it, with which nothing can be done
-// without doing harm.
+// Unsupported is an image, or a change to it, that cannot be handled without
+// doing harm.
 type Unsupported struct {
 	Reason Reason
 	Detail string // for people: a whole clause

@@ -42,7 +42,7 @@ func readHybrid(b *Base) (*hybrid, error) {
 }
 
 // refuseSecondVolume finds a second set of volume descriptors, as "xorriso
-// -partition_offset 16" writes it for the view of a partition: it would go on showing
+// -partition_offset 16" writes it for the view of a partition: it would still show
 // the old files.
 func (h *hybrid) refuseSecondVolume(b *Base) error {
 	var starts []int64
@@ -80,7 +80,7 @@ func (h *hybrid) partitions(visit func(first, last uint64, entry []byte)) {
 }
 
 // readApple looks for an Apple partition map, whose entries have 512 or 2048 bytes,
-// and for the file system of Apple's.
+// and for Apple's file system.
 func (h *hybrid) readApple(area []byte) error {
 	second := refuse(SecondSystem, "it also holds an HFS file system, which would go on showing the old files")
 	if sig := string(area[1024:1026]); sig == "H+" || sig == "HX" || sig == "BD" {
@@ -98,7 +98,7 @@ func (h *hybrid) readApple(area []byte) error {
 	return nil
 }
 
-// readGPT takes a table only when its checksums are right.
+// readGPT accepts a table only if its checksums match.
 func (h *hybrid) readGPT(b *Base, header []byte) {
 	le := binary.LittleEndian
 	size := int64(le.Uint32(header[80:])) * int64(le.Uint32(header[84:]))
@@ -161,7 +161,7 @@ func (h *hybrid) lengthened(old, now int64) []byte {
 	return mbr
 }
 
-// finishGPT writes the table anew: a partition that began with the image and reached its
+// finishGPT rewrites the table: a partition that began with the image and reached its
 // end does so again, the copy of the table goes to the new end, the old copy is wiped.
 func (o *overlay) finishGPT(h *hybrid) error {
 	le := binary.LittleEndian
@@ -209,7 +209,7 @@ func (h *hybrid) reachesEnd(end uint64) bool {
 	return alone && end <= limit && limit-end <= (defaultPadding+1)*Sector/disk
 }
 
-// wipeCopy blanks the old copy's header, where there is one.
+// wipeCopy blanks the old copy's header, if there is one.
 func (o *overlay) wipeCopy(block int64) error {
 	if block < 64 || block > o.base.size/disk-1 {
 		return nil

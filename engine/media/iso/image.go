@@ -10,7 +10,7 @@ import (
 	"sort"
 )
 
-// ErrChanged is a source image that is no longer as long as it was when it was opened.
+// ErrChanged is a source image whose length has changed since it was opened.
 var ErrChanged = errors.New("the source image changed while it was in use")
 
 // Image is a base with changes laid over it: the bytes of a whole ISO without
@@ -21,7 +21,7 @@ type Image struct {
 	chunks []chunk // ascending, apart from one another
 }
 
-// chunk is a run of bytes of our own.
+// chunk is a run of the overlay's own bytes.
 type chunk struct {
 	off  int64
 	data []byte
@@ -33,7 +33,7 @@ func (c chunk) end() int64 { return c.off + int64(len(c.data)) }
 // unchanged base.
 func (i *Image) Size() int64 { return i.size }
 
-// Kind tells where the bytes of a [Segment] come from.
+// Kind is where the bytes of a [Segment] come from.
 type Kind int
 
 // The kinds of segments.
@@ -66,7 +66,7 @@ func (i *Image) From(off int64) iter.Seq[Segment] {
 	}
 }
 
-// segment is what lies at off, up to where something else begins.
+// segment is the segment at off, up to where the next one begins.
 func (i *Image) segment(off int64) Segment {
 	next := sort.Search(len(i.chunks), func(k int) bool { return i.chunks[k].off > off })
 	if next > 0 {
@@ -143,7 +143,7 @@ func (i *Image) ETag() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// Restore makes an image from what [Image.Segments] gave of one: the size, and
+// Restore makes an image from what [Image.Segments] returned: the size, and
 // the segments that are FromData.
 func (b *Base) Restore(size int64, own []Segment) (*Image, error) {
 	i := &Image{base: b, size: size}

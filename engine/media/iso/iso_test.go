@@ -304,7 +304,7 @@ func TestDeterministic(t *testing.T) {
 	}
 }
 
-// TestRefusals: what cannot be done without harm is refused with its reason.
+// TestRefusals: a change that would do harm is refused with its reason.
 func TestRefusals(t *testing.T) {
 	plain, rock := build(t, isosim.Options{}), build(t, isosim.Options{RockRidge: true})
 	record := func(data []byte, name string) int { return bytes.Index(data, []byte(name)) - 33 }
@@ -414,7 +414,7 @@ func TestBootImagesStay(t *testing.T) {
 	}
 }
 
-// TestDates: a date that is given stands in every tree; without one two builds are equal.
+// TestDates: a given date is in every tree; without one two builds are equal.
 func TestDates(t *testing.T) {
 	base := open(t, build(t, isosim.Options{RockRidge: true}))
 	image, err := base.Overlay([]iso.Change{{Path: "/KS.CFG", Data: []byte("x")}}, iso.Timestamp(time.Date(2031, 2, 3, 4, 5, 6, 0, time.UTC)))
@@ -545,7 +545,7 @@ func TestMaterialise(t *testing.T) {
 }
 
 // TestCorruptions lays overlays over images with random damage. What is accepted by
-// the builder and by the checker must be right for the plainest of readers: the
+// the builder and by the checker must be correct for the plainest of readers: the
 // changes are there, every other file is what it was in the damaged base.
 func TestCorruptions(t *testing.T) {
 	rounds := 10000
@@ -585,7 +585,7 @@ func TestCorruptions(t *testing.T) {
 			t.Fatal("a wrong image was accepted")
 		}
 	}
-	t.Logf("of %d damaged images %d were refused, %d rejected by the checker, %d were right all the same", rounds, refused, rejected, right)
+	t.Logf("of %d damaged images %d were refused, %d rejected by the checker, %d were correct nevertheless", rounds, refused, rejected, right)
 }
 
 // corrupt damages metadata more often than data: a few bytes, a run of zeros, or

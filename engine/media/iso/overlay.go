@@ -88,8 +88,8 @@ func (b *Base) Overlay(changes []Change, options ...OverlayOption) (*Image, erro
 	return o.image(), nil
 }
 
-// normalised spells paths in one way, sorts by them, and refuses what cannot be a
-// name and what is given twice.
+// normalised spells paths in one way, sorts by them, and refuses invalid names and
+// duplicates.
 func normalised(changes []Change) ([]Change, error) {
 	var out []Change
 	for _, c := range changes {
@@ -296,8 +296,8 @@ func length(sheet []record) (n int) {
 	return n
 }
 
-// place finds the position behind the last record that sorts before r. The order
-// of those that are there is left alone, even where it is another one.
+// place finds the position behind the last record that sorts before r. It keeps
+// the order of the present records, even if it is another one.
 func place(k TreeKind, sheets [][]record, r record) (sheet, index int) {
 	sheet, index = 0, min(2, len(sheets[0]))
 	for i, records := range sheets {
@@ -310,7 +310,7 @@ func place(k TreeKind, sheets [][]record, r record) (sheet, index int) {
 	return sheet, index
 }
 
-// newRecord builds a file's record in the habits of its siblings.
+// newRecord builds a file's record in the style of its siblings.
 func (o *overlay) newRecord(t *tree, d *directory, c Change, extent int64, serial uint32) (record, error) {
 	_, name := split(c.Path)
 	id := []byte(name)
@@ -349,8 +349,8 @@ func even(b []byte) []byte {
 	return b
 }
 
-// versioned tells whether most files carry ";1": those of the directory, or of the
-// whole tree where the directory has none.
+// versioned reports whether most files carry ";1": those of the directory, or of the
+// whole tree if the directory has no files.
 func (t *tree) versioned(d *directory) bool {
 	with, files := d.versions()
 	for _, other := range t.dirs {
@@ -457,8 +457,8 @@ func (o *overlay) image() *Image {
 	return &Image{base: o.base, size: o.next * Sector, chunks: slices.Clip(chunks)}
 }
 
-// share returns the bytes that an earlier overlay put in the place of a sector,
-// when they are the same: a thousand hosts differ in their kickstarts, hardly ever in
+// share returns the bytes with which an earlier overlay replaced a sector, if they
+// are the same: a thousand hosts differ in their kickstarts, hardly ever in
 // directories and descriptors.
 func (b *Base) share(lba int64, s []byte) []byte {
 	b.mu.Lock()

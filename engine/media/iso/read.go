@@ -17,7 +17,7 @@ func split(path string) (dir, name string) {
 	return "", path
 }
 
-// find returns where among the sheets the record called name stands.
+// find returns where among the sheets the record called name is.
 func find(sheets [][]record, name string) (sheet, index int, ok bool, err error) {
 	for i := range sheets {
 		for k, r := range sheets[i] {
@@ -189,7 +189,7 @@ func (b *Base) BootEntries() ([]BootEntry, error) {
 	return entries, nil
 }
 
-// boots reports whether a block is the boot catalog or the begin of a boot image.
+// boots reports whether a block is the boot catalog or the start of a boot image.
 func (b *Base) boots(lba int64) bool {
 	s, err := b.sector(17)
 	if err != nil || s[0] != 0 || !bytes.HasPrefix(s[7:], []byte("EL TORITO SPECIFICATION")) {
@@ -236,7 +236,7 @@ func (b *Base) Trees() []TreeInfo {
 	return out
 }
 
-// Warning is something about an image that is no reason to refuse it.
+// Warning is a property of an image that is no reason to refuse it.
 type Warning struct {
 	ID   string `json:"id"`
 	Text string `json:"text"`
@@ -255,7 +255,7 @@ func (b *Base) look() {
 		b.hybrid.warn(b)
 	}
 	if bytes.Contains(b.descriptors[0].sector[883:1395], implanted) {
-		b.warn("md5", "it holds a checksum of itself (implantisomd5), which an overlay blanks: checkisomd5 will say that there is none")
+		b.warn("md5", "it holds a checksum of itself (implantisomd5), which an overlay blanks: checkisomd5 will report no checksum")
 	}
 	if len(b.blanks) > 0 {
 		b.warn("libisofs", "it holds checksums of xorriso, which an overlay blanks")

@@ -31,8 +31,8 @@ func tool(t *testing.T, name, pkg string) string {
 	return ""
 }
 
-// once skips what other people's programs take minutes for, in a second run of the
-// tests under the race detector.
+// once skips checks by external programs that take minutes, in a second run of the tests
+// under the race detector.
 func once(t *testing.T) {
 	t.Helper()
 	if testing.Short() {

@@ -22,10 +22,10 @@ func (r record) size() int64   { return int64(binary.LittleEndian.Uint32(r.raw[1
 func (r record) isDir() bool   { return r.raw[25]&2 != 0 }
 func (r record) id() []byte    { return r.raw[33 : 33+int(r.raw[32])] }
 
-// special tells "." and "..", whose names are the bytes 0 and 1.
+// special reports "." and "..", whose names are the bytes 0 and 1.
 func (r record) special() bool { return r.raw[32] == 1 && r.raw[33] <= 1 }
 
-// systemUse is what follows the name: Rock Ridge lives there.
+// systemUse is what follows the name: Rock Ridge is stored there.
 func (r record) systemUse() []byte {
 	n := 33 + int(r.raw[32])
 	return r.raw[min(n+n&1, len(r.raw)):] // padded to an even place
@@ -49,8 +49,8 @@ func putBoth32(b []byte, v uint32) {
 	binary.BigEndian.PutUint32(b[4:], v)
 }
 
-// directory is one directory as it is in the image. Its records stand in sheets,
-// one per sector, for a record never crosses the end of a sector and an overlay
+// directory is one directory as it is in the image. Its records are in sheets,
+// one per sector, because a record never crosses the end of a sector and an overlay
 // leaves each where it is.
 type directory struct {
 	path   string // upper case, "" is the root
@@ -79,7 +79,7 @@ func (d *directory) parse(k TreeKind) error {
 		return refuse(Broken, "directory /%s of the image is broken: it does not name itself and its parent", d.path)
 	}
 	if self := d.sheets[0][0]; self.extent() != d.lba || self.size() != int64(len(d.data)) {
-		return refuse(Contradiction, "directory /%s of the image says of itself that it lies elsewhere", d.path)
+		return refuse(Contradiction, "directory /%s of the image says of itself that it is elsewhere", d.path)
 	}
 	return nil
 }
@@ -108,7 +108,7 @@ func parseSheet(s []byte, k TreeKind) ([]record, error) {
 	return sheet, nil
 }
 
-// spelled decodes an identifier and cuts what readers ignore.
+// spelled decodes an identifier and drops what readers ignore.
 func spelled(id []byte, k TreeKind) string {
 	text := string(id)
 	if k == Joliet {

@@ -32,7 +32,7 @@ func (b *Base) pathTables(t *tree) ([]pathTable, error) {
 			seen[lba] = true
 			off := int64(lba) * Sector
 			if size > maxDirectory || off+int64(size) > b.size {
-				return nil, refuse(Broken, "a path table of the image lies outside of it")
+				return nil, refuse(Broken, "a path table of the image is outside of it")
 			}
 			table := pathTable{off, make([]byte, size), order}
 			if n, err := b.r.ReadAt(table.data, off); n < len(table.data) {
@@ -44,7 +44,7 @@ func (b *Base) pathTables(t *tree) ([]pathTable, error) {
 	return out, nil
 }
 
-// each walks the entries: at is where the entry's block number stands.
+// each walks the entries: at is where the entry's block number is.
 func (p pathTable) each(visit func(at int, extent int64)) error {
 	for at := 0; at < len(p.data); {
 		n := 8 + int(p.data[at]) + int(p.data[at])&1
@@ -98,7 +98,7 @@ func (o *overlay) relocate(t *tree) error {
 	return r.writeTables()
 }
 
-// order is that of the path table, and demands that the table lists exactly the
+// order returns the order of the path table, and demands that the table lists exactly the
 // directories that the tree has.
 func (r *relocation) order() ([]*directory, error) {
 	var order []*directory
@@ -123,9 +123,9 @@ func (r *relocation) order() ([]*directory, error) {
 }
 
 // settle gives a directory its new place, and a place right behind it to the
-// blocks on which its records' Rock Ridge entries go on: libarchive rejects an
-// image in which they lie before the record, and one in which those of a file lie
-// behind its data. So what continues a file's record, whose data stays where it is,
+// blocks on which its records' Rock Ridge entries continue: libarchive rejects an
+// image in which they come before the record, and one in which those of a file come
+// after its data. So what continues a file's record, whose data stays where it is,
 // has to go into the record.
 func (r *relocation) settle(d *directory) error {
 	e := r.edit(d)
@@ -263,7 +263,7 @@ func (r *relocation) write(d *directory) error {
 		if err != nil {
 			return err
 		}
-		for _, area := range r.areas[b.old] { // what is in it may go on elsewhere
+		for _, area := range r.areas[b.old] { // what is in it may continue elsewhere
 			r.redirectEntries(d, entries(s[area.offset:area.offset+area.size]))
 		}
 		data = append(data, s...)

@@ -53,7 +53,7 @@ func (b *Base) rockRidgeName(t *tree, r record) (string, error) {
 	return name, nil
 }
 
-// maxContinuations bounds how far a record's entries go on.
+// maxContinuations bounds how often a record's entries continue.
 const maxContinuations = 16
 
 // allEntries walks the entries of a record and of all that continues it.
@@ -93,7 +93,7 @@ func (b *Base) continued(c continuation) ([]byte, error) {
 	return s[c.offset : c.offset+c.size], nil
 }
 
-// serialOf is the serial number of a record, by which Rock Ridge tells hard links.
+// serialOf is the serial number of a record, by which Rock Ridge marks hard links.
 func (t *tree) serialOf(r record) uint32 {
 	for e := range t.entries(r) {
 		if string(e[:2]) == "PX" && len(e) == 44 {
@@ -104,7 +104,7 @@ func (t *tree) serialOf(r record) uint32 {
 }
 
 // alone makes a record that shared its data with others a file of its own: one link,
-// a serial number that nobody has.
+// a serial number that no other file has.
 func (t *tree) alone(r record, serial uint32) record {
 	for e := range t.entries(r) { // slices of r.raw, which is a copy
 		if string(e[:2]) == "PX" && len(e) == 44 {
@@ -117,7 +117,7 @@ func (t *tree) alone(r record, serial uint32) record {
 
 // rockRidgeOf makes the entries of a new file: owner, mode and the shape of the
 // dates are those of a sibling, the serial number is its own, because a copied one
-// reads as a hard link. stamp, where there is one, takes the place of the dates.
+// reads as a hard link. stamp, if given, replaces the dates.
 func (t *tree) rockRidgeOf(d *directory, name string, serial uint32, stamp []byte) []byte {
 	area := d.sibling().systemUse()
 	out := bytes.Clone(area[:min(t.skip, len(area))]) // XA attributes, which every record has
@@ -166,7 +166,7 @@ func (d *directory) sibling() record {
 	return d.sheets[0][0]
 }
 
-// continuation is a CE entry: where a record's system use area goes on.
+// continuation is a CE entry: where a record's system use area continues.
 type continuation struct {
 	block        int64
 	offset, size int

@@ -22,7 +22,7 @@ func (c *checker) boot() {
 	at := int64(binary.LittleEndian.Uint32(s[71:]))
 	catalog := c.read(at, sector)
 	if catalog == nil || at >= c.volume {
-		c.fault("boot", at, "the boot catalog lies outside of the volume")
+		c.fault("boot", at, "the boot catalog is outside of the volume")
 		return
 	}
 	var sum uint16
@@ -60,7 +60,7 @@ func (c *checker) bootImage(platform byte, lba, sectors int64) {
 	case lba >= c.volume && c.appended(lba*4, end):
 		c.areas = append(c.areas, area{lba, (end + 3) / 4, "boot", "a boot image"})
 	default:
-		c.fault("boot", lba, "a boot image lies outside of the volume, and no partition behind it holds the image")
+		c.fault("boot", lba, "a boot image is outside of the volume, and no partition behind it holds the image")
 		return
 	}
 	if platform == platformUEFI {
@@ -103,7 +103,7 @@ func (c *checker) partitionSpans() (out []span) {
 	}
 	for at := 446; at < 510; at += 16 {
 		first, count := int64(binary.LittleEndian.Uint32(head[at+8:])), int64(binary.LittleEndian.Uint32(head[at+12:]))
-		if head[at+4] != 0xEE && count > 0 { // 0xEE covers the disk for those who cannot read a GPT
+		if head[at+4] != 0xEE && count > 0 { // 0xEE covers the disk for software that cannot read a GPT
 			out = append(out, span{first, first + count})
 		}
 	}
@@ -113,7 +113,7 @@ func (c *checker) partitionSpans() (out []span) {
 	return out
 }
 
-// gptSpans are the partitions of a GPT that was found valid.
+// gptSpans are the partitions of a valid GPT.
 func (c *checker) gptSpans(header []byte) (out []span) {
 	le := binary.LittleEndian
 	size := int(le.Uint32(header[84:]))
@@ -140,7 +140,7 @@ func (c *checker) uefiImage(lba int64) {
 }
 
 // CheckLoader says, as the rest of a sentence about an EFI boot image, why firmware finds
-// no loader in it; odd is what looks wrong and need not be. Both are "" for a sound one.
+// no loader in it; odd is what looks wrong but may be intended. Both are "" for a valid one.
 func CheckLoader(r io.ReaderAt) (problem, odd string) {
 	f, err := openFAT(r)
 	if err != nil {
@@ -205,7 +205,7 @@ func (c *checker) partitions() {
 	c.partitionsApart(primary)
 }
 
-// partitionsApart finds partitions that lie over one another. One that begins with the
+// partitionsApart finds overlapping partitions. One that begins with the
 // image is the image itself, which holds others.
 func (c *checker) partitionsApart(header []byte) {
 	spans := c.gptSpans(header)
@@ -217,7 +217,7 @@ func (c *checker) partitionsApart(header []byte) {
 			if a.from > 64 == (b.from > 64) {
 				c.warn("gpt", 0, "two partitions lie over one another")
 			} else if max(a.to, b.to) > c.volume*4+1 {
-				c.warn("gpt", 0, "a partition reaches over one that lies behind the volume")
+				c.warn("gpt", 0, "a partition overlaps one behind the volume")
 			}
 		}
 	}

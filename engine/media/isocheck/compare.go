@@ -19,8 +19,8 @@ func CheckBase(r io.ReaderAt, size int64) (problem string, err error) {
 }
 
 // baseProblem names the cause first: an image that was cut short has many consequences.
-// What is merely invalid is no obstacle: vendors' tools make such, and an overlay mends
-// some of it.
+// A merely invalid image is no obstacle: vendors' tools make such images, and an overlay
+// repairs some of it.
 func (c *checker) baseProblem() string {
 	if len(c.volumes) == 0 || c.behind == 0 {
 		return "is not an ISO image"
@@ -77,8 +77,8 @@ func (c *checker) compare(image io.ReaderAt, size int64, base *checker) error {
 // span is a run of bytes, to is behind it.
 type span struct{ from, to int64 }
 
-// compareBytes demands that the base's bytes are the image's wherever an overlay has no
-// business. All that differs is one finding: an image that was made from something else
+// compareBytes demands that the base's bytes are the image's wherever an overlay changes
+// nothing. All differences are one finding: an image that was made from another base
 // differs in most of its blocks.
 func (c *checker) compareBytes(image io.ReaderAt, base *checker) error {
 	const step = 512 * sector
@@ -90,7 +90,7 @@ func (c *checker) compareBytes(image io.ReaderAt, base *checker) error {
 		if err := readBoth(image, base.r, a[:n], b[:n], off); err != nil {
 			return err
 		}
-		for _, s := range free { // what may differ does not count
+		for _, s := range free { // differences that are allowed do not count
 			if from, to := max(s.from-off, 0), min(s.to-off, n); from < to {
 				copy(a[from:to], b[from:to])
 			}
@@ -119,8 +119,8 @@ func appendDiffering(out []span, a, b []byte, block int64) []span {
 	return out
 }
 
-// blocksDiffer tells of the first run of blocks, counts the others, and names the files
-// that they lie in.
+// blocksDiffer reports the first run of blocks, counts the others, and names the files
+// that contain them.
 func (c *checker) blocksDiffer(runs []span) string {
 	const where = "from the base outside of what an overlay changes"
 	out := "a block differs " + where
@@ -202,7 +202,7 @@ func (c *checker) compareFiles(base, now *tree, end int64) {
 	}
 }
 
-// free are the bytes of the base that an overlay may change, beside directories and path
+// free are the bytes of the base that an overlay may change, except directories and path
 // tables as a whole: boot catalog, boot images and Rock Ridge's continued records are
 // not among them.
 func (c *checker) free() (out []span) {

@@ -21,7 +21,7 @@ type fat struct {
 	clusters uint32
 }
 
-// What a boot image may claim at most, in bytes.
+// Bounds of what a boot image may claim, in bytes.
 const (
 	maxTable     = 8 << 20
 	maxDirectory = 1 << 20
@@ -86,7 +86,7 @@ func (g geometry) valid() bool {
 		g.perTable > 0 && g.perTable*g.sector <= maxTable && g.total > g.firstCluster()
 }
 
-// fatBits is the kind of a FAT, which by its definition the number of clusters tells.
+// fatBits is the kind of a FAT, which by definition follows from the number of clusters.
 func fatBits(clusters uint32) int {
 	switch {
 	case clusters < 4085:
@@ -159,7 +159,7 @@ func (f *fat) entries(directory []byte) (out []fatFile) {
 	return out
 }
 
-// list returns what is in the directory at a path; nothing where there is none.
+// list returns what is in the directory at a path; nothing if it does not exist.
 func (f *fat) list(path ...string) []fatFile {
 	found := f.entries(f.root)
 	if f.bits == 32 {

@@ -20,7 +20,7 @@ import (
 
 const sector = 2048
 
-// Severity tells how bad a finding is.
+// Severity is how bad a finding is.
 type Severity string
 
 // With an error the image is read differently by different readers, or not at all. A
@@ -30,7 +30,7 @@ const (
 	Warning Severity = "warning"
 )
 
-// Finding is something that is not as it should be.
+// Finding is one fault of an image.
 type Finding struct {
 	Severity Severity `json:"severity"`
 	Rule     string   `json:"rule"`
@@ -42,7 +42,7 @@ func (f Finding) String() string {
 	return fmt.Sprintf("%s: block %d: %s (%s)", f.Severity, f.Block, f.Text, f.Rule)
 }
 
-// Report is what was found.
+// Report lists the findings about an image.
 type Report struct {
 	Trees       int       `json:"trees"`
 	Directories int       `json:"directories"` // of the primary tree
@@ -83,7 +83,7 @@ type checker struct {
 	err     error // of reading
 }
 
-// area is a run of blocks and what lies there.
+// area is a run of blocks and its content.
 type area struct {
 	from, to int64 // blocks, to is behind
 	kind     string
@@ -97,8 +97,8 @@ type volume struct {
 	joliet bool
 }
 
-// Check judges an image of size bytes. The error is about reading it; an image
-// that is none at all has findings.
+// Check judges an image of size bytes. The error is about reading it; a file
+// that is no image has findings.
 func Check(r io.ReaderAt, size int64) (Report, error) {
 	c, err := inspect(r, size)
 	return c.report, err
@@ -244,7 +244,7 @@ func (c *checker) onlyPartitionsBehind(block int64) bool {
 	})
 }
 
-// overlaps demands that nothing lies where something else lies. Hard links share
+// overlaps demands that areas do not overlap. Hard links share
 // all of their data, never a part.
 func (c *checker) overlaps() {
 	slices.SortStableFunc(c.areas, func(a, b area) int {
@@ -259,7 +259,7 @@ func (c *checker) overlaps() {
 			continue
 		}
 		if a.from < last.to && (a.kind != last.kind || a.from != last.from || a.to != last.to || a.kind == "directory") {
-			c.fault("overlap", a.from, "%s lies over %s", a.name, last.name)
+			c.fault("overlap", a.from, "%s overlaps %s", a.name, last.name)
 		}
 		if a.to > last.to {
 			last = a
@@ -271,7 +271,7 @@ func (c *checker) overlaps() {
 func (c *checker) inVolume(kind, name string, block, bytes int64) bool {
 	end := block + (bytes+sector-1)/sector
 	if bytes > 0 && (block < 16 || end > c.volume) {
-		c.fault("extent", block, "%s lies outside of the volume: %d bytes at block %d", name, bytes, block)
+		c.fault("extent", block, "%s is outside of the volume: %d bytes at block %d", name, bytes, block)
 		return false
 	}
 	if bytes > 0 {

@@ -50,7 +50,7 @@ func selfParent(b []byte, descriptor int) []byte {
 	}
 }
 
-// TestRules: every kind of damage is found, and called by its name.
+// TestRules: every kind of damage is found under its name.
 func TestRules(t *testing.T) {
 	const pvd = 16 * 2048
 	root := func(b []byte) int { return int(binary.LittleEndian.Uint32(b[pvd+158:])) * 2048 }
@@ -150,7 +150,7 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// TestNoWrongImageIsAccepted: one byte of the metadata of a sound image changes. If
+// TestNoWrongImageIsAccepted: one byte of the metadata of a valid image changes. If
 // the checker still accepts it, the plainest of readers finds the same files in it,
 // whatever their names: a name has no second place in a plain tree to be compared with.
 func TestNoWrongImageIsAccepted(t *testing.T) {
@@ -161,7 +161,7 @@ func TestNoWrongImageIsAccepted(t *testing.T) {
 		good := build(t, o)
 		want, ok := contents(good)
 		if !ok {
-			t.Fatal("the reader cannot read a sound image")
+			t.Fatal("the reader cannot read a valid image")
 		}
 		accepted := 0
 		for range 3000 {
@@ -281,7 +281,7 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-// TestBase: what no image can have been made from is no base, whatever the image.
+// TestBase: an image from which none can be made is no base, whatever the other image.
 func TestBase(t *testing.T) {
 	good := build(t, isosim.Options{Padding: true})
 	for name, c := range map[string]struct {
@@ -384,7 +384,7 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// TestCompareIsBrief: what differs in most of its blocks and files is told in a few lines.
+// TestCompareIsBrief: what differs in most of its blocks and files is described in a few lines.
 func TestCompareIsBrief(t *testing.T) {
 	base := build(t, isosim.Options{})
 	image := bytes.Clone(base)

@@ -144,13 +144,13 @@ func (c *checker) sheet(s []byte, block int64, name string) (out []entry) {
 // dots checks "." and "..", and finds Rock Ridge in the root's.
 func (c *checker) dots(t *tree, d *dir, all []entry) {
 	if all[0].place != d.place {
-		c.fault("dot", d.block, "directory /%s says of itself that it lies at block %d with %d bytes", d.path, all[0].block, all[0].size)
+		c.fault("dot", d.block, "directory /%s says of itself that it is at block %d with %d bytes", d.path, all[0].block, all[0].size)
 	}
 	if all[1].place != d.parent.place {
 		if t.volume.s[0] == 2 && all[1].place == d.place { // readers of Joliet and ISO 9660:1999 do not follow it
 			c.warn("dot", d.block, "directory /%s calls itself its parent, as xorriso writes it", d.path)
 		} else {
-			c.fault("dot", d.block, "directory /%s names a parent at block %d, but it lies at block %d", d.path, all[1].block, d.parent.block)
+			c.fault("dot", d.block, "directory /%s names a parent at block %d, but it is at block %d", d.path, all[1].block, d.parent.block)
 		}
 	}
 	for _, at := range []int{0, 14} { // behind XA attributes
@@ -184,7 +184,7 @@ func (c *checker) members(t *tree, d *dir, all []entry, seen map[int64]bool) {
 			c.fault("name", d.block, "two entries are called /%s", path)
 		}
 		if last != nil && !t.sorted(last, e.id) {
-			c.warn("order", d.block, "/%s stands before %s, which sorts before it", strings.TrimPrefix(d.path+"/"+t.spelled(last), "/"), t.spelled(e.id))
+			c.warn("order", d.block, "/%s comes before %s, which sorts before it", strings.TrimPrefix(d.path+"/"+t.spelled(last), "/"), t.spelled(e.id))
 		}
 		several = e.flags&0x80 != 0
 		names[name], last = true, e.id
@@ -195,7 +195,7 @@ func (c *checker) members(t *tree, d *dir, all []entry, seen map[int64]bool) {
 			continue
 		}
 		if seen[e.block] {
-			c.fault("directory", e.block, "directory /%s lies where another one lies", path)
+			c.fault("directory", e.block, "directory /%s overlaps another directory", path)
 			continue
 		}
 		seen[e.block] = true
@@ -233,7 +233,7 @@ func units(id []byte) (out []uint16) {
 
 func special(id []byte) bool { return len(id) == 1 && id[0] <= 1 }
 
-// sorted reports whether a name may stand before another one. Both count as they are
+// sorted reports whether a name may precede another one. Both count as they are
 // written, capital letters before small ones: by name, then extension, as the standard
 // sorts them, or by the whole name, as genisoimage and xorriso sort Joliet.
 func (t *tree) sorted(a, b []byte) bool {
@@ -288,7 +288,7 @@ type rock struct {
 	data   bool // elsewhere: compressed, a link, a directory shown in another place
 }
 
-// rockRidge walks a record's system use area, and where it goes on.
+// rockRidge walks a record's system use area and its continuations.
 func (c *checker) rockRidge(t *tree, d *dir, e entry) (r rock) {
 	if t.skip < 0 {
 		return r
@@ -313,7 +313,7 @@ func (c *checker) rockRidge(t *tree, d *dir, e entry) (r rock) {
 	return r
 }
 
-// useArea reads one area and returns the entry that says where it goes on.
+// useArea reads one area and returns the entry that says where it continues.
 func (c *checker) useArea(d *dir, area []byte, r *rock) (ce []byte) {
 	for len(area) >= 4 && area[0] != 0 {
 		n := int(area[2])
@@ -374,14 +374,14 @@ func (c *checker) continuation(d *dir, of entry, ce []byte) []byte {
 	offset, b := pair(ce[12:])
 	size, e := pair(ce[20:])
 	if !a || !b || !e || offset+size > sector || block >= c.volume {
-		c.fault("rock-ridge", d.block, "a record of /%s goes on at byte %d of block %d, where nothing can be", d.path, offset, block)
+		c.fault("rock-ridge", d.block, "a record of /%s continues at byte %d of block %d, where nothing can be", d.path, offset, block)
 		return nil
 	}
 	if block < d.block {
-		c.fault("rock-ridge", d.block, "a record of /%s goes on at block %d, before the directory: libarchive rejects the image", d.path, block)
+		c.fault("rock-ridge", d.block, "a record of /%s continues at block %d, before the directory: libarchive rejects the image", d.path, block)
 	}
 	if of.flags&2 == 0 && of.size > 0 && block >= of.block {
-		c.fault("rock-ridge", d.block, "a record of /%s goes on at block %d, behind the file's data: libarchive rejects the image", d.path, block)
+		c.fault("rock-ridge", d.block, "a record of /%s continues at block %d, behind the file's data: libarchive rejects the image", d.path, block)
 	}
 	c.areas = append(c.areas, area{block, block + 1, "continuation", "a continued record of /" + d.path})
 	s := c.read(block, sector)
@@ -405,7 +405,7 @@ func (c *checker) agree() {
 			}
 		}
 		if a, b := first.places(), t.places(); !slices.Equal(a, b) {
-			c.warn("trees", t.volume.lba, "one directory tree shows %d files, another %d, not all the same", len(a), len(b))
+			c.warn("trees", t.volume.lba, "one directory tree shows %d files, another %d, and they differ", len(a), len(b))
 		}
 	}
 	for _, v := range c.volumes {

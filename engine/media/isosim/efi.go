@@ -14,7 +14,7 @@ const (
 )
 
 // EFIImage is the boot image of UEFI firmware: a FAT file system that holds
-// EFI/BOOT/name with this content, of which at most 61 952 bytes find room.
+// EFI/BOOT/name with this content, of which at most 61 952 bytes fit.
 func EFIImage(name, content string) string {
 	le := binary.LittleEndian
 	image := make([]byte, fatSectors*512)

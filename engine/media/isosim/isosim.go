@@ -1,7 +1,7 @@
 // Package isosim generates small installer-like ISO images: the layout, names and
 // boot entries of an ESXi installer, with made-up content. They serve rehearsals
-// and tests where no vendor's image is at hand; nothing boots from them but the
-// simulated installer.
+// and tests without a vendor's image; only the simulated installer boots from
+// them.
 package isosim
 
 import (
@@ -29,7 +29,7 @@ type Options struct {
 	Padding     bool              // 150 empty sectors at the end
 	Enhanced    bool              // a third descriptor (ISO 9660:1999) that shares the primary tree
 	Unversioned bool              // no ";1" behind names
-	Continued   bool              // with RockRidge: dates stand in a block of their own behind the directory
+	Continued   bool              // with RockRidge: dates are in a block of their own behind the directory
 	Hybrid      bool              // partition tables for a USB stick
 	Files       map[string]string // further files, or other contents, by path; "-" leaves a file out
 }
@@ -390,7 +390,7 @@ func (b *builder) rock(n *node, name string, on bool) []byte {
 }
 
 // continueIn moves an entry into the directory's own block, as far as it has one
-// with room, and returns what then stands in the record.
+// with room, and returns what the record then holds.
 func (n *node) continueIn(entry []byte) []byte {
 	if n.more == 0 || len(n.continued)+len(entry) > sector {
 		return entry

@@ -6,7 +6,7 @@ import (
 )
 
 // TestAbbreviate: only the functions that are the same everywhere are left out, and a script
-// that says it is one of ours hides nothing.
+// that claims to be ours hides nothing.
 func TestAbbreviate(t *testing.T) {
 	script := Script{RootHash: Sample, Disk: Disk{Kind: "model", Text: "DELLBOSS VD"}, Pre: "echo hello\n", Network: Network{DHCP: true}}
 	text, err := script.Render()

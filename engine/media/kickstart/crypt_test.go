@@ -17,7 +17,7 @@ func TestCrypt(t *testing.T) {
 			t.Errorf("%q: got %s", c.password, got)
 		}
 		if !regexp.MustCompile(`^\$6\$[A-Za-z0-9./]{1,16}\$[A-Za-z0-9./]{86}$`).MatchString(got) {
-			t.Errorf("%q: %s is none that ESXi accepts", c.password, got)
+			t.Errorf("%q: ESXi does not accept %s", c.password, got)
 		}
 	}
 }

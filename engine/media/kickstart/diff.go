@@ -12,7 +12,7 @@ import (
 // Differences says in words what differs between the script on a medium and the one that
 // a plan gives now; both have gone through [Hide]. Commands are compared option by option,
 // scripts line by line. The text of a script on the medium is not repeated: it may hold
-// secrets that are no longer the plan's, which nobody would mask.
+// secrets that are no longer the plan's, which would not be masked.
 func Differences(medium, plan string) []string {
 	a, b := outline(medium), outline(plan)
 	var out []string
@@ -88,7 +88,7 @@ func outline(text string) (out outlined) {
 			out.commands = append(out.commands, c)
 		}
 	}
-	for i := range out.sections { // whatever stands before it
+	for i := range out.sections { // whatever precedes it
 		if s := &out.sections[i]; s.wanted() != nil {
 			s.key = "%pre that finds the disks"
 		}
@@ -228,7 +228,7 @@ func resolved(a, b *part) []string {
 	return []string{fmt.Sprintf("disks: %s on the medium, %s in the plan", strings.Join(x, ", "), strings.Join(y, ", "))}
 }
 
-// wanted are the disks that a script of ours looks for, as its comments say.
+// wanted are the disks that our script looks for, as its comments say.
 func (p *part) wanted() (out []string) {
 	for _, line := range p.lines {
 		for mark, verb := range map[string]string{resolveMark: "install on ", wipeMark: "clear "} {
@@ -240,8 +240,8 @@ func (p *part) wanted() (out []string) {
 	return out
 }
 
-// SecretDigests are digests of what [Hide] takes out of a script, by what it is, so that
-// a change can be told without keeping the secrets. key makes equal secrets of several
+// SecretDigests are digests of what [Hide] removes from a script, by what it is, so that
+// a change can be detected without keeping the secrets. key makes equal secrets of several
 // hosts differ.
 func SecretDigests(script, key string) map[string]string {
 	texts := map[string]string{}

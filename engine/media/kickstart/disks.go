@@ -11,7 +11,7 @@ import (
 type NamedDisk struct {
 	Command string // install, installorupgrade, upgrade, clearpart, part, partition, %include
 	Option  string // such as "disk"; "" for %include
-	Text    string // a device name without its folder; else what stands there
+	Text    string // a device name without its folder; else the text there
 	Line    int
 	Column  int
 }
@@ -43,8 +43,8 @@ var (
 )
 
 // Disks lists every disk that the commands of a script name to write to it, in the order
-// of the script: what is given twice, too, for it is the installer that chooses. Scripts
-// inside of the script are not looked at. A file that is too long for a script has none;
+// of the script: duplicates included, because the installer chooses. It does not look
+// at scripts inside of the script. A file that is too long for a script has none;
 // [Lint] refuses it.
 func Disks(script string) []NamedDisk {
 	l := &linter{commands: map[string][]*parsed{}}
@@ -53,7 +53,7 @@ func Disks(script string) []NamedDisk {
 }
 
 // HasDryRun reports whether a script makes the installer check everything and write
-// nothing. It does so surely where dryrun stands before all sections only.
+// nothing. That is certain only if dryrun comes before all sections.
 func HasDryRun(script string) bool {
 	l := &linter{commands: map[string][]*parsed{}}
 	l.read(script)
@@ -97,10 +97,10 @@ func (p *parsed) disks() (out []NamedDisk) {
 	return out
 }
 
-// Likeness is what can be said of two ways of naming a disk.
+// Likeness is how two names of disks compare.
 type Likeness int
 
-// Two names can mean one disk, or two; of some nothing can be said without the machine.
+// Two names can mean one disk, or two; for some pairs only the machine can decide.
 const (
 	Unknown Likeness = iota
 	Same
@@ -108,8 +108,8 @@ const (
 )
 
 // Compare says whether the plan's disk is the device that ESXi calls name. It goes by
-// the names alone, as the script in the installer does ([Script.Render]): a WWN stands in
-// a naa or eui name, a serial number in a t10 name; a model stands in none.
+// the names alone, as the script in the installer does ([Script.Render]): a naa or eui
+// name contains a WWN, a t10 name a serial number; no name contains a model.
 func (d Disk) Compare(name string) Likeness {
 	name = lowered(deviceName(name))
 	switch d.Kind {
@@ -170,7 +170,7 @@ var (
 	partitionSuffix = regexp.MustCompile(`^((?:naa|eui|t10|vml)\.[^:]+|(?:mpx\.)?vmhba\d+:C\d+:T\d+:L\d+):\d+$`)
 
 	// deviceWord is a device's name in a line without quotes, perhaps with a partition, and what
-	// comes next: behind a name that goes on in a variable or a pattern.
+	// comes next: behind a name that continues in a variable or a pattern.
 	deviceWord = regexp.MustCompile(`((?:naa|eui|vml|\bt10|(?:^|\s)-[a-z]t10)\.[A-Za-z0-9][^\s;|&<>(),{}\[\]$*?%/]*|` +
 		`(?:mpx\.)?vmhba\d+:C\d+:T\d+:L\d+(?::\d*)?)([$*?[{%]?)`)
 	attached = regexp.MustCompile(`^\s?-[a-z]`)
@@ -178,7 +178,7 @@ var (
 	scriptComment = regexp.MustCompile(`^\s*#`)
 )
 
-// wholeDisk takes a partition's number off a device name.
+// wholeDisk removes a partition's number from a device name.
 func wholeDisk(name string) string {
 	if m := partitionSuffix.FindStringSubmatch(name); m != nil {
 		return m[1]
@@ -186,8 +186,8 @@ func wholeDisk(name string) string {
 	return name
 }
 
-// unquoted takes quotes and backslashes off a line of a script, as its shell does, and
-// says in which column of the line each byte stood.
+// unquoted removes quotes and backslashes from a line of a script, as its shell does, and
+// says in which column of the line each byte was.
 func unquoted(line string) (text string, columns []int) {
 	var b strings.Builder
 	for i := range len(line) {
@@ -223,7 +223,7 @@ func scriptWords(line string) (out []scriptWord) {
 }
 
 // scriptDevices are the devices that a line of a script names literally, whatever it does
-// with them. What stands in variables and patterns is not known.
+// with them. The content of variables and patterns is not known.
 func scriptDevices(line string) (out []scriptWord) {
 	if scriptComment.MatchString(line) {
 		return nil

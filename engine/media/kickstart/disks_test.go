@@ -73,8 +73,8 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-// TestHasDryRun: only where it is certain that the installer reads the command; a medium is
-// said to install nothing by it.
+// TestHasDryRun: true only if the installer certainly reads the command, because a medium with
+// it counts as one that installs nothing.
 func TestHasDryRun(t *testing.T) {
 	for text, want := range map[string]bool{
 		"dryrun\nreboot": true, "reboot\n dryrun # x\n%pre\ntrue": true, "reboot": false, "# dryrun": false, "%pre\ndryrun": false,
@@ -86,7 +86,7 @@ func TestHasDryRun(t *testing.T) {
 	}
 }
 
-// TestPlanned: a kickstart of somebody's own writes to the plan's disks, or is refused.
+// TestPlanned: the user's own kickstart writes to the plan's disks, or is refused.
 func TestPlanned(t *testing.T) {
 	named, model := Disk{"name", "naa.50"}, Disk{"model", "DELLBOSS VD"}
 	data := Disk{"wwn", "51"}

@@ -56,8 +56,8 @@ var (
 	eula   = command{alias: "accepteula"}
 )
 
-// grammar is what the installers of ESXi 5 to 9 know (esxi-facts of the vendor's
-// installation guides).
+// grammar is what the installers of ESXi 5 to 9 know (from the vendor's installation
+// guides).
 var grammar = map[string]command{
 	"accepteula": eula, "vmaccepteula": eula, "dryrun": {}, "paranoid": {},
 	"reboot":           {options: []option{{name: "noeject"}}},
@@ -189,7 +189,7 @@ func judgeDisk(v string) string {
 }
 
 // CheckMediaSize judges the size of the system partitions for a version of ESXi;
-// an unknown version ("") is given the benefit of the doubt. The option came with
+// an unknown version ("") passes. The option came with
 // 7.0 Update 1c; the vendor's text for 9 lists two of its values only.
 func CheckMediaSize(size, version string) error {
 	major, known := Release(version)

@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// Sample is a hash that belongs to no password: it stands in a script that is
+// Sample is a hash that belongs to no password: it is in a script that is
 // judged or shown before a password is known.
 var Sample = "$6$sample$" + strings.Repeat("x", 86)
 
-// hidden stands for what must not be shown.
+// hidden replaces what must not be shown.
 const hidden = "'(sensitive)'"
 
-// Hashes of passwords and serial numbers are known by their form, wherever they stand.
+// Hashes of passwords and serial numbers are known by their form, wherever they are.
 var secretForms = regexp.MustCompile(`\$(1|2[aby]|5|6|y)\$[A-Za-z0-9./$=,-]{12,}|\b([0-9A-Z]{5}-){4}[0-9A-Z]{5}\b`)
 
 // Hide returns the script without the values of its rootpw and serialnum commands, and
@@ -46,8 +46,8 @@ func hideLine(line string) string {
 
 var secretCommands = []string{"rootpw", "vmserialnum", "serialnum"}
 
-// secretCommand tells a line that sets something secret, however it is quoted or
-// misspelt behind the command's name.
+// secretCommand reports a line that sets something secret, however it is quoted or
+// misspelled behind the command's name.
 func secretCommand(line string) string {
 	bare := strings.TrimLeft(line, " \t'\"")
 	for _, name := range secretCommands {
@@ -58,7 +58,7 @@ func secretCommand(line string) string {
 	return ""
 }
 
-// HasRootPassword reports whether somebody's own script sets the password of root.
+// HasRootPassword reports whether the user's own script sets the password of root.
 func HasRootPassword(script string) bool {
 	for line := range strings.Lines(script) {
 		if opens(line) != "" && !strings.Contains(opens(line), "include") {

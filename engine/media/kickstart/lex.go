@@ -21,7 +21,7 @@ type lexed struct {
 	end     int    // bytes before the comment, or all
 }
 
-// backslash is the problem of a line that is meant to go on.
+// backslash is the problem of a line that is meant to continue.
 const backslash = "a backslash at the end of the line"
 
 // lex cuts a line as the installer does: like a shell with comments, in which a #
@@ -80,7 +80,7 @@ func lex(line string) lexed {
 }
 
 // control finds the first control character of a line other than a tab, and a CR that no
-// LF follows: what of it ends a line depends on who reads it. ended says that an LF follows
+// LF follows: whether it ends a line depends on the reader. ended says that an LF follows
 // the line. The column is 0 without one.
 func control(line string, ended bool) (column int, what string) {
 	if ended {

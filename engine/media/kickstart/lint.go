@@ -17,8 +17,8 @@ import (
 // Severity of a finding.
 type Severity string
 
-// An error makes the installation fail, wait for a key, or do something that was not
-// wanted. A warning may be meant.
+// An error makes the installation fail, wait for a key, or do something unintended. A
+// warning may be intended.
 const (
 	Error   Severity = "error"
 	Warning Severity = "warning"
@@ -61,7 +61,7 @@ func Errors(all []Finding) (out []Finding) {
 
 // Lint finds the mistakes in a script. A comment "# esxiplan:ignore RULE …" at the end
 // of a command, or on lines of its own before it, silences rules there; one about the
-// script as a whole may stand before or behind any command. Rules that cannot be meant
+// script as a whole may be before or after any command. Faults that cannot be intended
 // are not silenced: what the installer cannot read, and a password in plain text.
 func Lint(text []byte, c Conditions) []Finding {
 	l := &linter{conditions: c, commands: map[string][]*parsed{}}
@@ -102,7 +102,7 @@ type parsed struct {
 	name    string
 	line    int
 	column  int
-	broken  bool // the line could not be read to its end; what it lacks is not its fault
+	broken  bool // the line could not be read to its end; do not report what it lacks
 	goesOn  bool
 	given   []word          // all behind the name
 	words   []word          // those that are no options
@@ -114,8 +114,8 @@ func (p *parsed) has(option string) bool { _, ok := p.options[option]; return ok
 // value is an option's value, "" without the option.
 func (p *parsed) value(option string) string { return p.options[option].text }
 
-// plainWord is what a message may repeat of an unknown command: a secret that stands in
-// the wrong place has another form.
+// plainWord is what a message may repeat of an unknown command: a secret in the
+// wrong place has another form.
 var plainWord = regexp.MustCompile(`^-{0,2}%?[a-zA-Z]{1,20}(=[0-9.]+)?$`)
 
 // show is a word for a message, unless it may be a password or a serial number.
@@ -187,15 +187,15 @@ func (l *linter) read(text string) {
 	l.ended(lines)
 }
 
-// enter begins a section at its header. One that does not stand at the start of its line
-// begins none: what follows are commands.
+// enter begins a section at its header. A header that is not at the start of its line
+// begins no section: what follows are commands.
 func (l *linter) enter(in *section, p *parsed, header string) *section {
 	if header != "" && !strings.HasSuffix(header, "include") {
 		l.scripts = true
 	}
 	switch script := p != nil && slices.Contains([]string{"%pre", "%post", "%firstboot"}, p.name); {
 	case script && header == "":
-		l.add("syntax", p.line, p.column, "%s must stand at the start of the line, without quotes", p.name)
+		l.add("syntax", p.line, p.column, "%s must be at the start of the line, without quotes", p.name)
 	case script:
 		in = &section{parsed: p}
 		l.sections = append(l.sections, in)
@@ -205,7 +205,7 @@ func (l *linter) enter(in *section, p *parsed, header string) *section {
 	return in
 }
 
-// cuts reports a script that ends where it was not meant to: by a line that only begins
+// cuts reports a script that ends in the wrong place: by a line that only begins
 // with a section's word, or by "include", which scripts and configuration files use, too.
 func (l *linter) cuts(in *section, n int, line, header string) bool {
 	fields := strings.Fields(line)
@@ -412,7 +412,7 @@ func (l *linter) register(p *parsed, known command) {
 	key := cmp.Or(known.alias, p.name)
 	repeatable := strings.HasPrefix(key, "%") || key == "part" || key == "clearpart"
 	if earlier := l.commands[key]; len(earlier) > 0 && !repeatable {
-		l.add("duplicate-command", p.line, p.column, "%s stands already on line %d", p.name, earlier[0].line)
+		l.add("duplicate-command", p.line, p.column, "%s is already on line %d", p.name, earlier[0].line)
 	}
 	l.dryRun = l.dryRun || key == "dryrun" && !l.scripts
 	l.commands[key] = append(l.commands[key], p)

@@ -12,7 +12,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// mistakes are scripts as people wrote them, each beside what the linter says of it.
+// mistakes are scripts as people wrote them, each next to the linter's findings.
 const mistakes = "../../../testdata/kickstart"
 
 func TestMistakes(t *testing.T) {
@@ -220,8 +220,8 @@ func TestIgnore(t *testing.T) {
 	}
 }
 
-// TestSoundScripts: what people use and what works is not faulted.
-func TestSoundScripts(t *testing.T) {
+// TestValidScripts: the linter accepts scripts that people use and that work.
+func TestValidScripts(t *testing.T) {
 	off := false
 	hash := strings.Split(fine, "\n")[1]
 	for name, text := range map[string]string{
@@ -263,7 +263,7 @@ func FuzzLint(f *testing.F) {
 	})
 }
 
-// FuzzRender: whatever stands in the fields, a script is refused or is one that the
+// FuzzRender: whatever is in the fields, a script is refused or is one that the
 // linter cannot fault, with as many commands as it should have.
 func FuzzRender(f *testing.F) {
 	f.Add("naa.50", "esxi-1", "French", "echo x")

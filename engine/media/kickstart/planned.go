@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Planned are the disks that the plan names for a host. The question before a run and the
-// guards know these only, so a script may write to no other.
+// Planned are the disks that the plan names for a host. The consent before a run and the
+// guards cover only these, so a script may write to no other.
 type Planned struct {
 	Disk Disk
 	Wipe []Disk
@@ -49,7 +49,7 @@ func (p Planned) CheckSection(text string) []Finding {
 	return l.findings
 }
 
-// closest is the best that can be said of a device and one of several disks.
+// closest is the best likeness of a device and one of several disks.
 func closest(disks []Disk, name string) Likeness {
 	best := Different
 	for _, d := range disks {
@@ -68,7 +68,7 @@ func (l *linter) disk(d NamedDisk, rule, format string, values ...any) {
 	l.add(rule, d.Line, d.Column, format, values...)
 }
 
-// checkPlanned demands that a script of somebody's own keeps to the disks of the plan.
+// checkPlanned demands that the user's own script keeps to the disks of the plan.
 func (l *linter) checkPlanned() {
 	if l.conditions.Planned == nil {
 		return
@@ -87,8 +87,8 @@ func (l *linter) checkPlanned() {
 	l.checkCleared(all)
 }
 
-// checkGeneral accepts a command that names no single disk where it says what the plan
-// says: one model, which the guards demand to be there exactly once.
+// checkGeneral accepts a command that names no single disk if it says what the plan says:
+// one model, of which the guards demand exactly one disk.
 func (l *linter) checkGeneral(d NamedDisk) {
 	disks := l.conditions.Planned.Wipe
 	if d.Installs() {
@@ -130,8 +130,8 @@ func (l *linter) checkInstalled(d NamedDisk) {
 	}
 }
 
-// checkWritten judges a disk beside that of the installation. Clearing that one, too, is
-// no further loss.
+// checkWritten judges a disk other than that of the installation. Clearing that one, too,
+// loses no further data.
 func (l *linter) checkWritten(d NamedDisk, all []NamedDisk) {
 	installed := func(i NamedDisk) bool { return i.Installs() && i.Single() && lowered(i.Text) == lowered(d.Text) }
 	if d.Command == "clearpart" && (l.conditions.Planned.Disk.Compare(d.Text) == Same || slices.ContainsFunc(all, installed)) {
@@ -150,8 +150,8 @@ func (l *linter) checkWritten(d NamedDisk, all []NamedDisk) {
 	}
 }
 
-// checkCleared demands that every disk of esxi.wipe is cleared: consent is asked for
-// what happens.
+// checkCleared demands that every disk of esxi.wipe is cleared: the user consents to what
+// happens.
 func (l *linter) checkCleared(all []NamedDisk) {
 	for _, w := range l.conditions.Planned.Wipe {
 		best := Different

@@ -55,7 +55,7 @@ func (s Script) resolver() string {
 	return b.String()
 }
 
-// plain is the text without what ESXi writes otherwise: a WWN stands without
+// plain is the text without what ESXi writes differently: a WWN has no
 // separators behind naa. or eui.
 func (d Disk) plain() string {
 	if d.Kind != "wwn" {

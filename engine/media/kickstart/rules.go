@@ -35,25 +35,25 @@ var rules = []Rule{
 	{ID: "too-long", Severity: Error, always: true, Reason: "No kickstart is that long: this is another file.", Remedy: "Give the kickstart."},
 	{ID: "byte-order-mark", Severity: Error, Reason: "The installer takes it for a part of the first word.", Remedy: "Save the file as plain ASCII or as UTF-8 without a byte order mark."},
 	{ID: "non-ascii", Severity: Warning, Reason: "The installer knows printable ASCII only.", Remedy: "Write the word without accents, dashes and quotes from a word processor."},
-	{ID: "unknown-command", Severity: Error, Reason: "The installer warns of it on a screen that nobody sees, leaves it out and goes on.", Remedy: "Correct or delete it."},
-	{ID: "unknown-option", Severity: Error, Reason: "The installer warns of it on a screen that nobody sees, leaves it out and goes on: a mistyped --vlanid installs into the wrong network.", Remedy: "Correct or delete it."},
+	{ID: "unknown-command", Severity: Error, Reason: "The installer warns of it on a screen that no one sees, leaves it out and continues.", Remedy: "Correct or delete it."},
+	{ID: "unknown-option", Severity: Error, Reason: "The installer warns of it on a screen that no one sees, leaves it out and continues: a mistyped --vlanid installs into the wrong network.", Remedy: "Correct or delete it."},
 	{ID: "dead-command", Severity: Warning, Reason: "It belongs to ESX 4 or to Linux; ESXi ignores it.", Remedy: "Delete it; configure what it was for through the API after the installation."},
-	{ID: "duplicate-command", Severity: Error, Reason: "Only one of them counts, with a warning that nobody sees, or the installer stops.", Remedy: "Keep one."},
-	{ID: "duplicate-option", Severity: Error, Reason: "Only one of them counts, with a warning that nobody sees, or the installer stops.", Remedy: "Keep one."},
+	{ID: "duplicate-command", Severity: Error, Reason: "Only one of them counts, with a warning that no one sees, or the installer stops.", Remedy: "Keep one."},
+	{ID: "duplicate-option", Severity: Error, Reason: "Only one of them counts, with a warning that no one sees, or the installer stops.", Remedy: "Keep one."},
 	{ID: "too-many-commands", Severity: Error, whole: true, Reason: "The installer takes 256 commands.", Remedy: "Move work into a script section."},
 	{ID: "stray-word", Severity: Error, Reason: "The command takes no such argument. A blank inside of a value is the usual cause.", Remedy: "Quote values with blanks, and write --option=value without blanks."},
-	{ID: "option-value", Severity: Error, Reason: "The installer refuses the value, or goes on with another one.", Remedy: "Correct the value."},
+	{ID: "option-value", Severity: Error, Reason: "The installer refuses the value, or continues with another one.", Remedy: "Correct the value."},
 	{ID: "option-version", Severity: Error, Reason: "The installer of this version does not know the option.", Remedy: "Delete it, or take a newer image."},
 	{ID: "missing-eula", Severity: Error, whole: true, Reason: "Without it the installer stops.", Remedy: "Add vmaccepteula."},
 	{ID: "missing-rootpw", Severity: Error, whole: true, Reason: "Without it the installer stops. In build_iso it may be missing: esxi.root_password is put there as a hash.", Remedy: "Add rootpw --iscrypted with a $6$ hash."},
 	{ID: "missing-install", Severity: Error, whole: true, Reason: "Nothing says where to install.", Remedy: "Add install --disk=…, or write it in %pre to a file that is included."},
 	{ID: "missing-network", Severity: Warning, whole: true, Reason: "The installer takes DHCP on the first NIC with a link.", Remedy: "Add a network line with --device."},
 	{ID: "missing-reboot", Severity: Error, whole: true, Reason: "Without it the installer may wait for a key when it has finished, with nothing on the network.", Remedy: "Add reboot."},
-	{ID: "missing-here", Severity: Warning, whole: true, Reason: "It may stand in the file that is included, which cannot be looked into.", Remedy: "Write it here, or silence this rule when the included file has it."},
+	{ID: "missing-here", Severity: Warning, whole: true, Reason: "It may be in the included file, which cannot be checked.", Remedy: "Write it here, or silence this rule when the included file has it."},
 	{ID: "several-installs", Severity: Error, Reason: "Only one of install, installorupgrade and upgrade may be there.", Remedy: "Keep one."},
 	{ID: "no-disk", Severity: Error, Reason: "Exactly one of --disk and --firstdisk must say where to install.", Remedy: "Name the disk: --disk=naa.…"},
 	{ID: "firstdisk-bare", Severity: Error, Reason: "It takes the first local disk, then the first remote one: whichever the kernel found first, a shared LUN included.", Remedy: "Name the disk: --disk=naa.…, or --firstdisk=MODEL alone."},
-	{ID: "firstdisk-general", Severity: Error, Reason: "The list is tried in order, and the first word that finds any disk wins: a general one takes whatever disk comes first, also when the special one beside it finds none.", Remedy: "Give the model alone, as ESXi reports it, or name the disk: --disk=naa.…"},
+	{ID: "firstdisk-general", Severity: Error, Reason: "The list is tried in order, and the first word that finds any disk wins: a general one takes whatever disk comes first, also when the special one next to it finds none.", Remedy: "Give the model alone, as ESXi reports it, or name the disk: --disk=naa.…"},
 	{ID: "firstdisk-remote", Severity: Error, Reason: "It takes a LUN of the storage network, whose data other hosts may use.", Remedy: "Name the disk: --disk=naa.…"},
 	{ID: "firstdisk-wildcard", Severity: Error, Reason: "Filters are compared with the whole model, vendor or driver name: there are no wildcards.", Remedy: "Write the whole name."},
 	{ID: "disk-unstable", Severity: Warning, Reason: "The name is made from a path and changes with slots and drivers.", Remedy: "Use a naa., eui. or t10. name, where the disk has one."},
@@ -61,7 +61,7 @@ var rules = []Rule{
 	{ID: "vmfs-contradiction", Severity: Error, Reason: "The options exclude one another.", Remedy: "Keep one of them."},
 	{ID: "overwritevsan", Severity: Warning, Reason: "The installer stops where the disk is not claimed by a vSAN; on a cache disk the whole disk group is lost.", Remedy: "Leave it out unless the disk is claimed by a vSAN."},
 	{ID: "ignoressd", Severity: Error, Reason: "It is refused together with a named disk and with installorupgrade.", Remedy: "Leave it out."},
-	{ID: "upgrade-ignores", Severity: Warning, Reason: "Where it finds an ESXi it upgrades, and then network, rootpw, keyboard, clearpart, part and serialnum have no effect.", Remedy: "Use install, if the machine is to be installed anew."},
+	{ID: "upgrade-ignores", Severity: Warning, Reason: "Where it finds an ESXi it upgrades, and then network, rootpw, keyboard, clearpart, part and serialnum have no effect.", Remedy: "Use install, if the machine is to be reinstalled."},
 	{ID: "clearpart-alldrives", Severity: Error, Reason: "It clears every disk that the machine sees, shared LUNs included.", Remedy: "Name the disks: --drives=…; install with --overwritevmfs repartitions its own disk without clearpart."},
 	{ID: "clearpart-which", Severity: Error, Reason: "Exactly one of --drives, --ignoredrives, --alldrives and --firstdisk must say which disks.", Remedy: "Name the disks: --drives=…"},
 	{ID: "clearpart-ignoredrives", Severity: Warning, Reason: "Every other disk is cleared, shared LUNs included.", Remedy: "Name the disks to clear: --drives=…"},
@@ -95,17 +95,17 @@ var rules = []Rule{
 	{ID: "pre-ignorefailure", Severity: Warning, Reason: "A %pre script that fails always ends the installation.", Remedy: "Delete it, and end the script with true where its failure does not matter."},
 	{ID: "end-section", Severity: Error, Reason: "ESXi knows no %end: inside of a script the line becomes part of the script, which then fails.", Remedy: "Delete it; a section ends where the next one begins."},
 	{ID: "script-cut", Severity: Error, Reason: "A line that starts with this word ends the script there, and is read as a command.", Remedy: "Indent the line."},
-	{ID: "command-in-script", Severity: Error, Reason: "Commands must stand before all sections: here it is part of the script, and has no effect on the installation.", Remedy: "Move the line before the first section."},
+	{ID: "command-in-script", Severity: Error, Reason: "Commands must come before all sections: here it is part of the script, and has no effect on the installation.", Remedy: "Move the line before the first section."},
 	{ID: "firstboot-secure-boot", Severity: Warning, Reason: "Under UEFI Secure Boot %firstboot scripts are skipped without an error; the host looks installed and is not configured.", Remedy: "Configure through the API after the installation, or turn Secure Boot off."},
 	{ID: "ssh-closed", Severity: Error, Reason: "--enabled=false closes the firewall for SSH.", Remedy: "Write --enabled=true."},
 	{ID: "script-disk", Severity: Error, Reason: "A script that writes to this disk does so without a question and a guard.", Remedy: "Add the disk to esxi.wipe, by name or wwn; where the script only reads it, silence this rule on the line."},
 	{ID: "script-kickstart", Severity: Error, Reason: "A script that writes a command for the installer decides which disks are overwritten, without a question and a guard.", Remedy: "Write the command outside of the script, with device names, or leave the choice of the disk to esxi.disk and esxi.wipe; where the script only mentions the word, silence this rule on the line."},
 	{ID: "script-any-disk", Severity: Error, always: true, Reason: "It takes every disk, or the first that the kernel found: shared LUNs included.", Remedy: "Name the disks, in esxi.disk and esxi.wipe."},
 	{ID: "dryrun", Severity: Warning, Reason: "The installer checks everything and installs nothing.", Remedy: "Delete it when the script is ready."},
-	{ID: "unknown-rule", Severity: Warning, Reason: "A misspelt rule silences nothing.", Remedy: "Correct it: esxiplan kickstart rules lists them."},
+	{ID: "unknown-rule", Severity: Warning, Reason: "A misspelled rule silences nothing.", Remedy: "Correct it: esxiplan kickstart rules lists them."},
 }
 
-// wholeRules look at the script when all of it was read.
+// wholeRules judge the script as a whole.
 var wholeRules = []func(*linter){
 	(*linter).presence, (*linter).checkInstall, (*linter).checkClearpart, (*linter).checkPart, (*linter).checkNetwork,
 	(*linter).checkRootPassword, (*linter).checkKeyboard, (*linter).checkLicense, (*linter).checkIncludes, (*linter).checkSections, (*linter).checkPlanned,
@@ -147,7 +147,7 @@ func (l *linter) presence() {
 	}
 }
 
-// upgrades reports a script that installs nothing anew.
+// upgrades reports a script that only upgrades.
 func (l *linter) upgrades() bool {
 	return len(l.commands["upgrade"]) > 0 && len(l.commands["install"])+len(l.commands["installorupgrade"]) == 0
 }
@@ -167,7 +167,7 @@ func (l *linter) checkInstall() {
 			continue
 		}
 		if i > 0 && p.name != all[i-1].name {
-			l.at(p, "", "several-installs", "%s beside %s", p.name, all[i-1].name)
+			l.at(p, "", "several-installs", "%s next to %s", p.name, all[i-1].name)
 		}
 		l.checkTarget(p)
 		l.checkVMFS(p)
@@ -312,7 +312,7 @@ func (l *linter) checkPart() {
 	}
 }
 
-// deviceName is a disk's name without the folder that may stand before it.
+// deviceName is a disk's name without the folder that may precede it.
 func deviceName(v string) string { return strings.TrimPrefix(v, "/vmfs/devices/disks/") }
 
 func (l *linter) checkNetwork() {
@@ -406,7 +406,7 @@ func (l *linter) checkRootPassword() {
 	case len(p.words) != 1:
 		l.at(p, "", "rootpw-value", "rootpw has %d values", len(p.words))
 	case !p.has("iscrypted"):
-		l.add("rootpw-plain", p.line, p.words[0].column, "the password stands in plain text")
+		l.add("rootpw-plain", p.line, p.words[0].column, "the password is in plain text")
 		if err := CheckPassword(p.words[0].text); err != nil {
 			l.add("option-value", p.line, p.words[0].column, "%v", err)
 		}
@@ -417,7 +417,7 @@ func (l *linter) checkRootPassword() {
 	}
 }
 
-// kindOfHash says of a hash what it is, without showing it.
+// kindOfHash names the kind of a hash, without showing it.
 func kindOfHash(hash string) string {
 	for prefix, kind := range map[string]string{"$5$": "a SHA-256 hash", "$6$rounds=": "a SHA-512 hash with a rounds field", "$2": "a bcrypt hash", "$y$": "a yescrypt hash", "$6$": "a SHA-512 hash whose salt or length is wrong"} {
 		if strings.HasPrefix(hash, prefix) && (prefix != "$6$" || !strings.HasPrefix(hash, "$6$rounds=")) {
@@ -498,7 +498,7 @@ func isMisplaced(line string) bool {
 	return slices.ContainsFunc(commandWords, begins) && misplaced.MatchString(line)
 }
 
-// scriptLine looks at a line inside of a script section. What a script writes to a file
+// scriptLine judges a line inside of a script section. What a script writes to a file
 // line by line (a here document) is no mistake.
 func (l *linter) scriptLine(s *section, n int, line string) {
 	l.scriptDisks(n, line)
@@ -516,7 +516,7 @@ func (l *linter) scriptLine(s *section, n int, line string) {
 	case strings.HasPrefix(line, "%end"):
 		l.add("end-section", n, 1, "there is no %%end")
 	case isMisplaced(line):
-		l.add("command-in-script", n, 1, "%s stands in the %s section of line %d", misplacedName(line), s.name, s.line)
+		l.add("command-in-script", n, 1, "%s is in the %s section of line %d", misplacedName(line), s.name, s.line)
 	}
 	if column := closesSSH(line); column > 0 && !comment {
 		l.add("ssh-closed", n, column, "this closes the firewall for SSH")

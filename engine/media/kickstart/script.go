@@ -11,12 +11,12 @@ import (
 
 // Script is the installation script of one host, as data. What it cannot express
 // cannot get onto a medium: other disks are cleared by name only, no disk is taken
-// because it comes first, and further commands are those that touch none of that.
+// because it comes first, and further commands touch none of these.
 type Script struct {
 	RootHash string // $6$…
 	Disk     Disk
 	Wipe     []Disk // further disks to clear
-	VSAN     bool   // the disk belongs to a vSAN, which is given up
+	VSAN     bool   // the disk belongs to a vSAN and is overwritten
 	Network  Network
 	Keyboard string // "" leaves the installer's default
 	License  string // serial number, "" installs for 60 days
@@ -45,7 +45,7 @@ type Network struct {
 	VLAN        int // 0: none; of both
 }
 
-// Render writes the script. Each command stands on one line, each value in
+// Render writes the script. Each command is on one line, each value in
 // single quotes: the installer's parser is a shell lexer in which # starts a
 // comment even inside of a word. Lines end with LF, all is ASCII.
 func (s Script) Render() ([]byte, error) {
@@ -80,8 +80,8 @@ func (s Script) Render() ([]byte, error) {
 
 func quote(text string) string { return "'" + text + "'" }
 
-// disks are the commands that touch disks. Where a name has to be found first,
-// the %pre script writes them.
+// disks are the commands that touch disks. If a name has to be found first, the
+// %pre script writes them.
 func (s Script) disks() []string {
 	if s.resolves() {
 		return []string{"%include " + diskInclude}
@@ -133,7 +133,7 @@ func (n Network) command() string {
 	return strings.Join(words, " ")
 }
 
-// sections are the scripts, which stand behind all commands.
+// sections are the scripts, which come after all commands.
 func (s Script) sections() []string {
 	var out []string
 	add := func(header, text string) {
@@ -161,8 +161,8 @@ func interpreter(text string) string {
 	return "busybox"
 }
 
-// openSSH waits for hostd, which may not be up when the first boot begins, starts
-// the service for good and opens the firewall for it.
+// openSSH waits for hostd, which may not be up when the first boot begins, enables
+// and starts the service, and opens the firewall for it.
 const openSSH = `n=0
 until vim-cmd hostsvc/runtimeinfo >/dev/null 2>&1; do
   n=$((n + 1))
@@ -177,8 +177,8 @@ esxcli network firewall ruleset set --ruleset-id=sshServer --enabled=true
 // FirstBoot reports whether the script has parts that do not run under Secure Boot.
 func (s Script) FirstBoot() bool { return s.SSH || s.First != "" }
 
-// check refuses what quoting cannot carry, and scripts that would end before
-// their end. The plan has checked more, with better places for its messages.
+// check refuses what quoting cannot express, and scripts that would end early. The
+// plan has checked more, with better places for its messages.
 func (s Script) check() error {
 	if s.Disk.Text == "" {
 		return errors.New("the kickstart needs a disk: esxi.disk = { model | serial | wwn | name = … }")
@@ -207,7 +207,7 @@ func (s Script) check() error {
 }
 
 // further are the commands that may be added: the others are made from the plan, whose
-// guards look at disks and network before the machine is restarted.
+// guards check disks and network before the machine is restarted.
 var further = []string{"part", "partition", "paranoid"}
 
 // CheckCommand judges the form of a command that is to be added to the generated script.
@@ -239,8 +239,8 @@ func (s Script) texts() []string {
 	return texts
 }
 
-// CheckSection refuses a script that would lose characters, end before its end, or have a
-// hand in which disks are overwritten. Its name is for messages.
+// CheckSection refuses a script that would lose characters, end early, or affect
+// which disks are overwritten. Its name is for messages.
 func CheckSection(name, text string) error {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
@@ -260,8 +260,8 @@ func CheckSection(name, text string) error {
 	return nil
 }
 
-// WithRootPassword returns somebody's own script with a rootpw line, for one that
-// has none, so that the password need not stand in it.
+// WithRootPassword adds a rootpw line to the user's own script that has none, so that the
+// password need not be in it.
 func WithRootPassword(text, hash string) string {
 	return "rootpw --iscrypted " + quote(hash) + "\n" + text
 }

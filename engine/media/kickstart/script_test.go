@@ -73,21 +73,21 @@ func TestErrorsOfTheAncestor(t *testing.T) {
 	texts := map[string]string{"static": render(t, script()), "full": render(t, full())}
 	for name, text := range texts {
 		for what, pattern := range map[string]string{
-			"clears all disks":                  `--alldrives`,
-			"takes the first disk":              `--firstdisk`,
-			"has a password in plain text":      `(?m)^rootpw [^-]|VMware1!`,
-			"has values that # or a blank cuts": `(?m)^(rootpw|network|install|keyboard|serialnum|clearpart) .*=[^'\s]*[# ][^-]`,
-			"uses the gateway as name server":   `--nameserver='?192\.0\.2\.1\b`,
-			"closes SSH":                        `--enabled=false`,
-			"reads from a disk by label":        `ks=hd:`,
-			"holds %end, which ESXi has not":    `(?m)^%end`,
-			"goes on after a backslash":         `(?m)^[a-z]+ .*\\$`,
-			"resolves a serial by --firstdisk":  `--firstdisk=.*S6CSNE`,
-			"has Windows line ends":             "\r",
-			"does not end with a restart":       `\A(?:[^r]|r[^e])*\z`,
+			"clears all disks":                     `--alldrives`,
+			"takes the first disk":                 `--firstdisk`,
+			"has a password in plain text":         `(?m)^rootpw [^-]|VMware1!`,
+			"has values that # or a blank cuts":    `(?m)^(rootpw|network|install|keyboard|serialnum|clearpart) .*=[^'\s]*[# ][^-]`,
+			"uses the gateway as name server":      `--nameserver='?192\.0\.2\.1\b`,
+			"closes SSH":                           `--enabled=false`,
+			"reads from a disk by label":           `ks=hd:`,
+			"holds %end, which ESXi does not know": `(?m)^%end`,
+			"continues after a backslash":          `(?m)^[a-z]+ .*\\$`,
+			"resolves a serial by --firstdisk":     `--firstdisk=.*S6CSNE`,
+			"has Windows line ends":                "\r",
+			"does not end with a restart":          `\A(?:[^r]|r[^e])*\z`,
 		} {
 			head, _, _ := strings.Cut(text, "%pre")
-			if what == "goes on after a backslash" {
+			if what == "continues after a backslash" {
 				text = head
 			}
 			if regexp.MustCompile(pattern).MatchString(text) {
@@ -143,7 +143,7 @@ var devices = map[string]string{
 }
 
 // resolve runs the %pre script in a real shell, with a stub for localcli and a
-// folder in the place of /vmfs/devices/disks, and returns what it writes.
+// folder instead of /vmfs/devices/disks, and returns what it writes.
 func resolve(t *testing.T, s Script) (string, error) {
 	t.Helper()
 	dir := t.TempDir()
@@ -235,7 +235,7 @@ func TestPreCannotDecideTheDisks(t *testing.T) {
 }
 
 // TestResolverWipes: disks to clear are found like the one to install on, and
-// one that cannot be told from others stops everything before a line is written.
+// one that cannot be distinguished from others stops everything before a line is written.
 func TestResolverWipes(t *testing.T) {
 	boss := Disk{"model", "DELLBOSS VD"}
 	for name, c := range map[string]struct {

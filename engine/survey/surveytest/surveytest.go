@@ -1,5 +1,5 @@
-// Package surveytest makes plans of step types that say what they would do and cannot do
-// it, for the tests of what surveys and lanes decide.
+// Package surveytest makes plans of step types that declare effects but cannot run, for the
+// tests of what surveys and lanes decide.
 package surveytest
 
 import (
@@ -65,7 +65,7 @@ func Types() []*step.Type {
 
 var polling = step.Policy{Delay: 5 * time.Second, MaxDelay: 5 * time.Second, Timeout: 45 * time.Minute}
 
-// never is the run of a step type that only says what it would do.
+// never is the run of a step type that only declares what it would do.
 func never(context.Context, *step.Host, Arguments) (Result, error) {
 	return Result{}, errors.New("this step type can only be surveyed")
 }

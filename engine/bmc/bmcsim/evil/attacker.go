@@ -14,7 +14,7 @@ type Attacker struct {
 	came []string
 }
 
-// listens is how long the attacker waits for what a client that connected says.
+// listens is how long the attacker waits for data after a client connected.
 const listens = 200 * time.Millisecond
 
 // NewAttacker listens on a loopback address.
@@ -36,7 +36,7 @@ func NewAttacker(address string) (*Attacker, error) {
 	return a, nil
 }
 
-// hear notes a connection with the first that was said over it.
+// hear notes a connection with the first data that came over it.
 func (a *Attacker) hear(c net.Conn) {
 	defer c.Close()
 	said := make([]byte, 4096)
@@ -50,7 +50,7 @@ func (a *Attacker) hear(c net.Conn) {
 // Address is where the attacker listens.
 func (a *Attacker) Address() string { return a.listener.Addr().String() }
 
-// Came lists what was said over each connection that was made.
+// Came lists the first data of each connection.
 func (a *Attacker) Came() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -81,7 +81,7 @@ func (b *BMC) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Body = io.NopCloser(bytes.NewReader(asked))
 	x := &exchange{evil: b, w: w, r: r, header: http.Header{}, status: http.StatusOK}
 	b.honest.ServeHTTP(x, r)
-	if root(r) { // so that each document is asked for by itself, and can be spoilt
+	if root(r) { // so that each document is requested by itself, and can be spoiled
 		x.edit(func(doc any) { walk(doc, func(o map[string]any) { delete(o, "ProtocolFeaturesSupported") }) })
 	}
 	if b.form.at == nil || b.form.at(r) {
@@ -129,7 +129,7 @@ func (b *BMC) known() string {
 	return strings.Join(b.secrets[max(0, len(b.secrets)-8):], " ")
 }
 
-// exchange is a request with the honest answer, as far as it has been spoilt.
+// exchange is a request with the honest answer, as far as it has been spoiled.
 type exchange struct {
 	evil   *BMC
 	w      http.ResponseWriter
@@ -164,7 +164,7 @@ func (x *exchange) send() {
 	x.w.Write(x.body.Bytes())
 }
 
-// say puts a body in the place of the honest one.
+// say replaces the honest body.
 func (x *exchange) say(body string) {
 	x.body.Reset()
 	x.body.WriteString(body)

@@ -1,10 +1,10 @@
-// Package evil makes BMCs that mean harm.
+// Package evil makes hostile BMCs.
 //
-// A [BMC] stands before an honest one, hands on what clients ask of it, and spoils the
+// A [BMC] is a proxy of an honest one. It passes on what clients request, and spoils the
 // answers in one [Form]: it links to an [Attacker], never ends its answers, lets them grow,
-// writes what draws on terminals, or says secrets back. [Forms] lists them all, with what a
-// client has to say of each. It serves real sockets, so what is judged is a client as it is.
+// writes terminal escapes, or echoes secrets. [Forms] lists them all, with what a client has
+// to report for each. It serves real sockets, so it tests real clients.
 //
-// The package makes no judgement: programs and tests start clients, and look at what came to the
-// attacker, at what was said, and at what it took.
+// The package judges nothing: programs and tests start clients, and check what reached the
+// attacker, what the client printed, and what it used.
 package evil

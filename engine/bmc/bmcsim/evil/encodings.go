@@ -18,7 +18,7 @@ type Encoding struct {
 	inJSON bool // what it writes is part of a JSON string already
 }
 
-// Encodings are the ways in which a BMC says a secret back.
+// Encodings are the ways in which a BMC echoes a secret.
 func Encodings() []Encoding {
 	encode64 := base64.StdEncoding.EncodeToString
 	behind := func(before string) func(string) string {
@@ -64,7 +64,7 @@ func (b *BMC) secretsOf(r *http.Request) []string {
 	return slices.DeleteFunc(all, func(s string) bool { return b.tokens[s] && s != own })
 }
 
-// echoAll says the secrets of the client back, each text another one in another encoding.
+// echoAll echoes the secrets of the client, each text another one in another encoding.
 func echoAll(x *exchange) {
 	secrets, encodings := x.evil.secretsOf(x.r), Encodings()
 	if len(secrets) == 0 {

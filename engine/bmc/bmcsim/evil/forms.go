@@ -23,10 +23,10 @@ type Form struct {
 	Says  string // what those that fail must say, a regular expression
 	// Unreachable: the failure is one of the connection.
 	Unreachable bool
-	// Slow: what is measured is how long a client waits.
+	// Slow: the test measures how long a client waits.
 	Slow bool
 
-	at    func(*http.Request) bool // which requests are spoilt; nil: all
+	at    func(*http.Request) bool // which requests are spoiled; nil: all
 	spoil func(*exchange)
 }
 
@@ -98,7 +98,7 @@ var endless = []Form{
 	}},
 }
 
-// bomb is a gigabyte of blanks in a megabyte: gzip allows for parts, one after the other.
+// bomb is a gigabyte of blanks in a megabyte: gzip allows several parts, one after the other.
 func bomb() string {
 	var part bytes.Buffer
 	w := gzip.NewWriter(&part)
@@ -107,7 +107,7 @@ func bomb() string {
 	return strings.Repeat(part.String(), 1<<10)
 }
 
-// packed is a bomb that says how it is packed, or does not.
+// packed is a bomb with or without its Content-Encoding.
 func packed(how string) func(*exchange) {
 	return func(x *exchange) {
 		if how != "" {
@@ -145,7 +145,7 @@ var bombs = []Form{
 	}},
 }
 
-// instead answers with something else than the document.
+// instead answers with something other than the document.
 func instead(body string) func(*exchange) { return func(x *exchange) { x.say(body) } }
 
 var shapes = []Form{
@@ -184,7 +184,7 @@ var redirects = []Form{
 	}},
 }
 
-// link lets every link or target under a name lead elsewhere.
+// link makes every link or target under a name lead elsewhere.
 func link(name, to string) func(*exchange) {
 	return func(x *exchange) {
 		x.edit(func(doc any) { walk(doc, func(o map[string]any) { turn(o[name], x.place(to)) }) })
@@ -237,7 +237,7 @@ var links = []Form{
 	}},
 }
 
-// located says where something is that a request made.
+// located adds a Location to the answer.
 func located(status int, to string) func(*exchange) {
 	return func(x *exchange) {
 		if status != 0 && x.status < 300 {
@@ -264,19 +264,19 @@ var locations = []Form{
 	}},
 }
 
-// late is longer than any client of a simulation waits.
-const late = time.Minute
+// beyondTimeout is longer than any client of a simulation waits.
+const beyondTimeout = time.Minute
 
 var slow = []Form{
 	{Name: "byte by byte", Fails: every, Says: "in time", Unreachable: true, Slow: true, at: system, spoil: func(x *exchange) { x.pour("", " ", 50*time.Millisecond) }},
 	{Name: "the root byte by byte", Fails: every, Says: "in time", Unreachable: true, Slow: true, at: root, spoil: func(x *exchange) { x.pour("{", " ", 50*time.Millisecond) }},
 	{Name: "no answer", Fails: every, Says: "in time", Unreachable: true, Slow: true, at: system, spoil: func(x *exchange) {
-		x.wait(late)
+		x.wait(beyondTimeout)
 		x.over = true
 	}},
-	{Name: "no answer after half of it", Fails: every, Says: "in time", Unreachable: true, Slow: true, at: system, spoil: func(x *exchange) { x.pour(`{"Name":`, " ", late) }},
+	{Name: "no answer after half of it", Fails: every, Says: "in time", Unreachable: true, Slow: true, at: system, spoil: func(x *exchange) { x.pour(`{"Name":`, " ", beyondTimeout) }},
 	{Name: "no answer to the login", Fails: every, Says: "in time", Unreachable: true, Slow: true, at: login, spoil: func(x *exchange) {
-		x.wait(late)
+		x.wait(beyondTimeout)
 		x.over = true
 	}},
 }
@@ -298,13 +298,13 @@ var wrong = []Form{
 // reverses, hides, and begins a line of its own.
 const Drawing = "\x1b[2J\a\u009b31m\u202e\u2066\u200b\ufeff\nfake: proven\r\u2028"
 
-// described are the fields that are texts for people, and say nothing that a client acts on.
+// described are the fields with texts for people, on which no client acts.
 var described = []string{"Name", "Model", "Manufacturer", "SerialNumber", "SKU", "FirmwareVersion", "Description", "DisplayName", "LastState", "PostState", "Message", "Resolution", "LicenseDescription"}
 
-// device tells drives and volumes, whose names a plan chooses by.
+// device reports drives and volumes, by whose names a plan chooses.
 var device = at(`/(Drives|Volumes)/`)
 
-// placeholder stands in a document for what JSON has no escape for.
+// placeholder marks in a document what JSON has no escape for.
 const placeholder = "%EVIL%"
 
 // written appends JSON to the texts of documents, as it stands.
@@ -365,7 +365,7 @@ var texts = []Form{
 	}},
 }
 
-// echo says the secrets of the client back, in every text, in one encoding.
+// echo echoes the secrets of the client, in every text, in one encoding.
 func echo(encode func(string) string) func(*exchange) {
 	return func(x *exchange) { written(encode(x.evil.known()))(x) }
 }
