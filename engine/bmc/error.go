@@ -30,9 +30,10 @@ type Error struct {
 	Advice   Advice // what the first known message means
 	Err      error  // transport error
 	headers  map[string][]string
-	vague    bool // the advice only says that something failed
-	written  bool // the answer to a write of ours
-	unsent   bool // there was no connection to send it on
+	body     string // of the answer, its beginning
+	vague    bool   // the advice only says that something failed
+	written  bool   // the answer to a write of ours
+	unsent   bool   // there was no connection to send it on
 }
 
 // Refused reports that the BMC answered a write by not doing it. A server error that
@@ -102,6 +103,24 @@ func (e *Error) next() string {
 }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+// mostKept is how many bytes of an answer are kept for people.
+const mostKept = 4 << 10
+
+// keep keeps what was answered, without the values of fields that are named as secrets are.
+func (e *Error) keep(body []byte) {
+	shown := text.Lines(withoutSecrets(body))
+	if len(shown) > mostKept {
+		shown = strings.ToValidUTF8(shown[:mostKept-len("…")], "") + "…"
+	}
+	e.body = shown
+}
+
+// Answer is what the BMC answered: the request, the status and the beginning of the body. ok is
+// false where it gave no answer.
+func (e *Error) Answer() (request string, status int, body string, ok bool) {
+	return e.Request, e.Status, e.body, e.Status != 0
+}
 
 func (e *Error) ids() string {
 	var out strings.Builder

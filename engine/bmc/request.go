@@ -77,6 +77,7 @@ func (r *Redfish) failure(ctx context.Context, request string, err error, asked 
 	switch {
 	case asked.status != 0:
 		out.Messages = r.explanation(asked, err)
+		out.keep(asked.body)
 		r.explain(out)
 		return out
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):

@@ -478,21 +478,32 @@ func (o Options) masked(e event.Event) event.Event {
 	}
 	if e.Problem != nil {
 		p := *e.Problem
-		p.Summary, p.Detail, p.Next = mask(p.Summary), mask(p.Detail), mask(p.Next)
+		p.Summary, p.Detail, p.Next, p.Answer = mask(p.Summary), mask(p.Detail), mask(p.Next), maskedAnswer(p.Answer, mask)
 		e.Problem = &p
 	}
 	if e.Verdict != nil {
 		v := *e.Verdict
 		v.Reason, v.Next, v.Evidence = mask(v.Reason), mask(v.Next), slices.Clone(v.Evidence)
 		v.Version, v.Build = mask(v.Version), mask(v.Build)
-		for i, sign := range v.Evidence {
-			v.Evidence[i] = mask(sign)
+		v.Unchecked = slices.Clone(v.Unchecked)
+		for _, signs := range [][]string{v.Evidence, v.Unchecked} {
+			for i, sign := range signs {
+				signs[i] = mask(sign)
+			}
 		}
 		e.Verdict = &v
 	}
+	if e.Phase != nil {
+		p := *e.Phase
+		p.Evidence, p.Model = mask(p.Evidence), mask(p.Model)
+		e.Phase = &p
+	}
 	if e.Plan != nil {
 		p := *e.Plan
-		p.Continue, p.Resume, p.Note = mask(p.Continue), mask(p.Resume), mask(p.Note)
+		p.Note = mask(p.Note)
+		for _, command := range []*string{&p.Continue, &p.Resume, &p.Retry, &p.Show, &p.Eject, &p.PowerOn} {
+			*command = mask(*command)
+		}
 		e.Plan = &p
 	}
 	if e.Summary != nil {
@@ -514,6 +525,14 @@ func maskedMedium(m *event.Medium, mask func(string) string) *event.Medium {
 		out.Options = append(out.Options, mask(o))
 	}
 	return &out
+}
+
+// maskedAnswer takes secrets out of what a BMC answered.
+func maskedAnswer(a *event.Answer, mask func(string) string) *event.Answer {
+	if a == nil {
+		return nil
+	}
+	return &event.Answer{Request: mask(a.Request), Status: a.Status, Body: mask(a.Body)}
 }
 
 // maskedMachine takes secrets out of what a machine said of itself. Its identity is left: it is
