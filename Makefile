@@ -55,7 +55,7 @@ fuzz: ## run the fuzz tests of images, kickstarts, boot.cfg, lock files, BMC ans
 	$(GO) test -run '^$$' -fuzz FuzzPath -fuzztime $(FUZZ) ./engine/bmc
 	$(GO) test -run '^$$' -fuzz FuzzClean -fuzztime $(FUZZ) ./engine/text
 	$(GO) test -run '^$$' -fuzz FuzzMarkup -fuzztime $(DAMAGED) -fuzzminimizetime 1x ./engine/text
-	$(GO) test -run '^$$' -fuzz FuzzMarkdownEscape -fuzztime $(DAMAGED) -fuzzminimizetime 1x ./cmd/internal/view
+	$(GO) test -run '^$$' -fuzz FuzzEscape -fuzztime $(DAMAGED) -fuzzminimizetime 1x ./cmd/internal/view/markdown
 	$(GO) test -run '^$$' -fuzz FuzzDecode -fuzztime $(DAMAGED) -fuzzminimizetime 1x ./engine/proposal
 	$(GO) test -run '^$$' -fuzz FuzzUntrustedPath -fuzztime $(DAMAGED) -fuzzminimizetime 1x ./schema
 	$(GO) test -run '^$$' -fuzz FuzzLockFiles -fuzztime $(FUZZ) ./engine/state

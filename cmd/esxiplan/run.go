@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"esxiplan/engine/session"
 	"esxiplan/engine/state"
 	"esxiplan/engine/survey"
+	"esxiplan/engine/text"
 	"esxiplan/schema"
 	"esxiplan/steps/all"
 )
@@ -358,25 +358,11 @@ func (r *request) resumption(run string) string {
 	return shellLine(command)
 }
 
-// plainWord is what a shell takes as it stands.
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:=,@%+…-]+$`)
-
 // shellWord writes a word so that a POSIX shell reads it as one.
-func shellWord(word string) string {
-	if plainWord.MatchString(word) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}
+func shellWord(word string) string { return text.ShellWord(word) }
 
 // shellLine writes a command so that a POSIX shell reads these words.
-func shellLine(words []string) string {
-	quoted := make([]string, len(words))
-	for i, word := range words {
-		quoted[i] = shellWord(word)
-	}
-	return strings.Join(quoted, " ")
-}
+func shellLine(words []string) string { return text.ShellLine(words) }
 
 // start runs what was prepared and agreed to.
 func (r *request) start() error {
