@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"esxiplan/cmd/internal/view"
+	"esxiplan/engine/log"
 	"esxiplan/engine/proposal"
 )
 
@@ -136,14 +137,26 @@ func (r *request) introduce() {
 
 func (a *app) showCommand() *cobra.Command {
 	var o planOutput
+	run := &runShown{runsFlags: &runsFlags{}}
 	form := "plain"
 	c := &cobra.Command{
-		Use:     "show FILE",
-		Short:   "Show a saved plan",
-		Long:    "Show a plan that esxiplan plan --out FILE saved, as esxiplan plan showed it then. No machine is looked at.",
-		Example: "  esxiplan show rack7.plan\n  esxiplan show rack7.plan --markdown",
-		Args:    cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		Use:   "show FILE | show RUN [PLAN]",
+		Short: "Show a saved plan, or what a run did",
+		Long: `Show a plan that esxiplan plan --out FILE saved, as esxiplan plan showed it then. No machine is
+looked at.
+
+What is not a file is the name of a run: it is shown as esxiplan runs show does, or written into
+reports (--report).`,
+		Example: "  esxiplan show rack7.plan\n  esxiplan show rack7.plan --markdown\n  esxiplan show nightly-7 site.hcl --report html=nightly-7.html",
+		Args:    cobra.RangeArgs(1, 2),
+		RunE: func(c *cobra.Command, args []string) error {
+			if _, err := os.Stat(args[0]); err != nil && log.CheckName(args[0]) == nil && !strings.Contains(args[0], ".plan") {
+				run.asJSON = o.json
+				return a.show(run, args)
+			}
+			if len(args) > 1 || len(run.reports.given) > 0 || run.host != "" {
+				return fmt.Errorf("%s is a file: --report, --host and a plan belong to the name of a run", args[0])
+			}
 			s, err := proposal.Read(args[0])
 			if err != nil {
 				return err
@@ -162,5 +175,8 @@ func (a *app) showCommand() *cobra.Command {
 	c.Flags().BoolVar(&o.json, "json", false, "the same as -o json")
 	c.Flags().BoolVar(&o.markdown, "markdown", false, "the same as -o markdown")
 	c.Flags().BoolVar(&o.diff, "diff", false, "show kickstarts whole where nothing was published before")
+	c.Flags().StringVar(&run.state, "state", "", "state folder of the run (default: .esxiplan next to the plan, or in the current directory)")
+	c.Flags().StringVar(&run.sim, "sim", "", "a run against the machines that esxiplan sim serves: the file that it wrote")
+	run.add(c)
 	return c
 }

@@ -13,11 +13,13 @@ import (
 
 // outputFlags are what a run writes next to what it shows.
 type outputFlags struct {
-	events string
+	events  string
+	reports reportFlag
 }
 
 func (f *outputFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.events, "events", "", "also write every event to this file, as JSON lines")
+	f.reports.add(c)
 }
 
 // views are all that show the events of the run: the one on the terminal, and files.
@@ -33,6 +35,13 @@ func (r *request) views() (view.View, error) {
 			return nil, err
 		}
 		all = append(all, &fileView{View: view.Lines(file), file: file, what: "--events " + name})
+	}
+	if len(r.flags.outputs.reports.files) > 0 {
+		reports, err := r.reports()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, reports)
 	}
 	return all, nil
 }

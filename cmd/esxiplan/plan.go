@@ -105,6 +105,9 @@ func (r *request) checkOutput() (err error) {
 	if f.output, err = f.planned.form(f.output); err != nil {
 		return err
 	}
+	if err := f.outputs.check(f.dry); err != nil {
+		return err
+	}
 	if f.planned.offline && !f.dry {
 		return errors.New("--offline looks at no machine: it belongs to esxiplan plan, and to run --dry-run")
 	}

@@ -279,8 +279,12 @@ func (f *runFlags) places() (words []string) {
 	return words
 }
 
-// commandLine is the command by which the run was asked for, for the log.
+// commandLine is the command by which the run was asked for, for the log; "" for a rehearsal,
+// which is no run that is asked for again.
 func (r *request) commandLine() string {
+	if r.rehearsal {
+		return ""
+	}
 	if r.flags.byHand != "" {
 		return r.flags.byHand
 	}
@@ -401,6 +405,9 @@ func (r *request) execute(prepared *session.Prepared, o session.Outlets) (event.
 	soft, hard, stop := interrupts(func(text string) { fmt.Fprintln(r.streams.Err, text) })
 	defer stop()
 	o.World = func(l *log.Log) (session.World, error) {
+		if prepared == r.prepared {
+			r.keepPlan(l.Run())
+		}
 		return w, w.begin(prepared.Survey, l, r.flags, r.agreed)
 	}
 	summary, err := prepared.Run(soft, hard, o)
