@@ -136,7 +136,7 @@ func caseOf(class string, c story.Column, h *host) testcase {
 }
 
 func newResult(kind, message, text string) *result {
-	return &result{Type: kind, Message: clean(message), Text: clean(text)}
+	return &result{Type: clean(kind), Message: clean(message), Text: clean(text)}
 }
 
 // kindOf is how a step failed.
@@ -252,7 +252,7 @@ func warnings(notes []story.Note) string {
 // it reads for all of it.
 func (r *run) cutShort(id int) suite {
 	s := r.newSuite(id, "run "+r.Run, r.Began, r.Took())
-	s.add(testcase{Name: "end of the run", Class: r.class("run"), Time: seconds(r.Took()), Error: newResult("not_ended", "the run "+r.outcome(), r.totals())})
+	s.add(testcase{Name: "end of the run", Class: r.class("(run)"), Time: seconds(r.Took()), Error: newResult("not_ended", sentence("run "+r.Run, r.outcome()), r.totals())})
 	s.Err = clean(warnings(r.Notes))
 	return s
 }

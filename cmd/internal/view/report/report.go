@@ -164,8 +164,11 @@ func (r *run) reason(h *host) (why, next string) {
 	if s := h.Failed(); s != nil {
 		parts, next = append(parts, view.StepName(s.Name, s.Type)+": "+sentence(s.Problem.Summary, s.Problem.Detail)), s.Problem.Next
 	}
-	parts = append(parts, view.Stays(h.Left))
-	return strings.Join(compact(parts), "; "), next
+	parts = compact(append(parts, view.Stays(h.Left)))
+	for i, p := range parts {
+		parts[i] = strings.TrimSuffix(p, ".")
+	}
+	return strings.Join(parts, "; "), next
 }
 
 // state says what the machine does, as far as the standing does not say it.
