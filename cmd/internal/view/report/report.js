@@ -102,12 +102,15 @@ const chart = (names, hosts, label) => {
 };
 
 // The details of a host, built when they are asked for.
+const pretty = text => {
+  try { return JSON.stringify(JSON.parse(text), null, 2); } catch { return text; }
+};
 const problem = ([step, summary, detail, next, at, answer]) => {
   const out = [el("p", {}, el("strong", {}, say(step)), ": " + say(summary))];
   if (say(detail)) out.push(el("p", {}, say(detail)));
   if (say(next)) out.push(el("p", {}, el("strong", {}, "Next: "), say(next)));
   if (say(at)) out.push(el("p", {}, "at " + say(at)));
-  if (answer) out.push(el("h3", {}, "What the BMC answered (without secrets)"), el("pre", {tabIndex: 0}, say(answer[0]) + "\n" + answer[1] + "\n\n" + say(answer[2])));
+  if (answer) out.push(el("h3", {}, "What the BMC answered (without secrets)"), el("pre", {tabIndex: 0}, say(answer[0]) + "\n" + answer[1] + "\n\n" + pretty(say(answer[2]))));
   return out;
 };
 const detailsOf = h => [
@@ -196,13 +199,19 @@ const keep = () => {
 const change = () => { filter(); keep(); };
 byId("filter").addEventListener("input", change);
 for (const b of boxes) b.addEventListener("change", change);
-byId("unfold").addEventListener("click", () => { shown().forEach(i => toggle(i, true)); keep(); });
+const mostUnfolded = 100; // a browser takes seconds for more
+byId("unfold").addEventListener("click", () => {
+  const all = shown();
+  all.slice(0, mostUnfolded).forEach(i => toggle(i, true));
+  announce(all.length > mostUnfolded ? "Unfolded the first " + mostUnfolded + " of " + all.length + " hosts; filter to see the others" : "Unfolded " + all.length + " hosts");
+  keep();
+});
 byId("fold").addEventListener("click", () => { rows.forEach((_, i) => toggle(i, false)); keep(); });
 addEventListener("keydown", e => {
   if (e.key === "/" && !/^(INPUT|TEXTAREA)$/.test(e.target.tagName)) { e.preventDefault(); byId("filter").focus(); }
 });
 
-byId("controls").hidden = byId("timeline").hidden = false;
+byId("controls").hidden = byId("hint").hidden = byId("timeline").hidden = false;
 const state = new URLSearchParams(location.hash.slice(1));
 byId("filter").value = state.get("filter") || "";
 for (const b of boxes) b.checked = state.getAll("standing").includes(b.value);
