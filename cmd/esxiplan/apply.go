@@ -150,8 +150,10 @@ reports (--report).`,
 		Example: "  esxiplan show rack7.plan\n  esxiplan show rack7.plan --markdown\n  esxiplan show nightly-7 site.hcl --report html=nightly-7.html",
 		Args:    cobra.RangeArgs(1, 2),
 		RunE: func(c *cobra.Command, args []string) error {
-			if _, err := os.Stat(args[0]); err != nil && log.CheckName(args[0]) == nil && !strings.Contains(args[0], ".plan") {
-				run.asJSON = o.json
+			if isRun(args[0]) {
+				if run.asJSON = o.json || form == asJSON; o.markdown || o.diff || form != "plain" && form != asJSON {
+					return fmt.Errorf("%s is the name of a run, which is shown as text or with --json: --report markdown=FILE writes Markdown", args[0])
+				}
 				return a.show(run, args)
 			}
 			if len(args) > 1 || len(run.reports.given) > 0 || run.host != "" {
@@ -179,4 +181,10 @@ reports (--report).`,
 	c.Flags().StringVar(&run.sim, "sim", "", "a run against the machines that esxiplan sim serves: the file that it wrote")
 	run.add(c)
 	return c
+}
+
+// isRun reports that what is to be shown is the name of a run, and not a file.
+func isRun(name string) bool {
+	_, err := os.Stat(name)
+	return err != nil && log.CheckName(name) == nil && !strings.HasSuffix(name, ".plan")
 }

@@ -128,6 +128,12 @@ func (f reportFile) write(r *report.Recorder, about report.About) (err error) {
 	return os.Rename(out.Name(), f.path)
 }
 
+// recorder records what the reports need.
+func (f *reportFlag) recorder() *report.Recorder {
+	isPage := func(file reportFile) bool { return file.kind == report.HTML }
+	return &report.Recorder{NoLog: !slices.ContainsFunc(f.files, isPage)}
+}
+
 // write writes all reports, and says which.
 func (f *reportFlag) write(a *app, r *report.Recorder, about report.About) error {
 	var errs []error
@@ -169,7 +175,7 @@ type reportView struct {
 // run, and goes: nobody must take it for a report of this one. A run that is continued is told
 // from its beginning.
 func (r *request) reports() (view.View, error) {
-	v := &reportView{&report.Recorder{}, r}
+	v := &reportView{r.flags.outputs.reports.recorder(), r}
 	for _, file := range r.flags.outputs.reports.files {
 		if err := os.Remove(file.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("--report %s=%s: the earlier report cannot be replaced: %w", file.kind, file.name, err)
@@ -242,7 +248,7 @@ func record(r *report.Recorder, folder, run string) (about report.About, err err
 
 // reportRun writes reports of a run from its log.
 func (a *app) reportRun(folder, run string, reports reportFlag) error {
-	r := &report.Recorder{}
+	r := reports.recorder()
 	about, err := record(r, folder, run)
 	if err != nil {
 		return err

@@ -46,6 +46,9 @@ type About struct {
 
 // Recorder takes in the events of a run. The zero value is ready.
 type Recorder struct {
+	// NoLog leaves out the logs of hosts, which only reports of kind html have.
+	NoLog bool
+
 	story    story.Story
 	log      map[string][]line // by host
 	describe func(event.Event) string
@@ -65,7 +68,7 @@ func (r *Recorder) Event(e event.Event) {
 	}
 	e.Time, e.Elapsed = e.Time.Round(0).UTC(), event.Seconds(time.Duration(e.Elapsed).Truncate(time.Millisecond))
 	r.story.Event(e)
-	if e.Host == "" {
+	if e.Host == "" || r.NoLog {
 		return
 	}
 	if r.log == nil {
