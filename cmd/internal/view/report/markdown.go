@@ -59,7 +59,7 @@ func writeMarkdown(w io.Writer, r *run) error {
 	p.WriteString(head)
 	rows := r.rows()
 	p.section("#### In trouble\n\n", r.troubles(rows), "\n", "problem")
-	p.section("#### Next\n\n", commandsOf(view.Next(r.Story)), "\n", "command")
+	p.section("#### Next\n\n", commandsOf(view.Next(r.Story)), "", "command")
 	begin, end := markdown.Row("host", "standing", "took", "steps", "about")+markdown.Row("---", "---", "---", "---", "---"), "\n"
 	if len(r.hosts) > foldAbove {
 		begin, end = fmt.Sprintf("<details><summary>All %d hosts</summary>\n\n", len(r.hosts))+begin, "\n</details>\n\n"
