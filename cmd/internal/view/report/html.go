@@ -35,7 +35,7 @@ func hash(text string) string {
 // The page as its template has it. The table is whole without the script.
 type (
 	htmlPage struct {
-		Run, Plan, Totals, Outcome, Began, Took, By, Version, Command, Note, Applied string
+		Run, Plan, Totals, Outcome, Times, By, Version, Command, Note, Applied string
 		StyleHash, ScriptHash                                                        string
 		Standings                                                                    []htmlStanding
 		Next                                                                         []view.Command
@@ -61,7 +61,7 @@ func writeHTML(w io.Writer, r *run, log map[string][]line) error {
 	if err != nil {
 		return err
 	}
-	p := htmlPage{Run: clean(r.Run), Plan: clean(r.Plan.Name), Totals: r.totals(), Outcome: clean(r.outcome()), Began: moment(r.Began), Took: view.Span(r.Took()),
+	p := htmlPage{Run: clean(r.Run), Plan: clean(r.Plan.Name), Totals: r.totals(), Outcome: clean(r.outcome()), Times: r.times(),
 		By: clean(r.By), Version: r.Version, Command: clean(r.Command), Note: clean(r.Plan.Note), Applied: clean(r.Applied),
 		StyleHash: hash(style), ScriptHash: hash(script), Style: template.CSS(style), Script: template.JS(script), Data: template.JS(data)}
 	for _, c := range view.Next(r.Story) {
@@ -131,26 +131,13 @@ type (
 
 // data packs what the page shows of its hosts.
 func (r *run) data(log map[string][]line) pageData {
-	p := &packer{at: map[string]int{}, base: r.first()}
+	p := &packer{at: map[string]int{}, base: r.first}
 	d := pageData{Base: p.base.UnixMilli(), Hosts: []hostData{}}
 	for _, h := range r.hosts {
 		d.Hosts = append(d.Hosts, p.host(h, log[h.Name]))
 	}
 	d.Text = p.texts
 	return d
-}
-
-// first is when the first host began, of all stages.
-func (r *run) first() time.Time {
-	first := r.Began
-	for _, h := range r.hosts {
-		for _, s := range h.Steps {
-			if s.Began.Before(first) {
-				first = s.Began
-			}
-		}
-	}
-	return first
 }
 
 func (p *packer) host(h *host, log []line) (d hostData) {

@@ -25,9 +25,10 @@ type document struct {
 	Ended    bool                   `json:"ended"`             // false: it is under way, or its process died
 	Summary  *event.Summary         `json:"summary,omitempty"` // of the last stage, where it ended
 	Plan     event.PlanInfo         `json:"plan"`              // of the last stage
-	Began    time.Time              `json:"began"`             // the last stage
+	Began    time.Time              `json:"began"`             // the first stage
+	Stage    time.Time              `json:"stage_began"`       // the last stage
 	Latest   time.Time              `json:"latest"`            // the last event
-	Took     event.Seconds          `json:"took"`
+	Took     event.Seconds          `json:"took"`              // by the last stage
 	Totals   map[story.Standing]int `json:"totals"` // hosts by standing
 	Next     []view.Command         `json:"next,omitempty"`
 	Steps    []story.Column         `json:"steps"` // of all stages, in the order of the plan
@@ -49,7 +50,7 @@ type hostJSON struct {
 
 func writeJSON(w io.Writer, r *run) error {
 	doc := document{Kind: "esxiplan report", Schema: Schema, Version: r.Version, Run: r.Run, By: r.By, Command: r.Command,
-		Outcome: r.outcome(), Ended: r.Summary != nil, Summary: r.Summary, Plan: r.Plan, Began: r.Began, Latest: r.Latest, Took: event.Seconds(r.Took()),
+		Outcome: r.outcome(), Ended: r.Summary != nil, Summary: r.Summary, Plan: r.Plan, Began: r.first, Stage: r.Began, Latest: r.Latest, Took: event.Seconds(r.Took()),
 		Totals: r.Count(), Next: view.Next(r.Story), Steps: r.Steps, Notes: r.Notes, Approved: r.Applied}
 	for _, h := range r.hosts {
 		doc.Hosts = append(doc.Hosts, hostJSON{h.Host, h.standing, h.Guard(), h.why, h.next, event.Seconds(h.Took()), h.commands})

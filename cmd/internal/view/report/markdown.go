@@ -79,7 +79,7 @@ func writeMarkdown(w io.Writer, r *run) error {
 // made before.
 func (r *run) heading() string {
 	title := fmt.Sprintf("<!-- esxiplan report: %s -->\n### Run %s of plan %s\n\n", markdown.Comment(r.Plan.Name), markdown.Code(r.Run), markdown.Code(r.Plan.Name))
-	text := title + "**" + r.totals() + "** · " + markdown.Code(r.outcome()) + " · " + view.Span(r.Took()) + "\n\n"
+	text := title + "**" + r.totals() + "** · " + markdown.Code(r.outcome()) + "\n\n"
 	if r.Plan.Note != "" {
 		text += markdown.Code(r.Plan.Note) + "\n\n"
 	}
@@ -87,7 +87,7 @@ func (r *run) heading() string {
 }
 
 func (r *run) footer() string {
-	parts := []string{"began " + moment(r.Began)}
+	parts := []string{r.times()}
 	if r.By != "" {
 		parts = append(parts, "by "+markdown.Code(r.By))
 	}

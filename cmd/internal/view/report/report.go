@@ -106,6 +106,7 @@ type run struct {
 	*story.Story
 	About
 	hosts []*host
+	first time.Time // when its first stage began, as far as is known
 }
 
 // host is a host as reports show it.
@@ -118,8 +119,13 @@ type host struct {
 }
 
 func newRun(s *story.Story, about About) *run {
-	r := &run{Story: s, About: about}
+	r := &run{Story: s, About: about, first: s.Began}
 	for _, h := range s.Hosts {
+		for _, step := range h.Steps {
+			if step.Began.Before(r.first) {
+				r.first = step.Began
+			}
+		}
 		one := &host{Host: h, standing: h.Standing(), commands: view.NextOf(s, h)}
 		one.why, one.next = r.reason(one)
 		r.hosts = append(r.hosts, one)
@@ -142,6 +148,15 @@ func (r *run) outcome() string {
 		return fmt.Sprintf("ended with failures (exit %d)", s.Exit)
 	}
 	return "ended without failures"
+}
+
+// times say when the run began, and how long it took. Stages may lie hours apart: of several it is
+// said how long the last one took.
+func (r *run) times() string {
+	if r.first.Equal(r.Began) {
+		return "began " + moment(r.Began) + ", took " + view.Span(r.Took())
+	}
+	return "began " + moment(r.first) + ", last stage at " + moment(r.Began) + ", which took " + view.Span(r.Took())
 }
 
 // whole reports that the run came to its end.
