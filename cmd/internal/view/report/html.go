@@ -36,14 +36,14 @@ func hash(text string) string {
 type (
 	htmlPage struct {
 		Run, Plan, Totals, Outcome, Times, By, Version, Command, Note, Applied string
-		StyleHash, ScriptHash                                                        string
-		Standings                                                                    []htmlStanding
-		Next                                                                         []view.Command
-		Steps                                                                        []string
-		Hosts                                                                        []htmlHost
-		Warnings                                                                     []string
-		Style                                                                        template.CSS
-		Script, Data                                                                 template.JS
+		StyleHash, ScriptHash                                                  string
+		Standings                                                              []htmlStanding
+		Next                                                                   []view.Command
+		Steps                                                                  []string
+		Hosts                                                                  []htmlHost
+		Warnings                                                               []string
+		Style                                                                  template.CSS
+		Script, Data                                                           template.JS
 	}
 	htmlStanding struct {
 		Name, Class string

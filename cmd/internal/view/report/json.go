@@ -29,7 +29,7 @@ type document struct {
 	Stage    time.Time              `json:"stage_began"`       // the last stage
 	Latest   time.Time              `json:"latest"`            // the last event
 	Took     event.Seconds          `json:"took"`              // by the last stage
-	Totals   map[story.Standing]int `json:"totals"` // hosts by standing
+	Totals   map[story.Standing]int `json:"totals"`            // hosts by standing
 	Next     []view.Command         `json:"next,omitempty"`
 	Steps    []story.Column         `json:"steps"` // of all stages, in the order of the plan
 	Notes    []story.Note           `json:"notes,omitempty"`
