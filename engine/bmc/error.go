@@ -188,6 +188,15 @@ type ErrLogin struct {
 	Reason            string // what was tried, and how the BMC answered
 	Next              string // what to do
 	Untried           bool   // it was not sent, because other BMCs refused the same
+	answered          *Error // how the BMC refused; nil: it was not asked
+}
+
+// Answer is what the BMC answered to the last login, as that of [Error].
+func (e *ErrLogin) Answer() (request string, status int, body string, ok bool) {
+	if e.answered == nil {
+		return "", 0, "", false
+	}
+	return e.answered.Answer()
 }
 
 func (e *ErrLogin) Error() string {

@@ -84,8 +84,15 @@ func TestKeptAnswer(t *testing.T) {
 			t.Errorf("%d bytes are kept: %.60s", len(got), got)
 		}
 	}
-	if _, _, _, ok := (&Error{Request: "GET /x"}).Answer(); ok {
-		t.Error("no answer counts as one")
+	for what, e := range map[string]interface {
+		Answer() (string, int, string, bool)
+	}{"no answer": &Error{Request: "GET /x"}, "a login that was not tried": &ErrLogin{Untried: true}} {
+		if _, _, _, ok := e.Answer(); ok {
+			t.Errorf("%s counts as an answer", what)
+		}
+	}
+	if request, status, _, ok := (&ErrLogin{answered: &Error{Request: "POST /login", Status: 401}}).Answer(); !ok || request != "POST /login" || status != 401 {
+		t.Errorf("a refused login has the answer %s %d", request, status)
 	}
 }
 

@@ -216,7 +216,7 @@ func (r *Redfish) again(ctx context.Context, send func() (answer, error)) (answe
 	case r.denied[e.Request] || r.session == nil && r.worked:
 		return a, e.forbidden()
 	case r.session == nil:
-		return a, r.refused("it answers 401 to " + e.Request)
+		return a, r.refused("it answers 401 to "+e.Request, e)
 	}
 	r.forget(ctx)
 	if err := r.login(ctx); err != nil {
