@@ -19,7 +19,7 @@ type outputFlags struct {
 
 func (f *outputFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.events, "events", "", "also write every event to this file, as JSON lines")
-	f.reports.add(c)
+	f.reports.add(c, "at the end, also of a run that fails")
 }
 
 // views are all that show the events of the run: the one on the terminal, and files.

@@ -79,6 +79,7 @@ both. With --detailed-exitcode: 0 nothing to do, 2 changes, 1 hosts refused, 4 u
 	}
 	f.add(c)
 	f.planned.add(c)
+	c.Flags().MarkHidden("report") // of what a run did
 	c.Flags().StringVar(&f.planned.out, "out", "", "save the plan to this file")
 	c.Flags().BoolVar(&f.again, "again", false, "plan to reset machines although their last reset is neither proven nor timed out")
 	c.Flags().StringVar(&f.sim, "sim", "", "plan for the machines that esxiplan sim serves: the file that it wrote")

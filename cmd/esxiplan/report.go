@@ -34,8 +34,9 @@ type reportFile struct {
 	path string // where it is: links are followed
 }
 
-func (f *reportFlag) add(c *cobra.Command) {
-	c.Flags().StringArrayVar(&f.given, "report", nil, "write a report at the end: KIND=FILE with the kind "+reportKinds()+"; may be given several times")
+// add adds the flag to a command; when is when the report is written.
+func (f *reportFlag) add(c *cobra.Command, when string) {
+	c.Flags().StringArrayVar(&f.given, "report", nil, "write a report "+when+": KIND=FILE with the kind "+reportKinds()+"; may be given several times")
 }
 
 func reportKinds() string {

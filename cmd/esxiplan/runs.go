@@ -151,7 +151,7 @@ type runShown struct {
 
 func (s *runShown) add(c *cobra.Command) {
 	c.Flags().StringVar(&s.host, "host", "", "show the log of this host of a run, in order of time")
-	s.reports.add(c)
+	s.reports.add(c, "of the run, from its log")
 }
 
 // show shows a run: its name, and perhaps the plan.
