@@ -140,7 +140,7 @@ func (a *app) showCommand() *cobra.Command {
 	run := &runShown{runsFlags: &runsFlags{}}
 	form := "plain"
 	c := &cobra.Command{
-		Use:   "show FILE | show RUN [PLAN]",
+		Use:   "show FILE|RUN [PLAN]",
 		Short: "Show a saved plan, or what a run did",
 		Long: `Show a plan that esxiplan plan --out FILE saved, as esxiplan plan showed it then. No machine is
 looked at.
