@@ -100,12 +100,7 @@ func (r *run) htmlRow(h *host) htmlHost {
 }
 
 // class is the class of a standing or a status in the page's style.
-func class(status string) string {
-	if status == "-" {
-		return "none"
-	}
-	return strings.ReplaceAll(status, " ", "-")
-}
+func class(status string) string { return strings.ReplaceAll(status, " ", "-") }
 
 // The data of the page, which its script shows. Times are milliseconds after Base; what is not
 // there is left out.

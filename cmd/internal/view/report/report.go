@@ -315,7 +315,7 @@ func moment(t time.Time) string {
 func statusOf(s *story.Step) string {
 	switch {
 	case s == nil:
-		return "-"
+		return "not run"
 	case s.Status == "":
 		return "not ended"
 	case s.Status == event.NotRun:

@@ -32,7 +32,7 @@ const span = ms => {
   if (s < 3600) return Math.floor(s / 60) + "m" + two(s % 60) + "s";
   return Math.floor(s / 3600) + "h" + two(Math.floor(s % 3600 / 60)) + "m";
 };
-const classOf = status => status === "-" ? "none" : status.replace(/ /g, "-");
+const classOf = status => status.replace(/ /g, "-");
 const mark = status => el("span", {className: "mark " + classOf(status)}, status);
 
 // Commands are copied by a button, or selected where the browser does not let a page copy.
