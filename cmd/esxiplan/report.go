@@ -173,7 +173,7 @@ type reportView struct {
 }
 
 // reports makes the view that writes the reports. What is in their files now is of an earlier
-// run, and goes: nobody must take it for a report of this one. A run that is continued is told
+// run, and goes: it must not be taken for a report of this one. A run that is continued is reported
 // from its beginning.
 func (r *request) reports() (view.View, error) {
 	v := &reportView{r.flags.outputs.reports.recorder(), r}
@@ -189,7 +189,7 @@ func (r *request) reports() (view.View, error) {
 	return v, err
 }
 
-// Earlier implements [view.View]: the log has told it.
+// Earlier implements [view.View]: it was read from the log.
 func (v *reportView) Earlier(event.Event) {}
 
 // Close implements [view.View].

@@ -84,7 +84,7 @@ func (r *run) suite(id int, h *host) suite {
 	for _, c := range r.Steps {
 		s.add(caseOf(r.class(h.Name), c, h))
 	}
-	s.Properties, s.Out, s.Err = r.properties(h), clean(told(h)), clean(warnings(h.Notes))
+	s.Properties, s.Out, s.Err = r.properties(h), clean(outline(h)), clean(warnings(h.Notes))
 	return s
 }
 
@@ -206,9 +206,9 @@ func (r *run) properties(h *host) []property {
 	return out
 }
 
-// told is what a person reads of a host: where it stands, what that rests on, what was changed,
+// outline is what a person reads of a host: where it stands, what that rests on, what was changed,
 // and what to do next.
-func told(h *host) string {
+func outline(h *host) string {
 	lines := []string{sentence(string(h.standing), h.why), labelled("next", h.next)}
 	for _, c := range h.commands {
 		lines = append(lines, c.Why+": "+c.Line)
