@@ -47,7 +47,7 @@ crash: build ## kill runs at KILLS=200 events and resume them, five stages at ST
 
 FUZZ = 1000000x
 DAMAGED = 200000x
-fuzz: ## run the fuzz tests of images, kickstarts, boot.cfg, lock files, BMC answers, links and texts, what goes into CI logs and Markdown, paths of untrusted plans, saved plans, and logs, FUZZ=1000000x each
+fuzz: ## run the fuzz tests of images, kickstarts, boot.cfg, lock files, BMC answers, links and texts, what goes into CI logs, Markdown and reports, paths of untrusted plans, saved plans, and logs, FUZZ=1000000x each
 	$(GO) test -run '^$$' -fuzz FuzzLint -fuzztime $(FUZZ) -fuzzminimizetime 1x ./engine/media/kickstart
 	$(GO) test -run '^$$' -fuzz FuzzBootConfig -fuzztime $(FUZZ) -fuzzminimizetime 1x ./engine/media
 	$(GO) test -run '^$$' -fuzz FuzzOverlay -fuzztime 50000x ./engine/media/iso
@@ -55,7 +55,8 @@ fuzz: ## run the fuzz tests of images, kickstarts, boot.cfg, lock files, BMC ans
 	$(GO) test -run '^$$' -fuzz FuzzPath -fuzztime $(FUZZ) ./engine/bmc
 	$(GO) test -run '^$$' -fuzz FuzzClean -fuzztime $(FUZZ) ./engine/text
 	$(GO) test -run '^$$' -fuzz FuzzMarkup -fuzztime $(DAMAGED) -fuzzminimizetime 1x ./engine/text
-	$(GO) test -run '^$$' -fuzz FuzzMarkdownEscape -fuzztime $(DAMAGED) -fuzzminimizetime 1x ./cmd/internal/view
+	$(GO) test -run '^$$' -fuzz FuzzEscape -fuzztime $(DAMAGED) -fuzzminimizetime 1x ./cmd/internal/view/markdown
+	$(GO) test -run '^$$' -fuzz FuzzPack -fuzztime $(DAMAGED) -fuzzminimizetime 1x ./cmd/internal/view/report
 	$(GO) test -run '^$$' -fuzz FuzzDecode -fuzztime $(DAMAGED) -fuzzminimizetime 1x ./engine/proposal
 	$(GO) test -run '^$$' -fuzz FuzzUntrustedPath -fuzztime $(DAMAGED) -fuzzminimizetime 1x ./schema
 	$(GO) test -run '^$$' -fuzz FuzzLockFiles -fuzztime $(FUZZ) ./engine/state

@@ -40,16 +40,18 @@
 //	5  engine/local          engine/event engine/lane engine/log engine/step engine/text schema
 //	4  engine/lane           engine/event engine/gates engine/step engine/survey engine/text schema
 //	4  steps/all             engine/step steps/*
+//	3  cmd/internal/view/report  cmd/internal/view cmd/internal/view/markdown engine/event engine/story
 //	3  engine/bmc/vendors    engine/bmc engine/bmc/*
 //	3  engine/log            engine/event engine/private engine/secret engine/step engine/story engine/text schema
 //	3  engine/survey         engine/gates engine/step schema
 //	3  steps/*               engine/bmc engine/esxi engine/event engine/media engine/step engine/text schema
-//	2  cmd/internal/view     engine/event engine/media engine/proposal engine/story engine/text schema
+//	2  cmd/internal/view     cmd/internal/view/markdown engine/event engine/media engine/proposal engine/story engine/text schema
 //	2  engine/bmc/*          engine/bmc engine/bmc/bmcsim
 //	2  engine/step           engine/bmc engine/descriptor engine/esxi engine/event engine/media engine/text schema
 //	2  engine/twin           engine/bmc/bmcsim engine/esxi/esxisim engine/media schema
 //	1  cmd/internal/metrics  engine/event
 //	1  cmd/internal/telemetry  engine/event engine/text
+//	1  cmd/internal/view/markdown  engine/text
 //	1  engine/bmc            engine/descriptor engine/text
 //	1  engine/esxi           engine/descriptor engine/text
 //	1  engine/media          engine/descriptor engine/text

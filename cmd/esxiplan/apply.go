@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"esxiplan/cmd/internal/view"
+	"esxiplan/engine/log"
 	"esxiplan/engine/proposal"
 )
 
@@ -136,14 +137,28 @@ func (r *request) introduce() {
 
 func (a *app) showCommand() *cobra.Command {
 	var o planOutput
+	run := &runShown{runsFlags: &runsFlags{}}
 	form := "plain"
 	c := &cobra.Command{
-		Use:     "show FILE",
-		Short:   "Show a saved plan",
-		Long:    "Show a plan that esxiplan plan --out FILE saved, as esxiplan plan showed it then. No machine is looked at.",
-		Example: "  esxiplan show rack7.plan\n  esxiplan show rack7.plan --markdown",
-		Args:    cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		Use:   "show FILE|RUN [PLAN]",
+		Short: "Show a saved plan, or what a run did",
+		Long: `Show a plan that esxiplan plan --out FILE saved, as esxiplan plan showed it then. No machine is
+looked at.
+
+What is not a file is the name of a run: it is shown as esxiplan runs show does, or written into
+reports (--report).`,
+		Example: "  esxiplan show rack7.plan\n  esxiplan show rack7.plan --markdown\n  esxiplan show nightly-7 site.hcl --report html=nightly-7.html",
+		Args:    cobra.RangeArgs(1, 2),
+		RunE: func(c *cobra.Command, args []string) error {
+			if isRun(args[0]) {
+				if run.asJSON = o.json || form == asJSON; o.markdown || o.diff || form != "plain" && form != asJSON {
+					return fmt.Errorf("%s is the name of a run, which is shown as text or with --json: --report markdown=FILE writes Markdown", args[0])
+				}
+				return a.show(run, args)
+			}
+			if len(args) > 1 || len(run.reports.given) > 0 || run.host != "" {
+				return fmt.Errorf("%s is a file: --report, --host and a plan belong to the name of a run", args[0])
+			}
 			s, err := proposal.Read(args[0])
 			if err != nil {
 				return err
@@ -162,5 +177,14 @@ func (a *app) showCommand() *cobra.Command {
 	c.Flags().BoolVar(&o.json, "json", false, "the same as -o json")
 	c.Flags().BoolVar(&o.markdown, "markdown", false, "the same as -o markdown")
 	c.Flags().BoolVar(&o.diff, "diff", false, "show kickstarts whole where nothing was published before")
+	c.Flags().StringVar(&run.state, "state", "", "state folder of the run (default: .esxiplan next to the plan, or in the current directory)")
+	c.Flags().StringVar(&run.sim, "sim", "", "a run against the machines that esxiplan sim serves: the file that it wrote")
+	run.add(c)
 	return c
+}
+
+// isRun reports that what is to be shown is the name of a run, and not a file.
+func isRun(name string) bool {
+	_, err := os.Stat(name)
+	return err != nil && log.CheckName(name) == nil && !strings.HasSuffix(name, ".plan")
 }

@@ -50,7 +50,7 @@ var levels = map[string][]string{
 	"engine/twin":            {"schema", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart", "engine/bmc/bmcsim", "engine/esxi/esxisim", "engine/media/isosim"},
 	"steps/steptest":         {"schema", "engine/event", "engine/step", "engine/bmc", "engine/bmc/bmcsim", "engine/esxi", "engine/media"},
 	"steps/*":                {"schema", "engine/event", "engine/step", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart", "engine/text"},
-	"cmd/internal/view":      {"engine/event", "engine/story", "engine/text", "engine/proposal", "engine/media/kickstart", "schema"},
+	"cmd/internal/view":      {"engine/event", "engine/story", "engine/text", "engine/proposal", "engine/media/kickstart", "schema", "cmd/internal/view/markdown"},
 	"cmd/internal/metrics":   {"engine/event"},
 	"cmd/internal/telemetry": {"engine/event", "engine/text"},
 
@@ -62,6 +62,9 @@ var levels = map[string][]string{
 	"testdata/bench/media":   {"engine/media", "engine/media/iso", "engine/media/isosim", "engine/media/kickstart"},
 	"testdata/bench/serve":   {"engine/media", "engine/media/isosim", "engine/media/kickstart"},
 	"testdata/bench/startup": {"schema", "engine/event", "engine/log"},
+
+	"cmd/internal/view/markdown": {"engine/text"},
+	"cmd/internal/view/report":   {"cmd/internal/view", "cmd/internal/view/markdown", "engine/event", "engine/story"},
 
 	"engine/survey/surveytest": {"schema", "engine/event", "engine/step", "engine/survey"}, // what tests of surveys and lanes share
 }

@@ -13,11 +13,13 @@ import (
 
 // outputFlags are what a run writes next to what it shows.
 type outputFlags struct {
-	events string
+	events  string
+	reports reportFlag
 }
 
 func (f *outputFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.events, "events", "", "also write every event to this file, as JSON lines")
+	f.reports.add(c, "at the end, also of a run that fails")
 }
 
 // views are all that show the events of the run: the one on the terminal, and files.
@@ -34,6 +36,13 @@ func (r *request) views() (view.View, error) {
 		}
 		out := view.NewOutput(file)
 		all = append(all, &fileView{View: view.Lines(out), out: out, file: file, what: "--events " + name})
+	}
+	if len(r.flags.outputs.reports.files) > 0 {
+		reports, err := r.reports()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, reports)
 	}
 	return all, nil
 }

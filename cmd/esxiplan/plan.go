@@ -79,6 +79,7 @@ both. With --detailed-exitcode: 0 nothing to do, 2 changes, 1 hosts refused, 4 u
 	}
 	f.add(c)
 	f.planned.add(c)
+	c.Flags().MarkHidden("report") // of what a run did
 	c.Flags().StringVar(&f.planned.out, "out", "", "save the plan to this file")
 	c.Flags().BoolVar(&f.again, "again", false, "plan to reset machines although their last reset is neither proven nor timed out")
 	c.Flags().StringVar(&f.sim, "sim", "", "file that esxiplan sim wrote: plan for the machines that sim serves")
@@ -103,6 +104,9 @@ func (f *planOutput) form(output string) (string, error) {
 func (r *request) checkOutput() (err error) {
 	f := r.flags
 	if f.output, err = f.planned.form(f.output); err != nil {
+		return err
+	}
+	if err := f.outputs.check(f.dry); err != nil {
 		return err
 	}
 	if f.planned.offline && !f.dry {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +18,7 @@ import (
 	"esxiplan/engine/session"
 	"esxiplan/engine/state"
 	"esxiplan/engine/survey"
+	"esxiplan/engine/text"
 	"esxiplan/schema"
 	"esxiplan/steps/all"
 )
@@ -287,8 +287,12 @@ func (f *runFlags) places() (words []string) {
 	return words
 }
 
-// commandLine is the command by which the run was asked for, for the log.
+// commandLine is the command by which the run was asked for, for the log; "" for a rehearsal,
+// which is no run that is asked for again.
 func (r *request) commandLine() string {
+	if r.rehearsal {
+		return ""
+	}
 	if r.flags.byHand != "" {
 		return r.flags.byHand
 	}
@@ -366,25 +370,11 @@ func (r *request) resumption(run string) string {
 	return shellLine(command)
 }
 
-// plainWord is what a shell takes as it stands.
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:=,@%+…-]+$`)
-
 // shellWord writes a word so that a POSIX shell reads it as one.
-func shellWord(word string) string {
-	if plainWord.MatchString(word) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}
+func shellWord(word string) string { return text.ShellWord(word) }
 
 // shellLine writes a command so that a POSIX shell reads these words.
-func shellLine(words []string) string {
-	quoted := make([]string, len(words))
-	for i, word := range words {
-		quoted[i] = shellWord(word)
-	}
-	return strings.Join(quoted, " ")
-}
+func shellLine(words []string) string { return text.ShellLine(words) }
 
 // start runs what was prepared and agreed to.
 func (r *request) start() error {
@@ -429,6 +419,9 @@ func (r *request) execute(prepared *session.Prepared, o session.Outlets) (event.
 	soft, hard, stop := interrupts(func(text string) { fmt.Fprintln(r.streams.Err, text) })
 	defer stop()
 	o.World = func(l *log.Log) (session.World, error) {
+		if prepared == r.prepared {
+			r.keepPlan(l.Run())
+		}
 		return w, w.begin(prepared.Survey, l, r.flags, r.agreed)
 	}
 	summary, err := prepared.Run(soft, hard, o)

@@ -127,25 +127,51 @@ func howEnded(i log.Info) string {
 }
 
 func (a *app) runsShowCommand(f *runsFlags) *cobra.Command {
-	var host string
+	show := &runShown{runsFlags: f}
 	c := &cobra.Command{
-		Use:     "show RUN [PLAN]",
-		Short:   "Show what a run did: its stages and hosts, or with --host everything about one host",
-		Example: "  esxiplan runs show nightly-7 site.hcl\n  esxiplan runs show nightly-7 site.hcl --host 10.172.18.191",
-		Args:    cobra.RangeArgs(1, 2),
-		RunE: func(_ *cobra.Command, args []string) error {
-			state, err := f.folder(args[1:])
-			if err != nil {
-				return err
-			}
-			if host != "" {
-				return a.showHost(state, args[0], host, f.asJSON)
-			}
-			return a.showRun(state, args[0], f.asJSON)
-		},
+		Use:   "show RUN [PLAN]",
+		Short: "Show what a run did: its stages and hosts, or with --host everything about one host",
+		Long: `Show what a run did, from its log: its stages and hosts, or with --host everything about one
+host. --report KIND=FILE writes reports of it instead, as run --report does at the end of a run.`,
+		Example: "  esxiplan runs show nightly-7 site.hcl\n  esxiplan runs show nightly-7 site.hcl --host 10.172.18.191\n" +
+			"  esxiplan runs show nightly-7 site.hcl --report html=nightly-7.html",
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(_ *cobra.Command, args []string) error { return a.show(show, args) },
 	}
-	c.Flags().StringVar(&host, "host", "", "show the log of this host in order of time")
+	show.add(c)
 	return c
+}
+
+// runShown is what of a run is shown.
+type runShown struct {
+	*runsFlags
+	host    string
+	reports reportFlag
+}
+
+func (s *runShown) add(c *cobra.Command) {
+	c.Flags().StringVar(&s.host, "host", "", "show the log of this host of a run, in order of time")
+	s.reports.add(c, "of the run, from its log")
+}
+
+// show shows a run: its name, and perhaps the plan.
+func (a *app) show(s *runShown, args []string) error {
+	state, err := s.folder(args[1:])
+	if err != nil {
+		return err
+	}
+	if err := s.reports.check(); err != nil {
+		return err
+	}
+	switch {
+	case len(s.reports.files) > 0 && s.host != "":
+		return errors.New("--report writes about the whole run: leave out --host")
+	case len(s.reports.files) > 0:
+		return a.reportRun(state, args[0], s.reports)
+	case s.host != "":
+		return a.showHost(state, args[0], s.host, s.asJSON)
+	}
+	return a.showRun(state, args[0], s.asJSON)
 }
 
 func (a *app) showRun(state, run string, asJSON bool) error {

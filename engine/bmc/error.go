@@ -30,9 +30,10 @@ type Error struct {
 	Advice   Advice // what the first known message means
 	Err      error  // transport error
 	headers  map[string][]string
-	vague    bool // the advice only says that something failed
-	written  bool // the answer to a write
-	unsent   bool // there was no connection to send it on
+	body     string // of the answer, its beginning
+	vague    bool   // the advice only says that something failed
+	written  bool   // the answer to a write
+	unsent   bool   // there was no connection to send it on
 }
 
 // Refused reports that the BMC answered that it did not do a write. A server error without
@@ -118,6 +119,24 @@ func (e *Error) next() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// mostKept is how many bytes of an answer are kept for people.
+const mostKept = 4 << 10
+
+// keep keeps what was answered, without the values of fields that are named as secrets are.
+func (e *Error) keep(body []byte) {
+	shown := text.Lines(withoutSecrets(body))
+	if len(shown) > mostKept {
+		shown = strings.ToValidUTF8(shown[:mostKept-len("…")], "") + "…"
+	}
+	e.body = shown
+}
+
+// Answer is what the BMC answered: the request, the status and the beginning of the body. ok is
+// false where it gave no answer.
+func (e *Error) Answer() (request string, status int, body string, ok bool) {
+	return e.Request, e.Status, e.body, e.Status != 0
+}
+
 func (e *Error) ids() string {
 	var out strings.Builder
 	for _, m := range e.Messages {
@@ -184,6 +203,15 @@ type ErrLogin struct {
 	Reason            string // what was tried, and how the BMC answered
 	Next              string // what to do
 	Untried           bool   // it was not sent, because other BMCs refused the same
+	answered          *Error // how the BMC refused; nil: it was not asked
+}
+
+// Answer is what the BMC answered to the last login, as that of [Error].
+func (e *ErrLogin) Answer() (request string, status int, body string, ok bool) {
+	if e.answered == nil {
+		return "", 0, "", false
+	}
+	return e.answered.Answer()
 }
 
 func (e *ErrLogin) Error() string {

@@ -19,12 +19,14 @@ const (
 	nextUnlock  = "Wait until the lock expires, or unlock the account in the BMC"
 )
 
-// refused makes the refusal of a login final for this client.
-func (r *Redfish) refused(reason string) error { return r.refusedUntil(reason, nextCorrect) }
+// refused makes the refusal of a login final for this client; answered is how the BMC did so.
+func (r *Redfish) refused(reason string, answered *Error) error {
+	return r.refusedUntil(reason, nextCorrect, answered)
+}
 
 // refusedUntil is like refused, with another next step than to correct the plan.
-func (r *Redfish) refusedUntil(reason, next string) error {
-	r.loginErr = &ErrLogin{Address: r.o.Address, Username: r.o.Username, Reason: reason, Next: next}
+func (r *Redfish) refusedUntil(reason, next string, answered *Error) error {
+	r.loginErr = &ErrLogin{Address: r.o.Address, Username: r.o.Username, Reason: reason, Next: next, answered: answered}
 	return r.loginErr
 }
 
@@ -43,7 +45,7 @@ func (r *Redfish) login(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return err
 		}
-		r.loginErr = &ErrLogin{r.o.Address, r.o.Username, err.Error(), nextCorrect, true}
+		r.loginErr = &ErrLogin{Address: r.o.Address, Username: r.o.Username, Reason: err.Error(), Next: nextCorrect, Untried: true}
 		return r.loginErr
 	}
 	v, err := r.tryLogin(ctx)
@@ -117,13 +119,13 @@ func (r *Redfish) judge(err, before error) (verdict, error) {
 	case !errors.As(err, &e) || !e.denied():
 		return noVerdict, err
 	case e.Has(passwordChange):
-		return noVerdict, r.refusedUntil(tried(err), catalogue[passwordChange].Next)
+		return noVerdict, r.refusedUntil(tried(err), catalogue[passwordChange].Next, e)
 	case e.locked():
-		return refused, r.refusedUntil(tried(before, err), nextUnlock)
+		return refused, r.refusedUntil(tried(before, err), nextUnlock, e)
 	case e.Status == http.StatusForbidden && e.Advice.Next != "":
-		return refused, r.refusedUntil(tried(before, err)+": "+e.Advice.Text, nextCorrect+", or "+e.Advice.Next)
+		return refused, r.refusedUntil(tried(before, err)+": "+e.Advice.Text, nextCorrect+", or "+e.Advice.Next, e)
 	}
-	return refused, r.refused(tried(before, err))
+	return refused, r.refused(tried(before, err), e)
 }
 
 // tried lists what was tried and how the BMC answered.

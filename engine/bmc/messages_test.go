@@ -3,7 +3,9 @@ package bmc
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // TestCatalogue: every entry says something, and what is final says what to do or is
@@ -59,6 +61,38 @@ func TestOtherWay(t *testing.T) {
 		if OtherWay(c.err) != c.want {
 			t.Errorf("%v: %v", c.err, !c.want)
 		}
+	}
+}
+
+// TestKeptAnswer: of an answer that refuses, people get the beginning, as text, without what
+// fields call a secret; where there was no answer, nothing.
+func TestKeptAnswer(t *testing.T) {
+	long := `{"Password":"hunter22","Text":"` + strings.Repeat("ä", mostKept) + `"}`
+	for body, want := range map[string]string{
+		`{"error":{"code":"x"}}`:          `{"error":{"code":"x"}}`,
+		"one\ntwo\x1b[1m":                 "one\ntwo\uFFFD[1m",
+		"{\"Token\":\"abc\",\"x\":\"\xff": `{"Token":"(sensitive)","x":"` + "\uFFFD",
+		long:                              "",
+	} {
+		e := &Error{Request: "POST /x", Status: 400}
+		e.keep([]byte(body))
+		request, status, got, ok := e.Answer()
+		if !ok || request != "POST /x" || status != 400 || want != "" && got != want {
+			t.Errorf("%q is kept as %s %d %q", body, request, status, got)
+		}
+		if len(got) > mostKept || strings.Contains(got, "hunter22") || !utf8.ValidString(got) {
+			t.Errorf("%d bytes are kept: %.60s", len(got), got)
+		}
+	}
+	for what, e := range map[string]interface {
+		Answer() (string, int, string, bool)
+	}{"no answer": &Error{Request: "GET /x"}, "a login that was not tried": &ErrLogin{Untried: true}} {
+		if _, _, _, ok := e.Answer(); ok {
+			t.Errorf("%s counts as an answer", what)
+		}
+	}
+	if request, status, _, ok := (&ErrLogin{answered: &Error{Request: "POST /login", Status: 401}}).Answer(); !ok || request != "POST /login" || status != 401 {
+		t.Errorf("a refused login has the answer %s %d", request, status)
 	}
 }
 

@@ -77,6 +77,7 @@ func (r *Redfish) failure(ctx context.Context, request string, err error, asked 
 	switch {
 	case asked.status != 0:
 		out.Messages = r.explanation(asked, err)
+		out.keep(asked.body)
 		r.explain(out)
 		return out
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -215,7 +216,7 @@ func (r *Redfish) again(ctx context.Context, send func() (answer, error)) (answe
 	case r.denied[e.Request] || r.session == nil && r.authenticated:
 		return a, e.forbidden()
 	case r.session == nil:
-		return a, r.refused("it answers 401 to " + e.Request)
+		return a, r.refused("it answers 401 to "+e.Request, e)
 	}
 	r.forget(ctx)
 	if err := r.login(ctx); err != nil {

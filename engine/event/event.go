@@ -2,6 +2,7 @@ package event
 
 import (
 	"encoding/json"
+	"math"
 	"time"
 )
 
@@ -87,11 +88,11 @@ func (s Seconds) MarshalJSON() ([]byte, error) {
 	return json.Marshal(float64(time.Duration(s).Milliseconds()) / 1000)
 }
 
-// UnmarshalJSON reads a number of seconds.
+// UnmarshalJSON reads a number of seconds, to the millisecond.
 func (s *Seconds) UnmarshalJSON(b []byte) error {
 	var f float64
 	err := json.Unmarshal(b, &f)
-	*s = Seconds(f * float64(time.Second))
+	*s = Seconds(time.Duration(math.Round(f*1000)) * time.Millisecond)
 	return err
 }
 
@@ -103,12 +104,14 @@ type Progress struct {
 
 // PlanInfo introduces a run, or a stage of one.
 type PlanInfo struct {
-	Name   string   `json:"name"`
-	Files  []string `json:"files"`
-	Hosts  []string `json:"hosts"`
-	Steps  []string `json:"steps"`
-	DryRun bool     `json:"dry_run,omitempty"`
-	Note   string   `json:"note,omitempty"` // stand-ins of a rehearsal
+	Name  string   `json:"name"`
+	Files []string `json:"files"`
+	Hosts []string `json:"hosts"`
+	Steps []string `json:"steps"`
+	// Types are those of the steps, by name.
+	Types  map[string]string `json:"types,omitempty"`
+	DryRun bool              `json:"dry_run,omitempty"`
+	Note   string            `json:"note,omitempty"` // stand-ins of a rehearsal
 	Commands
 	Continued bool `json:"continued,omitempty"` // the run began before, in another call
 	Of        int  `json:"of,omitempty"`        // hosts in the plan, of which the run has some

@@ -90,7 +90,7 @@ func (l *Lane) again(r *running, pause time.Duration, why *event.Problem) bool {
 	if why != nil { // a condition that does not hold yet is no retry
 		l.counts.Retried++
 	}
-	e := event.Event{Kind: event.Retried, Step: r.step.Name, Type: r.step.Type, Attempt: r.task.Attempt, Problem: why, Delay: event.Seconds(pause)}
+	e := event.Event{Kind: event.Retried, Step: r.step.Name, Type: r.step.Type, Attempt: r.task.Attempt, Problem: why.WithoutAnswer(), Delay: event.Seconds(pause)}
 	switch {
 	case why == nil:
 		e.Kind, e.Text = event.Progressed, r.reason()

@@ -318,7 +318,9 @@ func (a *attempt) KeepScreen(png []byte) (string, error) {
 func (a *attempt) Warn(text string) {
 	e := a.event(event.Warned)
 	e.Text = text
-	a.worker.Log.Show(e)
+	if err := a.worker.Log.Later(e); err != nil {
+		a.logErr = err
+	}
 }
 
 func (a *attempt) Sleep(ctx context.Context, d time.Duration) error { return a.sleep(ctx, d) }
@@ -327,7 +329,7 @@ func (a *attempt) History() step.History                            { return a.w
 // problemOf turns an error of an attempt into data: the one place where errors
 // of steps and doors become what people read.
 func problemOf(s *schema.Step, err error) *event.Problem {
-	p := &event.Problem{Summary: firstUpper(err.Error()), At: event.Place(s.Range)}
+	p := &event.Problem{Summary: firstUpper(err.Error()), At: event.Place(s.Range), Answer: step.AnswerOf(err)}
 	var refusal *step.Refusal
 	var failure *step.Failure
 	var argument *schema.ArgumentError

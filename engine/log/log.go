@@ -478,7 +478,7 @@ func (o Options) masked(e event.Event) event.Event {
 	}
 	if e.Problem != nil {
 		p := *e.Problem
-		p.Summary, p.Detail, p.Next = mask(p.Summary), mask(p.Detail), mask(p.Next)
+		p.Summary, p.Detail, p.Next, p.Answer = mask(p.Summary), mask(p.Detail), mask(p.Next), maskedAnswer(p.Answer, mask)
 		e.Problem = &p
 	}
 	if e.Verdict != nil {
@@ -524,6 +524,14 @@ func maskedMedium(m *event.Medium, mask func(string) string) *event.Medium {
 		out.Options = append(out.Options, mask(o))
 	}
 	return &out
+}
+
+// maskedAnswer takes secrets out of what a BMC answered.
+func maskedAnswer(a *event.Answer, mask func(string) string) *event.Answer {
+	if a == nil {
+		return nil
+	}
+	return &event.Answer{Request: mask(a.Request), Status: a.Status, Body: mask(a.Body)}
 }
 
 // maskedMachine takes secrets out of what a machine said of itself. Its identity is left: it is

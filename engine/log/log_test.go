@@ -33,9 +33,11 @@ func TestMasked(t *testing.T) {
 	for name, e := range map[string]event.Event{
 		"text":    {Kind: event.Warned, Text: "Secret"},
 		"problem": {Kind: event.StepDone, Problem: &event.Problem{Summary: "Secret", Detail: "Secret", Next: "Secret"}},
-		"verdict": {Kind: event.StepDone, Verdict: &event.Verdict{Reason: "Secret", Next: "Secret", Evidence: evidence, Unchecked: []string{"Secret"}}},
-		"phase":   {Kind: event.Phased, Phase: &event.Entered{Phase: event.PhasePost, Evidence: "Secret", Model: "Secret"}},
-		"command": {Kind: event.RunStarted, Plan: &event.PlanInfo{Commands: event.Commands{Continue: "run -e x=Secret", Eject: "do eject -e x=Secret"}, Note: "Secret"}},
+		"verdict": {Kind: event.StepDone, Verdict: &event.Verdict{Reason: "Secret", Next: "Secret", Evidence: evidence}},
+		"answer":  {Kind: event.StepDone, Problem: &event.Problem{Answer: &event.Answer{Request: "POST /Secret", Status: 400, Body: `{"error":"Secret"}`}}},
+		"phase":   {Kind: event.Phased, Phase: &event.Entered{Evidence: "Secret", Model: "Secret"}},
+		"open":    {Kind: event.StepDone, Verdict: &event.Verdict{Unchecked: []string{"Secret"}}},
+		"command": {Kind: event.RunStarted, Plan: &event.PlanInfo{Note: "Secret", Commands: event.Commands{Continue: "run -e x=Secret", Resume: "Secret", Retry: "Secret", Show: "Secret", Eject: "Secret", PowerOn: "Secret"}}},
 		"result":  {Kind: event.StepDone, Result: json.RawMessage(`{"a":["Secret"]}`)},
 	} {
 		if err := j.Note(e); err != nil {

@@ -204,6 +204,9 @@ func (p *past) remove(state string, old []Info) (gone []Info, err error) {
 		if err = os.Remove(logFile(state, i.Run)); err != nil {
 			break
 		}
+		if err = removePlan(state, i.Run); err != nil {
+			break
+		}
 		delete(p.Logs, i.Run)
 		gone = append(gone, i)
 	}

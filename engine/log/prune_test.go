@@ -178,3 +178,34 @@ func TestUnfinishedSnapshots(t *testing.T) {
 		})
 	}
 }
+
+// TestPrunePlans: the saved plan that a run applied stays as long as its log, is not replaced when
+// the run is continued, and goes with the log.
+func TestPrunePlans(t *testing.T) {
+	state := t.TempDir()
+	l, err := log.Open(state, "applied", log.Options{})
+	check(t, err)
+	check(t, log.KeepPlan(state, "applied", []byte("first")))
+	check(t, log.KeepPlan(state, "applied", []byte("second")))
+	check(t, l.Note(event.Event{Kind: event.RunStarted, Time: noon, Plan: &event.PlanInfo{}}))
+	check(t, l.Note(event.Event{Kind: event.RunDone, Time: noon, Summary: &event.Summary{}}))
+	check(t, l.Close())
+	name := log.PlanFile(state, "applied")
+	if b, err := os.ReadFile(name); err != nil || string(b) != "first" {
+		t.Errorf("%s: %q, %v", name, b, err)
+	}
+	if runs, err := log.List(state); err != nil || len(runs) != 1 {
+		t.Errorf("%d runs, %v", len(runs), err)
+	}
+	if log.PlanFile(state, "other") != "" || log.KeepPlan(state, "../x", nil) == nil {
+		t.Error("a run that applied nothing has a plan")
+	}
+	if _, err := log.Prune(state, log.PruneOptions{Before: noon}); err != nil || log.PlanFile(state, "applied") == "" {
+		t.Errorf("the plan went before its log: %v", err)
+	}
+	_, err = log.Prune(state, log.PruneOptions{Before: noon.Add(time.Hour)})
+	check(t, err)
+	if log.PlanFile(state, "applied") != "" {
+		t.Error("the plan stays")
+	}
+}

@@ -86,7 +86,7 @@ func (f *Fold) end(h *Host, e event.Event) {
 	switch e.Status {
 	case event.Failed, event.Unreachable:
 		h.Outcome = map[event.Status]Outcome{event.Failed: Refused, event.Unreachable: Unreachable}[e.Status]
-		h.Problem, h.Step = f.failed[e.Host].Problem, f.failed[e.Host].Step
+		h.Problem, h.Step = f.failed[e.Host].Problem.WithoutAnswer(), f.failed[e.Host].Step
 	case event.Skipped:
 		h.Outcome, h.Text = LeftOut, e.Text
 	case event.NotRun:

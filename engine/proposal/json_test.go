@@ -48,7 +48,7 @@ func schemaOf(t *testing.T) *document {
 var definitions = map[string]reflect.Type{
 	"": reflect.TypeFor[proposal.Document](), "made": reflect.TypeFor[proposal.Made](), "who": reflect.TypeFor[event.Who](), "host": reflect.TypeFor[proposal.Host](), "open": reflect.TypeFor[proposal.Open](), "summary": reflect.TypeFor[proposal.Summary](),
 	"change": reflect.TypeFor[event.Planned](), "disk": reflect.TypeFor[event.Disk](), "machine": reflect.TypeFor[event.Machine](), "running": reflect.TypeFor[event.Running](),
-	"medium": reflect.TypeFor[event.Medium](), "snapshot": reflect.TypeFor[event.Snapshot](), "problem": reflect.TypeFor[event.Problem](),
+	"medium": reflect.TypeFor[event.Medium](), "snapshot": reflect.TypeFor[event.Snapshot](), "problem": reflect.TypeFor[event.Problem](), "answer": reflect.TypeFor[event.Answer](),
 }
 
 // TestJSONSchemaDescribesTheTypes: each field has a description and the type that Go writes,

@@ -232,8 +232,11 @@ func (p *Prepared) records() []log.Record {
 // info introduces the stage.
 func (p *Prepared) info() *event.PlanInfo {
 	s := p.Survey
-	info := &event.PlanInfo{Name: p.Plan.Name, Files: slices.Sorted(maps.Keys(p.Plan.Files)), Steps: p.stepNames(), DryRun: p.o.DryRun, Note: p.o.Note,
+	info := &event.PlanInfo{Name: p.Plan.Name, Files: slices.Sorted(maps.Keys(p.Plan.Files)), Steps: p.stepNames(), Types: map[string]string{}, DryRun: p.o.DryRun, Note: p.o.Note,
 		Commands: p.Commands, Continued: p.Continues != nil, Of: len(p.Plan.Hosts()), Serves: s.Serves()}
+	for _, step := range s.Steps() {
+		info.Types[step.Name] = step.Type
+	}
 	for _, h := range s.Hosts() {
 		info.Hosts = append(info.Hosts, h.Name)
 	}

@@ -386,6 +386,21 @@ func NextOf(err error) string {
 	return ""
 }
 
+// AnswerOf is what a BMC answered, where that is why something was not done; nil for others.
+func AnswerOf(err error) *event.Answer {
+	var answered interface {
+		Answer() (request string, status int, body string, ok bool)
+	}
+	if !errors.As(err, &answered) {
+		return nil
+	}
+	request, status, body, ok := answered.Answer()
+	if !ok {
+		return nil
+	}
+	return &event.Answer{Request: request, Status: status, Body: body}
+}
+
 // Interrupted reports an error that only says that something was cut short, or that
 // nobody answered meanwhile: after an interrupt it tells nothing.
 func Interrupted(err error) bool {

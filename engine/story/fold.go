@@ -1,6 +1,7 @@
 package story
 
 import (
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -33,8 +34,26 @@ func (s *Story) Event(e event.Event) {
 // begin takes in the start of a stage.
 func (s *Story) begin(e event.Event) {
 	s.Plan, s.Began, s.Ended, s.Summary = *e.Plan, e.Time, time.Time{}, nil
+	for _, name := range e.Plan.Steps {
+		s.column(name, e.Plan.Types[name])
+	}
 	for _, name := range e.Plan.Hosts {
 		s.host(name)
+	}
+}
+
+// column takes in a step of the run. One that the plan does not have, such as that of the
+// machine's facts, comes before its steps.
+func (s *Story) column(name, kind string) {
+	i := slices.IndexFunc(s.Steps, func(c Column) bool { return c.Name == name })
+	switch {
+	case i >= 0 && s.Steps[i].Type == "":
+		s.Steps[i].Type = kind
+	case i >= 0:
+	case slices.Contains(s.Plan.Steps, name):
+		s.Steps = append(s.Steps, Column{name, kind})
+	default:
+		s.Steps = slices.Insert(s.Steps, 0, Column{name, kind})
 	}
 }
 
@@ -91,6 +110,9 @@ func (h *Host) fold(s *Story, e event.Event) {
 	if e.Group != "" {
 		h.Group = e.Group
 	}
+	if e.Step != "" && (e.Kind == event.StepStarted || e.Kind == event.StepDone) {
+		s.column(e.Step, e.Type)
+	}
 	switch e.Kind {
 	case event.HostStarted:
 		h.Began, h.Ended, h.Status, h.Text = e.Time, time.Time{}, "", ""
@@ -98,6 +120,7 @@ func (h *Host) fold(s *Story, e event.Event) {
 		h.end(e, s.Plan.DryRun)
 	case event.Phased:
 		h.Phase = &Phase{*e.Phase, e.Time}
+		h.Phases = append(h.Phases, h.Phase)
 	case event.StepStarted:
 		h.restart(e)
 	case event.WriteMade:
@@ -183,9 +206,20 @@ func (h *Host) stepDone(e event.Event) {
 	if e.Attempt > 0 {
 		s.Attempt = e.Attempt
 	}
+	s.Ended = e.Time
 	if v := e.Verdict; v != nil && v.Proven && e.Status != event.Failed {
 		h.Proof = v
 	}
+	h.identify(e.Result)
+}
+
+// identify takes in which machine it is, where the result of a step says so.
+func (h *Host) identify(result json.RawMessage) {
+	var is struct{ Vendor, Model, Serial string }
+	if len(result) == 0 || json.Unmarshal(result, &is) != nil || is.Vendor == "" && is.Model == "" {
+		return
+	}
+	h.Vendor, h.Model, h.Serial = is.Vendor, is.Model, is.Serial
 }
 
 // smooth is how much the latest report counts in the rate.

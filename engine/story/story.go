@@ -15,9 +15,16 @@ type Story struct {
 	Ended   time.Time          `json:"ended,omitzero"`
 	Summary *event.Summary     `json:"summary,omitempty"` // nil while the run is under way, or where its process died
 	Hosts   []*Host            `json:"hosts"`             // in the order of the plan
+	Steps   []Column           `json:"steps,omitempty"`   // of all stages, in the order of the plan
 	Notes   []Note             `json:"notes,omitempty"`   // that are about no host
 	byName  map[string]*Host   //
 	settled map[string]*Change // by the ID of the change
+}
+
+// Column is a step of the run, which hosts go through or not.
+type Column struct {
+	Name string `json:"name"`
+	Type string `json:"type,omitempty"`
 }
 
 // Note is a warning, or a diagnostic.
@@ -31,6 +38,9 @@ type Note struct {
 type Host struct {
 	Name    string         `json:"host"`
 	Machine string         `json:"machine,omitempty"` // address of its BMC, and its system
+	Vendor  string         `json:"vendor,omitempty"`  // as the machine says, "" where no step asked it
+	Model   string         `json:"model,omitempty"`
+	Serial  string         `json:"serial,omitempty"`
 	Group   string         `json:"group,omitempty"`
 	Status  event.Status   `json:"status,omitempty"` // "" before its end
 	Text    string         `json:"text,omitempty"`   // why it did not run
@@ -38,10 +48,11 @@ type Host struct {
 	Ended   time.Time      `json:"ended,omitzero"`
 	Latest  time.Time      `json:"latest,omitzero"` // time of its last event
 	Counts  event.Counts   `json:"counts"`
-	Steps   []*Step        `json:"steps,omitempty"` // in the order in which they began
-	Proof   *event.Verdict `json:"proof,omitempty"` // of a new installation
-	Left    event.Left     `json:"left"`            // what stays behind at the machine
-	Phase   *Phase         `json:"phase,omitempty"` // of the installation; nil: none was seen
+	Steps   []*Step        `json:"steps,omitempty"`  // in the order in which they began
+	Proof   *event.Verdict `json:"proof,omitempty"`  // of a new installation
+	Left    event.Left     `json:"left"`             // what stays behind at the machine
+	Phase   *Phase         `json:"phase,omitempty"`  // of the installation; nil: none was seen
+	Phases  []*Phase       `json:"phases,omitempty"` // all that were seen, of earlier installations of the run, too
 	Notes   []Note         `json:"notes,omitempty"`
 	Resets  int            `json:"resets"` // boots of the machine that were asked for
 }
@@ -53,6 +64,7 @@ type Step struct {
 	Status   event.Status   `json:"status,omitempty"` // "" while it is under way
 	Attempt  int            `json:"attempt,omitempty"`
 	Began    time.Time      `json:"began,omitzero"`
+	Ended    time.Time      `json:"ended,omitzero"`
 	Took     event.Seconds  `json:"took,omitempty"`
 	Text     string         `json:"text,omitempty"` // why it was skipped
 	Problem  *event.Problem `json:"problem,omitempty"`

@@ -1,6 +1,8 @@
 package story
 
 import (
+	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
@@ -136,5 +138,43 @@ func TestRemaining(t *testing.T) {
 	}
 	if _, _, _, ok := (&Host{}).Remaining(since); ok {
 		t.Error("a time is expected of a host of which no phase was seen")
+	}
+}
+
+// TestColumns: the steps of all stages, each once, in the order of the plan; what the plan does not have comes first.
+func TestColumns(t *testing.T) {
+	s := &Story{}
+	for _, e := range []event.Event{
+		{Kind: event.RunStarted, Plan: &event.PlanInfo{Steps: []string{"login", "cd"}, Hosts: []string{"a"}, Types: map[string]string{"cd": "one_time_boot"}}},
+		{Kind: event.StepStarted, Host: "a", Step: "(facts)"},
+		{Kind: event.StepStarted, Host: "a", Step: "login", Type: "precheck"},
+		{Kind: event.RunStarted, Plan: &event.PlanInfo{Steps: []string{"cd", "restart"}, Hosts: []string{"a"}}},
+	} {
+		s.Event(e)
+	}
+	if want := []Column{{"(facts)", ""}, {"login", "precheck"}, {"cd", "one_time_boot"}, {"restart", ""}}; !slices.Equal(s.Steps, want) {
+		t.Errorf("%v", s.Steps)
+	}
+}
+
+// TestIdentity: which machine a host is, is what a step found out; a result that does not say so changes nothing.
+func TestIdentity(t *testing.T) {
+	result := func(text string) event.Event {
+		return event.Event{Kind: event.StepDone, Step: "login", Status: event.OK, Result: json.RawMessage(text)}
+	}
+	_, h := tell(began, result(`{"vendor":"dell","model":"R750","serial":"7XQ"}`), result(`{"url":"http://x"}`), result(`[1]`), result(`{"model":5}`))
+	if h.Vendor != "dell" || h.Model != "R750" || h.Serial != "7XQ" {
+		t.Errorf("%+v", h)
+	}
+}
+
+// TestPhases: all phases that were seen stay known, with their times; the present one is the last.
+func TestPhases(t *testing.T) {
+	in := func(p event.Phase) event.Event {
+		return event.Event{Kind: event.Phased, Phase: &event.Entered{Phase: p}}
+	}
+	_, h := tell(began, in(event.PhasePost), in(event.PhaseReading), boot, in(event.PhasePost))
+	if len(h.Phases) != 3 || h.Phase != h.Phases[2] || !h.Phases[0].Since.Before(h.Phases[1].Since) {
+		t.Errorf("%+v", h.Phases)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"esxiplan/engine/event"
 	"esxiplan/engine/story"
+	"esxiplan/engine/text"
 )
 
 // leftBehind writes what the run leaves at the machines: installations that are under way,
@@ -26,18 +27,15 @@ func (r *recap) leftBehind() {
 	}
 	mounted := r.mounted()
 	for _, c := range r.commands(mounted) {
-		r.s.command(c.why + ": " + c.line)
+		r.s.command(c.Why + ": " + c.Line)
 	}
 }
 
-// command is one that people paste, and what it is for.
-type command struct{ why, line string }
-
 // commands are the next ones, in the order in which they make sense.
-func (r *recap) commands(mounted []string) (out []command) {
+func (r *recap) commands(mounted []string) (out []Command) {
 	add := func(why, line string) {
 		if line != "" {
-			out = append(out, command{why, line})
+			out = append(out, Command{why, line})
 		}
 	}
 	on := func(line string, hosts []string) string {
@@ -56,7 +54,7 @@ func (r *recap) commands(mounted []string) (out []command) {
 		return out
 	}
 	if r.Plan.Show != "" {
-		add("See everything about a host with", r.Plan.Show+" --host "+failed[0])
+		add("See everything about a host with", r.Plan.Show+" --host "+text.ShellWord(failed[0]))
 	}
 	add("Run the failed hosts again with", r.Plan.Retry)
 	return out
@@ -142,5 +140,5 @@ func limit(names []string, all int) string {
 	if len(names) == all {
 		return ""
 	}
-	return " --limit " + strings.Join(slices.Sorted(slices.Values(names)), ",")
+	return " --limit " + text.ShellWord(strings.Join(slices.Sorted(slices.Values(names)), ","))
 }

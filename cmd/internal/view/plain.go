@@ -36,6 +36,17 @@ func (p *plain) Event(e event.Event) {
 // Line writes one event of a log, with its time, as results are written.
 func Line(s *Streams, e event.Event) {
 	p := newPlain(s, s.Color)
+	text := p.logged(e)
+	if text == "" {
+		return
+	}
+	for line := range strings.SplitSeq(text, "\n") {
+		fmt.Fprintln(s.Out, s.plain(p.theme.dim.Render(e.Time.Local().Format("2006-01-02 15:04:05.000"))+"  "+line))
+	}
+}
+
+// logged is an event in the words of a log, "" where it says nothing.
+func (p *plain) logged(e event.Event) string {
 	e = clean(e)
 	text := p.line(e)
 	switch e.Kind {
@@ -55,12 +66,7 @@ func Line(s *Streams, e event.Event) {
 			text += ": " + e.Text
 		}
 	}
-	if text == "" {
-		return
-	}
-	for line := range strings.SplitSeq(text, "\n") {
-		fmt.Fprintln(s.Out, s.plain(p.theme.dim.Render(e.Time.Local().Format("2006-01-02 15:04:05.000"))+"  "+line))
-	}
+	return text
 }
 
 // kindOfWrite marks writes of a log that are not new requests.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"esxiplan/cmd/internal/view/markdown"
 	"esxiplan/engine/event"
 	"esxiplan/engine/proposal"
 )
@@ -25,22 +26,22 @@ const mostMarkdown = 59_500
 // which a bot finds the comment that it made before. Summary and refusals come first; of what
 // there is no room for, counts stay.
 func ProposalMarkdown(w io.Writer, p *proposal.Proposal, o MarkdownOptions) error {
-	m := &markdown{p: p, o: o, blocks: proposal.Blocks(p)}
+	m := &inMarkdown{p: p, o: o, blocks: proposal.Blocks(p)}
 	_, err := io.WriteString(w, m.write())
 	return err
 }
 
-// markdown writes a proposal. Nothing that comes from a plan or a machine is written without
+// inMarkdown writes a proposal. Nothing that comes from a plan or a machine is written without
 // going through inCode, inCells, fence or comment.
-type markdown struct {
+type inMarkdown struct {
 	p      *proposal.Proposal
 	o      MarkdownOptions
 	blocks []proposal.Block
 }
 
 var (
-	inCode  = words{value: codeSpan}
-	inCells = words{value: cell}
+	inCode  = words{value: markdown.Code}
+	inCells = words{value: markdown.Cell}
 )
 
 // detail is how much of a block is written.
@@ -52,7 +53,7 @@ const (
 )
 
 // write chooses the most detail for which there is room.
-func (m *markdown) write() string {
+func (m *inMarkdown) write() string {
 	head, foot := m.head(), m.foot()
 	for _, d := range []detail{whole, lean} {
 		if body := m.body(d); len(head)+len(body)+len(foot) <= mostMarkdown {
@@ -62,14 +63,14 @@ func (m *markdown) write() string {
 	return head + m.cut(mostMarkdown-len(head)-len(foot)) + foot
 }
 
-func (m *markdown) head() string {
+func (m *inMarkdown) head() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "<!-- esxiplan plan: %s -->\n### Plan %s\n\n**%s**\n\n", comment(m.p.Plan), codeSpan(m.p.Plan), inCode.total(m.p))
+	fmt.Fprintf(&b, "<!-- esxiplan plan: %s -->\n### Plan %s\n\n**%s**\n\n", markdown.Comment(m.p.Plan), markdown.Code(m.p.Plan), inCode.total(m.p))
 	if m.p.Offline {
 		b.WriteString("Offline: no machine was looked at, so disks, what runs there and whether a guard refuses are unknown.\n\n")
 	}
 	if m.p.Note != "" {
-		b.WriteString(codeSpan(m.p.Note) + "\n\n")
+		b.WriteString(markdown.Code(m.p.Note) + "\n\n")
 	}
 	m.refusals(&b)
 	return b.String()
@@ -79,7 +80,7 @@ func (m *markdown) head() string {
 const mostRefusals = 12_000
 
 // refusals lists the hosts in trouble, with the way out. Those with one problem are one item.
-func (m *markdown) refusals(b *strings.Builder) {
+func (m *inMarkdown) refusals(b *strings.Builder) {
 	var order []string
 	hosts := map[string][]string{}
 	for _, block := range m.blocks {
@@ -117,31 +118,31 @@ func (m *markdown) refusals(b *strings.Builder) {
 // mostListed is how many hosts of one problem are named.
 const mostListed = 40
 
-func (m *markdown) problem(h *proposal.Host) string {
-	out := outcome(h.Outcome) + ": " + codeSpan(h.Problem.Summary)
+func (m *inMarkdown) problem(h *proposal.Host) string {
+	out := outcome(h.Outcome) + ": " + markdown.Code(h.Problem.Summary)
 	if h.Problem.Detail != "" {
-		out += " " + codeSpan(h.Problem.Detail)
+		out += " " + markdown.Code(h.Problem.Detail)
 	}
 	if h.Problem.Next != "" {
-		out += "<br>**Next:** " + codeSpan(h.Problem.Next)
+		out += "<br>**Next:** " + markdown.Code(h.Problem.Next)
 	}
 	if h.Step != "" {
-		out += "<br>in step " + codeSpan(h.Step)
+		out += "<br>in step " + markdown.Code(h.Step)
 		if h.Problem.At != "" {
-			out += " at " + codeSpan(h.Problem.At)
+			out += " at " + markdown.Code(h.Problem.At)
 		}
 	}
 	return out
 }
 
 // foot is what does not compare, apart from the rest.
-func (m *markdown) foot() string {
+func (m *inMarkdown) foot() string {
 	if m.o.Footer == "" {
 		return ""
 	}
 	var lines []string
 	for line := range strings.SplitSeq(strings.TrimSpace(m.o.Footer), "\n") {
-		if lines = append(lines, codeSpan(line)); len(lines) == mostFoot {
+		if lines = append(lines, markdown.Code(line)); len(lines) == mostFoot {
 			break
 		}
 	}
@@ -152,7 +153,7 @@ func (m *markdown) foot() string {
 const mostFoot = 3
 
 // body is all blocks, those to which nothing happens last.
-func (m *markdown) body(d detail) string {
+func (m *inMarkdown) body(d detail) string {
 	var b strings.Builder
 	for _, block := range m.blocks {
 		if !isListed(block.Host) {
@@ -167,7 +168,7 @@ func isListed(h *proposal.Host) bool {
 	return len(h.Changes) == 0 && len(h.Warnings) == 0 && len(h.Open) == 0
 }
 
-func (m *markdown) idle() string {
+func (m *inMarkdown) idle() string {
 	var b strings.Builder
 	for _, block := range m.blocks {
 		if !isIdle(block.Host) {
@@ -179,7 +180,7 @@ func (m *markdown) idle() string {
 		}
 		b.WriteString("- " + inCells.some(names, mostListed) + ": " + outcome(block.Host.Outcome))
 		if block.Host.Text != "" {
-			b.WriteString(": " + codeSpan(block.Host.Text))
+			b.WriteString(": " + markdown.Code(block.Host.Text))
 		}
 		b.WriteString("\n")
 	}
@@ -190,13 +191,13 @@ func (m *markdown) idle() string {
 }
 
 // block is one fold: its summary names hosts, outcome and disks.
-func (m *markdown) block(block proposal.Block, d detail) string {
+func (m *inMarkdown) block(block proposal.Block, d detail) string {
 	var b strings.Builder
 	h := block.Host
 	summary := append([]string{"<b>" + inCode.title(block) + " " + outcome(h.Outcome) + "</b>"}, inCode.facts(block)...)
 	fmt.Fprintf(&b, "<details><summary>%s</summary>\n\n", strings.Join(summary, " · "))
 	if h.Text != "" {
-		b.WriteString("- " + codeSpan(h.Text) + "\n")
+		b.WriteString("- " + markdown.Code(h.Text) + "\n")
 	}
 	if h.Machine != nil {
 		b.WriteString("- runs now: " + inCode.runs(h.Machine) + "\n")
@@ -212,23 +213,23 @@ func (m *markdown) block(block proposal.Block, d detail) string {
 		b.WriteString("- <code>?</code> " + text + "\n")
 	}
 	for _, text := range h.Warnings {
-		b.WriteString("- **warning:** " + codeSpan(text) + "\n")
+		b.WriteString("- **warning:** " + markdown.Code(text) + "\n")
 	}
 	b.WriteString("\n")
 	for _, diff := range diffs {
-		b.WriteString(fence("diff", shorten(diff, d)) + "\n")
+		b.WriteString(markdown.Fence("diff", shorten(diff, d)) + "\n")
 	}
 	b.WriteString(table(block, d) + "</details>\n\n")
 	return b.String()
 }
 
-func (m *markdown) changes(b *strings.Builder, h *proposal.Host) (diffs []string) {
+func (m *inMarkdown) changes(b *strings.Builder, h *proposal.Host) (diffs []string) {
 	for _, c := range inCode.changes(h) {
-		b.WriteString("- " + codeSpan(c.sign) + " " + c.text)
+		b.WriteString("- " + markdown.Code(c.sign) + " " + c.text)
 		if c.risk != "" {
 			b.WriteString(" **" + string(c.risk) + "**")
 		}
-		b.WriteString(" (step " + codeSpan(c.step) + ")\n")
+		b.WriteString(" (step " + markdown.Code(c.step) + ")\n")
 		if c.medium == nil {
 			continue
 		}
@@ -265,21 +266,19 @@ func table(block proposal.Block, d detail) string {
 		return ""
 	}
 	var b strings.Builder
-	b.WriteString(tableRow(names(columns)) + tableRow(slices.Repeat([]string{"---"}, len(columns))))
+	b.WriteString(markdown.Row(names(columns)...) + markdown.Row(slices.Repeat([]string{"---"}, len(columns))...))
 	for i := range block.Hosts {
 		cells := make([]string, len(columns))
 		for k, c := range columns {
-			cells[k] = cell(c.Values[i])
+			cells[k] = markdown.Cell(c.Values[i])
 		}
-		b.WriteString(tableRow(cells))
+		b.WriteString(markdown.Row(cells...))
 	}
 	if left := len(block.Columns) - len(columns); left > 0 {
 		fmt.Fprintf(&b, "\nMore differs: %s\n", strings.Join(others(block.Columns, columns), ", "))
 	}
 	return b.String() + "\n"
 }
-
-func tableRow(cells []string) string { return "|" + strings.Join(cells, "|") + "|\n" }
 
 func names(columns []proposal.Column) (out []string) {
 	for _, c := range columns {
@@ -302,7 +301,7 @@ const mostLeftOut = 400
 
 // cut is a body for which there is no room: the disks that will be erased, then as many blocks
 // as fit.
-func (m *markdown) cut(room int) string {
+func (m *inMarkdown) cut(room int) string {
 	room -= mostLeftOut
 	out, disksLeft := m.disks(room)
 	room -= len(out)
@@ -333,7 +332,7 @@ func (m *markdown) cut(room int) string {
 }
 
 // busy counts the hosts to which something happens, or that are in trouble.
-func (m *markdown) busy() (n int) {
+func (m *inMarkdown) busy() (n int) {
 	for _, h := range m.p.Hosts {
 		if !isIdle(h) {
 			n++
@@ -344,7 +343,7 @@ func (m *markdown) busy() (n int) {
 
 // disks lists the disks that will be erased, as far as there is room: those of equal machines
 // are one table. left counts the hosts that are not listed.
-func (m *markdown) disks(room int) (out string, left int) {
+func (m *inMarkdown) disks(room int) (out string, left int) {
 	var order []string
 	rows := map[string][]string{}
 	for _, h := range m.p.Hosts {
@@ -362,7 +361,7 @@ func (m *markdown) disks(room int) (out string, left int) {
 	}
 	out = "#### Disks that will be erased\n\n"
 	for _, kind := range order {
-		text := kind + "\n\n" + tableRow([]string{"host", "serial", "disk"}) + tableRow([]string{"---", "---", "---"})
+		text := kind + "\n\n" + markdown.Row("host", "serial", "disk") + markdown.Row("---", "---", "---")
 		if len(out)+len(text)+mostLeftOut > room {
 			left += len(rows[kind])
 			continue
@@ -376,7 +375,7 @@ func (m *markdown) disks(room int) (out string, left int) {
 			out, written = out+r, written+1
 		}
 		if more := len(rows[kind]) - written; more > 0 {
-			out += tableRow([]string{fmt.Sprintf("… and %d more, see the job's log", more), "", ""})
+			out += markdown.Row(fmt.Sprintf("… and %d more, see the job's log", more), "", "")
 			left += more
 		}
 		out += "\n"
@@ -388,13 +387,13 @@ func (m *markdown) disks(room int) (out string, left int) {
 func kindOf(h *proposal.Host) string {
 	var parts []string
 	if h.Group != "" {
-		parts = append(parts, "group "+codeSpan(h.Group))
+		parts = append(parts, "group "+markdown.Code(h.Group))
 	}
 	if h.Machine != nil && h.Machine.Model != "" {
-		parts = append(parts, codeSpan(h.Machine.Model))
+		parts = append(parts, markdown.Code(h.Machine.Model))
 	}
 	for _, d := range h.Erases() {
-		parts = append(parts, codeSpan(cmp.Or(strings.TrimSpace(d.Model+" "+d.Size), d.Wanted)))
+		parts = append(parts, markdown.Code(cmp.Or(strings.TrimSpace(d.Model+" "+d.Size), d.Wanted)))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -402,11 +401,11 @@ func kindOf(h *proposal.Host) string {
 func diskRow(h *proposal.Host) string {
 	var disks []string
 	for _, d := range h.Erases() {
-		disks = append(disks, cell(cmp.Or(d.Serial, strings.Join(d.WWN, " "), d.Name, d.Wanted)))
+		disks = append(disks, markdown.Cell(cmp.Or(d.Serial, strings.Join(d.WWN, " "), d.Name, d.Wanted)))
 	}
 	serial := ""
 	if h.Machine != nil {
-		serial = cell(h.Machine.Serial)
+		serial = markdown.Cell(h.Machine.Serial)
 	}
-	return tableRow([]string{cell(h.Host), serial, strings.Join(disks, ", ")})
+	return markdown.Row(markdown.Cell(h.Host), serial, strings.Join(disks, ", "))
 }

@@ -1,4 +1,7 @@
-package view
+// Package markdown writes values into Markdown so that none of them is markup, whatever it is:
+// not in Markdown, not in HTML, and not in the dialects of code hosts, in which names mention
+// people and numbers refer to issues.
+package markdown
 
 import (
 	"regexp"
@@ -14,9 +17,9 @@ const longestValue = 400
 var entities = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&#39;", "|", "&#124;", "`", "&#96;", "*", "&#42;", "_", "&#95;",
 	"[", "&#91;", "]", "&#93;", "\\", "&#92;", "~", "&#126;", "@", "&#64;", "!", "&#33;", "#", "&#35;", "$", "&#36;", "://", "&#58;//", "www.", "www&#46;", "WWW.", "WWW&#46;")
 
-// codeSpan is a value as code in Markdown, HTML and tables: one line, without markup, and within
+// Code is a value as code in Markdown, HTML and tables: one line, without markup, and within
 // an element in which code hosts look for no mention, reference or link.
-func codeSpan(value string) string {
+func Code(value string) string {
 	shown := strings.TrimSpace(text.Short(value, longestValue))
 	if shown == "" {
 		return "<code>&#32;</code>"
@@ -27,19 +30,19 @@ func codeSpan(value string) string {
 // harmless is a value that is no markup anywhere: names, serial numbers, IPv4 addresses.
 var harmless = regexp.MustCompile(`^[A-Za-z0-9]+([.-][A-Za-z0-9]+)*$`)
 
-// cell is a value in a table or a list, where code would be too long and too loud.
-func cell(value string) string {
+// Cell is a value in a table or a list, where code would be too long and too loud.
+func Cell(value string) string {
 	switch {
 	case value == "":
 		return ""
 	case len(value) <= longestValue && harmless.MatchString(value) && !strings.HasPrefix(strings.ToLower(value), "www."):
 		return value
 	}
-	return codeSpan(value)
+	return Code(value)
 }
 
-// fence is a block of code that its text cannot end.
-func fence(language, code string) string {
+// Fence is a block of code that its text cannot end.
+func Fence(language, code string) string {
 	code = strings.TrimSuffix(text.Lines(code), "\n")
 	longest, run := 2, 0
 	for _, r := range code {
@@ -52,9 +55,9 @@ func fence(language, code string) string {
 	return ticks + language + "\n" + code + "\n" + ticks + "\n"
 }
 
-// comment is a name for an HTML comment: only letters, digits, single dashes, dots, underscores
+// Comment is a name for an HTML comment: only letters, digits, single dashes, dots, underscores
 // and blanks stay, and the same name gives the same comment.
-func comment(name string) string {
+func Comment(name string) string {
 	var b strings.Builder
 	var last byte
 	for i := range len(name) {
@@ -71,3 +74,6 @@ func comment(name string) string {
 	}
 	return strings.TrimRight(b.String(), " -")
 }
+
+// Row is a row of a table, of cells that [Cell] or [Code] wrote.
+func Row(cells ...string) string { return "|" + strings.Join(cells, "|") + "|\n" }

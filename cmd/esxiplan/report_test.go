@@ -1,0 +1,77 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"esxiplan/cmd/internal/view"
+	"esxiplan/cmd/internal/view/report"
+	"esxiplan/engine/event"
+)
+
+// recorded is a run that ended.
+func recorded() *report.Recorder {
+	r := &report.Recorder{}
+	at := time.Date(2026, 1, 14, 9, 30, 0, 0, time.UTC)
+	r.Event(event.Event{Kind: event.RunStarted, Time: at, Run: "r", Plan: &event.PlanInfo{Name: "p"}})
+	r.Event(event.Event{Kind: event.RunDone, Time: at.Add(time.Minute), Run: "r", Summary: &event.Summary{}})
+	return r
+}
+
+// TestReportThatCannotBeWritten: that one report fails is an error that names it, does not keep
+// the others from being written, and leaves no part of a file.
+func TestReportThatCannotBeWritten(t *testing.T) {
+	dir := t.TempDir()
+	gone := filepath.Join(dir, "gone")
+	if err := os.Mkdir(gone, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	a := &app{streams: &view.Streams{Err: &said}}
+	f := &reportFlag{given: []string{"html=" + filepath.Join(gone, "a.html"), "json=" + filepath.Join(dir, "a.json")}}
+	if err := f.check(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(gone); err != nil {
+		t.Fatal(err)
+	}
+	err := f.write(a, recorded(), report.About{})
+	if err == nil || !strings.Contains(err.Error(), "a.html: the report was not written") || !strings.Contains(err.Error(), "esxiplan runs show r --report") {
+		t.Errorf("%v", err)
+	}
+	if got := said.String(); !strings.Contains(got, "wrote report json") || strings.Contains(got, "html") {
+		t.Errorf("said: %s", got)
+	}
+	entries, _ := os.ReadDir(dir)
+	if len(entries) != 1 || entries[0].Name() != "a.json" {
+		t.Errorf("left are %v", entries)
+	}
+}
+
+// TestReportThroughALink replaces the file that a link names, and not the link.
+func TestReportThroughALink(t *testing.T) {
+	dir := t.TempDir()
+	target, link := filepath.Join(dir, "real.json"), filepath.Join(dir, "latest.json")
+	if err := os.WriteFile(target, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(target, link); err != nil {
+		t.Fatal(err)
+	}
+	f := &reportFlag{given: []string{"json=" + link}}
+	if err := f.check(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.write(&app{streams: &view.Streams{Err: &bytes.Buffer{}}}, recorded(), report.About{}); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Lstat(link)
+	b, _ := os.ReadFile(target)
+	if err != nil || info.Mode()&os.ModeSymlink == 0 || !bytes.Contains(b, []byte("esxiplan report")) {
+		t.Errorf("%v, %v, %.40s", info, err, b)
+	}
+}
