@@ -9,6 +9,7 @@ import (
 
 	"esxiplan/engine/notify"
 	"esxiplan/engine/step"
+	"esxiplan/engine/text"
 	"esxiplan/schema"
 )
 
@@ -72,7 +73,7 @@ func writeStep(w io.Writer, t *step.Type) {
 	}
 	fmt.Fprintf(w, "\n## Result\n\n")
 	t.Result.WriteMarkdown(w)
-	fmt.Fprintf(w, "\n## Defaults\n\n%d retries, %s apart (up to %s), within %s.\n\n", t.Policy.Retries, t.Policy.Delay, t.Policy.MaxDelay, t.Policy.Timeout)
+	fmt.Fprintf(w, "\n## Defaults\n\n%d retries, %s apart (up to %s), within %s.\n\n", t.Policy.Retries, text.Duration(t.Policy.Delay), text.Duration(t.Policy.MaxDelay), text.Duration(t.Policy.Timeout))
 }
 
 // writeReference writes steps/README.md.
