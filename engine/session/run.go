@@ -30,6 +30,9 @@ type Outlets struct {
 	// Earlier gets what the log holds of this stage before it is continued; nil: nobody
 	// wants it.
 	Earlier func(event.Event)
+	// Hold, when it is closed, lets no further host begin: see [lane.Set.Hold]. Nil: it never
+	// is.
+	Hold <-chan struct{}
 }
 
 // NotStarted is a run that did not start.
@@ -149,7 +152,7 @@ func (p *Prepared) runStage(ctx, hard context.Context, l *log.Log, o Outlets) (e
 	p.stage.earlier = nil // they are many
 	l.Note(event.Event{Kind: event.RunStarted, Time: p.o.Clock.Now(), Plan: p.info()})
 	worker := &local.Worker{Plan: p.Plan, Types: p.o.Types, Open: w.Open, Clock: p.o.Clock, Log: l, Mask: p.mask}
-	driver := &local.Driver{Lanes: p.stage.lanes, Worker: worker, Forks: p.o.Forks}
+	driver := &local.Driver{Lanes: p.stage.lanes, Worker: worker, Forks: p.o.Forks, Hold: o.Hold}
 	tidied := p.tidy(ctx, worker, l)
 	summary, err := driver.Run(ctx, hard, p.stage.events, p.stage.actions)
 	tidied.Wait()
