@@ -49,9 +49,10 @@ var levels = map[string][]string{
 	"engine/twin":            {"schema", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart", "engine/bmc/bmcsim", "engine/esxi/esxisim", "engine/media/isosim"},
 	"steps/steptest":         {"schema", "engine/event", "engine/step", "engine/bmc", "engine/bmc/bmcsim", "engine/esxi", "engine/media"},
 	"steps/*":                {"schema", "engine/event", "engine/step", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart"},
-	"cmd/internal/view":      {"engine/event", "engine/story", "engine/text", "engine/proposal", "engine/media/kickstart", "schema"},
+	"cmd/internal/view":      {"cmd/internal/view/quiet", "engine/event", "engine/story", "engine/text", "engine/proposal", "engine/media/kickstart", "schema"},
 
-	"engine/bmc/bmcsim/*": {"engine/bmc/bmcsim"},
+	"cmd/internal/view/quiet": {},
+	"engine/bmc/bmcsim/*":     {"engine/bmc/bmcsim"},
 
 	"testdata/bench":         {"testdata/bench/fleet"},
 	"testdata/bench/*":       {"testdata/bench/fleet"},
@@ -68,14 +69,15 @@ var lists = []string{"steps/all", "engine/bmc/vendors", "plans", "cmd/esxiplan"}
 
 // owners says where an outside module may be imported.
 var owners = map[string][]string{
-	"github.com/stmcginnis/gofish":      {"engine/bmc"},
-	"github.com/vmware/govmomi":         {"engine/esxi", "engine/esxi/esxisim"},
-	"github.com/charmbracelet/lipgloss": {"cmd/internal/view"},
-	"github.com/spf13/cobra":            {"cmd/esxiplan"},
-	"github.com/zclconf/go-cty-yaml":    {"schema"},
-	"github.com/agext/levenshtein":      {"schema", "engine/media/kickstart"},
-	"golang.org/x/sys":                  {"engine/media/iso"},
-	"github.com/pmezard/go-difflib":     {"cmd/internal/view", "cmd/esxiplan"},
+	"github.com/stmcginnis/gofish":       {"engine/bmc"},
+	"github.com/vmware/govmomi":          {"engine/esxi", "engine/esxi/esxisim"},
+	"github.com/charmbracelet/lipgloss":  {"cmd/internal/view", "cmd/internal/view/quiet"},
+	"github.com/spf13/cobra":             {"cmd/esxiplan"},
+	"github.com/zclconf/go-cty-yaml":     {"schema"},
+	"github.com/agext/levenshtein":       {"schema", "engine/media/kickstart"},
+	"golang.org/x/sys":                   {"engine/media/iso", "cmd/esxiplan"},
+	"github.com/charmbracelet/bubbletea": {"cmd/internal/view"},
+	"github.com/pmezard/go-difflib":      {"cmd/internal/view", "cmd/esxiplan"},
 }
 
 type goPackage struct {

@@ -58,7 +58,7 @@ func (f *runFlags) addRun(c *cobra.Command) {
 	c.Flags().IntVarP(&f.forks, "forks", "f", envInt("ESXIPLAN_FORKS", 50), "how many hosts do something at once (ESXIPLAN_FORKS)")
 	c.Flags().StringVar(&f.inFlight, "in-flight", "", "how many hosts may be between first write and end: N or P%")
 	c.Flags().StringVar(&f.maxFailures, "max-failures", "", "stop when more hosts than this failed: N or P%")
-	c.Flags().StringVarP(&f.output, "output", "o", "plain", "output: "+strings.Join(view.Formats, " or "))
+	c.Flags().StringVarP(&f.output, "output", "o", "auto", "output: "+strings.Join(view.Formats, ", ")+"; auto is live on a terminal, and plain elsewhere and in CI")
 	f.outputs.add(c)
 	c.Flags().StringVar(&f.state, "state", "", "state folder (default: .esxiplan next to the plan)")
 	c.Flags().BoolVar(&f.prune, "prune", false, "at the end remove published images of hosts that are no longer in the plan")
@@ -156,6 +156,7 @@ type request struct {
 	saved    *savedPlan // that is applied; nil: none is
 	prepared *session.Prepared
 	agreed   session.Agreement
+	hold     chan struct{} // closed: no further host is to begin
 }
 
 func (r *request) run() error {
@@ -384,7 +385,7 @@ func (r *request) start() error {
 	if err != nil {
 		return err
 	}
-	summary, err := r.execute(r.prepared, session.Outlets{Show: v.Event, Earlier: v.Earlier})
+	summary, err := r.execute(r.prepared, session.Outlets{Show: v.Event, Earlier: v.Earlier, Hold: r.hold})
 	closeErr := v.Close()
 	if err != nil {
 		return err
@@ -412,7 +413,7 @@ func (r *request) execute(prepared *session.Prepared, o session.Outlets) (event.
 	if r.flags.prune {
 		w.atEnd = func() { r.prune(w) }
 	}
-	soft, hard, stop := interrupts(func(text string) { fmt.Fprintln(r.streams.Err, text) })
+	soft, hard, stop := interruptsOn(func(text string) { fmt.Fprintln(r.streams.Err, text) }, r.leave)
 	defer stop()
 	o.World = func(l *log.Log) (session.World, error) {
 		return w, w.begin(prepared.Survey, l, r.flags, r.agreed)

@@ -1,0 +1,146 @@
+package view
+
+import (
+	"os/signal"
+	"slices"
+	"syscall"
+	"time"
+	"unicode/utf8"
+
+	tea "github.com/charmbracelet/bubbletea"
+)
+
+// model is a live view as bubbletea sees it.
+type model struct{ *live }
+
+// redraw asks for a frame.
+type redraw struct{}
+
+// Init implements tea.Model.
+func (m model) Init() tea.Cmd { return nil }
+
+// View implements tea.Model: the frame is made when something asks for one, not at each message.
+func (m model) View() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closing {
+		return ""
+	}
+	return m.drawn
+}
+
+// Update implements tea.Model.
+func (m model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var do tea.Cmd
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		m.width, m.height = msg.Width, msg.Height
+		m.s.Width = msg.Width
+	case tea.ResumeMsg:
+		signal.Notify(m.suspend, syscall.SIGTSTP)
+	case tea.KeyMsg:
+		do = m.press(msg)
+	case redraw:
+	default:
+		return m, nil
+	}
+	m.drawn = m.frame(time.Now()).String()
+	return m, do
+}
+
+// frame is the picture of this moment.
+func (l *live) frame(real time.Time) *picture {
+	return &picture{board: l.board, look: l.look, s: l.s, t: l.theme, names: l.plain.width, width: l.width, height: l.height,
+		keys: l.screen.Keys != nil, now: l.s.now(), real: real}
+}
+
+// press does what a key means.
+func (l *live) press(k tea.KeyMsg) tea.Cmd {
+	switch {
+	case k.Type == tea.KeyCtrlZ:
+		signal.Stop(l.suspend)
+		return tea.Suspend
+	case l.look.asking:
+		l.answer(k)
+	case l.look.typing:
+		l.edit(k)
+	default:
+		l.command(k.String())
+	}
+	return nil
+}
+
+// answer takes the answer whether the run is to stop after the present hosts.
+func (l *live) answer(k tea.KeyMsg) {
+	l.look.asking = false
+	if k.String() == "y" && !l.look.held {
+		l.look.held = true
+		l.screen.Hold()
+	}
+}
+
+// longestFilter is that of a filter, in bytes.
+const longestFilter = 100
+
+// edit changes the filter.
+func (l *live) edit(k tea.KeyMsg) {
+	switch k.Type {
+	case tea.KeyEnter:
+		l.look.typing = false
+	case tea.KeyEsc:
+		l.look.typing, l.look.filter = false, ""
+	case tea.KeyBackspace:
+		_, n := utf8.DecodeLastRuneInString(l.look.filter)
+		l.look.filter = l.look.filter[:len(l.look.filter)-n]
+	case tea.KeyRunes, tea.KeySpace:
+		if text := l.look.filter + Clean(string(k.Runes)); len(text) <= longestFilter {
+			l.look.filter = text
+		}
+	}
+}
+
+// command does what a key is for.
+func (l *live) command(key string) {
+	switch key {
+	case "q":
+		l.screen.Interrupt()
+	case "/":
+		l.look.typing, l.look.filter = true, ""
+	case "f":
+		l.look.failed, l.look.filter = !l.look.failed, ""
+	case "s":
+		l.look.asking = !l.look.held
+	case "?":
+		l.look.help = !l.look.help
+	case "esc":
+		l.look = look{held: l.look.held}
+	case "enter", " ":
+		if l.look.open = !l.look.open; l.look.chosen == "" {
+			l.choose(0)
+		}
+	case "up", "k":
+		l.choose(-1)
+	case "down", "j":
+		l.choose(1)
+	case "pgup":
+		l.choose(-10)
+	case "pgdown":
+		l.choose(10)
+	}
+}
+
+// choose moves the cursor by so many rows; without one it comes to the first row.
+func (l *live) choose(by int) {
+	failed, running, _ := l.frame(time.Now()).wanted()
+	all := slices.Concat(failed, running)
+	if len(all) == 0 {
+		return
+	}
+	at := slices.IndexFunc(all, func(s *seat) bool { return s.Name == l.look.chosen })
+	if at < 0 {
+		at, by = 0, 0
+	}
+	l.look.chosen = all[min(max(0, at+by), len(all)-1)].Name
+}
