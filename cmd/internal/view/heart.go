@@ -70,6 +70,9 @@ func pulse(s *story.Story, now time.Time) string {
 	var slowest *story.Host
 	for _, h := range s.Hosts {
 		standing := tally(h)
+		if standing == story.Running && h.Step() == nil { // between two steps
+			standing = queued
+		}
 		counts[standing]++
 		if standing != story.Running {
 			continue

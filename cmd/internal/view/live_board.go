@@ -106,10 +106,9 @@ func (b *board) tidied() []*seat {
 // moment is how long a host that is between two steps keeps its row, in real time.
 const moment = 2 * time.Second
 
-// rows are the hosts in trouble, then those at work, then those that wait between two steps,
-// each in the order in which it came to that.
-func (b *board) rows(real time.Time) (failed, running []*seat) {
-	var waiting []*seat
+// rows are the hosts in trouble, then those at work, each in the order in which it came to that,
+// and how many wait between two steps.
+func (b *board) rows(real time.Time) (failed, working []*seat, waiting int) {
 	for _, s := range b.troubles {
 		if troubled(s.standing) {
 			failed = append(failed, s)
@@ -119,12 +118,12 @@ func (b *board) rows(real time.Time) (failed, running []*seat) {
 		switch {
 		case s.standing != story.Running:
 		case !s.idle.IsZero() && real.Sub(s.idle) > moment:
-			waiting = append(waiting, s)
+			waiting++
 		default:
-			running = append(running, s)
+			working = append(working, s)
 		}
 	}
-	return failed, append(running, waiting...)
+	return failed, working, waiting
 }
 
 // matching are the hosts of the run in which a text occurs, in plan order.

@@ -36,7 +36,19 @@ type picture struct {
 	width, height int
 	keys          bool      // somebody can press some
 	now           time.Time // of the run
-	real          time.Time
+
+	failing, working []*seat
+	sums             map[story.Standing]int // with those that wait between two steps as queued
+}
+
+// newPicture takes the hosts of this moment into a frame. The time is real.
+func newPicture(f picture, real time.Time) *picture {
+	waiting := 0
+	f.failing, f.working, waiting = f.rows(real)
+	f.sums = maps.Clone(f.counts)
+	f.sums[story.Running] -= waiting
+	f.sums[queued] += waiting
+	return &f
 }
 
 // spare are the lines of the terminal that are left to what was written above the frame.
@@ -45,7 +57,7 @@ const spare = 4
 // String draws the frame: the hosts, what became of those that are not shown, the bar, and what
 // can be pressed.
 func (f *picture) String() string {
-	foot := append([]string{f.bar()}, f.foot()...)
+	foot := append([]string{f.bar(), f.totals()}, f.foot()...)
 	lines := append(f.body(max(3, f.height-spare-len(foot))), foot...)
 	for i, line := range lines {
 		lines[i] = ansi.Truncate(strings.ReplaceAll(line, "\n", " "), f.width, ellipsis(f.s.ASCII))
@@ -80,14 +92,13 @@ func (f *picture) body(room int) []string {
 
 // wanted are the hosts to show, and what to say where there are none.
 func (f *picture) wanted() (failed, running []*seat, none string) {
-	failed, running = f.rows(f.real)
 	switch {
 	case f.filter != "":
 		return nil, f.matching(f.filter, f.now), "no host has " + fmt.Sprintf("%q", f.filter) + " in it"
 	case f.failed:
-		return failed, nil, "no host has failed"
+		return f.failing, nil, "no host has failed"
 	}
-	return failed, running, "no host is at work"
+	return f.failing, f.working, "no host is at work"
 }
 
 // window are the rows for which there is room: around the cursor; without one the latest
@@ -107,17 +118,17 @@ func (f *picture) window(failed, running []*seat, room int) []*seat {
 
 // more counts the hosts that have no row.
 func (f *picture) more(shown []*seat, listed int) string {
-	if hidden := listed - len(shown); f.filter != "" || f.failed {
-		if hidden > 0 {
-			return fmt.Sprintf("%d more of these", hidden)
+	if rest := listed - len(shown); f.filter != "" || f.failed {
+		if rest > 0 {
+			return fmt.Sprintf("%d more of these", rest)
 		}
 		return ""
 	}
-	counts := maps.Clone(f.counts)
+	hidden := maps.Clone(f.sums)
 	for _, s := range shown {
-		counts[s.standing]--
+		hidden[s.standing]--
 	}
-	text := standings(counts)
+	text := standings(hidden)
 	if text == "" {
 		return ""
 	}
@@ -171,7 +182,7 @@ func (f *picture) columns(rows []*seat) columns {
 }
 
 func (c columns) headings() string {
-	return strings.Repeat(" ", edge) + c.join("host", "step", "try", "stage", "for", "left")
+	return strings.Repeat(" ", edge) + c.join("host", "step", "try", "stage", "time", "left")
 }
 
 // join puts texts into their columns.
@@ -263,13 +274,18 @@ func (f *picture) left(c columns, h *story.Host) string {
 	return median
 }
 
-// bar is how much of the run is over, and the totals.
+// bar is how much of the run is over, and since when it runs.
 func (f *picture) bar() string {
-	total := max(1, len(f.story.Hosts))
-	width := min(30, f.width/4)
-	text := fmt.Sprintf("%s %d %%  %s  ", f.segments(width, total), 100*f.ended()/total, elapsed(f.now.Sub(f.story.Began)))
+	total := len(f.story.Hosts)
+	done := 100 * f.ended() / max(1, total)
+	text := fmt.Sprintf("  %d %% of %s  %s", done, event.Count(total, "host"), elapsed(f.now.Sub(f.story.Began)))
+	return f.segments(min(max(10, f.width-ansi.StringWidth(text)-1), 80), max(1, total)) + text
+}
+
+// totals are how many hosts there are of each kind.
+func (f *picture) totals() string {
 	var parts []string
-	if n := f.counts[story.Running]; n > 0 {
+	if n := f.sums[story.Running]; n > 0 {
 		at := fmt.Sprintf("%d at work", n)
 		if f.installing > 0 {
 			at += fmt.Sprintf(" (%d installing)", f.installing)
@@ -277,17 +293,17 @@ func (f *picture) bar() string {
 		parts = append(parts, at)
 	}
 	for _, s := range tallied {
-		if n := f.counts[s]; n > 0 {
+		if n := f.sums[s]; n > 0 {
 			parts = append(parts, f.tone(s).Render(listed(map[story.Standing]int{s: n})))
 		}
 	}
-	return text + strings.Join(parts, ", ")
+	return strings.Join(parts, ", ")
 }
 
 // segments are the parts of the bar: hosts that are done, in trouble, at work, and not begun.
 func (f *picture) segments(width, total int) string {
 	bad := 0
-	for s, n := range f.counts {
+	for s, n := range f.sums {
 		if troubled(s) {
 			bad += n
 		}
@@ -298,7 +314,7 @@ func (f *picture) segments(width, total int) string {
 		n     int
 		glyph string
 		style lipgloss.Style
-	}{{f.ended() - bad, f.glyph("█", "#"), f.t.ok}, {bad, f.glyph("▓", "x"), f.t.bad}, {f.counts[story.Running], f.glyph("▒", "="), f.t.changed}, {total, f.glyph("░", "."), f.t.dim}} {
+	}{{f.ended() - bad, f.glyph("█", "#"), f.t.ok}, {bad, f.glyph("▓", "x"), f.t.bad}, {f.sums[story.Running], f.glyph("▒", "="), f.t.changed}, {total, f.glyph("░", "."), f.t.dim}} {
 		hosts = min(total, hosts+part.n)
 		n := hosts*width/total - drawn
 		if n > 0 {
@@ -330,7 +346,7 @@ func (f *picture) foot() []string {
 	dim := f.t.dim.Render
 	switch {
 	case f.asking:
-		return []string{f.t.bold.Render("Stop after the present hosts? Those that began to write run to their end, no other begins. y/n")}
+		return []string{f.t.bold.Render("Stop after the present hosts? No further host begins to write. y/n")}
 	case f.typing:
 		return []string{"/" + f.filter + f.glyph("▏", "_") + dim("   Enter keeps it, Esc clears it")}
 	case f.help:
@@ -343,7 +359,7 @@ func (f *picture) foot() []string {
 	case f.failed:
 		keys = []string{"failed hosts", "f all hosts", "Enter log", "q stop"}
 	case f.held:
-		keys[4] = "no further host begins"
+		keys[4] = "stops after these"
 	}
 	return []string{dim("  " + strings.Join(keys, "  "))}
 }
@@ -352,11 +368,11 @@ func (f *picture) helped() (lines []string) {
 	for _, k := range [][2]string{
 		{f.glyph("↑ ↓", "up down") + " j k", "select a host; Esc ends the selection"},
 		{"Enter, blank", "unfold or fold its log"},
-		{"/", "show the hosts with a text in their name, group, step, stage or problem"},
+		{"/", "show hosts with a text in name, group, step, stage or problem"},
 		{"f", "show failed hosts only, or all again"},
-		{"s", "stop after the present hosts: those that began to write run to their end, no other begins"},
+		{"s", "stop after the present hosts: no further one begins to write"},
 		{"q, Ctrl-C", "stop at the next safe point; once more: stop now"},
-		{"Ctrl-Z", "suspend esxiplan: the run stands still, and machines do not"},
+		{"Ctrl-Z", "suspend esxiplan: the run stands still, machines do not"},
 		{"?", "close this help"},
 	} {
 		lines = append(lines, "  "+f.t.bold.Render(fmt.Sprintf("%-14s", k[0]))+" "+k[1])
@@ -378,11 +394,14 @@ func (f *picture) log(most int) (lines []string) {
 	if h == nil {
 		return nil
 	}
-	entries := entriesOf(h, f.now)
-	for _, e := range entries[max(0, len(entries)-most):] {
-		lines = append(lines, "    "+f.t.dim.Render(e.time.Local().Format(time.TimeOnly))+" "+f.s.plain(e.text))
+	for _, e := range entriesOf(h, f.now) {
+		head := "    " + f.t.dim.Render(e.time.Local().Format(time.TimeOnly)) + " "
+		for line := range strings.SplitSeq(wrap(f.s.plain(e.text), max(20, f.width-ansi.StringWidth(head))), "\n") {
+			lines = append(lines, head+line)
+			head = strings.Repeat(" ", ansi.StringWidth(head))
+		}
 	}
-	return lines
+	return lines[max(0, len(lines)-most):]
 }
 
 // entry is a line of the log of a host.
@@ -419,7 +438,7 @@ func ended(s *story.Step) string {
 	text := fmt.Sprintf("%s %s (%s)", stepName(s.Name, s.Type), s.Status, short(time.Duration(s.Took)))
 	why := s.Text
 	if s.Problem != nil {
-		why = strings.Join(slices.DeleteFunc([]string{s.Problem.Summary, s.Problem.Detail, nextOf(s.Problem)}, func(t string) bool { return t == "" }), " ")
+		why = strings.Join(slices.DeleteFunc([]string{s.Problem.Summary, s.Problem.Detail, nextOf(s.Problem)}, func(t string) bool { return t == "" }), "\n")
 	}
 	return strings.TrimSuffix(text+": "+why, ": ")
 }

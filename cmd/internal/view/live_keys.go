@@ -52,8 +52,8 @@ func (m model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 
 // frame is the picture of this moment.
 func (l *live) frame(real time.Time) *picture {
-	return &picture{board: l.board, look: l.look, s: l.s, t: l.theme, names: l.plain.width, width: l.width, height: l.height,
-		keys: l.screen.Keys != nil, now: l.s.now(), real: real}
+	return newPicture(picture{board: l.board, look: l.look, s: l.s, t: l.theme, names: l.plain.width, width: l.width, height: l.height,
+		keys: l.screen.Keys != nil, now: l.s.now()}, real)
 }
 
 // press does what a key means.

@@ -31,6 +31,9 @@ func placeOf(h *story.Host, now time.Time) place {
 	}
 	if h.Phase != nil && h.Proof == nil {
 		p.what, p.shows = h.Phase.Phase.Words(), h.Phase.Evidence
+		if h.Phase.Phase != event.PhaseReading { // how much was read is evidence, no more
+			p.amount = ""
+		}
 	}
 	switch {
 	case s.Retry != nil:
@@ -58,7 +61,7 @@ func amount(p *story.Progress) (what, much string) {
 	} else {
 		much = megabytes(float64(p.Done))
 	}
-	if p.Rate >= 1000 {
+	if p.Rate >= 50e3 {
 		much += ", " + megabytes(p.Rate) + "/s"
 	}
 	return what, much
