@@ -17,11 +17,22 @@ func screenOf(in, out, err *os.File) *view.Screen {
 	if !isTerminal(out) || !isTerminal(err) || kind == "" || kind == "dumb" || inCI() || !foreground(err) {
 		return nil
 	}
-	s := &view.Screen{Out: err}
+	s := &view.Screen{Out: err, Reflows: reflows()}
 	if isTerminal(in) && foreground(in) {
 		s.Keys = in
 	}
 	return s
+}
+
+// reflows reports a terminal that breaks lines anew as its width changes, as nearly all do.
+func reflows() bool {
+	switch {
+	case os.Getenv("TMUX") != "":
+		return true
+	case os.Getenv("STY") != "", os.Getenv("XTERM_VERSION") != "", os.Getenv("TERM") == "linux": // GNU screen, xterm, the console
+		return false
+	}
+	return true
 }
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }

@@ -22,6 +22,7 @@ type Screen struct {
 	Keys      *os.File // where keys are read; nil: nobody can press any
 	Interrupt func()   // does what Ctrl-C does
 	Hold      func()   // lets no further host begin
+	Reflows   bool     // where it gets narrower, it breaks its lines
 }
 
 // frameTime is the least time from a frame to the next: ten in a second. Where nothing happens
@@ -40,6 +41,7 @@ type live struct {
 	*plain
 	screen  Screen
 	to      io.Writer // the stream that the view took the place of
+	out     *masked   // the terminal behind it
 	program *tea.Program
 
 	// Guarded by plain.mu:
@@ -61,7 +63,7 @@ type live struct {
 
 // newLive makes a live view on the screen of the streams, and takes the place of their Err.
 func newLive(s *Streams) *live {
-	l := &live{screen: *s.Screen, to: s.Err, width: 80, height: 24,
+	l := &live{screen: *s.Screen, to: s.Err, out: &masked{File: s.Screen.Out, to: s.Err}, width: 80, height: 24,
 		wake: make(chan struct{}, 1), end: make(chan struct{}), over: make(chan struct{}), suspend: make(chan os.Signal, 1)}
 	own := *s
 	own.Err = lines{l}
@@ -143,8 +145,7 @@ func (l *live) write(b []byte) (int, error) {
 // begin gives the terminal to the program.
 func (l *live) begin() {
 	l.drawing = true
-	out := &masked{File: l.screen.Out, to: l.to}
-	options := []tea.ProgramOption{tea.WithOutput(out), tea.WithFPS(int(time.Second / frameTime)), tea.WithoutSignalHandler(), tea.WithoutBracketedPaste()}
+	options := []tea.ProgramOption{tea.WithOutput(l.out), tea.WithFPS(int(time.Second / frameTime)), tea.WithoutSignalHandler(), tea.WithoutBracketedPaste()}
 	if l.screen.Keys == nil {
 		options = append(options, tea.WithInput(nil))
 	} else {

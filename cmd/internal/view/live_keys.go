@@ -1,13 +1,16 @@
 package view
 
 import (
+	"io"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 	"unicode/utf8"
 
 	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
 )
 
 // model is a live view as bubbletea sees it.
@@ -36,6 +39,9 @@ func (m model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	var do tea.Cmd
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
+		if m.screen.Reflows && msg.Width < m.width {
+			io.WriteString(m.out, rewound(m.drawn, msg.Width))
+		}
 		m.width, m.height = msg.Width, msg.Height
 		m.s.Width = msg.Width
 	case tea.ResumeMsg:
@@ -48,6 +54,21 @@ func (m model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	}
 	m.drawn = m.frame(time.Now()).String()
 	return m, do
+}
+
+// rewound erases a frame that a narrower terminal has broken into more lines, of which bubbletea
+// does not know. The cursor is at the last line of the frame, and comes back to where that would
+// be without them. Lines are erased one by one: tmux keeps what is erased as a whole screen.
+func rewound(drawn string, width int) string {
+	lines := strings.Split(drawn, "\n")
+	below, more := len(lines)-1, 0
+	for _, line := range lines[:below] {
+		more += max(0, ansi.StringWidth(line)-1) / max(1, width)
+	}
+	if more == 0 {
+		return ""
+	}
+	return ansi.EraseEntireLine + strings.Repeat(ansi.CursorUp(1)+ansi.EraseEntireLine, below+more) + ansi.CursorDown(below)
 }
 
 // frame is the picture of this moment.
