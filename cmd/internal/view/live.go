@@ -2,6 +2,7 @@ package view
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -168,8 +169,8 @@ func (l *live) run() {
 	if rest := l.part.String(); rest != "" {
 		l.above = append(l.above, rest)
 	}
-	if err != nil && !l.closing {
-		l.above = append(l.above, "the live view has ended ("+err.Error()+"); the run continues, and its lines follow")
+	if !l.closing {
+		l.above = append(l.above, fmt.Sprintf("the live view has ended (%v); the run continues, and its lines follow", err))
 	}
 	for _, line := range l.above {
 		io.WriteString(l.to, line+"\n")
@@ -250,10 +251,21 @@ func (l *live) Restore() {
 	if !drawing {
 		return
 	}
-	l.program.Kill()
+	go l.program.Quit()
+	if l.ends(time.Second) {
+		return
+	}
+	l.program.Kill() // the terminal takes nothing any more
+	l.ends(time.Second)
+}
+
+// ends waits for the end of the program.
+func (l *live) ends(patience time.Duration) bool {
 	select {
 	case <-l.over:
-	case <-time.After(time.Second): // a terminal that takes nothing any more
+		return true
+	case <-time.After(patience):
+		return false
 	}
 }
 

@@ -47,7 +47,9 @@ func (m model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.ResumeMsg:
 		signal.Notify(m.suspend, syscall.SIGTSTP)
 	case tea.KeyMsg:
-		do = m.press(msg)
+		for _, k := range each(msg) {
+			do = m.press(k)
+		}
 	case redraw:
 	default:
 		return m, nil
@@ -75,6 +77,17 @@ func rewound(drawn string, width int) string {
 func (l *live) frame(real time.Time) *picture {
 	return newPicture(picture{board: l.board, look: l.look, s: l.s, t: l.theme, names: l.plain.width, width: l.width, height: l.height,
 		keys: l.screen.Keys != nil, now: l.s.now()}, real)
+}
+
+// each takes keys apart that were pressed so fast that they came as one.
+func each(k tea.KeyMsg) (keys []tea.KeyMsg) {
+	if k.Type != tea.KeyRunes {
+		return []tea.KeyMsg{k}
+	}
+	for _, r := range k.Runes {
+		keys = append(keys, tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}})
+	}
+	return keys
 }
 
 // press does what a key means.
