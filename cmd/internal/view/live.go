@@ -54,6 +54,7 @@ type live struct {
 	drawn         string       // the last frame
 	drawing       bool         // the program has the terminal
 	closing       bool
+	away          bool // the process is about to be stopped
 
 	wake    chan struct{} // something has changed
 	end     chan struct{} // the run is over

@@ -2,6 +2,7 @@ package view
 
 import (
 	"io"
+	"os"
 	"os/signal"
 	"slices"
 	"strings"
@@ -16,8 +17,11 @@ import (
 // model is a live view as bubbletea sees it.
 type model struct{ *live }
 
-// redraw asks for a frame.
-type redraw struct{}
+// redraw asks for a frame; back says that the process was stopped, and is continued.
+type (
+	redraw struct{}
+	back   struct{}
+)
 
 // Init implements tea.Model.
 func (m model) Init() tea.Cmd { return nil }
@@ -26,7 +30,7 @@ func (m model) Init() tea.Cmd { return nil }
 func (m model) View() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.closing {
+	if m.closing || m.away {
 		return ""
 	}
 	return m.drawn
@@ -44,12 +48,12 @@ func (m model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		}
 		m.width, m.height = msg.Width, msg.Height
 		m.s.Width = msg.Width
-	case tea.ResumeMsg:
-		signal.Notify(m.suspend, syscall.SIGTSTP)
 	case tea.KeyMsg:
 		for _, k := range each(msg) {
 			do = m.press(k)
 		}
+	case back:
+		m.away = false
 	case redraw:
 	default:
 		return m, nil
@@ -94,8 +98,8 @@ func each(k tea.KeyMsg) (keys []tea.KeyMsg) {
 func (l *live) press(k tea.KeyMsg) tea.Cmd {
 	switch {
 	case k.Type == tea.KeyCtrlZ:
-		signal.Stop(l.suspend)
-		return tea.Suspend
+		l.away = true
+		return l.stop
 	case l.look.asking:
 		l.answer(k)
 	case l.look.typing:
@@ -104,6 +108,20 @@ func (l *live) press(k tea.KeyMsg) tea.Cmd {
 		l.command(k.String())
 	}
 	return nil
+}
+
+// stop gives the terminal back and stops the process, until somebody continues it. What a keyboard
+// sends for that is caught, and Go does not let go of a signal that it has caught; so it is the
+// one that cannot be.
+func (l *live) stop() tea.Msg {
+	continued := make(chan os.Signal, 1)
+	signal.Notify(continued, syscall.SIGCONT)
+	defer signal.Stop(continued)
+	l.program.ReleaseTerminal()
+	syscall.Kill(0, syscall.SIGSTOP)
+	<-continued // this thread may run on for a moment
+	l.program.RestoreTerminal()
+	return back{}
 }
 
 // answer takes the answer whether the run is to stop after the present hosts.
