@@ -122,7 +122,7 @@ func TestLiveKeys(t *testing.T) {
 	st.press("q", "interrupt")
 	st.press("\x03", "interrupt")
 	st.press("/q\x03", "interrupt") // a q that is typed is a letter
-	io.WriteString(st.keys, "\r") // the filter is typed
+	io.WriteString(st.keys, "\r")   // the filter is typed
 	st.press("sn?jj \x03", "interrupt")
 	st.press("sy", "hold")
 	st.press("sysyq", "interrupt")
