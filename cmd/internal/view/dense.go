@@ -59,7 +59,7 @@ func (p *plain) outcome(h *story.Host) string {
 	}
 	if s := h.Failed(); s != nil {
 		text += ": " + stepName(s.Name, s.Type) + ": " + s.Problem.Summary
-	} else if h.Text != "" {
+	} else if h.Text != "" && h.Text != string(h.Standing()) {
 		text += ": " + h.Text
 	}
 	return text

@@ -438,14 +438,16 @@ func ended(s *story.Step) string {
 	text := fmt.Sprintf("%s %s (%s)", stepName(s.Name, s.Type), s.Status, short(time.Duration(s.Took)))
 	why := s.Text
 	if s.Problem != nil {
-		why = strings.Join(slices.DeleteFunc([]string{s.Problem.Summary, s.Problem.Detail, nextOf(s.Problem)}, func(t string) bool { return t == "" }), "\n")
+		why = inFull(s.Problem)
 	}
 	return strings.TrimSuffix(text+": "+why, ": ")
 }
 
-func nextOf(p *event.Problem) string {
-	if p.Next == "" {
-		return ""
+// inFull is all that a problem says, a line each.
+func inFull(p *event.Problem) string {
+	lines := []string{p.Summary, p.Detail}
+	if p.Next != "" {
+		lines = append(lines, "next: "+p.Next)
 	}
-	return "next: " + p.Next
+	return strings.Join(slices.DeleteFunc(lines, func(line string) bool { return line == "" }), "\n")
 }

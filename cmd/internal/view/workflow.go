@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/charmbracelet/x/ansi"
 
@@ -68,10 +67,9 @@ func (w *workflow) annotate(e event.Event) {
 	case e.Kind == event.Warned:
 		w.command("warning", e.Text, "title", e.Host)
 	case e.Kind == event.Diagnosed:
-		w.command("error", p.Detail, "title", titled(e.Host, p.Summary))
+		w.command("error", inFull(p), "title", e.Host)
 	case e.Kind == event.StepDone && e.Status.Failure() && p != nil:
-		w.command("error", strings.TrimSpace(strings.Join([]string{p.Summary, p.Detail, p.Next}, "\n")),
-			"title", titled(e.Host, stepName(e.Step, e.Type)+" "+string(e.Status)))
+		w.command("error", inFull(p), "title", titled(e.Host, stepName(e.Step, e.Type)+" "+string(e.Status)))
 	}
 }
 
@@ -95,8 +93,12 @@ func (w *workflow) group(h *story.Host) {
 	w.command("endgroup", "")
 }
 
+// command writes a command; what looks like another one within it is none.
 func (w *workflow) command(name, message string, properties ...string) {
-	fmt.Fprintln(w.commands, text.Command(name, message, properties...))
+	for i := range properties {
+		properties[i] = text.LogLines(properties[i])
+	}
+	fmt.Fprintln(w.commands, text.Command(name, text.LogLines(message), properties...))
 }
 
 // Close implements [View].
