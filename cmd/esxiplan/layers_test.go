@@ -75,7 +75,7 @@ var owners = map[string][]string{
 	"github.com/spf13/cobra":             {"cmd/esxiplan"},
 	"github.com/zclconf/go-cty-yaml":     {"schema"},
 	"github.com/agext/levenshtein":       {"schema", "engine/media/kickstart"},
-	"golang.org/x/sys":                   {"engine/media/iso", "cmd/esxiplan"},
+	"golang.org/x/sys":                   {"engine/media/iso", "cmd/esxiplan", "testdata/bench/live"},
 	"github.com/charmbracelet/bubbletea": {"cmd/internal/view"},
 	"github.com/pmezard/go-difflib":      {"cmd/internal/view", "cmd/esxiplan"},
 }

@@ -252,3 +252,18 @@ func TestBoardForgets(t *testing.T) {
 		t.Errorf("%d hosts are kept, and none is at work", len(b.running))
 	}
 }
+
+// BenchmarkFrame: what a frame of 1,000 hosts costs.
+func BenchmarkFrame(b *testing.B) {
+	p := newPlain(&Streams{ColorErr: true}, true)
+	board := newBoard(&p.story)
+	for _, e := range fleetUnderWay(time.Local, 1000) {
+		e = clean(e)
+		p.fold(e)
+		board.follow(e, time.Time{})
+	}
+	now := p.story.Began.Add(12 * time.Minute)
+	for b.Loop() {
+		_ = newPicture(picture{board: board, s: p.s, t: p.theme, names: p.width, width: 160, height: 50, keys: true, now: now}, time.Time{}).String()
+	}
+}

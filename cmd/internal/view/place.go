@@ -38,6 +38,8 @@ func placeOf(h *story.Host, now time.Time) place {
 	switch {
 	case s.Retry != nil:
 		p.what, p.shows = "tries again", s.Retry.Summary
+	case p.what == "" && s.Pending == "" && len(s.Changes) > 0:
+		p.what = s.Changes[len(s.Changes)-1].String()
 	case p.what == "":
 		p.what = s.Pending
 	case p.shows == "":
