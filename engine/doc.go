@@ -44,7 +44,7 @@
 //	3  engine/log            engine/event engine/private engine/secret engine/step engine/story engine/text schema
 //	3  engine/survey         engine/gates engine/step schema
 //	3  steps/*               engine/bmc engine/esxi engine/event engine/media engine/step schema
-//	2  cmd/internal/view     engine/event engine/media engine/proposal engine/text schema
+//	2  cmd/internal/view     cmd/internal/view/quiet engine/event engine/media engine/proposal engine/story engine/text schema
 //	2  engine/bmc/*          engine/bmc engine/bmc/bmcsim
 //	2  engine/step           engine/bmc engine/descriptor engine/esxi engine/event engine/media schema
 //	2  engine/twin           engine/bmc/bmcsim engine/esxi/esxisim engine/media schema
@@ -55,6 +55,7 @@
 //	1  engine/secret         engine/text
 //	1  engine/state          engine/event engine/private schema
 //	1  engine/story          engine/event
+//	0  cmd/internal/view/quiet
 //	0  engine/bmc/bmcsim
 //	0  engine/descriptor
 //	0  engine/esxi/esxisim

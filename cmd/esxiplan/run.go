@@ -89,6 +89,10 @@ other steps (--tags) as its next stage, without the hosts that failed before
 (--retry-failed includes them). --resume continues the last unfinished stage;
 --only-failed starts a new run on the hosts that failed. esxiplan runs lists runs.
 
+On a terminal a run is shown as a table with keys (? lists them); elsewhere as lines,
+with one a minute that says how it stands. -o chooses; --events FILE writes every
+event to a file, too.
+
 A plan is a program of its author's: also a dry run sends the passwords that it
 gives to the addresses that it names, and env() reads passwords from the
 environment. Run only plans that you trust or have read. Where CI is set, env()
