@@ -43,7 +43,9 @@ func (b *board) follow(e event.Event, real time.Time) {
 	}
 	if h := b.story.Host(e.Host); h != nil {
 		b.judge(b.seat(h), real)
-		b.widest = max(b.widest, len(stepName(e.Step, e.Type)))
+		if e.Kind == event.StepStarted {
+			b.widest = max(b.widest, len(stepName(e.Step, e.Type)))
+		}
 	}
 }
 

@@ -60,7 +60,7 @@ func (f *picture) String() string {
 	foot := append([]string{f.bar(), f.totals()}, f.foot()...)
 	lines := append(f.body(max(3, f.height-spare-len(foot))), foot...)
 	for i, line := range lines {
-		lines[i] = ansi.Truncate(strings.ReplaceAll(line, "\n", " "), f.width, ellipsis(f.s.ASCII))
+		lines[i] = ansi.Truncate(inOneLine.Replace(line), f.width, ellipsis(f.s.ASCII))
 	}
 	return strings.Join(lines, "\n")
 }
@@ -198,9 +198,12 @@ func (c columns) join(host, step, try, stage, took, left string) string {
 	return strings.TrimRight(strings.Join(cells, strings.Repeat(" ", gap)), " ")
 }
 
+// inOneLine takes out what would break a row.
+var inOneLine = strings.NewReplacer("\n", " ", "\t", " ")
+
 // cell makes a text as wide as its column.
 func (c columns) cell(text string, width int) string {
-	text = ansi.Truncate(text, width, c.dots)
+	text = ansi.Truncate(inOneLine.Replace(text), width, c.dots)
 	return text + strings.Repeat(" ", width-ansi.StringWidth(text))
 }
 

@@ -156,7 +156,7 @@ func TestFramesKeepToTheTerminal(t *testing.T) {
 
 // TestFrameOfHostileText: nothing that a machine says draws on the terminal.
 func TestFrameOfHostileText(t *testing.T) {
-	const evil = "a\x1b[2J\x1b]0;x\x07\nb"
+	const evil = "a\x1b[2J\x1b]0;x\x07\n\tb"
 	tape := newTape(time.Local)
 	tape.begin(event.PlanInfo{Hosts: []string{"dell-01", "dell-02"}})
 	tape.phased("dell-01", event.PhasePost, evil, nil)
@@ -167,6 +167,9 @@ func TestFrameOfHostileText(t *testing.T) {
 		frame := drawn(tape.events, Streams{}, look{chosen: chosen, open: true}, 120, 30)
 		if strings.ContainsAny(frame, "\x1b\x07") {
 			t.Errorf("%q", frame)
+		}
+		if strings.Contains(frame, "\t") || len(strings.Split(frame, "\n")) > 26 {
+			t.Errorf("lines of a machine's text break the frame:\n%s", frame)
 		}
 	}
 }
