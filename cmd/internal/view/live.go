@@ -26,10 +26,12 @@ type Screen struct {
 	Reflows   bool     // where it gets narrower, it breaks its lines
 }
 
-// frameTime is the least time from a frame to the next: ten in a second. Where nothing happens
-// there is one a second, for the clocks in it.
+// frameTime is the least time from a frame to the next: ten in a second, for who presses keys.
+// What happens in the run is shown five times in a second; where nothing happens there is a
+// frame a second, for the clocks in it.
 const (
 	frameTime = 100 * time.Millisecond
+	eventTime = 200 * time.Millisecond
 	idleTime  = time.Second
 )
 
@@ -199,7 +201,7 @@ func (l *live) pump() {
 		l.draw()
 		idle.Reset(idleTime)
 		select {
-		case <-time.After(frameTime):
+		case <-time.After(eventTime):
 		case <-l.end:
 		case <-l.over:
 			return
