@@ -3,6 +3,7 @@ package view
 import (
 	"bytes"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,11 +11,31 @@ import (
 	"esxiplan/engine/event"
 )
 
+// heard is what a heart wrote while a test does something else.
+type heard struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (h *heard) Write(b []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.text.Write(b)
+}
+
+// take is what was written since the last time.
+func (h *heard) take() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	defer h.text.Reset()
+	return h.text.String()
+}
+
 // TestHeart: a run says how it stands once a minute of real time, from its start to its end.
 func TestHeart(t *testing.T) {
 	for _, format := range []string{"plain", "dense", "github"} {
 		synctest.Test(t, func(t *testing.T) {
-			var out bytes.Buffer
+			var out heard
 			s := &Streams{Out: &out, Err: &out}
 			v, err := New(format, s)
 			if err != nil {
@@ -27,19 +48,20 @@ func TestHeart(t *testing.T) {
 				e.Time = e.Time.Add(shift)
 				v.Event(e)
 			}
-			out.Reset()
+			out.take()
 			time.Sleep(3*time.Minute + time.Second)
 			synctest.Wait()
-			lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+			text := out.take()
+			lines := strings.Split(strings.TrimSpace(text), "\n")
 			const want = " after 1m00s: 16 of 60 installing, slowest: h0000 (reading the image, 62 %, 4.2 MB/s, "
 			if len(lines) != 3 || !strings.Contains(lines[0], want) || !strings.HasSuffix(lines[2], ", 2 at work, 2 unproven, 2 unreachable, 8 proven, 30 waiting") {
-				t.Errorf("%s: want three lines with %q:\n%s", format, want, out.String())
+				t.Errorf("%s: want three lines with %q:\n%s", format, want, text)
 			}
 			v.Event(event.Event{Kind: event.RunDone, Time: time.Now(), Summary: &event.Summary{}})
-			out.Reset()
+			out.take()
 			time.Sleep(time.Hour)
-			if out.Len() > 0 {
-				t.Errorf("%s, after the end: %s", format, out.String())
+			if text := out.take(); text != "" {
+				t.Errorf("%s, after the end: %s", format, text)
 			}
 			v.Close() // a heart that beats on keeps the test from ending
 		})
@@ -49,14 +71,14 @@ func TestHeart(t *testing.T) {
 // TestHeartStops: a view that is closed without the end of its run falls silent, too.
 func TestHeartStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out heard
 		v, _ := New("plain", &Streams{Out: &out, Err: &out})
 		v.Event(event.Event{Kind: event.RunStarted, Time: time.Now(), Plan: &event.PlanInfo{Hosts: []string{"a"}}})
 		v.Close()
-		out.Reset()
+		out.take()
 		time.Sleep(time.Hour)
-		if out.Len() > 0 {
-			t.Error(out.String())
+		if text := out.take(); text != "" {
+			t.Error(text)
 		}
 	})
 }
