@@ -26,7 +26,7 @@ security: ## known vulnerabilities (govulncheck), gosec, two builds that must be
 	GO="$(GO)" testdata/security/check.sh
 
 # Start-up after years of work at a large site: testdata/bench/startup -runs 5000 -long 200 (2 GB of disk, some minutes).
-bench: build ## measure validate up to 10,000 hosts, runs of 50, 300 and 1,000, start-up with old runs, media of 400 MB, a storm of faults, discover, round trips to the restart, a flooded media server
+bench: build ## measure validate up to 10,000 hosts, runs of 50, 300 and 1,000, start-up with old runs, media of 400 MB, a storm of faults, discover, round trips to the restart, a flooded media server, the live view
 	$(GO) run ./testdata/bench/validate -esxiplan $(BIN)
 	$(GO) run ./testdata/bench -esxiplan $(BIN)
 	$(GO) run ./testdata/bench/startup -runs 500 -long 20
@@ -34,6 +34,7 @@ bench: build ## measure validate up to 10,000 hosts, runs of 50, 300 and 1,000, 
 	$(GO) run ./testdata/bench/bmc -esxiplan $(BIN)
 	$(GO) run ./testdata/bench/wire -esxiplan $(BIN)
 	$(GO) run ./testdata/bench/serve -esxiplan $(BIN)
+	$(GO) run ./testdata/bench/live -esxiplan $(BIN)
 
 KILLS = 200
 STAGES = 60

@@ -60,6 +60,7 @@
 //	1  engine/secret         engine/text
 //	1  engine/state          engine/event engine/private engine/text schema
 //	1  engine/story          engine/event
+//	0  cmd/internal/view/quiet
 //	0  engine/bmc/bmcsim
 //	0  engine/descriptor
 //	0  engine/esxi/esxisim

@@ -9,6 +9,7 @@ import (
 	"github.com/pmezard/go-difflib/difflib"
 	"github.com/spf13/cobra"
 
+	"esxiplan/cmd/internal/view"
 	"esxiplan/engine/event"
 	"esxiplan/engine/media"
 	"esxiplan/engine/media/isocheck"
@@ -99,7 +100,7 @@ func (a *app) isoBuildCommand() *cobra.Command {
 		Short: "Lay a kickstart and further files over an image",
 		Long: `Lay a kickstart over an installer image, make both boot.cfg files call it, and write the result. The kickstart is
 linted first: what would make the installation fail is refused. An independent checker reads the result back
-before it gets its name. In a plan the step build_iso does this for every host.`,
+before it gets its name. How much of a large image is written is shown in one line on a terminal, else once a minute. In a plan the step build_iso does this for every host.`,
 		Example: "  esxiplan iso build esxi.iso host1.iso --kickstart ks.cfg --kernel-option systemMediaSize=small",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -107,7 +108,10 @@ before it gets its name. In a plan the step build_iso does this for every host.`
 			if err := readAssembly(&assembly, kickstart, files); err != nil {
 				return err
 			}
+			gauge := view.NewGauge(a.streams, "of "+args[1]+" written")
+			assembly.Written = gauge.Show
 			done, err := media.Assemble(assembly)
+			gauge.Close()
 			if err != nil {
 				return err
 			}

@@ -50,11 +50,12 @@ var levels = map[string][]string{
 	"engine/twin":            {"schema", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart", "engine/bmc/bmcsim", "engine/esxi/esxisim", "engine/media/isosim"},
 	"steps/steptest":         {"schema", "engine/event", "engine/step", "engine/bmc", "engine/bmc/bmcsim", "engine/esxi", "engine/media"},
 	"steps/*":                {"schema", "engine/event", "engine/step", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart", "engine/text"},
-	"cmd/internal/view":      {"engine/event", "engine/story", "engine/text", "engine/proposal", "engine/media/kickstart", "schema", "cmd/internal/view/markdown"},
+	"cmd/internal/view":      {"engine/event", "engine/story", "engine/text", "engine/proposal", "engine/media/kickstart", "schema", "cmd/internal/view/markdown", "cmd/internal/view/quiet"},
 	"cmd/internal/metrics":   {"engine/event"},
 	"cmd/internal/telemetry": {"engine/event", "engine/text"},
 
-	"engine/bmc/bmcsim/*": {"engine/bmc/bmcsim"},
+	"cmd/internal/view/quiet": {},
+	"engine/bmc/bmcsim/*":     {"engine/bmc/bmcsim"},
 
 	"testdata/bench":         {"testdata/bench/fleet"},
 	"testdata/bench/*":       {"testdata/bench/fleet"},
@@ -74,17 +75,18 @@ var lists = []string{"steps/all", "engine/bmc/vendors", "plans", "cmd/esxiplan"}
 
 // owners says where an outside module may be imported.
 var owners = map[string][]string{
-	"github.com/stmcginnis/gofish":      {"engine/bmc"},
-	"github.com/vmware/govmomi":         {"engine/esxi", "engine/esxi/esxisim"},
-	"github.com/charmbracelet/lipgloss": {"cmd/internal/view"},
-	"github.com/prometheus":             {"cmd/internal/metrics"},
-	"github.com/spf13/cobra":            {"cmd/esxiplan"},
-	"go.opentelemetry.io/otel":          {"cmd/internal/telemetry"},
-	"github.com/spf13/pflag":            {"cmd/esxiplan"}, // errors of cobra's flags
-	"github.com/zclconf/go-cty-yaml":    {"schema"},
-	"github.com/agext/levenshtein":      {"schema", "engine/media/kickstart"},
-	"golang.org/x/sys":                  {"engine/media/iso"},
-	"github.com/pmezard/go-difflib":     {"cmd/internal/view", "cmd/esxiplan"},
+	"github.com/stmcginnis/gofish":       {"engine/bmc"},
+	"github.com/vmware/govmomi":          {"engine/esxi", "engine/esxi/esxisim"},
+	"github.com/charmbracelet/lipgloss":  {"cmd/internal/view", "cmd/internal/view/quiet"},
+	"github.com/prometheus":              {"cmd/internal/metrics"},
+	"github.com/spf13/cobra":             {"cmd/esxiplan"},
+	"go.opentelemetry.io/otel":           {"cmd/internal/telemetry"},
+	"github.com/spf13/pflag":             {"cmd/esxiplan"}, // errors of cobra's flags
+	"github.com/zclconf/go-cty-yaml":     {"schema"},
+	"github.com/agext/levenshtein":       {"schema", "engine/media/kickstart"},
+	"golang.org/x/sys":                   {"engine/media/iso", "cmd/esxiplan", "testdata/bench/live"},
+	"github.com/pmezard/go-difflib":      {"cmd/internal/view", "cmd/esxiplan"},
+	"github.com/charmbracelet/bubbletea": {"cmd/internal/view"},
 }
 
 type goPackage struct {

@@ -35,6 +35,7 @@ func main() { os.Exit(Main()) }
 func Main() int {
 	log.SetOutput(io.Discard) // net/http writes there what machines send unasked
 	a := newApp(os.Stdin, newStreams(os.Stdout, os.Stderr))
+	a.streams.Screen = screenOf(os.Stdin, os.Stdout, os.Stderr)
 	out := view.NewOutput(os.Stdout)
 	a.console = logged(out, os.Stdout)
 	flush := a.maskStreams(a.console, logged(os.Stderr, os.Stderr))
@@ -54,18 +55,23 @@ func Main() int {
 // ciSystems are the variables by which CI systems make themselves known.
 var ciSystems = []string{"CI", "GITHUB_ACTIONS", "TF_BUILD", "TEAMCITY_VERSION"}
 
+// inCI reports that a CI system runs this process.
+func inCI() bool {
+	return slices.ContainsFunc(ciSystems, func(name string) bool { return os.Getenv(name) != "" })
+}
+
 // logged keeps what is written from being taken for commands by a CI system: names in plans, and
 // what machines say, would be. Outside of one, and in files, all stays as it is.
 func logged(out io.Writer, stream *os.File) *text.Log {
 	info, err := stream.Stat()
-	inCI := slices.ContainsFunc(ciSystems, func(name string) bool { return os.Getenv(name) != "" })
-	return &text.Log{Out: out, Commands: !inCI || err == nil && info.Mode().IsRegular()}
+	return &text.Log{Out: out, Commands: !inCI() || err == nil && info.Mode().IsRegular()}
 }
 
 // exit turns what comes of a command into an exit code.
 func (a *app) exit(command func() error) (code int) {
 	defer func() {
 		if r := recover(); r != nil {
+			a.leave()
 			code = a.crashed(r, debug.Stack())
 		}
 	}()
@@ -94,10 +100,11 @@ type app struct {
 	jsonl   bool           // problems before a run are events, too
 	secrets *secret.Masker // of this process, in front of all that it writes
 	console *text.Log      // standard output, which may be the log of a CI system
+	leave   func()         // gives the terminal back before the process ends early
 }
 
 func newApp(in *os.File, streams *view.Streams) *app {
-	return &app{in: in, streams: streams, secrets: secret.New(schema.Hidden)}
+	return &app{in: in, streams: streams, secrets: secret.New(schema.Hidden), leave: func() {}}
 }
 
 // maskStreams lets no secret out by the streams, whatever wrote it there; flush passes on
@@ -196,8 +203,13 @@ func (a *app) versionCommand() *cobra.Command {
 }
 
 // interrupts gives two contexts: the first ends with the first Ctrl-C, the second
-// with the second one, which also ends the process after a moment.
+// with the second one; the third one ends the process.
 func interrupts(note func(string)) (soft, hard context.Context, stop func()) {
+	return interruptsOn(note, func() {})
+}
+
+// interruptsOn is [interrupts] on a terminal that the process leaves before it ends.
+func interruptsOn(note func(string), leave func()) (soft, hard context.Context, stop func()) {
 	soft, endSoft := context.WithCancel(context.Background())
 	hard, endHard := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
@@ -221,6 +233,7 @@ func interrupts(note func(string)) (soft, hard context.Context, stop func()) {
 			case 1:
 				endHard()
 			default:
+				leave()
 				os.Exit(event.ExitInterrupted)
 			}
 		}

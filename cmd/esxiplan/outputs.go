@@ -24,9 +24,13 @@ func (f *outputFlags) add(c *cobra.Command) {
 
 // views are all that show the events of the run: the one on the terminal, and files.
 func (r *request) views() (view.View, error) {
+	r.connect()
 	shown, err := view.New(r.flags.output, r.streams)
 	if err != nil {
 		return nil, err
+	}
+	if v, draws := shown.(interface{ Restore() }); draws {
+		r.leave = v.Restore
 	}
 	all := view.All{shown}
 	if name := r.flags.outputs.events; name != "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -47,6 +48,9 @@ const (
 	asGitLab   = "gitlab"
 )
 
+// runForms are those of a run that a dry run has, too.
+var runForms = []string{"plain", "jsonl"}
+
 var planForms = []string{asJSON, asMarkdown, asGitHub, asGitLab}
 
 func (a *app) planCommand() *cobra.Command {
@@ -78,6 +82,8 @@ both. With --detailed-exitcode: 0 nothing to do, 2 changes, 1 hosts refused, 4 u
 		},
 	}
 	f.add(c)
+	c.Flags().Lookup("output").Usage = "output: " + strings.Join(slices.Concat(runForms, planForms), ", ")
+	c.Flags().Lookup("output").DefValue = "plain"
 	f.planned.add(c)
 	c.Flags().MarkHidden("report") // of what a run did
 	c.Flags().StringVar(&f.planned.out, "out", "", "save the plan to this file")
@@ -112,7 +118,15 @@ func (r *request) checkOutput() (err error) {
 	if f.planned.offline && !f.dry {
 		return errors.New("--offline looks at no machine: it belongs to esxiplan plan, and to run --dry-run")
 	}
-	return checkForm(f.output, view.Formats, f.dry)
+	if f.dry {
+		f.output = cmp.Or(map[string]string{"auto": "plain"}[f.output], f.output)
+		return checkForm(f.output, runForms, true)
+	}
+	if f.output == "live" && r.streams.Screen == nil {
+		return errors.New("-o live needs a terminal: standard output and standard error must be one, TERM not dumb, and esxiplan in its foreground, outside of CI. " +
+			"-o auto takes what there is")
+	}
+	return checkForm(f.output, view.Formats, false)
 }
 
 // checkForm refuses a form that is neither one of these nor, where a plan is shown, one of plans.

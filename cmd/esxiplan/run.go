@@ -60,7 +60,7 @@ func (f *runFlags) addRun(c *cobra.Command) {
 	c.Flags().IntVarP(&f.forks, "forks", "f", envInt("ESXIPLAN_FORKS", 50), "how many hosts do something at once (ESXIPLAN_FORKS)")
 	c.Flags().StringVar(&f.inFlight, "in-flight", "", "how many hosts may be between first write and end: N or P%")
 	c.Flags().StringVar(&f.maxFailures, "max-failures", "", "stop when more hosts than this failed: N or P%")
-	c.Flags().StringVarP(&f.output, "output", "o", "plain", "output: "+strings.Join(view.Formats, " or "))
+	c.Flags().StringVarP(&f.output, "output", "o", "auto", "output: "+strings.Join(view.Formats, ", ")+"; auto is live on a terminal, and plain elsewhere and in CI")
 	f.outputs.add(c)
 	c.Flags().StringVar(&f.state, "state", "", "state folder (default: .esxiplan next to the plan)")
 	c.Flags().BoolVar(&f.prune, "prune", false, "at the end remove published images of hosts that are no longer in the plan")
@@ -91,6 +91,10 @@ run: with the same steps from where it stood, also after a crash or Ctrl-C; with
 other steps (--tags) as its next stage, without the hosts that failed before
 (--retry-failed includes them). --resume continues the last unfinished stage;
 --only-failed starts a new run on the hosts that failed. esxiplan runs lists runs.
+
+On a terminal a run is shown as a table with keys (? lists them); elsewhere as lines,
+with one a minute that says how it stands. -o chooses; --events FILE writes every
+event to a file, too.
 
 A plan is a program of its author's: also a dry run sends the passwords that it
 gives to the addresses that it names, and env() reads passwords from the
@@ -161,6 +165,7 @@ type request struct {
 	saved    *savedPlan // that is applied; nil: none is
 	prepared *session.Prepared
 	agreed   session.Agreement
+	hold     chan struct{} // closed: no further host is to begin
 }
 
 func (r *request) run() error {
@@ -387,7 +392,7 @@ func (r *request) start() error {
 	if err != nil {
 		return err
 	}
-	summary, err := r.execute(r.prepared, session.Outlets{Show: followers.show(v.Event), Earlier: v.Earlier})
+	summary, err := r.execute(r.prepared, session.Outlets{Show: followers.show(v.Event), Earlier: v.Earlier, Hold: r.hold})
 	closeErr := v.Close()
 	if err != nil {
 		return err
@@ -416,7 +421,7 @@ func (r *request) execute(prepared *session.Prepared, o session.Outlets) (event.
 	if r.flags.prune {
 		w.atEnd = func() { r.prune(w) }
 	}
-	soft, hard, stop := interrupts(func(text string) { fmt.Fprintln(r.streams.Err, text) })
+	soft, hard, stop := interruptsOn(func(text string) { fmt.Fprintln(r.streams.Err, text) }, r.leave)
 	defer stop()
 	o.World = func(l *log.Log) (session.World, error) {
 		if prepared == r.prepared {

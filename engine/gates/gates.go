@@ -119,6 +119,16 @@ func (g *Gates) Ask(r Request) []Grant {
 // runs.
 func (g *Gates) Clear() { clear(g.queues) }
 
+// Withdraw takes back the request of a host.
+func (g *Gates) Withdraw(host string) {
+	for key, q := range g.queues {
+		q.waiting = slices.DeleteFunc(q.waiting, func(r numbered) bool { return r.Host == host })
+		if len(q.waiting) == 0 {
+			delete(g.queues, key)
+		}
+	}
+}
+
 // Report takes in how far a host has come.
 func (g *Gates) Report(host string, s Stand) []Grant {
 	before := g.stands[host]

@@ -28,6 +28,10 @@ func clears() move {
 	return move{func(g *gates.Gates) []gates.Grant { g.Clear(); return nil }, ""}
 }
 
+func withdraws(host string) move {
+	return move{func(g *gates.Gates) []gates.Grant { g.Withdraw(host); return nil }, ""}
+}
+
 // grantText writes grants as a move does.
 func grantText(grants []gates.Grant) string {
 	var out []string
@@ -158,6 +162,12 @@ func TestGates(t *testing.T) {
 		"what was asked before a Clear is not granted": {"a1 a2 a3", gates.Limits{InFlight: 1, Failures: -1}, []int{2}, []move{
 			asks("a1", needsPlace, "a1"), asks("a2", needsPlace, ""), asks("a3", barrier, ""), clears(), reports("a1", landed, ""), reports("a2", gone, ""),
 			asks("a3", needsPlace, "a3"),
+		}},
+		"what was taken back is not granted, and what others asked is": {"a1 a2 a3", gates.Limits{InFlight: 1, Failures: -1}, nil, []move{
+			asks("a1", needsPlace, "a1"), asks("a2", needsPlace, ""), asks("a3", needsPlace, ""), withdraws("a2"), reports("a1", landed, "a3"),
+		}},
+		"the only request of its kind is taken back": {"a1 a2", gates.Limits{InFlight: 1, Failures: -1}, nil, []move{
+			asks("a1", needsPlace, "a1"), asks("a2", needsPlace, ""), withdraws("a2"), withdraws("a2"), reports("a1", landed, ""), asks("a2", needsPlace, "a2"),
 		}},
 		"a Clear leaves the hosts where they are": {"a1 a2", unbound, []int{2}, []move{
 			asks("a1", barrier, ""), asks("a2", throttle, "a2"), clears(), asks("a1", throttle, ""), reports("a2", gates.Stand{At: 2}, "a1"),

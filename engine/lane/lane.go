@@ -35,7 +35,8 @@ type Lane struct {
 	granted     bool // the gates let it begin the next step
 	inFlight    bool
 	wasInFlight bool         // before it was tried again: it needs a place in flight for whatever comes next
-	held        bool         // by the failure budget
+	held        bool         // by the failure budget, or by the user
+	holds       bool         // the user wants no further host to begin, and this one has not
 	broken      event.Status // "", or how a step ended that stopped the host
 	brokenAt    int          // index of that step
 
@@ -114,6 +115,22 @@ func (l *Lane) Interrupt() Turn {
 	return l.take()
 }
 
+// Hold keeps the lane from beginning: it makes no first write, and no first step where it has
+// not made one. One that has written, or whose machine is being installed, continues to its end.
+// What it waits for at a gate must have been taken back: it asks again.
+func (l *Lane) Hold() Turn {
+	if !l.done && !l.held && !l.inFlight && !l.wasInFlight && !l.installing && l.broken == "" {
+		l.holds = true
+		if l.task == nil {
+			l.advance()
+		}
+	}
+	return l.take()
+}
+
+// waits reports a lane that waits at a gate.
+func (l *Lane) waits() bool { return !l.done && l.task == nil }
+
 // Abandon ends the lane where it is: it waits for nothing any more.
 func (l *Lane) Abandon() Turn {
 	if !l.done {
@@ -184,7 +201,13 @@ func (l *Lane) advance() {
 			l.leave(s)
 			continue
 		}
-		if r, needed := l.request(s); needed && !l.granted {
+		r, needed := l.request(s)
+		if l.holds && (r.Judged || !l.began) {
+			l.held, l.missed = true, true
+			l.leave(s)
+			continue
+		}
+		if needed && !l.granted {
 			l.turn.Ask = &r
 			return
 		}
@@ -456,6 +479,8 @@ func (l *Lane) remark() string {
 		return ""
 	case l.leftOut != "":
 		return l.leftOut
+	case l.held && l.holds:
+		return "held back by the user"
 	case l.held:
 		return "held back by the failure budget"
 	case l.missed:

@@ -55,6 +55,8 @@ func isHeld(want string) move {
 
 func interrupts(want string) move { return move{do: (*lane.Lane).Interrupt, want: want} }
 
+func holds(want string) move { return move{do: (*lane.Lane).Hold, want: want} }
+
 func abandons(want string) move { return move{do: (*lane.Lane).Abandon, want: want} }
 
 func retries(want string) move { return move{do: (*lane.Lane).Retry, want: want} }

@@ -180,6 +180,22 @@ func (m *Set) Interrupt() ([]event.Event, []Action) {
 	return m.flush()
 }
 
+// Hold lets no further host begin: those that have not come to their first write make none, and
+// the others run to their end. A run that held a host back is interrupted: it can be resumed.
+func (m *Set) Hold() ([]event.Event, []Action) {
+	turns := make([]Turn, len(m.lanes))
+	for i, l := range m.lanes { // all, before the gates answer any of them
+		waits := l.waits()
+		if turns[i] = l.Hold(); waits && l.holds {
+			m.gates.Withdraw(l.host.Name)
+		}
+	}
+	for i, l := range m.lanes {
+		m.turn(l, turns[i])
+	}
+	return m.flush()
+}
+
 // Abandon ends all hosts where they are: the run waits for nothing any more.
 func (m *Set) Abandon() []event.Event {
 	m.interrupted = true
@@ -232,6 +248,7 @@ func (m *Set) Summary() event.Summary {
 	s := event.Summary{Hosts: map[event.Status]int{}, Interrupted: m.interrupted, Budget: m.held, Internal: m.internal}
 	for _, l := range m.lanes {
 		s.Hosts[l.Status()]++
+		s.Interrupted = s.Interrupted || l.held && l.holds
 		s.Internal = cmp.Or(s.Internal, l.internal)
 	}
 	s.Exit = s.ExitCode()

@@ -19,6 +19,7 @@ type Driver struct {
 	Lanes  *lane.Set
 	Worker *Worker
 	Forks  int
+	Hold   <-chan struct{} // when it is closed, no further host begins; nil: never
 }
 
 type folded struct {
@@ -38,7 +39,7 @@ func (d *Driver) Run(ctx, hard context.Context, events []event.Event, actions []
 		done: make(chan folded, 64), over: make(chan struct{})}
 	defer close(r.over)
 	r.handle(events, actions)
-	interrupted := ctx.Done()
+	interrupted, hold := ctx.Done(), d.Hold
 	for !d.Lanes.Done() || r.busy > 0 {
 		if r.busy == 0 {
 			return r.end(errors.New("no host can continue, and none is at its end; this is a bug in esxiplan"))
@@ -50,6 +51,9 @@ func (d *Driver) Run(ctx, hard context.Context, events []event.Event, actions []
 			interrupted = nil
 			r.keep(log.Record{Event: event.Event{Kind: log.Interrupted}})
 			r.handle(d.Lanes.Interrupt())
+		case <-hold:
+			hold = nil
+			r.handle(d.Lanes.Hold())
 		case <-hard.Done():
 			for _, e := range d.Lanes.Abandon() { // sessions are left to the next run
 				r.note(e)

@@ -114,6 +114,7 @@ type Assembly struct {
 	Options   []string          // further kernel options, with a kickstart
 	Files     map[string][]byte // further files to add or replace, by path
 	Out       string
+	Written   Written // nil: nobody wants to know
 }
 
 // Assembled is what was made.
@@ -154,7 +155,7 @@ func Assemble(a Assembly) (Assembled, error) {
 		return Assembled{}, fmt.Errorf("installer image %s: %w", a.Source, err)
 	}
 	done.Size, done.Own, done.ETag = image.Size(), image.Own(), image.ETag()
-	if err := writeAtomic(a.Out, 0o600, func(f *os.File) error { return materialise(f, image, i) }); err != nil {
+	if err := writeAtomic(a.Out, 0o600, func(f *os.File) error { return materialise(f, image, i, a.Written) }); err != nil {
 		return Assembled{}, fmt.Errorf("cannot write %s: %w", a.Out, err)
 	}
 	return done, nil

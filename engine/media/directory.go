@@ -84,7 +84,7 @@ func plainFileError(path string, err error) error {
 
 // put writes the image, or its overlay. Folders can be passed through but not
 // listed by the web server's user.
-func (d *directoryShelf) put(e entry, image *iso.Image, source *Installer) error {
+func (d *directoryShelf) put(e entry, image *iso.Image, source *Installer, written Written) error {
 	path := d.path(e)
 	if err := os.MkdirAll(d.dir, 0o711); err != nil { // #nosec G301 -- a web server of another user reads there
 		return err
@@ -98,7 +98,7 @@ func (d *directoryShelf) put(e entry, image *iso.Image, source *Installer) error
 	case d.overlays:
 		err = writeJSON(path, storedOf(e, image))
 	default:
-		err = writeAtomic(path, 0o644, func(f *os.File) error { return materialise(f, image, source) })
+		err = writeAtomic(path, 0o644, func(f *os.File) error { return materialise(f, image, source, written) })
 	}
 	if err != nil {
 		os.Remove(filepath.Dir(path))
@@ -108,7 +108,8 @@ func (d *directoryShelf) put(e entry, image *iso.Image, source *Installer) error
 }
 
 // materialise writes a whole image, and makes sure that its source stayed the same.
-func materialise(f *os.File, image *iso.Image, source *Installer) error {
+func materialise(f *os.File, image *iso.Image, source *Installer, written Written) error {
+	defer written.follow(f, image.Size())()
 	if err := image.Materialise(f, source.file); err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ type shelf interface {
 	urls(token, host, bmc string) (url, https string, err error)
 	// missing says why an entry's image does not exist, or cannot be served; nil: it exists.
 	missing(e entry) error
-	put(e entry, image *iso.Image, source *Installer) error
+	put(e entry, image *iso.Image, source *Installer, written Written) error
 	remove(e entry) error
 	// reads are raw; clock is the run's, nil where it is not to be compared.
 	reads(e entry, clock func() time.Time) (Reads, bool)
@@ -245,7 +245,7 @@ func (l *Library) Publish(ctx context.Context, r Request, record Record) (Publis
 	if err := record(ctx, Replacement{Action: "publish", Target: "image", Old: old.URL, New: b.URL, Digest: b.SHA256}); err != nil {
 		return Published{}, err
 	}
-	if err := l.replace(old, b); err != nil {
+	if err := l.replace(old, b, r.Written); err != nil {
 		return Published{}, err
 	}
 	return b.published(true), nil
@@ -253,8 +253,8 @@ func (l *Library) Publish(ctx context.Context, r Request, record Record) (Publis
 
 // replace writes the new image, then the manifest, then removes the old image: whenever
 // it is interrupted, the manifest names an image that exists.
-func (l *Library) replace(old entry, b built) error {
-	if err := l.shelf.put(b.entry, b.image, b.source); err != nil {
+func (l *Library) replace(old entry, b built, written Written) error {
+	if err := l.shelf.put(b.entry, b.image, b.source, written); err != nil {
 		return fmt.Errorf("publish the image of %s: %w", b.Host, err)
 	}
 	if err := l.manifest.write(b.entry); err != nil {

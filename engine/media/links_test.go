@@ -21,7 +21,7 @@ func TestNothingIsWrittenThroughLinks(t *testing.T) {
 		"media/reads":     func(_ string, m manifest) error { return m.note("h", "s", noted{}) },
 		"media/reads/own": func(_ string, m manifest) error { return m.pulse("", pulse{}) },
 		"media/" + host.Token: func(_ string, m manifest) error {
-			return (&directoryShelf{dir: m.dir, overlays: true}).put(host, &iso.Image{}, nil)
+			return (&directoryShelf{dir: m.dir, overlays: true}).put(host, &iso.Image{}, nil, nil)
 		},
 		"sources": func(state string, _ manifest) error {
 			s := &sources{cache: state}

@@ -31,6 +31,9 @@ type Outlets struct {
 	// Earlier gets what the log holds of this stage before it is continued; nil: it
 	// is not needed.
 	Earlier func(event.Event)
+	// Hold, when it is closed, lets no further host begin: see [lane.Set.Hold]. Nil: it never
+	// is.
+	Hold <-chan struct{}
 }
 
 // NotStarted is a run that did not start.
@@ -153,7 +156,7 @@ func (p *Prepared) runStage(ctx, hard context.Context, l *log.Log, o Outlets) (e
 	if !p.o.Fleeting {
 		worker.Screen = p.keepScreen
 	}
-	driver := &local.Driver{Lanes: p.stage.lanes, Worker: worker, Forks: p.o.Forks}
+	driver := &local.Driver{Lanes: p.stage.lanes, Worker: worker, Forks: p.o.Forks, Hold: o.Hold}
 	tidied := p.tidy(ctx, worker, l)
 	summary, err := driver.Run(ctx, hard, p.stage.events, p.stage.actions)
 	tidied.Wait()

@@ -74,6 +74,7 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 			return Result{}, err
 		}
 	}
+	r.Written = func(done, total int64) { h.Progress(done, total, "bytes of the image written") }
 	p, err := h.Media.Publish(ctx, r)
 	if err != nil {
 		return Result{}, c.Attribute(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/charmbracelet/x/ansi"
@@ -14,23 +15,34 @@ import (
 	"esxiplan/engine/story"
 )
 
-// plain writes one line per event, prefixed by the host, and the recap at the end.
+// plain writes one line per event, prefixed by the host, a heartbeat, and the recap at the end.
 type plain struct {
 	s     *Streams
 	theme theme
+	text  func(event.Event) string // of an event, "" where it is not shown
+	width int                      // of the longest name of a host
+
+	mu    sync.Mutex // the heart beats next to the events
+	heart heart
 	story story.Story
-	width int // of the longest name of a host
 }
 
 // newPlain makes a view of lines for a stream that shows colours or does not.
-func newPlain(s *Streams, colors bool) *plain { return &plain{s: s, theme: s.themeOf(colors)} }
+func newPlain(s *Streams, colors bool) *plain {
+	p := &plain{s: s, theme: s.themeOf(colors)}
+	p.text = p.line
+	return p
+}
 
 func (p *plain) Event(e event.Event) {
 	e = clean(e)
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.fold(e)
-	if text := p.line(e); text != "" {
+	if text := p.text(e); text != "" {
 		p.say(e, text)
 	}
+	p.heart.follow(e, p.beat)
 }
 
 // Line writes one event of a log, with its time, as results are written.
@@ -109,7 +121,11 @@ func remedy(p *event.Problem) string {
 	return text
 }
 
-func (p *plain) Earlier(e event.Event) { p.fold(clean(e)) }
+func (p *plain) Earlier(e event.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fold(clean(e))
+}
 
 func (p *plain) fold(e event.Event) {
 	p.story.Event(e)
@@ -283,6 +299,9 @@ func indented(result json.RawMessage) string {
 
 // Close writes what the run came to.
 func (p *plain) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.heart.stop()
 	(&recap{&p.story, p.s, p.s.themeOf(p.s.Color)}).write()
 	return nil
 }

@@ -1,5 +1,5 @@
-// Package view turns events, proposals and diagnostics into bytes: plain lines, JSON lines,
-// the recap, what a run would do as text and as Markdown. It knows no step and no hardware;
+// Package view turns events, proposals and diagnostics into bytes: a live table, plain lines, JSON
+// lines, the recap, what a run would do as text and as Markdown. It knows no step and no hardware;
 // whatever it shows stands in the events or the proposal.
 //
 // [Streams] is the only place that knows whether a stream is a terminal, how wide
@@ -30,6 +30,17 @@ type Streams struct {
 	ColorErr bool
 	ASCII    bool // no characters beyond ASCII
 	Verbose  bool // results of steps, too
+
+	Now    func() time.Time // the clock of the run, which a rehearsal scales; nil: the real one
+	Screen *Screen          // where a live view can be drawn; nil: nowhere
+}
+
+// now is the time on the clock of the run.
+func (s *Streams) now() time.Time {
+	if s.Now == nil {
+		return time.Now()
+	}
+	return s.Now()
 }
 
 // Clean takes out what could draw on the terminal; line breaks and tabs stay. What machines
@@ -73,16 +84,23 @@ func (all All) Close() error {
 	return errors.Join(errs...)
 }
 
-// Formats are the names of the views.
-var Formats = []string{"plain", "jsonl"}
+// Formats are the names of the views; auto is live on a screen, and plain without one.
+var Formats = []string{"auto", "live", "plain", "jsonl", "dense", "github"}
 
-// New makes a view by name.
+// New makes a view by name. Where there is no screen, live is plain. A live view takes the place
+// of s.Err, so that what else is written there comes above it.
 func New(format string, s *Streams) (View, error) {
-	switch format {
-	case "plain":
-		return newPlain(s, s.ColorErr), nil
-	case "jsonl":
+	switch {
+	case format == "jsonl":
 		return &jsonLines{w: s.Out}, nil
+	case format == "dense":
+		return newDense(s), nil
+	case format == "github":
+		return newGitHub(s), nil
+	case (format == "auto" || format == "live") && s.Screen != nil:
+		return newLive(s), nil
+	case format == "auto", format == "live", format == "plain":
+		return newPlain(s, s.ColorErr), nil
 	}
 	return nil, fmt.Errorf("there is no output format %q; there are %s", format, strings.Join(Formats, ", "))
 }
@@ -105,8 +123,8 @@ func (j *jsonLines) Close() error { return nil }
 
 // theme is how things look.
 type theme struct {
-	ok, changed, removed, bad, warn, dim, bold lipgloss.Style
-	arrow, line, bullet, dot                   string
+	ok, changed, removed, bad, warn, dim, bold, none lipgloss.Style
+	arrow, line, bullet, dot                         string
 }
 
 func (s *Streams) themeOf(colors bool) theme {
@@ -117,7 +135,7 @@ func (s *Streams) themeOf(colors bool) theme {
 	}
 	color := func(c string) lipgloss.Style { return r.NewStyle().Foreground(lipgloss.Color(c)) }
 	t := theme{ok: color("2"), changed: color("3"), removed: color("1"), bad: color("1").Bold(true), warn: color("5"), dim: r.NewStyle().Faint(true),
-		bold: r.NewStyle().Bold(true), arrow: "→", line: "─", bullet: "•", dot: "·"}
+		bold: r.NewStyle().Bold(true), none: r.NewStyle(), arrow: "→", line: "─", bullet: "•", dot: "·"}
 	if s.ASCII {
 		t.arrow, t.line, t.bullet, t.dot = "->", "-", "*", "-"
 	}
@@ -144,7 +162,7 @@ func (s *Streams) plain(text string) string {
 	if !s.ASCII {
 		return text
 	}
-	text = strings.NewReplacer("…", "...", "→", "->", "•", "*", "─", "-", "·", "-").Replace(text)
+	text = strings.NewReplacer("…", "...", "→", "->", "•", "*", "─", "-", "–", "-", "·", "-").Replace(text)
 	return strings.Map(func(r rune) rune {
 		if r >= utf8.RuneSelf {
 			return '?'

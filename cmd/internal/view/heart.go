@@ -1,0 +1,168 @@
+package view
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	"esxiplan/engine/event"
+	"esxiplan/engine/story"
+)
+
+// rhythm is how often a run without a live view says how it stands, in real time.
+const rhythm = time.Minute
+
+// heart beats at a steady rhythm while a run is under way, so that a log that stands still shows
+// a run that does not. Its view guards it.
+type heart struct{ done chan struct{} }
+
+// follow starts and stops the heart as the run does. A dry run is short, and has none.
+func (h *heart) follow(e event.Event, beat func()) {
+	switch {
+	case e.Kind == event.RunStarted && !e.Plan.DryRun && h.done == nil:
+		h.done = make(chan struct{})
+		go h.run(h.done, beat)
+	case e.Kind == event.RunDone:
+		h.stop()
+	}
+}
+
+func (h *heart) run(done chan struct{}, beat func()) {
+	ticks := time.NewTicker(rhythm)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-ticks.C:
+			beat()
+		case <-done:
+			return
+		}
+	}
+}
+
+func (h *heart) stop() {
+	if h.beats() {
+		close(h.done)
+		h.done = nil
+	}
+}
+
+// beats reports a heart that was not stopped.
+func (h *heart) beats() bool { return h.done != nil }
+
+// beat writes how the run stands.
+func (p *plain) beat() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.heart.beats() {
+		return
+	}
+	now := p.s.now()
+	text := p.s.plain(pulse(&p.story, now))
+	fmt.Fprintln(p.s.Err, p.theme.dim.Render(now.Local().Format(time.TimeOnly))+" "+p.theme.bold.Render("after "+elapsed(now.Sub(p.story.Began))+":")+" "+text)
+}
+
+// pulse says in one line how a run stands: how many hosts are at work, which one is the slowest,
+// and what became of the others.
+func pulse(s *story.Story, now time.Time) string {
+	counts, installing := map[story.Standing]int{}, 0
+	var slowest *story.Host
+	for _, h := range s.Hosts {
+		standing := tally(h)
+		if standing == story.Running && h.Step() == nil { // between two steps
+			standing = queued
+		}
+		counts[standing]++
+		if standing != story.Running {
+			continue
+		}
+		if installs(h) {
+			installing++
+		}
+		slowest = slower(slowest, h)
+	}
+	working, doing := counts[story.Running], "at work"
+	if installing > 0 {
+		working, doing = installing, "installing"
+	}
+	text := fmt.Sprintf("%d of %d %s", working, len(s.Hosts), doing)
+	if slowest != nil {
+		text += fmt.Sprintf(", slowest: %s (%s)", slowest.Name, underWay(slowest, now))
+	}
+	if others := counts[story.Running] - installing; installing > 0 && others > 0 {
+		text += fmt.Sprintf(", %d at work", others)
+	}
+	if others := listed(counts); others != "" {
+		text += ", " + others
+	}
+	return text
+}
+
+// slower is the host that has been at it for longer; one that is being installed counts more.
+func slower(a, b *story.Host) *story.Host {
+	if a == nil || installs(b) && !installs(a) || installs(a) == installs(b) && b.Began.Before(a.Began) {
+		return b
+	}
+	return a
+}
+
+// queued is the standing of a host that waits for its turn to begin; one that the run did not
+// start any more is [story.Waiting].
+const queued story.Standing = "waiting"
+
+// tally is what a host counts as while the run is under way.
+func tally(h *story.Host) story.Standing {
+	standing := h.Standing()
+	if standing == story.Waiting && h.Status == "" {
+		return queued
+	}
+	return standing
+}
+
+// tallied are those of hosts that do nothing now, in the order in which they are counted.
+var tallied = []story.Standing{story.PoweredOff, story.Installing, story.Unproven, story.Failed, story.Unreachable, story.Refused, story.Interrupted,
+	story.Proven, story.Changed, story.OK, story.Skipped, story.Waiting, queued}
+
+// listed counts hosts by what became of them, such as: 5 proven, 4 failed.
+func listed(counts map[story.Standing]int) string {
+	var parts []string
+	for _, s := range tallied {
+		name := string(s)
+		if s == story.Installing { // when the run left them
+			name = "left installing"
+		}
+		if n := counts[s]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, name))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// installs reports a host whose machine was restarted into the installer, and not proven since.
+func installs(h *story.Host) bool {
+	if h.Proof != nil {
+		return false
+	}
+	if h.Phase != nil {
+		return true
+	}
+	for _, s := range h.Steps {
+		for _, c := range s.Changes {
+			if c.Boots && c.Installs {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// underWay says where a host is, how far, and for how long.
+func underWay(h *story.Host, now time.Time) string {
+	at := placeOf(h, now)
+	parts := []string{cmp.Or(at.what, at.step)}
+	if at.amount != "" {
+		parts = append(parts, at.amount)
+	}
+	return strings.Join(append(parts, elapsed(at.since)), ", ")
+}
