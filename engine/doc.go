@@ -45,7 +45,7 @@
 //	3  engine/log            engine/event engine/private engine/secret engine/step engine/story engine/text schema
 //	3  engine/survey         engine/gates engine/step schema
 //	3  steps/*               engine/bmc engine/esxi engine/event engine/media engine/step engine/text schema
-//	2  cmd/internal/view     cmd/internal/view/markdown engine/event engine/media engine/proposal engine/story engine/text schema
+//	2  cmd/internal/view     cmd/internal/view/markdown cmd/internal/view/quiet engine/event engine/media engine/proposal engine/story engine/text schema
 //	2  engine/bmc/*          engine/bmc engine/bmc/bmcsim
 //	2  engine/step           engine/bmc engine/descriptor engine/esxi engine/event engine/media engine/text schema
 //	2  engine/twin           engine/bmc/bmcsim engine/esxi/esxisim engine/media schema
