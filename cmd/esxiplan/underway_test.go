@@ -87,7 +87,7 @@ func TestCtrlCWhileInstalling(t *testing.T) {
 		t.Errorf("exit %d", code)
 	}
 	for _, want := range []string{
-		`h000 .* being installed since [0-9:]+ \([0-9a-z.]+\)\n`, `h001 .* being installed since`, `2 hosts are being installed\. The images stay where they are\.\n`,
+		`h000 .* being installed since [0-9:]+ \([0-9a-z.]+(, last seen [A-Za-z ]+)?\)\n`, `h001 .* being installed since`, `2 hosts are being installed\. The images stay where they are\.\n`,
 		`Continue with: .* --limit h000,h001\n`, `2 hosts: 2 being installed .* interrupted\n`,
 	} {
 		if !regexp.MustCompile(want).MatchString(r.out.String()) {

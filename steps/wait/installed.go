@@ -207,6 +207,7 @@ func (l *looking) accept(p esxi.Probe, s esxi.System, id bmc.Identity) {
 	if l.reset && l.known && l.since.Bytes > 0 {
 		say("%s read %.1f MB of the image after the reset, from %s to %s", l.h.Reader(l.since.By), megabytes(l.since.Bytes), clock(l.since.First), clock(l.since.Last))
 	}
+	l.r.Unchecked = l.unchecked(s)
 	l.h.Enter(event.PhaseProven, agrees(s, id)+" is the one that the BMC reports; "+l.dated(s))
 	if l.bootedElse() {
 		l.h.Warn("the image was never read in the %s since the reset, so this installation may come from somewhere else", text.Duration(l.elapsed()))

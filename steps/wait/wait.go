@@ -37,6 +37,7 @@ type Result struct {
 	Build       string   `json:"build" doc:"Build of the ESXi that answers."`
 	Fingerprint string   `json:"fingerprint" doc:"SHA-256 of its certificate."`
 	Evidence    []string `json:"evidence" doc:"What the proof, or the goal, rests on."`
+	Unchecked   []string `json:"unchecked" doc:"What could not be checked for the proof, and why."`
 	Power       string   `json:"power" doc:"Power state, where it was read."`
 	Screen      string   `json:"screen" doc:"File with what the machine's screen showed when the wait was given up, where its BMC offers that."`
 	Elapsed     float64  `json:"elapsed" doc:"Seconds since our reset, 0 where none is recorded."`
@@ -49,14 +50,14 @@ var Type = step.Define(step.Spec[Arguments, Result]{
 	Effects: func(c Arguments) step.Effects { return step.Effects{Waits: c.Goal == "esxi" || c.Goal == "installer"} },
 	Verdict: func(r Result) event.Verdict {
 		return event.Verdict{Proven: r.Proven, Ended: r.Ended, Seeks: r.Goal == "esxi" || r.Goal == "installer",
-			Reason: r.Reason, Next: r.Next, Version: r.Version, Build: r.Build, Evidence: r.Evidence}
+			Reason: r.Reason, Next: r.Next, Version: r.Version, Build: r.Build, Evidence: r.Evidence, Unchecked: r.Unchecked}
 	},
 	Policy: step.Policy{Delay: 5 * time.Second, MaxDelay: 5 * time.Second, Timeout: 45 * time.Minute},
 	Run:    run,
 })
 
 func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
-	r := Result{Goal: c.Goal, Evidence: []string{}, Next: "Look at the machine's console, through its BMC, to see where it stands"}
+	r := Result{Goal: c.Goal, Evidence: []string{}, Unchecked: []string{}, Next: "Look at the machine's console, through its BMC, to see where it stands"}
 	if last, ok := h.History().LastReset(); ok {
 		r.Elapsed = h.Now().Sub(last.Time).Round(time.Millisecond).Seconds()
 	}

@@ -63,7 +63,9 @@ func run(t *testing.T, program string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	args = append([]string{"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--user-data-dir=" + t.TempDir()}, args...)
+	args = append([]string{"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+		"--host-resolver-rules=MAP * ~NOTFOUND", // the browser itself would ask its maker's servers
+		"--user-data-dir=" + t.TempDir()}, args...)
 	out, err := exec.CommandContext(ctx, program, args...).Output()
 	if err != nil {
 		t.Fatalf("%s: %v", program, err)

@@ -237,7 +237,7 @@ func (f *picture) cells(c columns, s *seat, color lipgloss.Style) string {
 	}
 	step, took, stage := "", "", string(s.standing)
 	if failed := s.Failed(); failed != nil {
-		step, stage = stepName(failed.Name, failed.Type), stage+": "+failed.Problem.Summary
+		step, stage = stepName(failed.Name, failed.Type), stage+": "+strings.TrimPrefix(failed.Problem.Summary, "Refused: ")
 	} else if s.Proof != nil && s.standing == story.Proven {
 		stage += fmt.Sprintf(": ESXi %s build %s", s.Proof.Version, s.Proof.Build)
 	} else if s.Text != "" {

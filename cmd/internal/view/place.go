@@ -19,6 +19,10 @@ type place struct {
 	since   time.Duration
 }
 
+// oldEvidence is how long after a phase began why the next one is not there says more than what
+// showed this one.
+const oldEvidence = 10 * time.Minute
+
 // placeOf is where a host is that has not ended; the time is that of the run.
 func placeOf(h *story.Host, now time.Time) place {
 	s := h.Step()
@@ -33,6 +37,9 @@ func placeOf(h *story.Host, now time.Time) place {
 		p.what, p.shows = h.Phase.Phase.Words(), h.Phase.Evidence
 		if h.Phase.Phase != event.PhaseReading { // how much was read is evidence, no more
 			p.amount = ""
+		}
+		if s.Pending != "" && now.Sub(h.Phase.Since) > oldEvidence {
+			p.shows = s.Pending
 		}
 	}
 	switch {
