@@ -45,17 +45,17 @@
 //	3  engine/log            engine/event engine/private engine/secret engine/step engine/story engine/text schema
 //	3  engine/survey         engine/gates engine/step schema
 //	3  steps/*               engine/bmc engine/esxi engine/event engine/media engine/step engine/text schema
+//	2  cmd/internal/metrics  engine/event engine/story
 //	2  cmd/internal/view     cmd/internal/view/markdown cmd/internal/view/quiet engine/event engine/media engine/proposal engine/story engine/text schema
 //	2  engine/bmc/*          engine/bmc engine/bmc/bmcsim
+//	2  engine/notify         engine/event engine/story engine/text
 //	2  engine/step           engine/bmc engine/descriptor engine/esxi engine/event engine/media engine/text schema
 //	2  engine/twin           engine/bmc/bmcsim engine/esxi/esxisim engine/media schema
-//	1  cmd/internal/metrics  engine/event
 //	1  cmd/internal/telemetry  engine/event engine/text
 //	1  cmd/internal/view/markdown  engine/text
 //	1  engine/bmc            engine/descriptor engine/text
 //	1  engine/esxi           engine/descriptor engine/text
 //	1  engine/media          engine/descriptor engine/text
-//	1  engine/notify         engine/event engine/text
 //	1  engine/proposal       engine/event engine/text schema
 //	1  engine/secret         engine/text
 //	1  engine/state          engine/event engine/private engine/text schema

@@ -34,7 +34,7 @@ var levels = map[string][]string{
 	"engine/event":           {},
 	"engine/story":           {"engine/event"},
 	"engine/proposal":        {"schema", "engine/event", "engine/text"},
-	"engine/notify":          {"engine/event", "engine/text"},
+	"engine/notify":          {"engine/event", "engine/text", "engine/story"},
 	"engine/private":         {},
 	"engine/secret":          {"engine/text"},
 	"engine/state":           {"schema", "engine/event", "engine/private", "engine/text"},
@@ -51,7 +51,7 @@ var levels = map[string][]string{
 	"steps/steptest":         {"schema", "engine/event", "engine/step", "engine/bmc", "engine/bmc/bmcsim", "engine/esxi", "engine/media"},
 	"steps/*":                {"schema", "engine/event", "engine/step", "engine/bmc", "engine/esxi", "engine/media", "engine/media/kickstart", "engine/text"},
 	"cmd/internal/view":      {"engine/event", "engine/story", "engine/text", "engine/proposal", "engine/media/kickstart", "schema", "cmd/internal/view/markdown", "cmd/internal/view/quiet"},
-	"cmd/internal/metrics":   {"engine/event"},
+	"cmd/internal/metrics":   {"engine/event", "engine/story"},
 	"cmd/internal/telemetry": {"engine/event", "engine/text"},
 
 	"cmd/internal/view/quiet": {},

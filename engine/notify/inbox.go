@@ -25,13 +25,11 @@ type inbox struct {
 	started bool // a message about the start is due
 
 	message Message // what all messages of the run have in common
-	began   time.Time
-	sent    int // messages that were taken out
+	sent    int     // messages that were taken out
 
 	known    map[string]bool // hosts whose failure is known
-	proven   map[string]bool
-	pending  failures // not sent yet
-	all      failures // of the run
+	pending  failures        // not sent yet
+	all      failures        // of the run
 	first    time.Time
 	lastSent time.Time // when failures were sent last
 	ended    *Result
@@ -53,7 +51,7 @@ func (f *failures) add(h FailedHost) {
 
 func newInbox(on []string, o Options) *inbox {
 	return &inbox{on: on, message: Message{Schema: Schema, Plan: o.Plan, Simulated: o.Simulated, Failures: []FailedHost{}},
-		known: map[string]bool{}, proven: map[string]bool{}}
+		known: map[string]bool{}}
 }
 
 func (b *inbox) wants(kind string) bool { return slices.Contains(b.on, kind) }
@@ -63,13 +61,16 @@ func (b *inbox) take(e event.Event, now time.Time) {
 	switch {
 	case e.Kind == event.RunStarted && e.Plan != nil:
 		b.message.Run, b.message.Hosts, b.message.Continued = e.Run, len(e.Plan.Hosts), e.Plan.Continued
-		b.began, b.started = e.Time, b.wants(Start)
-	case e.Kind == event.StepDone && e.Verdict != nil && e.Verdict.Proven && e.Status != event.Failed:
-		b.proven[e.Host] = true
+		b.started = b.wants(Start)
 	case (e.Kind == event.StepDone || e.Kind == event.HostDone) && e.Status.Failure():
 		b.fail(e, now)
-	case e.Kind == event.RunDone && e.Summary != nil && b.wants(End):
-		b.ended = resultOf(*e.Summary, e.Time.Sub(b.began), len(b.proven))
+	}
+}
+
+// end takes in how the run ended.
+func (b *inbox) end(r *Result) {
+	if b.wants(End) {
+		b.ended = r
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"esxiplan/engine/event"
+	"esxiplan/engine/story"
+	"esxiplan/engine/text"
 )
 
 // Schema is the version of the form of messages. Fields are added, never re-used.
@@ -58,6 +60,9 @@ type Result struct {
 	Budget      bool    `json:"budget" doc:"Whether the failure budget stopped the run."`
 	Internal    string  `json:"internal" doc:"An error of esxiplan itself that ended the run, or empty."`
 	Proven      int     `json:"proven" doc:"How many hosts have an installation that this run proved."`
+	Installing  int     `json:"installing" doc:"How many machines are still being installed, which the end of the run does not stop."`
+	Unproven    int     `json:"unproven" doc:"How many of the failed hosts were restarted into the installer and not proven."`
+	Refused     int     `json:"refused" doc:"How many of the failed hosts a guard refused."`
 	Changed     int     `json:"changed" doc:"How many hosts changed."`
 	OK          int     `json:"ok" doc:"How many hosts had nothing to change."`
 	Failed      int     `json:"failed" doc:"How many hosts failed."`
@@ -67,8 +72,11 @@ type Result struct {
 	NotRun      int     `json:"not_run" doc:"How many hosts were not run."`
 }
 
-func resultOf(s event.Summary, elapsed time.Duration, proven int) *Result {
-	return &Result{Exit: s.Exit, Elapsed: elapsed.Seconds(), Interrupted: s.Interrupted, Budget: s.Budget, Internal: s.Internal, Proven: proven,
+// resultOf is how a run ended that has a summary.
+func resultOf(told *story.Story) *Result {
+	s, n := told.Summary, told.Count()
+	return &Result{Exit: s.Exit, Elapsed: told.Took().Seconds(), Interrupted: s.Interrupted, Budget: s.Budget, Internal: s.Internal,
+		Proven: told.Proven(), Installing: n[story.Installing], Unproven: n[story.Unproven], Refused: n[story.Refused],
 		Changed: s.Hosts[event.Changed], OK: s.Hosts[event.OK], Failed: s.Hosts[event.Failed], Unreachable: s.Hosts[event.Unreachable],
 		Skipped: s.Hosts[event.Skipped], Ignored: s.Hosts[event.Ignored], NotRun: s.Hosts[event.NotRun]}
 }
@@ -123,26 +131,24 @@ func (r *Result) words() string {
 	case r.Budget:
 		how = "was stopped by its failure budget"
 	}
-	text := fmt.Sprintf("%s after %s: %s (exit code %d)", how, span(r.Elapsed), r.counts(), r.Exit)
+	said := fmt.Sprintf("%s after %s: %s (exit code %d)", how, text.Duration(time.Duration(r.Elapsed*float64(time.Second))), r.counts(), r.Exit)
 	if r.Internal != "" {
-		text += "\n" + r.Internal
+		said += "\n" + r.Internal
 	}
-	return text
+	return said
 }
 
-// counts are the hosts by status, and how many installations were proven.
+// counts are the hosts by status, and what is true of their machines.
 func (r *Result) counts() string {
 	var parts []string
 	for _, c := range []struct {
 		n    int
 		word string
-	}{{r.Changed, "changed"}, {r.OK, "ok"}, {r.Failed, "failed"}, {r.Unreachable, "unreachable"}, {r.Skipped, "skipped"}, {r.Ignored, "ignored"}, {r.NotRun, "not run"}} {
+	}{{r.Changed, "changed"}, {r.OK, "ok"}, {r.Failed, "failed"}, {r.Unreachable, "unreachable"}, {r.Skipped, "skipped"}, {r.Ignored, "ignored"}, {r.NotRun, "not run"},
+		{r.Installing, "being installed"}, {r.Proven, "proven installed"}, {r.Unproven, "unproven"}, {r.Refused, "refused by a guard"}} {
 		if c.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", c.n, c.word))
 		}
-	}
-	if r.Proven > 0 {
-		parts = append(parts, fmt.Sprintf("%d proven installed", r.Proven))
 	}
 	if len(parts) == 0 {
 		return "no hosts"
@@ -168,17 +174,4 @@ func (f FailedHost) lines() []string {
 		lines = append(lines, "   next: "+f.Next)
 	}
 	return lines
-}
-
-// span is a length of time for people.
-func span(seconds float64) string {
-	d := time.Duration(seconds * float64(time.Second)).Round(time.Second)
-	hours, minutes, rest := int(d.Hours()), int(d.Minutes())%60, int(d.Seconds())%60
-	switch {
-	case hours > 0:
-		return fmt.Sprintf("%d h %d min", hours, minutes)
-	case minutes > 0:
-		return fmt.Sprintf("%d min %d s", minutes, rest)
-	}
-	return fmt.Sprintf("%d s", rest)
 }

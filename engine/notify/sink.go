@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"esxiplan/engine/event"
+	"esxiplan/engine/story"
 )
 
 // Options are what all targets of a run share.
@@ -22,6 +23,7 @@ type Options struct {
 // Sink sends messages about one run to its targets.
 type Sink struct {
 	senders []*sender
+	story   story.Story
 	work    sync.WaitGroup
 	cancel  context.CancelFunc
 }
@@ -40,11 +42,20 @@ func New(targets []Target, o Options) *Sink {
 
 // Event takes in an event of the run. It never waits for a target.
 func (s *Sink) Event(e event.Event) {
+	s.story.Event(e)
+	var ended *Result
 	switch e.Kind {
-	case event.RunStarted, event.StepDone, event.HostDone, event.RunDone:
-		for _, sender := range s.senders {
-			sender.take(e)
+	case event.RunStarted, event.StepDone, event.HostDone:
+	case event.RunDone:
+		if e.Summary == nil {
+			return
 		}
+		ended = resultOf(&s.story)
+	default:
+		return
+	}
+	for _, sender := range s.senders {
+		sender.take(e, ended)
 	}
 }
 
@@ -89,10 +100,14 @@ func newSender(t Target, o Options) *sender {
 	return &sender{client: newClient(t, o.Mask), inbox: newInbox(t.On, o), wake: make(chan struct{}, 1), closing: make(chan struct{})}
 }
 
-// take folds an event, and wakes the goroutine that sends.
-func (s *sender) take(e event.Event) {
+// take folds an event, with the result where that ends the run, and wakes the goroutine that
+// sends.
+func (s *sender) take(e event.Event, ended *Result) {
 	s.mu.Lock()
 	s.inbox.take(e, time.Now())
+	if ended != nil {
+		s.inbox.end(ended)
+	}
 	s.mu.Unlock()
 	select {
 	case s.wake <- struct{}{}:

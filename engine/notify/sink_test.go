@@ -145,7 +145,7 @@ func TestRun(t *testing.T) {
 		if r := all[2].Result; r == nil || r.Exit != 2 || r.Changed != 2 || r.Proven != 1 || r.Elapsed != 3660 {
 			t.Errorf("end: %+v", r)
 		}
-		if first, _, _ := strings.Cut(all[2].Text, "\n"); first != `esxiplan: run r1 of plan "lab" ended after 1 h 1 min: 2 changed, 1 failed, 1 proven installed (exit code 2)` {
+		if first, _, _ := strings.Cut(all[2].Text, "\n"); first != `esxiplan: run r1 of plan "lab" ended after 61 minutes: 2 changed, 1 failed, 1 proven installed (exit code 2)` {
 			t.Errorf("end: %s", first)
 		}
 	})

@@ -70,6 +70,17 @@ func (h *Host) Guard() string {
 	return ""
 }
 
+// Proven counts the hosts whose installation is proven and was not begun again since, also
+// those that failed after it.
+func (s *Story) Proven() (n int) {
+	for _, h := range s.Hosts {
+		if h.Proof != nil && h.Left.Installing.IsZero() {
+			n++
+		}
+	}
+	return n
+}
+
 // Count counts the hosts by their standing.
 func (s *Story) Count() map[Standing]int {
 	out := map[Standing]int{}

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 
 	"esxiplan/engine/event"
+	"esxiplan/engine/story"
 )
 
 // Run is what is known of a run. It may be used by several goroutines.
@@ -32,7 +33,7 @@ type Run struct {
 	ended      time.Time // zero: it has not
 	exit       int
 	done       map[event.Status]int // hosts
-	proven     map[string]bool
+	story      story.Story
 	retries    map[step]int
 	steps      map[step]*results
 	order      []step // as they ended first
@@ -49,13 +50,14 @@ type results struct {
 
 // New is a run that has not begun. version is that of esxiplan; simulated are the machines.
 func New(version string, simulated bool) *Run {
-	return &Run{version: version, simulated: simulated, done: map[event.Status]int{}, proven: map[string]bool{}, retries: map[step]int{}, steps: map[step]*results{}}
+	return &Run{version: version, simulated: simulated, done: map[event.Status]int{}, retries: map[step]int{}, steps: map[step]*results{}}
 }
 
 // Event takes in an event of the run.
 func (r *Run) Event(e event.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.story.Event(e)
 	at := step{e.Step, e.Type}
 	switch {
 	case e.Kind == event.RunStarted && e.Plan != nil:
@@ -80,9 +82,6 @@ func (r *Run) step(at step, e event.Event) {
 	of.byStatus[e.Status]++
 	if e.Status != event.Skipped && e.Status != event.NotRun {
 		of.seconds = append(of.seconds, time.Duration(e.Elapsed).Seconds())
-	}
-	if e.Verdict != nil && e.Verdict.Proven && e.Status != event.Failed {
-		r.proven[e.Host] = true
 	}
 }
 
@@ -120,7 +119,7 @@ func (r *Run) families() (out []*dto.MetricFamily) {
 	}
 	out = append(out, r.hostsByStatus(plan))
 	gauge("esxiplan_run_hosts_planned", "How many hosts the run has.", float64(r.hosts))
-	gauge("esxiplan_run_hosts_proven", "How many hosts have an installation that this run proved.", float64(len(r.proven)))
+	gauge("esxiplan_run_hosts_proven", "How many hosts have an installation that this run proved.", float64(r.story.Proven()))
 	return append(out, r.stepFamilies(plan)...)
 }
 

@@ -91,15 +91,4 @@ func troubled(s story.Standing) bool {
 }
 
 // elapsed is a length of time in a column: 7 characters at the most, up to 99 days.
-func elapsed(d time.Duration) string {
-	d = max(0, d.Round(time.Second))
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", d/time.Second)
-	case d < time.Hour:
-		return fmt.Sprintf("%dm%02ds", d/time.Minute, d%time.Minute/time.Second)
-	case d < 100*time.Hour:
-		return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
-	}
-	return fmt.Sprintf("%d days", d/(24*time.Hour))
-}
+func elapsed(d time.Duration) string { return short(max(0, d.Round(time.Second))) }

@@ -312,7 +312,7 @@ func (r *recap) totals() string {
 	add(ended[event.Unreachable], "unreachable", t.bad.Render)
 	add(n[story.PoweredOff], "powered off", t.bad.Render)
 	add(n[story.Installing], "being installed", t.warn.Render)
-	add(len(r.names(func(h *story.Host) bool { return h.Proof != nil && !open(h) })), "proven installed", t.ok.Render)
+	add(r.Proven(), "proven installed", t.ok.Render)
 	add(n[story.Unproven], "unproven", t.bad.Render)
 	add(n[story.Refused], "refused by a guard", t.bad.Render)
 	return fmt.Sprintf("%s: %s %s %s", event.Count(len(r.Hosts), "host"), strings.Join(parts, ", "), t.dot, short(r.Took())) + r.cutShort()
