@@ -128,6 +128,20 @@ func (f *followers) show(view func(event.Event)) func(event.Event) {
 	}
 }
 
+// earlier adds the followers to what takes in the events of before a run was continued: they
+// count, and nothing is sent for them.
+func (f *followers) earlier(view func(event.Event)) func(event.Event) {
+	return func(e event.Event) {
+		view(e)
+		if f.notify != nil {
+			f.notify.Earlier(e)
+		}
+		if f.metrics != nil {
+			f.metrics.Earlier(e)
+		}
+	}
+}
+
 // close ends what follows the run, all at once, and says what did not arrive. An interrupt
 // ends the waiting.
 func (f *followers) close() {

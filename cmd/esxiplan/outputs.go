@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -24,6 +26,9 @@ func (f *outputFlags) add(c *cobra.Command) {
 
 // views are all that show the events of the run: the one on the terminal, and files.
 func (r *request) views() (view.View, error) {
+	if err := r.flags.outputs.spare(r.sources()); err != nil {
+		return nil, err
+	}
 	r.connect()
 	shown, err := view.New(r.flags.output, r.streams)
 	if err != nil {
@@ -51,9 +56,19 @@ func (r *request) views() (view.View, error) {
 	return all, nil
 }
 
-// create makes a file for output that a flag asks for. Nothing secret gets into it.
+// sources are the files that the run reads.
+func (r *request) sources() []string {
+	names := slices.Concat(slices.Collect(maps.Keys(r.plan.Files)), r.paths, r.flags.files)
+	if r.saved != nil {
+		names = append(names, r.saved.file)
+	}
+	return names
+}
+
+// create makes a file for output that a flag asks for. Only its owner may read it: no secret
+// gets into it, but the addresses of images do, which must not be known to others.
 func (r *request) create(flag, name string) (*os.File, error) {
-	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w; name a file in a folder that exists and can be written", flag, err)
 	}

@@ -76,13 +76,7 @@ func readReport(given string) (reportFile, error) {
 	case name == "":
 		return reportFile{}, errors.New("the name of the file is empty: is a variable not set?")
 	}
-	path, err := filepath.EvalSymlinks(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		path, err = filepath.Abs(name)
-	} else if err == nil {
-		path, err = filepath.Abs(path)
-	}
-	return reportFile{report.Kind(kind), name, path}, err
+	return reportFile{report.Kind(kind), name, resolved(name)}, nil
 }
 
 // checkOwn refuses a file that is that of another report.
@@ -123,10 +117,47 @@ func (f reportFile) write(r *report.Recorder, about report.About) (err error) {
 			os.Remove(out.Name())
 		}
 	}()
-	if err := errors.Join(r.Write(out, f.kind, about), out.Sync(), out.Close()); err != nil {
+	var whole bytes.Buffer
+	err = r.Write(&whole, f.kind, about)
+	if err == nil {
+		_, err = out.Write(imageToken.ReplaceAll(whole.Bytes(), []byte("/…/"))) // whoever reads a report must not fetch images
+	}
+	if err = errors.Join(err, out.Sync(), out.Close()); err != nil {
 		return err
 	}
 	return os.Rename(out.Name(), f.path)
+}
+
+// resolved is where a file is, with links followed as far as they exist.
+func resolved(name string) string {
+	path, err := filepath.EvalSymlinks(name)
+	if err != nil {
+		path = name
+		if folder, err := filepath.EvalSymlinks(filepath.Dir(name)); err == nil {
+			path = filepath.Join(folder, filepath.Base(name))
+		}
+	}
+	if absolute, err := filepath.Abs(path); err == nil {
+		return absolute
+	}
+	return path
+}
+
+// spare refuses outputs that would replace a file which the run reads.
+func (f *outputFlags) spare(inputs []string) error {
+	read := map[string]bool{}
+	for _, name := range inputs {
+		read[resolved(name)] = true
+	}
+	if f.events != "" && read[resolved(f.events)] {
+		return fmt.Errorf("--events %s: the run reads this file: name another one", f.events)
+	}
+	for _, file := range f.reports.files {
+		if read[file.path] {
+			return fmt.Errorf("--report %s=%s: the run reads this file: name another one", file.kind, file.name)
+		}
+	}
+	return nil
 }
 
 // recorder records what the reports need.
@@ -154,10 +185,13 @@ func (f *outputFlags) check(dry bool) error {
 	if dry && len(f.reports.given) > 0 {
 		return errors.New("--report tells what a run did: a dry run shows what one would do with -o json or -o markdown")
 	}
+	if dry && f.events != "" {
+		return errors.New("--events tells what a run did: a dry run writes its events with -o jsonl")
+	}
 	if err := f.reports.check(); err != nil {
 		return err
 	}
-	events, _ := filepath.Abs(f.events)
+	events := resolved(f.events)
 	for _, file := range f.reports.files {
 		if f.events != "" && file.path == events {
 			return fmt.Errorf("--report %s=%s: the events go into this file (--events): name another one", file.kind, file.name)
@@ -239,7 +273,7 @@ func record(r *report.Recorder, folder, run string) (about report.About, err err
 		if s := record.Stage; record.Kind == log.StageStarted && s != nil {
 			about.Version, about.By, about.Command = s.Version, s.By.String(), s.Command
 		}
-		if record.Log == 0 {
+		if record.Log == 0 && !record.OfSession() {
 			r.Event(record.Event)
 		}
 		return nil

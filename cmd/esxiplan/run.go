@@ -392,7 +392,7 @@ func (r *request) start() error {
 	if err != nil {
 		return err
 	}
-	summary, err := r.execute(r.prepared, session.Outlets{Show: followers.show(v.Event), Earlier: v.Earlier, Hold: r.hold})
+	summary, err := r.execute(r.prepared, session.Outlets{Show: followers.show(v.Event), Earlier: followers.earlier(v.Earlier), Hold: r.hold})
 	closeErr := v.Close()
 	if err != nil {
 		return err

@@ -196,7 +196,7 @@ func (a *app) showRun(state, run string, asJSON bool) error {
 	}
 	var rows []listRow
 	for _, h := range s.Hosts {
-		rows = append(rows, listRow{{"host", h.Name}, {"status", string(h.Standing)}, {"took", view.Span(h.Latest.Sub(h.Began))},
+		rows = append(rows, listRow{{"host", h.Name}, {"status", string(h.Standing)}, {"took", view.Span(h.Took())},
 			{"resets", strconv.Itoa(h.Resets)}, {"about", about(h)}})
 	}
 	a.printWide(rows)

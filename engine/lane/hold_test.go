@@ -21,9 +21,11 @@ func TestHold(t *testing.T) {
 		"during its first write":                  {steps: cleanup, moves: append(toY[:2:2], passes("start y; → y 1"), holds("·"), folds(wrote, "y changed; start z; → z 1"), folds(succeeds, "z ok; start c; → c 1 always"), folds(succeeds, "c ok; end changed; ·"))},
 		"while its machine is being installed":    {steps: "step \"note\" \"x\" {}\nstep \"write\" \"y\" {}", moves: []move{startsWith(lane.Past{Installing: true}, "host; start x; → x 1"), holds("·"), folds(succeeds, "x ok; ? y flies judged"), passes("start y; → y 1")}},
 		"after it failed":                         {steps: "step \"note\" \"x\" {}\nstep \"write\" \"f\" { run_on = \"failure\" }", moves: []move{starts("host; start x; → x 1"), folds(broken, "x failed: broken; ? f flies"), holds("·"), passes("start f; → f 1")}},
-		"where it only reads":                     {steps: `step "note" "x" {}`, moves: []move{starts("host; start x; → x 1"), holds("·"), folds(succeeds, "x ok; end ok; ·")}},
-		"at a barrier before a read":              {steps: "step \"note\" \"x\" {}\nstep \"note\" \"y\" { barrier = true }", moves: []move{starts("host; start x; → x 1"), folds(succeeds, "x ok; ? y barrier"), holds("? y barrier"), passes("start y; → y 1")}},
-		"at its end":                              {steps: `step "note" "x" {}`, moves: []move{starts("host; start x; → x 1"), folds(succeeds, "x ok; end ok; ·"), holds("·")}},
+		"before a write that would always run": {steps: "step \"note\" \"x\" {}\nstep \"write\" \"c\" { run_on = \"always\" }\nstep \"write\" \"y\" {}",
+			moves: []move{starts("host; start x; → x 1"), holds("·"), folds(succeeds, "x ok; "+byUser)}},
+		"where it only reads":        {steps: `step "note" "x" {}`, moves: []move{starts("host; start x; → x 1"), holds("·"), folds(succeeds, "x ok; end ok; ·")}},
+		"at a barrier before a read": {steps: "step \"note\" \"x\" {}\nstep \"note\" \"y\" { barrier = true }", moves: []move{starts("host; start x; → x 1"), folds(succeeds, "x ok; ? y barrier"), holds("? y barrier"), passes("start y; → y 1")}},
+		"at its end":                 {steps: `step "note" "x" {}`, moves: []move{starts("host; start x; → x 1"), folds(succeeds, "x ok; end ok; ·"), holds("·")}},
 	})
 }
 

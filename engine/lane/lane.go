@@ -202,7 +202,7 @@ func (l *Lane) advance() {
 			continue
 		}
 		r, needed := l.request(s)
-		if l.holds && (r.Judged || !l.began) {
+		if l.holds && (r.Judged || r.InFlight || !l.began) {
 			l.held, l.missed = true, true
 			l.leave(s)
 			continue

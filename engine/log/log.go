@@ -372,7 +372,7 @@ func (l *Log) stamp(r *Record) {
 	if l.at.size == 0 {
 		r.Log = Version
 	}
-	if r.Host != "" && !r.ofSession() {
+	if r.Host != "" && !r.OfSession() {
 		r.Machine = l.o.Machine(r.Host)
 	}
 	if r.Write != nil {

@@ -396,7 +396,7 @@ func (p *past) fold(run string, r Record) {
 	if r.Kind == StageStarted {
 		m.Begun = r.Time
 	}
-	if r.ofSession() {
+	if r.OfSession() {
 		p.foldSession(r)
 		return
 	}

@@ -41,8 +41,8 @@ type Record struct {
 	Login   string          `json:"login,omitempty"`   // session_*: ID of the login
 }
 
-// ofSession reports a record about a session of a BMC, whose Host is the address of that.
-func (r Record) ofSession() bool {
+// OfSession reports a record about a session of a BMC, whose Host is the address of that.
+func (r Record) OfSession() bool {
 	return r.Kind == SessionAsked || r.Kind == SessionOpened || r.Kind == SessionClosed
 }
 

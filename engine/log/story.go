@@ -33,7 +33,7 @@ func Tell(state, run string) (*Story, error) {
 				digests[host], _ = r.Stage.Digests.Of(host)
 			}
 		}
-		if !r.ofSession() { // whose host is the address of a BMC
+		if !r.OfSession() { // whose host is the address of a BMC
 			s.Whole.Event(r.Event)
 		}
 		return nil

@@ -59,6 +59,10 @@ func (s *Sink) Event(e event.Event) {
 	}
 }
 
+// Earlier takes in what happened before the run was continued: it counts in the result, and
+// nothing is sent for it.
+func (s *Sink) Earlier(e event.Event) { s.story.Event(e) }
+
 // Close sends what is left, as long as ctx lasts, and says what of the whole run was not
 // delivered, one line for each target. The run is over then: no event may follow.
 func (s *Sink) Close(ctx context.Context) (undelivered []string) {

@@ -10,6 +10,9 @@ import (
 
 // Event takes in an event. Events come in the order of their numbers.
 func (s *Story) Event(e event.Event) {
+	if !e.Whole() {
+		return
+	}
 	if e.Time.After(s.Latest) {
 		s.Latest = e.Time
 	}
@@ -38,7 +41,7 @@ func (s *Story) begin(e event.Event) {
 		s.column(name, e.Plan.Types[name])
 	}
 	for _, name := range e.Plan.Hosts {
-		s.host(name)
+		s.host(name).resume()
 	}
 }
 
@@ -54,6 +57,17 @@ func (s *Story) column(name, kind string) {
 		s.Steps = append(s.Steps, Column{name, kind})
 	default:
 		s.Steps = slices.Insert(s.Steps, 0, Column{name, kind})
+	}
+}
+
+// resume takes in that a host which an earlier call left before its end is under way again.
+func (h *Host) resume() {
+	if h.Status != event.NotRun {
+		return
+	}
+	h.Status, h.Text, h.Ended = "", "", time.Time{}
+	if n := len(h.Steps); n > 0 && h.Steps[n-1].Status == event.NotRun {
+		h.Steps[n-1].Status = ""
 	}
 }
 
@@ -76,8 +90,15 @@ func (s *Story) settle(e event.Event) {
 		return
 	}
 	c.Fate = e.Settled.Fate
-	if h := s.byName[e.Host]; h != nil && c.Fate == event.Refused && c.ended != nil && h.Proof == nil {
+	h := s.byName[e.Host]
+	if h == nil || c.ended == nil {
+		return
+	}
+	switch {
+	case c.Fate == event.Refused && h.Proof == nil:
 		h.Proof = c.ended
+	case c.Fate == event.Done && h.Proof == c.ended: // it was answered by a refusal, and took place
+		h.Proof, h.Phase = nil, nil
 	}
 }
 

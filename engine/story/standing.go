@@ -30,12 +30,14 @@ var Standings = []Standing{PoweredOff, Installing, Unproven, Failed, Unreachable
 func (h *Host) Standing() Standing {
 	open := !h.Left.Installing.IsZero()
 	switch {
-	case h.Left.Off:
+	case h.Left.Off && h.Status != "":
 		return PoweredOff
-	case open:
+	case open && h.Status != "":
 		return Installing
 	case h.Status.Failure():
 		return h.trouble()
+	case h.gaveUp() != nil:
+		return Unproven
 	case h.Proof != nil:
 		return Proven
 	case h.Status == event.NotRun && !h.Began.IsZero():
@@ -52,7 +54,7 @@ func (h *Host) Standing() Standing {
 func (h *Host) trouble() Standing {
 	s := h.Failed()
 	switch {
-	case s != nil && s.Verdict != nil && s.Verdict.Seeks && !s.Verdict.Proven && h.Proof == nil:
+	case h.gaveUp() != nil, s != nil && s.Problem.Guard == guardOfProof:
 		return Unproven
 	case h.Status == event.Unreachable:
 		return Unreachable
@@ -60,6 +62,42 @@ func (h *Host) trouble() Standing {
 		return Refused
 	}
 	return Failed
+}
+
+// guardOfProof is the guard that ends a wait in which nothing could prove more.
+const guardOfProof = "proof"
+
+// gaveUp is the step that waited for the end of an installation in vain, also where the plan
+// ignores that it failed; nil: none did, or a proof came.
+func (h *Host) gaveUp() *Step {
+	if h.Proof != nil {
+		return nil
+	}
+	for _, s := range h.Steps {
+		if v := s.Verdict; v != nil && v.Seeks && !v.Proven && (s.Status.Failure() || s.Status == event.Ignored) {
+			return s
+		}
+	}
+	return nil
+}
+
+// Installs reports that the machine was started into the installer, as far as is known, and not
+// proven since.
+func (h *Host) Installs() bool {
+	if h.Proof != nil {
+		return false
+	}
+	if h.Phase != nil {
+		return true
+	}
+	for _, s := range h.Steps {
+		for _, c := range s.Changes {
+			if c.Boots && c.Installs && c.Fate != event.Refused && c.Fate != event.Undone {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Guard is the guard that refused the host, "" where none did.

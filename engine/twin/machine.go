@@ -240,7 +240,7 @@ func (m *Machine) oldSystem() error {
 	if x == nil || m.faults["unknown-use"] {
 		return nil
 	}
-	now := m.fleet.o.Clock.Now()
+	now := m.fleet.o.Clock.Now().Truncate(24 * time.Hour) // machines of one fleet show the same dates
 	c := esxisim.Config{Version: m.fleet.o.OldVersion, Build: m.fleet.o.OldBuild, UUID: uuid(m.Host.Name), Serial: m.serial(),
 		Installed: now.Add(-oldInstalled), Booted: now.Add(-oldInstalled / 2), Now: m.fleet.o.Clock.Now}
 	if m.faults["other-machine"] {

@@ -100,7 +100,7 @@ func (l *looking) elsewhere() (string, bool) {
 	}
 	for _, n := range l.h.Neighbours() {
 		if strings.EqualFold(n.MAC, *x.NIC) && n.Address != x.Address {
-			return fmt.Sprintf("the ARP table here has its network port %s at %s: its ESXi may be up under that address", *x.NIC, n.Address), true
+			return fmt.Sprintf("the ARP table here has its network port %s at %s: its ESXi may be up under that address, unless the entry is from before the reset", *x.NIC, n.Address), true
 		}
 	}
 	return "", false

@@ -53,6 +53,14 @@ func New(version string, simulated bool) *Run {
 	return &Run{version: version, simulated: simulated, done: map[event.Status]int{}, retries: map[step]int{}, steps: map[step]*results{}}
 }
 
+// Earlier takes in what happened before the run was continued: of the hosts it counts what was
+// proven.
+func (r *Run) Earlier(e event.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.story.Event(e)
+}
+
 // Event takes in an event of the run.
 func (r *Run) Event(e event.Event) {
 	r.mu.Lock()

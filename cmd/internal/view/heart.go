@@ -77,7 +77,7 @@ func pulse(s *story.Story, now time.Time) string {
 		if standing != story.Running {
 			continue
 		}
-		if installs(h) {
+		if h.Installs() {
 			installing++
 		}
 		slowest = slower(slowest, h)
@@ -101,7 +101,7 @@ func pulse(s *story.Story, now time.Time) string {
 
 // slower is the host that has been at it for longer; one that is being installed counts more.
 func slower(a, b *story.Host) *story.Host {
-	if a == nil || installs(b) && !installs(a) || installs(a) == installs(b) && b.Began.Before(a.Began) {
+	if a == nil || b.Installs() && !a.Installs() || a.Installs() == b.Installs() && b.Began.Before(a.Began) {
 		return b
 	}
 	return a
@@ -137,24 +137,6 @@ func listed(counts map[story.Standing]int) string {
 		}
 	}
 	return strings.Join(parts, ", ")
-}
-
-// installs reports a host whose machine was restarted into the installer, and not proven since.
-func installs(h *story.Host) bool {
-	if h.Proof != nil {
-		return false
-	}
-	if h.Phase != nil {
-		return true
-	}
-	for _, s := range h.Steps {
-		for _, c := range s.Changes {
-			if c.Boots && c.Installs {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // underWay says where a host is, how far, and for how long.

@@ -45,7 +45,7 @@ func (r *recap) commands(mounted []string) (out []Command) {
 		return line + limit(hosts, r.Plan.Of)
 	}
 	add("Continue with", on(r.Plan.Continue, r.names(open)))
-	if r.Summary.Interrupted || r.Summary.Internal != "" {
+	if n := r.Count(); r.Summary.Internal != "" || r.Summary.Interrupted && n[story.Interrupted]+n[story.Waiting]+n[story.Installing]+n[story.PoweredOff] > 0 {
 		add("Resume this run with", r.Plan.Resume)
 	}
 	add("Take the media out with", on(r.Plan.Eject, mounted))
@@ -110,7 +110,7 @@ func (r *recap) waysOn(h *story.Host) string {
 	case !open(h) && r.Plan.PowerOn == "":
 		return "run the same command again to start it"
 	case !open(h):
-		return "run the same command again to start it, or power it on (" + r.Plan.PowerOn + " --limit " + h.Name + ")"
+		return "run the same command again to start it, or power it on (" + r.Plan.PowerOn + " --limit " + text.ShellWord(h.Name) + ")"
 	}
 	return "the BMC was asked to start it; wait for it (the command below), which starts it once more if need be"
 }

@@ -69,7 +69,7 @@ func (b *board) judge(s *seat, real time.Time) {
 		s.standing = now
 		b.list(s)
 	}
-	if installing := now == story.Running && installs(s.Host); installing != s.installing {
+	if installing := now == story.Running && s.Host.Installs(); installing != s.installing {
 		s.installing = installing
 		b.installing += map[bool]int{true: 1, false: -1}[installing]
 	}

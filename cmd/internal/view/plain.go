@@ -47,6 +47,9 @@ func (p *plain) Event(e event.Event) {
 
 // Line writes one event of a log, with its time, as results are written.
 func Line(s *Streams, e event.Event) {
+	if !e.Whole() {
+		return
+	}
 	p := newPlain(s, s.Color)
 	text := p.logged(e)
 	if text == "" {

@@ -75,11 +75,8 @@ func (r *recap) print(rows []row) {
 	}
 	for i, one := range rows {
 		r.s.print(lines[i], narrow)
-		if one.Status.Failure() {
-			r.explain(one)
-		} else {
-			r.evidence(one)
-		}
+		r.evidence(one)
+		r.explain(one)
 	}
 }
 
@@ -90,13 +87,13 @@ func widthOf(s *Streams) int {
 	return s.Width
 }
 
-// fineKey is what hosts without trouble have in common that stand in one row.
+// fineKey is what hosts that did not fail have in common that stand in one row.
 func fineKey(h *story.Host) string {
 	version := ""
 	if h.Proof != nil {
 		version = h.Proof.Version + " " + h.Proof.Build
 	}
-	return fmt.Sprint(h.Counts, h.Standing(), h.Text, version)
+	return fmt.Sprint(h.Counts, h.Text, version, badKey(h))
 }
 
 // ownWords are what tells one host's message from another's: numbers and addresses.
@@ -232,7 +229,7 @@ func (s *Streams) print(l line, narrow bool) {
 // evidence writes what the proof of a host rests on, and what could not be checked. Of hosts
 // that are folded, the log has it.
 func (r *recap) evidence(one row) {
-	if one.Standing() != story.Proven {
+	if one.Proof == nil || open(one.Host) {
 		return
 	}
 	if len(one.more) > 0 {
@@ -249,6 +246,9 @@ func (r *recap) evidence(one row) {
 
 // explain writes why a host is in trouble, and what to do about it.
 func (r *recap) explain(one row) {
+	if len(one.Troubles()) == 0 {
+		return
+	}
 	for _, s := range one.Troubles() {
 		name := r.t.bad.Render(stepName(s.Name, s.Type))
 		if s.Status == event.Ignored {

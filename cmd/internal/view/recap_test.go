@@ -31,7 +31,7 @@ func TestRecapInstalling(t *testing.T) {
 			t.Errorf("want %q:\n%s", want, out.String())
 		}
 	}
-	rows := []row{{Host: &story.Host{Left: event.Left{Off: true}}}}
+	rows := []row{{Host: &story.Host{Status: event.NotRun, Left: event.Left{Off: true}}}}
 	for range foldAbove {
 		rows = append(rows, row{Host: &story.Host{}})
 	}

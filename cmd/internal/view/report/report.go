@@ -217,22 +217,10 @@ func (r *run) unfinished(h *host) string {
 		text = "in step " + view.StepName(s.Name, s.Type)
 	}
 	text += ", last record at " + moment(h.Latest)
-	if h.Proof == nil && h.installs() {
+	if h.Installs() {
 		text += "; it was restarted into the installer, and no proof is recorded" + seen(h.Host)
 	}
 	return text
-}
-
-// installs reports that the machine was started into an installer.
-func (h *host) installs() bool {
-	for _, s := range h.Steps {
-		for _, c := range s.Changes {
-			if c.Boots && c.Installs && c.Fate != event.Refused && c.Fate != event.Undone {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // seen is how far the installation was seen to be.
