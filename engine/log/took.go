@@ -72,7 +72,8 @@ func (all installations) expected(from event.Phase) *event.Expected {
 		return nil
 	}
 	slices.Sort(took)
-	return &event.Expected{Runs: len(took), Median: took[len(took)/2], Low: took[0], High: took[len(took)-1]}
+	n := len(took)
+	return &event.Expected{Runs: n, Median: (took[(n-1)/2] + took[n/2]) / 2, Low: took[0], High: took[n-1]}
 }
 
 // Expected is how long the latest installations of a model took from a phase to the proof;

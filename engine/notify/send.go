@@ -101,7 +101,7 @@ func (c *client) unsent(err error) error {
 	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("no answer within %s", c.target.Timeout)
+		return fmt.Errorf("no answer within %s", text.Duration(c.target.Timeout))
 	case errors.Is(err, context.Canceled):
 		return errors.New("no answer before the run ended")
 	}

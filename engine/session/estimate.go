@@ -44,6 +44,6 @@ func Estimate(state, plan string) string {
 	if len(took) == 1 {
 		return fmt.Sprintf("Estimated time: %s for a host, as for the one of an earlier run.", text.Duration(took[0]))
 	}
-	return fmt.Sprintf("Estimated time: %s for a host, as in earlier runs (median of %s; the fastest took %s, the slowest %s).", text.Duration(took[len(took)/2]),
+	return fmt.Sprintf("Estimated time: %s for a host, as in earlier runs (median of %s; the fastest took %s, the slowest %s).", text.Duration((took[(len(took)-1)/2]+took[len(took)/2])/2),
 		event.Count(len(took), "host"), text.Duration(took[0]), text.Duration(took[len(took)-1]))
 }
