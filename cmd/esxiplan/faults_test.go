@@ -120,7 +120,7 @@ step "one_time_boot" "cd_once" { target = "cd" }
 step "power" "restart" { action = "restart" }
 step "wait" "installed" {
   delay   = "15s"
-  timeout = "15m"
+  timeout = "22m"
 }
 `)
 	return b.String(), flags
@@ -140,10 +140,14 @@ func TestEveryTrouble(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "plan.hcl"), []byte(plan), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := exec.Command(os.Args[0], append(flags, "rehearse", "plan.hcl", "--speed", "75", "--forks", "200", "--state", "state", "-o", "jsonl")...)
+	c := exec.Command(os.Args[0], append(flags, "rehearse", "plan.hcl", "--speed", "75", "--forks", "200", "--state", "state", "-o", "plain", "--events", "events.jsonl", "--report", "json=report.json")...)
 	var errors bytes.Buffer
 	c.Dir, c.Env, c.Stderr = dir, append(os.Environ(), "ESXIPLAN_AS_COMMAND=1"), &errors
-	out, _ := c.Output()
+	recap, _ := c.Output()
+	out, err := os.ReadFile(filepath.Join(dir, "events.jsonl"))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, &errors)
+	}
 	failed, proven, phases := map[string]event.Event{}, map[string]bool{}, map[string][]event.Entered{}
 	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
 		var e event.Event
@@ -174,6 +178,33 @@ func TestEveryTrouble(t *testing.T) {
 			t.Errorf("%s: proven, want %q", name, c.reason)
 		}
 		inOrder(t, name, phases[name], proven[name])
+		if ok && !strings.Contains(string(recap), c.reason) { // rows that differ in numbers fold
+			t.Errorf("%s: the recap does not say: %s", name, c.reason)
+		}
+	}
+	reported(t, filepath.Join(dir, "report.json"), failed, proven)
+}
+
+// reported demands that the report says of each host what the events say.
+func reported(t *testing.T, file string, failed map[string]event.Event, proven map[string]bool) {
+	t.Helper()
+	var report struct {
+		Hosts []struct{ Host, Standing, Reason, Advice string }
+	}
+	b, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(b, &report)
+	}
+	if err != nil || len(report.Hosts) != len(troubles) {
+		t.Fatalf("%d hosts in the report: %v", len(report.Hosts), err)
+	}
+	for _, h := range report.Hosts {
+		if (h.Standing == "proven") != proven[h.Host] {
+			t.Errorf("%s is reported %s; proven: %v", h.Host, h.Standing, proven[h.Host])
+		}
+		if e, ok := failed[h.Host]; ok && (!strings.Contains(h.Reason, imageToken.ReplaceAllString(e.Problem.Summary, "/…/")) || h.Advice != e.Problem.Next) {
+			t.Errorf("%s is reported: %s\n\tadvice: %s\n\twant %s\n\tadvice: %s", h.Host, h.Reason, h.Advice, e.Problem.Summary, e.Problem.Next)
+		}
 	}
 }
 
