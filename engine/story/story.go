@@ -121,6 +121,14 @@ func (h *Host) Took() time.Duration {
 	return h.Ended.Sub(h.Began)
 }
 
+// LastSeen says, behind a comma, which phase the installation was last seen in; "" where none was.
+func (h *Host) LastSeen() string {
+	if h.Phase == nil {
+		return ""
+	}
+	return ", last seen " + h.Phase.Phase.Words()
+}
+
 // Step is the step that the host is in, nil where it is in none.
 func (h *Host) Step() *Step {
 	if len(h.Steps) == 0 || h.Status != "" {

@@ -160,7 +160,7 @@ func (r *recap) note(h *story.Host) string {
 	case story.PoweredOff:
 		return t.bad.Render("powered off")
 	case story.Installing:
-		return t.warn.Render("being installed since "+h.Left.Installing.Local().Format("15:04:05")) + t.dim.Render(" ("+short(r.Ended.Sub(h.Left.Installing))+phaseOf(h)+")")
+		return t.warn.Render("being installed since "+h.Left.Installing.Local().Format("15:04:05")) + t.dim.Render(" ("+short(r.Ended.Sub(h.Left.Installing))+h.LastSeen()+")")
 	case story.Proven:
 		return t.ok.Render("proven " + h.Proof.Version)
 	case story.Refused:
@@ -196,14 +196,6 @@ func remark(standing, reason string) string {
 		return standing
 	}
 	return standing + ": " + reason
-}
-
-// phaseOf is how far the installation was seen to be.
-func phaseOf(h *story.Host) string {
-	if h.Phase == nil {
-		return ""
-	}
-	return ", last seen " + h.Phase.Phase.Words()
 }
 
 // print writes a row: on one line where there is room for it, with the note below where

@@ -193,7 +193,7 @@ func (r *run) reason(h *host) (why, next string) {
 func (r *run) state(h *host) string {
 	switch h.standing {
 	case story.Installing:
-		return "being installed since " + moment(h.Left.Installing) + seen(h.Host)
+		return "being installed since " + moment(h.Left.Installing) + h.LastSeen()
 	case story.PoweredOff:
 		return "powered off for its restart, and not on again"
 	case story.Proven:
@@ -218,17 +218,9 @@ func (r *run) unfinished(h *host) string {
 	}
 	text += ", last record at " + moment(h.Latest)
 	if h.Installs() {
-		text += "; it was restarted into the installer, and no proof is recorded" + seen(h.Host)
+		text += "; it was restarted into the installer, and no proof is recorded" + h.LastSeen()
 	}
 	return text
-}
-
-// seen is how far the installation was seen to be.
-func seen(h *story.Host) string {
-	if h.Phase == nil {
-		return ""
-	}
-	return ", last seen " + h.Phase.Phase.Words()
 }
 
 // step finds what became of a step on the host, nil where it did not come to it.
