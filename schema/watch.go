@@ -2,6 +2,7 @@ package schema
 
 import (
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -100,7 +101,12 @@ func watch(m *meter, began usage, most bounds, evaluate func()) *hcl.Diagnostic 
 		case <-ticker.C:
 			now := most
 			now.heap += uint64(m.expanded.Load()) * mostHeapPerMade
-			if text := used().excess(began, now); text != "" {
+			u := used()
+			if u.objects > began.objects+now.heap {
+				runtime.GC() // how much of it is garbage is known too late otherwise: the collector waits for twice what is live
+				u = used()
+			}
+			if text := u.excess(began, now); text != "" {
 				m.stopped.Store(true)
 				return m.overrun(most, text)
 			}
