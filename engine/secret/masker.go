@@ -24,7 +24,7 @@ type Masker struct {
 	forms table               // of secrets that are looked for everywhere
 	given table               // forms of what machines gave
 	by    map[string][]string // those, by machine
-	words [256][]string       // forms of short ones, by their first byte
+	words node                // forms of short ones
 	short bool                // there are some
 }
 
@@ -105,9 +105,8 @@ func (m *Masker) add(text string) {
 
 // word takes in a text that is masked only as a whole word.
 func (m *Masker) word(text string) {
-	if of := &m.words[text[0]]; !slices.Contains(*of, text) {
-		*of, m.short = append(*of, text), true
-	}
+	m.words.add(text)
+	m.short = true
 }
 
 // encodings of base64; padding follows what they write.
@@ -203,12 +202,12 @@ func (f *finder) look(r reading, depth int) {
 }
 
 func (f *finder) lookForWords(r reading) {
-	for i := 0; i < len(r.text); i++ {
-		for _, word := range f.masker.words[r.text[i]] {
-			if strings.HasPrefix(r.text[i:], word) && standsAlone(r.text, i, i+len(word)) {
-				f.add(r, i, i+len(word))
+	for i := range len(r.text) {
+		f.masker.words.walk(r.text[i:], func(n int, whole bool) {
+			if whole && standsAlone(r.text, i, i+n) {
+				f.add(r, i, i+n)
 			}
-		}
+		})
 	}
 }
 
