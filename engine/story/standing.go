@@ -28,11 +28,10 @@ var Standings = []Standing{PoweredOff, Installing, Unproven, Failed, Unreachable
 
 // Standing is what is true of the host.
 func (h *Host) Standing() Standing {
-	open := !h.Left.Installing.IsZero()
 	switch {
 	case h.Left.Off && h.Status != "":
 		return PoweredOff
-	case open && h.Status != "":
+	case h.beingInstalled() && h.Status != "":
 		return Installing
 	case h.Status.Failure():
 		return h.trouble()
@@ -48,6 +47,13 @@ func (h *Host) Standing() Standing {
 		return Running
 	}
 	return map[event.Status]Standing{event.OK: OK, event.Changed: Changed, event.Skipped: Skipped}[h.Status]
+}
+
+// beingInstalled reports that our reset is neither proven nor given up. A wait that proved it and failed
+// in what comes after, such as taking the override away, does not close the reset; but the
+// machine installs nothing any more.
+func (h *Host) beingInstalled() bool {
+	return !h.Left.Installing.IsZero() && (h.Phase == nil || h.Phase.Phase != event.PhaseProven)
 }
 
 // trouble is how a host failed.

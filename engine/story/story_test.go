@@ -28,6 +28,10 @@ func done(step string, status event.Status, v *event.Verdict, p *event.Problem) 
 	return event.Event{Kind: event.StepDone, Step: step, Status: status, Verdict: v, Problem: p}
 }
 
+func seen(p event.Phase) event.Event {
+	return event.Event{Kind: event.Phased, Step: "w", Phase: &event.Entered{Phase: p}}
+}
+
 func ended(status event.Status, left event.Left) event.Event {
 	return event.Event{Kind: event.HostDone, Status: status, Counts: &event.Counts{}, Left: &left}
 }
@@ -67,6 +71,8 @@ func TestStanding(t *testing.T) {
 		"proven":                                      {[]event.Event{began, boot, done("w", event.Changed, proof, nil), ended(event.Changed, event.Left{})}, Proven},
 		"proven, then failed":                         {[]event.Event{began, boot, done("w", event.Changed, proof, nil), done("x", event.Failed, nil, trouble), ended(event.Failed, event.Left{})}, Failed},
 		"a proof in a step that failed":               {[]event.Event{began, boot, done("w", event.Failed, proof, trouble), ended(event.Failed, event.Left{})}, Failed},
+		"seen as new, and what came after failed":     {[]event.Event{began, boot, seen(event.PhaseProven), done("w", event.Failed, nil, trouble), ended(event.Failed, installing)}, Failed},
+		"seen as new, and then rebooting":             {[]event.Event{began, boot, seen(event.PhaseProven), seen(event.PhaseRebooting), done("w", event.Failed, nil, trouble), ended(event.Failed, installing)}, Installing},
 		"restarted after the proof":                   {[]event.Event{began, done("w", event.Changed, proof, nil), boot, done("w", event.Failed, unproven, trouble), ended(event.Failed, event.Left{})}, Unproven},
 		"restarted after the proof, in vain":          {[]event.Event{began, done("w", event.Changed, proof, nil), boot, settled(event.Refused), ended(event.Changed, event.Left{})}, Proven},
 		"restarted after the proof, who knows":        {[]event.Event{began, done("w", event.Changed, proof, nil), boot, settled(event.Unknown), ended(event.Changed, event.Left{})}, Changed},
