@@ -259,7 +259,7 @@ func TestUntrustedVariables(t *testing.T) {
 		{"sensitive = true", schema.Input{}, "made-up"},
 		{"sensitive = true", schema.Input{AllowEnv: []string{"ESXIPLAN_VAR_*"}}, "value-of-ESXIPLAN_VAR_x"},
 	} {
-		c.in.Untrusted, c.in.Environ, c.in.StandIn = true, environ, func(string) string { return "made-up" }
+		c.in.Untrusted, c.in.Environ, c.in.Placeholder = true, environ, func(string) string { return "made-up" }
 		p, problems := load(t, fmt.Sprintf(text, c.more), c.in)
 		if c.value == "" {
 			if !strings.Contains(problems, "ESXIPLAN_VAR_x with --allow-env ESXIPLAN_VAR_x") {

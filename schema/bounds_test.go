@@ -154,7 +154,7 @@ func TestAllowEnv(t *testing.T) {
 	} {
 		in := schema.Input{Environ: environ, AllowEnv: c.allow}
 		if c.placeholder {
-			in.StandIn = func(string) string { return "made-up" }
+			in.Placeholder = func(string) string { return "made-up" }
 		}
 		p, problems := load(t, planWith("text", c.expr), in)
 		if c.want == "" {

@@ -313,7 +313,7 @@ func lastAddress(network netip.Prefix) netip.Addr {
 // checkDisk demands one way of naming a disk, and consent where no BMC can
 // confirm the name.
 func checkDisk(d *Disk) error {
-	if d == nil || d.Late() {
+	if d == nil || d.Deferred() {
 		return nil
 	}
 	given := 0

@@ -14,9 +14,9 @@ import (
 // machine has, not what the plan wants of it.
 var deferredArguments = []string{"disk", "nic", "wipe"}
 
-// Late reports that the host's disk or NIC depends on host.facts, which must be read
+// Deferred reports that the host's disk or NIC depends on host.facts, which must be read
 // before its first step.
-func (h *Host) Late() bool { return h.deferred != nil }
+func (h *Host) Deferred() bool { return h.deferred != nil }
 
 // Resolve fills in what depends on the facts of the machine. The host itself stays
 // as it is; Resolve returns a copy.

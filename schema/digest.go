@@ -189,7 +189,7 @@ func (p *Plan) hostParts(h *Host, parts map[string]string) {
 		}
 	}
 	p.varsParts(h, parts)
-	if h.Late() {
+	if h.Deferred() {
 		p.deferredParts(h, parts)
 	}
 }

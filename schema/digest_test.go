@@ -239,7 +239,7 @@ func TestPartsOfFacts(t *testing.T) {
 		t.Errorf("differs: %v", got)
 	}
 	resolved, diags := after.Resolve(h, factsOf(t, "x"))
-	if diags.HasErrors() || resolved.Late() {
+	if diags.HasErrors() || resolved.Deferred() {
 		t.Fatal(diags)
 	}
 	if !maps.Equal(after.Parts(resolved), after.Parts(h)) {

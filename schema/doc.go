@@ -7,7 +7,7 @@
 // only during a run. [Plan.Arguments] and [Plan.Condition] evaluate them for one
 // host, with the facts and results that a [Scope] gives; [Plan.Decode] does so
 // without a run. A host that chooses its disk or NIC by what the machine has
-// ([Host.Late]) is completed by [Plan.Resolve]. A host that a dynamic block or a range
+// ([Host.Deferred]) is completed by [Plan.Resolve]. A host that a dynamic block or a range
 // made knows its row ([Host.Origin], [Host.Cell]).
 //
 // A plan may have ten thousand hosts. What a group says without naming the host

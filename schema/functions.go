@@ -57,7 +57,7 @@ func (l *loader) functions() map[string]function.Function {
 	maps.Copy(table, smallFunctions)
 	l.files = &fileReader{access: l.access, read: map[string]string{}}
 	table["file"] = openly(text1(l.files.text))
-	table["env"] = openly(l.envFunc(l.in.StandIn))
+	table["env"] = openly(l.envFunc(l.in.Placeholder))
 	for name, f := range table {
 		table[name] = l.plan.meter.metered(name, f)
 	}

@@ -22,14 +22,14 @@ import (
 
 // Input is where a plan's values come from.
 type Input struct {
-	Set      []string                         // "name=value", the value of -e
-	Files    []string                         // variable files
-	Environ  func(name string) (string, bool) // nil: no environment
-	Ask      func(v *Variable) (string, error)
-	StandIn  func(name string) string // placeholder for a secret without a value, "" for none; nil in real runs
-	AllowDir []string                 // further folders below which file() may read
-	AllowEnv []string                 // what env() may read: names, or beginnings of names with a * at the end; nil: everything
-	Step     string                   // a further step block, given on the command line; it comes last
+	Set         []string                         // "name=value", the value of -e
+	Files       []string                         // variable files
+	Environ     func(name string) (string, bool) // nil: no environment
+	Ask         func(v *Variable) (string, error)
+	Placeholder func(name string) string // placeholder for a secret without a value, "" for none; nil in real runs
+	AllowDir    []string                 // further folders below which file() may read
+	AllowEnv    []string                 // what env() may read: names, or beginnings of names with a * at the end; nil: everything
+	Step        string                   // a further step block, given on the command line; it comes last
 
 	// Untrusted is a plan whose author may be anyone: it reads files below its folder and
 	// AllowDir only (see [Access]), only variables of the environment that are named
@@ -78,15 +78,15 @@ func Load(paths []string, in Input, known Known) (*Plan, hcl.Diagnostics) {
 	return l.plan, l.diags
 }
 
-// noteMadeUp keeps what stands in for secrets that nobody gave: it need not look like an
+// noteMadeUp keeps what stands in for secrets that no one gave: it need not look like an
 // address.
 func (l *loader) noteMadeUp() {
-	standIn := l.in.StandIn
-	if standIn == nil {
+	placeholder := l.in.Placeholder
+	if placeholder == nil {
 		return
 	}
-	l.in.StandIn = func(name string) string {
-		text := standIn(name)
+	l.in.Placeholder = func(name string) string {
+		text := placeholder(name)
 		if text != "" {
 			l.madeUp.Store(text, true) // functions are also called during a run, by several goroutines
 		}

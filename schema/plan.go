@@ -232,8 +232,8 @@ type Disk struct {
 	deferred string // the place in the plan that chooses the disk, once the machine's facts are known
 }
 
-// Late reports that the disk is not chosen yet: that takes the machine's facts.
-func (d *Disk) Late() bool { return d != nil && d.deferred != "" }
+// Deferred reports that the disk is not chosen yet: that takes the machine's facts.
+func (d *Disk) Deferred() bool { return d != nil && d.deferred != "" }
 
 // Key returns which field names the disk, and its text.
 func (d *Disk) Key() (kind, text string) {
@@ -253,7 +253,7 @@ func (d *Disk) Key() (kind, text string) {
 }
 
 func (d *Disk) String() string {
-	if d.Late() {
+	if d.Deferred() {
 		return d.deferred
 	}
 	kind, text := d.Key()

@@ -76,7 +76,7 @@ func (p *Plan) evaluate(s *Step, ctx *hcl.EvalContext, wrong map[*hcl.Attribute]
 // Decode evaluates the arguments of a step for one host without a run: where they
 // depend on the machine or on another step's result, that is an error.
 func (p *Plan) Decode(s *Step, h *Host, into any) hcl.Diagnostics {
-	if h.Late() {
+	if h.Deferred() {
 		return hcl.Diagnostics{problem(h.RangeOf("esxi.disk"), "Not known yet",
 			"The disk or NIC of host %q is chosen from host.facts; only a run knows it, or a dry run.", h.Name)}
 	}

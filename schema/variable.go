@@ -199,7 +199,7 @@ func (l *loader) givenValues() map[string]given {
 
 // hasPlaceholder reports whether a secret without a value has a placeholder.
 func (l *loader) hasPlaceholder(name string) bool {
-	return l.in.StandIn != nil && l.in.StandIn(name) != ""
+	return l.in.Placeholder != nil && l.in.Placeholder(name) != ""
 }
 
 // resolve finds the variable's value: -e, variable files, environment, default, a
@@ -216,7 +216,7 @@ func (l *loader) resolve(v *Variable, values map[string]given) {
 	case v.Default != cty.NilVal:
 		v.Value, v.Origin = v.Default, "default"
 	case v.Sensitive && l.hasPlaceholder(variablePrefix+v.Name):
-		l.accept(v, given{value: placeholder(v.Type, l.in.StandIn(variablePrefix+v.Name)), origin: "a placeholder", at: v.Range})
+		l.accept(v, given{value: placeholder(v.Type, l.in.Placeholder(variablePrefix+v.Name)), origin: "a placeholder", at: v.Range})
 	case l.in.Ask != nil:
 		text, err := l.in.Ask(v)
 		if err != nil {

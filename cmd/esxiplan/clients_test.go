@@ -17,7 +17,7 @@ import (
 	"esxiplan/engine/media/isosim"
 )
 
-// kickstart is written by hand: no code of ours has a part in this test but the
+// kickstart is written by hand: no code from here has a part in this test but the
 // simulators.
 const handWritten = `vmaccepteula
 rootpw --iscrypted '$6$saltsaltsaltsalt$` + "QlNUMiNeQw8uLr6AZEmHbcWdxg0LhxlIbCkYrCkWLgBZFlSuQ8yFKLVtBzxHqGBHJrb5Q6wS5m5W7F4N8Fu8E1" + `'

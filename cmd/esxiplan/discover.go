@@ -353,7 +353,7 @@ func plannedPorts(m machine) (disk *int, nic string) {
 	if x == nil || m.err != nil {
 		return nil, ""
 	}
-	if x.Disk != nil && !x.Disk.Late() {
+	if x.Disk != nil && !x.Disk.Deferred() {
 		all := m.facts.Disks()
 		if d, err := step.ResolveDisk(x.Disk, all); err == nil {
 			at := slices.IndexFunc(all, func(other bmc.Disk) bool { return reflect.DeepEqual(d, other) })
@@ -371,7 +371,7 @@ func plannedPorts(m machine) (disk *int, nic string) {
 
 // planned is the disk that the plan's selector takes on the machine, or why it takes no disk.
 func planned(m machine) (disk, problem string) {
-	if m.host.ESXi == nil || m.host.ESXi.Disk == nil || m.host.ESXi.Disk.Late() || m.err != nil {
+	if m.host.ESXi == nil || m.host.ESXi.Disk == nil || m.host.ESXi.Disk.Deferred() || m.err != nil {
 		return "", ""
 	}
 	want := m.host.ESXi.Disk

@@ -58,11 +58,11 @@ func (f *planFlags) addLimit(c *cobra.Command) {
 }
 
 // input is where the values of a plan come from.
-func (f *planFlags) input(standIn func(string) string) schema.Input {
+func (f *planFlags) input(placeholder func(string) string) schema.Input {
 	if f.untrusted {
-		standIn = expected(standIn)
+		placeholder = expected(placeholder)
 	}
-	return schema.Input{Set: f.set, Files: f.files, Environ: os.LookupEnv, AllowEnv: f.readable(), AllowDir: f.allowRead, StandIn: standIn, Step: f.step, Untrusted: f.untrusted}
+	return schema.Input{Set: f.set, Files: f.files, Environ: os.LookupEnv, AllowEnv: f.readable(), AllowDir: f.allowRead, Placeholder: placeholder, Step: f.step, Untrusted: f.untrusted}
 }
 
 // envInCI is what env() may read in a job of a CI system: variables meant for esxiplan. The
@@ -90,10 +90,10 @@ func known() schema.Known {
 	return k
 }
 
-// load reads a plan and reports all its problems. standIn makes up missing
+// load reads a plan and reports all its problems. placeholder makes up missing
 // secrets; nil in runs on real machines.
-func (a *app) load(paths []string, f *planFlags, standIn func(string) string) (*schema.Plan, error) {
-	in := f.input(standIn)
+func (a *app) load(paths []string, f *planFlags, placeholder func(string) string) (*schema.Plan, error) {
+	in := f.input(placeholder)
 	if term.IsTerminal(int(a.in.Fd())) && !f.untrusted { // its question may be for any secret
 		in.Ask = a.ask
 	}

@@ -36,7 +36,7 @@ step "precheck" "login" {}
 	if err := os.WriteFile(name, []byte(plan), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p, diags := schema.Load([]string{name}, schema.Input{StandIn: (&secrets{}).secret}, known())
+	p, diags := schema.Load([]string{name}, schema.Input{Placeholder: (&secrets{}).secret}, known())
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}

@@ -26,7 +26,7 @@ func (f *outputFlags) add(c *cobra.Command) {
 
 // views are all that show the events of the run: the one on the terminal, and files.
 func (r *request) views() (view.View, error) {
-	if err := r.flags.outputs.spare(r.sources()); err != nil {
+	if err := r.flags.outputs.refuseInputs(r.sources()); err != nil {
 		return nil, err
 	}
 	r.connect()

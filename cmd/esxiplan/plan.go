@@ -341,7 +341,7 @@ func (r *request) isSecret(value string) bool {
 func (r *request) inputs(salt string, p *proposal.Proposal) proposal.Inputs {
 	images, o := map[string]string{}, media.Options{Dir: r.plan.Dir, Cache: r.state}
 	if r.site.sim != nil {
-		o.StandIns = r.site.sim.StandIns
+		o.Placeholders = r.site.sim.Placeholders
 	}
 	for _, i := range r.plan.Images {
 		images[i.Source] = media.ImageDigest(o, media.Source{Name: i.Name, Path: i.Source})

@@ -35,7 +35,7 @@ func TestPlansRehearse(t *testing.T) {
 // shows the first of them, and against the table.
 func TestRackOfForty(t *testing.T) {
 	t.Chdir(filepath.Join("..", ".."))
-	p, diags := schema.Load([]string{filepath.Join("plans", "rack.hcl")}, schema.Input{StandIn: func(string) string { return "Made-up-1x" }}, known())
+	p, diags := schema.Load([]string{filepath.Join("plans", "rack.hcl")}, schema.Input{Placeholder: func(string) string { return "Made-up-1x" }}, known())
 	if diags.HasErrors() || len(p.Hosts()) != 40 {
 		t.Fatalf("%d hosts: %v", len(p.Hosts()), diags)
 	}
@@ -68,7 +68,7 @@ func TestJenkinsfile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, diags := schema.Load([]string{filepath.Join("..", "..", "plans", "site.hcl")}, schema.Input{StandIn: func(string) string { return "Made-up-1x" }}, known())
+	p, diags := schema.Load([]string{filepath.Join("..", "..", "plans", "site.hcl")}, schema.Input{Placeholder: func(string) string { return "Made-up-1x" }}, known())
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}

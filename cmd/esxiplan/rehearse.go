@@ -104,7 +104,7 @@ type testbedOptions struct {
 
 // newTestbed makes what the plan lacks, and twins of its hosts.
 func newTestbed(p *schema.Plan, hosts []*schema.Host, o testbedOptions) (*testbed, error) {
-	s := &testbed{simulation: simulation{Addresses: map[string]string{}, StandIns: map[string]string{}}, dir: o.dir}
+	s := &testbed{simulation: simulation{Addresses: map[string]string{}, Placeholders: map[string]string{}}, dir: o.dir}
 	if p.Untrusted() {
 		s.network = &twin.Network{}
 	}
@@ -157,8 +157,8 @@ func (s *testbed) images(p *schema.Plan, moduleSize int) error {
 			continue
 		}
 		version, build := versionOf(i)
-		standIn := filepath.Join(s.dir, i.Name+".iso")
-		f, err := os.Create(standIn)
+		placeholder := filepath.Join(s.dir, i.Name+".iso")
+		f, err := os.Create(placeholder)
 		if err != nil {
 			return err
 		}
@@ -169,7 +169,7 @@ func (s *testbed) images(p *schema.Plan, moduleSize int) error {
 		if err != nil {
 			return err
 		}
-		s.StandIns[i.Source] = standIn
+		s.Placeholders[i.Source] = placeholder
 		s.remarks = append(s.remarks, fmt.Sprintf("image %s is a generated one (%s build %s)", i.Name, version, build))
 	}
 	return nil
@@ -199,7 +199,7 @@ func (s *testbed) old(p *schema.Plan) (version, build string) {
 		return "8.0.3", "24674464"
 	}
 	i := p.Images[0]
-	if _, standIn := s.StandIns[i.Source]; standIn {
+	if _, placeholder := s.Placeholders[i.Source]; placeholder {
 		return versionOf(i)
 	}
 	if installer, err := openInstaller(p, i); err == nil {

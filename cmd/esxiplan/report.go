@@ -143,8 +143,8 @@ func resolved(name string) string {
 	return path
 }
 
-// spare refuses outputs that would replace a file which the run reads.
-func (f *outputFlags) spare(inputs []string) error {
+// refuseInputs refuses outputs that would replace a file which the run reads.
+func (f *outputFlags) refuseInputs(inputs []string) error {
 	read := map[string]bool{}
 	for _, name := range inputs {
 		read[resolved(name)] = true

@@ -158,7 +158,7 @@ type request struct {
 	paths     []string // of the plan, as they were given
 	flags     *runFlags
 	plan      *schema.Plan
-	rehearsal bool // nobody is asked, nothing real can be wiped
+	rehearsal bool // no one is asked, nothing real can be wiped
 
 	requests func(host string, x bmc.Exchange) // gets the requests to BMCs; nil: it need not
 

@@ -24,7 +24,7 @@ func screenOf(in, out, err *os.File) *view.Screen {
 	return s
 }
 
-// reflows reports a terminal that breaks lines anew as its width changes, as nearly all do.
+// reflows reports a terminal that breaks lines again as its width changes, as nearly all do.
 func reflows() bool {
 	switch {
 	case os.Getenv("TMUX") != "":

@@ -54,11 +54,11 @@ func isSet(c *cobra.Command, name string) bool {
 
 // expected makes placeholders only of secrets that are meant for esxiplan: env() of any
 // other variable is an attempt to read it, which is to be seen.
-func expected(standIn func(string) string) func(string) string {
+func expected(placeholder func(string) string) func(string) string {
 	return func(name string) string {
-		if standIn == nil || !slices.ContainsFunc(envInCI, func(pattern string) bool { return strings.HasPrefix(name, strings.TrimSuffix(pattern, "*")) }) {
+		if placeholder == nil || !slices.ContainsFunc(envInCI, func(pattern string) bool { return strings.HasPrefix(name, strings.TrimSuffix(pattern, "*")) }) {
 			return ""
 		}
-		return standIn(name)
+		return placeholder(name)
 	}
 }

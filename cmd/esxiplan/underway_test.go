@@ -172,7 +172,7 @@ func TestKilledWhileServing(t *testing.T) {
 	s.started("h000")
 	r.c.Process.Kill()
 	r.wait()
-	out := s.refuses(event.ExitFailed, "an installation of ours is under way on this machine since", "run", "fleet.hcl", "--sim", "sim.json", "--yes")
+	out := s.refuses(event.ExitFailed, "esxiplan has been installing this machine since", "run", "fleet.hcl", "--sim", "sim.json", "--yes")
 	before := len(s.log())
 	r = s.begin(s.continued(out))
 	s.until("it looks at the machine", func() bool { return len(s.log()) > before })

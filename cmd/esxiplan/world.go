@@ -71,9 +71,9 @@ func (w *world) Close() {
 
 // simulation maps the plan to simulated machines.
 type simulation struct {
-	Addresses map[string]string `json:"addresses"`
-	StandIns  map[string]string `json:"images"`          // by image source
-	Directory string            `json:"media_directory"` // in the place of the plan's
+	Addresses    map[string]string `json:"addresses"`
+	Placeholders map[string]string `json:"images"`          // by image source
+	Directory    string            `json:"media_directory"` // in the place of the plan's
 
 	network *twin.Network // on which they are in this process; nil: on loopback
 }
@@ -94,7 +94,7 @@ func (w *world) openStore() error {
 	}
 	o := media.Options{Plan: w.plan.Name, Now: w.clock.Now, Dial: media.DialFunc(w.dialer()), Dir: w.plan.Dir, Cache: w.state}
 	if w.sim != nil {
-		o.StandIns = w.sim.StandIns
+		o.Placeholders = w.sim.Placeholders
 	}
 	if w.plan.Untrusted() {
 		o.Open = w.plan.Open

@@ -175,7 +175,7 @@ func ignored(h *schema.Host) map[string]string {
 // inPlan is the disk or nic that a plan names, where it does not depend on the machine.
 func inPlan(x *schema.ESXi, what string) string {
 	switch {
-	case what == "disk" && x.Disk != nil && !x.Disk.Late():
+	case what == "disk" && x.Disk != nil && !x.Disk.Deferred():
 		return ", " + x.Disk.String()
 	case what == "nic" && x.NIC != nil:
 		return ", " + *x.NIC

@@ -26,7 +26,7 @@ func TestWrongPlans(t *testing.T) {
 	}
 	for _, name := range plans {
 		t.Run(name, func(t *testing.T) {
-			p, diags := check([]string{name}, schema.Input{StandIn: func(string) string { return "Made-up-1x" }}, false)
+			p, diags := check([]string{name}, schema.Input{Placeholder: func(string) string { return "Made-up-1x" }}, false)
 			if !diags.HasErrors() {
 				t.Fatal("the plan is accepted")
 			}

@@ -189,7 +189,7 @@ func NewPreparation(target, old, now string, apply func(context.Context, Command
 }
 
 // Reader is the half of the door that changes nothing. What was read a moment ago is
-// not requested again before [Reader.Refresh], unless a write of ours may have changed it.
+// not requested again before [Reader.Refresh], unless one of our writes may have changed it.
 type Reader interface {
 	// Prefetch reads what some questions need, several documents at the same time, because
 	// BMCs take long to answer. ask asks them, of the reader that it is given, again and

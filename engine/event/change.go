@@ -49,7 +49,7 @@ type Change struct {
 	Request string `json:"request,omitempty"`
 	Risk    Risk   `json:"risk,omitempty"`
 	Repeat  bool   `json:"repeat,omitempty"` // the same change in another form
-	Found   bool   `json:"found,omitempty"`  // no request of ours: somebody else's doing, found on the machine
+	Found   bool   `json:"found,omitempty"`  // not our request: someone else's doing, found on the machine
 	// Makes is what would be on a medium that is published, and Replaces what is on the one
 	// that was published last; both only in a dry run.
 	Makes    *Medium `json:"makes,omitempty"`
@@ -68,7 +68,7 @@ type Intent struct {
 	Before   *Snapshot `json:"before,omitempty"`   // what answered on the ESXi address before that boot
 	Erases   []Disk    `json:"erases,omitempty"`   // disks that the installer overwrites, as the guards found them
 	All      bool      `json:"all,omitempty"`      // also what someone else mounted as a floppy or USB stick
-	Force    bool      `json:"force,omitempty"`    // also while an installation of ours may be reading the medium, of which the caller knows better
+	Force    bool      `json:"force,omitempty"`    // also while our installation may be reading the medium, of which the caller knows better
 
 	// Seal is set by the guards that admitted a start of the machine, and lets the requests
 	// of that one start pass. It is of a type that only the guards can make; it is not logged.
@@ -90,7 +90,7 @@ func (c Change) String() string {
 type Fate string
 
 // A change is done; refused, so surely not done; of unknown fate, because the answer was
-// lost or says too little; or undone: it is not so any more, though no change of ours
+// lost or says too little; or undone: it is not so any more, though no change by us
 // undid it, or it never came about.
 const (
 	Done    = Fate("done")
@@ -133,8 +133,8 @@ type Verdict struct {
 
 // Left is what a run leaves behind at a machine.
 type Left struct {
-	Installing time.Time `json:"installing,omitzero"` // since when an installation of ours is under way
-	Mounted    []string  `json:"mounted,omitempty"`   // images of ours that stay in drives
+	Installing time.Time `json:"installing,omitzero"` // since when one of our installations is in progress
+	Mounted    []string  `json:"mounted,omitempty"`   // our images that stay in drives
 	Off        bool      `json:"off,omitempty"`       // powered off for a restart, and not started again
 	Boots      string    `json:"boots,omitempty"`     // boot source that we set for the next boot
 }

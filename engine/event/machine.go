@@ -23,7 +23,7 @@ type Disk struct {
 	Controller string   `json:"controller,omitempty"`
 	RAID       string   `json:"raid,omitempty"`
 	// Holds is what is on the disk as far as the running ESXi tells, such as: datastore
-	// "datastore1". nil: nobody could look.
+	// "datastore1". nil: no one could look.
 	Holds []string `json:"holds,omitzero"`
 }
 
@@ -126,7 +126,7 @@ func orNone(text string) string {
 	return text
 }
 
-// Medium is what is on an installer medium of ours, as far as people are to read it: secrets
+// Medium is what is on our installer medium, as far as people are to read it: secrets
 // are hidden.
 type Medium struct {
 	Source    string   `json:"source,omitempty"` // the installer image

@@ -39,7 +39,7 @@ func (p Planned) Covers(step string, c Change, ours func(url string) bool) bool 
 // Allowed reports whether a change that a step is about to make is among those that were
 // planned. To take an override away again that no boot uses up belongs to having set it: that a
 // BMC has no other kind shows only when it is set. To take our image out again belongs to an
-// insert that is tried anew, as where the BMC read a part of it only.
+// insert that is tried again, as where the BMC read a part of it only.
 func Allowed(planned []Planned, step string, c Change, ours func(url string) bool) bool {
 	return slices.ContainsFunc(planned, func(p Planned) bool {
 		return p.Covers(step, c, ours) || clears(c) && p.Verb == SetBoot && !clears(p.Change) ||

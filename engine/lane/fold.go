@@ -141,7 +141,7 @@ func (l *Lane) resolve(raw json.RawMessage) {
 		l.close(event.Failed, event.FromDiagnostic(diags[0]), nil)
 		return
 	}
-	if l.host.Late() {
+	if l.host.Deferred() {
 		l.raw = raw
 		l.emit(event.Event{Kind: event.Warned, Step: FactsStep, Text: "chosen by its facts: " + strings.Join(step.DiskNames(host.ESXi), ", ")})
 	}

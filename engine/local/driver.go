@@ -83,7 +83,7 @@ type localRun struct {
 	asked     context.Context // ends when somebody wants the run to stop
 	slots     chan struct{}
 	done      chan folded
-	over      chan struct{} // nobody takes outcomes any more
+	over      chan struct{} // no one takes outcomes any more
 	busy      int
 	closing   sync.WaitGroup
 	err       error // of the log

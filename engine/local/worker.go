@@ -184,7 +184,7 @@ func (w *Worker) run(ctx context.Context, t lane.Task, a *attempt) (json.RawMess
 	if t.Mode == lane.ModeFacts {
 		return w.facts(ctx, h.Host)
 	}
-	if len(t.Facts) > 0 && h.Declared.Late() {
+	if len(t.Facts) > 0 && h.Declared.Deferred() {
 		resolved, _, diags := step.Resolve(w.Plan, h.Declared, t.Facts)
 		if diags.HasErrors() {
 			return nil, diags

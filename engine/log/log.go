@@ -396,7 +396,7 @@ func (l *Log) seal(r Record) error {
 	return nil
 }
 
-// flush waits until line n is on disk; whoever finds nobody flushing does it for all.
+// flush waits until line n is on disk; whoever finds no one flushing does it for all.
 func (l *Log) flush(n uint64) error {
 	for l.file != nil && l.synced < n && l.err == nil {
 		if l.flushing {
@@ -465,7 +465,7 @@ func (l *Log) History(host string) step.History {
 }
 
 // masked takes secrets out of the texts of an event. Names, times and numbers are left, and
-// what a write sets: a state, or a URL of ours, which cannot hold a secret and which later
+// what a write sets: a state, or our URL, which cannot hold a secret and which later
 // runs read back. What it found was said by the machine.
 func (o Options) masked(e event.Event) event.Event {
 	mask := o.Masker.Mask

@@ -45,7 +45,7 @@ type past struct {
 	Version  int                      `json:"version"`
 	Logs     map[string]*mark         `json:"logs"` // by run
 	Machines map[string]*step.History `json:"machines"`
-	Left     map[string][]session     `json:"left"`   // logins whose sessions nobody closed, by BMC
+	Left     map[string][]session     `json:"left"`   // logins whose sessions no one closed, by BMC
 	Models   map[string]installations `json:"models"` // the latest ones of each model
 
 	run   string           // the one under way

@@ -114,7 +114,7 @@ type Assembly struct {
 	Options   []string          // further kernel options, with a kickstart
 	Files     map[string][]byte // further files to add or replace, by path
 	Out       string
-	Written   Written // nil: nobody wants to know
+	Written   Written // nil: no one wants to know
 }
 
 // Assembled is what was made.

@@ -52,9 +52,9 @@ type Options struct {
 	// Open opens a source that is not a placeholder, by its absolute path; nil: any regular file.
 	Open  func(path string) (*os.File, error)
 	Cache string // folder that remembers checksums of sources; "" forgets them
-	// StandIns are placeholders for images, by path: a rehearsal has no vendor's
+	// Placeholders are placeholders for images, by path: a rehearsal has no vendor's
 	// image. Their checksums are not verified.
-	StandIns map[string]string
+	Placeholders map[string]string
 }
 
 func newLibrary(s shelf, m manifest, o Options) *Library {
@@ -62,7 +62,7 @@ func newLibrary(s shelf, m manifest, o Options) *Library {
 		o.Now = time.Now
 	}
 	return &Library{shelf: s, manifest: m, now: o.Now, client: newFetcher(o.Dial), simulated: o.Dial != nil,
-		sources: &sources{dir: o.Dir, confined: o.Open, placeholders: o.StandIns, cache: o.Cache, open: map[string]*sourceEntry{}}}
+		sources: &sources{dir: o.Dir, confined: o.Open, placeholders: o.Placeholders, cache: o.Cache, open: map[string]*sourceEntry{}}}
 }
 
 func checkBaseURL(text string) error {

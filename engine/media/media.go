@@ -27,7 +27,7 @@ type Request struct {
 	Options    []string // further kernel options
 	SecureBoot *bool    // of the machine, nil unknown
 	Disks      []string // what the kickstart installs on and clears, as the plan names it; nil: a user's own kickstart decides
-	Written    Written  // while a whole image is written; nil: nobody wants to know
+	Written    Written  // while a whole image is written; nil: no one wants to know
 }
 
 // firstBoot reports whether the kickstart is ours and has parts that Secure Boot would skip.

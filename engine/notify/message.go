@@ -73,10 +73,10 @@ type Result struct {
 }
 
 // resultOf is how a run ended that has a summary.
-func resultOf(told *story.Story) *Result {
-	s, n := told.Summary, told.Count()
-	return &Result{Exit: s.Exit, Elapsed: told.Took().Seconds(), Interrupted: s.Interrupted, Budget: s.Budget, Internal: s.Internal,
-		Proven: told.Proven(), Installing: n[story.Installing], Unproven: n[story.Unproven], Refused: n[story.Refused],
+func resultOf(of *story.Story) *Result {
+	s, n := of.Summary, of.Count()
+	return &Result{Exit: s.Exit, Elapsed: of.Took().Seconds(), Interrupted: s.Interrupted, Budget: s.Budget, Internal: s.Internal,
+		Proven: of.Proven(), Installing: n[story.Installing], Unproven: n[story.Unproven], Refused: n[story.Refused],
 		Changed: s.Hosts[event.Changed], OK: s.Hosts[event.OK], Failed: s.Hosts[event.Failed], Unreachable: s.Hosts[event.Unreachable],
 		Skipped: s.Hosts[event.Skipped], Ignored: s.Hosts[event.Ignored], NotRun: s.Hosts[event.NotRun]}
 }

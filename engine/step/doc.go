@@ -19,5 +19,5 @@
 // A write is a value: an event.Change, recorded before it is made, with the event.Intent that it is
 // part of; what came of it is a second record, event.Settled. [History] folds the records of a
 // machine and alone says what they mean: what is mounted, what it is set to boot, whether
-// an installation of ours is under way, what we owe it.
+// one of our installations is in progress, what we owe it.
 package step

@@ -207,7 +207,7 @@ func (h *Host) digestOf(url string) string {
 	return p.Digest
 }
 
-// Eject empties a drive. The medium of an installation of ours that is under way stays,
+// Eject empties a drive. The medium of one of our installations that is in progress stays,
 // unless the intent says by force, and so does a stranger's floppy or USB stick, unless it
 // says all.
 func (d *BMC) Eject(ctx context.Context, s bmc.Slot, i event.Intent) error {
@@ -234,7 +234,7 @@ func (d *BMC) Eject(ctx context.Context, s bmc.Slot, i event.Intent) error {
 	return d.client.Eject(ctx, s, d.recorder(i))
 }
 
-// Reset changes the power. What it is part of is told by the intent: the one that
+// Reset changes the power. What it is part of is given by the intent: the one that
 // [BMC.Admit] gave lets all requests of one restart pass; without, the guards are run.
 func (d *BMC) Reset(ctx context.Context, t bmc.ResetType, i event.Intent) error {
 	if err := d.admitWrite(ctx); err != nil {
@@ -344,7 +344,7 @@ func (d *BMC) admitStart(ctx context.Context, same *LastReset) (event.Intent, er
 		return event.Intent{}, err
 	}
 	if h.Place().BootsMedium && !i.Installs {
-		return event.Intent{}, &Refusal{"medium", "nothing of ours is mounted for this host and no boot source is set, " +
+		return event.Intent{}, &Refusal{"medium", "esxiplan mounted nothing for this host and no boot source is set, " +
 			"so it would only boot its disk again", "Run the steps before this one (insert, one_time_boot), then restart"}
 	}
 	if i.Installs {
@@ -460,7 +460,7 @@ func Loops(b bmc.Boot) bool {
 	return !b.Once && b.Target != bmc.BootNone && b.Target != bmc.BootDisk
 }
 
-// showsLate is how long a BMC may go on showing an override that it took away.
+// showsLate is how long a BMC may keep showing an override that it took away.
 const showsLate = 20 * time.Second
 
 // ClearBoot takes away what is set for the next boot, by each way that still shows it, and

@@ -46,7 +46,7 @@ func firstLoaded(slots []bmc.Slot, which func(bmc.Slot) bool) (bmc.Slot, bool) {
 	return bmc.Slot{}, false
 }
 
-// Emptied waits until a virtual media slot reads empty: some BMCs go on showing an
+// Emptied waits until a virtual media slot reads empty: some BMCs keep showing an
 // image for a while after they ejected it.
 func (h *Host) Emptied(ctx context.Context, s bmc.Slot) error {
 	return h.Until(ctx, 45*time.Second, s.Name()+" reads empty", func(ctx context.Context) (bool, error) {
@@ -55,7 +55,7 @@ func (h *Host) Emptied(ctx context.Context, s bmc.Slot) error {
 	})
 }
 
-// ForgetMounts notes that no drive holds an image of ours any more.
+// ForgetMounts notes that no drive holds one of our images any more.
 func (h *Host) ForgetMounts() {
 	for _, m := range h.History().Mounted() {
 		h.Undone(m.Change)

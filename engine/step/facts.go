@@ -55,7 +55,7 @@ func ReadFacts(ctx context.Context, h *Host) (Facts, error) {
 }
 
 // FactsOf reads all that a BMC says of its machine. What could be read is returned
-// beside the error about the rest.
+// with the error about the rest.
 func FactsOf(ctx context.Context, c bmc.Reader) (Facts, error) {
 	f, unread, err := factsOf(ctx, c)
 	return f, errors.Join(err, unread)

@@ -15,10 +15,10 @@ func CheckConsent(s Settings, power bmc.PowerState, installs bool) error {
 	case installs && s.Consent.Wipe, !installs && s.Consent.Stop:
 		return nil
 	case installs:
-		return &Refusal{"consent", "this restart would boot what is mounted or set for it, and nobody was asked whether that may wipe the machine",
+		return &Refusal{"consent", "this restart would boot what is mounted or set for it, and no one was asked whether that may wipe the machine",
 			"Run it again with --yes"}
 	case power != bmc.Off:
-		return &Refusal{"consent", "the machine is on (power state " + string(power) + "), and nobody was asked whether what runs on it may be stopped",
+		return &Refusal{"consent", "the machine is on (power state " + string(power) + "), and no one was asked whether what runs on it may be stopped",
 			"Run it again with --yes"}
 	}
 	return nil
@@ -30,7 +30,7 @@ func CheckBarred(c Consent) error {
 	if c.Barred == "" {
 		return nil
 	}
-	return &Refusal{"consent", "nothing was agreed about this host: " + c.Barred, "Start the run again; it asks anew"}
+	return &Refusal{"consent", "nothing was agreed about this host: " + c.Barred, "Start the run again; it asks again"}
 }
 
 // CheckAgreed demands that the disks which an installer is about to overwrite are those that

@@ -17,7 +17,7 @@ func CheckDisk(ctx context.Context, x *schema.ESXi, c bmc.Reader) error {
 	if x == nil || x.Disk == nil {
 		return &Refusal{"disk", "the plan names no disk for this host", "Give esxi.disk"}
 	}
-	if x.Disk.Late() {
+	if x.Disk.Deferred() {
 		return &Refusal{"disk", "the disk is to be chosen by the machine's facts, and they were not read", "This is a bug in esxiplan; please report it"}
 	}
 	doubted, trusted := byConfirmation(x)

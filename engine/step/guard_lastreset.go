@@ -21,15 +21,15 @@ func CheckLastReset(h History, run string, s Settings) error {
 }
 
 // CheckInstalling refuses to prepare another installation while one of ours is under way,
-// this run's included: the machine would begin anew when the installer restarts it.
+// this run's included: the machine would begin again when the installer restarts it.
 func CheckInstalling(h History, s Settings) error {
 	last, open := h.Installing()
 	if !open || s.Again {
 		return nil
 	}
-	return &Refusal{"last reset", fmt.Sprintf("an installation of ours is under way on this machine since %s (run %s): "+
+	return &Refusal{"last reset", fmt.Sprintf("esxiplan has been installing this machine since %s (run %s): "+
 		"what is mounted or set now would be booted by the installer's own restart", ClockTime(last.Time), last.Run),
-		s.waitForIt() + ", or go on all the same with --again"}
+		s.waitForIt() + ", or continue all the same with --again"}
 }
 
 // waitForIt is the way out of an installation that is under way.

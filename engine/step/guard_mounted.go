@@ -8,7 +8,7 @@ import (
 	"esxiplan/engine/bmc"
 )
 
-// CheckMounted demands that what we mounted is still there and the only image of ours
+// CheckMounted demands that what we mounted is still there and our only image
 // there, and that a machine that is set to boot a virtual CD has one.
 func CheckMounted(h History, p Place, drives []bmc.Slot, boot bmc.Boot) error {
 	m, ok := h.Meant(p)
@@ -23,7 +23,7 @@ func CheckMounted(h History, p Place, drives []bmc.Slot, boot bmc.Boot) error {
 	}
 	for _, s := range drives {
 		if other, ours := h.MountIn(s); ours && other.URL != m.URL {
-			return &Refusal{"medium", fmt.Sprintf("two images of ours are mounted: %s, and %s in %s; which of them the machine would boot is not known",
+			return &Refusal{"medium", fmt.Sprintf("two of our images are mounted: %s, and %s in %s; which of them the machine would boot is not known",
 				m.URL, other.URL, s.Name()),
 				"Take out the one that it is not to boot (step eject), then restart"}
 		}
@@ -49,7 +49,7 @@ func inDrive(h History, drives []bmc.Slot, url string) bool {
 }
 
 // Strangers reports a drive for floppies and USB sticks that holds what is not on our record:
-// no installation of ours boots from there, and someone may be using it.
+// none of our installations boots from there, and someone may be using it.
 func Strangers(s bmc.Slot, h History) bool {
 	_, ours := h.MountIn(s)
 	return s.Stick && s.Loaded && !ours
@@ -64,7 +64,7 @@ func CheckStick(s bmc.Slot, h History) error {
 		"Leave it, or take it out with the step eject and all = true"}
 }
 
-// CheckEject protects the medium of an installation of ours that is under way: any image of
+// CheckEject protects the medium of one of our installations that is in progress: any image of
 // which the BMC does not tell what it is may be that.
 func CheckEject(s bmc.Slot, h History) error {
 	last, open := h.Installing()

@@ -7,7 +7,7 @@ import (
 )
 
 // CheckOverride demands that the boot source that we set is still set, that a mounted
-// image of ours would be booted at all, and that an override that no boot uses up is
+// image would be booted at all, and that an override that no boot uses up is
 // taken away in time: by a wait that follows in this run.
 func CheckOverride(h History, boot bmc.Boot, p Place) error {
 	ours, set := h.BootSet()

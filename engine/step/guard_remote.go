@@ -9,7 +9,7 @@ import (
 
 // CheckRemote refuses disks that no BMC confirms where what the plan names may be a LUN that
 // others use: a storage network is connected (as the BMC says), or the running ESXi sees LUNs
-// of one. What nobody says is not known, and refuses nothing.
+// of one. What no one says is not known, and refuses nothing.
 func CheckRemote(x *schema.ESXi, san, luns []string) error {
 	var why, next string
 	switch {

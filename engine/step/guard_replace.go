@@ -16,5 +16,5 @@ func CheckReplace(h History, latest media.Published, s Settings) error {
 	}
 	return &Refusal{"medium", "the machine was reset by us at " + ClockTime(last.Time) +
 		" and may be installing from the image that is published, which would be taken away",
-		s.waitForIt() + ", or go on all the same with --again"}
+		s.waitForIt() + ", or continue all the same with --again"}
 }

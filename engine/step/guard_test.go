@@ -92,7 +92,7 @@ func TestCheckInstalling(t *testing.T) {
 	open := history(inserted, setCD, wiped)
 	judge(t, step.CheckInstalling(step.History{}, step.Settings{}), "", "")
 	judge(t, step.CheckInstalling(open, step.Settings{Again: true}), "", "")
-	judge(t, step.CheckInstalling(open, step.Settings{WaitStep: "w"}), "an installation of ours is under way on this machine since", "--start-at w")
+	judge(t, step.CheckInstalling(open, step.Settings{WaitStep: "w"}), "esxiplan has been installing this machine since", "--start-at w")
 }
 
 // history folds changes that were done by run1, one a minute.
@@ -148,14 +148,14 @@ func TestCheckMounted(t *testing.T) {
 		boot   bmc.Target
 		reason string
 	}{
-		"two of ours":             {two, append(full, other), bmc.BootCD, "two images of ours are mounted: http://x/a.iso, and http://x/b.iso in slot CD2"},
+		"two of ours":             {two, append(full, other), bmc.BootCD, "two of our images are mounted: http://x/a.iso, and http://x/b.iso in slot CD2"},
 		"the planned one is gone": {two, []bmc.Slot{{ID: "CD1", CD: true}, other}, bmc.BootCD, "http://x/a.iso is no longer in a drive"},
 		"another one is gone":     {two, append(full, bmc.Slot{ID: "CD2", CD: true}), bmc.BootCD, ""},
 		"nothing of ours":         {step.History{}, nil, bmc.BootNone, ""},
 		"in place":                {ours, full, bmc.BootCD, ""},
 		"not told which":          {ours, []bmc.Slot{{ID: "CD1", CD: true, Loaded: true}}, bmc.BootCD, ""},
 		"not told, another drive": {ours, []bmc.Slot{{ID: "CD1", CD: true}, {ID: "CD2", CD: true, Loaded: true}}, bmc.BootCD, "no longer in a drive"},
-		"not told, in two":        {two, []bmc.Slot{{ID: "CD1", CD: true, Loaded: true}, {ID: "CD2", CD: true, Loaded: true}}, bmc.BootCD, "two images of ours are mounted: http://x/a.iso, and http://x/b.iso in slot CD2"},
+		"not told, in two":        {two, []bmc.Slot{{ID: "CD1", CD: true, Loaded: true}, {ID: "CD2", CD: true, Loaded: true}}, bmc.BootCD, "two of our images are mounted: http://x/a.iso, and http://x/b.iso in slot CD2"},
 		"not told, somebody's":    {ours, []bmc.Slot{{ID: "CD1", CD: true, Loaded: true}, {ID: "CD2", CD: true, Loaded: true}}, bmc.BootCD, ""},
 		"shown in two places":     {ours, []bmc.Slot{{URI: "/s", ID: "CD1", CD: true, Loaded: true}, {URI: "/m", ID: "CD1", CD: true, Loaded: true}}, bmc.BootCD, ""},
 		"asked for in two":        {history(inserted, setCD, again), []bmc.Slot{{ID: "CD1", CD: true}, {ID: "CD2", CD: true, Loaded: true}}, bmc.BootCD, ""},
@@ -546,7 +546,7 @@ func TestUse(t *testing.T) {
 		"another machine":     {power: bmc.On, probe: up, system: esxi.System{UUID: "11111111-0058-5110-8034-b7c04f543933", Serials: []string{"X"}}, reason: "runs on another machine (serial X)", next: "Free the address"},
 		"busy, allowed":       {power: bmc.On, probe: up, system: esxi.System{UUID: id.UUID, VMs: []string{"a"}}, allow: true},
 		"unknown, allowed":    {power: bmc.On, probe: esxi.Probe{State: esxi.Silent}, allow: true},
-		"we install it":       {power: bmc.On, probe: esxi.Probe{State: esxi.Silent}, open: true, reason: "an installation of ours is under way on this machine since", next: "--start-at installed"},
+		"we install it":       {power: bmc.On, probe: esxi.Probe{State: esxi.Silent}, open: true, reason: "esxiplan has been installing this machine since", next: "--start-at installed"},
 		"we install, allowed": {power: bmc.On, probe: esxi.Probe{State: esxi.Silent}, open: true, allow: true, reason: "under way", next: "Wait for its end"},
 		"we install, again":   {power: bmc.On, probe: esxi.Probe{State: esxi.Silent}, open: true, again: true, allow: true},
 	} {

@@ -20,7 +20,7 @@ type Use struct {
 	Before     event.Snapshot
 	Other      string       // another machine answers on the ESXi address
 	Foreign    string       // an image in a drive from which another esxiplan may be installing
-	Installing *LastReset   // an installation of ours is under way
+	Installing *LastReset   // one of our installations is in progress
 	Wait       string       // how to wait for it
 	LUNs       []string     // of a storage network, as the running ESXi sees them; see [esxi.System]
 	Product    string       // that answers on the ESXi address, "" where nothing does
@@ -31,7 +31,7 @@ type Use struct {
 type UseState string
 
 // A machine is free (off, or looked into and without virtual machines, vCenter and vSAN),
-// busy, or nobody could look.
+// busy, or no one could look.
 const (
 	Free       UseState = "free"
 	Busy       UseState = "busy"
@@ -123,10 +123,10 @@ func (h *Host) checkSeen(u Use, installs bool) error {
 }
 
 // CheckUse refuses a machine that is in use, or might be, unless the plan allows it. While
-// an installation of ours is under way there is one way out only: to wait for it.
+// one of our installations is in progress there is one way out only: to wait for it.
 func CheckUse(u Use, allowRunning bool) error {
 	if u.Installing != nil {
-		return &Refusal{"in use", fmt.Sprintf("an installation of ours is under way on this machine since %s (run %s)", ClockTime(u.Installing.Time),
+		return &Refusal{"in use", fmt.Sprintf("esxiplan has been installing this machine since %s (run %s)", ClockTime(u.Installing.Time),
 			u.Installing.Run), u.Wait}
 	}
 	if err := CheckForeign(u.Foreign); err != nil {

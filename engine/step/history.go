@@ -46,7 +46,7 @@ type entry struct {
 type Mount struct {
 	Drive  string // "slot CD1"
 	URL    string
-	Medium string // digest of what is on it, "" where the image is not one of ours
+	Medium string // digest of what is on it, "" where the image is not ours
 	Change string
 }
 
@@ -57,7 +57,7 @@ func (m Mount) In(s bmc.Slot) bool {
 	return s.Loaded && (s.Image == m.URL || s.Image == "" && s.Name() == m.Drive)
 }
 
-// Override is a boot source that we set and that no boot of ours used up.
+// Override is a boot source that we set and that none of our boots used up.
 type Override struct {
 	Target string
 	Stays  bool // no boot uses it up
@@ -391,7 +391,7 @@ func (h History) Holds(url string) (Mount, bool) {
 	return Mount{}, false
 }
 
-// MountIn finds the mount of ours that a drive holds.
+// MountIn finds our mount that a drive holds.
 func (h History) MountIn(s bmc.Slot) (Mount, bool) {
 	for _, m := range h.Mounted() {
 		if m.In(s) {
@@ -419,10 +419,10 @@ func (h History) BootSet() (Override, bool) {
 	return h.boot, h.boot.Target != ""
 }
 
-// Taken is the boot source override of ours that was taken away last.
+// Taken is our boot source override that was taken away last.
 func (h History) Taken() (Override, bool) { return h.taken, h.taken.Target != "" }
 
-// Debt is an override of ours that no boot uses up and that would start an installer
+// Debt is our override that no boot uses up and that would start an installer
 // again and again: it has to be taken away.
 func (h History) Debt() bool {
 	o, set := h.BootSet()
@@ -507,7 +507,7 @@ func (h History) PreparedSince(change string) bool {
 	})
 }
 
-// Took reports whether a change of ours took place, as far as is known: it was not
+// Took reports whether one of our changes took place, as far as is known: it was not
 // refused, and is not undone.
 func (m Made) Took() bool { return m.Fate != event.Refused && m.Fate != event.Undone && !m.Found }
 

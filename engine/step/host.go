@@ -111,10 +111,10 @@ type Host struct {
 	machine   *event.Machine // as it was before our first change; nil: it was not looked at
 	introduce bool           // the next change that is recorded tells of the machine
 
-	told   progress
-	screen struct{ of, file string } // of the reset with that change
-	seen   Sight
-	unseen error // of that look
+	reported progress
+	screen   struct{ of, file string } // of the reset with that change
+	seen     Sight
+	unseen   error // of that look
 }
 
 // NewHost makes a host without doors.
@@ -141,13 +141,13 @@ func (h *Host) Close(ctx context.Context) error {
 	return err
 }
 
-// Undone notes that what a change of ours set is not so any more, though we did not
+// Undone notes that what one of our changes set is not so any more, though we did not
 // undo it: somebody else did, or it never came about.
 func (h *Host) Undone(change string) {
 	h.attempt.Settle(event.Settled{Change: change, Fate: event.Undone})
 }
 
-// Confirm notes that a change of ours which was answered by a refusal, or not at all, took
+// Confirm notes that one of our changes which was answered by a refusal, or not at all, took
 // place all the same.
 func (h *Host) Confirm(change string) {
 	h.attempt.Settle(event.Settled{Change: change, Fate: event.Done})
@@ -183,8 +183,8 @@ func (h *Host) Place() Place { return h.attempt.Place() }
 // Progress tells how far something long has come, if it has come further; total 0
 // is unknown.
 func (h *Host) Progress(done, total int64, what string) {
-	if now := (progress{done, total, what}); now != h.told {
-		h.told = now
+	if now := (progress{done, total, what}); now != h.reported {
+		h.reported = now
 		h.attempt.Progress(done, total, what)
 	}
 }
@@ -232,7 +232,7 @@ type progress struct {
 }
 
 // Reads tells what was read of the host's image, as progress, too; known is false where
-// no server of ours serves it.
+// none of our servers serves it.
 func (h *Host) Reads() (reads media.Reads, known bool) {
 	if h.Media == nil {
 		return media.Reads{}, false
@@ -402,7 +402,7 @@ func AnswerOf(err error) *event.Answer {
 }
 
 // Interrupted reports an error that only says that something was cut short, or that
-// nobody answered meanwhile: after an interrupt it tells nothing.
+// no one answered meanwhile: after an interrupt it tells nothing.
 func Interrupted(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || Classify(err) == Unreachable
 }

@@ -105,7 +105,7 @@ func Overwritten(ctx context.Context, x *schema.ESXi, c bmc.Reader, running *esx
 	return out, nil
 }
 
-// holds are the datastores that the running ESXi has on a disk; nil: nobody could look.
+// holds are the datastores that the running ESXi has on a disk; nil: no one could look.
 func holds(running *esxi.System, d bmc.Disk) []string {
 	if running == nil || running.Datastores == nil {
 		return nil

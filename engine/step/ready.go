@@ -15,7 +15,7 @@ import (
 const readyWithin = 10 * time.Minute
 
 // Ready waits until the BMC knows its machine: its own controller is up, and POST has found
-// all devices, as far as the BMC tells either. What it waits for is told as progress. A dry
+// all devices, as far as the BMC reports either. What it waits for is reported as progress. A dry
 // run does not wait, and warns.
 func (h *Host) Ready(ctx context.Context) (p bmc.Power, err error) {
 	var busy string

@@ -26,7 +26,7 @@ func SameMachine(s esxi.System, id bmc.Identity) (same, known bool) {
 	return false, len(theirs) > 0 && len(ours) > 0
 }
 
-// placeholders are serial numbers that firmware writes where nobody gave one.
+// placeholders are serial numbers that firmware writes where no one gave one.
 var placeholders = []string{
 	"to be filled by o.e.m.", "to be filled by oem", "default string", "none", "n/a", "unknown", "not specified", "not applicable",
 	"system serial number", "chassis serial number", "0123456789", "123456789", "1234567890",

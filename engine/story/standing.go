@@ -8,7 +8,7 @@ type Standing string
 
 // The standings of a host. Of several that apply the first one holds.
 const (
-	Installing  Standing = "installing"  // our reset is neither proven nor given up: the machine goes on, whatever the run does
+	Installing  Standing = "installing"  // our reset is neither proven nor given up: the machine continues, whatever the run does
 	PoweredOff  Standing = "powered off" // by us for a restart, and not started again
 	Proven      Standing = "proven"      // a new installation is proven
 	Unproven    Standing = "unproven"    // it was restarted into the installer, and no proof came

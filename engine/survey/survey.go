@@ -306,7 +306,7 @@ func (s *Survey) compared(h *schema.Host, name string) bool {
 // NeedsFacts reports that a host's facts are read before its first step: an expression
 // refers to them, or a step needs the disk or NIC that they choose.
 func (s *Survey) NeedsFacts(h *schema.Host) bool {
-	if h.Late() && slices.ContainsFunc(s.Steps(), func(st *schema.Step) bool { return st.Applies(h) && s.usesDisk(h, st) }) {
+	if h.Deferred() && slices.ContainsFunc(s.Steps(), func(st *schema.Step) bool { return st.Applies(h) && s.usesDisk(h, st) }) {
 		return true
 	}
 	return slices.ContainsFunc(s.Plan.Steps, func(st *schema.Step) bool {

@@ -185,11 +185,11 @@ func (f faults) idle(kind string, h *schema.Host, p bmcsim.Profile) string {
 		return "no ESXi answers there at the start; give esxi.current"
 	case kind == "remote-luns" && x.Current == nil:
 		return "the plan gives no login to look into its ESXi; give esxi.current"
-	case kind == "no-nic" && !h.Late() && (x.NIC == nil || !strings.Contains(*x.NIC, ":")):
+	case kind == "no-nic" && !h.Deferred() && (x.NIC == nil || !strings.Contains(*x.NIC, ":")):
 		return "the plan names no network port by its MAC address; give esxi.nic"
 	case kind == "no-disk" && x.Disk == nil:
 		return "the plan names no disk; give esxi.disk"
-	case kind == "two-disks" && !h.Late() && (x.Disk == nil || x.Disk.Model == nil):
+	case kind == "two-disks" && !h.Deferred() && (x.Disk == nil || x.Disk.Model == nil):
 		return "the plan does not name its disk by model, so that a second one would not match; give esxi.disk a model"
 	}
 	if shown, ok := firmwareFaults[kind]; ok && !shown.by(p) {

@@ -165,7 +165,7 @@ func (m *Machine) disks(p bmcsim.Profile) []bmcsim.Disk {
 	data := bmcsim.Disk{Model: "MZXLR3T8HBLS-00AH3", Serial: strings.ToUpper(d[20:32]), WWN: "5000" + d[:12], Bytes: 3840e9}
 	want := bmcsim.Disk{Model: "MZVL2256HCHQ", Serial: strings.ToUpper(d[8:20]), WWN: "5001" + d[12:24], Bytes: 480e9}
 	switch x := m.Host.ESXi; {
-	case x == nil || x.Disk == nil || x.Disk.Late(): // a machine without a chosen disk
+	case x == nil || x.Disk == nil || x.Disk.Deferred(): // a machine without a chosen disk
 		want.Boot = true
 	default:
 		switch kind, text := x.Disk.Key(); kind {

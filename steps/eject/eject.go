@@ -18,7 +18,7 @@ var doc string
 // Arguments of the step.
 type Arguments struct {
 	All   bool `json:"all" default:"false" doc:"Eject also a floppy or USB image that esxiplan did not mount."`
-	Force bool `json:"force" default:"false" doc:"Eject also while an installation of ours may be reading the medium."`
+	Force bool `json:"force" default:"false" doc:"Eject also while our installation may be reading the medium."`
 }
 
 // Result of the step.

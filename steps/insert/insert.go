@@ -34,7 +34,7 @@ type Arguments struct {
 type Result struct {
 	Slot     string `json:"slot" doc:"Id of the slot that holds the image."`
 	Inserted bool   `json:"inserted" doc:"Whether it was newly inserted."`
-	Read     *int64 `json:"read" doc:"How many bytes of the image were read since, which shows that the BMC reaches it; null where no server of ours serves it. Some BMCs read nothing before the machine boots."`
+	Read     *int64 `json:"read" doc:"How many bytes of the image were read since, which shows that the BMC reaches it; null where our server does not serve it. Some BMCs read nothing before the machine boots."`
 }
 
 // Type is the step type.
@@ -163,7 +163,7 @@ func candidates(ctx context.Context, h *step.Host, c Arguments) ([]bmc.Slot, err
 }
 
 // fetched waits for a BMC that fetches the whole image when it mounts it, and demands that
-// it came to the end: it calls a part of the image inserted, too. It can be told where we
+// it came to the end: it calls a part of the image inserted, too. It can be known where we
 // serve the image.
 func fetched(ctx context.Context, h *step.Host, url string) error {
 	if !h.Holds(url) {
@@ -207,7 +207,7 @@ func (e *partial) Apart() (what, next string) {
 // waited for long enough.
 func (e *partial) Retryable() bool { return !e.Open }
 
-// cut is the error of an image of ours that the BMC began to fetch whole and did not.
+// cut is the error of our image that the BMC began to fetch whole and did not.
 func cut(h *step.Host, url string) error {
 	if !h.Holds(url) {
 		return nil

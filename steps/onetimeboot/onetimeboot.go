@@ -69,7 +69,7 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	if target == bmc.BootNone {
 		return clear(ctx, h, boot.Target)
 	}
-	way, err := climb(ctx, h, target)
+	way, err := nextWay(ctx, h, target)
 	if err != nil {
 		return Result{}, err
 	}
@@ -88,7 +88,7 @@ func probe(ctx context.Context, h *step.Host, target bmc.Target, now bmc.Boot) e
 	if idle := now.Target == bmc.BootDisk && !now.Once; !boots || !idle || h.Settings.DryRun || p.Restarts && p.Waits || h.History().OnlyContinuous() {
 		return nil
 	}
-	if _, err := climb(ctx, h, bmc.BootDisk); err != nil {
+	if _, err := nextWay(ctx, h, bmc.BootDisk); err != nil {
 		return err
 	}
 	if _, err := h.BMC.Boot(ctx); err != nil { // which notes what it finds
@@ -126,9 +126,9 @@ func forget(h *step.Host, target bmc.Target) {
 // holds is how long a BMC may take to show what was set.
 const holds = 20 * time.Second
 
-// climb tries one way after the other, until one reads back as set. What the BMC
+// nextWay tries one way after the other, until one reads back as set. What the BMC
 // refuses for now is tried again by the next attempt, from the first way on.
-func climb(ctx context.Context, h *step.Host, target bmc.Target) (string, error) {
+func nextWay(ctx context.Context, h *step.Host, target bmc.Target) (string, error) {
 	ways, err := h.BMC.Ways(ctx, target)
 	if err != nil {
 		return "", err
@@ -151,7 +151,7 @@ func climb(ctx context.Context, h *step.Host, target bmc.Target) (string, error)
 	return "", &notHeld{errors.Join(failed...), slices.ContainsFunc(failed, func(err error) bool { return step.Classify(err) != step.Final })}
 }
 
-// notHeld is the end of the ladder. It is tried anew when any way may hold later.
+// notHeld is the end of the ladder. It is tried again when any way may hold later.
 type notHeld struct {
 	error
 	again bool

@@ -62,7 +62,7 @@ func run(ctx context.Context, h *step.Host, c Arguments) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if p, err = h.BMC.Power(context.WithoutCancel(ctx)); err != nil { // what was done is told, also after an interrupt
+	if p, err = h.BMC.Power(context.WithoutCancel(ctx)); err != nil { // what was done is reported, also after an interrupt
 		return Result{}, err
 	}
 	_, booted := asked(h, bmc.ResetType.Starts)

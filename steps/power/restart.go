@@ -33,7 +33,7 @@ func isOn(t bmc.ResetType) bool { return t == bmc.ResetOn || t == "ForceOn" }
 // restart boots the machine exactly once per run: from off by On; from on by ForceOff and
 // On, the only way that is certain on all BMCs. What earlier attempts asked for is on
 // record; what came of it is read from the machine. Each further request passes the
-// guards anew, and what came up after our first request is never forced off.
+// guards again, and what came up after our first request is never forced off.
 func restart(ctx context.Context, h *step.Host) error {
 	if last, took := asked(h, bmc.ResetType.Starts); took {
 		if h.History().PreparedSince(last.ID) {
@@ -124,7 +124,7 @@ func offAndOn(ctx context.Context, h *step.Host, was bmc.Power, i event.Intent) 
 	return start(whole, h, i)
 }
 
-// afterOff goes on when the machine reads On after a ForceOff of an earlier attempt.
+// afterOff continues when the machine reads On after a ForceOff of an earlier attempt.
 func afterOff(ctx context.Context, h *step.Host, off step.Made) error {
 	whole, cancel := uncancelled(ctx)
 	defer cancel()
@@ -253,7 +253,7 @@ func start(ctx context.Context, h *step.Host, i event.Intent) error {
 }
 
 // startOnce asks for On once, unless the machine is on already. What admitted the request
-// is empty where the guards are to be passed anew. Once On is on record, it is not
+// is empty where the guards are to be passed again. Once On is on record, it is not
 // interrupted.
 func startOnce(ctx context.Context, h *step.Host, i, admitted event.Intent) error {
 	p, err := steady(ctx, h)
@@ -285,7 +285,7 @@ func leftOff(h *step.Host, err error) error {
 	return fmt.Errorf(what+"%w", err)
 }
 
-// afterStart goes on when a boot was asked for already. A machine that stays off did not
+// afterStart continues when a boot was asked for already. A machine that stays off did not
 // get the request, so On may be asked for again, by the guards: it is not a second boot.
 func afterStart(ctx context.Context, h *step.Host, was step.Made) error {
 	if !isOn(bmc.ResetType(was.New)) { // one request, which the power state need not show
@@ -323,7 +323,7 @@ func restarted(ctx context.Context, h *step.Host, was bmc.Power) error {
 		return noSign(was, uses)
 	case errors.As(err, &unsettled):
 		h.Warn("the BMC was asked for a restart, and nothing can show whether the machine was restarted: " +
-			"its power state reads On all the time, the BMC tells nothing of POST, and no boot source override of ours is used up by a boot")
+			"its power state reads On all the time, the BMC reports nothing about POST, and none of our boot source overrides is used up by a boot")
 	case err != nil:
 		return err
 	}

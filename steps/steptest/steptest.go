@@ -66,7 +66,7 @@ func NewFaultyBench(t *testing.T, p bmcsim.Profile, on bool, faults ...bmcsim.Fa
 	return b
 }
 
-// host opens the machine anew, as a process of its own would; dry gives shadows.
+// host opens the machine again, as a process of its own would; dry gives shadows.
 func (b *Bench) host(t *testing.T, vendors []bmc.Vendor, dry bool) *step.Host {
 	t.Helper()
 	declared := &schema.Host{Name: "h", Group: "g", Vendor: "auto", AllowRunning: true, ESXi: b.ESXi}

@@ -322,13 +322,13 @@ func (b *bench) fresh() *bench {
 	return b
 }
 
-// mounted is a record of an image of ours in a drive.
+// mounted is a record of our image in a drive.
 func (b *bench) mounted() *bench {
 	b.did(restarted.Add(-5*time.Minute), event.Change{Verb: event.Insert, Target: "slot CD1", New: ours, Intent: event.Intent{Medium: "d1"}}, event.Done)
 	return b
 }
 
-// continuous makes the override one of ours that no boot uses up, on record and on the BMC.
+// continuous makes the override ours, one that no boot uses up, on record and on the BMC.
 func (b *bench) continuous() *bench {
 	b.fresh().mounted()
 	id := b.did(restarted.Add(-4*time.Minute), event.Change{Verb: event.SetBoot, Target: "source", New: "cd"}, event.Done)

@@ -15,7 +15,7 @@ func latest(h *step.Host) (media.Published, bool) {
 	return h.Media.Latest(h.Name)
 }
 
-// image is the image of ours that the machine was to boot. Where what we mounted is another
+// image is our image that the machine was to boot. Where what we mounted is another
 // one, such as one on somebody's web server, what was published for the host tells nothing.
 func image(h *step.Host) (media.Published, bool) {
 	mounts := h.History().Mounted()
@@ -26,7 +26,7 @@ func image(h *step.Host) (media.Published, bool) {
 	return latest(h)
 }
 
-// reads is what was read of that image; known is false where no server of ours serves it.
+// reads is what was read of that image; known is false where none of our servers serves it.
 func reads(h *step.Host) (reads media.Reads, known bool) {
 	if _, ok := image(h); !ok {
 		return media.Reads{}, false

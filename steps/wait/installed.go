@@ -57,7 +57,7 @@ type looking struct {
 // mayProve refuses where no look could tell a new installation from the old one.
 func (l *looking) mayProve() error {
 	if !l.reset && !l.published {
-		return &step.Refusal{Guard: "proof", Reason: "no reset of this machine by us is on record, and no image was built for it, so no installation could be told from the old one",
+		return &step.Refusal{Guard: "proof", Reason: "no reset of this machine by us is on record, and no image was built for it, so no installation could be distinguished from the old one",
 			Next: "Run the whole plan, or use the state folder (--state) of the run that reset it"}
 	}
 	if l.published && l.media.DryRun {
@@ -72,7 +72,7 @@ func (l *looking) mayProve() error {
 
 // notYet is a look that proves nothing: it says why, and does what cannot wait.
 func (l *looking) notYet(ctx context.Context, reason string) error {
-	l.r.Reason = reason + l.told()
+	l.r.Reason = reason + l.seenSoFar()
 	return l.act(ctx, l.r)
 }
 
@@ -95,7 +95,7 @@ func (l *looking) notNew(p esxi.Probe) string {
 	case p.State == esxi.Other:
 		return "something else answers on " + address + ": " + p.Reason
 	case p.Fingerprint == "": // the login could not be bound to it
-		return "the ESXi on " + address + " shows no certificate, so it cannot be told from the old one"
+		return "the ESXi on " + address + " shows no certificate, so it cannot be distinguished from the old one"
 	case l.old:
 		return "the old ESXi still answers on " + address + ": it shows the same certificate as before the reset"
 	}
@@ -109,7 +109,7 @@ func (l *looking) otherBuild(build string) string {
 	case !l.published || l.media.Build == "" || build == l.media.Build:
 		return ""
 	case build == "":
-		return fmt.Sprintf("the ESXi on %s does not tell its build, the image has %s", address, l.media.Build)
+		return fmt.Sprintf("the ESXi on %s does not report its build, the image has %s", address, l.media.Build)
 	}
 	return fmt.Sprintf("the ESXi on %s has build %s, the image has %s: the machine did not boot the image", address, build, l.media.Build)
 }

@@ -41,7 +41,7 @@ func only(before event.Snapshot) func(*bench) {
 // unknown is a machine that was off before the reset: no certificate is known.
 var unknown = only(event.Snapshot{State: string(esxi.Silent)})
 
-// unrecorded: no reset of ours is on record.
+// unrecorded: none of our resets is on record.
 func unrecorded(b *bench) { b.fresh() }
 
 // elsewhere: what was mounted lies on somebody's web server.
@@ -85,7 +85,7 @@ var proofs = []proof{
 	{name: "certificate: the old one", change: func(b *bench) { b.x.probe.Fingerprint = oldCertificate },
 		reason: "the old ESXi still answers on 192.0.2.11: it shows the same certificate as before the reset"},
 	{name: "certificate: none known from before", change: unknown, proven: true, logins: 1, shows: []string{"installed 2026-01-02 03:09:00"}, hides: []string{"certificate"}},
-	{name: "certificate: none shown", change: func(b *bench) { b.x.probe.Fingerprint = "" }, reason: "the ESXi on 192.0.2.11 shows no certificate, so it cannot be told from the old one"},
+	{name: "certificate: none shown", change: func(b *bench) { b.x.probe.Fingerprint = "" }, reason: "the ESXi on 192.0.2.11 shows no certificate, so it cannot be distinguished from the old one"},
 	{name: "certificate: none shown, none known", change: all(unknown, func(b *bench) { b.x.probe.Fingerprint = "" }), reason: "shows no certificate"},
 	{name: "certificate: a short one", change: func(b *bench) { b.x.probe.Fingerprint = "ab" }, proven: true, logins: 1, shows: []string{"certificate ab… is new"}},
 
@@ -151,7 +151,7 @@ var proofs = []proof{
 	// The fifth sign: the build is the image's.
 	{name: "build: another", change: func(b *bench) { b.x.probe.Build = "99" }, reason: "the ESXi on 192.0.2.11 has build 99, the image has 100: the machine did not boot the image"},
 	{name: "build: another after the login", change: tells(func(s *esxi.System) { s.Build = "99" }), logins: 1, reason: "the ESXi on 192.0.2.11 has build 99, the image has 100"},
-	{name: "build: the ESXi does not tell", change: func(b *bench) { b.x.probe.Build = "" }, reason: "the ESXi on 192.0.2.11 does not tell its build, the image has 100"},
+	{name: "build: the ESXi does not tell", change: func(b *bench) { b.x.probe.Build = "" }, reason: "the ESXi on 192.0.2.11 does not report its build, the image has 100"},
 	{name: "build: the image does not tell", change: func(b *bench) { b.s.latest.Build = "" }, proven: true, logins: 1, hides: []string{"build"}},
 	{name: "build: an image that we did not make", change: func(b *bench) { b.s.has = false }, proven: true, logins: 1, hides: []string{"build"}},
 	{name: "build: another image is mounted than the one that we built last", change: all(elsewhere, func(b *bench) { b.s.latest.Build, b.s.latest.Built = "99", restarted.Add(time.Hour) }), proven: true, logins: 1, hides: []string{"build"}},

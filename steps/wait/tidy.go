@@ -60,7 +60,7 @@ func eject(ctx context.Context, h *step.Host) error {
 	return nil
 }
 
-// ours reports that a drive holds an image of ours: one that we mounted, also where we
+// ours reports that a drive holds our image: one that we mounted, also where we
 // ejected it and it is still there, or one that we published, whoever mounted it.
 func ours(h *step.Host, s bmc.Slot) bool {
 	_, mounted := h.History().MountIn(s)

@@ -123,7 +123,7 @@ func mediaRead(h *step.Host, r *Result) error {
 func restart(h *step.Host) (step.LastReset, error) {
 	last, ok := h.History().LastReset()
 	if !ok {
-		return last, &step.Refusal{Guard: "proof", Reason: "no reset of this machine by us is on record, so what was read and loaded since cannot be told from what was before", Next: "Restart it first (step power)"}
+		return last, &step.Refusal{Guard: "proof", Reason: "no reset of this machine by us is on record, so what was read and loaded since cannot be distinguished from what was before", Next: "Restart it first (step power)"}
 	}
 	return last, bootable(h, last)
 }
@@ -172,7 +172,7 @@ func loaded(ctx context.Context, h *step.Host, c Arguments, r *Result) error {
 		r.Reached, r.Ended, r.Evidence = true, p.DryRun, []string{sign}
 		return w.clearOverride(ctx, sign)
 	}
-	r.Reason = "nothing shows that the installer was loaded" + w.told()
+	r.Reason = "nothing shows that the installer was loaded" + w.seenSoFar()
 	if _, next := w.cause(); next != "" {
 		r.Next = next
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// lookEvery is how often the BMC is looked at while an installation goes on.
+	// lookEvery is how often the BMC is looked at while an installation is in progress.
 	lookEvery = time.Minute
 	// calm is how long after the reset what the BMC says is taken to be about the time
 	// after it.
@@ -37,7 +37,7 @@ type watch struct {
 
 	reads  media.Reads
 	since  media.Reading // what was read since the reset
-	known  bool          // a server of ours knows
+	known  bool          // our server knows
 	sight  step.Sight    // zero: nothing was seen
 	hidden error         // why the BMC could not be looked at
 	old    bool          // the ESXi from before the reset answers
@@ -98,8 +98,8 @@ func (w *watch) loaded() string {
 	return ""
 }
 
-// told is what was seen, for a reason.
-func (w *watch) told() string {
+// seenSoFar is what was seen, for a reason.
+func (w *watch) seenSoFar() string {
 	var parts []string
 	switch {
 	case !w.reset || !w.known || w.causeSaid:
@@ -177,7 +177,7 @@ func (w *watch) inPost() bool {
 }
 
 // clearOverride takes a continuous override away. A BMC that stumbles is asked again at
-// the next look. With one that keeps it, the wait goes on only where a loop would be seen.
+// the next look. With one that keeps it, the wait continues only where a loop would be seen.
 func (w *watch) clearOverride(ctx context.Context, sign string) error {
 	if !w.debt() || w.cleared() {
 		return nil
@@ -207,7 +207,7 @@ func (w *watch) noteCleared(sign string) {
 	}
 }
 
-// loops reports that the machine booted our medium more than once, and may go on to do so.
+// loops reports that the machine booted our medium more than once, and may do so again.
 func (w *watch) loops() bool {
 	ours := w.last.Open || w.debt() || w.c.Eject && len(w.h.History().Mounted()) > 0
 	return ours && w.known && w.since.Boots > 1
@@ -248,7 +248,7 @@ func (w *watch) off() bool { return w.seen() && w.sight.Power.State == bmc.Off }
 func (w *watch) finishOff(ctx context.Context, r *Result) error {
 	if lost, err := w.lost(ctx); err != nil || !lost {
 		if w.off() {
-			r.Reason = "the machine is off" + w.told()
+			r.Reason = "the machine is off" + w.seenSoFar()
 			r.Next = "Somebody powered it off, or the installer did: power it on, and see on its console where it stands"
 		}
 		return err

@@ -1,6 +1,6 @@
 // Command gofish mounts an image, sets a one-time boot and restarts a machine with
 // nothing but the gofish library, as any Redfish client would. It checks that the
-// simulated BMCs speak Redfish, not a dialect of ours.
+// simulated BMCs speak Redfish, not our own dialect.
 //
 // Usage: gofish URL USER PASSWORD IMAGE
 package main

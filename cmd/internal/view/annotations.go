@@ -138,7 +138,7 @@ func checkName(summary string) string {
 var places = regexp.MustCompile(`:[0-9]+:[0-9]+`)
 
 // fingerprint is the same as long as the problem is, also when lines before it come or go.
-// Equal problems are told apart by their order.
+// Equal problems are distinguished by their order.
 func fingerprint(q codeQuality, seen map[string]int) string {
 	key := q.Location.Path + "\x00" + q.CheckName + "\x00" + places.ReplaceAllString(q.Description, "")
 	n := seen[key]

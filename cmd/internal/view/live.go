@@ -20,7 +20,7 @@ import (
 // Screen is a terminal that a live view is drawn on.
 type Screen struct {
 	Out       *os.File // it is standard error
-	Keys      *os.File // where keys are read; nil: nobody can press any
+	Keys      *os.File // where keys are read; nil: no one can press any
 	Interrupt func()   // does what Ctrl-C does
 	Hold      func()   // lets no further host begin
 	Reflows   bool     // where it gets narrower, it breaks its lines
@@ -35,7 +35,7 @@ const (
 	idleTime  = time.Second
 )
 
-// live shows a run as a table that is drawn anew, with what matters above it, where it stays.
+// live shows a run as a table that is redrawn, with what matters above it, where it stays.
 //
 // Events only change the story, under a lock, and set a flag; a frame is made for many of them.
 // So a run does not wait for a slow terminal. bubbletea draws, reads keys and puts the terminal
@@ -130,7 +130,7 @@ func (l *live) Write(b []byte) (int, error) {
 	return l.write(b)
 }
 
-// write puts lines above the frame, or passes them on where there is none.
+// write puts lines above the frame, or passes them on where there is no frame.
 func (l *live) write(b []byte) (int, error) {
 	if !l.drawing {
 		return l.to.Write(b)

@@ -58,7 +58,7 @@ func (b *board) seat(h *story.Host) *seat {
 	return s
 }
 
-// judge counts a host anew.
+// judge counts a host again.
 func (b *board) judge(s *seat, real time.Time) {
 	now := tally(s.Host)
 	if now != s.standing {

@@ -51,14 +51,14 @@ func newPicture(f picture, real time.Time) *picture {
 	return &f
 }
 
-// spare are the lines of the terminal that are left to what was written above the frame.
-const spare = 4
+// scrollback are the lines of the terminal that are left to what was written above the frame.
+const scrollback = 4
 
 // String draws the frame: the hosts, what became of those that are not shown, the bar, and what
 // can be pressed.
 func (f *picture) String() string {
 	foot := append([]string{f.bar(), f.totals()}, f.foot()...)
-	lines := append(f.body(max(3, f.height-spare-len(foot))), foot...)
+	lines := append(f.body(max(3, f.height-scrollback-len(foot))), foot...)
 	for i, line := range lines {
 		lines[i] = ansi.Truncate(inOneLine.Replace(line), f.width, ellipsis(f.s.ASCII))
 	}

@@ -196,7 +196,7 @@ func (b *Base) afterDescriptors(lba int64) error {
 			return nil
 		}
 		if id := string(s[1:6]); id == "NSR02" || id == "NSR03" {
-			return refuse(SecondSystem, "it also holds a UDF file system, which would go on showing the old files")
+			return refuse(SecondSystem, "it also holds a UDF file system, which would still show the old files")
 		}
 		if libisofsTag.Match(s[:64]) {
 			b.blanks[lba] = make([]byte, Sector)

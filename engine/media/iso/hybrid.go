@@ -59,7 +59,7 @@ func (h *hybrid) refuseSecondVolume(b *Base) error {
 			continue
 		}
 		if n, _ := b.r.ReadAt(sig, at); n == len(sig) && string(sig[1:]) == "CD001" {
-			return refuse(SecondSystem, "one of its partitions shows a second directory tree, which would go on showing the old files")
+			return refuse(SecondSystem, "one of its partitions shows a second directory tree, which would still show the old files")
 		}
 	}
 	return nil
@@ -82,7 +82,7 @@ func (h *hybrid) partitions(visit func(first, last uint64, entry []byte)) {
 // readApple looks for an Apple partition map, whose entries have 512 or 2048 bytes,
 // and for Apple's file system.
 func (h *hybrid) readApple(area []byte) error {
-	second := refuse(SecondSystem, "it also holds an HFS file system, which would go on showing the old files")
+	second := refuse(SecondSystem, "it also holds an HFS file system, which would still show the old files")
 	if sig := string(area[1024:1026]); sig == "H+" || sig == "HX" || sig == "BD" {
 		return second
 	}
