@@ -140,11 +140,7 @@ func TestEveryTrouble(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "plan.hcl"), []byte(plan), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	speed := "75"
-	if raceDetector { // which slows the machines down, and not their clock
-		speed = "25"
-	}
-	c := exec.Command(os.Args[0], append(flags, "rehearse", "plan.hcl", "--speed", speed, "--forks", "200", "--state", "state", "-o", "plain", "--events", "events.jsonl", "--report", "json=report.json")...)
+	c := exec.Command(os.Args[0], append(flags, "rehearse", "plan.hcl", "--speed", slowed(75), "--forks", "200", "--state", "state", "-o", "plain", "--events", "events.jsonl", "--report", "json=report.json")...)
 	var errors bytes.Buffer
 	c.Dir, c.Env, c.Stderr = dir, append(os.Environ(), "ESXIPLAN_AS_COMMAND=1"), &errors
 	recap, _ := c.Output()

@@ -91,7 +91,7 @@ func TestEveryProfile(t *testing.T) {
 	t.Parallel()
 	profiles := bmcsim.Profiles()
 	plan, flags := profilePlan(profiles)
-	s := simulatePlan(t, plan, append(flags, "--speed", "30", "--tally", "tally.json")...)
+	s := simulatePlan(t, plan, append(flags, "--speed", slowed(30), "--tally", "tally.json")...)
 	planned := s.proposal("--forks", "200")
 	s.onlyRead()
 	out, err := s.run("--forks", "200", "--run", "profiles").CombinedOutput()
