@@ -547,7 +547,7 @@ func TestUse(t *testing.T) {
 		"busy, allowed":       {power: bmc.On, probe: up, system: esxi.System{UUID: id.UUID, VMs: []string{"a"}}, allow: true},
 		"unknown, allowed":    {power: bmc.On, probe: esxi.Probe{State: esxi.Silent}, allow: true},
 		"we install it":       {power: bmc.On, probe: esxi.Probe{State: esxi.Silent}, open: true, reason: "esxiplan has been installing this machine since", next: "--start-at installed"},
-		"we install, allowed": {power: bmc.On, probe: esxi.Probe{State: esxi.Silent}, open: true, allow: true, reason: "under way", next: "Wait for its end"},
+		"we install, allowed": {power: bmc.On, probe: esxi.Probe{State: esxi.Silent}, open: true, allow: true, reason: "esxiplan has been installing this machine since", next: "Wait for its end"},
 		"we install, again":   {power: bmc.On, probe: esxi.Probe{State: esxi.Silent}, open: true, again: true, allow: true},
 	} {
 		t.Run(name, func(t *testing.T) {
