@@ -27,7 +27,7 @@ import (
 // TestMain lets many machines wait at once: most of the time here is waiting.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	flag.Set("test.parallel", "24")
+	flag.Set("test.parallel", "64")
 	os.Exit(m.Run())
 }
 
@@ -147,6 +147,7 @@ func flow(url string) []steptest.Stage {
 // it can show: it boots our image once, or fails with the true reason. No second
 // reset, no second insert, no session left.
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	profiles := bmcsim.Profiles()
 	if len(profiles) < 12 {
 		t.Fatalf("%d profiles", len(profiles))
@@ -222,6 +223,7 @@ func TestDetached(t *testing.T) {
 // TestPowerOffFirst: the machine is powered off before its boot source is set, with our
 // image mounted already, and then boots it.
 func TestPowerOffFirst(t *testing.T) {
+	t.Parallel()
 	for _, p := range bmcsim.Profiles() {
 		t.Run(p.Name, func(t *testing.T) {
 			t.Parallel()
@@ -242,6 +244,7 @@ func TestPowerOffFirst(t *testing.T) {
 // TestTakenBack: what was set for the next boot is taken back by a run of its own, and
 // the machine then boots its disk.
 func TestTakenBack(t *testing.T) {
+	t.Parallel()
 	for _, p := range bmcsim.Profiles() {
 		t.Run(p.Name, func(t *testing.T) {
 			t.Parallel()
@@ -268,6 +271,7 @@ func TestTakenBack(t *testing.T) {
 // TestForceRestartOnly: a BMC that offers no ForceOff is restarted by one request; that
 // it took place must show.
 func TestForceRestartOnly(t *testing.T) {
+	t.Parallel()
 	p, err := bmcsim.Find("redfish/standard")
 	if err != nil {
 		t.Fatal(err)
@@ -311,6 +315,7 @@ func (s shelf) Check(context.Context, string, string) error { return nil }
 // TestSecureBootTurnedOn: a medium whose kickstart Secure Boot would skip in part is not
 // booted, although Secure Boot was off when it was built and mounted.
 func TestSecureBootTurnedOn(t *testing.T) {
+	t.Parallel()
 	p, err := bmcsim.Find("dell/idrac9")
 	if err != nil {
 		t.Fatal(err)

@@ -41,6 +41,7 @@ var restartTroubles = []struct {
 // TestRestartOnce: whatever becomes of the requests of a restart, the machine boots our
 // medium once, and nothing that came up after the first request is forced off.
 func TestRestartOnce(t *testing.T) {
+	t.Parallel()
 	for _, p := range bmcsim.Profiles() {
 		for _, tr := range restartTroubles {
 			t.Run(p.Name+"/"+tr.name, func(t *testing.T) {
