@@ -86,6 +86,11 @@ func (c Change) String() string {
 	return fmt.Sprintf("%s %s: %s → %s", c.Verb, c.Target, old, now)
 }
 
+// Starts reports a reset after which the machine is on, by the names of Redfish.
+func (c Change) Starts() bool {
+	return c.Verb == Reset && c.New != "ForceOff" && c.New != "GracefulShutdown"
+}
+
 // Fate is what came of a change.
 type Fate string
 

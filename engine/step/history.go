@@ -217,16 +217,11 @@ func (h *History) apply(r Record) {
 	}
 }
 
-// starts reports a change that starts the machine.
-func starts(c event.Change) bool {
-	return c.Verb == event.Reset && bmc.ResetType(c.New).Starts()
-}
-
 // done takes in that a change took place which counts only then.
 func (h *History) done(r Record) {
 	c := *r.Change
 	switch {
-	case starts(c) && h.reset != nil && h.reset.Run == r.Run && h.reset.Step == r.Step:
+	case c.Starts() && h.reset != nil && h.reset.Run == r.Run && h.reset.Step == r.Step:
 		started := *h.reset
 		started.Fate = event.Done
 		h.reset = &started
@@ -254,7 +249,7 @@ func (h *History) dropMounts(drop func(Mount) bool) {
 // request that starts the machine is the reset. Asked for again by the same step, it is
 // the same reset.
 func (h *History) applyReset(r Record, c event.Change) {
-	if !starts(c) {
+	if !c.Starts() {
 		h.off = &c
 		return
 	}
@@ -343,7 +338,7 @@ func (h *History) takeBack(e entry) {
 // keeps its reset open.
 func (h *History) withoutEffect(e entry) {
 	h.off, h.boot = e.before.off, e.before.boot
-	if starts(*e.Change) && h.reset != nil {
+	if e.Change.Starts() && h.reset != nil {
 		late := *h.reset
 		late.Fate = event.Unknown
 		h.reset = &late

@@ -3,6 +3,7 @@ package story
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"esxiplan/engine/event"
@@ -43,6 +44,17 @@ func (s *Story) begin(e event.Event) {
 	for _, name := range e.Plan.Hosts {
 		s.host(name).resume()
 	}
+	s.order(e.Plan.Hosts)
+}
+
+// order puts the hosts of the latest stage into the order of its plan, behind those that only
+// earlier stages had.
+func (s *Story) order(names []string) {
+	place := map[string]int{}
+	for i, name := range names {
+		place[name] = i + 1
+	}
+	slices.SortStableFunc(s.Hosts, func(a, b *Host) int { return place[a.Name] - place[b.Name] })
 }
 
 // column takes in a step of the run. One that the plan does not have, such as that of the
@@ -136,17 +148,17 @@ func (h *Host) fold(s *Story, e event.Event) {
 	}
 	switch e.Kind {
 	case event.HostStarted:
-		h.Began, h.Ended, h.Status, h.Text = e.Time, time.Time{}, "", ""
+		h.Began, h.tried, h.Ended, h.Status, h.Text = e.Time, e.Time, time.Time{}, "", ""
 	case event.HostDone:
 		h.end(e, s.Plan.DryRun)
 	case event.Phased:
-		h.Phase = &Phase{*e.Phase, e.Time}
-		h.Phases = append(h.Phases, h.Phase)
+		h.enter(e)
 	case event.StepStarted:
 		h.restart(e)
 	case event.WriteMade:
 		h.change(s, e)
 	case event.Progressed:
+		h.passRetry(e.Step)
 		h.step(e).progress(e)
 	case event.Retried:
 		step := h.step(e)
@@ -156,13 +168,14 @@ func (h *Host) fold(s *Story, e event.Event) {
 	}
 }
 
-// end takes in how a host ended. A later stage that leaves it out does not change what it came
-// to before.
+// end takes in how a host ended. A later stage leaves out a host that failed before, which does
+// not change what it came to. One that succeeded before and was not run by a later stage did not
+// come to its end.
 func (h *Host) end(e event.Event, dry bool) {
 	if e.Left != nil && !dry {
 		h.Left = *e.Left
 	}
-	if e.Status == event.NotRun && h.Status != "" {
+	if e.Status == event.NotRun && h.Status.Failure() {
 		return
 	}
 	h.Status, h.Text, h.Ended = e.Status, e.Text, e.Time
@@ -183,11 +196,31 @@ func (h *Host) step(e event.Event) *Step {
 	return step
 }
 
+// passRetry takes in that the next attempt of a step is under way.
+func (h *Host) passRetry(step string) {
+	for _, s := range h.Steps {
+		if s.Name == step && s.Retry != nil {
+			s.Attempt, s.Retry = s.Attempt+1, nil
+		}
+	}
+}
+
+// enter takes in that the installation was seen in a phase.
+func (h *Host) enter(e event.Event) {
+	h.passRetry(e.Step)
+	h.Phase = &Phase{*e.Phase, e.Time}
+	h.Phases = append(h.Phases, h.Phase)
+}
+
 // restart takes in that a step began. One that is tried again stands last again: only what it
-// wrote counts still.
+// wrote counts still. A step that the plan does not have, such as that of the machine's facts, is
+// logged only where it fails: that another one begins shows that the host has passed it.
 func (h *Host) restart(e event.Event) {
+	if h.Status.Failure() {
+		h.tried = e.Time
+	}
 	changes := h.step(e).Changes
-	h.Steps = slices.DeleteFunc(h.Steps, func(s *Step) bool { return s.Name == e.Step })
+	h.Steps = slices.DeleteFunc(h.Steps, func(s *Step) bool { return s.Name == e.Step || strings.HasPrefix(s.Name, "(") })
 	h.step(e).Changes = changes
 	h.Status = ""
 }

@@ -31,6 +31,8 @@ func (h *Host) Standing() Standing {
 	switch {
 	case h.Left.Off && h.Status != "":
 		return PoweredOff
+	case h.unprovable():
+		return Unproven
 	case h.beingInstalled() && h.Status != "":
 		return Installing
 	case h.Status.Failure():
@@ -60,7 +62,7 @@ func (h *Host) beingInstalled() bool {
 func (h *Host) trouble() Standing {
 	s := h.Failed()
 	switch {
-	case h.gaveUp() != nil, s != nil && s.Problem.Guard == guardOfProof:
+	case h.gaveUp() != nil:
 		return Unproven
 	case h.Status == event.Unreachable:
 		return Unreachable
@@ -70,8 +72,12 @@ func (h *Host) trouble() Standing {
 	return Failed
 }
 
-// guardOfProof is the guard that ends a wait in which nothing could prove more.
-const guardOfProof = "proof"
+// unprovable reports that the guard of the proof ended a wait in which nothing could prove more,
+// of a machine that was restarted into the installer.
+func (h *Host) unprovable() bool {
+	s := h.Failed()
+	return h.Status.Failure() && s != nil && s.Problem.Guard == "proof" && (h.Installs() || !h.Left.Installing.IsZero())
+}
 
 // gaveUp is the step that waited for the end of an installation in vain, also where the plan
 // ignores that it failed; nil: none did, or a proof came.
@@ -98,12 +104,26 @@ func (h *Host) Installs() bool {
 	}
 	for _, s := range h.Steps {
 		for _, c := range s.Changes {
-			if c.Boots && c.Installs && c.Fate != event.Refused && c.Fate != event.Undone {
+			if c.Starts() && c.Installs && c.Fate != event.Refused && c.Fate != event.Undone {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// SwitchedOff reports that the last thing the run asked of the machine's power was to switch it
+// off for a restart, as far as is known: where the run died then, the machine stays off.
+func (h *Host) SwitchedOff() bool {
+	off := false
+	for _, s := range h.Steps {
+		for _, c := range s.Changes {
+			if c.Verb == event.Reset && c.Boots && c.Fate != event.Refused && c.Fate != event.Undone {
+				off = !c.Starts()
+			}
+		}
+	}
+	return off
 }
 
 // Guard is the guard that refused the host, "" where none did.

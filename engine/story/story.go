@@ -14,8 +14,8 @@ type Story struct {
 	Latest  time.Time          `json:"latest,omitzero"` // time of the last event
 	Ended   time.Time          `json:"ended,omitzero"`
 	Summary *event.Summary     `json:"summary,omitempty"` // nil while the run is under way, or where its process died
-	Hosts   []*Host            `json:"hosts"`             // in the order of the plan
-	Steps   []Column           `json:"steps,omitempty"`   // of all stages, in the order of the plan
+	Hosts   []*Host            `json:"hosts"`             // in the order of the plan of the latest stage, behind those that only earlier ones had
+	Steps   []Column           `json:"steps,omitempty"`   // of all stages, as these came; steps of a stage in the order of its plan
 	Notes   []Note             `json:"notes,omitempty"`   // that are about no host
 	byName  map[string]*Host   //
 	settled map[string]*Change // by the ID of the change
@@ -55,6 +55,8 @@ type Host struct {
 	Phases  []*Phase       `json:"phases,omitempty"` // all that were seen, of earlier installations of the run, too
 	Notes   []Note         `json:"notes,omitempty"`
 	Resets  int            `json:"resets"` // boots of the machine that were asked for
+
+	tried time.Time // when its latest try began
 }
 
 // Step is a step of a host: a task, with all of its attempts.
@@ -150,10 +152,11 @@ func (h *Host) Troubles() (out []*Step) {
 	return out
 }
 
-// Failed is the step that the host failed in, nil where it did not fail.
+// Failed is the step that the host failed in, nil where it did not fail. Steps of earlier tries do
+// not count, and neither do those that run because of the failure.
 func (h *Host) Failed() *Step {
 	for _, s := range h.Steps {
-		if s.Problem != nil && s.Status.Failure() {
+		if s.Problem != nil && s.Status.Failure() && !s.Ended.Before(h.tried) {
 			return s
 		}
 	}

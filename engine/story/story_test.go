@@ -41,7 +41,11 @@ var (
 	proof    = &event.Verdict{Proven: true, Seeks: true, Version: "8.0.3"}
 	unproven = &event.Verdict{Seeks: true, Reason: "the old ESXi still answers"}
 	trouble  = &event.Problem{Summary: "the BMC answers 500"}
-	boot     = event.Event{Kind: event.WriteMade, Step: "restart", Write: &event.Change{ID: "r.9", Verb: event.Reset, Intent: event.Intent{Boots: true, Installs: true}}}
+	noProof  = &event.Problem{Guard: "proof", Summary: "unproven: the login was refused"}
+	refusal  = &event.Problem{Guard: "serial", Summary: "the machine has another serial number"}
+	again    = event.Event{Kind: event.StepStarted, Step: "w"}
+	boot     = event.Event{Kind: event.WriteMade, Step: "restart", Write: &event.Change{ID: "r.9", Verb: event.Reset, New: "On", Intent: event.Intent{Boots: true, Installs: true}}}
+	stop     = event.Event{Kind: event.WriteMade, Step: "restart", Write: &event.Change{ID: "r.8", Verb: event.Reset, New: "ForceOff", Intent: event.Intent{Boots: true, Installs: true}}}
 )
 
 func settled(f event.Fate) event.Event {
@@ -82,7 +86,14 @@ func TestStanding(t *testing.T) {
 		"unreachable":                                 {[]event.Event{began, done("p", event.Unreachable, nil, trouble), ended(event.Unreachable, event.Left{})}, Unreachable},
 		"nothing to do":                               {[]event.Event{began, done("p", event.OK, nil, nil), ended(event.OK, event.Left{})}, OK},
 		"protected":                                   {[]event.Event{ended(event.Skipped, event.Left{})}, Skipped},
-		"left out of a later stage":                   {[]event.Event{began, ended(event.OK, event.Left{}), ended(event.NotRun, event.Left{})}, OK},
+		"failed, and left out of a later stage":       {[]event.Event{began, done("p", event.Failed, nil, trouble), ended(event.Failed, event.Left{}), ended(event.NotRun, event.Left{})}, Failed},
+		"held back in a later stage":                  {[]event.Event{began, ended(event.Changed, event.Left{}), ended(event.NotRun, event.Left{})}, Interrupted},
+		"no proof is possible":                        {[]event.Event{began, boot, done("w", event.Failed, nil, noProof), ended(event.Failed, installing)}, Unproven},
+		"no proof is possible, of an earlier restart": {[]event.Event{began, done("w", event.Failed, nil, noProof), ended(event.Failed, installing)}, Unproven},
+		"no proof is possible without a restart":      {[]event.Event{began, done("w", event.Failed, nil, noProof), ended(event.Failed, event.Left{})}, Refused},
+		"facts at last":                               {[]event.Event{began, done("(facts)", event.Unreachable, nil, trouble), ended(event.Unreachable, event.Left{}), again, done("w", event.Changed, proof, nil), ended(event.Changed, event.Left{})}, Proven},
+		"facts at last, and refused":                  {[]event.Event{began, done("(facts)", event.Unreachable, nil, trouble), ended(event.Unreachable, event.Left{}), again, done("w", event.Failed, nil, refusal), ended(event.Failed, event.Left{})}, Refused},
+		"failed before, and refused elsewhere":        {[]event.Event{began, done("p", event.Failed, nil, trouble), ended(event.Failed, event.Left{}), again, done("w", event.Failed, nil, refusal), ended(event.Failed, event.Left{})}, Refused},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, h := tell(c.events...)
@@ -103,6 +114,41 @@ func TestTriedAgain(t *testing.T) {
 	}
 	if len(h.Step().Changes) != 2 || h.Resets != 1 || h.Step().Changes[1].Fate != event.Done {
 		t.Errorf("%d changes, %d resets", len(h.Step().Changes), h.Resets)
+	}
+}
+
+// TestSwitchedOff: a process that dies between the two requests of a restart leaves a machine off,
+// in which nothing is being installed.
+func TestSwitchedOff(t *testing.T) {
+	for name, c := range map[string]struct {
+		events        []event.Event
+		off, installs bool
+	}{
+		"nothing asked":     {[]event.Event{began}, false, false},
+		"switched off":      {[]event.Event{began, stop}, true, false},
+		"and started":       {[]event.Event{began, stop, boot}, false, true},
+		"started in vain":   {[]event.Event{began, stop, boot, settled(event.Refused)}, true, false},
+		"restarted at once": {[]event.Event{began, boot}, false, true},
+	} {
+		_, h := tell(c.events...)
+		if h.SwitchedOff() != c.off || h.Installs() != c.installs {
+			t.Errorf("%s: switched off %v, installs %v", name, h.SwitchedOff(), h.Installs())
+		}
+	}
+}
+
+// TestRetryPasses: why a step is tried again is said until the next attempt shows anything.
+func TestRetryPasses(t *testing.T) {
+	retried := event.Event{Kind: event.Retried, Step: "w", Attempt: 1, Problem: trouble}
+	for _, next := range []event.Event{{Kind: event.Progressed, Step: "w", Text: "no ESXi answers yet"}, seen(event.PhaseReading)} {
+		_, h := tell(began, again, retried)
+		if s := h.Step(); s.Retry != trouble || s.Attempt != 1 {
+			t.Errorf("%+v", s)
+		}
+		_, h = tell(began, again, retried, next)
+		if s := h.Step(); s.Retry != nil || s.Attempt != 2 {
+			t.Errorf("%s: %+v", next.Kind, s)
+		}
 	}
 }
 
@@ -165,6 +211,22 @@ func TestColumns(t *testing.T) {
 	}
 	if want := []Column{{"(facts)", ""}, {"login", "precheck"}, {"cd", "one_time_boot"}, {"restart", ""}}; !slices.Equal(s.Steps, want) {
 		t.Errorf("%v", s.Steps)
+	}
+}
+
+// TestOrder: hosts stand in the order of the latest plan, whatever the log began with.
+func TestOrder(t *testing.T) {
+	s := &Story{}
+	for _, host := range []string{"c", "a", "old"} {
+		s.Event(event.Event{Kind: event.HostStarted, Host: host})
+	}
+	s.Event(event.Event{Kind: event.RunStarted, Plan: &event.PlanInfo{Hosts: []string{"a", "b", "c"}}})
+	var names []string
+	for _, h := range s.Hosts {
+		names = append(names, h.Name)
+	}
+	if want := []string{"old", "a", "b", "c"}; !slices.Equal(names, want) {
+		t.Errorf("%v, want %v", names, want)
 	}
 }
 

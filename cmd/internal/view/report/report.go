@@ -217,7 +217,10 @@ func (r *run) unfinished(h *host) string {
 		text = "in step " + view.StepName(s.Name, s.Type)
 	}
 	text += ", last record at " + moment(h.Latest)
-	if h.Installs() {
+	switch {
+	case h.SwitchedOff():
+		text += "; it was switched off for a restart, and no start is recorded"
+	case h.Installs():
 		text += "; it was restarted into the installer, and no proof is recorded" + h.LastSeen()
 	}
 	return text
