@@ -17,7 +17,7 @@ func screenOf(in, out, err *os.File) *view.Screen {
 	if !isTerminal(out) || !isTerminal(err) || kind == "" || kind == "dumb" || inCI() || !foreground(err) {
 		return nil
 	}
-	s := &view.Screen{Out: err, Reflows: reflows()}
+	s := &view.Screen{Out: err, Reflows: reflows(), Foreground: func() bool { return foreground(err) }}
 	if isTerminal(in) && foreground(in) {
 		s.Keys = in
 	}

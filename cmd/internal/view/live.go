@@ -19,11 +19,12 @@ import (
 
 // Screen is a terminal that a live view is drawn on.
 type Screen struct {
-	Out       *os.File // it is standard error
-	Keys      *os.File // where keys are read; nil: no one can press any
-	Interrupt func()   // does what Ctrl-C does
-	Hold      func()   // lets no further host begin
-	Reflows   bool     // where it gets narrower, it breaks its lines
+	Out        *os.File    // it is standard error
+	Foreground func() bool // whether the process may touch the terminal; nil: always
+	Keys       *os.File    // where keys are read; nil: no one can press any
+	Interrupt  func()      // does what Ctrl-C does
+	Hold       func()      // lets no further host begin
+	Reflows    bool        // where it gets narrower, it breaks its lines
 }
 
 // frameTime is the least time from a frame to the next: ten in a second, for who presses keys.

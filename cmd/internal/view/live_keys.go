@@ -120,8 +120,29 @@ func (l *live) stop() tea.Msg {
 	l.program.ReleaseTerminal()
 	syscall.Kill(0, syscall.SIGSTOP)
 	<-continued // this thread may run on for a moment
-	l.program.RestoreTerminal()
+	if l.inForeground(continued) {
+		l.program.RestoreTerminal()
+	}
 	return back{}
+}
+
+// inForeground waits until a shell has the process in the foreground: one that touches the
+// terminal from the background is stopped. It reports false where the run ends before that; then
+// what is left to do to the terminal must not stop it either.
+func (l *live) inForeground(continued <-chan os.Signal) bool {
+	signal.Ignore(syscall.SIGTTOU)
+	looks := time.NewTicker(time.Second)
+	defer looks.Stop()
+	for l.screen.Foreground != nil && !l.screen.Foreground() {
+		select {
+		case <-continued:
+		case <-looks.C:
+		case <-l.over:
+			return false
+		}
+	}
+	signal.Reset(syscall.SIGTTOU)
+	return true
 }
 
 // answer takes the answer whether the run is to stop after the present hosts.
