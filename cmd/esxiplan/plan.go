@@ -152,7 +152,7 @@ func (r *request) planIt() error {
 	if err != nil {
 		return err
 	}
-	made := r.made()
+	made := r.made(p)
 	if out := r.flags.planned.out; out != "" {
 		if err := r.save(p, made, out); err != nil {
 			return err
@@ -261,10 +261,10 @@ func (r *request) declared() map[string]proposal.Host {
 }
 
 // made says who made a proposal, and when.
-func (r *request) made() proposal.Made {
+func (r *request) made(p *proposal.Proposal) proposal.Made {
 	made := proposal.Made{Time: r.clock.Now().UTC(), By: state.Self(), Version: version}
 	if !r.flags.planned.offline {
-		made.Estimate = session.Estimate(r.state, r.plan.Name)
+		made.Estimate = session.Estimate(r.state, p)
 	}
 	return made
 }

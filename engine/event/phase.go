@@ -45,6 +45,7 @@ type Entered struct {
 	Evidence string    `json:"evidence"`           // what shows it
 	Reset    time.Time `json:"reset,omitzero"`     // our reset, from which the installation is timed
 	Model    string    `json:"model,omitempty"`    // of the machine, where it is known
+	Watched  time.Time `json:"watched,omitzero"`   // since when a wait has watched the installation without a gap; zero: none does
 	Expected *Expected `json:"expected,omitempty"` // nil: no earlier run of this model is known
 }
 

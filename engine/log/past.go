@@ -59,8 +59,6 @@ type mark struct {
 	Size   int64 `json:"size"`
 	Chain  chain `json:"chain,omitempty"`
 	Legacy bool  `json:"legacy,omitempty"`
-	// Begun is when the last stage began, or was continued.
-	Begun time.Time `json:"begun,omitzero"`
 	Info
 }
 
@@ -391,11 +389,7 @@ func (p *past) of(machine string) *step.History {
 // fold takes a record of a run's log into the history of its machine, and into what is known
 // of the run.
 func (p *past) fold(run string, r Record) {
-	m := p.logOf(run)
-	m.Info.fold(r)
-	if r.Kind == StageStarted {
-		m.Begun = r.Time
-	}
+	p.logOf(run).Info.fold(r)
 	if r.OfSession() {
 		p.foldSession(r)
 		return
@@ -404,7 +398,7 @@ func (p *past) fold(run string, r Record) {
 		p.of(r.Machine).Fold(about)
 	}
 	if r.Kind == event.Phased && r.Phase != nil && r.Phase.Phase == event.PhaseProven {
-		p.learn(m, r.Machine)
+		p.learn(r.Machine, *r.Phase)
 	}
 }
 

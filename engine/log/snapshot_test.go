@@ -151,7 +151,8 @@ func (s *site) act(p *process) {
 	case n == 9:
 		e := s.event(event.Phased, machine)
 		last, _ := p.log.History(machine).LastReset()
-		e.Phase = &event.Entered{Phase: any1(s.Rand, event.Phases), Evidence: "x", Reset: last.Time, Model: any1(s.Rand, []string{"", "R750", "DL380"})}
+		e.Phase = &event.Entered{Phase: any1(s.Rand, event.Phases), Evidence: "x", Reset: last.Time, Model: any1(s.Rand, []string{"", "R750", "DL380"}),
+			Watched: last.Time.Add(time.Duration(s.IntN(10)) * time.Minute)}
 		check(s, p.log.Later(e))
 	case n < 3 && len(p.changes) > 0:
 		e := s.event(event.WriteDone, machine)

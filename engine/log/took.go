@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"esxiplan/engine/event"
+	"esxiplan/engine/step"
 )
 
 // installation is how long one took that was proven: from each phase that was seen to the
@@ -20,19 +21,17 @@ type installation struct {
 // installations are those of one model, in the order of their proofs.
 type installations []installation
 
-const (
-	// keptInstallations is how many of a model are kept, the latest.
-	keptInstallations = 50
-	// watchedWithin is how soon after the reset the stage must have begun that proved the
-	// installation, so that its phases were seen when they began. Who looks late sees them late.
-	watchedWithin = 5 * time.Minute
-)
+// keptInstallations is how many of a model are kept, the latest.
+const keptInstallations = 50
 
-// learn takes in how long the installation took that a run has just proven on a machine.
-func (p *past) learn(run *mark, machine string) {
+// learn takes in how long the installation took that has just been proven on a machine, where
+// the wait that proved it watched from the reset on. Who looks late sees phases, and the proof,
+// late.
+func (p *past) learn(machine string, proven event.Entered) {
 	h := p.of(machine)
 	last, ok := h.LastReset()
-	if !ok || last.Phase() != event.PhaseProven || h.Model() == "" || run.Begun.Sub(last.Time) > watchedWithin {
+	watched := !proven.Watched.IsZero() && proven.Watched.Sub(last.Time) <= step.Lapse
+	if !ok || last.Phase() != event.PhaseProven || h.Model() == "" || !watched {
 		return
 	}
 	i := installation{machine, last.Phases[len(last.Phases)-1].Time, map[event.Phase]event.Seconds{}}
@@ -74,6 +73,12 @@ func (all installations) expected(from event.Phase) *event.Expected {
 	slices.Sort(took)
 	n := len(took)
 	return &event.Expected{Runs: n, Median: (took[(n-1)/2] + took[n/2]) / 2, Low: took[0], High: took[n-1]}
+}
+
+// Expected is how long the latest installations of a model took from a phase to the proof, by
+// what the logs told when they were read; nil where none is known.
+func (p *Past) Expected(model string, from event.Phase) *event.Expected {
+	return p.past.Models[model].expected(from)
 }
 
 // Expected is how long the latest installations of a model took from a phase to the proof;

@@ -10,16 +10,23 @@ import (
 	"esxiplan/engine/log"
 )
 
-// goes logs an installation of a machine that was reset at a time: phases with how long
-// after the reset they were seen.
+// goes logs an installation of a machine that was reset at a time, and is watched from then on:
+// phases with how long after the reset they were seen.
 func goes(t *testing.T, l *log.Log, host, model string, at time.Time, phases ...any) {
+	t.Helper()
+	watched(t, l, host, model, at, at, phases...)
+}
+
+// watched logs an installation of which the wait saw as much that watched since a time; zero: it
+// is not known since when.
+func watched(t *testing.T, l *log.Log, host, model string, at, since time.Time, phases ...any) {
 	t.Helper()
 	_, err := l.Append(event.Event{Kind: event.WriteMade, Host: host, Step: "restart-" + at.String(), Time: at,
 		Write: &event.Change{Verb: event.Reset, New: "On", Intent: event.Intent{Boots: true, Installs: true}}})
 	check(t, err)
 	for i := 0; i < len(phases); i += 2 {
 		e := event.Event{Kind: event.Phased, Host: host, Step: "installed", Time: at.Add(phases[i+1].(time.Duration))}
-		e.Phase = &event.Entered{Phase: phases[i].(event.Phase), Evidence: "it was seen", Reset: at, Model: model}
+		e.Phase = &event.Entered{Phase: phases[i].(event.Phase), Evidence: "it was seen", Reset: at, Model: model, Watched: since}
 		check(t, l.Later(e))
 	}
 }
@@ -66,12 +73,44 @@ func TestExpected(t *testing.T) {
 	late, err := log.Open(state, "looks-late", log.Options{})
 	check(t, err)
 	check(t, late.Keep(log.Record{Event: event.Event{Kind: log.StageStarted, Time: noon.Add(30 * m)}, Stage: &log.Stage{Number: 1}}))
-	check(t, late.Later(event.Event{Kind: event.Phased, Host: "h5", Step: "installed", Time: noon.Add(31 * m), Phase: &event.Entered{Phase: event.PhaseProven, Reset: noon, Model: "R750"}}))
+	check(t, late.Later(event.Event{Kind: event.Phased, Host: "h5", Step: "installed", Time: noon.Add(31 * m), Phase: &event.Entered{Phase: event.PhaseProven, Reset: noon, Model: "R750", Watched: noon.Add(31 * m)}}))
 	check(t, late.Close())
 	for _, folder := range []string{state, copyLogs(t, state)} {
 		later, err := log.Dry(folder, "later", log.Options{})
 		check(t, err)
 		demand(later)
+	}
+}
+
+// TestExpectedOfTheWatched: nothing is learned from an installation that was first looked at long
+// after the reset, although the stage began before that: when its machine was done is not known.
+func TestExpectedOfTheWatched(t *testing.T) {
+	for name, c := range map[string]struct {
+		since   time.Time
+		learned bool
+	}{
+		"from the reset on":        {since: noon.Add(time.Second), learned: true},
+		"from before the reset on": {since: noon.Add(-time.Hour), learned: true},
+		"five minutes later":       {since: noon.Add(5 * time.Minute), learned: true},
+		"six minutes later":        {since: noon.Add(6 * time.Minute)},
+		"after the installation":   {since: noon.Add(40 * time.Minute)},
+		"not known since when":     {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			state := t.TempDir()
+			l, err := log.Open(state, "run", log.Options{})
+			check(t, err)
+			check(t, l.Keep(log.Record{Event: event.Event{Kind: log.StageStarted, Time: noon.Add(-time.Hour)}, Stage: &log.Stage{Number: 1}}))
+			watched(t, l, "h", "R750", noon, c.since, event.PhaseRestart, time.Second, event.PhaseProven, 40*time.Minute)
+			check(t, l.Close())
+			past, err := log.Read(state)
+			check(t, err)
+			for reader, got := range map[string]*event.Expected{"the run": l.Expected("R750", event.PhaseRestart), "a later one": past.Expected("R750", event.PhaseRestart)} {
+				if (got != nil) != c.learned || got != nil && got.Median != event.Seconds(40*time.Minute) {
+					t.Errorf("%s expects %+v", reader, got)
+				}
+			}
+		})
 	}
 }
 

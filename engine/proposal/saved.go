@@ -40,7 +40,8 @@ type Made struct {
 	Time    time.Time `json:"time"`
 	By      event.Who `json:"by"`
 	Version string    `json:"version"`
-	// Estimate is how long the run may take, from earlier ones; "" if none shows it.
+	// Estimate is how long its hosts may take from the restart to the proof, for people; "" where
+	// none is installed.
 	Estimate string `json:"estimate,omitempty"`
 }
 

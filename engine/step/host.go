@@ -114,7 +114,9 @@ type Host struct {
 	reported progress
 	screen   struct{ of, file string } // of the reset with that change
 	seen     Sight
-	unseen   error // of that look
+	unseen   error  // of that look
+	sights   series // looks through the BMC that showed something
+	watched  series // looks of waits at the installation
 }
 
 // NewHost makes a host without doors.
@@ -201,7 +203,7 @@ func (h *Host) Enter(p event.Phase, evidence string) {
 	if model == "" {
 		model = history.Model()
 	}
-	h.attempt.Phase(event.Entered{Phase: p, Evidence: evidence, Reset: last.Time, Model: model})
+	h.attempt.Phase(event.Entered{Phase: p, Evidence: evidence, Reset: last.Time, Model: model, Watched: h.watched.since})
 }
 
 // Last reports that the step will hardly look again before it gives up.

@@ -7,6 +7,26 @@ import (
 	"esxiplan/engine/bmc"
 )
 
+// Lapse is the longest pause between two looks at an installation that count as watching it: in
+// a longer one a machine can pass from one phase into another, and through POST, unseen. Who
+// begins to look that soon after a reset has watched it from the reset on.
+const Lapse = 5 * time.Minute
+
+// series are looks of which none came more than a [Lapse] after the one before it.
+type series struct{ since, latest time.Time }
+
+// look adds a look; after a longer pause, it begins another series.
+func (s *series) look(now time.Time) {
+	if now.Sub(s.latest) > Lapse {
+		s.since = now
+	}
+	s.latest = now
+}
+
+// Watch notes that a wait looks at the installation now, by whatever way. What it enters in the
+// log tells since when it has watched.
+func (h *Host) Watch() { h.watched.look(h.Now()) }
+
 // Sight is what one look at a machine through its BMC showed.
 type Sight struct {
 	Time   time.Time
@@ -15,6 +35,15 @@ type Sight struct {
 	Drives []bmc.Slot // that hold our image, or may
 	// Through is when the firmware was last seen to have left POST, zero where it never was.
 	Through time.Time
+	// Since is when the first of the looks was that led to this one without a pause longer than
+	// a [Lapse]: only this process's own. Looks that failed show nothing and do not count.
+	Since time.Time
+}
+
+// Throughout reports that the BMC was looked at since soon after a reset, so that the machine
+// left no POST since without being seen.
+func (s Sight) Throughout(reset time.Time) bool {
+	return s.Time.After(reset) && s.Since.Sub(reset) <= Lapse
 }
 
 // String is the sight in words.
@@ -45,7 +74,10 @@ func (h *Host) Look(ctx context.Context, age time.Duration) (Sight, error) {
 	if p := h.seen.Power; p.Post != "" && !p.Posting && p.State == bmc.On {
 		through = h.seen.Time
 	}
-	h.seen.Through = through
+	if h.unseen == nil {
+		h.sights.look(h.seen.Time)
+	}
+	h.seen.Through, h.seen.Since = through, h.sights.since
 	return h.seen, h.unseen
 }
 

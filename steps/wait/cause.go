@@ -45,7 +45,7 @@ func (w *watch) cause() (cause, next string) {
 	case !w.reset, w.off():
 		return "", ""
 	case w.stuckInPost():
-		return fmt.Sprintf("the machine is still in POST %s after the reset (%s)", text.Duration(w.elapsed()), w.sight.Power.Post),
+		return w.stuck(),
 			"Look at the machine's console and at the BMC's log for what the firmware stops at; a machine with much memory may need a longer timeout of this step"
 	case w.bootedElse():
 		return fmt.Sprintf("the image was never read in the %s since the reset", text.Duration(w.elapsed())),
@@ -65,10 +65,21 @@ func (w *watch) cause() (cause, next string) {
 	return "", ""
 }
 
-// stuckInPost reports a machine that is in POST for longer than any should be, and was not
-// seen to leave it since the reset.
+// stuckInPost reports a machine that is in POST later than any should be, has booted nothing of
+// ours as far as is known, and was not seen to leave POST since the reset.
 func (w *watch) stuckInPost() bool {
-	return w.seen() && w.sight.Power.Posting && w.elapsed() > quiet && w.since.Bytes == 0 && !w.sight.Through.After(w.last.Time)
+	booted := w.since.Bytes > 0 || !event.PhaseLoader.After(w.last.Phase())
+	return w.firstPost() && w.elapsed() > quiet && !booted && !w.sight.Through.After(w.last.Time)
+}
+
+// stuck says of a machine that is stuck in POST since when. That it never left POST can say only
+// who has watched since the reset: it may have booted something else before.
+func (w *watch) stuck() string {
+	after, post := text.Duration(w.elapsed()), w.sight.Power.Post
+	if w.sight.Throughout(w.last.Time) {
+		return fmt.Sprintf("the machine is still in POST %s after the reset (%s)", after, post)
+	}
+	return fmt.Sprintf("the machine is in POST %s after the reset (%s), and the image was not read since", after, post)
 }
 
 // rebooting reports a machine of which the last that was seen is the restart after the

@@ -49,7 +49,7 @@ func (w *watch) phase() (event.Phase, string) {
 		return event.PhaseLoader, read
 	case w.handedOver():
 		return event.PhaseLoader, "the BMC reports that the firmware has handed over (" + post + ")"
-	case w.seen() && w.sight.Power.Posting:
+	case w.firstPost():
 		return event.PhasePost, "the BMC reports POST: " + post
 	case w.last.Fate == event.Done:
 		return event.PhaseRestart, w.last.Answered()
@@ -61,6 +61,12 @@ func (w *watch) phase() (event.Phase, string) {
 // nothing shows that it was to something else than our medium.
 func (w *watch) handedOver() bool {
 	return w.seen() && w.sight.Power.Booted && !w.unread() && !w.old
+}
+
+// firstPost reports that the machine is in POST, and that it cannot be the one after the
+// installation: no other one was missed, or our medium was surely not read yet.
+func (w *watch) firstPost() bool {
+	return w.seen() && w.sight.Power.Posting && (w.sight.Throughout(w.last.Time) || w.unread())
 }
 
 // installs reports that the installer was loaded since the reset, by this look or an earlier

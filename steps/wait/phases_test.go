@@ -46,6 +46,15 @@ func looked(after time.Duration, change func(*bench)) func(*bench) {
 	}
 }
 
+// watched is a look at the BMC every minute since the reset, until some time after it.
+func watched(until time.Duration, change func(*bench)) func(*bench) {
+	return func(b *bench) {
+		for at := time.Minute; at <= until; at += time.Minute {
+			looked(at, change)(b)
+		}
+	}
+}
+
 // unanswered: nothing was heard of the reset.
 func unanswered(b *bench) {
 	b.fresh().mounted()
@@ -85,6 +94,11 @@ func TestPhases(t *testing.T) {
 		"in POST, never seen to leave it":       {change: all(func(b *bench) { b.read(loaded(1, 2)) }, inPost), phase: event.PhaseInstaller},
 		"in POST again, of a loop":              {change: all(func(b *bench) { b.read(loaded(1, 2), loaded(3, 4)) }, looked(3*time.Minute, osRunning), inPost), phase: event.PhaseInstaller},
 		"in POST again, nothing loaded":         {change: all(looked(3*time.Minute, hardwareUp), inPost), phase: event.PhasePost},
+		"in POST, first seen late":              {after: 15 * time.Minute, change: all(elsewhere, inPost), phase: event.PhaseRestart},
+		"in POST, watched since the reset":      {after: 15 * time.Minute, change: all(elsewhere, watched(14*time.Minute, inPost), inPost), phase: event.PhasePost},
+		"in POST, not watched for a time":       {after: 15 * time.Minute, change: all(elsewhere, watched(9*time.Minute, inPost), inPost), phase: event.PhaseRestart},
+		"in POST, and the BMC silent until now": {after: 15 * time.Minute, change: all(elsewhere, watched(14*time.Minute, func(b *bench) { b.m.err = errSilent }), func(b *bench) { b.m.err = nil }, inPost), phase: event.PhaseRestart},
+		"in POST, first seen late, not read":    {after: 15 * time.Minute, change: all(func(b *bench) { b.read() }, inPost), phase: event.PhasePost},
 		"in POST, seen out of it before only":   {change: all(passed(event.PhaseInstaller), looked(-time.Minute, osRunning), inPost)},
 		"a new ESXi answers":                    {answers: true, change: func(b *bench) { b.x.err = esxi.ErrTooSoon }, phase: event.PhaseAnswering, evidence: "an ESXi with a new certificate answers on 192.0.2.11"},
 		"one answers, none known from before":   {answers: true, change: all(unknown, func(b *bench) { b.x.err = esxi.ErrTooSoon }), phase: event.PhaseRestart},
@@ -210,7 +224,11 @@ func TestReasons(t *testing.T) {
 		"never read, off":                  {change: func(b *bench) { b.read().m.power.State = bmc.Off }, begins: "the machine is off; the image was never read in the 20 minutes since the reset", next: "power it on"},
 		"in POST again, and never read":    {change: all(func(b *bench) { b.read() }, looked(5*time.Minute, hardwareUp), inPost), begins: "the image was never read in the 20 minutes since the reset"},
 		"another address, not installed":   {change: all(func(b *bench) { b.read() }, nic), begins: "the image was never read", next: "look at its boot order"},
-		"stuck in POST":                    {change: all(func(b *bench) { b.read() }, inPost), begins: "the machine is still in POST 20 minutes after the reset (MemoryInitializationStarted); " + none, next: "what the firmware stops at"},
+		"stuck in POST":                    {change: all(func(b *bench) { b.read() }, watched(19*time.Minute, inPost), inPost), begins: "the machine is still in POST 20 minutes after the reset (MemoryInitializationStarted); " + none, next: "what the firmware stops at"},
+		"stuck in POST, image elsewhere":   {change: all(elsewhere, watched(19*time.Minute, inPost), inPost), begins: "the machine is still in POST 20 minutes after the reset (MemoryInitializationStarted); " + none, next: "what the firmware stops at"},
+		"in POST, first seen late, unread": {change: all(func(b *bench) { b.read() }, inPost), begins: "the machine is in POST 20 minutes after the reset (MemoryInitializationStarted), and the image was not read since; " + none, next: "what the firmware stops at"},
+		"in POST, first seen late":         {change: all(elsewhere, inPost), begins: none, says: "its BMC says: power state On, MemoryInitializationStarted", next: "console"},
+		"in POST after the installer":      {change: all(elsewhere, passed(event.PhaseInstaller), watched(19*time.Minute, inPost), inPost), begins: none, hides: "still in POST"},
 		"in POST, not for long":            {after: 9 * time.Minute, change: inPost, begins: none, says: "its BMC says: power state On, MemoryInitializationStarted", next: "console"},
 		"off":                              {change: func(b *bench) { b.m.power.State = bmc.Off }, begins: "the machine is off", next: "power it on"},
 		"the new ESXi does not let us in": {change: func(b *bench) {
@@ -283,6 +301,37 @@ func TestScreen(t *testing.T) {
 			}
 			if warned := strings.Join(b.a.warned, "\n"); warned != "" || c.warns != "" {
 				says(t, "warnings", warned, c.warns)
+			}
+		})
+	}
+}
+
+// TestWatched: a phase tells since when the wait has looked without a gap, by whatever way: a BMC
+// that does not answer leaves the ESXi address to look at.
+func TestWatched(t *testing.T) {
+	for name, c := range map[string]struct {
+		looks []time.Duration // after the reset
+		since time.Duration
+	}{
+		"from the reset on": {looks: []time.Duration{time.Minute, 6 * time.Minute, 11 * time.Minute}, since: time.Minute},
+		"from later on":     {looks: []time.Duration{20 * time.Minute, 21 * time.Minute}, since: 20 * time.Minute},
+		"with a gap":        {looks: []time.Duration{time.Minute, 2 * time.Minute, 14 * time.Minute, 15 * time.Minute}, since: 14 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, step.Settings{}).silent()
+			b.m.err = errSilent
+			last := len(c.looks) - 1
+			for _, at := range c.looks[:last] {
+				b.after(at).esxi(t)
+			}
+			b.m.err = nil
+			b.x.probe = esxi.Probe{State: esxi.Up, Fingerprint: newCertificate, Version: "8.0.3", Build: "100", ESXi: true}
+			if _, err := b.after(c.looks[last]).esxi(t); err != nil {
+				t.Fatal(err)
+			}
+			b.came(t, event.PhaseProven, "")
+			if got := b.a.phases[len(b.a.phases)-1].Watched; !got.Equal(restarted.Add(c.since)) {
+				t.Errorf("watched since %s after the reset", got.Sub(restarted))
 			}
 		})
 	}

@@ -48,6 +48,7 @@ type watch struct {
 // see looks at image and BMC. That the BMC does not answer is no failure: it is not what
 // is waited for.
 func (w *watch) see(ctx context.Context) {
+	w.h.Watch()
 	w.reads, w.known = reads(w.h)
 	w.since = w.reads.Since(w.last.Time)
 	if !w.reset || w.elapsed() > calm {
