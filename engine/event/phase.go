@@ -43,6 +43,7 @@ var phaseWords = map[Phase]string{
 type Entered struct {
 	Phase    Phase     `json:"phase"`
 	Evidence string    `json:"evidence"`           // what shows it
+	Since    time.Time `json:"since,omitzero"`     // when another process saw it enter; zero: this one did, now
 	Reset    time.Time `json:"reset,omitzero"`     // our reset, from which the installation is timed
 	Model    string    `json:"model,omitempty"`    // of the machine, where it is known
 	Watched  time.Time `json:"watched,omitzero"`   // since when a wait has watched the installation without a gap; zero: none does

@@ -93,6 +93,15 @@ func (l LastReset) Phase() event.Phase {
 	return l.Phases[len(l.Phases)-1].Phase
 }
 
+// latest is the last phase that the installation was seen to enter, for who did not see it.
+func (l LastReset) latest() event.Entered {
+	if len(l.Phases) == 0 {
+		return event.Entered{}
+	}
+	p := l.Phases[len(l.Phases)-1]
+	return event.Entered{Phase: p.Phase, Since: p.Time, Evidence: "seen at " + ClockTime(p.Time)}
+}
+
 // Answered is the evidence that the machine was restarted: the BMC said so.
 func (l LastReset) Answered() string {
 	return "the reset at " + l.Time.Local().Format(time.TimeOnly) + " was answered"

@@ -1,6 +1,7 @@
 package step
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -112,6 +113,7 @@ type Host struct {
 	introduce bool           // the next change that is recorded tells of the machine
 
 	reported progress
+	entered  string                    // change of the reset of which a phase was noted
 	screen   struct{ of, file string } // of the reset with that change
 	seen     Sight
 	unseen   error  // of that look
@@ -192,18 +194,22 @@ func (h *Host) Progress(done, total int64, what string) {
 }
 
 // Enter notes that the installation of the last reset was seen in a phase, unless it had come
-// as far before. The evidence says in one short sentence what was seen.
+// as far before. The evidence says in one short sentence what was seen. Where another process saw
+// it come further, that is repeated once: who watches this one knows nothing of the other.
 func (h *Host) Enter(p event.Phase, evidence string) {
-	history := h.History()
-	last, ok := history.LastReset()
-	if !ok || h.Settings.DryRun || !p.After(last.Phase()) {
+	last, ok := h.History().LastReset()
+	if !ok || h.Settings.DryRun {
 		return
 	}
-	model := h.BMC.model
-	if model == "" {
-		model = history.Model()
+	e := event.Entered{Phase: p, Evidence: evidence}
+	if !p.After(last.Phase()) {
+		if e = last.latest(); h.entered == last.Change || e.Phase == event.PhaseProven && p != e.Phase {
+			return
+		}
 	}
-	h.attempt.Phase(event.Entered{Phase: p, Evidence: evidence, Reset: last.Time, Model: model, Watched: h.watched.since})
+	h.entered = last.Change
+	e.Reset, e.Model, e.Watched = last.Time, cmp.Or(h.BMC.model, h.History().Model()), h.watched.since
+	h.attempt.Phase(e)
 }
 
 // Last reports that the step will hardly look again before it gives up.

@@ -3,7 +3,9 @@ package step_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
+	"time"
 
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/event"
@@ -90,6 +92,44 @@ func TestRestartNoted(t *testing.T) {
 				if p := b.a.phases[0]; p.Phase != event.PhaseRestart || p.Model != "R750" || !p.Reset.Equal(last.Time) || p.Evidence != "the reset at "+last.Time.Local().Format("15:04:05")+" was answered" {
 					t.Errorf("noted %+v", p)
 				}
+			}
+		})
+	}
+}
+
+// TestEnterRepeats: a process that finds an installation in a phase which another one saw says so
+// once, with the time of then. It does not take the proof from another one.
+func TestEnterRepeats(t *testing.T) {
+	for name, c := range map[string]struct {
+		seen, now []event.Phase
+		want      []event.Phase
+	}{
+		"seen by this process": {nil, []event.Phase{event.PhaseRestart, event.PhasePost, event.PhaseRestart}, []event.Phase{event.PhaseRestart, event.PhasePost}},
+		"seen by another":      {[]event.Phase{event.PhaseRestart, event.PhaseReading}, []event.Phase{event.PhaseRestart, event.PhaseRestart, event.PhaseAnswering}, []event.Phase{event.PhaseReading, event.PhaseAnswering}},
+		"come further since":   {[]event.Phase{event.PhaseReading}, []event.Phase{event.PhaseInstaller, event.PhaseReading}, []event.Phase{event.PhaseInstaller}},
+		"proven by another":    {[]event.Phase{event.PhaseProven}, []event.Phase{event.PhaseInstaller, event.PhaseProven, event.PhaseProven}, []event.Phase{event.PhaseProven}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, step.Settings{})
+			b.open()
+			last, _ := b.History().LastReset()
+			for _, p := range c.seen {
+				b.a.log.Fold(step.Record{Run: "run1", Time: b.a.now, Entered: &event.Entered{Phase: p, Reset: last.Time}})
+			}
+			seen := b.a.now
+			b.a.now = seen.Add(time.Hour)
+			for _, p := range c.now {
+				b.Enter(p, "it was seen")
+			}
+			var got []event.Phase
+			for _, e := range b.a.phases {
+				got = append(got, e.Phase)
+				if repeated := slices.Contains(c.seen, e.Phase); repeated != e.Since.Equal(seen) || repeated == (e.Evidence == "it was seen") {
+					t.Errorf("%+v", e)
+				}
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("%v, want %v", got, c.want)
 			}
 		})
 	}

@@ -208,8 +208,15 @@ func (h *Host) passRetry(step string) {
 // enter takes in that the installation was seen in a phase.
 func (h *Host) enter(e event.Event) {
 	h.passRetry(e.Step)
-	h.Phase = &Phase{*e.Phase, e.Time}
-	h.Phases = append(h.Phases, h.Phase)
+	since := e.Phase.Since
+	if since.IsZero() {
+		since = e.Time
+	}
+	repeats := h.Phase != nil && h.Phase.Phase == e.Phase.Phase
+	h.Phase = &Phase{*e.Phase, since}
+	if !repeats {
+		h.Phases = append(h.Phases, h.Phase)
+	}
 }
 
 // restart takes in that a step began. One that is tried again stands last again: only what it

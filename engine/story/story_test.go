@@ -246,6 +246,10 @@ func TestPhases(t *testing.T) {
 	in := func(p event.Phase) event.Event {
 		return event.Event{Kind: event.Phased, Phase: &event.Entered{Phase: p}}
 	}
+	before := event.Event{Kind: event.Phased, Phase: &event.Entered{Phase: event.PhaseReading, Since: start}}
+	if _, h := tell(began, before, before); len(h.Phases) != 1 || !h.Phase.Since.Equal(start) {
+		t.Errorf("seen before: %+v", h.Phases)
+	}
 	_, h := tell(began, in(event.PhasePost), in(event.PhaseReading), boot, in(event.PhasePost))
 	if len(h.Phases) != 3 || h.Phase != h.Phases[2] || !h.Phases[0].Since.Before(h.Phases[1].Since) {
 		t.Errorf("%+v", h.Phases)
