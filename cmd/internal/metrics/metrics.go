@@ -127,7 +127,7 @@ func (r *Run) families() (out []*dto.MetricFamily) {
 	}
 	out = append(out, r.hostsByStatus(plan))
 	gauge("esxiplan_run_hosts_planned", "How many hosts the run has.", float64(r.hosts))
-	gauge("esxiplan_run_hosts_proven", "How many hosts have an installation that this run proved.", float64(r.story.Proven()))
+	gauge("esxiplan_run_hosts_proven", "How many hosts have an installation that this stage of the run proved.", float64(r.story.Proven()))
 	return append(out, r.stepFamilies(plan)...)
 }
 
