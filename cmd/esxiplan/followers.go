@@ -37,6 +37,7 @@ type followers struct {
 	notify  *notify.Sink      // nil: there is no target
 	traces  *telemetry.Traces // nil: none are asked for
 	metrics *metrics.Run      // nil: none are asked for
+	file    string            // of the metrics
 	over    chan struct{}     // closed once the run is over
 	writing sync.WaitGroup    // of metrics meanwhile
 }
@@ -44,11 +45,8 @@ type followers struct {
 // follow begins to follow a run. An error is one of usage, before anything was started.
 func (r *request) follow() (f *followers, err error) {
 	f = &followers{request: r, over: make(chan struct{})}
-	if file := r.flags.metrics; file != "" {
-		if err := metrics.Check(file); err != nil {
-			return nil, fmt.Errorf("--metrics: %w", err)
-		}
-		f.metrics = metrics.New(version, r.site.sim != nil)
+	if name := r.flags.outputs.metrics; name != "" {
+		f.metrics, f.file = metrics.New(version, r.site.sim != nil), resolved(name)
 	}
 	if f.notify, err = r.notifier(); err != nil {
 		return nil, err
@@ -70,7 +68,7 @@ func (f *followers) writeMetrics() {
 	for ticks := time.NewTicker(metricsEvery); ; {
 		select {
 		case <-ticks.C:
-			f.metrics.WriteFile(f.flags.metrics)
+			f.metrics.WriteFile(f.file)
 		case <-f.over:
 			ticks.Stop()
 			return
@@ -161,7 +159,7 @@ func (f *followers) close() {
 	}
 	if f.metrics != nil {
 		f.writing.Wait()
-		unwritten = f.metrics.WriteFile(f.flags.metrics)
+		unwritten = f.metrics.WriteFile(f.file)
 	}
 	work.Wait()
 	for _, line := range undelivered {
