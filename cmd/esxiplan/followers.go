@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -82,22 +81,12 @@ func (r *request) traced() *telemetry.Traces {
 	if r.plan.Untrusted() {
 		return nil
 	}
-	r.secrets.Add(headerValues(os.Getenv("OTEL_EXPORTER_OTLP_HEADERS"), os.Getenv("OTEL_EXPORTER_OTLP_TRACES_HEADERS"))...)
+	r.secrets.Add(telemetry.Credentials(os.Getenv)...)
 	traces, err := telemetry.Open(os.Getenv, telemetry.Options{Version: version, Simulated: r.site.sim != nil, Mask: r.outward})
 	if err != nil {
 		fmt.Fprintf(r.streams.Err, "warning: no traces are exported: %v\n", err)
 	}
 	return traces
-}
-
-// headerValues are those of lists such as "api-key=secret,other=value".
-func headerValues(lists ...string) (values []string) {
-	for pair := range strings.SplitSeq(strings.Join(lists, ","), ",") {
-		if _, value, ok := strings.Cut(pair, "="); ok {
-			values = append(values, value)
-		}
-	}
-	return values
 }
 
 // forRequests takes the requests to BMCs into the traces.
