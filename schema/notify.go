@@ -27,7 +27,8 @@ type Notify struct {
 	TLS      *TLS              `json:"tls" doc:"How the certificate of the server is checked. Default: against the system's authorities."`
 	Range    hcl.Range         `json:"-"`
 
-	said hcl.Attributes // its arguments as they are written
+	said     hcl.Attributes // its arguments as they are written
+	template hcl.Expression // of messages; nil: they have the built-in text
 }
 
 // NotifyKinds are the words that `on` takes.
@@ -54,7 +55,10 @@ func (l *loader) notify(b *hcl.Block) {
 	}
 	given := map[string]cty.Value{"name": cty.StringVal(b.Labels[0])}
 	if attr := n.said["template"]; attr != nil {
-		given["template"] = l.messageTemplate(attr)
+		text := l.messageTemplate(attr)
+		if given["template"] = text; !text.IsNull() {
+			n.template = attr.Expr
+		}
 	}
 	values, diags := l.objectFrom(n.said, notifyObject, l.global, b.DefRange, given)
 	l.add(diags...)
@@ -96,25 +100,24 @@ func (p *Plan) messageContext(message cty.Value) *hcl.EvalContext {
 	return ctx
 }
 
-// Templated reports whether the block has a template.
-func (n *Notify) Templated() bool { return n.said["template"] != nil }
+// Templated reports whether the block has a template: null is none.
+func (n *Notify) Templated() bool { return n.template != nil }
 
-// Message is the text of a message by the block's template; message is that of [Known], as
+// Message is the text of a message by the template of a [Notify.Templated] block; message is that of [Known], as
 // JSON.
 func (p *Plan) Message(n *Notify, message []byte) (string, error) {
 	value, err := p.known.Message.FromJSON(message)
 	if err != nil {
 		return "", err
 	}
-	attr := n.said["template"]
-	value, diags := attr.Expr.Value(p.messageContext(value))
+	value, diags := n.template.Value(p.messageContext(value))
 	if p.hide(diags); diags.HasErrors() {
-		return "", fmt.Errorf("template at %s: %s", position(attr.Expr.Range()), diags[0].Detail)
+		return "", fmt.Errorf("template at %s: %s", position(n.template.Range()), diags[0].Detail)
 	}
 	a, _ := notifyObject.Argument("template")
 	value, err = a.Conform(value)
 	if err != nil || value.IsNull() {
-		return "", fmt.Errorf("template at %s: %w", position(attr.Expr.Range()), errors.Join(err, errors.New("it must be a text")))
+		return "", fmt.Errorf("template at %s: %w", position(n.template.Range()), errors.Join(err, errors.New("it must be a text")))
 	}
 	return value.AsString(), nil
 }

@@ -78,6 +78,23 @@ func TestNotifyTemplate(t *testing.T) {
 	}
 }
 
+// TestNotifyWithoutTemplate: a template that is null when the plan is loaded is none, wherever
+// the null comes from; one that may become null is one.
+func TestNotifyWithoutTemplate(t *testing.T) {
+	for template, templated := range map[string]bool{
+		`"x"`:                 true,
+		`null`:                false,
+		`var.team`:            false,
+		`(true ? null : "x")`: false,
+		`(message.text == "" ? null : message.text)`: true,
+	} {
+		p, problems := loadNotify(t, fmt.Sprintf("variable \"team\" { default = null }\nnotify \"n\" {\n  url = \"http://hooks.example\"\n  template = %s\n}", template))
+		if problems != "" || p.Notify[0].Templated() != templated {
+			t.Errorf("%s: %v, %s", template, p.Notify[0].Templated(), problems)
+		}
+	}
+}
+
 // TestNotifyIsNoPartOfAHost: the targets of a run do not change what it does at a machine, so
 // that a run can be continued with another target.
 func TestNotifyIsNoPartOfAHost(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -37,6 +36,7 @@ type followers struct {
 	notify  *notify.Sink      // nil: there is no target
 	traces  *telemetry.Traces // nil: none are asked for
 	metrics *metrics.Run      // nil: none are asked for
+	file    string            // of the metrics
 	over    chan struct{}     // closed once the run is over
 	writing sync.WaitGroup    // of metrics meanwhile
 }
@@ -44,11 +44,8 @@ type followers struct {
 // follow begins to follow a run. An error is one of usage, before anything was started.
 func (r *request) follow() (f *followers, err error) {
 	f = &followers{request: r, over: make(chan struct{})}
-	if file := r.flags.metrics; file != "" {
-		if err := metrics.Check(file); err != nil {
-			return nil, fmt.Errorf("--metrics: %w", err)
-		}
-		f.metrics = metrics.New(version, r.site.sim != nil)
+	if name := r.flags.outputs.metrics; name != "" {
+		f.metrics, f.file = metrics.New(version, r.site.sim != nil), resolved(name)
 	}
 	if f.notify, err = r.notifier(); err != nil {
 		return nil, err
@@ -70,7 +67,7 @@ func (f *followers) writeMetrics() {
 	for ticks := time.NewTicker(metricsEvery); ; {
 		select {
 		case <-ticks.C:
-			f.metrics.WriteFile(f.flags.metrics)
+			f.metrics.WriteFile(f.file)
 		case <-f.over:
 			ticks.Stop()
 			return
@@ -84,22 +81,12 @@ func (r *request) traced() *telemetry.Traces {
 	if r.plan.Untrusted() {
 		return nil
 	}
-	r.secrets.Add(headerValues(os.Getenv("OTEL_EXPORTER_OTLP_HEADERS"), os.Getenv("OTEL_EXPORTER_OTLP_TRACES_HEADERS"))...)
+	r.secrets.Add(telemetry.Credentials(os.Getenv)...)
 	traces, err := telemetry.Open(os.Getenv, telemetry.Options{Version: version, Simulated: r.site.sim != nil, Mask: r.outward})
 	if err != nil {
 		fmt.Fprintf(r.streams.Err, "warning: no traces are exported: %v\n", err)
 	}
 	return traces
-}
-
-// headerValues are those of lists such as "api-key=secret,other=value".
-func headerValues(lists ...string) (values []string) {
-	for pair := range strings.SplitSeq(strings.Join(lists, ","), ",") {
-		if _, value, ok := strings.Cut(pair, "="); ok {
-			values = append(values, value)
-		}
-	}
-	return values
 }
 
 // forRequests takes the requests to BMCs into the traces.
@@ -161,7 +148,7 @@ func (f *followers) close() {
 	}
 	if f.metrics != nil {
 		f.writing.Wait()
-		unwritten = f.metrics.WriteFile(f.flags.metrics)
+		unwritten = f.metrics.WriteFile(f.file)
 	}
 	work.Wait()
 	for _, line := range undelivered {

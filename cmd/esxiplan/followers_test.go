@@ -126,10 +126,14 @@ func TestTraceOfARun(t *testing.T) {
 	}
 	c := exec.Command(os.Args[0], "rehearse", "site.hcl", "--speed", "200")
 	c.Dir = dir
-	c.Env = append(os.Environ(), "ESXIPLAN_AS_COMMAND=1", "OTEL_EXPORTER_OTLP_ENDPOINT="+h.URL, "OTEL_EXPORTER_OTLP_PROTOCOL=http/json",
+	c.Env = append(os.Environ(), "ESXIPLAN_AS_COMMAND=1", "OTEL_EXPORTER_OTLP_ENDPOINT="+h.URL, "OTEL_EXPORTER_OTLP_PROTOCOL=http/json", "OTEL_EXPORTER_OTLP_HEADERS=x-scope-orgid=login",
 		"TRACEPARENT=00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-	if out, err := c.CombinedOutput(); err != nil {
+	out, err := c.CombinedOutput()
+	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
+	}
+	if !strings.Contains(string(out), "| login (precheck) ok") {
+		t.Errorf("the name of a tenant is masked in\n%s", out)
 	}
 	bodies := h.all("/v1/traces")
 	spans := spansIn(t, bodies)

@@ -10,6 +10,7 @@ import (
 
 	"esxiplan/engine/event"
 	"esxiplan/engine/log"
+	stored "esxiplan/engine/state"
 )
 
 // TestRunsPrune: what prune says of the logs of old runs, on both streams.
@@ -39,6 +40,13 @@ func TestRunsPrune(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	screen, err := stored.KeepScreen(state, "h", old, []byte("PNG"))
+	if err == nil {
+		err = os.Chtimes(screen, old, old)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	prune := func(args ...string) (stdout, stderr string) {
 		t.Helper()
 		c := exec.Command(os.Args[0], append([]string{"runs", "prune", "--state", state}, args...)...)
@@ -52,16 +60,22 @@ func TestRunsPrune(t *testing.T) {
 	}
 	const kept = "kept killed: can be resumed with esxiplan run PLAN --state '"
 	out, notes := prune("--dry-run")
-	if !strings.HasPrefix(out, "would remove done, which ended ") || !strings.Contains(out, "would remove killed-late, which was killed after ") || !strings.HasPrefix(notes, kept) {
+	if !strings.HasPrefix(out, "would remove done, which ended ") || !strings.Contains(out, "would remove killed-late, which was killed after ") ||
+		!strings.HasSuffix(out, "would remove 1 image of machines' screens\n") || !strings.HasPrefix(notes, kept) {
 		t.Errorf("%s%s", out, notes)
 	}
 	if out, notes = prune("--json"); !strings.Contains(out, `"run": "done"`) || strings.Contains(out, `"run": "killed"`) || !strings.HasPrefix(notes, kept) {
 		t.Errorf("%s%s", out, notes)
 	}
-	if out, notes = prune("site.hcl"); out != "nothing to remove\n" || !strings.HasSuffix(notes, " site.hcl --state '"+state+"' --run killed --resume\n") {
+	if out, notes = prune("site.hcl"); out != "nothing to remove\n" || exists(screen) || !strings.HasSuffix(notes, " site.hcl --state '"+state+"' --run killed --resume\n") {
 		t.Errorf("%s%s", out, notes)
 	}
 	if out, _ = prune("--json"); out != "[]\n" {
 		t.Errorf("%s", out)
 	}
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
 }

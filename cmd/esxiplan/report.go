@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -143,23 +142,6 @@ func resolved(name string) string {
 	return path
 }
 
-// refuseInputs refuses outputs that would replace a file which the run reads.
-func (f *outputFlags) refuseInputs(inputs []string) error {
-	read := map[string]bool{}
-	for _, name := range inputs {
-		read[resolved(name)] = true
-	}
-	if f.events != "" && read[resolved(f.events)] {
-		return fmt.Errorf("--events %s: the run reads this file: name another one", f.events)
-	}
-	for _, file := range f.reports.files {
-		if read[file.path] {
-			return fmt.Errorf("--report %s=%s: the run reads this file: name another one", file.kind, file.name)
-		}
-	}
-	return nil
-}
-
 // recorder records what the reports need.
 func (f *reportFlag) recorder() *report.Recorder {
 	isPage := func(file reportFile) bool { return file.kind == report.HTML }
@@ -180,42 +162,17 @@ func (f *reportFlag) write(a *app, r *report.Recorder, about report.About) error
 	return errors.Join(errs...)
 }
 
-// check refuses outputs that cannot be written, or that a dry run does not have.
-func (f *outputFlags) check(dry bool) error {
-	if dry && len(f.reports.given) > 0 {
-		return errors.New("--report tells what a run did: a dry run shows what one would do with -o json or -o markdown")
-	}
-	if dry && f.events != "" {
-		return errors.New("--events tells what a run did: a dry run writes its events with -o jsonl")
-	}
-	if err := f.reports.check(); err != nil {
-		return err
-	}
-	events := resolved(f.events)
-	for _, file := range f.reports.files {
-		if f.events != "" && file.path == events {
-			return fmt.Errorf("--report %s=%s: the events go into this file (--events): name another one", file.kind, file.name)
-		}
-	}
-	return nil
-}
-
 // reportView records the events of a run, and writes its reports at the end.
 type reportView struct {
 	*report.Recorder
 	request *request
+	begun   bool // the run did, in this call
 }
 
-// reports makes the view that writes the reports. What is in their files now is of an earlier
-// run, and goes: it must not be taken for a report of this one. A run that is continued is reported
-// from its beginning.
-func (r *request) reports() (view.View, error) {
-	v := &reportView{r.flags.outputs.reports.recorder(), r}
-	for _, file := range r.flags.outputs.reports.files {
-		if err := os.Remove(file.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("--report %s=%s: the earlier report cannot be replaced: %w", file.kind, file.name, err)
-		}
-	}
+// recordReports makes the view that writes the reports. A run that is continued is reported from
+// its beginning.
+func (r *request) recordReports() (view.View, error) {
+	v := &reportView{Recorder: r.flags.outputs.reports.recorder(), request: r}
 	if r.prepared.Continues == nil {
 		return v, nil
 	}
@@ -223,12 +180,31 @@ func (r *request) reports() (view.View, error) {
 	return v, err
 }
 
+// Event implements [view.View].
+func (v *reportView) Event(e event.Event) {
+	if e.Kind == event.RunStarted {
+		v.begun = true
+		v.request.flags.outputs.reports.removeEarlier()
+	}
+	v.Recorder.Event(e)
+}
+
+// removeEarlier removes what is of an earlier run: it must not be taken for a report of this one,
+// also where this one is killed. One that cannot be removed cannot be replaced, which is said at
+// the end.
+func (f *reportFlag) removeEarlier() {
+	for _, file := range f.files {
+		os.Remove(file.path)
+	}
+}
+
 // Earlier implements [view.View]: it was read from the log.
 func (v *reportView) Earlier(event.Event) {}
 
-// Close implements [view.View].
+// Close implements [view.View]. Of a run that did not begin, or was not continued, there is no
+// report.
 func (v *reportView) Close() error {
-	if v.Empty() { // no run began
+	if !v.begun {
 		return nil
 	}
 	return v.request.flags.outputs.reports.write(v.request.app, v.Recorder, v.request.about())

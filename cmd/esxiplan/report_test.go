@@ -11,6 +11,8 @@ import (
 	"esxiplan/cmd/internal/view"
 	"esxiplan/cmd/internal/view/report"
 	"esxiplan/engine/event"
+	"esxiplan/engine/session"
+	"esxiplan/schema"
 )
 
 // recorded is a run that ended.
@@ -49,6 +51,47 @@ func TestReportThatCannotBeWritten(t *testing.T) {
 	entries, _ := os.ReadDir(dir)
 	if len(entries) != 1 || entries[0].Name() != "a.json" {
 		t.Errorf("left are %v", entries)
+	}
+}
+
+// TestReportOfNoRun: where no run begins, such as on a machine that is locked, an earlier report
+// stays as it is, also where the run that would be continued has a log.
+func TestReportOfNoRun(t *testing.T) {
+	earlier := filepath.Join(t.TempDir(), "r.json")
+	if err := os.WriteFile(earlier, []byte("earlier"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := &runFlags{}
+	f.outputs.reports.given = []string{"json=" + earlier}
+	if err := f.outputs.check(false); err != nil {
+		t.Fatal(err)
+	}
+	a := newApp(nil, &view.Streams{Err: &bytes.Buffer{}})
+	r := &request{app: a, flags: f, plan: &schema.Plan{}, prepared: &session.Prepared{}}
+	content := func() string {
+		b, _ := os.ReadFile(earlier)
+		return string(b)
+	}
+	begin := func() *reportView {
+		t.Helper()
+		v, err := r.recordReports()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v.(*reportView)
+	}
+	v := begin()
+	v.Recorder.Event(event.Event{Kind: event.RunStarted, Run: "r", Plan: &event.PlanInfo{}}) // of an earlier call, from the log
+	if err := v.Close(); err != nil || content() != "earlier" {
+		t.Errorf("no run began: %v, %q", err, content())
+	}
+	v = begin()
+	v.Event(event.Event{Kind: event.RunStarted, Run: "r", Plan: &event.PlanInfo{}})
+	if content() != "" {
+		t.Error("the earlier report stays while the run is under way")
+	}
+	if err := v.Close(); err != nil || !strings.Contains(content(), "esxiplan report") {
+		t.Errorf("the run began: %v, %q", err, content())
 	}
 }
 

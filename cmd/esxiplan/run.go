@@ -45,7 +45,6 @@ type runFlags struct {
 	state       string
 	sim         string
 	trace       traceFlags
-	metrics     string // file
 	planned     planOutput
 }
 
@@ -65,7 +64,6 @@ func (f *runFlags) addRun(c *cobra.Command) {
 	c.Flags().StringVar(&f.state, "state", "", "state folder (default: .esxiplan next to the plan)")
 	c.Flags().BoolVar(&f.prune, "prune", false, "at the end remove published images of hosts that are no longer in the plan")
 	c.Flags().BoolVar(&f.keepMedia, "keep-media", false, "leave published images after the proof of installation")
-	c.Flags().StringVar(&f.metrics, "metrics", "", "write what the run came to into a file, every minute and at the end, for the textfile collector of Prometheus' node_exporter (*.prom)")
 	f.trace.add(c)
 }
 
@@ -199,8 +197,8 @@ func (r *request) prepare() error {
 	if err := r.checkOutput(); err != nil {
 		return err
 	}
-	if f.metrics != "" && f.dry {
-		return errors.New("--metrics says what a run came to: it cannot be combined with --dry-run")
+	if err := f.outputs.refuseInputs(r.sources()); err != nil {
+		return err
 	}
 	if f.prune && (r.plan.Media == nil || r.plan.Media.Directory == nil) {
 		return fmt.Errorf("--prune takes images out of media.directory, which the plan does not have")

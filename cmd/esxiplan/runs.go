@@ -329,13 +329,16 @@ func (a *app) runsPruneCommand(f *runsFlags) *cobra.Command {
 	var dry bool
 	c := &cobra.Command{
 		Use:   "prune [PLAN] --keep 90d",
-		Short: "Remove the logs of old runs; the known state of machines is kept",
+		Short: "Remove the logs of old runs and old images of machines' screens; the known state of machines is kept",
 		Long: `Remove the logs of runs whose last record is older than --keep. The log of a
 run stays while something that it began is open at a machine: an installation
 that is neither proven nor timed out, an image in a drive, a boot source that
 is set. It stays, too, while the run can be resumed: it was interrupted or its
 process was killed, and no later run has worked on the hosts that it did not
-finish. The known state of machines is kept.`,
+finish. The known state of machines is kept.
+
+Images of machines' screens (screens/HOST-TIME.png in the state folder) are
+removed by their own age.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			age, err := days(keep)
@@ -353,14 +356,14 @@ finish. The known state of machines is kept.`,
 			if f.asJSON {
 				return errors.Join(a.writeJSON(append([]log.Info{}, pruned.Removed...)), err)
 			}
-			a.printRemoved(pruned.Removed, dry)
-			if len(pruned.Removed) == 0 && err == nil {
+			a.printRemoved(pruned, dry)
+			if len(pruned.Removed)+pruned.Screens == 0 && err == nil {
 				fmt.Fprintln(a.streams.Out, "nothing to remove")
 			}
 			return err
 		},
 	}
-	c.Flags().StringVar(&keep, "keep", "90d", "remove logs older than this: 90d, 12h")
+	c.Flags().StringVar(&keep, "keep", "90d", "remove logs and images older than this: 90d, 12h")
 	c.Flags().BoolVar(&dry, "dry-run", false, "show what would be removed")
 	return c
 }
@@ -379,18 +382,21 @@ func (f *runsFlags) resumption(plans []string, run string) string {
 	return shellLine(append(command, "--resume"))
 }
 
-// printRemoved lists the runs whose logs were removed, by name.
-func (a *app) printRemoved(runs []log.Info, dry bool) {
+// printRemoved lists the runs whose logs were removed, by name, and counts the screens.
+func (a *app) printRemoved(pruned session.Pruned, dry bool) {
 	verb := "removed"
 	if dry {
 		verb = "would remove"
 	}
-	for _, i := range slices.SortedFunc(slices.Values(runs), func(a, b log.Info) int { return strings.Compare(a.Run, b.Run) }) {
+	for _, i := range slices.SortedFunc(slices.Values(pruned.Removed), func(a, b log.Info) int { return strings.Compare(a.Run, b.Run) }) {
 		end := "ended"
 		if !i.Ended {
 			end = "was killed after"
 		}
 		fmt.Fprintf(a.streams.Out, "%s %s, which %s %s\n", verb, i.Run, end, when(i.Latest))
+	}
+	if pruned.Screens > 0 {
+		fmt.Fprintf(a.streams.Out, "%s %s of machines' screens\n", verb, event.Count(pruned.Screens, "image"))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"esxiplan/engine/event"
+	"esxiplan/engine/story"
 )
 
 // What bounds how much is sent: failures are gathered before the first message that names
@@ -29,10 +30,15 @@ type inbox struct {
 
 	known    map[string]bool // hosts whose failure is known
 	pending  failures        // not sent yet
-	all      failures        // of the run
 	first    time.Time
 	lastSent time.Time // when failures were sent last
-	ended    *Result
+	ended    *ending
+}
+
+// ending is how the run ended.
+type ending struct {
+	result *Result
+	failed failures // all of them, also those of earlier calls
 }
 
 // failures are hosts that failed: the first ones, and how many more.
@@ -56,41 +62,30 @@ func newInbox(on []string, o Options) *inbox {
 
 func (b *inbox) wants(kind string) bool { return slices.Contains(b.on, kind) }
 
-// take folds an event. now is the time of this process, which is not that of a simulated run.
-func (b *inbox) take(e event.Event, now time.Time) {
+// take folds an event that the story of the run has already. now is the time of this process,
+// which is not that of a simulated run.
+func (b *inbox) take(e event.Event, of *story.Story, now time.Time) {
 	switch {
 	case e.Kind == event.RunStarted && e.Plan != nil:
 		b.message.Run, b.message.Hosts, b.message.Continued = e.Run, len(e.Plan.Hosts), e.Plan.Continued
 		b.started = b.wants(Start)
 	case (e.Kind == event.StepDone || e.Kind == event.HostDone) && e.Status.Failure():
-		b.fail(e, now)
-	}
-}
-
-// end takes in how the run ended.
-func (b *inbox) end(r *Result) {
-	if b.wants(End) {
-		b.ended = r
+		b.fail(of.Host(e.Host), now)
+	case e.Kind == event.RunDone && e.Summary != nil && b.wants(End):
+		b.ended = &ending{resultOf(of), failuresOf(of)}
 	}
 }
 
 // fail takes in the first failure of a host: what follows from it is no news.
-func (b *inbox) fail(e event.Event, now time.Time) {
-	if b.known[e.Host] {
+func (b *inbox) fail(h *story.Host, now time.Time) {
+	if h == nil || b.known[h.Name] || !b.wants(Failure) {
 		return
 	}
-	b.known[e.Host] = true
-	h := FailedHost{Host: e.Host, Machine: e.Machine, Group: e.Group, Step: e.Step, Type: e.Type, Status: string(e.Status), Summary: e.Text, Time: stamp(e.Time)}
-	if p := e.Problem; p != nil {
-		h.Summary, h.Detail, h.Next = p.Summary, p.Detail, p.Next
+	b.known[h.Name] = true
+	if len(b.pending.hosts) == 0 {
+		b.first = now
 	}
-	b.all.add(h)
-	if b.wants(Failure) {
-		if len(b.pending.hosts) == 0 {
-			b.first = now
-		}
-		b.pending.add(h)
-	}
+	b.pending.add(failedHost(h))
 }
 
 // next takes out the message that is due. Else wait says when to ask again, 0 where nothing
@@ -112,8 +107,8 @@ func (b *inbox) next(now time.Time, hurry bool) (m Message, wait time.Duration, 
 		b.pending, b.lastSent = failures{}, now
 		return m, 0, true
 	case b.ended != nil:
-		m = b.make(End, b.all, now)
-		m.Result, b.ended = b.ended, nil
+		m = b.make(End, b.ended.failed, now)
+		m.Result, b.ended = b.ended.result, nil
 		return m, 0, true
 	}
 	return m, 0, false

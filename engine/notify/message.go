@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -33,7 +34,7 @@ type Message struct {
 	Simulated bool         `json:"simulated" doc:"Whether the machines are simulated ones."`
 	Continued bool         `json:"continued" doc:"Whether the run began in an earlier call."`
 	Hosts     int          `json:"hosts" doc:"How many hosts the run has."`
-	Failures  []FailedHost `json:"failures" doc:"Hosts that failed: since the last message, or in all where the kind is \"end\"."`
+	Failures  []FailedHost `json:"failures" doc:"Hosts that failed: since the last message, or in all where the kind is \"end\", also before the run was continued."`
 	More      int          `json:"more" doc:"How many hosts failed in addition to those that are listed."`
 	Result    *Result      `json:"result" doc:"How the run ended; null where the kind is not \"end\"."`
 }
@@ -59,10 +60,11 @@ type Result struct {
 	Interrupted bool    `json:"interrupted" doc:"Whether the run was interrupted."`
 	Budget      bool    `json:"budget" doc:"Whether the failure budget stopped the run."`
 	Internal    string  `json:"internal" doc:"An error of esxiplan itself that ended the run, or empty."`
-	Proven      int     `json:"proven" doc:"How many hosts have an installation that this run proved."`
+	Proven      int     `json:"proven" doc:"How many hosts have an installation that this stage of the run proved."`
 	Installing  int     `json:"installing" doc:"How many machines are still being installed, which the end of the run does not stop."`
-	Unproven    int     `json:"unproven" doc:"How many of the failed hosts were restarted into the installer and not proven."`
-	Refused     int     `json:"refused" doc:"How many of the failed hosts a guard refused."`
+	PoweredOff  int     `json:"powered_off" doc:"How many machines the run powered off for a restart and did not power on again."`
+	Unproven    int     `json:"unproven" doc:"How many hosts were restarted into the installer and not proven, also where the plan ignores that failure."`
+	Refused     int     `json:"refused" doc:"How many hosts a guard refused."`
 	Changed     int     `json:"changed" doc:"How many hosts changed."`
 	OK          int     `json:"ok" doc:"How many hosts had nothing to change."`
 	Failed      int     `json:"failed" doc:"How many hosts failed."`
@@ -76,9 +78,29 @@ type Result struct {
 func resultOf(of *story.Story) *Result {
 	s, n := of.Summary, of.Count()
 	return &Result{Exit: s.Exit, Elapsed: of.Took().Seconds(), Interrupted: s.Interrupted, Budget: s.Budget, Internal: s.Internal,
-		Proven: of.Proven(), Installing: n[story.Installing], Unproven: n[story.Unproven], Refused: n[story.Refused],
+		Proven: of.Proven(), Installing: n[story.Installing], PoweredOff: n[story.PoweredOff], Unproven: n[story.Unproven], Refused: n[story.Refused],
 		Changed: s.Hosts[event.Changed], OK: s.Hosts[event.OK], Failed: s.Hosts[event.Failed], Unreachable: s.Hosts[event.Unreachable],
 		Skipped: s.Hosts[event.Skipped], Ignored: s.Hosts[event.Ignored], NotRun: s.Hosts[event.NotRun]}
+}
+
+// failuresOf are the hosts that failed, in the order of the plan.
+func failuresOf(of *story.Story) (f failures) {
+	for _, h := range of.Hosts {
+		if h.Status.Failure() || h.Failed() != nil {
+			f.add(failedHost(h))
+		}
+	}
+	return f
+}
+
+// failedHost is what is known of a host that failed.
+func failedHost(h *story.Host) FailedHost {
+	f := FailedHost{Host: h.Name, Machine: h.Machine, Group: h.Group, Status: string(h.Status), Summary: h.Text, Time: stamp(h.Latest)}
+	if s := h.Failed(); s != nil {
+		f.Step, f.Type, f.Status, f.Time = s.Name, s.Type, string(s.Status), stamp(s.Ended)
+		f.Summary, f.Detail, f.Next = cmp.Or(s.Problem.Summary, s.Text), s.Problem.Detail, s.Problem.Next
+	}
+	return f
 }
 
 // mostShown is how many failed hosts stand in the built-in text.
@@ -145,7 +167,7 @@ func (r *Result) counts() string {
 		n    int
 		word string
 	}{{r.Changed, "changed"}, {r.OK, "ok"}, {r.Failed, "failed"}, {r.Unreachable, "unreachable"}, {r.Skipped, "skipped"}, {r.Ignored, "ignored"}, {r.NotRun, "not run"},
-		{r.Installing, "being installed"}, {r.Proven, "proven installed"}, {r.Unproven, "unproven"}, {r.Refused, "refused by a guard"}} {
+		{r.PoweredOff, "powered off"}, {r.Installing, "being installed"}, {r.Proven, "proven installed"}, {r.Unproven, "unproven"}, {r.Refused, "refused by a guard"}} {
 		if c.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", c.n, c.word))
 		}

@@ -105,15 +105,31 @@ func (c *client) unsent(err error) error {
 	case errors.Is(err, context.Canceled):
 		return errors.New("no answer before the run ended")
 	}
-	return errors.New(c.mask(text.Short(err.Error(), 300)))
+	return errors.New(c.quote(err.Error(), 300))
+}
+
+// quote is a text of the server or of the network, at most n characters long. It is masked
+// before it is shortened: of a secret that is cut through the mask would not know the rest.
+func (c *client) quote(said string, n int) string {
+	return text.Short(c.mask(strings.TrimSpace(said)), n)
+}
+
+// answered is what a server answered. The ellipsis behind an answer that is not read to its end
+// is the mark by which a secret that is cut off there is found.
+func answered(body io.Reader) string {
+	said, _ := io.ReadAll(io.LimitReader(body, mostAnswered+1))
+	if len(said) > mostAnswered {
+		return string(said[:mostAnswered]) + "…"
+	}
+	return string(said)
 }
 
 func (c *client) judge(resp *http.Response) error {
-	said, _ := io.ReadAll(io.LimitReader(resp.Body, mostAnswered))
+	said := answered(resp.Body)
 	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
 		return nil
 	}
-	return &refusal{status: resp.StatusCode, said: c.mask(text.Short(strings.TrimSpace(string(said)), 200)), after: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
+	return &refusal{status: resp.StatusCode, said: c.quote(said, 200), after: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
 }
 
 // retryAfter reads a number of seconds, or a date.

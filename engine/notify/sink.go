@@ -43,24 +43,16 @@ func New(targets []Target, o Options) *Sink {
 // Event takes in an event of the run. It never waits for a target.
 func (s *Sink) Event(e event.Event) {
 	s.story.Event(e)
-	var ended *Result
 	switch e.Kind {
-	case event.RunStarted, event.StepDone, event.HostDone:
-	case event.RunDone:
-		if e.Summary == nil {
-			return
+	case event.RunStarted, event.StepDone, event.HostDone, event.RunDone:
+		for _, sender := range s.senders {
+			sender.take(e, &s.story)
 		}
-		ended = resultOf(&s.story)
-	default:
-		return
-	}
-	for _, sender := range s.senders {
-		sender.take(e, ended)
 	}
 }
 
-// Earlier takes in what happened before the run was continued: it counts in the result, and
-// nothing is sent for it.
+// Earlier takes in what happened before the run was continued: it counts in what is
+// said at the end, and nothing is sent for it.
 func (s *Sink) Earlier(e event.Event) { s.story.Event(e) }
 
 // Close sends what is left, as long as ctx lasts, and says what of the whole run was not
@@ -104,14 +96,11 @@ func newSender(t Target, o Options) *sender {
 	return &sender{client: newClient(t, o.Mask), inbox: newInbox(t.On, o), wake: make(chan struct{}, 1), closing: make(chan struct{})}
 }
 
-// take folds an event, with the result where that ends the run, and wakes the goroutine that
-// sends.
-func (s *sender) take(e event.Event, ended *Result) {
+// take folds an event, and wakes the goroutine that sends. That one cleans and escapes its
+// messages in place, so nothing of the story, or of another sender's messages, may be in them.
+func (s *sender) take(e event.Event, of *story.Story) {
 	s.mu.Lock()
-	s.inbox.take(e, time.Now())
-	if ended != nil {
-		s.inbox.end(ended)
-	}
+	s.inbox.take(e, of, time.Now())
 	s.mu.Unlock()
 	select {
 	case s.wake <- struct{}{}:

@@ -21,6 +21,7 @@ import (
 
 	"esxiplan/engine/event"
 	"esxiplan/engine/notify"
+	"esxiplan/engine/secret"
 )
 
 // receiver stands for the server of a webhook: it answers each request as behave says.
@@ -149,6 +150,94 @@ func TestRun(t *testing.T) {
 			t.Errorf("end: %s", first)
 		}
 	})
+}
+
+// TestContinued: what failed before the run was continued is sent at its end only, where the
+// result counts it, too; a host that was tried again and succeeded is not.
+func TestContinued(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &receiver{}
+		sink := begin(s, "failure", "end")
+		sink.Earlier(started(3))
+		for _, host := range []string{"h2", "h1", "h0"} {
+			sink.Earlier(failed(host))
+			sink.Earlier(event.Event{Kind: event.HostDone, Host: host, Status: event.Failed})
+		}
+		again := started(3)
+		again.Plan.Continued = true
+		sink.Event(again)
+		sink.Event(event.Event{Kind: event.HostStarted, Host: "h1"})
+		sink.Event(event.Event{Kind: event.StepStarted, Host: "h1", Step: "installed"})
+		sink.Event(event.Event{Kind: event.StepDone, Host: "h1", Step: "installed", Status: event.OK})
+		sink.Event(event.Event{Kind: event.HostDone, Host: "h1", Status: event.Changed})
+		time.Sleep(time.Hour)
+		sink.Event(ended(map[event.Status]int{event.Changed: 1, event.Failed: 2}))
+		within(sink, 5*time.Second)
+		all := messages(t, s)
+		if len(all) != 1 || all[0].Result == nil || len(all[0].Failures) != all[0].Result.Failed {
+			t.Fatalf("%+v", all)
+		}
+		if f := all[0].Failures; f[0].Host != "h0" || f[1].Host != "h2" || f[1].Step != "installed" || f[1].Type != "wait" || f[1].Summary == "" || f[1].Next == "" || f[1].Status != "failed" {
+			t.Errorf("%+v", f)
+		}
+	})
+}
+
+// TestPoweredOff: machines that the run left powered off are in its result.
+func TestPoweredOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &receiver{}
+		sink := begin(s, "end")
+		sink.Event(started(2))
+		sink.Event(failed("h1"))
+		sink.Event(event.Event{Kind: event.HostDone, Host: "h1", Status: event.Failed, Left: &event.Left{Off: true}})
+		sink.Event(ended(map[event.Status]int{event.OK: 1, event.Failed: 1}))
+		within(sink, 5*time.Second)
+		all := messages(t, s)
+		if len(all) != 1 || all[0].Result.PoweredOff != 1 || !strings.Contains(all[0].Text, ": 1 ok, 1 failed, 1 powered off (exit code 2)") {
+			t.Errorf("%+v, %+v", all, all[0].Result)
+		}
+	})
+}
+
+// TestTargetsShareNothing: each target has messages of its own, which are cleaned and escaped for
+// it while the others are sent. The race detector finds what they would share.
+func TestTargetsShareNothing(t *testing.T) {
+	s := &receiver{}
+	slack := target(s, "end")
+	slack.Format = notify.Slack
+	sink := notify.New([]notify.Target{target(s, "end"), slack, target(s, "end")}, notify.Options{Plan: "lab", Mask: plain})
+	sink.Event(started(1))
+	e := ended(nil)
+	e.Summary.Internal = "a bug <\x1b>"
+	sink.Event(e)
+	if lost := within(sink, 5*time.Second); lost != nil || s.seen() != 3 {
+		t.Errorf("%d messages, lost %q", s.seen(), lost)
+	}
+}
+
+// TestSecretAtACut: what a server answers is cut off, and no part of a secret is left before the cut.
+func TestSecretAtACut(t *testing.T) {
+	const short = "hunter22-and-more"
+	long := strings.Repeat("0123456789-token-", 60)
+	masker := secret.New("(sensitive)")
+	masker.Add(short, long)
+	for name, said := range map[string]string{
+		"of what is shown": strings.Repeat("x", 195) + short,
+		"of what is read":  strings.Repeat(long+" ", 5),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &receiver{behave: func(int, *http.Request) (*http.Response, error) {
+				refused := answer(403)
+				refused.Body = io.NopCloser(strings.NewReader(said))
+				return refused, nil
+			}}
+			err := notify.SendTest(context.Background(), target(s), notify.Options{Plan: "lab", Mask: masker.Mask})
+			if err == nil || strings.Contains(err.Error(), "hunte") || strings.Contains(err.Error(), "01234") {
+				t.Errorf("%v", err)
+			}
+		})
+	}
 }
 
 // TestNothingWaits: whatever the endpoint does, events are taken at once, and the end of the

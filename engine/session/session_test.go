@@ -686,7 +686,7 @@ func TestAtOnce(t *testing.T) {
 // can be resumed.
 func TestPrune(t *testing.T) {
 	at(t, `step "fake" "x" { do = ["stuck", "ok"] }`, func(s *site) {
-		prune := func() log.Pruned {
+		prune := func() session.Pruned {
 			t.Helper()
 			p, err := session.Prune(s.state, time.Now().Add(time.Hour), false)
 			if err != nil {

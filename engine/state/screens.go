@@ -2,6 +2,7 @@ package state
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"strconv"
@@ -18,9 +19,17 @@ const screens = "screens"
 // longestHost is how much of a host's name a file bears, in bytes.
 const longestHost = 100
 
+// mostScreen is how many bytes an image of a screen has at most, which is far more than a console
+// with text needs.
+const mostScreen = 4 << 20
+
 // KeepScreen writes what the screen of a host's machine showed at a time to a file of its own
-// in the state folder, which this user alone may read, and returns its name.
+// in the state folder, which this user alone may read, and returns its name. An image of more than
+// 4 MiB is refused. [PruneScreens] removes the files.
 func KeepScreen(dir, host string, at time.Time, png []byte) (file string, err error) {
+	if len(png) > mostScreen {
+		return "", fmt.Errorf("the BMC sent an image of %.1f MB, and at most %.1f MB are kept; look at the machine's console instead", float64(len(png))/1e6, mostScreen/1e6)
+	}
 	if err := Make(dir); err != nil {
 		return "", err
 	}
@@ -39,6 +48,40 @@ func KeepScreen(dir, host string, at time.Time, png []byte) (file string, err er
 			return filepath.Join(dir, screens, name), err
 		}
 	}
+}
+
+// PruneScreens removes the images that [KeepScreen] wrote before a time, and returns how many; dry
+// only counts them.
+func PruneScreens(dir string, before time.Time, dry bool) (n int, err error) {
+	folder, err := private.OpenSub(dir, screens)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer folder.Close()
+	files, err := fs.ReadDir(folder.FS(), ".")
+	for _, f := range files {
+		if !isOldScreen(f, before) {
+			continue
+		}
+		if !dry {
+			if failed := folder.Remove(f.Name()); failed != nil {
+				err = errors.Join(err, failed)
+				continue
+			}
+		}
+		n++
+	}
+	return n, err
+}
+
+// isOldScreen reports a file that [KeepScreen] wrote before a time. One that another process
+// removed meanwhile is none.
+func isOldScreen(f fs.DirEntry, before time.Time) bool {
+	info, err := f.Info()
+	return err == nil && info.Mode().IsRegular() && filepath.Ext(f.Name()) == ".png" && info.ModTime().Before(before)
 }
 
 // fileName makes a part of a file's name of the name of a host, which may have any character.

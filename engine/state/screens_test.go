@@ -3,6 +3,7 @@ package state_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,6 +30,56 @@ func TestKeepScreen(t *testing.T) {
 	}
 	if file, err := state.KeepScreen(filepath.Join(dir, "screens", "h1-20260102-030405.png"), "h", at, nil); err == nil {
 		t.Errorf("a file is no state folder: %q", file)
+	}
+}
+
+// TestScreenThatIsTooLarge: what a BMC sends does not fill the disk.
+func TestScreenThatIsTooLarge(t *testing.T) {
+	dir := t.TempDir()
+	if file, err := state.KeepScreen(dir, "h", time.Now(), make([]byte, 5<<20)); err == nil || !strings.Contains(err.Error(), "5.2 MB") {
+		t.Errorf("%q, %v", file, err)
+	}
+	if left, _ := os.ReadDir(filepath.Join(dir, "screens")); len(left) > 0 {
+		t.Errorf("left are %v", left)
+	}
+}
+
+// TestPruneScreens: old screens are removed, and nothing else.
+func TestPruneScreens(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	prune := func(dry bool, want int) {
+		t.Helper()
+		if n, err := state.PruneScreens(dir, now.Add(-time.Hour), dry); err != nil || n != want {
+			t.Errorf("%d screens, %v", n, err)
+		}
+	}
+	prune(false, 0) // there is no folder yet
+	keep := func(host string, age time.Duration) string {
+		file, err := state.KeepScreen(dir, host, now, []byte("PNG"))
+		if err == nil {
+			err = os.Chtimes(file, time.Time{}, now.Add(-age))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	old, recent, other := keep("old", 2*time.Hour), keep("recent", time.Minute), keep("notes", 2*time.Hour)
+	if err := os.Rename(other, other+".txt"); err != nil {
+		t.Fatal(err)
+	}
+	prune(true, 1)
+	if _, err := os.Stat(old); err != nil {
+		t.Error(err)
+	}
+	prune(false, 1)
+	if _, err := os.Stat(old); err == nil {
+		t.Error("the old screen is still there")
+	}
+	for _, file := range []string{recent, other + ".txt"} {
+		if _, err := os.Stat(file); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

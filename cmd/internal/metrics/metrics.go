@@ -127,7 +127,7 @@ func (r *Run) families() (out []*dto.MetricFamily) {
 	}
 	out = append(out, r.hostsByStatus(plan))
 	gauge("esxiplan_run_hosts_planned", "How many hosts the run has.", float64(r.hosts))
-	gauge("esxiplan_run_hosts_proven", "How many hosts have an installation that this run proved.", float64(r.story.Proven()))
+	gauge("esxiplan_run_hosts_proven", "How many hosts have an installation that this stage of the run proved.", float64(r.story.Proven()))
 	return append(out, r.stepFamilies(plan)...)
 }
 
@@ -192,7 +192,8 @@ func label(name, value string) *dto.LabelPair { return &dto.LabelPair{Name: &nam
 func stamp(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
 // WriteFile writes the metrics into a file that another user's collector may read. A reader
-// sees the former file or this one, never a part.
+// sees the former file or this one, never a part. A symbolic link would be replaced itself:
+// [Check] refuses it, and whoever takes links follows them first.
 func (r *Run) WriteFile(name string) error {
 	var b bytes.Buffer
 	if err := r.Write(&b); err != nil || b.Len() == 0 {
@@ -215,7 +216,7 @@ func (r *Run) WriteFile(name string) error {
 
 // Check reports why a file could not be written, before there is anything to write.
 func Check(name string) error {
-	if info, err := os.Lstat(name); err == nil && !info.Mode().IsRegular() && info.Mode()&os.ModeSymlink == 0 {
+	if info, err := os.Lstat(name); err == nil && !info.Mode().IsRegular() {
 		return &os.PathError{Op: "write", Path: name, Err: errors.New("it is not a regular file")}
 	}
 	f, err := os.CreateTemp(filepath.Dir(name), ".esxiplan-*.prom.new")

@@ -111,6 +111,13 @@ func TestFile(t *testing.T) {
 	if left, _ := os.ReadDir(filepath.Dir(name)); len(left) != 1 {
 		t.Errorf("%v", left)
 	}
+	link := filepath.Join(t.TempDir(), "link.prom")
+	if err := os.Symlink(name, link); err != nil {
+		t.Fatal(err)
+	}
+	if metrics.Check(link) == nil {
+		t.Error("a link would be replaced itself")
+	}
 	for _, bad := range []string{filepath.Join(name, "x.prom"), filepath.Dir(name)} {
 		if metrics.Check(bad) == nil || aRun().WriteFile(bad) == nil {
 			t.Errorf("%s can be written", bad)
