@@ -24,3 +24,27 @@ func wrap(text string, width int) string {
 	}
 	return strings.Join(lines, "\n")
 }
+
+// packed joins parts with commas, in lines of at most width columns that break between parts only.
+func packed(parts []string, width int) string {
+	var b strings.Builder
+	used := 0
+	for i, part := range parts {
+		if i < len(parts)-1 {
+			part += ","
+		}
+		wide := ansi.StringWidth(part)
+		switch {
+		case i == 0:
+		case used+1+wide > width:
+			b.WriteString("\n")
+			used = 0
+		default:
+			b.WriteString(" ")
+			used++
+		}
+		b.WriteString(part)
+		used += wide
+	}
+	return b.String()
+}
