@@ -109,6 +109,9 @@ func slower(a, b *story.Host) *story.Host {
 // start any more is [story.Waiting].
 const queued story.Standing = "waiting"
 
+// inTrouble stands for all standings of which somebody has to know, in a sum.
+const inTrouble story.Standing = "in trouble"
+
 // tally is what a host counts as while the run is under way.
 func tally(h *story.Host) story.Standing {
 	standing := h.Standing()
@@ -120,7 +123,7 @@ func tally(h *story.Host) story.Standing {
 
 // tallied are the standings in the order in which hosts are counted: those in trouble first, so that
 // they are seen where there is room for a few only.
-var tallied = []story.Standing{story.PoweredOff, story.Installing, story.Unproven, story.Failed, story.Unreachable, story.Refused, story.Running,
+var tallied = []story.Standing{inTrouble, story.PoweredOff, story.Installing, story.Unproven, story.Failed, story.Unreachable, story.Refused, story.Running,
 	story.Interrupted, story.Proven, story.Changed, story.OK, story.Skipped, story.Waiting, queued}
 
 // countedAs are the words for standings in a count, where they differ.
@@ -128,6 +131,9 @@ var countedAs = map[story.Standing]string{
 	story.Running:    "at work",
 	story.Installing: "left installing", // when the run left them
 }
+
+// wordsFor are the words for a standing where hosts are counted.
+func wordsFor(s story.Standing) string { return cmp.Or(countedAs[s], string(s)) }
 
 // parts counts hosts by what became of them, such as: 5 proven. How a part is shown may differ by
 // standing; nil shows the words.
@@ -137,7 +143,7 @@ func parts(counts map[story.Standing]int, shown func(story.Standing, string) str
 		if n <= 0 {
 			continue
 		}
-		text := fmt.Sprintf("%d %s", n, cmp.Or(countedAs[s], string(s)))
+		text := fmt.Sprintf("%d %s", n, wordsFor(s))
 		if shown != nil {
 			text = shown(s, text)
 		}

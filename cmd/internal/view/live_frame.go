@@ -3,6 +3,7 @@ package view
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -51,7 +52,8 @@ func newPicture(f picture, real time.Time) *picture {
 	return &f
 }
 
-// scrollback are the lines of the terminal that are left to what was written above the frame.
+// scrollback are the lines of the terminal that are left to what was written above the frame, on
+// one of 24 lines or more.
 const scrollback = 4
 
 // String draws the frame: the hosts, what became of those that are not shown, the bar, and what
@@ -65,15 +67,15 @@ func (f *picture) String() string {
 	return strings.Join(lines, "\n")
 }
 
-// room is how many lines the hosts can have above so many others. A low terminal has no lines to
-// leave to what was written above the frame.
+// room is how many lines the hosts can have above so many others. On a low terminal fewer are left
+// to what was written above the frame, down to none.
 func (f *picture) room(foot int) int {
-	return max(1, min(f.height-foot, max(leastBody+1, f.height-foot-scrollback)))
+	return max(1, f.height-foot-min(scrollback, f.height/6, max(0, f.height-foot-lowBody)))
 }
 
 const (
 	leastBody = 2 // lines that are kept for hosts: one, and those that are not shown
-	lowBody   = 5 // below that there are no headings
+	lowBody   = 6 // below that there are no headings
 )
 
 // body has a line of headings and the rows, at most so many lines.
@@ -147,17 +149,24 @@ func (f *picture) more(shown, listed []*seat) string {
 	for _, s := range shown {
 		hidden[s.standing]--
 	}
-	text := strings.Join(parts(hidden, nil), ", ")
-	if text == "" {
-		return ""
+	say := func(counts map[story.Standing]int) string {
+		return fmt.Sprintf("%d more%s: %s", all-len(shown), these, strings.Join(parts(counts, nil), ", "))
 	}
-	return fmt.Sprintf("%d more%s: %s", all-len(shown), these, text)
+	switch text := say(hidden); {
+	case all == len(shown):
+		return ""
+	case ansi.StringWidth(text) > f.width-edge:
+		return say(inSum(hidden))
+	default:
+		return text
+	}
 }
 
 // columns are the widths of a row; 0 is a column that is not shown.
 type columns struct {
 	host, step, try, took, stage, left int
 
+	alone int                 // width of a stage after which nothing comes
 	shown func(string) string // what a terminal can show of a text
 	dots  string              // where a text is cut off
 }
@@ -172,6 +181,7 @@ const (
 	shortStep  = 10 // a step is not cut to less
 	enough     = 24 // for the phase of a host
 	leastStage = 16
+	mostStage  = 100 // what is left stands near the stage also on a very wide terminal
 )
 
 // columns gives the names of hosts and steps what they need, up to a share, and the stage what
@@ -194,7 +204,11 @@ func (f *picture) columns(rows []*seat) columns {
 			*column = 0
 		}
 	}
-	c.stage = max(0, c.rest(f.width))
+	if c.stage = max(0, c.rest(f.width)); c.left > 0 {
+		c.alone = gap + c.left
+	}
+	c.alone += c.stage
+	c.stage = min(c.stage, mostStage)
 	return c
 }
 
@@ -226,15 +240,23 @@ func (c columns) join(host, step, try, took, stage, left string) string {
 	if c.took > 0 {
 		cells = append(cells, right(took, c.took))
 	}
-	switch {
-	case c.left > 0 && left != "":
-		cells = append(cells, c.cell(stage, c.stage), left)
-	case c.left > 0:
-		cells = append(cells, c.cell(stage, c.stage+gap+c.left))
-	default:
-		cells = append(cells, c.cell(stage, c.stage))
+	if c.left > 0 && left != "" {
+		cells = append(cells, c.cell(withoutRequest(stage, c.stage), c.stage), left)
+	} else {
+		cells = append(cells, c.cell(withoutRequest(stage, c.alone), c.alone))
 	}
 	return strings.TrimRight(strings.Join(cells, strings.Repeat(" ", gap)), " ")
+}
+
+// request is what a problem says that a BMC answered to.
+var request = regexp.MustCompile(`(^|: )[A-Z]+ /\S*: `)
+
+// withoutRequest leaves out to which request an answer came, where there is no room for both.
+func withoutRequest(stage string, width int) string {
+	if ansi.StringWidth(stage) <= width {
+		return stage
+	}
+	return request.ReplaceAllString(stage, "$1")
 }
 
 // shorter is a step without its type, where there is no room for both.
@@ -293,7 +315,7 @@ func (f *picture) cells(c columns, s *seat, color lipgloss.Style) string {
 		at := placeOf(s.Host, f.now)
 		return c.join(host(s.Name), at.step, tries(at.attempt), elapsed(at.since), at.stage(), f.left(c, s.Host))
 	}
-	step, took, stage := "", "", string(s.standing)
+	step, took, stage := "", "", wordsFor(s.standing)
 	if failed := s.Failed(); failed != nil {
 		step, stage = stepName(failed.Name, failed.Type), stage+": "+why(failed.Problem, stage)
 	} else if s.Proof != nil && s.standing == story.Proven {
@@ -358,20 +380,39 @@ func (f *picture) bar() string {
 	return strings.TrimSpace(text)
 }
 
-// totals are how many hosts there are of each kind, at most so many lines; the last one is cut
-// off where that is not enough.
+// totals are how many hosts there are of each kind, at most so many lines. Where that is not
+// enough, those in trouble are one number, and the end is cut off.
 func (f *picture) totals(most int) []string {
-	all := parts(f.sums, func(s story.Standing, text string) string {
-		if s == story.Running && f.installing > 0 {
-			text += fmt.Sprintf(" (%d installing)", f.installing)
-		}
-		return f.tone(s).Render(text)
-	})
-	lines := strings.Split(packed(all, f.width), "\n")
+	lines := f.packed(f.sums)
+	if len(lines) > most {
+		lines = f.packed(inSum(f.sums))
+	}
 	if len(lines) > most {
 		lines = append(lines[:most-1], strings.Join(lines[most-1:], " "))
 	}
 	return lines
+}
+
+// packed are counts in lines as wide as the frame.
+func (f *picture) packed(counts map[story.Standing]int) []string {
+	return packed(parts(counts, func(s story.Standing, text string) string {
+		if s == story.Running && f.installing > 0 {
+			text += fmt.Sprintf(" (%d installing)", f.installing)
+		}
+		return f.tone(s).Render(text)
+	}), f.width)
+}
+
+// inSum counts those in trouble as one kind.
+func inSum(counts map[story.Standing]int) map[story.Standing]int {
+	sum := maps.Clone(counts)
+	for s, n := range counts {
+		if troubled(s) {
+			delete(sum, s)
+			sum[inTrouble] += n
+		}
+	}
+	return sum
 }
 
 // segments are the parts of the bar: hosts that are done, in trouble, at work, and not begun. One
@@ -406,7 +447,7 @@ func (f *picture) segments(width, total int) string {
 // tone is the colour of a standing.
 func (f *picture) tone(s story.Standing) lipgloss.Style {
 	switch {
-	case troubled(s):
+	case troubled(s), s == inTrouble:
 		return f.t.bad
 	case s == story.Proven, s == story.OK:
 		return f.t.ok
@@ -459,9 +500,9 @@ func (f *picture) hints() string {
 	keys := []string{"q stop", "? help", f.glyph("↑↓", "j/k") + " select", "Enter log", "/ filter", "f failed", "s stop after these"}
 	switch {
 	case f.filter != "":
-		keys = []string{"Esc all hosts", "filter " + fmt.Sprintf("%q", f.filter), "/ other", "Enter log", "q stop"}
+		keys = []string{"filter " + fmt.Sprintf("%q", ansi.Truncate(f.filter, f.width/3, ellipsis(f.s.ASCII))), "/ other", "Esc all hosts", "Enter log", "q stop"}
 	case f.failed:
-		keys = []string{"f all hosts", "failed hosts", "Enter log", "q stop"}
+		keys = []string{"failed hosts", "f all hosts", "Enter log", "q stop"}
 	case f.held:
 		keys = append([]string{"stops after these"}, keys[:6]...)
 	}

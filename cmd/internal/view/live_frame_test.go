@@ -89,7 +89,11 @@ func (t *tape) proves(host string) {
 
 func (t *tape) fails(host, step string, after time.Duration, s event.Status, p event.Problem) {
 	t.step(host, step, after, event.Event{Status: s, Problem: &p})
-	t.end(host, s, event.Counts{Failed: 1}, "", nil)
+	counts := event.Counts{Failed: 1}
+	if s == event.Unreachable {
+		counts = event.Counts{Unreach: 1}
+	}
+	t.end(host, s, counts, "", nil)
 }
 
 // unproven ends the wait for an installation, after ten minutes.
@@ -102,6 +106,7 @@ func (t *tape) unproven(host, why, next string) {
 // trouble lets hosts that are at work fail in each way there is, once: the first two are in the middle
 // of their installation, the others begin. A run of fewer than five hosts has the first two.
 func (t *tape) trouble(hosts int) {
+	t.now = t.events[0].Time
 	t.unproven("h0000", "the image was read up to 259 MB and then no further; the installer waits for its medium", "Look at the link between the BMC and this machine.")
 	t.fails("h0002", "installer_cd", time.Second, event.Failed, event.Problem{Summary: "POST /redfish/v1/Managers/1/VirtualMedia/CD/Actions/VirtualMedia.InsertMedia: the BMC answers 503 Service Unavailable", Next: "Restart the BMC."})
 	if hosts < 5 {
@@ -118,12 +123,12 @@ func (t *tape) trouble(hosts int) {
 	t.fails(next(2), "login", 2*time.Second, event.Unreachable, event.Problem{Summary: "dial tcp 10.8.1.20:443: connect: no route to host", Next: "Check the BMC's address and its network."})
 	off := next(3)
 	t.write(off, "restart", event.Change{Verb: event.Reset, Target: "power", Old: "On", New: "ForceOff", Risk: event.Wipes})
-	t.done(off, "restart", 40*time.Second, event.Event{Status: event.Failed, Problem: &event.Problem{Summary: "the machine does not start: 电源故障 (power supply fault)"}})
+	t.done(off, "restart", 20*time.Second, event.Event{Status: event.Failed, Problem: &event.Problem{Summary: "the machine does not start: 电源故障 (power supply fault)"}})
 	t.end(off, event.Failed, event.Counts{Failed: 1}, "", &event.Left{Off: true})
 	lost := next(4)
 	t.write(lost, "restart", event.Change{Verb: event.Reset, Target: "power", Old: "On", New: "ForceRestart", Risk: event.Wipes, Intent: event.Intent{Boots: true, Installs: true}})
 	since := t.now
-	t.step(lost, "installed", time.Minute, event.Event{Status: event.Unreachable, Problem: &event.Problem{Summary: "the session with the BMC was lost"}})
+	t.step(lost, "installed", 30*time.Second, event.Event{Status: event.Unreachable, Problem: &event.Problem{Summary: "the session with the BMC was lost"}})
 	t.end(lost, event.Unreachable, event.Counts{Unreach: 1}, "", &event.Left{Installing: since})
 }
 
@@ -134,7 +139,9 @@ func (t *tape) over() []event.Event {
 	for _, e := range t.events {
 		s.Event(e)
 	}
+	from := t.now
 	for i, h := range s.Hosts {
+		t.now = from.Add(time.Duration(i) * time.Second)
 		switch {
 		case h.Status != "":
 		case h.Began.IsZero() && i%2 == 0:
@@ -144,6 +151,7 @@ func (t *tape) over() []event.Event {
 			t.proves(h.Name)
 		}
 	}
+	t.now = from.Add(10*time.Minute + time.Duration(len(s.Hosts))*time.Second)
 	return t.finish(summed(t.events))
 }
 
@@ -163,13 +171,17 @@ func summed(events []event.Event) event.Summary {
 }
 
 // still is a live view of which frames are asked for one by one: no program draws it. Its clock
-// stands 12 minutes after the run began. The time is real, but that of a test with synctest.
+// stands 12 minutes after the run began, or at the last event if that is later. The time is real, but that of a test with synctest.
 func still(events []event.Event, s Streams) *live {
 	if s.Out == nil {
 		s.Out = io.Discard
 	}
 	s.Err, s.Screen = io.Discard, &Screen{Keys: os.Stdin}
-	s.Now = func() time.Time { return events[0].Time.Add(12 * time.Minute) }
+	now := events[0].Time.Add(12 * time.Minute)
+	if last := events[len(events)-1].Time; last.After(now) {
+		now = last
+	}
+	s.Now = func() time.Time { return now }
 	l := newLive(&s)
 	l.drawing = true // lines stay above, and no program begins
 	close(l.over)
@@ -289,7 +301,9 @@ func TestLooks(t *testing.T) {
 		{name: "ASCII", look: look{chosen: "h0000", open: true}, Streams: Streams{ASCII: true}},
 		{name: "colour", look: look{chosen: "h0000"}, Streams: Streams{ColorErr: true}},
 	} {
-		fmt.Fprintf(&all, "==== %s\n%s\n", c.name, drawn(events, c.Streams, c.look, 80, 24))
+		synctest.Test(t, func(*testing.T) {
+			fmt.Fprintf(&all, "==== %s\n%s\n", c.name, drawn(events, c.Streams, c.look, 80, 24))
+		})
 	}
 	golden(t, "frames.looks", all.String())
 }

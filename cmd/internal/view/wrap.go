@@ -26,25 +26,17 @@ func wrap(text string, width int) string {
 }
 
 // packed joins parts with commas, in lines of at most width columns that break between parts only.
-func packed(parts []string, width int) string {
-	var b strings.Builder
-	used := 0
+func packed(parts []string, width int) []string {
+	var lines []string
 	for i, part := range parts {
 		if i < len(parts)-1 {
 			part += ","
 		}
-		wide := ansi.StringWidth(part)
-		switch {
-		case i == 0:
-		case used+1+wide > width:
-			b.WriteString("\n")
-			used = 0
-		default:
-			b.WriteString(" ")
-			used++
+		if last := len(lines) - 1; last >= 0 && ansi.StringWidth(lines[last])+1+ansi.StringWidth(part) <= width {
+			lines[last] += " " + part
+		} else {
+			lines = append(lines, part)
 		}
-		b.WriteString(part)
-		used += wide
 	}
-	return b.String()
+	return lines
 }
