@@ -267,13 +267,13 @@ func (c columns) shorter(step string) string {
 	return step
 }
 
-// name is that of a host in its column. Names of one rack begin alike: where one is too long, it
-// is cut in its middle.
+// name is that of a host in its column. One that is too long loses its domain first. Machines of one
+// rack are often named alike up to their last characters, so a long name is cut in its middle.
 func (c columns) name(host string) string {
 	host = c.shown(inOneLine.Replace(host))
-	tail := (c.host - ansi.StringWidth(c.dots)) / 2
-	if over := ansi.StringWidth(host) - c.host; over > 0 && tail > 0 {
-		host = ansi.Truncate(host, c.host-tail, c.dots) + ansi.TruncateLeft(host, ansi.StringWidth(host)-tail, "")
+	label, _, _ := strings.Cut(host, ".")
+	if tail := (c.host - ansi.StringWidth(c.dots)) / 2; ansi.StringWidth(label) > c.host && tail > 0 {
+		host = ansi.Truncate(label, c.host-tail, c.dots) + ansi.TruncateLeft(label, ansi.StringWidth(label)-tail, "")
 	}
 	return c.cell(host, c.host)
 }

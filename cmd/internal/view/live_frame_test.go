@@ -377,6 +377,31 @@ func keepsTo(t *testing.T, v *live, width, height int) {
 	}
 }
 
+// TestCellsKeepWhatMatters: of a name what tells it from others, of a problem its reason, of a
+// step its name.
+func TestCellsKeepWhatMatters(t *testing.T) {
+	c := columns{host: 12, step: 12, shown: func(text string) string { return text }, dots: "…"}
+	for in, want := range map[string]string{"h0001": "h0001", "esx01.dc1.example.com": "esx01.dc1.e…", "rack7-r750-chassis-0001": "rack7-…-0001",
+		"rack7-r750-chassis-0001.example.com": "rack7-…-0001"} {
+		if got := strings.TrimRight(c.name(in), " "); got != want {
+			t.Errorf("%s: %q, want %q", in, got, want)
+		}
+	}
+	for in, want := range map[string]string{"Refused: 2 disks match": "2 disks match", "Refused: unproven: no reset": "no reset", "Gave up after 44m59s: the old ESXi answers": "the old ESXi answers",
+		"Gave up after a while": "Gave up after a while"} {
+		if got := why(&event.Problem{Summary: in}, "unproven"); got != want {
+			t.Errorf("%s: %q, want %q", in, got, want)
+		}
+	}
+	const answer = "failed: POST /redfish/v1/Managers/1: the BMC answers 503"
+	if short, long := withoutRequest(answer, 40), withoutRequest(answer, 80); short != "failed: the BMC answers 503" || long != answer {
+		t.Errorf("%q, %q", short, long)
+	}
+	if got := c.shorter("installer_cd (insert)"); got != "installer_cd" {
+		t.Errorf("%q", got)
+	}
+}
+
 // TestFrameOfHostileText: nothing that a machine says draws on the terminal.
 func TestFrameOfHostileText(t *testing.T) {
 	const evil = "a\x1b[2J\x1b]0;x\x07\n\tb"
