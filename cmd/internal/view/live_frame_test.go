@@ -377,6 +377,21 @@ func keepsTo(t *testing.T, v *live, width, height int) {
 	}
 }
 
+// TestBarShowsOneFailure: one host of a thousand that failed is seen in the bar.
+func TestBarShowsOneFailure(t *testing.T) {
+	run := newTape(time.Local)
+	names := make([]string, 1000)
+	for i := range names {
+		names[i] = fmt.Sprintf("h%04d", i)
+	}
+	run.begin(event.PlanInfo{Hosts: names})
+	run.host("h0007")
+	run.fails("h0007", "login", time.Second, event.Failed, event.Problem{Summary: "no"})
+	if frame := drawn(run.events, Streams{}, look{}, 80, 24); !strings.Contains(frame, "▓░") {
+		t.Errorf("the bar hides it:\n%s", frame)
+	}
+}
+
 // TestCellsKeepWhatMatters: of a name what tells it from others, of a problem its reason, of a
 // step its name.
 func TestCellsKeepWhatMatters(t *testing.T) {
