@@ -109,7 +109,7 @@ func slower(a, b *story.Host) *story.Host {
 // start any more is [story.Waiting].
 const queued story.Standing = "waiting"
 
-// inTrouble stands for all standings of which somebody has to know, in a sum.
+// inTrouble stands for all standings that are trouble, where they are counted as one.
 const inTrouble story.Standing = "in trouble"
 
 // tally is what a host counts as while the run is under way.

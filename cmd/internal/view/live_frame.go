@@ -192,11 +192,12 @@ func (f *picture) columns(rows []*seat) columns {
 	if f.width >= wide {
 		c.try = 3
 	}
-	if slices.ContainsFunc(rows, func(s *seat) bool { return s.installing && s.Phase != nil }) {
-		c.left = brief
-		if f.width >= wide {
-			c.left = full
-		}
+	c.left = brief
+	if f.width >= wide {
+		c.left = full
+	}
+	if !slices.ContainsFunc(rows, func(s *seat) bool { return s.installing && f.left(c, s.Host) != "" }) {
+		c.left = 0
 	}
 	c.step = max(min(c.step, shortStep), min(c.step, c.step+c.rest(f.width)-enough))
 	for _, column := range []*int{&c.step, &c.left, &c.took} {
@@ -227,8 +228,8 @@ func (c columns) headings() string {
 	return strings.Repeat(" ", edge) + c.join("host", "step", "try", "time", "stage", "left")
 }
 
-// join puts texts into their columns. Where nothing is known of what is left, the stage goes on
-// to the edge.
+// join puts texts into their columns. Where the time that is left is unknown, the stage extends
+// to the edge of the terminal.
 func (c columns) join(host, step, try, took, stage, left string) string {
 	cells := []string{c.cell(host, c.host)}
 	if c.step > 0 {
