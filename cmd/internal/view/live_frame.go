@@ -192,13 +192,7 @@ func (f *picture) columns(rows []*seat) columns {
 	if f.width >= wide {
 		c.try = 3
 	}
-	c.left = brief
-	if f.width >= wide {
-		c.left = full
-	}
-	if !slices.ContainsFunc(rows, func(s *seat) bool { return s.installing && f.left(c, s.Host) != "" }) {
-		c.left = 0
-	}
+	c.left = f.leftWidth(rows)
 	c.step = max(min(c.step, shortStep), min(c.step, c.step+c.rest(f.width)-enough))
 	for _, column := range []*int{&c.step, &c.left, &c.took} {
 		if c.rest(f.width) < leastStage {
@@ -211,6 +205,18 @@ func (f *picture) columns(rows []*seat) columns {
 	c.alone += c.stage
 	c.stage = min(c.stage, mostStage)
 	return c
+}
+
+// leftWidth is the width of what is left, 0 where that is known of no row.
+func (f *picture) leftWidth(rows []*seat) int {
+	c := columns{left: brief}
+	if f.width >= wide {
+		c.left = full
+	}
+	if slices.ContainsFunc(rows, func(s *seat) bool { return s.installing && f.left(c, s.Host) != "" }) {
+		return c.left
+	}
+	return 0
 }
 
 // rest is what the other columns leave to the stage.
@@ -419,12 +425,7 @@ func inSum(counts map[story.Standing]int) map[story.Standing]int {
 // segments are the parts of the bar: hosts that are done, in trouble, at work, and not begun. One
 // in trouble is seen among a thousand.
 func (f *picture) segments(width, total int) string {
-	bad := 0
-	for s, n := range f.sums {
-		if troubled(s) {
-			bad += n
-		}
-	}
+	bad := inSum(f.sums)[inTrouble]
 	var b strings.Builder
 	drawn, hosts := 0, 0
 	for i, part := range []struct {
