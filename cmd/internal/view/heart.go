@@ -93,10 +93,8 @@ func pulse(s *story.Story, now time.Time) string {
 	if others := counts[story.Running] - installing; installing > 0 && others > 0 {
 		text += fmt.Sprintf(", %d at work", others)
 	}
-	if others := listed(counts); others != "" {
-		text += ", " + others
-	}
-	return text
+	delete(counts, story.Running)
+	return strings.Join(append([]string{text}, parts(counts, nil)...), ", ")
 }
 
 // slower is the host that has been at it for longer; one that is being installed counts more.
@@ -111,6 +109,9 @@ func slower(a, b *story.Host) *story.Host {
 // start any more is [story.Waiting].
 const queued story.Standing = "waiting"
 
+// inTrouble stands for all standings that are trouble, where they are counted as one.
+const inTrouble story.Standing = "in trouble"
+
 // tally is what a host counts as while the run is under way.
 func tally(h *story.Host) story.Standing {
 	standing := h.Standing()
@@ -120,23 +121,35 @@ func tally(h *story.Host) story.Standing {
 	return standing
 }
 
-// tallied are those of hosts that do nothing now, in the order in which they are counted.
-var tallied = []story.Standing{story.PoweredOff, story.Installing, story.Unproven, story.Failed, story.Unreachable, story.Refused, story.Interrupted,
-	story.Proven, story.Changed, story.OK, story.Skipped, story.Waiting, queued}
+// tallied are the standings in the order in which hosts are counted: those in trouble first, so that
+// they are seen where there is room for a few only.
+var tallied = []story.Standing{inTrouble, story.PoweredOff, story.Installing, story.Unproven, story.Failed, story.Unreachable, story.Refused, story.Running,
+	story.Interrupted, story.Proven, story.Changed, story.OK, story.Skipped, story.Waiting, queued}
 
-// listed counts hosts by what became of them, such as: 5 proven, 4 failed.
-func listed(counts map[story.Standing]int) string {
-	var parts []string
+// countedAs are the words for standings in a count, where they differ.
+var countedAs = map[story.Standing]string{
+	story.Running:    "at work",
+	story.Installing: "left installing", // when the run left them
+}
+
+// wordsFor are the words for a standing where hosts are counted.
+func wordsFor(s story.Standing) string { return cmp.Or(countedAs[s], string(s)) }
+
+// parts counts hosts by what became of them, such as: 5 proven. How a part is shown may differ by
+// standing; nil shows the words.
+func parts(counts map[story.Standing]int, shown func(story.Standing, string) string) (out []string) {
 	for _, s := range tallied {
-		name := string(s)
-		if s == story.Installing { // when the run left them
-			name = "left installing"
+		n := counts[s]
+		if n <= 0 {
+			continue
 		}
-		if n := counts[s]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, name))
+		text := fmt.Sprintf("%d %s", n, wordsFor(s))
+		if shown != nil {
+			text = shown(s, text)
 		}
+		out = append(out, text)
 	}
-	return strings.Join(parts, ", ")
+	return out
 }
 
 // underWay says where a host is, how far, and for how long.

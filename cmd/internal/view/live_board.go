@@ -4,6 +4,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
+
 	"esxiplan/engine/event"
 	"esxiplan/engine/story"
 )
@@ -44,7 +46,7 @@ func (b *board) follow(e event.Event, real time.Time) {
 	if h := b.story.Host(e.Host); h != nil {
 		b.judge(b.seat(h), real)
 		if e.Kind == event.StepStarted {
-			b.widest = max(b.widest, len(stepName(e.Step, e.Type)))
+			b.widest = max(b.widest, ansi.StringWidth(stepName(e.Step, e.Type)))
 		}
 	}
 }
@@ -128,15 +130,19 @@ func (b *board) rows(real time.Time) (failed, working []*seat, waiting int) {
 	return failed, working, waiting
 }
 
-// matching are the hosts of the run in which a text occurs, in plan order.
-func (b *board) matching(text string, now time.Time) (out []*seat) {
+// matching are the hosts of the run in which a text occurs, those in trouble apart, in plan order.
+func (b *board) matching(text string, now time.Time) (failed, others []*seat) {
 	text = strings.ToLower(text)
 	for _, h := range b.story.Hosts {
-		if s := b.seat(h); strings.Contains(strings.ToLower(s.searched(now)), text) {
-			out = append(out, s)
+		switch s := b.seat(h); {
+		case !strings.Contains(strings.ToLower(s.searched(now)), text):
+		case troubled(s.standing):
+			failed = append(failed, s)
+		default:
+			others = append(others, s)
 		}
 	}
-	return out
+	return failed, others
 }
 
 // searched is what a filter looks into.

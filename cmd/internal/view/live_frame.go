@@ -3,6 +3,7 @@ package view
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -51,19 +52,31 @@ func newPicture(f picture, real time.Time) *picture {
 	return &f
 }
 
-// scrollback are the lines of the terminal that are left to what was written above the frame.
+// scrollback are the lines of the terminal that are left to what was written above the frame, on
+// one of 24 lines or more.
 const scrollback = 4
 
 // String draws the frame: the hosts, what became of those that are not shown, the bar, and what
 // can be pressed.
 func (f *picture) String() string {
-	foot := append([]string{f.bar(), f.totals()}, f.foot()...)
-	lines := append(f.body(max(3, f.height-scrollback-len(foot))), foot...)
+	foot := f.foot()
+	lines := append(f.body(f.room(len(foot))), foot...)
 	for i, line := range lines {
-		lines[i] = ansi.Truncate(inOneLine.Replace(line), f.width, ellipsis(f.s.ASCII))
+		lines[i] = ansi.Truncate(f.s.plain(inOneLine.Replace(line)), f.width, ellipsis(f.s.ASCII))
 	}
 	return strings.Join(lines, "\n")
 }
+
+// room is how many lines the hosts can have above so many others. On a low terminal fewer are left
+// to what was written above the frame, down to none.
+func (f *picture) room(foot int) int {
+	return max(1, f.height-foot-min(scrollback, f.height/6, max(0, f.height-foot-lowBody)))
+}
+
+const (
+	leastBody = 2 // lines that are kept for hosts: one, and those that are not shown
+	lowBody   = 6 // below that there are no headings
+)
 
 // body has a line of headings and the rows, at most so many lines.
 func (f *picture) body(room int) []string {
@@ -71,20 +84,26 @@ func (f *picture) body(room int) []string {
 	if len(failed)+len(running) == 0 {
 		return []string{f.t.dim.Render("  " + what)}
 	}
-	var log []string
+	var lines, log []string
 	if f.open {
-		log = f.log(min(room/2, 12))
+		log = f.log(max(0, min(room/2, room-3, 12)))
 	}
-	rows := f.window(failed, running, max(1, room-2-len(log))) // 2: headings, and those that are not shown
+	most := room - 1 - len(log) // 1: those that are not shown
+	if room >= lowBody {
+		most--
+	}
+	rows := f.window(failed, running, max(1, most))
 	c := f.columns(rows)
-	lines := []string{f.t.dim.Render(c.headings())}
+	if room >= lowBody {
+		lines = append(lines, f.t.dim.Render(c.headings()))
+	}
 	for _, s := range rows {
 		lines = append(lines, f.row(c, s))
 		if s.Name == f.chosen {
 			lines = append(lines, log...)
 		}
 	}
-	if more := f.more(rows, len(failed)+len(running)); more != "" {
+	if more := f.more(rows, slices.Concat(failed, running)); more != "" && len(lines) < room {
 		lines = append(lines, f.t.dim.Render("  "+more))
 	}
 	return lines
@@ -94,7 +113,8 @@ func (f *picture) body(room int) []string {
 func (f *picture) wanted() (failed, running []*seat, none string) {
 	switch {
 	case f.filter != "":
-		return nil, f.matching(f.filter, f.now), "no host has " + fmt.Sprintf("%q", f.filter) + " in it"
+		failed, running = f.matching(f.filter, f.now)
+		return failed, running, "no host has " + fmt.Sprintf("%q", f.filter) + " in it"
 	case f.failed:
 		return f.failing, nil, "no host has failed"
 	}
@@ -102,7 +122,8 @@ func (f *picture) wanted() (failed, running []*seat, none string) {
 }
 
 // window are the rows for which there is room: around the cursor; without one the latest
-// failures, up to half of the rows where the others need theirs, and those at work for longest.
+// failures, up to half of the rows where the others need theirs but at least one, and those at work
+// for longest.
 func (f *picture) window(failed, running []*seat, room int) []*seat {
 	all := slices.Concat(failed, running)
 	if len(all) <= room {
@@ -112,42 +133,42 @@ func (f *picture) window(failed, running []*seat, room int) []*seat {
 		from := min(max(0, at-room/2), len(all)-room)
 		return all[from : from+room]
 	}
-	n := min(len(failed), max(room/2, room-len(running)))
+	n := min(len(failed), max(1, room/2, room-len(running)))
 	return slices.Concat(failed[len(failed)-n:], running[:room-n])
 }
 
-// more counts the hosts that have no row.
-func (f *picture) more(shown []*seat, listed int) string {
-	if rest := listed - len(shown); f.filter != "" || f.failed {
-		if rest > 0 {
-			return fmt.Sprintf("%d more of these", rest)
+// more counts the hosts that have no row, of those listed where the reader has chosen some.
+func (f *picture) more(shown, listed []*seat) string {
+	hidden, all, these := maps.Clone(f.sums), len(f.story.Hosts), ""
+	if f.filter != "" || f.failed {
+		hidden, all, these = map[story.Standing]int{}, len(listed), " of these"
+		for _, s := range listed {
+			hidden[s.standing]++
 		}
-		return ""
 	}
-	hidden := maps.Clone(f.sums)
 	for _, s := range shown {
 		hidden[s.standing]--
 	}
-	text := standings(hidden)
-	if text == "" {
+	say := func(counts map[story.Standing]int) string {
+		return fmt.Sprintf("%d more%s: %s", all-len(shown), these, strings.Join(parts(counts, nil), ", "))
+	}
+	switch text := say(hidden); {
+	case all == len(shown):
 		return ""
+	case ansi.StringWidth(text) > f.width-edge:
+		return say(inSum(hidden))
+	default:
+		return text
 	}
-	return fmt.Sprintf("%d more: %s", len(f.story.Hosts)-len(shown), text)
-}
-
-// standings counts hosts that are at work, too.
-func standings(counts map[story.Standing]int) string {
-	text := listed(counts)
-	if n := counts[story.Running]; n > 0 {
-		text = strings.TrimSuffix(fmt.Sprintf("%d at work, %s", n, text), ", ")
-	}
-	return text
 }
 
 // columns are the widths of a row; 0 is a column that is not shown.
 type columns struct {
-	host, step, try, stage, took, left int
-	dots                               string // where a text is cut off
+	host, step, try, took, stage, left int
+
+	alone int                 // width of a stage after which nothing comes
+	shown func(string) string // what a terminal can show of a text
+	dots  string              // where a text is cut off
 }
 
 const (
@@ -155,47 +176,113 @@ const (
 	gap   = 2 // between columns
 	wide  = 110
 	brief = 8  // width of what is left, on a narrow terminal
-	full  = 16 // and on a wide one
+	full  = 18 // and on a wide one
+
+	shortStep  = 10 // a step is not cut to less
+	enough     = 24 // for the phase of a host
+	leastStage = 16
+	mostStage  = 100 // what is left stands near the stage also on a very wide terminal
 )
 
 // columns gives the names of hosts and steps what they need, up to a share, and the stage what
-// is left. Both widths only grow, so that rows keep their shape.
+// is left. Both widths only grow, so that rows keep their shape. On a narrow terminal the stage
+// takes columns from the others, from the step first.
 func (f *picture) columns(rows []*seat) columns {
-	c := columns{host: min(max(f.names, 4), f.width/4), step: min(max(f.widest, 4), f.width/4), took: 7, dots: ellipsis(f.s.ASCII)}
+	c := columns{host: min(max(f.names, 4), max(f.width/4, 10)), step: min(max(f.widest, 4), 2*f.width/7), took: 7, shown: f.s.plain, dots: ellipsis(f.s.ASCII)}
 	if f.width >= wide {
 		c.try = 3
 	}
-	if slices.ContainsFunc(rows, func(s *seat) bool { return s.installing && s.Phase != nil }) {
-		c.left = brief
-		if f.width >= wide {
-			c.left = full
+	c.left = f.leftWidth(rows)
+	c.step = max(min(c.step, shortStep), min(c.step, c.step+c.rest(f.width)-enough))
+	for _, column := range []*int{&c.step, &c.left, &c.took} {
+		if c.rest(f.width) < leastStage {
+			*column = 0
 		}
 	}
-	c.stage = f.width - edge
-	for _, w := range []int{c.host, c.step, c.try, c.took, c.left} {
-		if w > 0 {
-			c.stage -= w + gap
-		}
+	if c.stage = max(0, c.rest(f.width)); c.left > 0 {
+		c.alone = gap + c.left
 	}
-	c.stage = max(8, c.stage)
+	c.alone += c.stage
+	c.stage = min(c.stage, mostStage)
 	return c
 }
 
-func (c columns) headings() string {
-	return strings.Repeat(" ", edge) + c.join("host", "step", "try", "stage", "time", "left")
+// leftWidth is the width of what is left, 0 where that is known of no row.
+func (f *picture) leftWidth(rows []*seat) int {
+	c := columns{left: brief}
+	if f.width >= wide {
+		c.left = full
+	}
+	if slices.ContainsFunc(rows, func(s *seat) bool { return s.installing && f.left(c, s.Host) != "" }) {
+		return c.left
+	}
+	return 0
 }
 
-// join puts texts into their columns.
-func (c columns) join(host, step, try, stage, took, left string) string {
-	cells := []string{c.cell(host, c.host), c.cell(step, c.step)}
+// rest is what the other columns leave to the stage.
+func (c columns) rest(width int) int {
+	width -= edge
+	for _, w := range []int{c.host, c.step, c.try, c.took, c.left} {
+		if w > 0 {
+			width -= w + gap
+		}
+	}
+	return width
+}
+
+func (c columns) headings() string {
+	return strings.Repeat(" ", edge) + c.join("host", "step", "try", "time", "stage", "left")
+}
+
+// join puts texts into their columns. Where the time that is left is unknown, the stage extends
+// to the edge of the terminal.
+func (c columns) join(host, step, try, took, stage, left string) string {
+	cells := []string{c.cell(host, c.host)}
+	if c.step > 0 {
+		cells = append(cells, c.cell(c.shorter(step), c.step))
+	}
 	if c.try > 0 {
 		cells = append(cells, right(try, c.try))
 	}
-	cells = append(cells, c.cell(stage, c.stage), right(took, c.took))
-	if c.left > 0 {
-		cells = append(cells, left)
+	if c.took > 0 {
+		cells = append(cells, right(took, c.took))
+	}
+	if c.left > 0 && left != "" {
+		cells = append(cells, c.cell(withoutRequest(stage, c.stage), c.stage), left)
+	} else {
+		cells = append(cells, c.cell(withoutRequest(stage, c.alone), c.alone))
 	}
 	return strings.TrimRight(strings.Join(cells, strings.Repeat(" ", gap)), " ")
+}
+
+// request is what a problem says that a BMC answered to.
+var request = regexp.MustCompile(`(^|: )[A-Z]+ /\S*: `)
+
+// withoutRequest leaves out to which request an answer came, where there is no room for both.
+func withoutRequest(stage string, width int) string {
+	if ansi.StringWidth(stage) <= width {
+		return stage
+	}
+	return request.ReplaceAllString(stage, "$1")
+}
+
+// shorter is a step without its type, where there is no room for both.
+func (c columns) shorter(step string) string {
+	if name, _, typed := strings.Cut(step, " ("); typed && ansi.StringWidth(step) > c.step {
+		return name
+	}
+	return step
+}
+
+// name is that of a host in its column. One that is too long loses its domain first. Machines of one
+// rack are often named alike up to their last characters, so a long name is cut in its middle.
+func (c columns) name(host string) string {
+	host = c.shown(inOneLine.Replace(host))
+	label, _, _ := strings.Cut(host, ".")
+	if tail := (c.host - ansi.StringWidth(c.dots)) / 2; ansi.StringWidth(label) > c.host && tail > 0 {
+		host = ansi.Truncate(label, c.host-tail, c.dots) + ansi.TruncateLeft(label, ansi.StringWidth(label)-tail, "")
+	}
+	return c.cell(host, c.host)
 }
 
 // inOneLine takes out what would break a row.
@@ -203,8 +290,8 @@ var inOneLine = strings.NewReplacer("\n", " ", "\t", " ")
 
 // cell makes a text as wide as its column.
 func (c columns) cell(text string, width int) string {
-	text = ansi.Truncate(inOneLine.Replace(text), width, c.dots)
-	return text + strings.Repeat(" ", width-ansi.StringWidth(text))
+	text = ansi.Truncate(c.shown(inOneLine.Replace(text)), width, c.dots)
+	return text + strings.Repeat(" ", max(0, width-ansi.StringWidth(text)))
 }
 
 func right(text string, width int) string {
@@ -225,19 +312,19 @@ func (f *picture) row(c columns, s *seat) string {
 	if s.Name == f.chosen {
 		text = f.t.bold.Render(ansi.Strip(text))
 	}
-	return color.Render(mark) + f.s.plain(text)
+	return color.Render(mark) + text
 }
 
 // cells are the columns of a host: where it is, or what became of it.
 func (f *picture) cells(c columns, s *seat, color lipgloss.Style) string {
-	host := func(name string) string { return color.Render(c.cell(name, c.host)) }
+	host := func(name string) string { return color.Render(c.name(name)) }
 	if s.standing == story.Running {
 		at := placeOf(s.Host, f.now)
-		return c.join(host(s.Name), at.step, tries(at.attempt), at.stage(), elapsed(at.since), f.left(c, s.Host))
+		return c.join(host(s.Name), at.step, tries(at.attempt), elapsed(at.since), at.stage(), f.left(c, s.Host))
 	}
-	step, took, stage := "", "", string(s.standing)
+	step, took, stage := "", "", wordsFor(s.standing)
 	if failed := s.Failed(); failed != nil {
-		step, stage = stepName(failed.Name, failed.Type), stage+": "+strings.TrimPrefix(failed.Problem.Summary, "Refused: ")
+		step, stage = stepName(failed.Name, failed.Type), stage+": "+why(failed.Problem, stage)
 	} else if s.Proof != nil && s.standing == story.Proven {
 		stage += fmt.Sprintf(": ESXi %s build %s", s.Proof.Version, s.Proof.Build)
 	} else if s.Text != "" {
@@ -246,7 +333,19 @@ func (f *picture) cells(c columns, s *seat, color lipgloss.Style) string {
 	if !s.Began.IsZero() {
 		took = elapsed(s.Took())
 	}
-	return c.join(host(s.Name), step, "", stage, took, "")
+	return c.join(host(s.Name), step, "", took, stage, "")
+}
+
+// why is the reason of a problem, without what its row says already: the standing, and how long
+// it took.
+func why(p *event.Problem, standing string) string {
+	reason := strings.TrimPrefix(p.Summary, "Refused: ")
+	if rest, gaveUp := strings.CutPrefix(reason, "Gave up after "); gaveUp {
+		if _, after, found := strings.Cut(rest, ": "); found {
+			reason = after
+		}
+	}
+	return strings.TrimPrefix(reason, standing+": ")
 }
 
 func tries(n int) string {
@@ -282,44 +381,63 @@ func (f *picture) bar() string {
 	total := len(f.story.Hosts)
 	done := 100 * f.ended() / max(1, total)
 	text := fmt.Sprintf("  %d %% of %s  %s", done, event.Count(total, "host"), elapsed(f.now.Sub(f.story.Began)))
-	return f.segments(min(max(10, f.width-ansi.StringWidth(text)-1), 80), max(1, total)) + text
+	if room := f.width - ansi.StringWidth(text) - 1; room >= 5 {
+		return f.segments(min(room, 80), max(1, total)) + text
+	}
+	return strings.TrimSpace(text)
 }
 
-// totals are how many hosts there are of each kind.
-func (f *picture) totals() string {
-	var parts []string
-	if n := f.sums[story.Running]; n > 0 {
-		at := fmt.Sprintf("%d at work", n)
-		if f.installing > 0 {
-			at += fmt.Sprintf(" (%d installing)", f.installing)
-		}
-		parts = append(parts, at)
+// totals are how many hosts there are of each kind, at most so many lines. Where that is not
+// enough, those in trouble are one number, and the end is cut off.
+func (f *picture) totals(most int) []string {
+	lines := f.packed(f.sums)
+	if len(lines) > most {
+		lines = f.packed(inSum(f.sums))
 	}
-	for _, s := range tallied {
-		if n := f.sums[s]; n > 0 {
-			parts = append(parts, f.tone(s).Render(listed(map[story.Standing]int{s: n})))
-		}
+	if len(lines) > most {
+		lines = append(lines[:most-1], strings.Join(lines[most-1:], " "))
 	}
-	return strings.Join(parts, ", ")
+	return lines
 }
 
-// segments are the parts of the bar: hosts that are done, in trouble, at work, and not begun.
-func (f *picture) segments(width, total int) string {
-	bad := 0
-	for s, n := range f.sums {
+// packed are counts in lines as wide as the frame.
+func (f *picture) packed(counts map[story.Standing]int) []string {
+	return packed(parts(counts, func(s story.Standing, text string) string {
+		if s == story.Running && f.installing > 0 {
+			text += fmt.Sprintf(" (%d installing)", f.installing)
+		}
+		return f.tone(s).Render(text)
+	}), f.width)
+}
+
+// inSum counts those in trouble as one kind.
+func inSum(counts map[story.Standing]int) map[story.Standing]int {
+	sum := maps.Clone(counts)
+	for s, n := range counts {
 		if troubled(s) {
-			bad += n
+			delete(sum, s)
+			sum[inTrouble] += n
 		}
 	}
+	return sum
+}
+
+// segments are the parts of the bar: hosts that are done, in trouble, at work, and not begun. One
+// in trouble is seen among a thousand.
+func (f *picture) segments(width, total int) string {
+	bad := inSum(f.sums)[inTrouble]
 	var b strings.Builder
 	drawn, hosts := 0, 0
-	for _, part := range []struct {
+	for i, part := range []struct {
 		n     int
 		glyph string
 		style lipgloss.Style
 	}{{f.ended() - bad, f.glyph("█", "#"), f.t.ok}, {bad, f.glyph("▓", "x"), f.t.bad}, {f.sums[story.Running], f.glyph("▒", "="), f.t.changed}, {total, f.glyph("░", "."), f.t.dim}} {
 		hosts = min(total, hosts+part.n)
-		n := hosts*width/total - drawn
+		n := max(0, hosts*width/total-drawn)
+		if i == 1 && bad > 0 {
+			n = max(1, n)
+		}
 		if n > 0 {
 			b.WriteString(part.style.Render(strings.Repeat(part.glyph, n)))
 		}
@@ -331,7 +449,7 @@ func (f *picture) segments(width, total int) string {
 // tone is the colour of a standing.
 func (f *picture) tone(s story.Standing) lipgloss.Style {
 	switch {
-	case troubled(s):
+	case troubled(s), s == inTrouble:
 		return f.t.bad
 	case s == story.Proven, s == story.OK:
 		return f.t.ok
@@ -341,30 +459,62 @@ func (f *picture) tone(s story.Standing) lipgloss.Style {
 	return f.t.none
 }
 
-// foot is what can be pressed now.
+// foot is what stands below the hosts: the bar, the totals, and what can be pressed. On a low
+// terminal the totals and a question stay, what can be pressed goes first.
 func (f *picture) foot() []string {
+	totals, keys, most := f.totals(max(1, f.height/4)), f.keyLines(), max(1, f.height-leastBody)
+	if question := f.asking || f.typing; !question {
+		keys = keys[:max(0, min(len(keys), most-1-len(totals)))]
+	}
+	if len(totals)+len(keys) < most {
+		totals = append([]string{f.bar()}, totals...)
+	}
+	return append(totals, keys...)
+}
+
+// keyLines are what can be pressed now.
+func (f *picture) keyLines() []string {
 	if !f.keys {
 		return nil
 	}
-	dim := f.t.dim.Render
 	switch {
 	case f.asking:
-		return []string{f.t.bold.Render("Stop after the present hosts? No further host begins to write. y/n")}
+		return []string{f.t.bold.Render("Stop after the present hosts (y/n)? No further host begins to write.")}
 	case f.typing:
-		return []string{"/" + f.filter + f.glyph("▏", "_") + dim("   Enter keeps it, Esc clears it")}
+		return []string{f.prompt()}
 	case f.help:
 		return f.helped()
 	}
-	keys := []string{f.glyph("↑↓", "j/k") + " select", "Enter log", "/ filter", "f failed", "s stop after these", "? help", "q stop"}
+	return []string{f.t.dim.Render("  " + f.hints())}
+}
+
+// prompt is the end of the filter that is typed.
+func (f *picture) prompt() string {
+	typed := "/" + f.filter
+	if over := ansi.StringWidth(typed) + 1 - f.width; over > 0 {
+		typed = ansi.TruncateLeft(typed, over, "")
+	}
+	return typed + f.glyph("▏", "_") + f.t.dim.Render("   Enter keeps it, Esc clears it")
+}
+
+// hints are keys, as many as there is room for: those that a reader cannot do without come first.
+func (f *picture) hints() string {
+	keys := []string{"q stop", "? help", f.glyph("↑↓", "j/k") + " select", "Enter log", "/ filter", "f failed", "s stop after these"}
 	switch {
 	case f.filter != "":
-		keys = []string{"filter " + fmt.Sprintf("%q", f.filter), "/ other", "Esc all hosts", "Enter log", "q stop"}
+		keys = []string{"filter " + fmt.Sprintf("%q", ansi.Truncate(f.filter, f.width/3, ellipsis(f.s.ASCII))), "/ other", "Esc all hosts", "Enter log", "q stop"}
 	case f.failed:
 		keys = []string{"failed hosts", "f all hosts", "Enter log", "q stop"}
 	case f.held:
-		keys[4] = "stops after these"
+		keys = append([]string{"stops after these"}, keys[:6]...)
 	}
-	return []string{dim("  " + strings.Join(keys, "  "))}
+	text := keys[0]
+	for _, key := range keys[1:] {
+		if longer := text + "  " + key; ansi.StringWidth(longer) <= f.width-edge {
+			text = longer
+		}
+	}
+	return text
 }
 
 func (f *picture) helped() (lines []string) {

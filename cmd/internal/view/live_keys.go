@@ -43,6 +43,9 @@ func (m model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	var do tea.Cmd
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
+		if msg.Width <= 0 || msg.Height <= 0 { // a terminal that does not know its size
+			break
+		}
 		if m.screen.Reflows && msg.Width < m.width {
 			io.WriteString(m.out, rewound(m.drawn, msg.Width))
 		}

@@ -179,11 +179,14 @@ func cleanVerdict(v event.Verdict) *event.Verdict {
 }
 
 // say writes lines about an event to the progress stream. What a step did is cut to the
-// terminal's width (the recap has all of a failure); the rest is wrapped.
+// terminal's width; why it failed and the rest is wrapped.
 func (p *plain) say(e event.Event, text string) {
 	text = p.s.plain(text)
-	if e.Host == "" && p.s.Width > 0 {
+	switch {
+	case e.Host == "" && p.s.Width > 0:
 		text = wrap(text, p.s.Width)
+	case e.Kind == event.StepDone && e.Status.Failure():
+		text = p.wrapped(e, text)
 	}
 	for line := range strings.SplitSeq(text, "\n") {
 		if e.Host != "" {
@@ -218,17 +221,21 @@ func (p *plain) line(e event.Event) string {
 	case event.Retried:
 		return fmt.Sprintf("%s: attempt %d in %s: %s", stepName(e.Step, e.Type), e.Attempt, short(time.Duration(e.Delay)), e.Problem.Summary)
 	case event.Warned:
-		text := t.warn.Render("warning:") + " " + e.Text
-		if room := p.s.Width - p.width - len("15:04:05  | "); e.Host != "" && room > 20 {
-			text = wrap(text, room)
-		}
-		return text
+		return p.wrapped(e, t.warn.Render("warning:")+" "+e.Text)
 	case event.StepDone:
 		return p.stepDone(e)
 	case event.Diagnosed:
 		return t.bad.Render("error: ") + e.Problem.Summary + ": " + e.Problem.Detail
 	}
 	return ""
+}
+
+// wrapped breaks the lines of a host's text where it meets the edge of the terminal.
+func (p *plain) wrapped(e event.Event, text string) string {
+	if room := p.s.Width - p.width - len("15:04:05  | "); e.Host != "" && room > 20 {
+		return wrap(text, room)
+	}
+	return text
 }
 
 func (p *plain) intro(e event.Event) string {

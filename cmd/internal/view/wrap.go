@@ -24,3 +24,19 @@ func wrap(text string, width int) string {
 	}
 	return strings.Join(lines, "\n")
 }
+
+// packed joins parts with commas, in lines of at most width columns that break between parts only.
+func packed(parts []string, width int) []string {
+	var lines []string
+	for i, part := range parts {
+		if i < len(parts)-1 {
+			part += ","
+		}
+		if last := len(lines) - 1; last >= 0 && ansi.StringWidth(lines[last])+1+ansi.StringWidth(part) <= width {
+			lines[last] += " " + part
+		} else {
+			lines = append(lines, part)
+		}
+	}
+	return lines
+}
