@@ -266,17 +266,17 @@ type machine struct {
 }
 
 func (a *app) readMachines(w *world, hosts []*schema.Host, forks int) []machine {
-	p := a.newReadings(len(hosts))
-	defer p.Close()
-	w.trace.above(p.ProgressLine)
-	soft, _, stop := interrupts(p.Say)
+	reads := a.newReadings(len(hosts))
+	defer reads.Close()
+	w.trace.above(reads)
+	soft, _, stop := interrupts(reads.Say)
 	defer stop()
 	found := make([]machine, len(hosts))
 	each(hosts, forks, func(i int, h *schema.Host) {
 		began := time.Now()
 		found[i] = machine{host: h}
-		p.count(h.Name, func() error {
-			found[i].facts, found[i].err = w.readMachine(soft, h, func(text string) { p.Say("warning: " + text) })
+		reads.count(h.Name, func() error {
+			found[i].facts, found[i].err = w.readMachine(soft, h, func(text string) { reads.Say("warning: " + text) })
 			return found[i].err
 		})
 		found[i].took = time.Since(began)

@@ -83,7 +83,7 @@ func (s *statusRun) run(asJSON bool, every time.Duration) error {
 	defer stop()
 	s.reads = s.newReadings(len(s.hosts))
 	defer s.reads.Close()
-	s.world.trace.above(s.reads.ProgressLine)
+	s.world.trace.above(s.reads)
 	if err := s.open(); err != nil {
 		return err
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"esxiplan/cmd/internal/view"
 	"esxiplan/engine/bmc"
 	"esxiplan/engine/private"
 	"esxiplan/engine/secret"
@@ -50,7 +49,7 @@ func newTracer(f traceFlags, err io.Writer, secrets *secret.Masker) (*tracer, er
 }
 
 // above lets the requests that are shown come above a progress line.
-func (t *tracer) above(line *view.ProgressLine) { t.err = line }
+func (t *tracer) above(line io.Writer) { t.err = line }
 
 // of is the trace of one host, nil where nothing is to be traced.
 func (t *tracer) of(host string) bmc.Trace {

@@ -103,7 +103,7 @@ func (p *ProgressLine) show(line string) {
 // draw writes what has no end of a line, which the stream would hold back.
 func (p *ProgressLine) draw(what string) {
 	if what != "" {
-		io.WriteString(&masked{to: p.s.Err}, what)
+		(&masked{to: p.s.Err}).Write([]byte(what))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +16,7 @@ import (
 // terminal shows what is written to it, as far as a progress line needs one: it breaks lines that
 // are too long, and breaks those that it shows once more when it gets narrower.
 type terminal struct {
+	mu      sync.Mutex
 	width   int
 	rows    []string
 	at      int // the row of the cursor
@@ -24,6 +26,8 @@ type terminal struct {
 }
 
 func (c *terminal) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for rest := string(b); rest != ""; {
 		sequence, width, n, _ := ansi.DecodeSequence(rest, 0, nil)
 		rest = rest[n:]
@@ -33,7 +37,6 @@ func (c *terminal) Write(b []byte) (int, error) {
 }
 
 func (c *terminal) take(sequence string, width int) {
-	var up int
 	switch {
 	case sequence == "\n":
 		c.next()
@@ -43,6 +46,7 @@ func (c *terminal) take(sequence string, width int) {
 	case sequence == ansi.EraseScreenBelow:
 		c.rows = append(c.rows[:c.at:c.at], ansi.Truncate(c.row(), c.column, ""))
 	case strings.HasSuffix(sequence, "A"):
+		up := 1
 		fmt.Sscanf(sequence, "\x1b[%dA", &up)
 		c.at -= up
 	case width == 0:
@@ -76,12 +80,18 @@ func (c *terminal) row() string {
 
 // narrow makes the terminal narrower while the cursor stands at its end.
 func (c *terminal) narrow(width int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	shown := strings.Split(ansi.Hardwrap(strings.Join(c.rows, "\n"), width, true), "\n")
 	c.rows, c.width, c.at = shown, width, len(shown)-1
 	c.column = ansi.StringWidth(shown[c.at])
 }
 
-func (c *terminal) String() string { return strings.TrimRight(strings.Join(c.rows, "\n"), "\n") }
+func (c *terminal) String() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return strings.TrimRight(strings.Join(c.rows, "\n"), "\n")
+}
 
 // screened are streams with a terminal.
 func screened(width int) (*terminal, *Streams) {
@@ -99,13 +109,13 @@ func always(done string, waiting ...string) ProgressText {
 func TestProgressLineOnScreen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, s := screened(80)
-		done := 0
-		p := NewProgressLine(s, func() (string, []string) { done++; return fmt.Sprintf("read %d of 9", done), []string{"h1"} })
+		var done atomic.Int32
+		p := NewProgressLine(s, func() (string, []string) { return fmt.Sprintf("read %d of 9", done.Add(1)), []string{"h1"} })
 		shows := func(want string) {
 			t.Helper()
 			synctest.Wait()
 			if c.String() != want {
-				t.Errorf("after %d ticks the terminal shows %q, want %q", done, c.String(), want)
+				t.Errorf("after %d ticks the terminal shows %q, want %q", done.Load(), c.String(), want)
 			}
 		}
 		time.Sleep(redrawTime - 1)
@@ -226,23 +236,26 @@ func TestProgressLineIsMasked(t *testing.T) {
 func TestProgressLineOnNarrowerTerminal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, s := screened(60)
-		p := NewProgressLine(s, always("read 31 of 40 BMCs", "h17", "h22", "h23"))
+		var resizing sync.Mutex
+		p := NewProgressLine(s, func() (string, []string) {
+			resizing.Lock()
+			defer resizing.Unlock()
+			return "read 31 of 40 BMCs", []string{"h17", "h22", "h23"}
+		})
 		p.Say("above")
 		time.Sleep(redrawTime)
 		synctest.Wait()
-		p.mu.Lock()
+		resizing.Lock()
 		c.narrow(20)
 		s.Width = 20
-		p.mu.Unlock()
+		resizing.Unlock()
 		time.Sleep(redrawTime)
 		synctest.Wait()
 		if want := "above\nread 31 of 40 BM…"; c.String() != want {
 			t.Errorf("the terminal shows %q, want %q", c.String(), want)
 		}
 		c.narrow(10)
-		p.mu.Lock()
 		s.Width = 10
-		p.mu.Unlock()
 		p.Close()
 		if c.String() != "above" {
 			t.Errorf("at the end the terminal shows %q", c.String())
@@ -275,12 +288,12 @@ func writing(t *testing.T, s *Streams) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		b := NewByteProgress(s, "of a\x1b[2J.iso written")
-		time.Sleep(time.Millisecond)
+		defer b.Close()
+		time.Sleep(999 * time.Millisecond) // not at the same time as a tick
 		for i := range int64(100) {
-			time.Sleep(time.Second)
 			b.Set((i+1)*10e6, 1e9)
+			time.Sleep(time.Second)
 		}
-		b.Close()
 	})
 }
 
@@ -288,7 +301,7 @@ func writing(t *testing.T, s *Streams) {
 func TestByteProgress(t *testing.T) {
 	var out bytes.Buffer
 	writing(t, &Streams{Err: &out})
-	if got, want := out.String(), "59 % (590 MB of 1000 MB), 10 MB/s of a\uFFFD[2J.iso written\n"; got != want {
+	if got, want := out.String(), "60 % (600 MB of 1000 MB), 10 MB/s of a\uFFFD[2J.iso written\n"; got != want {
 		t.Errorf("without a screen: %q, want %q", got, want)
 	}
 	c, s := screened(40)
