@@ -8,7 +8,6 @@ import (
 
 	"esxiplan/cmd/internal/view"
 	"esxiplan/engine/event"
-	"esxiplan/engine/text"
 )
 
 // readings is a progress line that says how many BMCs have answered or failed, and for which it
@@ -52,10 +51,10 @@ func (r *readings) count(host string, read func() error) {
 func (r *readings) text() (string, []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	done := fmt.Sprintf("read %d of %s", r.done, event.Count(r.total, "BMC"))
+	took := time.Since(r.began).Round(time.Second)
+	done := fmt.Sprintf("read %d of %s in %s", r.done, event.Count(r.total, "BMC"), view.Span(took))
 	if r.failed > 0 {
 		done += fmt.Sprintf(", %d failed", r.failed)
 	}
-	took := time.Since(r.began).Round(time.Second)
-	return done + ", " + text.Duration(took) + " so far", slices.Clone(r.waiting)
+	return done, slices.Clone(r.waiting)
 }

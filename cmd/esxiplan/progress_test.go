@@ -15,7 +15,7 @@ import (
 // minute, and neither has anything of what is over at once. The line names the hosts whose BMCs have
 // not answered.
 func TestReadings(t *testing.T) {
-	const line = "\rread 1 of 3 BMCs, 1 failed, 1 second so far, waiting for h2 and h3\x1b[J"
+	const line = "\rread 1 of 3 BMCs in 1s, 1 failed, waiting for h2 and h3\x1b[J"
 	for name, c := range map[string]struct {
 		terminal bool
 		lasts    time.Duration
@@ -23,8 +23,8 @@ func TestReadings(t *testing.T) {
 	}{
 		"terminal":          {true, 1200 * time.Millisecond, "warning: h1\n" + line + line + "\r\x1b[J\r"},
 		"terminal, at once": {true, 400 * time.Millisecond, "warning: h1\n"},
-		"log": {false, 150 * time.Second, "warning: h1\nread 1 of 3 BMCs, 1 failed, 1 minute so far, waiting for h2 and h3\n" +
-			"read 1 of 3 BMCs, 1 failed, 2 minutes so far, waiting for h2 and h3\n"},
+		"log": {false, 150 * time.Second, "warning: h1\nread 1 of 3 BMCs in 1m00s, 1 failed, waiting for h2 and h3\n" +
+			"read 1 of 3 BMCs in 2m00s, 1 failed, waiting for h2 and h3\n"},
 		"log, at once": {false, 50 * time.Second, "warning: h1\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -62,7 +62,7 @@ func TestReadingsMakeWayForLines(t *testing.T) {
 		time.Sleep(600 * time.Millisecond)
 		r.Say("warning: h2")
 		r.Close()
-		if want := "\rread 1 of 2 BMCs, 1 second so far\x1b[J\r\x1b[J\rwarning: h2\n"; both.String() != want {
+		if want := "\rread 1 of 2 BMCs in 1s\x1b[J\r\x1b[J\rwarning: h2\n"; both.String() != want {
 			t.Errorf("%q, want %q", both.String(), want)
 		}
 	})
