@@ -15,13 +15,13 @@ import (
 // minute, and neither has anything of what is over at once. The line names the hosts whose BMCs have
 // not answered.
 func TestReadings(t *testing.T) {
-	const line = "\rread 1 of 3 BMCs in 1s, 1 failed, waiting for h2 and h3\x1b[J"
+	const line = "\rread 1 of 3 BMCs in 1s, 1 failed, waiting for h2 and h3\x1b[K"
 	for name, c := range map[string]struct {
 		terminal bool
 		lasts    time.Duration
 		want     string
 	}{
-		"terminal":          {true, 1200 * time.Millisecond, "warning: h1\n" + line + line + "\r\x1b[J\r"},
+		"terminal":          {true, 1200 * time.Millisecond, "warning: h1\n" + line + line + "\r\x1b[K\r"},
 		"terminal, at once": {true, 400 * time.Millisecond, "warning: h1\n"},
 		"log": {false, 150 * time.Second, "warning: h1\nread 1 of 3 BMCs in 1m00s, 1 failed, waiting for h2 and h3\n" +
 			"read 1 of 3 BMCs in 2m00s, 1 failed, waiting for h2 and h3\n"},
@@ -62,7 +62,7 @@ func TestReadingsMakeWayForLines(t *testing.T) {
 		time.Sleep(600 * time.Millisecond)
 		r.Say("warning: h2")
 		r.Close()
-		if want := "\rread 1 of 2 BMCs in 1s\x1b[J\r\x1b[J\rwarning: h2\n"; both.String() != want {
+		if want := "\rread 1 of 2 BMCs in 1s\x1b[K\r\x1b[K\rwarning: h2\n"; both.String() != want {
 			t.Errorf("%q, want %q", both.String(), want)
 		}
 	})

@@ -96,7 +96,7 @@ func (p *ProgressLine) show(line string) {
 		fmt.Fprintln(p.s.Err, line)
 		return
 	}
-	p.draw(p.begin() + line + ansi.EraseScreenBelow)
+	p.draw(p.begin() + line + ansi.EraseLineRight)
 	p.drawn = line
 }
 
@@ -115,17 +115,18 @@ func (p *ProgressLine) erase() string {
 	}
 	begin := p.begin()
 	p.drawn = ""
-	return begin + ansi.EraseScreenBelow + "\r"
+	return begin + ansi.EraseLineRight + "\r"
 }
 
 // begin moves the cursor to the beginning of the line. A terminal that has become narrower since may
-// have broken it into several.
+// have broken it into several rows, which go one by one: where the whole screen is erased at once,
+// tmux keeps it in its history.
 func (p *ProgressLine) begin() string {
-	up := ""
-	if rows := (ansi.StringWidth(p.drawn) - 1) / max(1, p.s.columns()); rows > 0 && p.s.Screen.Reflows {
-		up = ansi.CursorUp(rows)
+	rows := 0
+	if p.s.Screen.Reflows {
+		rows = max(0, ansi.StringWidth(p.drawn)-1) / max(1, p.s.columns())
 	}
-	return up + "\r"
+	return strings.Repeat(ansi.EraseEntireLine+ansi.CursorUp(1), rows) + "\r"
 }
 
 // line is the text of this moment with as many names as fit.

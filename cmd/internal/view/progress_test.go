@@ -43,12 +43,12 @@ func (c *terminal) take(sequence string, width int) {
 	case sequence == "\r":
 		c.column = 0
 		c.redrawn++
-	case sequence == ansi.EraseScreenBelow:
-		c.rows = append(c.rows[:c.at:c.at], ansi.Truncate(c.row(), c.column, ""))
-	case strings.HasSuffix(sequence, "A"):
-		up := 1
-		fmt.Sscanf(sequence, "\x1b[%dA", &up)
-		c.at -= up
+	case sequence == ansi.EraseLineRight:
+		c.rows[c.at] = ansi.Truncate(c.row(), c.column, "")
+	case sequence == ansi.EraseEntireLine:
+		c.rows[c.at] = ""
+	case sequence == ansi.CursorUp(1):
+		c.at--
 	case width == 0:
 		c.put("<"+strings.TrimPrefix(sequence, "\x1b")+">", len(sequence)+1)
 	default:
