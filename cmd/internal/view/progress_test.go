@@ -78,11 +78,11 @@ func (c *terminal) row() string {
 	return c.rows[c.at]
 }
 
-// narrow makes the terminal narrower while the cursor stands at its end.
+// narrow makes the terminal narrower while the cursor stands at the end of what it shows.
 func (c *terminal) narrow(width int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	shown := strings.Split(ansi.Hardwrap(strings.Join(c.rows, "\n"), width, true), "\n")
+	shown := strings.Split(ansi.Hardwrap(strings.Join(c.rows[:c.at+1], "\n"), width, true), "\n")
 	c.rows, c.width, c.at = shown, width, len(shown)-1
 	c.column = ansi.StringWidth(shown[c.at])
 }
