@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"esxiplan/cmd/internal/view"
+	"esxiplan/engine/bmc"
 )
 
 // TestReadings: a terminal has one line that is redrawn and removed at the end, a log a line every
@@ -43,7 +44,7 @@ func TestReadings(t *testing.T) {
 				}
 				time.Sleep(c.lasts)
 				r.Close()
-				time.Sleep(2) // until the hosts have answered
+				time.Sleep(2 * time.Nanosecond) // until the hosts have answered
 				if out.String() != c.want {
 					t.Errorf("%q, want %q", out.String(), c.want)
 				}
@@ -63,6 +64,26 @@ func TestReadingsMakeWayForLines(t *testing.T) {
 		r.Say("warning: h2")
 		r.Close()
 		if want := "\rread 1 of 2 BMCs in 1s\x1b[K\r\x1b[K\rwarning: h2\n"; both.String() != want {
+			t.Errorf("%q, want %q", both.String(), want)
+		}
+	})
+}
+
+// TestRequestsStandAboveReadings: with -vv, requests do not stand behind the progress line.
+func TestRequestsStandAboveReadings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var both bytes.Buffer
+		a := newApp(nil, &view.Streams{Err: &both, Width: 80, Screen: &view.Screen{}})
+		trace, err := newTracer(traceFlags{verbose: 2}, a.streams.Err, a.secrets)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := a.newReadings(2)
+		trace.above(r)
+		time.Sleep(600 * time.Millisecond)
+		trace.of("h1")(bmc.Exchange{Method: "GET", Path: "/redfish/v1/", Status: 200})
+		r.Close()
+		if want := "\rread 0 of 2 BMCs in 1s\x1b[K\r\x1b[K\rh1  GET /redfish/v1/ → 200, 0 ms\n"; both.String() != want {
 			t.Errorf("%q, want %q", both.String(), want)
 		}
 	})

@@ -118,9 +118,9 @@ func TestProgressLineOnScreen(t *testing.T) {
 				t.Errorf("after %d ticks the terminal shows %q, want %q", done.Load(), c.String(), want)
 			}
 		}
-		time.Sleep(redrawTime - 1)
+		time.Sleep(redrawTime - time.Nanosecond)
 		shows("")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		shows("read 1 of 9, waiting for h1")
 		time.Sleep(redrawTime)
 		shows("read 2 of 9, waiting for h1")
