@@ -44,7 +44,8 @@ func (a *app) discoverCommand() *cobra.Command {
 		Use:   "discover PLAN… | ADDRESS…",
 		Short: "Read the hardware behind many BMCs: identity, media, disks, network ports",
 		Long: `Read what BMCs report about their machines: those of a plan, or those at the given addresses. Only
-read requests are sent, and one login per BMC.
+read requests are sent, and one login per BMC. Which BMCs have not answered yet is shown in one line on
+a terminal, else once a minute.
 
 Addresses may be names, IP addresses and networks (10.172.18.0/28). --username and the environment
 variable ` + passwordVariable + ` then give the login; without the variable discover asks for the password.
@@ -265,17 +266,20 @@ type machine struct {
 }
 
 func (a *app) readMachines(w *world, hosts []*schema.Host, forks int) []machine {
-	p := a.newProgress(len(hosts))
-	defer p.close()
-	soft, _, stop := interrupts(p.say)
+	reads := a.newReadings(len(hosts))
+	defer reads.Close()
+	w.trace.above(reads)
+	soft, _, stop := interrupts(reads.Say)
 	defer stop()
 	found := make([]machine, len(hosts))
 	each(hosts, forks, func(i int, h *schema.Host) {
 		began := time.Now()
 		found[i] = machine{host: h}
-		found[i].facts, found[i].err = w.readMachine(soft, h, func(text string) { p.say("warning: " + text) })
+		reads.count(h.Name, func() error {
+			found[i].facts, found[i].err = w.readMachine(soft, h, func(text string) { reads.Say("warning: " + text) })
+			return found[i].err
+		})
 		found[i].took = time.Since(began)
-		p.count(found[i].err)
 	})
 	return found
 }

@@ -108,10 +108,10 @@ before it gets its name. How much of a large image is written is shown in one li
 			if err := readAssembly(&assembly, kickstart, files); err != nil {
 				return err
 			}
-			gauge := view.NewGauge(a.streams, "of "+args[1]+" written")
-			assembly.Written = gauge.Show
+			progress := view.NewByteProgress(a.streams, "of "+args[1]+" written")
+			assembly.Written = progress.Set
 			done, err := media.Assemble(assembly)
-			gauge.Close()
+			progress.Close()
 			if err != nil {
 				return err
 			}

@@ -111,7 +111,7 @@ func newApp(in *os.File, streams *view.Streams) *app {
 // what they hold back of a line without an end.
 func (a *app) maskStreams(out, err io.Writer) (flush func()) {
 	maskedOut, maskedErr := a.secrets.Writer(out), a.secrets.Writer(err)
-	a.streams.Out, a.streams.Err = maskedOut, maskedErr
+	a.streams.Out, a.streams.Err, a.streams.Mask = maskedOut, maskedErr, a.secrets.Mask
 	return func() {
 		maskedOut.Flush()
 		maskedErr.Flush()

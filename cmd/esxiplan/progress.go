@@ -2,118 +2,59 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"os"
+	"slices"
 	"sync"
 	"time"
 
-	"golang.org/x/term"
+	"esxiplan/cmd/internal/view"
+	"esxiplan/engine/event"
 )
 
-// How often a progress line is drawn: on a terminal, and in a log.
-const (
-	redrawn   = 500 * time.Millisecond
-	heartbeat = time.Minute
-)
+// readings is a progress line that says how many BMCs have answered or failed, and for which it
+// waits. Several goroutines may use it.
+type readings struct {
+	*view.ProgressLine
+	total int
+	began time.Time
 
-// progress says on standard error how many of many BMCs have answered or failed: on a terminal in
-// one line that is redrawn and goes at the end, elsewhere in a line every minute. What is over
-// sooner leaves nothing. It may be used by several goroutines.
-type progress struct {
-	lines  io.Writer // masked; it holds back a line without an end
-	screen io.Writer // the terminal itself, for a line that holds numbers only; nil: stderr is not a terminal
-	total  int
-	began  time.Time
-	end    chan struct{}
-	ended  sync.WaitGroup
-
-	mu     sync.Mutex
-	done   int
-	failed int
-	drawn  bool // the line is on the terminal
+	mu      sync.Mutex
+	done    int
+	failed  int
+	waiting []string // hosts whose BMCs are asked now, the one that was asked first at the front
 }
 
-// newProgress begins to count so many BMCs, until close.
-func (a *app) newProgress(total int) *progress {
-	p := &progress{lines: a.streams.Err, total: total}
-	if term.IsTerminal(int(os.Stderr.Fd())) && os.Getenv("TERM") != "dumb" {
-		p.screen = os.Stderr
-	}
-	p.start()
-	return p
+// newReadings begins to count so many BMCs, until Close.
+func (a *app) newReadings(total int) *readings {
+	r := &readings{total: total, began: time.Now()}
+	r.ProgressLine = view.NewProgressLine(a.streams, r.text)
+	return r
 }
 
-func (p *progress) start() {
-	p.began, p.end = time.Now(), make(chan struct{})
-	every := heartbeat
-	if p.screen != nil {
-		every = redrawn
-	}
-	p.ended.Go(func() {
-		ticks := time.NewTicker(every)
-		defer ticks.Stop()
-		for {
-			select {
-			case <-ticks.C:
-				p.draw()
-			case <-p.end:
-				return
-			}
-		}
-	})
-}
+// count reads the BMC of a host, which it names meanwhile and counts afterwards.
+func (r *readings) count(host string, read func() error) {
+	r.mu.Lock()
+	r.waiting = append(r.waiting, host)
+	r.mu.Unlock()
 
-// count takes in that one more BMC has answered, or failed.
-func (p *progress) count(err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.done++
+	err := read()
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at := slices.Index(r.waiting, host)
+	r.waiting = slices.Delete(r.waiting, at, at+1)
+	r.done++
 	if err != nil {
-		p.failed++
+		r.failed++
 	}
 }
 
-// say writes a line of its own, above the progress line.
-func (p *progress) say(text string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.clear()
-	fmt.Fprintln(p.lines, text)
-}
-
-// close takes the line away.
-func (p *progress) close() {
-	close(p.end)
-	p.ended.Wait()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.clear()
-}
-
-func (p *progress) draw() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.screen == nil {
-		fmt.Fprintln(p.lines, p.line())
-		return
+func (r *readings) text() (string, []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	took := time.Since(r.began).Round(time.Second)
+	done := fmt.Sprintf("read %d of %s in %s", r.done, event.Count(r.total, "BMC"), view.Span(took))
+	if r.failed > 0 {
+		done += fmt.Sprintf(", %d failed", r.failed)
 	}
-	p.clear()
-	write(p.screen, p.line())
-	p.drawn = true
-}
-
-func (p *progress) clear() {
-	if p.drawn {
-		write(p.screen, "\r\x1b[K")
-		p.drawn = false
-	}
-}
-
-// line is at most 60 columns wide, so that it never takes two lines of a terminal.
-func (p *progress) line() string {
-	text := fmt.Sprintf("read %d of %d BMCs", p.done, p.total)
-	if p.failed > 0 {
-		text += fmt.Sprintf(", %d failed", p.failed)
-	}
-	return text + fmt.Sprintf(", %s so far", time.Since(p.began).Round(time.Second))
+	return done, slices.Clone(r.waiting)
 }

@@ -73,6 +73,7 @@ type statusRun struct {
 	forks int
 	once  bool // one look, not a live table
 
+	reads   *readings
 	clients []bmc.Client
 	probes  []esxi.Client
 }
@@ -80,14 +81,16 @@ type statusRun struct {
 func (s *statusRun) run(asJSON bool, every time.Duration) error {
 	soft, _, stop := interrupts(func(string) {})
 	defer stop()
+	s.reads = s.newReadings(len(s.hosts))
+	defer s.reads.Close()
+	s.world.trace.above(s.reads)
 	if err := s.open(); err != nil {
 		return err
 	}
 	defer s.close()
-	p := s.newProgress(len(s.hosts)) // of the first look: later ones stand in the table
-	found := s.look(soft, p.count)
-	p.close()
-	for drawn := []string(nil); ; found = s.look(soft, func(error) {}) {
+	found := s.look(soft)
+	s.reads.Close() // later looks stand in the table
+	for drawn := []string(nil); ; found = s.look(soft) {
 		if asJSON {
 			encoder := json.NewEncoder(s.streams.Out)
 			encoder.SetIndent("", "  ")
@@ -112,7 +115,7 @@ func (s *statusRun) run(asJSON bool, every time.Duration) error {
 
 func (s *statusRun) open() error {
 	for _, h := range s.hosts {
-		c, err := s.world.reader(h, func(text string) { fmt.Fprintln(s.streams.Err, "warning: "+text) })
+		c, err := s.world.reader(h, func(text string) { s.reads.Say("warning: " + text) })
 		if err != nil {
 			return err
 		}
@@ -137,29 +140,37 @@ func (s *statusRun) close() {
 	})
 }
 
-// look looks at every host, and reports each one that was looked at.
-func (s *statusRun) look(ctx context.Context, done func(error)) []hostStatus {
+// look looks at every host.
+func (s *statusRun) look(ctx context.Context) []hostStatus {
 	found := make([]hostStatus, len(s.hosts))
 	each(s.hosts, s.forks, func(i int, h *schema.Host) {
-		found[i] = hostStatus{Host: h.Name, Power: "?", Media: "?", Boot: "?", ESXi: "-"}
-		s.clients[i].Refresh(0)
-		err := s.clients[i].Prefetch(ctx, func(ctx context.Context, c bmc.Reader) {
-			c.Power(ctx)
-			c.Boot(ctx)
-			c.Slots(ctx)
+		s.reads.count(h.Name, func() error {
+			found[i] = s.lookAt(ctx, i)
+			return found[i].err
 		})
-		if err == nil {
-			err = found[i].read(ctx, s.clients[i])
-		}
-		if err != nil {
-			found[i].err, found[i].Problem = err, explained(err)
-		}
-		if s.probes[i] != nil {
-			found[i].probe(ctx, s.probes[i])
-		}
-		done(err)
 	})
 	return found
+}
+
+// lookAt looks at one host.
+func (s *statusRun) lookAt(ctx context.Context, i int) hostStatus {
+	h := hostStatus{Host: s.hosts[i].Name, Power: "?", Media: "?", Boot: "?", ESXi: "-"}
+	s.clients[i].Refresh(0)
+	err := s.clients[i].Prefetch(ctx, func(ctx context.Context, c bmc.Reader) {
+		c.Power(ctx)
+		c.Boot(ctx)
+		c.Slots(ctx)
+	})
+	if err == nil {
+		err = h.read(ctx, s.clients[i])
+	}
+	if err != nil {
+		h.err, h.Problem = err, explained(err)
+	}
+	if s.probes[i] != nil {
+		h.probe(ctx, s.probes[i])
+	}
+	return h
 }
 
 func (h *hostStatus) read(ctx context.Context, c bmc.Reader) error {

@@ -48,6 +48,9 @@ func newTracer(f traceFlags, err io.Writer, secrets *secret.Masker) (*tracer, er
 	return &tracer{level: f.verbose, dir: f.dir, err: err, mask: secrets.Mask, files: map[string]*os.File{}}, nil
 }
 
+// above lets the requests that are shown come above a progress line.
+func (t *tracer) above(line io.Writer) { t.err = line }
+
 // of is the trace of one host, nil where nothing is to be traced.
 func (t *tracer) of(host string) bmc.Trace {
 	if t == nil || !t.writes() && t.follow == nil {

@@ -10,7 +10,7 @@ import (
 	"esxiplan/engine/story"
 )
 
-// rhythm is how often a run without a live view says how it stands, in real time.
+// rhythm is how often work says how it stands where nothing is redrawn, in real time.
 const rhythm = time.Minute
 
 // heart beats at a steady rhythm while a run is under way, so that a log that stands still shows

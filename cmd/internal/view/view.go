@@ -17,6 +17,7 @@ import (
 
 	"github.com/charmbracelet/lipgloss"
 	"github.com/muesli/termenv"
+	"golang.org/x/term"
 
 	"esxiplan/engine/event"
 	"esxiplan/engine/text"
@@ -33,6 +34,8 @@ type Streams struct {
 
 	Now    func() time.Time // the clock of the run, which a rehearsal scales; nil: the real one
 	Screen *Screen          // where a live view can be drawn; nil: nowhere
+
+	Mask func(string) string // takes out secrets, for a text that is cut before Err masks it; nil: there are none
 }
 
 // now is the time on the clock of the run.
@@ -41,6 +44,16 @@ func (s *Streams) now() time.Time {
 		return time.Now()
 	}
 	return s.Now()
+}
+
+// columns is how wide the screen is now, since terminals are resized; [Streams.Width] elsewhere.
+func (s *Streams) columns() int {
+	if s.Screen != nil && s.Screen.Out != nil {
+		if width, _, err := term.GetSize(int(s.Screen.Out.Fd())); err == nil && width > 0 {
+			return width
+		}
+	}
+	return s.Width
 }
 
 // Clean takes out what could draw on the terminal; line breaks and tabs stay. What machines
