@@ -155,6 +155,11 @@ func TestOldLogs(t *testing.T) {
 			if _, open := h.Installing(); open != c.open || len(h.Mounted()) != c.mounted {
 				t.Errorf("open %v, mounted %v", open, h.Mounted())
 			}
+			told, err := log.Tell(dir, "old")
+			check(t, err)
+			if proven := told.Whole.Proven(); proven != map[bool]int{true: 1}[name == "proven"] {
+				t.Errorf("%d proven in what a report says", proven)
+			}
 		})
 	}
 }

@@ -354,17 +354,11 @@ func tells(body []byte) bool {
 // foldRead folds a record that was read from the log of a run; old is its line where that is
 // of version 0.1.
 func (p *past) foldRead(run string, r Record, old []byte) {
-	switch {
-	case old == nil:
-		p.fold(run, r)
-	case r.Kind == event.WriteMade && r.Write != nil && r.Write.ID == "":
+	if old != nil && r.Kind == event.WriteMade && r.Write != nil && r.Write.ID == "" {
 		p.foldOld(run, r, old)
-	default:
-		if r.Kind == event.StepDone && r.Verdict == nil {
-			r.Verdict = oldVerdict(r.Event)
-		}
-		p.fold(run, r)
+		return
 	}
+	p.fold(run, r)
 }
 
 // follow says which run is under way.

@@ -230,5 +230,8 @@ func readOld(line []byte) (r Record, err error) {
 	if r.Schema != 1 || !slices.Contains(oldKinds, string(r.Kind)) {
 		return r, errors.New("it has no checksum, and is no record of version 0.1")
 	}
+	if r.Kind == event.StepDone {
+		r.Verdict = oldVerdict(r.Event)
+	}
 	return r, nil
 }
