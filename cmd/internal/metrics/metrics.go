@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -125,7 +126,7 @@ func (r *Run) families() (out []*dto.MetricFamily) {
 		gauge("esxiplan_run_duration_seconds", "How long it took.", r.ended.Sub(r.began).Seconds())
 		gauge("esxiplan_run_exit_code", "Exit code of the run: 0 success, 2 hosts failed, 4 unreachable, 6 both; the README has all.", float64(r.exit))
 	}
-	out = append(out, r.hostsByStatus(plan))
+	out = append(out, r.hostsByStatus(plan), r.hostsByStanding(plan))
 	gauge("esxiplan_run_hosts_planned", "How many hosts the run has.", float64(r.hosts))
 	gauge("esxiplan_run_hosts_proven", "How many hosts have an installation that this stage of the run proved.", float64(r.story.Proven()))
 	return append(out, r.stepFamilies(plan)...)
@@ -137,6 +138,20 @@ func (r *Run) hostsByStatus(plan *dto.LabelPair) *dto.MetricFamily {
 		all = append(all, metric(float64(r.done[s]), plan, label("status", string(s))))
 	}
 	return family("esxiplan_run_hosts", "Hosts that have ended, by how they ended.", dto.MetricType_GAUGE, all...)
+}
+
+// urgent are the standings that no status says.
+var urgent = []story.Standing{story.PoweredOff, story.Installing, story.Unproven, story.Refused}
+
+// hostsByStanding says which machines need someone, such as those that are powered off or being
+// installed although the run has ended.
+func (r *Run) hostsByStanding(plan *dto.LabelPair) *dto.MetricFamily {
+	var all []*dto.Metric
+	count := r.story.Count()
+	for _, s := range urgent {
+		all = append(all, metric(float64(count[s]), plan, label("standing", strings.ReplaceAll(string(s), " ", "_"))))
+	}
+	return family("esxiplan_run_hosts_standing", "Hosts left powered off or installing, unproven, or refused by a guard.", dto.MetricType_GAUGE, all...)
 }
 
 func (r *Run) stepFamilies(plan *dto.LabelPair) (out []*dto.MetricFamily) {

@@ -81,12 +81,13 @@ func TestMetrics(t *testing.T) {
 func TestUnderWay(t *testing.T) {
 	r := metrics.New("0.1.0", false)
 	r.Event(event.Event{Kind: event.RunStarted, Run: "r1", Plan: &event.PlanInfo{Name: "lab", Hosts: []string{"h1", "h2"}}})
-	r.Event(event.Event{Kind: event.HostDone, Host: "h1", Status: event.Failed})
+	r.Event(event.Event{Kind: event.HostDone, Host: "h1", Status: event.Failed, Left: &event.Left{Installing: time.Date(2026, 9, 1, 8, 0, 0, 0, time.UTC)}})
 	var b bytes.Buffer
 	if err := r.Write(&b); err != nil {
 		t.Fatal(err)
 	}
-	if text := b.String(); strings.Contains(text, "exit_code") || strings.Contains(text, "end_timestamp") || !strings.Contains(text, `esxiplan_run_hosts{plan="lab",status="failed"} 1`+"\n") {
+	if text := b.String(); strings.Contains(text, "exit_code") || strings.Contains(text, "end_timestamp") || !strings.Contains(text, `esxiplan_run_hosts{plan="lab",status="failed"} 1`+"\n") ||
+		!strings.Contains(text, `esxiplan_run_hosts_standing{plan="lab",standing="installing"} 1`+"\n") || !strings.Contains(text, `standing="powered_off"} 0`+"\n") {
 		t.Error(text)
 	}
 }
