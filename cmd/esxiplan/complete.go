@@ -40,6 +40,7 @@ func (a *app) flagValues() map[string]completer {
 		},
 		"report":      completeReport,
 		"run":         completeRun,
+		"only-failed": completeRun,
 		"color":       ofWords("auto", "always", "never"),
 		"secure-boot": ofWords("on", "off"),
 	}

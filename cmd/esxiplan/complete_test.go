@@ -158,6 +158,7 @@ func TestCompletion(t *testing.T) {
 		{"run site.hcl --forks ", "", andBlank},
 		{"status site.hcl --every ", "", andBlank},
 		{"run site.hcl --run n", "nightly-6 nightly-7", andBlank},
+		{"run site.hcl --only-failed=n", "nightly-6 nightly-7", andBlank},
 		{"runs show ", "by-hand nightly-6 nightly-7", andBlank},
 		{"runs show nightly-7 s", "site.hcl", orFiles},
 		{"runs show nightly-7 site.hcl --host t", "two", andBlank},
