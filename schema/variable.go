@@ -269,6 +269,11 @@ func (l *loader) accept(v *Variable, g given) {
 			return
 		}
 	}
+	if (v.Sensitive || g.origin == "-e") && masked(value) {
+		l.problem(g.at, "Not a secret", "Variable %q, given by %s, has the text that output shows instead of a secret. Give the secret itself: "+
+			"the environment variable ESXIPLAN_VAR_%[1]s, --var-file, or the prompt.", v.Name, g.origin)
+		return
+	}
 	if converted, ok := l.converted(v, value, g.at, "given by "+g.origin); ok {
 		v.Value, v.Origin = converted, g.origin
 	}
@@ -276,6 +281,15 @@ func (l *loader) accept(v *Variable, g given) {
 		l.warn(g.at, "Secret on the command line", "Variable %q is sensitive; what is given by -e shows in the process list. "+
 			"Use ESXIPLAN_VAR_%[1]s or --var-file.", v.Name)
 	}
+}
+
+// masked reports a text that stands for a secret in output. It comes back where a command was
+// copied, and every BMC would be sent it as the password.
+func masked(v cty.Value) bool {
+	if v, _ = v.Unmark(); v.Type() != cty.String || v.IsNull() || !v.IsKnown() {
+		return false
+	}
+	return slices.Contains([]string{"…", Hidden}, v.AsString())
 }
 
 // fromText reads a value given as text: as it stands for strings, as an

@@ -156,8 +156,8 @@ reports (--report).`,
 				}
 				return a.show(run, args)
 			}
-			if len(args) > 1 || len(run.reports.given) > 0 || run.host != "" {
-				return fmt.Errorf("%s is a file: --report, --host and a plan belong to the name of a run", args[0])
+			if foreign := c.Flags().Changed; len(args) > 1 || foreign("report") || foreign("host") || foreign("state") || foreign("sim") {
+				return fmt.Errorf("%s is a file: --report, --host, --state, --sim and a plan belong to the name of a run", args[0])
 			}
 			s, err := proposal.Read(args[0])
 			if err != nil {

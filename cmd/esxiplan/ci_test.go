@@ -219,12 +219,24 @@ func TestJenkinsfileIsSafe(t *testing.T) {
 			t.Errorf("no credentials %s", kind)
 		}
 	}
+	for _, guard := range []string{"def installs() {\n  return !env.CHANGE_ID && env.BRANCH_NAME in [null, 'main']\n}", "if (installs()) {\n          node('esxi')"} {
+		if !strings.Contains(pieces[0]+pieces[len(pieces)-1], guard) {
+			t.Errorf("other branches than main reach the machines: no %s", guard)
+		}
+	}
+	if comment := regexp.MustCompile(`(?s)\ndef comment\(.*?\n}`).FindString(source); !regexp.MustCompile(`(?s)try \{.*pullRequest\..*\n  } catch \(MissingPropertyException e\) \{\n    echo `).MatchString(comment) {
+		t.Errorf("without the plugin that comments, a change request fails:\n%s", comment)
+	}
 	asks := false
 	for _, stage := range pieces[1:] {
 		name, _, _ := strings.Cut(stage, "'")
 		secret := strings.Contains(stage, "redentials(") || strings.Contains(stage, "withSecrets") || strings.Contains(stage, " hosts(")
-		if secret && !strings.Contains(stage, "!env.CHANGE_FORK") && !strings.Contains(stage, "not { changeRequest() }") {
-			t.Errorf("stage %s has secrets, and a fork's change starts it", name)
+		guarded := strings.Contains(stage, "expression { installs() }")
+		if secret && !guarded && !strings.Contains(stage, "expression { env.CHANGE_ID && !env.CHANGE_FORK }") {
+			t.Errorf("stage %s has secrets, and a fork's change or any branch starts it", name)
+		}
+		if changes := regexp.MustCompile(`esxiplan (run|apply|do) | input `).MatchString(stage); changes && !guarded {
+			t.Errorf("stage %s changes machines, and not only main starts it", name)
 		}
 		if strings.Contains(stage, " input ") {
 			asks = true

@@ -40,10 +40,15 @@ func (a *app) flagValues() map[string]completer {
 		},
 		"report":      completeReport,
 		"run":         completeRun,
+		"only-failed": completeRun,
 		"color":       ofWords("auto", "always", "never"),
 		"secure-boot": ofWords("on", "off"),
 	}
 }
+
+// freeValues are flags whose values no one can offer: numbers, times and names that are no files.
+var freeValues = []string{"in-flight", "max-failures", "max-age", "keep", "username", "password-env", "fingerprint", "system",
+	"allow-env", "allow", "listen", "listen-tls", "version", "kernel-option"}
 
 // argumentValues complete the arguments of commands, by the path of the command. Of the others,
 // those that take a plan complete the names of plan files.
@@ -61,7 +66,7 @@ func (a *app) addCompletion(c *cobra.Command) {
 	values := a.flagValues()
 	c.LocalFlags().VisitAll(func(flag *pflag.Flag) {
 		complete := values[flag.Name]
-		if slices.Contains([]string{"int", "float64", "duration"}, flag.Value.Type()) {
+		if slices.Contains([]string{"int", "float64", "duration"}, flag.Value.Type()) || slices.Contains(freeValues, flag.Name) {
 			complete = ofWords()
 		}
 		if complete != nil {
@@ -164,7 +169,7 @@ func planOn(c *cobra.Command, args []string) *schema.Plan {
 
 // plansAmong are the arguments that name plans.
 func plansAmong(c *cobra.Command, args []string) []string {
-	others := map[string]int{"esxiplan list": 1, "esxiplan do": 1, "esxiplan runs show": 1, "esxiplan runs diff": 2}[c.CommandPath()]
+	others := map[string]int{"esxiplan list": 1, "esxiplan do": 1, "esxiplan show": 1, "esxiplan runs show": 1, "esxiplan runs diff": 2}[c.CommandPath()]
 	args = args[min(others, len(args)):]
 	if c.Name() != "do" {
 		return args
@@ -309,11 +314,10 @@ func completeRuns(n int) completer {
 	}
 }
 
-// completeSaved completes the file of a saved plan, and the names of runs where the command shows
-// these, too.
+// completeSaved completes the file of a saved plan or the name of a run, and the plan of a run.
 func completeSaved(c *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
-	if c.Flags().Lookup("report") == nil || len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveDefault
+	if len(args) > 0 {
+		return files(word, nil)
 	}
 	out, _ := offer(word, runsOn(c, nil))
 	return out, cobra.ShellCompDirectiveDefault

@@ -6,9 +6,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"esxiplan/cmd/internal/view"
 	"esxiplan/engine/twin"
@@ -158,9 +162,20 @@ func TestCompletion(t *testing.T) {
 		{"run site.hcl --forks ", "", andBlank},
 		{"status site.hcl --every ", "", andBlank},
 		{"run site.hcl --run n", "nightly-6 nightly-7", andBlank},
+		{"run site.hcl --only-failed=n", "nightly-6 nightly-7", andBlank},
 		{"runs show ", "by-hand nightly-6 nightly-7", andBlank},
 		{"runs show nightly-7 s", "site.hcl", orFiles},
 		{"runs show nightly-7 site.hcl --host t", "two", andBlank},
+		{"show n", "nightly-6 nightly-7", orFiles},
+		{"show nightly-7 s", "site.hcl", orFiles},
+		{"show nightly-7 site.hcl --host t", "two", andBlank},
+		{"run site.hcl --max-failures ", "", andBlank},
+		{"run site.hcl --in-flight ", "", andBlank},
+		{"apply x.plan --max-age ", "", andBlank},
+		{"runs prune --keep ", "", andBlank},
+		{"discover --username ", "", andBlank},
+		{"discover --fingerprint=", "", andBlank},
+		{"discover site.hcl --picks ", "", orFiles},
 		{"runs diff nightly-6 nightly-7", "nightly-7", andBlank},
 		{"runs diff nightly-6 nightly-7 s", "site.hcl", orFiles},
 		{"runs s", "show site.hcl", orFiles},
@@ -203,4 +218,23 @@ func TestCompletionOfFaults(t *testing.T) {
 	if len(offered) != len(twin.FaultKinds) {
 		t.Errorf("%d of %d faults", len(offered), len(twin.FaultKinds))
 	}
+}
+
+// TestCompletionOffersFilesForFiles: names of files are offered only for flags that take one.
+func TestCompletionOffersFilesForFiles(t *testing.T) {
+	takesFile := strings.Fields("allow-read base certificate events file html key kickstart log metrics out picks sim state tally trace var-file")
+	a := newApp(os.Stdin, &view.Streams{})
+	var check func(c *cobra.Command)
+	check = func(c *cobra.Command) {
+		c.LocalFlags().VisitAll(func(flag *pflag.Flag) {
+			_, offers := c.GetFlagCompletionFunc(flag.Name)
+			if free := flag.Value.Type() != "bool" && flag.Value.Type() != "count" && !offers; free && !slices.Contains(takesFile, flag.Name) {
+				t.Errorf("%s --%s offers names of files", c.CommandPath(), flag.Name)
+			}
+		})
+		for _, sub := range c.Commands() {
+			check(sub)
+		}
+	}
+	check(a.command())
 }

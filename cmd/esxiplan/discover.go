@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -51,10 +53,11 @@ Addresses may be names, IP addresses and networks (10.172.18.0/28). --username a
 variable ` + passwordVariable + ` then give the login; without the variable discover asks for the password.
 
 --html FILE writes a self-contained page in which to filter machines, and to pick the disk and NIC of each
-host; it saves the picks to a file. --write completes the plan's files and keeps their comments: it adds
-missing serial numbers, and disk and NIC where the picks (--picks FILE) name them or the machine has only
-one. Where a dynamic block makes the host from a row of a CSV file, serial number and NIC go into the empty
-cell from which the block takes them; what has no such cell is printed with its row.`,
+host; it saves the picks to a file. Of existing files only a page is replaced. --write completes the plan's
+files and keeps their comments: it adds missing serial numbers, and disk and NIC where the picks (--picks
+FILE) name them or the machine has only one. Where a dynamic block makes the host from a row of a CSV file,
+serial number and NIC go into the empty cell from which the block takes them; what has no such cell is
+printed with its row.`,
 		Example: `  esxiplan discover site.hcl --html rack.html
   esxiplan discover site.hcl --write --picks picks.json
   ` + passwordVariable + `=… esxiplan discover 10.172.18.0/28 --username root --insecure -o json`,
@@ -91,6 +94,10 @@ func (a *app) discover(c *cobra.Command, args []string, f *discoverFlags) error 
 	if err := f.fits(isPlan, c); err != nil {
 		return err
 	}
+	page, err := f.page(c)
+	if err != nil {
+		return err
+	}
 	picks, err := readPicks(f.picks)
 	if err != nil {
 		return err
@@ -106,7 +113,11 @@ func (a *app) discover(c *cobra.Command, args []string, f *discoverFlags) error 
 		}
 	}
 	found := a.readMachines(w, hosts, f.forks)
-	if err := a.showMachines(found, f); err != nil {
+	err = a.showMachines(found, f)
+	if page != nil {
+		err = errors.Join(err, a.writePage(found, page))
+	}
+	if err != nil {
 		return err
 	}
 	if f.write {
@@ -300,11 +311,6 @@ func (w *world) readMachine(ctx context.Context, h *schema.Host, warn func(strin
 }
 
 func (a *app) showMachines(found []machine, f *discoverFlags) error {
-	if f.html != "" {
-		if err := a.writePage(found, f.html); err != nil {
-			return err
-		}
-	}
 	switch f.output {
 	case "json":
 		encoder := json.NewEncoder(a.streams.Out)
@@ -531,18 +537,64 @@ func orUnknown(text string) string {
 	return text
 }
 
-// writePage writes the page in which to filter machines and pick disks.
-func (a *app) writePage(found []machine, path string) error {
-	f, err := os.Create(path)
+// page is where the page goes, nil where none is wanted. What could not be written, or would
+// replace something else, is refused before BMCs are read.
+func (f *discoverFlags) page(c *cobra.Command) (*reportFile, error) {
+	if !c.Flags().Changed("html") {
+		return nil, nil
+	}
+	if f.html == "" {
+		return nil, errors.New("--html takes the name of a file, and the name given is empty: is a variable not set?")
+	}
+	page := &reportFile{name: f.html, path: resolved(f.html)}
+	err := page.checkWritable()
+	if err == nil {
+		err = checkReplaces(page.path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--html %s: %w", f.html, err)
+	}
+	return page, nil
+}
+
+// checkReplaces refuses to replace what is not a page: the plan, its rows, the picks.
+func checkReplaces(path string) error {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	head := make([]byte, len(pageHead))
+	n, err := io.ReadFull(file, head)
+	if n > 0 && !strings.EqualFold(string(head[:n]), pageHead) {
+		return errors.New("this file exists and is not an HTML page: name another one")
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
+}
+
+// pageHead is how every HTML page begins.
+const pageHead = "<!doctype html>"
+
+// writePage writes the page in which to filter machines and pick disks, as a whole or not at all.
+func (a *app) writePage(found []machine, page *reportFile) error {
+	f, err := page.temporary()
 	if err != nil {
 		return fmt.Errorf("--html: %w", err)
 	}
-	err = view.Discovery(f, a.findings(found), version, time.Now())
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
+	err = errors.Join(view.Discovery(f, a.findings(found), version, time.Now()), f.Sync(), f.Close())
 	if err == nil {
-		fmt.Fprintf(a.streams.Err, "wrote %s\n", path)
+		err = os.Rename(f.Name(), page.path)
 	}
-	return err
+	if err != nil {
+		os.Remove(f.Name())
+		return fmt.Errorf("--html %s: the page was not written: %w", page.name, err)
+	}
+	fmt.Fprintf(a.streams.Err, "wrote %s\n", page.name)
+	return nil
 }

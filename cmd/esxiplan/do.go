@@ -90,6 +90,9 @@ func adHocStep(args []string) (paths []string, source string, err error) {
 			paths = append(paths, arg)
 			continue
 		}
+		if value == "…" { // copied from what runs show says
+			return nil, "", fmt.Errorf("do %s: %s: this is what output shows instead of a value: give the value", name, arg)
+		}
 		block.Body().SetAttributeRaw(key, valueTokens(value))
 	}
 	if len(paths) == 0 {

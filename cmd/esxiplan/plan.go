@@ -145,7 +145,7 @@ func checkForm(form string, forms []string, plan bool) error {
 
 // planIt makes a dry run and shows what it found.
 func (r *request) planIt() error {
-	if out := r.flags.planned.out; out != "" && (r.flags.name != "" || r.flags.resume || r.flags.onlyFailed) {
+	if out := r.flags.planned.out; out != "" && (r.flags.name != "" || r.flags.resume || r.flags.onlyFailed.given) {
 		return errors.New("--out saves a plan of a run of its own: it cannot be combined with --run, --resume and --only-failed")
 	}
 	p, exit, err := r.proposed()
@@ -184,7 +184,7 @@ func (r *request) proposed() (*proposal.Proposal, int, error) {
 // planOffline shows what is known from the plan alone. Nothing is read but files of the plan, and no
 // secret is needed.
 func (a *app) planOffline(paths []string, f *runFlags) error {
-	if f.sim != "" || f.name != "" || f.resume || f.onlyFailed {
+	if f.sim != "" || f.name != "" || f.resume || f.onlyFailed.given {
 		return errors.New("--offline looks neither at machines nor at earlier runs: leave out --sim, --run, --resume and --only-failed")
 	}
 	if f.untrusted && f.planned.out != "" {

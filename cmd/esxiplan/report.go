@@ -153,13 +153,21 @@ func (f *reportFlag) write(a *app, r *report.Recorder, about report.About) error
 	var errs []error
 	for _, file := range f.files {
 		if err := file.write(r, about); err != nil {
-			errs = append(errs, fmt.Errorf("--report %s=%s: the report was not written: %w; what was done to machines is not affected: "+
-				"make room, then write it with esxiplan runs show %s --report", file.kind, file.name, err, r.Run()))
+			errs = append(errs, fmt.Errorf("--report %s=%s: the report was not written: %w; what was done to machines is not affected%s", file.kind, file.name, err, file.later(r.Show())))
 			continue
 		}
 		fmt.Fprintf(a.streams.Err, "wrote report %s: %s\n", file.kind, file.name)
 	}
 	return errors.Join(errs...)
+}
+
+// later says how to write the report once there is room, by the command that shows its run; "" for
+// a run without one, whose log does not outlast it.
+func (f reportFile) later(show string) string {
+	if show == "" {
+		return ""
+	}
+	return fmt.Sprintf(": make room, then write it with: %s --report %s", show, shellWord(string(f.kind)+"="+f.name))
 }
 
 // reportView records the events of a run, and writes its reports at the end.

@@ -19,7 +19,7 @@ import (
 func recorded() *report.Recorder {
 	r := &report.Recorder{}
 	at := time.Date(2026, 1, 14, 9, 30, 0, 0, time.UTC)
-	r.Event(event.Event{Kind: event.RunStarted, Time: at, Run: "r", Plan: &event.PlanInfo{Name: "p"}})
+	r.Event(event.Event{Kind: event.RunStarted, Time: at, Run: "r", Plan: &event.PlanInfo{Name: "p", Commands: event.Commands{Show: "esxiplan runs show r p.hcl --sim sim.json"}}})
 	r.Event(event.Event{Kind: event.RunDone, Time: at.Add(time.Minute), Run: "r", Summary: &event.Summary{}})
 	return r
 }
@@ -42,7 +42,7 @@ func TestReportThatCannotBeWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := f.write(a, recorded(), report.About{})
-	if err == nil || !strings.Contains(err.Error(), "a.html: the report was not written") || !strings.Contains(err.Error(), "esxiplan runs show r --report") {
+	if err == nil || !strings.Contains(err.Error(), "a.html: the report was not written") || !strings.Contains(err.Error(), "make room, then write it with: esxiplan runs show r p.hcl --sim sim.json --report html="+gone) {
 		t.Errorf("%v", err)
 	}
 	if got := said.String(); !strings.Contains(got, "wrote report json") || strings.Contains(got, "html") {
@@ -92,6 +92,18 @@ func TestReportOfNoRun(t *testing.T) {
 	}
 	if err := v.Close(); err != nil || !strings.Contains(content(), "esxiplan report") {
 		t.Errorf("the run began: %v, %q", err, content())
+	}
+}
+
+// TestReportWithoutALog: of a rehearsal no log is left from which the report could be written.
+func TestReportWithoutALog(t *testing.T) {
+	r := &report.Recorder{}
+	r.Event(event.Event{Kind: event.RunStarted, Time: time.Date(2026, 1, 14, 9, 30, 0, 0, time.UTC), Run: "r", Plan: &event.PlanInfo{Name: "p"}})
+	gone := filepath.Join(t.TempDir(), "gone", "a.html")
+	f := &reportFlag{files: []reportFile{{report.HTML, gone, gone}}}
+	err := f.write(&app{streams: &view.Streams{Err: &bytes.Buffer{}}}, r, report.About{})
+	if err == nil || !strings.Contains(err.Error(), "the report was not written") || strings.Contains(err.Error(), "runs show") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -35,7 +35,7 @@ type runFlags struct {
 	resume      bool
 	byHand      string // the command, where it is do
 	retryFailed bool
-	onlyFailed  bool
+	onlyFailed  failedRun
 	prune       bool
 	forks       int
 	inFlight    string
@@ -88,7 +88,8 @@ A run has a name (--run NAME; by default one is made). The same name continues t
 run: with the same steps from where it stood, also after a crash or Ctrl-C; with
 other steps (--tags) as its next stage, without the hosts that failed before
 (--retry-failed includes them). --resume continues the last unfinished stage;
---only-failed starts a new run on the hosts that failed. esxiplan runs lists runs.
+--only-failed starts a new run on the hosts that failed in the last one, --only-failed=RUN
+on those that failed in RUN. esxiplan runs lists runs.
 
 On a terminal a run is shown as a table with keys (? lists them); elsewhere as lines,
 with one a minute that says how it stands. -o chooses; --events FILE writes every
@@ -124,7 +125,45 @@ func (f *runFlags) addContinue(c *cobra.Command) {
 	c.Flags().StringVar(&f.name, "run", "", "name of the run: a new one, or one to continue (default: a new name)")
 	c.Flags().BoolVar(&f.resume, "resume", false, "continue the last unfinished stage, of the run that --run names or of the last one that has any")
 	c.Flags().BoolVar(&f.retryFailed, "retry-failed", false, "with --run or --resume: also retry the hosts that failed")
-	c.Flags().BoolVar(&f.onlyFailed, "only-failed", false, "start a new run with the steps of the last one, on the hosts that failed in it")
+	c.Flags().Var(&f.onlyFailed, "only-failed", "start a new run with the steps of the last one, or of RUN, on the hosts that failed in it")
+	c.Flags().Lookup("only-failed").NoOptDefVal = lastRun
+}
+
+// failedRun is the value of --only-failed, which may name the run whose failed hosts are meant.
+type failedRun struct {
+	given bool
+	run   string
+}
+
+// lastRun is the value of --only-failed without a name; no run can be called that.
+const lastRun = "<RUN>"
+
+// String implements [pflag.Value].
+func (f *failedRun) String() string { return f.run }
+
+// Type implements [pflag.Value]: as for a bool, the help shows no name of a value that must follow.
+func (f *failedRun) Type() string { return "bool" }
+
+// Set implements [pflag.Value].
+func (f *failedRun) Set(run string) error {
+	f.given, f.run = true, run
+	return nil
+}
+
+// name is that of the run, "" for the last one.
+func (f *failedRun) name() string {
+	if f.run == lastRun {
+		return ""
+	}
+	return f.run
+}
+
+// check refuses a name that is empty: the last run may be another one than was meant.
+func (f *failedRun) check() error {
+	if f.given && f.run == "" {
+		return errors.New("--only-failed= takes the name of a run, and the name given is empty: is a variable not set?")
+	}
+	return nil
 }
 
 // addReal adds what only runs on machines have, not rehearsals.
@@ -194,7 +233,7 @@ func (r *request) prepare() error {
 	if f.forks < 1 {
 		return fmt.Errorf("--forks takes a number of hosts, 1 or more, not %d", f.forks)
 	}
-	if err := r.checkOutput(); err != nil {
+	if err := cmp.Or(f.onlyFailed.check(), r.checkOutput()); err != nil {
 		return err
 	}
 	if err := f.outputs.refuseInputs(r.sources()); err != nil {
@@ -216,6 +255,9 @@ func (r *request) prepare() error {
 	}
 	prepared.Commands = r.commands(prepared)
 	r.prepared = prepared
+	if proven := prepared.ProvenSince; len(proven) > 0 {
+		fmt.Fprintf(r.streams.Err, "note: left out, because they were installed and proven since they failed: %s\n", strings.Join(proven, ", "))
+	}
 	return r.reckon()
 }
 
@@ -243,7 +285,7 @@ func (r *request) options() session.Options {
 	return session.Options{
 		Options: survey.Options{Choice: f.choice, DryRun: f.dry, InFlight: f.inFlight, MaxFailures: f.maxFailures},
 		Types:   all.Types(), State: r.state, Locks: r.locks, Clock: r.clock, Forks: f.forks,
-		Run: f.name, Applies: r.saved.checksum(), Resume: f.resume, RetryFailed: f.retryFailed, OnlyFailed: f.onlyFailed, Apart: r.rehearsal, Fleeting: r.rehearsal && r.flags.state == "",
+		Run: f.name, Applies: r.saved.checksum(), Resume: f.resume, RetryFailed: f.retryFailed, OnlyFailed: f.onlyFailed.given, FailedIn: f.onlyFailed.name(), Apart: r.rehearsal, Fleeting: r.rehearsal && r.flags.state == "",
 		By: state.Self(), Version: version, Command: r.commandLine(), Secrets: r.plan.SecretNames(), Masker: r.secrets, Note: r.note,
 	}
 }
@@ -271,13 +313,29 @@ func (r *request) command() []string {
 		command = append(command, "--var-file", file)
 	}
 	for _, set := range f.set {
-		name, _, _ := strings.Cut(set, "=")
-		if r.plan.Sensitive(name) {
-			set = name + "=…"
+		if !r.secret(set) {
+			command = append(command, "-e", set)
 		}
-		command = append(command, "-e", set)
 	}
 	return append(command, f.places()...)
+}
+
+// secret reports a value given by -e that must not be shown.
+func (r *request) secret(set string) bool {
+	name, value, _ := strings.Cut(set, "=")
+	return r.plan.Sensitive(name) || r.secrets.Mask(value) != value
+}
+
+// line is a command as people paste it. What was given as a secret is to be in the environment:
+// the shell says so, and runs nothing, where it is not.
+func (r *request) line(words []string) string {
+	var b strings.Builder
+	for _, set := range r.flags.set {
+		if name, _, _ := strings.Cut(set, "="); r.secret(set) {
+			fmt.Fprintf(&b, `ESXIPLAN_VAR_%[1]s="${ESXIPLAN_VAR_%[1]s:?set this variable first}" `, name)
+		}
+	}
+	return b.String() + shellLine(words)
 }
 
 // places are the flags that say where state and machines are.
@@ -300,7 +358,7 @@ func (r *request) commandLine() string {
 		return r.flags.byHand
 	}
 	if r.saved != nil {
-		return shellLine(r.command())
+		return r.line(r.command())
 	}
 	command, c := r.command(), r.flags.choice
 	for _, list := range []struct {
@@ -314,7 +372,7 @@ func (r *request) commandLine() string {
 	if c.StartAt != "" {
 		command = append(command, "--start-at", c.StartAt)
 	}
-	return shellLine(command)
+	return r.line(command)
 }
 
 // commands are those that follow on the run. The machines of a rehearsal are gone after it.
@@ -334,7 +392,7 @@ func (r *request) commands(p *session.Prepared) (c event.Commands) {
 	}
 	c.Eject, c.PowerOn = r.byHand("eject"), r.byHand("power", "action=on")
 	if r.flags.byHand == "" {
-		c.Retry = shellLine(append(r.command(), "--only-failed"))
+		c.Retry = r.line(slices.Concat(r.command(), []string{"--only-failed=" + p.Name}, r.flags.limits()))
 	}
 	return c
 }
@@ -342,7 +400,7 @@ func (r *request) commands(p *session.Prepared) (c event.Commands) {
 // byHand is the command that runs one step on hosts of the plan.
 func (r *request) byHand(step string, arguments ...string) string {
 	plan := r.command()[2:] // after esxiplan run
-	return shellLine(slices.Concat([]string{"esxiplan", "do", step}, plan, arguments))
+	return r.line(slices.Concat([]string{"esxiplan", "do", step}, plan, arguments))
 }
 
 // continuation is the command that waits for installations which this run began, "" where
@@ -352,25 +410,30 @@ func (r *request) continuation(s *survey.Survey) string {
 	if wait == "" || r.saved != nil { // what applies a saved plan is continued by applying it
 		return ""
 	}
-	return shellLine(append(r.command(), "--start-at", wait))
+	return r.line(slices.Concat(r.command(), []string{"--start-at", wait}, r.flags.limits()))
 }
 
 // resumption is the command that continues a run where it stood: its steps and hosts are in
 // its log.
 func (r *request) resumption(run string) string {
-	command, f := r.command(), r.flags
+	command := r.command()
 	if r.saved == nil {
 		command = append(command, "--run", run, "--resume")
 	}
+	return r.line(append(command, r.flags.limits()...))
+}
+
+// limits are the flags that say how careful a run is, and what it leaves.
+func (f *runFlags) limits() (words []string) {
 	for _, flag := range []struct{ name, value string }{{"--in-flight", f.inFlight}, {"--max-failures", f.maxFailures}} {
 		if flag.value != "" {
-			command = append(command, flag.name, flag.value)
+			words = append(words, flag.name, flag.value)
 		}
 	}
 	if f.keepMedia {
-		command = append(command, "--keep-media")
+		words = append(words, "--keep-media")
 	}
-	return shellLine(command)
+	return words
 }
 
 // shellWord writes a word so that a POSIX shell reads it as one.

@@ -166,6 +166,8 @@ func (a *app) show(s *runShown, args []string) error {
 	switch {
 	case len(s.reports.files) > 0 && s.host != "":
 		return errors.New("--report writes about the whole run: leave out --host")
+	case len(s.reports.files) > 0 && s.asJSON:
+		return errors.New("--report writes files and shows nothing: leave out --json, or write --report json=FILE")
 	case len(s.reports.files) > 0:
 		return a.reportRun(state, args[0], s.reports)
 	case s.host != "":

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -33,7 +34,8 @@ type Options struct {
 	Run         string // name of the run; "": a new one is made
 	Resume      bool   // continue the last run of the plan that did not end
 	RetryFailed bool   // try hosts again that failed in the run
-	OnlyFailed  bool   // a new run, on the hosts that failed in the last one
+	OnlyFailed  bool   // a new run, on the hosts that failed in an earlier one
+	FailedIn    string // name of the earlier run, with OnlyFailed; "": the last one
 	Applies     string // checksum of the saved plan that the run applies; "": none
 
 	By      event.Who
@@ -59,6 +61,9 @@ type Prepared struct {
 	Unfinished *log.Info
 	// Proven are the hosts which that run installed and this one would wipe.
 	Proven []string
+	// ProvenSince are the hosts that failed in the run which this one tries again, and that were
+	// installed and proven after that: they are left out.
+	ProvenSince []string
 	// Commands are those that follow on the run; the caller knows them.
 	Commands event.Commands
 
@@ -67,8 +72,9 @@ type Prepared struct {
 	show   func(event.Event)
 	held   func() error // whether the locks are still ours
 	stage  stage
-	resets map[string]string // the last reset of each host that may be wiped, when it was asked for
-	before []log.Info        // runs of the plan, the latest first, of which this may be a repetition
+	failed map[string]time.Time // when the hosts failed that are tried again
+	resets map[string]string    // the last reset of each host that may be wiped, when it was asked for
+	before []log.Info           // runs of the plan, the latest first, of which this may be a repetition
 }
 
 // SetForks sets how many hosts do something at once.
@@ -129,10 +135,13 @@ func (p *Prepared) read() ([]log.Record, error) {
 	if err != nil {
 		return nil, &NotStarted{err}
 	}
-	if p.o.Resume {
+	switch {
+	case p.o.Resume:
 		p.resume(records)
+	case p.o.OnlyFailed:
+		err = p.leaveOutProven()
 	}
-	return records, nil
+	return records, err
 }
 
 // logOptions connect the log with the run, which may begin later.
@@ -246,14 +255,15 @@ func (p *Prepared) resume(records []log.Record) {
 	p.o.Hosts = slices.Sorted(maps.Keys(hosts))
 }
 
-// onlyFailed takes the failed hosts of the last run, and the steps of all its stages: a host
-// that failed in one has to go through the later ones, too.
+// onlyFailed takes the failed hosts of the run that was named, else of the last one, and the
+// steps of all its stages: a host that failed in one has to go through the later ones, too.
 func (p *Prepared) onlyFailed(runs []log.Info) error {
-	if len(runs) == 0 {
-		return usageError("there is no run of plan %q in %s: nothing has failed", p.Plan.Name, p.o.State)
+	run, err := p.failedIn(runs)
+	if err != nil {
+		return err
 	}
-	last, f := runs[0].Run, failures{at: map[string]uint64{}, refused: map[string]bool{}}
-	err := log.Each(p.o.State, last, func(r log.Record) error {
+	f := failures{at: map[string]log.Record{}, refused: map[string]bool{}}
+	err = log.Each(p.o.State, run, func(r log.Record) error {
 		f.fold(r)
 		return nil
 	})
@@ -261,21 +271,57 @@ func (p *Prepared) onlyFailed(runs []log.Info) error {
 	case err != nil:
 		return err
 	case !f.staged:
-		return usageError("the run %s was made by an older esxiplan and cannot be continued: start a new one", last)
+		return usageError("the run %s was made by an older esxiplan and cannot be continued: start a new one", run)
+	case len(f.at) == 0 && p.o.FailedIn != "":
+		return usageError("no host failed in run %s of plan %q", run, p.Plan.Name)
 	case len(f.at) == 0:
-		return usageError("no host failed in run %s, the last one of plan %q", last, p.Plan.Name)
+		return usageError("no host failed in run %s, the last one of plan %q", run, p.Plan.Name)
 	}
-	p.o.Steps = f.steps
-	p.o.Hosts = slices.SortedFunc(maps.Keys(f.at), func(a, b string) int { return cmp.Compare(f.at[a], f.at[b]) })
+	p.o.FailedIn, p.o.Steps, p.failed = run, f.steps, map[string]time.Time{}
+	for host, r := range f.at {
+		p.failed[host] = r.Time
+	}
+	p.o.Hosts = slices.SortedFunc(maps.Keys(f.at), func(a, b string) int { return cmp.Compare(f.at[a].Seq, f.at[b].Seq) })
+	return nil
+}
+
+// failedIn is the run whose failed hosts are tried again.
+func (p *Prepared) failedIn(runs []log.Info) (string, error) {
+	named := p.o.FailedIn
+	switch {
+	case named == "" && len(runs) == 0:
+		return "", usageError("there is no run of plan %q in %s: nothing has failed", p.Plan.Name, p.o.State)
+	case named == "":
+		return runs[0].Run, nil
+	case !slices.ContainsFunc(runs, func(i log.Info) bool { return i.Run == named }):
+		return "", usageError("%s has no run %q of plan %q whose failed hosts can be tried again; esxiplan runs lists them", p.o.State, named, p.Plan.Name)
+	}
+	return named, nil
+}
+
+// leaveOutProven leaves out the hosts that were proven after they failed, in whatever run: they
+// would be wiped although they are installed.
+func (p *Prepared) leaveOutProven() error {
+	p.o.Hosts = slices.DeleteFunc(p.o.Hosts, func(host string) bool {
+		last, ok := p.log.History(host).LastReset()
+		since := ok && last.ProvenAfter(p.failed[host])
+		if since {
+			p.ProvenSince = append(p.ProvenSince, host)
+		}
+		return since
+	})
+	if len(p.o.Hosts) == 0 {
+		return usageError("nothing to try again: every host that failed in run %s was installed and proven since: %s", p.o.FailedIn, strings.Join(p.ProvenSince, ", "))
+	}
 	return nil
 }
 
 // failures are the hosts of a run whose last end was a failure.
 type failures struct {
-	staged  bool              // the run has stages
-	steps   []string          // of all of these
-	at      map[string]uint64 // the record of a host's failure
-	refused map[string]bool   // hosts that did not begin, because the plan had changed
+	staged  bool                  // the run has stages
+	steps   []string              // of all of these
+	at      map[string]log.Record // of a host's failure
+	refused map[string]bool       // hosts that did not begin, because the plan had changed
 }
 
 func (f *failures) fold(r log.Record) {
@@ -288,7 +334,7 @@ func (f *failures) fold(r log.Record) {
 	case f.refused[r.Host]: // that is of the plan then, not of the host
 		delete(f.refused, r.Host)
 	case r.Status.Failure():
-		f.at[r.Host] = r.Seq
+		f.at[r.Host] = r
 	default:
 		delete(f.at, r.Host)
 	}

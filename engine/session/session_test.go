@@ -476,6 +476,25 @@ func TestOnlyFailed(t *testing.T) {
 	})
 }
 
+// TestOnlyFailedIn: the run that is named counts, whatever failed in later ones.
+func TestOnlyFailedIn(t *testing.T) {
+	at(t, stages, func(s *site) {
+		s.run(session.Options{Run: "first"})
+		s.run(session.Options{Run: "second", Options: survey.Options{Choice: survey.Choice{Limit: []string{"one"}}}})
+		_, err := s.prepare(session.Options{OnlyFailed: true})
+		isUsage(t, err, "no host failed in run second, the last one")
+		_, err = s.prepare(session.Options{OnlyFailed: true, FailedIn: "second"})
+		isUsage(t, err, `no host failed in run second of plan "plan"`)
+		_, err = s.prepare(session.Options{OnlyFailed: true, FailedIn: "third"})
+		isUsage(t, err, `has no run "third" of plan "plan"`, "esxiplan runs lists them")
+		e := s.run(session.Options{OnlyFailed: true, FailedIn: "first"})
+		s.exits(e, event.ExitOK, map[event.Status]int{event.Changed: 1})
+		if s.attempts("two", "x") != 2 || s.attempts("one", "x") != 2 || s.attempts("three", "x") != 1 {
+			t.Errorf("attempts %v", s.lab.Attempts)
+		}
+	})
+}
+
 func TestWishesThatExclude(t *testing.T) {
 	at(t, stages, func(s *site) {
 		for name, o := range map[string]session.Options{

@@ -69,10 +69,11 @@ type LastReset struct {
 	Run, Step string
 	Time      time.Time
 	Before    event.Snapshot
-	Medium    string   // digest of the medium that it was to boot
-	Boot      Override // that we had set for it
-	Open      bool     // it can have started an installer, and the installation is neither proven nor timed out
-	Proven    bool     // it is proven
+	Medium    string    // digest of the medium that it was to boot
+	Boot      Override  // that we had set for it
+	Open      bool      // it can have started an installer, and the installation is neither proven nor timed out
+	Proven    bool      // it is proven
+	ProvenAt  time.Time `json:",omitzero"` // when it was proven last, also after the wait for it failed
 	Change    string
 	Phases    []Passed   `json:",omitempty"` // that the installation was seen to enter, in their order
 	Asked     time.Time  // when a start was last asked for
@@ -100,6 +101,11 @@ func (l LastReset) latest() event.Entered {
 	}
 	p := l.Phases[len(l.Phases)-1]
 	return event.Entered{Phase: p.Phase, Since: p.Time, Evidence: "seen at " + ClockTime(p.Time)}
+}
+
+// ProvenAfter reports that the installation was proven after a time.
+func (l LastReset) ProvenAfter(t time.Time) bool {
+	return l.ProvenAt.After(t) || l.Proven && l.Time.After(t) // snapshots of earlier versions lack the time of the proof
 }
 
 // Answered is the evidence that the machine was restarted: the BMC said so.
@@ -144,7 +150,7 @@ func (h *History) Fold(r Record) {
 	case r.Settled != nil:
 		h.settle(*r.Settled)
 	case r.Verdict != nil:
-		h.conclude(*r.Verdict, r.Failed)
+		h.conclude(r)
 	case r.Entered != nil:
 		h.enter(r.Time, *r.Entered)
 	}
@@ -366,13 +372,18 @@ func (h *History) forget(s event.Settled) {
 }
 
 // conclude closes the last reset when a verdict ends the installation, or when the wait
-// for its end failed.
-func (h *History) conclude(v event.Verdict, failed bool) {
-	if h.reset == nil || !h.reset.Open || !(v.Proven || v.Ended || v.Seeks && failed) {
+// for its end failed. A proof that comes after that is remembered, too.
+func (h *History) conclude(r Record) {
+	if h.reset == nil {
 		return
 	}
-	closed := *h.reset
-	closed.Open, closed.Proven = false, v.Proven
+	v, closed := *r.Verdict, *h.reset
+	if v.Proven {
+		closed.ProvenAt = r.Time
+	}
+	if closed.Open && (v.Proven || v.Ended || v.Seeks && r.Failed) {
+		closed.Open, closed.Proven = false, v.Proven
+	}
 	h.reset = &closed
 }
 

@@ -273,3 +273,28 @@ func TestChangeInWords(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestProvenAfter: a proof counts from when it was found, also where the wait for it had failed
+// before.
+func TestProvenAfter(t *testing.T) {
+	failure := began.Add(time.Hour)
+	for name, c := range map[string]struct {
+		verdicts []step.Record
+		want     bool
+	}{
+		"no proof":               {nil, false},
+		"a proof before":         {[]step.Record{{Time: failure.Add(-time.Minute), Verdict: &event.Verdict{Proven: true}}}, false},
+		"a proof after":          {[]step.Record{{Time: failure.Add(time.Minute), Verdict: &event.Verdict{Proven: true}}}, true},
+		"a wait that failed":     {[]step.Record{{Time: failure, Verdict: &event.Verdict{Seeks: true}, Failed: true}}, false},
+		"a proof after the wait": {[]step.Record{{Time: failure, Verdict: &event.Verdict{Seeks: true}, Failed: true}, {Time: failure.Add(time.Minute), Verdict: &event.Verdict{Proven: true}}}, true},
+	} {
+		var l log
+		l.change("first", wiped)
+		for _, v := range c.verdicts {
+			l.Fold(v)
+		}
+		if last, ok := l.LastReset(); !ok || last.ProvenAfter(failure) != c.want {
+			t.Errorf("%s: %+v", name, last)
+		}
+	}
+}

@@ -13,6 +13,7 @@ import (
 
 	"esxiplan/engine/event"
 	"esxiplan/engine/story"
+	"esxiplan/engine/text"
 )
 
 // foldAbove is the number of hosts above which equal rows of the recap fold.
@@ -225,7 +226,10 @@ func (r *recap) evidence(one row) {
 		return
 	}
 	if len(one.more) > 0 {
-		r.s.say("    ", fmt.Sprintf("ESXi %s build %s; runs show --host shows the evidence of each", one.Proof.Version, one.Proof.Build))
+		r.s.say("    ", fmt.Sprintf("ESXi %s build %s", one.Proof.Version, one.Proof.Build))
+		if r.Plan.Show != "" {
+			r.s.command("    See the evidence of a host with: " + r.Plan.Show + " --host " + text.ShellWord(one.Name))
+		}
 		return
 	}
 	for _, text := range one.Proof.Evidence {

@@ -60,3 +60,17 @@ func TestNegativeSpan(t *testing.T) {
 		}
 	}
 }
+
+// TestEvidenceOfMany: of hosts that fold, the recap names the command that shows the evidence of one,
+// and none where no log of the run is left.
+func TestEvidenceOfMany(t *testing.T) {
+	for show, want := range map[string]string{"esxiplan runs show r p.hcl --sim sim.json": "    See the evidence of a host with: esxiplan runs show r p.hcl --sim sim.json --host h1\n", "": ""} {
+		var out bytes.Buffer
+		s := &Streams{Out: &out, Width: 60}
+		r := &recap{Story: &story.Story{Plan: event.PlanInfo{Commands: event.Commands{Show: show}}}, s: s, t: s.themeOf(false)}
+		r.evidence(row{Host: &story.Host{Name: "h1", Proof: &event.Verdict{Proven: true, Version: "8.0.3", Build: "24022510"}}, more: []string{"h2"}})
+		if got := out.String(); got != "    ESXi 8.0.3 build 24022510\n"+want {
+			t.Errorf("with %q:\n%s", show, got)
+		}
+	}
+}

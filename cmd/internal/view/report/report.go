@@ -79,8 +79,8 @@ func (r *Recorder) Event(e event.Event) {
 	}
 }
 
-// Run is the name of the run.
-func (r *Recorder) Run() string { return r.story.Run }
+// Show is the command that shows the run, "" where its log does not outlast it.
+func (r *Recorder) Show() string { return r.story.Plan.Show }
 
 // Empty reports that no run began.
 func (r *Recorder) Empty() bool { return r.story.Began.IsZero() }
