@@ -38,6 +38,7 @@ type picture struct {
 	now           time.Time // of the run
 
 	failing, working []*seat
+	proven           int                    // of those at work
 	sums             map[story.Standing]int // with those that wait between two steps as queued
 }
 
@@ -45,6 +46,11 @@ type picture struct {
 func newPicture(f picture, real time.Time) *picture {
 	waiting := 0
 	f.failing, f.working, waiting = f.rows(real)
+	for _, s := range f.working {
+		if s.provenAtWork() {
+			f.proven++
+		}
+	}
 	f.sums = maps.Clone(f.counts)
 	f.sums[story.Running] -= waiting
 	f.sums[queued] += waiting
@@ -213,11 +219,7 @@ func right(text string, width int) string {
 
 // row is the line of a host.
 func (f *picture) row(c columns, s *seat) string {
-	mark := "  "
-	color := f.t.none
-	if troubled(s.standing) {
-		mark, color = f.glyph("✗ ", "x "), f.t.bad
-	}
+	mark, color := f.mark(s)
 	if s.Name == f.chosen {
 		mark = f.glyph("› ", "> ")
 	}
@@ -226,6 +228,17 @@ func (f *picture) row(c columns, s *seat) string {
 		text = f.t.bold.Render(ansi.Strip(text))
 	}
 	return color.Render(mark) + f.s.plain(text)
+}
+
+// mark is what a row begins with: in trouble, or at work after its proof.
+func (f *picture) mark(s *seat) (mark string, color lipgloss.Style) {
+	switch {
+	case troubled(s.standing), s.standing == story.Running && s.GaveUp() != nil && !s.installing:
+		return f.glyph("✗ ", "x "), f.t.bad
+	case s.provenAtWork():
+		return f.glyph("✓ ", "+ "), f.t.ok
+	}
+	return "  ", f.t.none
 }
 
 // cells are the columns of a host: where it is, or what became of it.
@@ -289,11 +302,7 @@ func (f *picture) bar() string {
 func (f *picture) totals() string {
 	var parts []string
 	if n := f.sums[story.Running]; n > 0 {
-		at := fmt.Sprintf("%d at work", n)
-		if f.installing > 0 {
-			at += fmt.Sprintf(" (%d installing)", f.installing)
-		}
-		parts = append(parts, at)
+		parts = append(parts, fmt.Sprintf("%d at work", n)+f.among())
 	}
 	for _, s := range tallied {
 		if n := f.sums[s]; n > 0 {
@@ -301,6 +310,21 @@ func (f *picture) totals() string {
 		}
 	}
 	return strings.Join(parts, ", ")
+}
+
+// among says what those at work are at, where that is known.
+func (f *picture) among() string {
+	var parts []string
+	if f.installing > 0 {
+		parts = append(parts, fmt.Sprintf("%d installing", f.installing))
+	}
+	if f.proven > 0 {
+		parts = append(parts, fmt.Sprintf("%d proven", f.proven))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
 }
 
 // segments are the parts of the bar: hosts that are done, in trouble, at work, and not begun.
