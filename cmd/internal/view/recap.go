@@ -89,24 +89,33 @@ func widthOf(s *Streams) int {
 
 // fineKey is what hosts that did not fail have in common that stand in one row.
 func fineKey(h *story.Host) string {
-	version := ""
-	if h.Proof != nil {
-		version = h.Proof.Version + " " + h.Proof.Build
-	}
-	return fmt.Sprint(h.Counts, h.Text, version, badKey(h))
+	return fmt.Sprint(h.Counts, h.Text, badKey(h))
 }
 
 // ownWords are what tells one host's message from another's: numbers and addresses.
 var ownWords = regexp.MustCompile(`[0-9A-Fa-f.:]*[0-9][\w.:-]*`)
 
 // badKey is what hosts in trouble have in common that stand in one row: they failed in the same
-// steps, for reasons that differ in numbers and names at most.
+// steps, for reasons that differ in numbers and names at most, with the same proof; installations
+// that are under way were last seen in the same phase.
 func badKey(h *story.Host) string {
-	key := string(h.Standing())
+	standing := h.Standing()
+	key := string(standing)
+	if standing == story.Installing || standing == story.Running {
+		key += h.LastSeen()
+	}
+	if h.Proof != nil {
+		key += "\n" + h.Proof.Version + " " + h.Proof.Build
+	}
 	for _, s := range h.Troubles() {
-		key += "\n" + s.Name + " " + string(s.Status) + " " + ownWords.ReplaceAllString(strings.ReplaceAll(s.Problem.Summary, h.Name, ""), "#")
+		key += "\n" + s.Name + " " + string(s.Status) + " " + withoutOwn(h, s.Problem.Summary)
 	}
 	return key
+}
+
+// withoutOwn is a text without what tells one host's from another's.
+func withoutOwn(h *story.Host, text string) string {
+	return ownWords.ReplaceAllString(strings.ReplaceAll(text, h.Name, ""), "#")
 }
 
 // folded joins hosts with the same key.
