@@ -71,7 +71,7 @@ func (r *recap) print(rows []row) {
 	for _, one := range rows {
 		l := r.line(one, width)
 		lines = append(lines, l)
-		narrow = narrow || r.s.Width > 0 && ansi.StringWidth(l.wide()) > r.s.Width
+		narrow = narrow || r.s.OutWidth > 0 && ansi.StringWidth(l.wide()) > r.s.OutWidth
 	}
 	for i, one := range rows {
 		r.s.print(lines[i], narrow)
@@ -81,10 +81,10 @@ func (r *recap) print(rows []row) {
 }
 
 func widthOf(s *Streams) int {
-	if s.Width == 0 {
+	if s.OutWidth == 0 {
 		return 80
 	}
-	return s.Width
+	return s.OutWidth
 }
 
 // fineKey is what hosts that did not fail have in common that stand in one row.
@@ -216,7 +216,7 @@ func (s *Streams) print(l line, narrow bool) {
 	}
 	switch one := first + "  " + l.note; {
 	case l.note == "":
-	case s.Width == 0 || ansi.StringWidth(one) <= s.Width:
+	case s.OutWidth == 0 || ansi.StringWidth(one) <= s.OutWidth:
 		first = one
 	default:
 		below = slices.Insert(below, 0, l.note)
@@ -286,8 +286,8 @@ func (s *Streams) say(indent, text string) { s.item(indent, "", text) }
 // its text.
 func (s *Streams) item(indent, mark, text string) {
 	wide := ansi.StringWidth(indent + mark)
-	if s.Width > 0 {
-		text = wrap(s.plain(text), max(20, s.Width-wide))
+	if s.OutWidth > 0 {
+		text = wrap(s.plain(text), max(20, s.OutWidth-wide))
 	}
 	for line := range strings.SplitSeq(text, "\n") {
 		fmt.Fprintln(s.Out, s.plain(indent+mark+line))
