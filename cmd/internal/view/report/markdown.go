@@ -220,10 +220,10 @@ func (h *host) counts() string {
 // proofs are what each proof rests on, and what could not be checked.
 func (r *run) proofs() (out []string) {
 	for _, h := range r.hosts {
-		version, build := h.version()
-		if version == "" {
+		if h.proof() == nil {
 			continue
 		}
+		version, build := h.version()
 		text := "- " + markdown.Cell(h.Name) + ": " + markdown.Code("ESXi "+version+" build "+build) + "\n"
 		rests, unchecked := h.evidence()
 		for _, line := range rests {
