@@ -312,21 +312,6 @@ func (f *picture) totals() string {
 	return strings.Join(parts, ", ")
 }
 
-// among says what those at work are at, where that is known.
-func (f *picture) among() string {
-	var parts []string
-	if f.installing > 0 {
-		parts = append(parts, fmt.Sprintf("%d installing", f.installing))
-	}
-	if f.proven > 0 {
-		parts = append(parts, fmt.Sprintf("%d proven", f.proven))
-	}
-	if len(parts) == 0 {
-		return ""
-	}
-	return " (" + strings.Join(parts, ", ") + ")"
-}
-
 // segments are the parts of the bar: hosts that are done, in trouble, at work, and not begun.
 func (f *picture) segments(width, total int) string {
 	bad := 0
@@ -413,6 +398,21 @@ func (f *picture) glyph(utf8, ascii string) string {
 		return ascii
 	}
 	return utf8
+}
+
+// among says what those at work are at, where that is known.
+func (f *picture) among() string {
+	var parts []string
+	if f.installing > 0 {
+		parts = append(parts, fmt.Sprintf("%d installing", f.installing))
+	}
+	if f.proven > 0 {
+		parts = append(parts, fmt.Sprintf("%d proven", f.proven))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
 }
 
 // log is the end of what the chosen host did, at most so many lines.
