@@ -62,7 +62,7 @@ func TestFoldedScreens(t *testing.T) {
 	var out bytes.Buffer
 	a.streams.Out = &out
 	for _, width := range []int{80, 120, 200} {
-		a.streams.Width = width
+		a.streams.OutWidth = width
 		for _, rows := range [][]listRow{foundRows(), statusRows(lookedAt())} {
 			out.WriteString(strings.Repeat("-", width) + "\n")
 			a.printFolded(rows)
@@ -93,6 +93,19 @@ func TestStatusScreen(t *testing.T) {
 	}
 	if text := strings.Join(s.screen(lookedAt(), 120, 24), "\n"); strings.Index(text, "dell-1") > strings.Index(text, "dell-2") {
 		t.Errorf("the order of the plan is lost:\n%s", text)
+	}
+}
+
+// TestErased: a terminal that cannot erase gets no escape sequence: its tables stand below each other.
+func TestErased(t *testing.T) {
+	for kind, want := range map[string]string{"xterm-256color": "\x1b[2A\x1b[J", "dumb": "", "": ""} {
+		t.Setenv("TERM", kind)
+		if got := erased([]string{"host", "a"}, 80); got != want {
+			t.Errorf("TERM=%s: %q, want %q", kind, got, want)
+		}
+		if got := erased(nil, 80); got != "" {
+			t.Errorf("TERM=%s: nothing is erased with %q", kind, got)
+		}
 	}
 }
 

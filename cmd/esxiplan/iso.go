@@ -249,7 +249,7 @@ func (a *app) printComparison(c media.Comparison) {
 		case "moved":
 			fmt.Fprintf(a.streams.Out, "%s lies elsewhere, with the same %d bytes\n", f.Path, f.After)
 		default:
-			fmt.Fprintf(a.streams.Out, "%s was changed, %d → %d bytes\n", f.Path, f.Before, f.After)
+			a.printText("%s was changed, %d → %d bytes", f.Path, f.Before, f.After)
 		}
 		if f.Text {
 			a.printLines(f.Old, f.New)

@@ -155,13 +155,7 @@ Then:         esxiplan validate site.hcl
 
 // newStreams looks once at what the streams are.
 func newStreams(out, err *os.File) *view.Streams {
-	s := &view.Streams{Out: out, Err: err}
-	if width, _, sizeErr := term.GetSize(int(err.Fd())); sizeErr == nil {
-		s.Width = min(max(width, 40), 200)
-	}
-	if columns, convErr := strconv.Atoi(os.Getenv("COLUMNS")); convErr == nil && columns > 0 {
-		s.Width = min(max(columns, 40), 200)
-	}
+	s := &view.Streams{Out: out, Err: err, Width: columns(err), OutWidth: columns(out)}
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
 		if locale := os.Getenv(name); locale != "" {
 			s.ASCII = !utf8Locale(locale)
@@ -171,6 +165,19 @@ func newStreams(out, err *os.File) *view.Streams {
 	wanted := os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	s.Color, s.ColorErr = wanted && term.IsTerminal(int(out.Fd())), wanted && term.IsTerminal(int(err.Fd()))
 	return s
+}
+
+// columns is how wide a stream is, 0 where it is no terminal: a file gets whole lines. COLUMNS is
+// for any.
+func columns(f *os.File) int {
+	width, err := strconv.Atoi(os.Getenv("COLUMNS"))
+	if err != nil || width <= 0 {
+		width, _, err = term.GetSize(int(f.Fd()))
+	}
+	if err != nil {
+		return 0
+	}
+	return min(max(width, 40), 200)
 }
 
 func utf8Locale(locale string) bool {

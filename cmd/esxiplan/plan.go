@@ -231,7 +231,7 @@ func (r *request) propose(prepared *session.Prepared) (*proposal.Proposal, int, 
 		}
 		show = v.Event
 	default:
-		fmt.Fprintf(r.streams.Err, "plan %q: looking at %s …\n", r.plan.Name, event.Count(len(prepared.Survey.Working()), "host"))
+		write(r.streams.Err, r.streams.Plain(fmt.Sprintf("plan %q: looking at %s …", r.plan.Name, event.Count(len(prepared.Survey.Working()), "host")))+"\n")
 	}
 	summary, err := r.execute(prepared, session.Outlets{Show: func(e event.Event) {
 		fold.Event(e)

@@ -184,16 +184,16 @@ func (a *app) showRun(state, run string, asJSON bool) error {
 	if asJSON {
 		return a.writeJSON(s)
 	}
-	fmt.Fprintf(a.streams.Out, "run %s of plan %q, %s\n", s.Run, s.Plan, howEnded(s.Info))
+	a.printText("run %s of plan %q, %s", s.Run, s.Plan, howEnded(s.Info))
 	for _, p := range s.Parts {
 		began := "began"
 		if p.Continued {
 			began = "continued"
 		}
-		fmt.Fprintf(a.streams.Out, "stage %d %s %s by %s with esxiplan %s: %s, steps %s\n", p.Number, began, when(p.Started), p.By, p.Version,
+		a.printText("stage %d %s %s by %s with esxiplan %s: %s, steps %s", p.Number, began, when(p.Started), p.By, p.Version,
 			event.Count(len(p.Hosts), "host"), strings.Join(p.Steps, " "))
 		if p.Command != "" {
-			fmt.Fprintln(a.streams.Out, "  "+p.Command)
+			a.printText("  %s", p.Command)
 		}
 	}
 	var rows []listRow

@@ -13,8 +13,7 @@ import (
 // goes elsewhere, the terminal cannot draw, a CI system keeps what it shows, or a shell runs this
 // process in the background, from where the terminal must not be touched.
 func screenOf(in, out, err *os.File) *view.Screen {
-	kind := os.Getenv("TERM")
-	if !isTerminal(out) || !isTerminal(err) || kind == "" || kind == "dumb" || inCI() || !foreground(err) {
+	if !isTerminal(out) || !isTerminal(err) || !draws() || inCI() || !foreground(err) {
 		return nil
 	}
 	s := &view.Screen{Out: err, Reflows: reflows(), Foreground: func() bool { return foreground(err) }}
@@ -22,6 +21,12 @@ func screenOf(in, out, err *os.File) *view.Screen {
 		s.Keys = in
 	}
 	return s
+}
+
+// draws reports a terminal that knows how to move its cursor and to erase.
+func draws() bool {
+	kind := os.Getenv("TERM")
+	return kind != "" && kind != "dumb"
 }
 
 // reflows reports a terminal that breaks lines again as its width changes, as nearly all do.

@@ -236,13 +236,21 @@ func (s *statusRun) draw(found []hostStatus, before []string, every time.Duratio
 		s.printFolded(statusRows(found))
 		return nil
 	}
-	if up := linesTaken(before, width); up > 0 {
-		fmt.Fprintf(s.streams.Out, "\x1b[%dA\x1b[J", up)
-	}
+	write(s.streams.Out, erased(before, width))
 	age := fmt.Sprintf("read at %s, again %s later; Ctrl-C ends", time.Now().Format("15:04:05"), every)
-	lines := append(s.screen(found, width, height-1), ansi.Truncate(age, max(1, width-1), "…"))
+	lines := append(s.screen(found, width, height-1), s.streams.Cut(age, max(1, width-1)))
 	write(s.streams.Out, strings.Join(lines, "\n")+"\n")
 	return lines
+}
+
+// erased takes lines off the terminal, below which the cursor stands. One that cannot erase keeps
+// them: the next ones come below.
+func erased(lines []string, width int) string {
+	up := linesTaken(lines, width)
+	if up == 0 || !draws() {
+		return ""
+	}
+	return fmt.Sprintf("\x1b[%dA\x1b[J", up)
 }
 
 // screen are the lines of a table on a terminal. Where not all hosts have room, those with a
@@ -254,7 +262,7 @@ func (s *statusRun) screen(found []hostStatus, width, height int) []string {
 	}
 	lines := fitting(blocks, height)
 	for i, line := range lines { // a terminal may be narrower than a word
-		lines[i] = ansi.Truncate(line, max(1, width-1), "…")
+		lines[i] = s.streams.Cut(line, max(1, width-1))
 	}
 	return lines
 }

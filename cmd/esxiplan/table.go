@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -31,17 +32,22 @@ func (r listRow) MarshalJSON() ([]byte, error) {
 	return []byte("{" + strings.Join(parts, ",") + "}"), nil
 }
 
+// printText writes a line that may hold more than the terminal can show.
+func (a *app) printText(format string, values ...any) {
+	write(a.streams.Out, a.streams.Plain(fmt.Sprintf(format, values...))+"\n")
+}
+
 func (a *app) printRows(rows []listRow) { write(a.streams.Out, a.table(rows, 0)) }
 
 // printWide prints rows that may be wider than the terminal: the widest columns are cut.
-func (a *app) printWide(rows []listRow) { write(a.streams.Out, a.table(rows, a.streams.Width)) }
+func (a *app) printWide(rows []listRow) { write(a.streams.Out, a.table(rows, a.streams.OutWidth)) }
 
 // columnGap is the blanks between two columns.
 const columnGap = 2
 
 // printFolded prints rows that may be wider than the terminal: they continue on the next line.
 func (a *app) printFolded(rows []listRow) {
-	for _, lines := range a.folded(rows, a.streams.Width) {
+	for _, lines := range a.folded(rows, a.streams.OutWidth) {
 		write(a.streams.Out, strings.Join(lines, "\n")+"\n")
 	}
 }
@@ -57,7 +63,7 @@ func (a *app) table(rows []listRow, width int) string {
 	for _, row := range rows {
 		line := ""
 		for i, cell := range row {
-			text := ansi.Truncate(cell[1], widths[i], "…")
+			text := a.streams.Cut(cell[1], widths[i])
 			line += text + strings.Repeat(" ", widths[i]-ansi.StringWidth(text)+columnGap)
 		}
 		b.WriteString(strings.TrimRight(line, " ") + "\n")
@@ -76,7 +82,7 @@ func (a *app) measured(rows []listRow) ([]listRow, []int) {
 	rows = append([]listRow{head}, rows...)
 	for _, row := range rows {
 		for i := range row {
-			row[i][1] = strings.ReplaceAll(view.Clean(a.secrets.Mask(row[i][1])), "\n", " ")
+			row[i][1] = strings.ReplaceAll(a.streams.Plain(view.Clean(a.secrets.Mask(row[i][1]))), "\n", " ")
 			widths[i] = max(widths[i], ansi.StringWidth(row[i][1]))
 		}
 	}

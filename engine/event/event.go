@@ -111,7 +111,7 @@ type PlanInfo struct {
 	// Types are those of the steps, by name.
 	Types  map[string]string `json:"types,omitempty"`
 	DryRun bool              `json:"dry_run,omitempty"`
-	Note   string            `json:"note,omitempty"` // stand-ins of a rehearsal
+	Note   string            `json:"note,omitempty"` // placeholders of a rehearsal
 	Commands
 	Continued bool `json:"continued,omitempty"` // the run began before, in another call
 	Of        int  `json:"of,omitempty"`        // hosts in the plan, of which the run has some

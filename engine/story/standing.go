@@ -37,7 +37,7 @@ func (h *Host) Standing() Standing {
 		return Installing
 	case h.Status.Failure():
 		return h.trouble()
-	case h.gaveUp() != nil:
+	case h.GaveUp() != nil:
 		return Unproven
 	case h.Proof != nil:
 		return Proven
@@ -62,7 +62,7 @@ func (h *Host) beingInstalled() bool {
 func (h *Host) trouble() Standing {
 	s := h.Failed()
 	switch {
-	case h.gaveUp() != nil:
+	case h.GaveUp() != nil:
 		return Unproven
 	case h.Status == event.Unreachable:
 		return Unreachable
@@ -79,9 +79,9 @@ func (h *Host) unprovable() bool {
 	return h.Status.Failure() && s != nil && s.Problem.Guard == "proof" && (h.Installs() || !h.Left.Installing.IsZero())
 }
 
-// gaveUp is the step that waited for the end of an installation in vain, also where the plan
+// GaveUp is the step that waited for the end of an installation in vain, also where the plan
 // ignores that it failed; nil: none did, or a proof came.
-func (h *Host) gaveUp() *Step {
+func (h *Host) GaveUp() *Step {
 	if h.Proof != nil {
 		return nil
 	}
@@ -134,11 +134,14 @@ func (h *Host) Guard() string {
 	return ""
 }
 
-// Proven counts the hosts whose installation is proven and was not begun again since, also
-// those that failed after it.
+// Proved reports that the installation of the host is proven and was not begun again since, also
+// where the host failed after it.
+func (h *Host) Proved() bool { return h.Proof != nil && h.Left.Installing.IsZero() }
+
+// Proven counts the hosts whose installation is proven, see [Host.Proved].
 func (s *Story) Proven() (n int) {
 	for _, h := range s.Hosts {
-		if h.Proof != nil && h.Left.Installing.IsZero() {
+		if h.Proved() {
 			n++
 		}
 	}

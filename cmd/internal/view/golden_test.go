@@ -63,7 +63,7 @@ func firstDifference(want, got string) string {
 func show(t *testing.T, format string, s Streams, run tale) (stdout, stderr string) {
 	t.Helper()
 	var out, err bytes.Buffer
-	s.Out, s.Err = &out, &err
+	s.Out, s.Err, s.OutWidth = &out, &err, s.Width // a terminal is both
 	v, problem := New(format, &s)
 	if problem != nil {
 		t.Fatal(problem)

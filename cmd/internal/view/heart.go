@@ -3,6 +3,7 @@ package view
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,7 +67,7 @@ func (p *plain) beat() {
 // pulse says in one line how a run stands: how many hosts are at work, which one is the slowest,
 // and what became of the others.
 func pulse(s *story.Story, now time.Time) string {
-	counts, installing := map[story.Standing]int{}, 0
+	counts, installing, proven := map[story.Standing]int{}, 0, 0
 	var slowest *story.Host
 	for _, h := range s.Hosts {
 		standing := tally(h)
@@ -77,12 +78,18 @@ func pulse(s *story.Story, now time.Time) string {
 		if standing != story.Running {
 			continue
 		}
-		if h.Installs() {
+		if installs(h) {
 			installing++
+		} else if h.Proof != nil {
+			proven++
 		}
 		slowest = slower(slowest, h)
 	}
-	working, doing := counts[story.Running], "at work"
+	after := ""
+	if proven > 0 {
+		after = fmt.Sprintf(" (%d proven)", proven)
+	}
+	working, doing := counts[story.Running], "at work"+after
 	if installing > 0 {
 		working, doing = installing, "installing"
 	}
@@ -91,18 +98,45 @@ func pulse(s *story.Story, now time.Time) string {
 		text += fmt.Sprintf(", slowest: %s (%s)", slowest.Name, underWay(slowest, now))
 	}
 	if others := counts[story.Running] - installing; installing > 0 && others > 0 {
-		text += fmt.Sprintf(", %d at work", others)
+		text += fmt.Sprintf(", %d at work%s", others, after)
 	}
 	delete(counts, story.Running)
 	return strings.Join(append([]string{text}, parts(counts, nil)...), ", ")
 }
 
-// slower is the host that has been at it for longer; one that is being installed counts more.
+// slower is the host that has not come as far as the other one, or is there for longer.
 func slower(a, b *story.Host) *story.Host {
-	if a == nil || b.Installs() && !a.Installs() || a.Installs() == b.Installs() && b.Began.Before(a.Began) {
+	if a == nil {
+		return b
+	}
+	atA, sinceA := reached(a)
+	atB, sinceB := reached(b)
+	if atB < atA || atB == atA && sinceB.Before(sinceA) {
 		return b
 	}
 	return a
+}
+
+// reached is how far a host has come that is in a step, and since when: the phase of its
+// installation, -1 before the first one. Hosts in no installation come after these, proven ones
+// last.
+func reached(h *story.Host) (phase int, since time.Time) {
+	switch {
+	case installs(h) && h.Phase != nil:
+		return slices.Index(event.Phases, h.Phase.Phase), h.Phase.Since
+	case installs(h):
+		return -1, h.Step().Began
+	case h.Proof != nil:
+		return len(event.Phases) + 1, h.Step().Began
+	}
+	return len(event.Phases), h.Step().Began
+}
+
+// installs reports that the machine of a host is being installed, as far as is known. One that was
+// given up installs only where a phase was seen after that.
+func installs(h *story.Host) bool {
+	s := h.GaveUp()
+	return h.Installs() && (s == nil || h.Phase != nil && h.Phase.Since.After(s.Ended))
 }
 
 // queued is the standing of a host that waits for its turn to begin; one that the run did not
@@ -112,13 +146,16 @@ const queued story.Standing = "waiting"
 // inTrouble stands for all standings that are trouble, where they are counted as one.
 const inTrouble story.Standing = "in trouble"
 
-// tally is what a host counts as while the run is under way.
+// tally is what a host counts as while the run is under way: one that has not come to its end is at
+// work, also after its proof.
 func tally(h *story.Host) story.Standing {
-	standing := h.Standing()
-	if standing == story.Waiting && h.Status == "" {
+	switch {
+	case h.Status != "":
+		return h.Standing()
+	case h.Began.IsZero():
 		return queued
 	}
-	return standing
+	return story.Running
 }
 
 // tallied are the standings in the order in which hosts are counted: those in trouble first, so that

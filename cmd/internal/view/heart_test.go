@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"esxiplan/engine/event"
+	"esxiplan/engine/story"
 )
 
 // heard is what a heart wrote while a test does something else.
@@ -53,7 +54,7 @@ func TestHeart(t *testing.T) {
 			synctest.Wait()
 			text := out.take()
 			lines := strings.Split(strings.TrimSpace(text), "\n")
-			const want = " after 1m00s: 16 of 60 installing, slowest: h0000 (reading the image, 62 %, 4.2 MB/s, "
+			const want = " after 1m00s: 16 of 60 installing, slowest: h0001 (in POST, "
 			if len(lines) != 3 || !strings.Contains(lines[0], want) || !strings.HasSuffix(lines[2], ", 2 at work, 2 unproven, 2 unreachable, 8 proven, 30 waiting") {
 				t.Errorf("%s: want three lines with %q:\n%s", format, want, text)
 			}
@@ -81,6 +82,76 @@ func TestHeartStops(t *testing.T) {
 			t.Error(text)
 		}
 	})
+}
+
+// underWayAfterProof is a run in which all steps of the installation are over and no host has come to
+// its end: a is in a step after its proof, the plan ignored that b was given up, and c waits for its
+// turn.
+func underWayAfterProof(zone *time.Location) []event.Event {
+	t := newTape(zone)
+	t.begin(event.PlanInfo{Hosts: []string{"a", "b", "c"}})
+	for _, host := range []string{"a", "b", "c"} {
+		t.phased(host, event.PhaseReading, "127.0.0.1 read 241.0 MB of the image", earlierRuns)
+	}
+	t.done("a", "installed", 8*time.Minute, event.Event{Status: event.Changed, Verdict: proven})
+	t.done("b", "installed", time.Minute, event.Event{Status: event.Ignored, Verdict: &event.Verdict{Seeks: true}, Problem: &event.Problem{Summary: "Gave up after 10 minutes"}})
+	t.done("c", "installed", time.Minute, event.Event{Status: event.Changed, Verdict: proven})
+	for _, host := range []string{"a", "b"} {
+		t.add(time.Second, event.Event{Kind: event.StepStarted, Host: host, Step: "burn_in", Attempt: 1})
+	}
+	return t.events
+}
+
+// TestAtWorkAfterProof: a host that has not come to its end is at work, whatever is proven or given
+// up; only its end counts for how much of the run is over.
+func TestAtWorkAfterProof(t *testing.T) {
+	events := underWayAfterProof(time.Local)
+	frame := drawn(events, Streams{}, look{}, 80, 24)
+	for _, want := range []string{"✓ a     burn_in", "✗ b     burn_in", "  0 % of 3 hosts", "3 at work (2 proven)"} {
+		if !strings.Contains(frame, want) {
+			t.Errorf("want %q:\n%s", want, frame)
+		}
+	}
+	if strings.Contains(frame, "reading the image") || strings.Contains(frame, "overdue") {
+		t.Errorf("an installation that is over is shown:\n%s", frame)
+	}
+	p := newPlain(&Streams{}, false)
+	for _, e := range events {
+		p.fold(clean(e))
+	}
+	if got, want := pulse(&p.story, p.story.Latest), "2 of 3 at work (1 proven), slowest: b (burn_in, 0s), 1 waiting"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// TestSlowest: the slowest host is the one in the earliest phase, of several the one that is in it for
+// longest; when a host began does not matter.
+func TestSlowest(t *testing.T) {
+	tape := newTape(time.Local)
+	tape.begin(event.PlanInfo{Hosts: []string{"a", "b", "c"}})
+	tape.phased("a", event.PhaseReading, "", nil)
+	tape.phased("b", event.PhasePost, "", nil)
+	tape.phased("c", event.PhasePost, "", nil)
+	slowest := func() string {
+		s := &story.Story{}
+		for _, e := range tape.events {
+			s.Event(e)
+		}
+		_, name, _ := strings.Cut(pulse(s, s.Latest), "slowest: ")
+		return name[:1]
+	}
+	if got := slowest(); got != "b" {
+		t.Errorf("slowest: %s, and b is in POST for longest", got)
+	}
+	tape.add(time.Minute, event.Event{Kind: event.Phased, Host: "b", Step: "installed", Phase: &event.Entered{Phase: event.PhaseReading}})
+	if got := slowest(); got != "c" {
+		t.Errorf("slowest: %s, and c alone is in POST", got)
+	}
+	tape.done("c", "installed", time.Minute, event.Event{Status: event.Changed, Verdict: proven})
+	tape.add(time.Second, event.Event{Kind: event.StepStarted, Host: "c", Step: "burn_in", Attempt: 1})
+	if got := slowest(); got != "a" {
+		t.Errorf("slowest: %s, and a reads its image for longest", got)
+	}
 }
 
 // TestPulse: what is counted, at several moments of runs.

@@ -17,11 +17,8 @@ func (r *recap) leftBehind() {
 	if r.Plan.DryRun {
 		return
 	}
-	for _, h := range r.Hosts {
-		if h.Left.Off {
-			r.s.say("", r.t.bad.Render(h.Name)+" was powered off for its restart and is not on again; "+r.waysOn(h))
-		}
-	}
+	r.poweredOff(false)
+	r.poweredOff(true)
 	if n := r.Count()[story.Installing]; n > 0 {
 		r.s.say("", r.images(n))
 	}
@@ -102,17 +99,34 @@ func stays(l event.Left) string {
 	return strings.Join(parts, "; ")
 }
 
-// waysOn is how a machine that was left powered off gets on again.
-func (r *recap) waysOn(h *story.Host) string {
-	switch {
-	case open(h) && r.Plan.Continue == "":
-		return "the BMC was asked to start it; a run with a wait step starts it once more if need be"
-	case !open(h) && r.Plan.PowerOn == "":
-		return "run the same command again to start it"
-	case !open(h):
-		return "run the same command again to start it, or power it on (" + r.Plan.PowerOn + " --limit " + text.ShellWord(h.Name) + ")"
+// poweredOff writes which machines are left powered off, of those that were asked to start again or
+// were not, and how they get on again.
+func (r *recap) poweredOff(asked bool) {
+	hosts := r.names(func(h *story.Host) bool { return h.Left.Off && open(h) == asked })
+	if len(hosts) > mostLines {
+		r.s.say("", r.t.bad.Render(event.Count(len(hosts), "host"))+" were powered off for their restart and are not on again: "+strings.Join(hosts, ", ")+"; "+r.waysOn(asked, hosts))
+		return
 	}
-	return "the BMC was asked to start it; wait for it (the command below), which starts it once more if need be"
+	for _, name := range hosts {
+		r.s.say("", r.t.bad.Render(name)+" was powered off for its restart and is not on again; "+r.waysOn(asked, []string{name}))
+	}
+}
+
+// waysOn is how machines that were left powered off get on again.
+func (r *recap) waysOn(asked bool, hosts []string) string {
+	it, was := "it", "the BMC was"
+	if len(hosts) > 1 {
+		it, was = "them", "the BMCs were"
+	}
+	switch {
+	case asked && r.Plan.Continue == "":
+		return was + " asked to start " + it + "; a run with a wait step starts " + it + " once more if need be"
+	case asked:
+		return was + " asked to start " + it + "; wait for " + it + " (the command below), which starts " + it + " once more if need be"
+	case r.Plan.PowerOn == "":
+		return "run the same command again to start " + it
+	}
+	return "run the same command again to start " + it + ", or power " + it + " on (" + r.Plan.PowerOn + " --limit " + text.ShellWord(strings.Join(hosts, ",")) + ")"
 }
 
 // images says what becomes of the images from which n hosts are being installed.

@@ -71,7 +71,7 @@ func (b *board) judge(s *seat, real time.Time) {
 		s.standing = now
 		b.list(s)
 	}
-	if installing := now == story.Running && s.Host.Installs(); installing != s.installing {
+	if installing := now == story.Running && installs(s.Host); installing != s.installing {
 		s.installing = installing
 		b.installing += map[bool]int{true: 1, false: -1}[installing]
 	}
@@ -152,11 +152,17 @@ func (s *seat) searched(now time.Time) string {
 		at := placeOf(s.Host, now)
 		words = append(words, at.step, at.what, at.shows)
 	}
+	if s.provenAtWork() {
+		words = append(words, string(story.Proven))
+	}
 	if f := s.Failed(); f != nil {
 		words = append(words, f.Name, f.Type, f.Problem.Summary)
 	}
 	return strings.Join(words, "\n")
 }
+
+// provenAtWork reports a host whose installation is proven, and which has not come to its end.
+func (s *seat) provenAtWork() bool { return s.standing == story.Running && s.Proof != nil }
 
 // ended is how many hosts have come to their end.
 func (b *board) ended() int {

@@ -39,6 +39,7 @@ type picture struct {
 	now           time.Time // of the run
 
 	failing, working []*seat
+	proven           int                    // of those at work
 	sums             map[story.Standing]int // with those that wait between two steps as queued
 }
 
@@ -46,6 +47,11 @@ type picture struct {
 func newPicture(f picture, real time.Time) *picture {
 	waiting := 0
 	f.failing, f.working, waiting = f.rows(real)
+	for _, s := range f.working {
+		if s.provenAtWork() {
+			f.proven++
+		}
+	}
 	f.sums = maps.Clone(f.counts)
 	f.sums[story.Running] -= waiting
 	f.sums[queued] += waiting
@@ -300,11 +306,7 @@ func right(text string, width int) string {
 
 // row is the line of a host.
 func (f *picture) row(c columns, s *seat) string {
-	mark := "  "
-	color := f.t.none
-	if troubled(s.standing) {
-		mark, color = f.glyph("✗ ", "x "), f.t.bad
-	}
+	mark, color := f.mark(s)
 	if s.Name == f.chosen {
 		mark = f.glyph("› ", "> ")
 	}
@@ -313,6 +315,17 @@ func (f *picture) row(c columns, s *seat) string {
 		text = f.t.bold.Render(ansi.Strip(text))
 	}
 	return color.Render(mark) + text
+}
+
+// mark is what a row begins with: in trouble, or at work after its proof.
+func (f *picture) mark(s *seat) (mark string, color lipgloss.Style) {
+	switch {
+	case troubled(s.standing), s.standing == story.Running && s.GaveUp() != nil && !s.installing:
+		return f.glyph("✗ ", "x "), f.t.bad
+	case s.provenAtWork():
+		return f.glyph("✓ ", "+ "), f.t.ok
+	}
+	return "  ", f.t.none
 }
 
 // cells are the columns of a host: where it is, or what became of it.
@@ -403,8 +416,8 @@ func (f *picture) totals(most int) []string {
 // packed are counts in lines as wide as the frame.
 func (f *picture) packed(counts map[story.Standing]int) []string {
 	return packed(parts(counts, func(s story.Standing, text string) string {
-		if s == story.Running && f.installing > 0 {
-			text += fmt.Sprintf(" (%d installing)", f.installing)
+		if s == story.Running {
+			text += f.among()
 		}
 		return f.tone(s).Render(text)
 	}), f.width)
@@ -539,6 +552,21 @@ func (f *picture) glyph(utf8, ascii string) string {
 		return ascii
 	}
 	return utf8
+}
+
+// among says what those at work are at, where that is known.
+func (f *picture) among() string {
+	var parts []string
+	if f.installing > 0 {
+		parts = append(parts, fmt.Sprintf("%d installing", f.installing))
+	}
+	if f.proven > 0 {
+		parts = append(parts, fmt.Sprintf("%d proven", f.proven))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
 }
 
 // log is the end of what the chosen host did, at most so many lines.

@@ -449,7 +449,7 @@ func TestBoardCounts(t *testing.T) {
 			counts, installing := map[story.Standing]int{}, 0
 			for _, h := range p.story.Hosts {
 				counts[tally(h)]++
-				if h.Standing() == story.Running && h.Installs() {
+				if tally(h) == story.Running && installs(h) {
 					installing++
 				}
 			}

@@ -50,7 +50,7 @@ func (m model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			io.WriteString(m.out, rewound(m.drawn, msg.Width))
 		}
 		m.width, m.height = msg.Width, msg.Height
-		m.s.Width = msg.Width
+		m.s.Width, m.s.OutWidth = msg.Width, msg.Width
 	case tea.KeyMsg:
 		for _, k := range each(msg) {
 			do = m.press(k)

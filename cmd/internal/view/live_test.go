@@ -37,7 +37,7 @@ func mount(t *testing.T) *stage {
 		t.Fatal(err)
 	}
 	st := &stage{t: t, keys: keys, drawn: make(chan string, 1), pressed: make(chan string, 9)}
-	st.s = &Streams{Out: &st.out, Err: write, Width: 80, Screen: &Screen{Out: write, Keys: in,
+	st.s = &Streams{Out: &st.out, Err: write, Width: 80, OutWidth: 80, Screen: &Screen{Out: write, Keys: in,
 		Interrupt: func() { st.pressed <- "interrupt" }, Hold: func() { st.pressed <- "hold" }}}
 	if st.v, err = New("auto", st.s); err != nil {
 		t.Fatal(err)

@@ -33,7 +33,7 @@ func placeOf(h *story.Host, now time.Time) place {
 	if s.Progress != nil {
 		p.what, p.amount = amount(s.Progress)
 	}
-	if h.Phase != nil && h.Proof == nil {
+	if h.Phase != nil && installs(h) {
 		p.what, p.shows = h.Phase.Phase.Words(), h.Phase.Evidence
 		if h.Phase.Phase != event.PhaseReading { // how much was read is evidence, no more
 			p.amount = ""
@@ -90,7 +90,7 @@ func megabytes(n float64) string {
 // left is how long an installation takes from now on: the median of earlier ones, and their
 // spread; "" where the host is in no installation.
 func left(h *story.Host, now time.Time) (median, spread string) {
-	if h.Phase == nil || h.Proof != nil || h.Phase.Phase == event.PhaseProven {
+	if h.Phase == nil || !installs(h) || h.Phase.Phase == event.PhaseProven {
 		return "", ""
 	}
 	m, low, high, ok := h.Remaining(now)

@@ -264,12 +264,21 @@ func expected(p *event.Entered) string {
 	if x == nil {
 		return ""
 	}
-	text := ", proof expected in " + short(time.Duration(x.Median))
-	if x.Runs > 1 {
-		text += fmt.Sprintf(" (%s to %s in %d earlier installations)", short(time.Duration(x.Low)), short(time.Duration(x.High)), x.Runs)
+	if time.Duration(x.Median) < soon {
+		return ", proof expected now"
+	}
+	text, low, high := ", proof expected in "+short(time.Duration(x.Median)), short(time.Duration(x.Low)), short(time.Duration(x.High))
+	switch {
+	case x.Runs > 1 && low != high:
+		text += fmt.Sprintf(" (%s to %s in %d earlier installations)", low, high, x.Runs)
+	case x.Runs > 1:
+		text += fmt.Sprintf(" (as in %d earlier installations)", x.Runs)
 	}
 	return text
 }
+
+// soon is below what people call a time to wait.
+const soon = 3 * time.Second
 
 func orEmpty(text string) string {
 	if text == "" {

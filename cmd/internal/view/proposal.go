@@ -214,9 +214,9 @@ func (v *proposed) risk(r event.Risk) lipgloss.Style {
 // indented by more.
 func (v *proposed) say(lead, text, more string) {
 	left := ansi.StringWidth(lead)
-	if v.s.Width > 0 {
+	if v.s.OutWidth > 0 {
 		text = strings.ReplaceAll(v.s.plain(strings.ReplaceAll(text, glue, "\x1f")), "\x1f", glue)
-		text = wrap(text, max(20, v.s.Width-left-len(more)))
+		text = wrap(text, max(20, v.s.OutWidth-left-len(more)))
 	}
 	for i, line := range strings.Split(text, "\n") {
 		if i > 0 {

@@ -39,7 +39,7 @@ func (v *proposed) table(b proposal.Block) {
 			columns[i].Values[k] = v.s.plain(text.Clean(columns[i].Values[k]))
 		}
 	}
-	g, left := arrange(columns, v.s.Width-2)
+	g, left := arrange(columns, v.s.OutWidth-2)
 	var notes []string
 	for i, c := range g.columns {
 		if g.common[i] != "" {

@@ -28,7 +28,7 @@ var screens = []struct {
 
 func proposalText(p *proposal.Proposal, s Streams, o ProposalOptions) string {
 	var out bytes.Buffer
-	s.Out = &out
+	s.Out, s.OutWidth = &out, s.Width
 	Proposal(&s, p, o)
 	return out.String()
 }

@@ -72,7 +72,7 @@ func (r *recap) print(rows []row) {
 	for _, one := range rows {
 		l := r.line(one, width)
 		lines = append(lines, l)
-		narrow = narrow || r.s.Width > 0 && ansi.StringWidth(l.wide()) > r.s.Width
+		narrow = narrow || r.s.OutWidth > 0 && ansi.StringWidth(l.wide()) > r.s.OutWidth
 	}
 	for i, one := range rows {
 		r.s.print(lines[i], narrow)
@@ -82,32 +82,41 @@ func (r *recap) print(rows []row) {
 }
 
 func widthOf(s *Streams) int {
-	if s.Width == 0 {
+	if s.OutWidth == 0 {
 		return 80
 	}
-	return s.Width
+	return s.OutWidth
 }
 
 // fineKey is what hosts that did not fail have in common that stand in one row.
 func fineKey(h *story.Host) string {
-	version := ""
-	if h.Proof != nil {
-		version = h.Proof.Version + " " + h.Proof.Build
-	}
-	return fmt.Sprint(h.Counts, h.Text, version, badKey(h))
+	return fmt.Sprint(h.Counts, h.Text, badKey(h))
 }
 
 // ownWords are what tells one host's message from another's: numbers and addresses.
 var ownWords = regexp.MustCompile(`[0-9A-Fa-f.:]*[0-9][\w.:-]*`)
 
 // badKey is what hosts in trouble have in common that stand in one row: they failed in the same
-// steps, for reasons that differ in numbers and names at most.
+// steps, for reasons that differ in numbers and names at most, with the same proof; installations
+// that are under way were last seen in the same phase.
 func badKey(h *story.Host) string {
-	key := string(h.Standing())
+	standing := h.Standing()
+	key := string(standing)
+	if standing == story.Installing || standing == story.Running {
+		key += h.LastSeen()
+	}
+	if h.Proof != nil {
+		key += "\n" + h.Proof.Version + " " + h.Proof.Build
+	}
 	for _, s := range h.Troubles() {
-		key += "\n" + s.Name + " " + string(s.Status) + " " + ownWords.ReplaceAllString(strings.ReplaceAll(s.Problem.Summary, h.Name, ""), "#")
+		key += "\n" + s.Name + " " + string(s.Status) + " " + withoutOwn(h, s.Problem.Summary)
 	}
 	return key
+}
+
+// withoutOwn is a text without what tells one host's from another's.
+func withoutOwn(h *story.Host, text string) string {
+	return ownWords.ReplaceAllString(strings.ReplaceAll(text, h.Name, ""), "#")
 }
 
 // folded joins hosts with the same key.
@@ -208,7 +217,7 @@ func (s *Streams) print(l line, narrow bool) {
 	}
 	switch one := first + "  " + l.note; {
 	case l.note == "":
-	case s.Width == 0 || ansi.StringWidth(one) <= s.Width:
+	case s.OutWidth == 0 || ansi.StringWidth(one) <= s.OutWidth:
 		first = one
 	default:
 		below = slices.Insert(below, 0, l.note)
@@ -281,8 +290,8 @@ func (s *Streams) say(indent, text string) { s.item(indent, "", text) }
 // its text.
 func (s *Streams) item(indent, mark, text string) {
 	wide := ansi.StringWidth(indent + mark)
-	if s.Width > 0 {
-		text = wrap(s.plain(text), max(20, s.Width-wide))
+	if s.OutWidth > 0 {
+		text = wrap(s.plain(text), max(20, s.OutWidth-wide))
 	}
 	for line := range strings.SplitSeq(text, "\n") {
 		fmt.Fprintln(s.Out, s.plain(indent+mark+line))

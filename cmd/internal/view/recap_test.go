@@ -24,7 +24,7 @@ func TestRecapInstalling(t *testing.T) {
 		told.Event(e)
 	}
 	var out bytes.Buffer
-	s := &Streams{Out: &out, Width: 120}
+	s := &Streams{Out: &out, OutWidth: 120}
 	(&recap{&told, s, s.themeOf(false)}).write()
 	for _, want := range []string{"being installed since", "Continue with: esxiplan run p.hcl --start-at installed\n", "1 host: 1 being installed"} {
 		if !strings.Contains(out.String(), want) {

@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/charmbracelet/lipgloss"
+	"github.com/charmbracelet/x/ansi"
 	"github.com/muesli/termenv"
 	"golang.org/x/term"
 
@@ -26,7 +27,8 @@ import (
 // Streams are where output goes, and what the terminal there can do.
 type Streams struct {
 	Out, Err io.Writer
-	Width    int  // columns; 0 is not a terminal: lines are as long as they are
+	Width    int  // columns of Err; 0 is not a terminal: lines are as long as they are
+	OutWidth int  // of Out
 	Color    bool // of Out
 	ColorErr bool
 	ASCII    bool // no characters beyond ASCII
@@ -168,6 +170,14 @@ func (t theme) status(s event.Status) string {
 		return t.warn.Render(string(s))
 	}
 	return t.dim.Render(string(s))
+}
+
+// Plain is a text as the streams can show it, for what is written without a view.
+func (s *Streams) Plain(text string) string { return s.plain(text) }
+
+// Cut is a text that is cut to some columns, and marked where it is.
+func (s *Streams) Cut(text string, columns int) string {
+	return ansi.Truncate(s.plain(text), columns, ellipsis(s.ASCII))
 }
 
 // plain replaces what a terminal without UTF-8 cannot show.

@@ -16,13 +16,17 @@ func StepName(name, kind string) string { return stepName(name, kind) }
 // Stays says what stays behind at a machine, "" where nothing does.
 func Stays(l event.Left) string { return stays(l) }
 
-// Alike is equal for hosts of which one row may stand for all: the same became of them, but for
-// numbers and names.
+// Troubled reports a standing of which somebody has to know.
+func Troubled(s story.Standing) bool { return troubled(s) }
+
+// Alike is equal for hosts of which one row may stand for all: the same became of them, and the
+// same stays behind at their machines, but for numbers and names.
 func Alike(h *story.Host) string {
+	left := "\n" + withoutOwn(h, stays(h.Left))
 	if h.Status.Failure() {
-		return badKey(h)
+		return badKey(h) + left
 	}
-	return fineKey(h)
+	return fineKey(h) + left
 }
 
 // Describer gives a function that says an event in the words of a log, as lines without time;

@@ -24,7 +24,7 @@ type workflow struct {
 func newGitHub(s *Streams) *workflow {
 	own := *s
 	shown := &text.Log{Out: s.Out}
-	own.Out, own.Err, own.Width = shown, shown, 0
+	own.Out, own.Err, own.Width, own.OutWidth = shown, shown, 0, 0
 	return &workflow{plain: newPlain(&own, s.Color), commands: s.Out, logs: map[string]*bytes.Buffer{}}
 }
 

@@ -30,6 +30,7 @@ type document struct {
 	Latest   time.Time              `json:"latest"`            // the last event
 	Took     event.Seconds          `json:"took"`              // by the last stage
 	Totals   map[story.Standing]int `json:"totals"`            // hosts by standing
+	Proven   int                    `json:"proven"`            // hosts whose installation is proven, also those that failed after it
 	Next     []view.Command         `json:"next,omitempty"`
 	Steps    []story.Column         `json:"steps"` // of all stages, in the order of the plan
 	Notes    []story.Note           `json:"notes,omitempty"`
@@ -51,7 +52,7 @@ type hostJSON struct {
 func writeJSON(w io.Writer, r *run) error {
 	doc := document{Kind: "esxiplan report", Schema: Schema, Version: r.Version, Run: r.Run, By: r.By, Command: r.Command,
 		Outcome: r.outcome(), Ended: r.Summary != nil, Summary: r.Summary, Plan: r.Plan, Began: r.first, Stage: r.Began, Latest: r.Latest, Took: event.Seconds(r.Took()),
-		Totals: r.Count(), Next: view.Next(r.Story), Steps: r.Steps, Notes: r.Notes, Approved: r.Applied}
+		Totals: r.Count(), Proven: r.Proven(), Next: view.Next(r.Story), Steps: r.Steps, Notes: r.Notes, Approved: r.Applied}
 	for _, h := range r.hosts {
 		doc.Hosts = append(doc.Hosts, hostJSON{h.Host, h.standing, h.Guard(), h.why, h.next, event.Seconds(h.Took()), h.commands})
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -112,7 +113,8 @@ func (s *suite) add(c testcase) {
 }
 
 // caseOf is a step of a host. What did not come to its end is an error: a CI system must not
-// take it for a step that was left out on purpose.
+// take it for a step that was left out on purpose. An installation that is unproven is one, too,
+// whatever the plan ignores.
 func caseOf(class string, c story.Column, h *host) testcase {
 	s := h.step(c.Name)
 	out := testcase{Name: clean(view.StepName(c.Name, c.Type)), Class: class, Time: seconds(took(s))}
@@ -127,6 +129,8 @@ func caseOf(class string, c story.Column, h *host) testcase {
 		out.Error = newResult("interrupted", sentence("interrupted", s.Text), h.why)
 	case s.Status == "":
 		out.Error = newResult("not_ended", "not ended when this report was made", h.why)
+	case s.Status == event.Ignored && slices.Contains(h.causes(), s):
+		out.Error = newResult(string(h.standing), "unproven, which the plan ignores: "+summaryOf(s), explained(s))
 	case s.Status == event.Ignored:
 		out.Skipped = newResult("ignored", "failed, and ignored as the plan says: "+summaryOf(s), explained(s))
 	case s.Status == event.Skipped:

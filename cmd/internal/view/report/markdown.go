@@ -102,9 +102,10 @@ func (r *run) footer() string {
 
 // alike are hosts that stand in one row.
 type alike struct {
-	*host          // the first one
-	names []string // of all
-	took  time.Duration
+	*host           // the first one
+	names  []string // of all
+	took   time.Duration
+	differ bool // in what is said about them
 }
 
 // rows are the hosts, the most urgent first. Of many, those that are alike are one row.
@@ -114,10 +115,12 @@ func (r *run) rows() (out []alike) {
 		key := view.Alike(h.Host)
 		i, known := at[key]
 		if !known || len(r.hosts) <= foldAbove {
-			at[key], out = len(out), append(out, alike{h, []string{h.Name}, h.Took()})
+			at[key], out = len(out), append(out, alike{host: h, names: []string{h.Name}, took: h.Took()})
 			continue
 		}
-		out[i].names, out[i].took = append(out[i].names, h.Name), max(out[i].took, h.Took())
+		a := &out[i]
+		a.names, a.took = append(a.names, h.Name), max(a.took, h.Took())
+		a.differ = a.differ || a.why != h.why || a.next != h.next
 	}
 	return out
 }
@@ -147,23 +150,30 @@ func (a alike) hostNames() string {
 	return text
 }
 
-// troubles are the hosts that need somebody: what failed, and machines that are off or still
-// being installed.
+// example names the host of which the text about a row is true, where it is not true of all.
+func (a alike) example() string {
+	if !a.differ {
+		return ""
+	}
+	return "for example " + markdown.Cell(a.Name) + ": "
+}
+
+// troubles are the hosts that need somebody: what failed or is unproven, and machines that are off
+// or still being installed.
 func (r *run) troubles(rows []alike) (out []string) {
 	for _, a := range rows {
-		urgent := a.standing == story.PoweredOff || a.standing == story.Installing || a.standing == story.Running
-		if !urgent && !a.Status.Failure() {
+		if !view.Troubled(a.standing) && a.standing != story.Running {
 			continue
 		}
 		item := "- " + a.hostNames() + ": **" + string(a.standing) + "**"
 		if a.why != "" {
-			item += ": " + markdown.Code(a.why)
+			item += ": " + a.example() + markdown.Code(a.why)
 		}
 		if a.next != "" {
 			item += "<br>**Next:** " + markdown.Code(a.next)
 		}
-		if s := a.Failed(); s != nil && s.Problem.At != "" {
-			item += "<br>at " + markdown.Code(s.Problem.At)
+		if causes := a.causes(); len(causes) > 0 && causes[0].Problem.At != "" {
+			item += "<br>at " + markdown.Code(causes[0].Problem.At)
 		}
 		out = append(out, item+"\n")
 	}
@@ -183,9 +193,9 @@ func tableOf(rows []alike) (out []string) {
 		if more := len(a.names) - 1; more > 0 {
 			name += fmt.Sprintf(" and %d more", more)
 		}
-		about := markdown.Cell(a.why)
-		if s := a.Failed(); s != nil { // the reason stands above
-			about = "in step " + markdown.Cell(view.StepName(s.Name, s.Type))
+		about := a.example() + markdown.Cell(a.why)
+		if causes := a.causes(); len(causes) > 0 { // the reason stands above
+			about = "in step " + markdown.Cell(view.StepName(causes[0].Name, causes[0].Type))
 		}
 		out = append(out, markdown.Row(name, string(a.standing), view.Span(a.took), a.counts(), about))
 	}
@@ -210,10 +220,11 @@ func (h *host) counts() string {
 // proofs are what each proof rests on, and what could not be checked.
 func (r *run) proofs() (out []string) {
 	for _, h := range r.hosts {
-		if h.standing != story.Proven {
+		if h.proof() == nil {
 			continue
 		}
-		text := "- " + markdown.Cell(h.Name) + ": " + markdown.Code(h.why) + "\n"
+		version, build := h.version()
+		text := "- " + markdown.Cell(h.Name) + ": " + markdown.Code("ESXi "+version+" build "+build) + "\n"
 		rests, unchecked := h.evidence()
 		for _, line := range rests {
 			text += "  - " + markdown.Code(line) + "\n"

@@ -12,8 +12,10 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -164,7 +166,8 @@ func (r *run) whole() bool {
 	return r.Summary != nil && !r.Summary.Interrupted && r.Summary.Internal == "" && !r.Summary.Budget
 }
 
-// totals counts the hosts by their standing, the most urgent first.
+// totals counts the hosts by their standing, the most urgent first, and the proven installations
+// where those are more.
 func (r *run) totals() string {
 	n := r.Count()
 	parts := []string{}
@@ -173,20 +176,46 @@ func (r *run) totals() string {
 			parts = append(parts, fmt.Sprintf("%d %s", n[s], s))
 		}
 	}
-	return event.Count(len(r.Hosts), "host") + ": " + strings.Join(parts, ", ")
+	text := event.Count(len(r.Hosts), "host") + ": " + strings.Join(parts, ", ")
+	if proven := r.Proven(); proven > n[story.Proven] {
+		text += "; " + event.Count(proven, "installation") + " proven"
+	}
+	return text
 }
 
 // reason says why a host stands where it stands, and what to do about it.
 func (r *run) reason(h *host) (why, next string) {
-	parts := []string{r.state(h)}
-	if s := h.Failed(); s != nil {
-		parts, next = append(parts, view.StepName(s.Name, s.Type)+": "+sentence(s.Problem.Summary, s.Problem.Detail)), s.Problem.Next
+	parts := []string{h.provenBefore(), r.state(h)}
+	for _, s := range h.causes() {
+		parts = append(parts, view.StepName(s.Name, s.Type)+": "+sentence(s.Problem.Summary, s.Problem.Detail))
+		next = cmp.Or(next, s.Problem.Next)
 	}
 	parts = compact(append(parts, view.Stays(h.Left)))
 	for i, p := range parts {
 		parts[i] = strings.TrimSuffix(p, ".")
 	}
 	return strings.Join(parts, "; "), next
+}
+
+// causes are the steps for which a host is in trouble. An unproven one has the wait that was given
+// up first, also where the plan ignores that it failed.
+func (h *host) causes() (out []*story.Step) {
+	if s := h.GaveUp(); s != nil && s.Problem != nil && h.standing == story.Unproven {
+		out = append(out, s)
+	}
+	if s := h.Failed(); s != nil && !slices.Contains(out, s) {
+		out = append(out, s)
+	}
+	return out
+}
+
+// provenBefore says what is proven of a host that came into trouble after it.
+func (h *host) provenBefore() string {
+	p := h.proof()
+	if p == nil || h.standing == story.Proven {
+		return ""
+	}
+	return "ESXi " + p.Version + " build " + p.Build + " was proven before"
 }
 
 // state says what the machine does, as far as the standing does not say it.
@@ -252,20 +281,31 @@ func (h *host) missed() string {
 	return sentence("not run", h.Text)
 }
 
+// proof is the proof of the installation that is on the host, also where the host failed after it;
+// nil: none is proven.
+func (h *host) proof() *event.Verdict {
+	if h.standing != story.Proven && !h.Proved() {
+		return nil
+	}
+	return h.Proof
+}
+
 // version is the ESXi that is proven to be on the host.
 func (h *host) version() (version, build string) {
-	if h.standing != story.Proven {
+	p := h.proof()
+	if p == nil {
 		return "", ""
 	}
-	return h.Proof.Version, h.Proof.Build
+	return p.Version, p.Build
 }
 
 // evidence is what the proof of a host rests on, and what it could not.
 func (h *host) evidence() (rests, unchecked []string) {
-	if h.standing != story.Proven {
+	p := h.proof()
+	if p == nil {
 		return nil, nil
 	}
-	return h.Proof.Evidence, h.Proof.Unchecked
+	return p.Evidence, p.Unchecked
 }
 
 // sentence joins what is said with its details.
