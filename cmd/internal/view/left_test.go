@@ -53,7 +53,7 @@ func TestFoldPoweredOff(t *testing.T) {
 // TestExpected: what is due within moments is expected now, and a spread is given where there is one.
 func TestExpected(t *testing.T) {
 	of := func(runs int, low, median, high time.Duration) string {
-		return expected(&event.Entered{Expected: &event.Expected{Runs: runs, Low: event.Seconds(low), Median: event.Seconds(median), High: event.Seconds(high)}})
+		return expected(event.Event{Phase: &event.Entered{Expected: &event.Expected{Runs: runs, Low: event.Seconds(low), Median: event.Seconds(median), High: event.Seconds(high)}}})
 	}
 	for got, want := range map[string]string{
 		of(2, 80*time.Millisecond, 130*time.Millisecond, 180*time.Millisecond): ", proof expected now",
@@ -64,5 +64,9 @@ func TestExpected(t *testing.T) {
 		if got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
+	}
+	late := event.Event{Time: time.Unix(1000, 0), Phase: &event.Entered{Since: time.Unix(400, 0), Expected: &event.Expected{Runs: 1, Median: event.Seconds(23 * time.Minute)}}}
+	if got := expected(late); got != ", proof expected in 13m00s" {
+		t.Errorf("seen ten minutes ago: %q", got)
 	}
 }

@@ -212,7 +212,7 @@ func (p *plain) line(e event.Event) string {
 	case event.RunStarted:
 		return p.intro(e)
 	case event.Phased:
-		return stepName(e.Step, e.Type) + ": " + t.bold.Render(e.Phase.Phase.Words()) + ": " + e.Phase.Evidence + expected(e.Phase)
+		return stepName(e.Step, e.Type) + ": " + t.bold.Render(e.Phase.Phase.Words()) + ": " + e.Phase.Evidence + expected(e)
 	case event.WriteMade:
 		if e.Write.Repeat || e.Write.Found { // what was found, a warning tells
 			return ""
@@ -259,15 +259,20 @@ func (p *plain) write(e event.Event) string {
 }
 
 // expected is how long an installation takes from this phase on, as earlier ones did.
-func expected(p *event.Entered) string {
-	x := p.Expected
+func expected(e event.Event) string {
+	x := e.Phase.Expected
 	if x == nil {
 		return ""
 	}
-	if time.Duration(x.Median) < soon {
+	passed := time.Duration(0)
+	if since := e.Phase.Since; !since.IsZero() {
+		passed = e.Time.Sub(since)
+	}
+	left := func(s event.Seconds) time.Duration { return max(0, time.Duration(s)-passed) }
+	if left(x.Median) < soon {
 		return ", proof expected now"
 	}
-	text, low, high := ", proof expected in "+short(time.Duration(x.Median)), short(time.Duration(x.Low)), short(time.Duration(x.High))
+	text, low, high := ", proof expected in "+short(left(x.Median)), short(left(x.Low)), short(left(x.High))
 	switch {
 	case x.Runs > 1 && low != high:
 		text += fmt.Sprintf(" (%s to %s in %d earlier installations)", low, high, x.Runs)
