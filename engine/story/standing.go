@@ -31,7 +31,7 @@ func (h *Host) Standing() Standing {
 	switch {
 	case h.Left.Off && h.Status != "":
 		return PoweredOff
-	case h.unprovable():
+	case h.unprovable() != nil:
 		return Unproven
 	case h.beingInstalled() && h.Status != "":
 		return Installing
@@ -51,8 +51,8 @@ func (h *Host) Standing() Standing {
 	return map[event.Status]Standing{event.OK: OK, event.Changed: Changed, event.Skipped: Skipped}[h.Status]
 }
 
-// beingInstalled reports that our reset is neither proven nor given up. A wait that proved it and failed
-// in what comes after, such as taking the override away, does not close the reset; but the
+// beingInstalled reports that our reset is neither proven nor given up. A wait that proved it and
+// failed in what comes after, such as taking the override away, does not close the reset; but the
 // machine installs nothing any more.
 func (h *Host) beingInstalled() bool {
 	return !h.Left.Installing.IsZero() && (h.Phase == nil || h.Phase.Phase != event.PhaseProven)
@@ -72,12 +72,22 @@ func (h *Host) trouble() Standing {
 	return Failed
 }
 
-// unprovable reports that the guard of the proof ended a wait in which nothing could prove more,
-// of a machine that was restarted into the installer.
-func (h *Host) unprovable() bool {
-	s := h.Failed()
-	return h.Status.Failure() && s != nil && s.Problem.Guard == "proof" && (h.Installs() || !h.Left.Installing.IsZero())
+// unprovable is the step which the guard of the proof ended because nothing could prove more, of a
+// machine that was restarted into the installer and not again since; nil: there is none.
+func (h *Host) unprovable() *Step {
+	if h.Proof != nil || !h.Installs() && h.Left.Installing.IsZero() {
+		return nil
+	}
+	for _, s := range h.Steps {
+		if s.failed() && s.Problem != nil && s.Problem.Guard == "proof" && s.Ended.After(h.Left.Installing) && !s.Ended.Before(h.tried) {
+			return s
+		}
+	}
+	return nil
 }
+
+// failed reports that the step failed, also where the plan ignores that.
+func (s *Step) failed() bool { return s.Status.Failure() || s.Status == event.Ignored }
 
 // GaveUp is the step that waited for the end of an installation in vain, also where the plan
 // ignores that it failed; nil: none did, or a proof came.
@@ -86,11 +96,11 @@ func (h *Host) GaveUp() *Step {
 		return nil
 	}
 	for _, s := range h.Steps {
-		if v := s.Verdict; v != nil && v.Seeks && !v.Proven && (s.Status.Failure() || s.Status == event.Ignored) {
+		if v := s.Verdict; v != nil && v.Seeks && !v.Proven && s.failed() {
 			return s
 		}
 	}
-	return nil
+	return h.unprovable()
 }
 
 // Installs reports that the machine was started into the installer, as far as is known, and not

@@ -90,6 +90,8 @@ func TestStanding(t *testing.T) {
 		"held back in a later stage":                  {[]event.Event{began, ended(event.Changed, event.Left{}), ended(event.NotRun, event.Left{})}, Interrupted},
 		"no proof is possible":                        {[]event.Event{began, boot, done("w", event.Failed, nil, noProof), ended(event.Failed, installing)}, Unproven},
 		"no proof is possible, of an earlier restart": {[]event.Event{began, done("w", event.Failed, nil, noProof), ended(event.Failed, installing)}, Unproven},
+		"no proof is possible, and ignored":           {[]event.Event{began, boot, done("w", event.Ignored, nil, noProof), ended(event.Changed, installing)}, Unproven},
+		"no proof was possible, and restarted since":  {[]event.Event{began, boot, done("w", event.Ignored, nil, noProof), boot, ended(event.Changed, event.Left{Installing: start.Add(4 * time.Minute)})}, Installing},
 		"no proof is possible without a restart":      {[]event.Event{began, done("w", event.Failed, nil, noProof), ended(event.Failed, event.Left{})}, Refused},
 		"facts at last":                               {[]event.Event{began, done("(facts)", event.Unreachable, nil, trouble), ended(event.Unreachable, event.Left{}), again, done("w", event.Changed, proof, nil), ended(event.Changed, event.Left{})}, Proven},
 		"facts at last, and refused":                  {[]event.Event{began, done("(facts)", event.Unreachable, nil, trouble), ended(event.Unreachable, event.Left{}), again, done("w", event.Failed, nil, refusal), ended(event.Failed, event.Left{})}, Refused},
