@@ -100,7 +100,7 @@ func (p *Plan) messageContext(message cty.Value) *hcl.EvalContext {
 	return ctx
 }
 
-// Templated reports whether the block has a template: null is none.
+// Templated reports whether the block has a template: null means no template.
 func (n *Notify) Templated() bool { return n.template != nil }
 
 // Message is the text of a message by the template of a [Notify.Templated] block; message is that of [Known], as

@@ -35,7 +35,8 @@ func main() { os.Exit(Main()) }
 func Main() int {
 	log.SetOutput(io.Discard) // net/http writes there what machines send unasked
 	a := newApp(os.Stdin, newStreams(os.Stdout, os.Stderr))
-	a.streams.Screen = screenOf(os.Stdin, os.Stdout, os.Stderr)
+	a.streams.Line = lineScreen(os.Stderr)
+	a.streams.Screen = screenOf(os.Stdin, os.Stdout, a.streams.Line)
 	out := view.NewOutput(os.Stdout)
 	a.console = logged(out, os.Stdout)
 	flush := a.maskStreams(a.console, logged(os.Stderr, os.Stderr))

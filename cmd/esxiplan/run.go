@@ -141,8 +141,8 @@ const lastRun = "<RUN>"
 // String implements [pflag.Value].
 func (f *failedRun) String() string { return f.run }
 
-// Type implements [pflag.Value]: as for a bool, the help shows no name of a value that must follow.
-func (f *failedRun) Type() string { return "bool" }
+// Type implements [pflag.Value]: the help shows no name of a value that must follow.
+func (f *failedRun) Type() string { return "" }
 
 // Set implements [pflag.Value].
 func (f *failedRun) Set(run string) error {
@@ -158,10 +158,14 @@ func (f *failedRun) name() string {
 	return f.run
 }
 
-// check refuses a name that is empty: the last run may be another one than was meant.
+// check refuses a name that is empty, since the last run may be another one than was meant, and
+// what flags without a name take.
 func (f *failedRun) check() error {
-	if f.given && f.run == "" {
+	switch {
+	case f.given && f.run == "":
 		return errors.New("--only-failed= takes the name of a run, and the name given is empty: is a variable not set?")
+	case f.run == "true" || f.run == "false":
+		return fmt.Errorf("--only-failed=%s: this flag takes no value, or the name of a run, such as --only-failed=nightly-7", f.run)
 	}
 	return nil
 }
@@ -327,15 +331,24 @@ func (r *request) secret(set string) bool {
 }
 
 // line is a command as people paste it. What was given as a secret is to be in the environment:
-// the shell says so, and runs nothing, where it is not.
+// the shell says so, and runs nothing, where it is not. A variables file goes before the
+// environment, so that with one the value goes where it was before it, too.
 func (r *request) line(words []string) string {
-	var b strings.Builder
+	before, after := "", ""
 	for _, set := range r.flags.set {
-		if name, _, _ := strings.Cut(set, "="); r.secret(set) {
-			fmt.Fprintf(&b, `ESXIPLAN_VAR_%[1]s="${ESXIPLAN_VAR_%[1]s:?set this variable first}" `, name)
+		if !r.secret(set) {
+			continue
+		}
+		name, _, _ := strings.Cut(set, "=")
+		variable := "ESXIPLAN_VAR_" + strings.ReplaceAll(name, "-", "_")
+		value := fmt.Sprintf("${%s:?set this variable first}", variable)
+		if len(r.flags.files) == 0 && !strings.Contains(name, "-") {
+			before += fmt.Sprintf(`%s="%s" `, variable, value)
+		} else {
+			after += fmt.Sprintf(` -e "%s=%s"`, name, value)
 		}
 	}
-	return b.String() + shellLine(words)
+	return before + shellLine(words) + after
 }
 
 // places are the flags that say where state and machines are.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -356,6 +357,7 @@ removed by their own age.`,
 				fmt.Fprintf(a.streams.Err, "kept %s: can be resumed with %s\n", i.Run, f.resumption(args, i.Run))
 			}
 			if f.asJSON {
+				a.printScreens(a.streams.Err, pruned, dry)
 				return errors.Join(a.writeJSON(append([]log.Info{}, pruned.Removed...)), err)
 			}
 			a.printRemoved(pruned, dry)
@@ -386,20 +388,29 @@ func (f *runsFlags) resumption(plans []string, run string) string {
 
 // printRemoved lists the runs whose logs were removed, by name, and counts the screens.
 func (a *app) printRemoved(pruned session.Pruned, dry bool) {
-	verb := "removed"
-	if dry {
-		verb = "would remove"
-	}
 	for _, i := range slices.SortedFunc(slices.Values(pruned.Removed), func(a, b log.Info) int { return strings.Compare(a.Run, b.Run) }) {
 		end := "ended"
 		if !i.Ended {
 			end = "was killed after"
 		}
-		fmt.Fprintf(a.streams.Out, "%s %s, which %s %s\n", verb, i.Run, end, when(i.Latest))
+		fmt.Fprintf(a.streams.Out, "%s %s, which %s %s\n", removal(dry), i.Run, end, when(i.Latest))
 	}
+	a.printScreens(a.streams.Out, pruned, dry)
+}
+
+// printScreens counts the images of screens that were removed.
+func (a *app) printScreens(out io.Writer, pruned session.Pruned, dry bool) {
 	if pruned.Screens > 0 {
-		fmt.Fprintf(a.streams.Out, "%s %s of machines' screens\n", verb, event.Count(pruned.Screens, "image"))
+		fmt.Fprintf(out, "%s %s of machines' screens\n", removal(dry), event.Count(pruned.Screens, "image"))
 	}
+}
+
+// removal is what happens to what is listed.
+func removal(dry bool) string {
+	if dry {
+		return "would remove"
+	}
+	return "removed"
 }
 
 // days reads a length of time that may be in days.

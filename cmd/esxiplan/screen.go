@@ -9,18 +9,27 @@ import (
 	"esxiplan/cmd/internal/view"
 )
 
-// screenOf is the terminal on which a run can be watched live, nil where there is none: an output
-// goes elsewhere, the terminal cannot draw, a CI system keeps what it shows, or a shell runs this
-// process in the background, from where the terminal must not be touched.
-func screenOf(in, out, err *os.File) *view.Screen {
-	if !isTerminal(out) || !isTerminal(err) || !draws() || inCI() || !foreground(err) {
+// lineScreen is the terminal on which a line can be redrawn, nil where the terminal cannot draw, a CI
+// system keeps what it shows, or a shell runs this process in the background, from where the
+// terminal must not be touched.
+func lineScreen(err *os.File) *view.Screen {
+	if !isTerminal(err) || !draws() || inCI() || !foreground(err) {
 		return nil
 	}
-	s := &view.Screen{Out: err, Reflows: reflows(), Foreground: func() bool { return foreground(err) }}
+	return &view.Screen{Out: err, Reflows: reflows(), Foreground: func() bool { return foreground(err) }}
+}
+
+// screenOf is the terminal on which a run can be watched live, nil where none is, or where an output
+// goes elsewhere.
+func screenOf(in, out *os.File, line *view.Screen) *view.Screen {
+	if line == nil || !isTerminal(out) {
+		return nil
+	}
+	s := *line
 	if isTerminal(in) && foreground(in) {
 		s.Keys = in
 	}
-	return s
+	return &s
 }
 
 // draws reports a terminal that knows how to move its cursor and to erase.

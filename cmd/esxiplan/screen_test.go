@@ -3,6 +3,8 @@ package main
 import (
 	"os"
 	"testing"
+
+	"esxiplan/cmd/internal/view"
 )
 
 // TestScreenOf: what is no terminal is no screen, and nothing in the environment makes it one.
@@ -15,15 +17,18 @@ func TestScreenOf(t *testing.T) {
 	}
 	defer read.Close()
 	defer write.Close()
-	if s := screenOf(read, write, write); s != nil {
+	if s := lineScreen(write); s != nil {
 		t.Errorf("a pipe is a screen: %+v", s)
+	}
+	if s := screenOf(read, write, &view.Screen{Out: write}); s != nil {
+		t.Errorf("a run is watched where its output goes into a pipe: %+v", s)
 	}
 	if foreground(read) {
 		t.Error("a pipe has a foreground")
 	}
 }
 
-// TestReflows: which terminals break their lines anew.
+// TestReflows: which terminals break their lines again.
 func TestReflows(t *testing.T) {
 	for _, c := range []struct {
 		name string

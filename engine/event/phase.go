@@ -46,7 +46,7 @@ type Entered struct {
 	Since    time.Time `json:"since,omitzero"`     // when another process saw it enter; zero: this one did, now
 	Reset    time.Time `json:"reset,omitzero"`     // our reset, from which the installation is timed
 	Model    string    `json:"model,omitempty"`    // of the machine, where it is known
-	Watched  time.Time `json:"watched,omitzero"`   // since when a wait has watched the installation without a gap; zero: none does
+	Watched  time.Time `json:"watched,omitzero"`   // since when waits have looked at the machine without a gap, perhaps from before the reset; zero: none does
 	Expected *Expected `json:"expected,omitempty"` // nil: no earlier run of this model is known
 }
 

@@ -72,9 +72,9 @@ type Prepared struct {
 	show   func(event.Event)
 	held   func() error // whether the locks are still ours
 	stage  stage
-	failed map[string]time.Time // when the hosts failed that are tried again
-	resets map[string]string    // the last reset of each host that may be wiped, when it was asked for
-	before []log.Info           // runs of the plan, the latest first, of which this may be a repetition
+	failed map[string]time.Time      // when the hosts failed that are tried again
+	resets map[string]step.LastReset // the last reset of each host that may be wiped, when it was asked for
+	before []log.Info                // runs of the plan, the latest first, of which this may be a repetition
 }
 
 // SetForks sets how many hosts do something at once.
@@ -358,10 +358,9 @@ func (p *Prepared) fold(records []log.Record) error {
 		_, open := p.log.History(host).Installing()
 		return open
 	})
-	p.resets = map[string]string{}
+	p.resets = map[string]step.LastReset{}
 	for _, h := range p.Survey.Wipes() {
-		last, _ := p.log.History(h.Name).LastReset()
-		p.resets[h.Name] = last.Change
+		p.resets[h.Name], _ = p.log.History(h.Name).LastReset()
 	}
 	return err
 }

@@ -169,11 +169,17 @@ func (p *Prepared) keepScreen(host string, at time.Time, png []byte) (string, er
 	return state.KeepScreen(p.o.State, host, at, png)
 }
 
-// unchanged refuses machines that were reset since the user agreed to wipe them.
+// unchanged refuses machines that were reset, or proven installed, since the user agreed to wipe
+// them.
 func (p *Prepared) unchanged(l *log.Log) error {
 	for host, before := range p.resets {
-		if now, ok := l.History(host).LastReset(); ok && now.Change != before {
+		now, ok := l.History(host).LastReset()
+		switch {
+		case !ok:
+		case now.Change != before.Change:
 			return fmt.Errorf("run %s has restarted host %s since this run was prepared; look at it with esxiplan status, and start again", now.Run, host)
+		case now.ProvenAfter(before.ProvenAt):
+			return fmt.Errorf("host %s was proven installed at %s, since this run was prepared; look at it with esxiplan status, and start again", host, step.ClockTime(now.ProvenAt))
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -77,11 +78,14 @@ func PruneScreens(dir string, before time.Time, dry bool) (n int, err error) {
 	return n, err
 }
 
-// isOldScreen reports a file that [KeepScreen] wrote before a time. One that another process
-// removed meanwhile is none.
+// screenName is how [KeepScreen] names its files.
+var screenName = regexp.MustCompile(`-\d{8}-\d{6}(-\d+)?\.png$`)
+
+// isOldScreen reports a file that [KeepScreen] wrote before a time. A file that another process
+// removed meanwhile does not count.
 func isOldScreen(f fs.DirEntry, before time.Time) bool {
 	info, err := f.Info()
-	return err == nil && info.Mode().IsRegular() && filepath.Ext(f.Name()) == ".png" && info.ModTime().Before(before)
+	return err == nil && info.Mode().IsRegular() && screenName.MatchString(f.Name()) && info.ModTime().Before(before)
 }
 
 // fileName makes a part of a file's name of the name of a host, which may have any character.

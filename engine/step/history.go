@@ -73,7 +73,7 @@ type LastReset struct {
 	Boot      Override  // that we had set for it
 	Open      bool      // it can have started an installer, and the installation is neither proven nor timed out
 	Proven    bool      // it is proven
-	ProvenAt  time.Time `json:",omitzero"` // when it was proven last, also after the wait for it failed
+	ProvenAt  time.Time `json:",omitzero"` // when a step that succeeded proved it last, also after the wait for it failed
 	Change    string
 	Phases    []Passed   `json:",omitempty"` // that the installation was seen to enter, in their order
 	Asked     time.Time  // when a start was last asked for
@@ -105,7 +105,7 @@ func (l LastReset) latest() event.Entered {
 
 // ProvenAfter reports that the installation was proven after a time.
 func (l LastReset) ProvenAfter(t time.Time) bool {
-	return l.ProvenAt.After(t) || l.Proven && l.Time.After(t) // snapshots of earlier versions lack the time of the proof
+	return l.ProvenAt.After(t)
 }
 
 // Answered is the evidence that the machine was restarted: the BMC said so.
@@ -378,7 +378,7 @@ func (h *History) conclude(r Record) {
 		return
 	}
 	v, closed := *r.Verdict, *h.reset
-	if v.Proven {
+	if v.Proven && !r.Failed {
 		closed.ProvenAt = r.Time
 	}
 	if closed.Open && (v.Proven || v.Ended || v.Seeks && r.Failed) {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"esxiplan/engine/bmc"
 	"esxiplan/engine/event"
 	"esxiplan/engine/step"
 )
@@ -282,11 +283,12 @@ func TestProvenAfter(t *testing.T) {
 		verdicts []step.Record
 		want     bool
 	}{
-		"no proof":               {nil, false},
-		"a proof before":         {[]step.Record{{Time: failure.Add(-time.Minute), Verdict: &event.Verdict{Proven: true}}}, false},
-		"a proof after":          {[]step.Record{{Time: failure.Add(time.Minute), Verdict: &event.Verdict{Proven: true}}}, true},
-		"a wait that failed":     {[]step.Record{{Time: failure, Verdict: &event.Verdict{Seeks: true}, Failed: true}}, false},
-		"a proof after the wait": {[]step.Record{{Time: failure, Verdict: &event.Verdict{Seeks: true}, Failed: true}, {Time: failure.Add(time.Minute), Verdict: &event.Verdict{Proven: true}}}, true},
+		"no proof":                      {nil, false},
+		"a proof before":                {[]step.Record{{Time: failure.Add(-time.Minute), Verdict: &event.Verdict{Proven: true}}}, false},
+		"a proof after":                 {[]step.Record{{Time: failure.Add(time.Minute), Verdict: &event.Verdict{Proven: true}}}, true},
+		"a proof that the plan refuses": {[]step.Record{{Time: failure.Add(time.Minute), Verdict: &event.Verdict{Proven: true}, Failed: true}}, false},
+		"a wait that failed":            {[]step.Record{{Time: failure, Verdict: &event.Verdict{Seeks: true}, Failed: true}}, false},
+		"a proof after the wait":        {[]step.Record{{Time: failure, Verdict: &event.Verdict{Seeks: true}, Failed: true}, {Time: failure.Add(time.Minute), Verdict: &event.Verdict{Proven: true}}}, true},
 	} {
 		var l log
 		l.change("first", wiped)
@@ -295,6 +297,15 @@ func TestProvenAfter(t *testing.T) {
 		}
 		if last, ok := l.LastReset(); !ok || last.ProvenAfter(failure) != c.want {
 			t.Errorf("%s: %+v", name, last)
+		}
+	}
+}
+
+// TestStarts: the history judges a reset as the doors do.
+func TestStarts(t *testing.T) {
+	for _, r := range []bmc.ResetType{bmc.ResetOn, bmc.ResetForceOff, bmc.ResetForceRestart, bmc.ResetGracefulShutdown, "ForceOn", "PowerCycle", "GracefulRestart", "ForcePowerCycle"} {
+		if (event.Change{Verb: event.Reset, New: string(r)}).Starts() != r.Starts() {
+			t.Errorf("%s", r)
 		}
 	}
 }

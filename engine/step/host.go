@@ -195,7 +195,7 @@ func (h *Host) Progress(done, total int64, what string) {
 
 // Enter notes that the installation of the last reset was seen in a phase, unless it had come
 // as far before. The evidence says in one short sentence what was seen. Where another process saw
-// it come further, that is repeated once: who watches this one knows nothing of the other.
+// it come as far, that is repeated once: who watches this one knows nothing of the other.
 func (h *Host) Enter(p event.Phase, evidence string) {
 	last, ok := h.History().LastReset()
 	if !ok || h.Settings.DryRun {

@@ -196,11 +196,11 @@ func (h *Host) step(e event.Event) *Step {
 	return step
 }
 
-// passRetry takes in that the next attempt of a step is under way.
+// passRetry takes in that the attempt for which a step was to be tried again is under way.
 func (h *Host) passRetry(step string) {
 	for _, s := range h.Steps {
 		if s.Name == step && s.Retry != nil {
-			s.Attempt, s.Retry = s.Attempt+1, nil
+			s.Retry = nil
 		}
 	}
 }
@@ -213,7 +213,7 @@ func (h *Host) enter(e event.Event) {
 		since = e.Time
 	}
 	repeats := h.Phase != nil && h.Phase.Phase == e.Phase.Phase
-	h.Phase = &Phase{*e.Phase, since}
+	h.Phase = &Phase{*e.Phase, since, e.Time}
 	if !repeats {
 		h.Phases = append(h.Phases, h.Phase)
 	}

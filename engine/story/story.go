@@ -90,6 +90,7 @@ type Change struct {
 type Phase struct {
 	event.Entered
 	Since time.Time `json:"since"`
+	Seen  time.Time `json:"seen"` // when it was reported last: another process may have seen it enter
 }
 
 // Progress is how far something long has come, and how fast.

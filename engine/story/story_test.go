@@ -141,10 +141,10 @@ func TestSwitchedOff(t *testing.T) {
 
 // TestRetryPasses: why a step is tried again is said until the next attempt shows anything.
 func TestRetryPasses(t *testing.T) {
-	retried := event.Event{Kind: event.Retried, Step: "w", Attempt: 1, Problem: trouble}
+	retried := event.Event{Kind: event.Retried, Step: "w", Attempt: 2, Problem: trouble}
 	for _, next := range []event.Event{{Kind: event.Progressed, Step: "w", Text: "no ESXi answers yet"}, seen(event.PhaseReading)} {
 		_, h := tell(began, again, retried)
-		if s := h.Step(); s.Retry != trouble || s.Attempt != 1 {
+		if s := h.Step(); s.Retry != trouble || s.Attempt != 2 {
 			t.Errorf("%+v", s)
 		}
 		_, h = tell(began, again, retried, next)

@@ -73,7 +73,7 @@ func (c Arguments) checkGenerated(p kickstart.Planned) error {
 	return nil
 }
 
-// checkOwn refuses what has no effect with somebody's own kickstart, and one that
+// checkOwn refuses what has no effect with a kickstart that the user supplies, and one that
 // writes to other disks than the plan names.
 func (c Arguments) checkOwn(p kickstart.Planned) error {
 	for _, other := range []struct {

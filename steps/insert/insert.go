@@ -163,7 +163,7 @@ func candidates(ctx context.Context, h *step.Host, c Arguments) ([]bmc.Slot, err
 }
 
 // fetched waits for a BMC that fetches the whole image when it mounts it, and demands that
-// it came to the end: it calls a part of the image inserted, too. It can be known where we
+// it came to the end: it calls a part of the image inserted, too. It is known only where we
 // serve the image.
 func fetched(ctx context.Context, h *step.Host, url string) error {
 	if !h.Holds(url) {

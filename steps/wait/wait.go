@@ -102,6 +102,7 @@ func mediaRead(h *step.Host, r *Result) error {
 	if h.Media == nil {
 		return fmt.Errorf("the plan has no media block, so it is not known whether the medium is read")
 	}
+	h.Watch()
 	reads, known := reads(h)
 	if !known {
 		return fmt.Errorf("only an image that this run or esxiplan serve serves can be seen to be read; wait for goal = \"esxi\" instead")

@@ -12,11 +12,14 @@ import (
 // it would be missing in what a run has logged.
 const (
 	shortestNamed = 8
-	shortestOther = 20
+	shortestOther = 12
 )
 
 // namesCredential is what the names of headers with credentials have in them.
-var namesCredential = regexp.MustCompile(`(?i)auth|key|token|secret|passw|credential|cookie|session|dsn`)
+var namesCredential = regexp.MustCompile(`(?i)auth|key|token|secret|pass|pwd|credential|cookie|session|license|dsn`)
+
+// word is what a service or a tenant may be called.
+var word = regexp.MustCompile(`^[A-Za-z]+([ _.-][A-Za-z]+)*$`)
 
 // Credentials are those that are sent to the collector in headers, as they are sent, and those
 // in them behind a scheme such as Bearer; none where the variables ask for no traces.
@@ -50,5 +53,5 @@ func isCredential(header, value string) bool {
 	if namesCredential.MatchString(header) {
 		return len(value) >= shortestNamed
 	}
-	return len(value) >= shortestOther
+	return len(value) >= shortestOther && !word.MatchString(value)
 }

@@ -19,6 +19,9 @@ func TestCredentials(t *testing.T) {
 		"encoded":                      {"api-key=01%2B23%2F45%3D", []string{"01+23/45="}},
 		"behind a scheme":              {"Authorization=Bearer%20abcdef0123", []string{"abcdef0123", "Bearer abcdef0123"}},
 		"a long one by any other name": {"x-honeycomb-team=hcaik_0123456789abcdef", []string{"hcaik_0123456789abcdef"}},
+		"a password, for short":        {"x-pwd=S3cret.1", []string{"S3cret.1"}},
+		"a key of sixteen bytes":       {"x-vendor=0123456789abcdef", []string{"0123456789abcdef"}},
+		"a long name":                  {"x-dataset=esxiplan-production-lab", nil},
 		"not encoded as it must be":    {"api-key=0123%ZZ789", []string{"0123%ZZ789"}},
 		"no pair":                      {"api-key,,=", nil},
 	} {

@@ -81,7 +81,7 @@ func (p *plain) standing(h *story.Host) string {
 	return t.dim.Render(string(s))
 }
 
-// troubled reports a standing of which somebody has to know.
+// troubled reports a standing that needs attention.
 func troubled(s story.Standing) bool {
 	switch s {
 	case story.PoweredOff, story.Installing, story.Unproven, story.Failed, story.Unreachable, story.Refused:

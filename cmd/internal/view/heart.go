@@ -136,7 +136,7 @@ func reached(h *story.Host) (phase int, since time.Time) {
 // given up installs only where a phase was seen after that.
 func installs(h *story.Host) bool {
 	s := h.GaveUp()
-	return h.Installs() && (s == nil || h.Phase != nil && h.Phase.Since.After(s.Ended))
+	return h.Installs() && (s == nil || h.Phase != nil && h.Phase.Seen.After(s.Ended))
 }
 
 // queued is the standing of a host that waits for its turn to begin; one that the run did not

@@ -155,10 +155,22 @@ func (s *seat) searched(now time.Time) string {
 	if s.provenAtWork() {
 		words = append(words, string(story.Proven))
 	}
-	if f := s.Failed(); f != nil {
+	if f := s.trouble(); f != nil {
 		words = append(words, f.Name, f.Type, f.Problem.Summary)
 	}
 	return strings.Join(words, "\n")
+}
+
+// trouble is the step in which the host failed, or which waited in vain for a proof though the plan
+// ignores that; nil: none did.
+func (s *seat) trouble() *story.Step {
+	if f := s.Failed(); f != nil {
+		return f
+	}
+	if s.standing != story.Unproven {
+		return nil
+	}
+	return s.GaveUp()
 }
 
 // provenAtWork reports a host whose installation is proven, and which has not come to its end.

@@ -3,6 +3,7 @@ package view
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -280,11 +281,14 @@ func (c columns) shorter(step string) string {
 	return step
 }
 
-// name is that of a host in its column. One that is too long loses its domain first. Machines of one
+// name is that of a host in its column. One that is too long loses its domain first; an address has none. Machines of one
 // rack are often named alike up to their last characters, so a long name is cut in its middle.
 func (c columns) name(host string) string {
 	host = c.shown(inOneLine.Replace(host))
 	label, _, _ := strings.Cut(host, ".")
+	if _, err := netip.ParseAddr(host); err == nil {
+		label = host
+	}
 	if tail := (c.host - ansi.StringWidth(c.dots)) / 2; ansi.StringWidth(label) > c.host && tail > 0 {
 		host = ansi.Truncate(label, c.host-tail, c.dots) + ansi.TruncateLeft(label, ansi.StringWidth(label)-tail, "")
 	}
@@ -336,7 +340,7 @@ func (f *picture) cells(c columns, s *seat, color lipgloss.Style) string {
 		return c.join(host(s.Name), at.step, tries(at.attempt), elapsed(at.since), at.stage(), f.left(c, s.Host))
 	}
 	step, took, stage := "", "", wordsFor(s.standing)
-	if failed := s.Failed(); failed != nil {
+	if failed := s.trouble(); failed != nil {
 		step, stage = stepName(failed.Name, failed.Type), stage+": "+why(failed.Problem, stage)
 	} else if s.Proof != nil && s.standing == story.Proven {
 		stage += fmt.Sprintf(": ESXi %s build %s", s.Proof.Version, s.Proof.Build)

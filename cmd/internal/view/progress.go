@@ -46,7 +46,7 @@ type ProgressLine struct {
 func NewProgressLine(s *Streams, text ProgressText) *ProgressLine {
 	p := &ProgressLine{s: s, text: text, end: make(chan struct{})}
 	every := rhythm
-	if s.Screen != nil {
+	if s.Line != nil {
 		every = redrawTime
 	}
 	p.ended.Go(func() { p.run(every) })
@@ -92,7 +92,7 @@ func (p *ProgressLine) Close() {
 func (p *ProgressLine) show(line string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.s.Screen == nil {
+	if p.s.Line == nil {
 		fmt.Fprintln(p.s.Err, line)
 		return
 	}
@@ -123,7 +123,7 @@ func (p *ProgressLine) erase() string {
 // tmux keeps it in its history.
 func (p *ProgressLine) begin() string {
 	rows := 0
-	if p.s.Screen.Reflows {
+	if p.s.Line.Reflows {
 		rows = max(0, ansi.StringWidth(p.drawn)-1) / max(1, p.s.columns())
 	}
 	return strings.Repeat(ansi.EraseEntireLine+ansi.CursorUp(1), rows) + "\r"
@@ -144,7 +144,7 @@ func (p *ProgressLine) line() string {
 // room is how many columns and how many names a line may have.
 func (p *ProgressLine) room() (columns, names int) {
 	switch {
-	case p.s.Screen != nil:
+	case p.s.Line != nil:
 		columns = max(1, p.s.columns()-spare)
 		return columns, columns / len("a, ")
 	case p.s.Width > 0:

@@ -96,7 +96,7 @@ func (c *terminal) String() string {
 // screened are streams with a terminal.
 func screened(width int) (*terminal, *Streams) {
 	c := &terminal{width: width}
-	return c, &Streams{Err: c, Width: width, Screen: &Screen{Reflows: true}}
+	return c, &Streams{Err: c, Width: width, Line: &Screen{Reflows: true}}
 }
 
 // always is a text that stays, and what is waited for.
@@ -210,7 +210,7 @@ func TestProgressLineNames(t *testing.T) {
 		{80, false, []string{"h1\n\x1b[2J"}, "read 31, 2 failed, waiting for h1 \uFFFD[2J"},
 		{2, false, waiting, "…"},
 	} {
-		s := &Streams{Width: c.width, ASCII: c.ascii, Screen: &Screen{}}
+		s := &Streams{Width: c.width, ASCII: c.ascii, Line: &Screen{}}
 		p := &ProgressLine{s: s, text: always("read 31, 2 failed", c.names...)}
 		if got := p.line(); got != c.want {
 			t.Errorf("%d columns: %q, want %q", c.width, got, c.want)
@@ -223,7 +223,7 @@ func TestProgressLineIsMasked(t *testing.T) {
 	mask := strings.NewReplacer("pässword", "***").Replace
 	for width := range 60 {
 		for _, ascii := range []bool{false, true} {
-			s := &Streams{Width: width, ASCII: ascii, Mask: mask, Screen: &Screen{}}
+			s := &Streams{Width: width, ASCII: ascii, Mask: mask, Line: &Screen{}}
 			p := &ProgressLine{s: s, text: always("of pässword.iso", "h1", "pässword", "h2")}
 			if line := p.line(); strings.Contains(line, "p?") || strings.Contains(line, "pä") {
 				t.Errorf("%d columns: %q", width, line)

@@ -36,6 +36,7 @@ type Streams struct {
 
 	Now    func() time.Time // the clock of the run, which a rehearsal scales; nil: the real one
 	Screen *Screen          // where a live view can be drawn; nil: nowhere
+	Line   *Screen          // where a line can be redrawn, also where Out goes elsewhere; nil: nowhere
 
 	Mask func(string) string // takes out secrets, for a text that is cut before Err masks it; nil: there are none
 }
@@ -48,10 +49,11 @@ func (s *Streams) now() time.Time {
 	return s.Now()
 }
 
-// columns is how wide the screen is now, since terminals are resized; [Streams.Width] elsewhere.
+// columns is how wide the terminal of Err is now, since terminals are resized; [Streams.Width]
+// elsewhere.
 func (s *Streams) columns() int {
-	if s.Screen != nil && s.Screen.Out != nil {
-		if width, _, err := term.GetSize(int(s.Screen.Out.Fd())); err == nil && width > 0 {
+	if s.Line != nil && s.Line.Out != nil {
+		if width, _, err := term.GetSize(int(s.Line.Out.Fd())); err == nil && width > 0 {
 			return width
 		}
 	}

@@ -16,7 +16,7 @@ func StepName(name, kind string) string { return stepName(name, kind) }
 // Stays says what stays behind at a machine, "" where nothing does.
 func Stays(l event.Left) string { return stays(l) }
 
-// Troubled reports a standing of which somebody has to know.
+// Troubled reports a standing that needs attention.
 func Troubled(s story.Standing) bool { return troubled(s) }
 
 // Alike is equal for hosts of which one row may stand for all: the same became of them, and the

@@ -61,7 +61,7 @@ func (w *workflow) keep(e event.Event) {
 	w.s.Err = shown
 }
 
-// annotate marks what somebody has to know, at once.
+// annotate marks what needs attention, at once.
 func (w *workflow) annotate(e event.Event) {
 	switch p := e.Problem; {
 	case e.Kind == event.Warned:

@@ -158,7 +158,7 @@ func (a alike) example() string {
 	return "for example " + markdown.Cell(a.Name) + ": "
 }
 
-// troubles are the hosts that need somebody: what failed or is unproven, and machines that are off
+// troubles are the hosts that need attention: what failed or is unproven, and machines that are off
 // or still being installed.
 func (r *run) troubles(rows []alike) (out []string) {
 	for _, a := range rows {
