@@ -68,11 +68,18 @@ func TestPruneScreens(t *testing.T) {
 	if err := os.Rename(other, other+".txt"); err != nil {
 		t.Fatal(err)
 	}
+	drawing := filepath.Join(filepath.Dir(old), "rack.png")
+	if err := os.Rename(keep("drawing", 2*time.Hour), drawing); err != nil {
+		t.Fatal(err)
+	}
 	prune(true, 1)
 	if _, err := os.Stat(old); err != nil {
 		t.Error(err)
 	}
 	prune(false, 1)
+	if _, err := os.Stat(drawing); err != nil {
+		t.Error("a file with another name was removed")
+	}
 	if _, err := os.Stat(old); err == nil {
 		t.Error("the old screen is still there")
 	}

@@ -310,9 +310,11 @@ func TestScreen(t *testing.T) {
 // that does not answer leaves the ESXi address to look at.
 func TestWatched(t *testing.T) {
 	for name, c := range map[string]struct {
-		looks []time.Duration // after the reset
+		reads []time.Duration // looks of goal media_read, after the reset
+		looks []time.Duration // then of goal esxi
 		since time.Duration
 	}{
+		"media first":       {reads: []time.Duration{2 * time.Minute, 6 * time.Minute}, looks: []time.Duration{10 * time.Minute, 14 * time.Minute}, since: 2 * time.Minute},
 		"from the reset on": {looks: []time.Duration{time.Minute, 6 * time.Minute, 11 * time.Minute}, since: time.Minute},
 		"from later on":     {looks: []time.Duration{20 * time.Minute, 21 * time.Minute}, since: 20 * time.Minute},
 		"with a gap":        {looks: []time.Duration{time.Minute, 2 * time.Minute, 14 * time.Minute, 15 * time.Minute}, since: 14 * time.Minute},
@@ -320,6 +322,9 @@ func TestWatched(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, step.Settings{}).silent()
 			b.m.err = errSilent
+			for _, at := range c.reads {
+				b.after(at).look(t, goal("media_read"))
+			}
 			last := len(c.looks) - 1
 			for _, at := range c.looks[:last] {
 				b.after(at).esxi(t)

@@ -166,3 +166,21 @@ func TestPulse(t *testing.T) {
 		}
 	}
 }
+
+// TestInstallsAfterItWasGivenUp: a phase that is reported again after a wait was given up shows that
+// the installation is under way, though another process saw it enter before that.
+func TestInstallsAfterItWasGivenUp(t *testing.T) {
+	run := newTape(time.Local)
+	run.begin(event.PlanInfo{Hosts: []string{"a"}})
+	run.phased("a", event.PhaseReading, "127.0.0.1 read 241.0 MB of the image", earlierRuns)
+	entered := run.events[len(run.events)-1].Time
+	run.done("a", "installed", time.Minute, event.Event{Status: event.Ignored, Verdict: &event.Verdict{Seeks: true}, Problem: &event.Problem{Summary: "Gave up after 10 minutes"}})
+	run.add(time.Second, event.Event{Kind: event.StepStarted, Host: "a", Step: "installed_again", Attempt: 1})
+	if frame := drawn(run.events, Streams{}, look{}, 80, 24); strings.Contains(frame, "1 installing") {
+		t.Errorf("it was given up:\n%s", frame)
+	}
+	run.add(time.Second, event.Event{Kind: event.Phased, Host: "a", Step: "installed_again", Phase: &event.Entered{Phase: event.PhaseReading, Since: entered, Evidence: "seen before"}})
+	if frame := drawn(run.events, Streams{}, look{}, 80, 24); !strings.Contains(frame, "1 installing") {
+		t.Errorf("it is under way:\n%s", frame)
+	}
+}

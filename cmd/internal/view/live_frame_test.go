@@ -392,12 +392,28 @@ func TestBarShowsOneFailure(t *testing.T) {
 	}
 }
 
+// TestIgnoredFailureHasItsReason: a wait in vain that the plan ignores is trouble of its host, which
+// has no failed step.
+func TestIgnoredFailureHasItsReason(t *testing.T) {
+	run := newTape(time.Local)
+	run.begin(event.PlanInfo{Hosts: []string{"h1"}})
+	run.host("h1")
+	run.done("h1", "installed", time.Minute, event.Event{Status: event.Ignored, Verdict: &event.Verdict{Seeks: true}, Problem: &event.Problem{Summary: "Gave up after 10 minutes: the image was never read"}})
+	run.end("h1", event.OK, event.Counts{Ignored: 1}, "", nil)
+	if frame := drawn(run.events, Streams{}, look{}, 120, 24); !strings.Contains(frame, "the image was never read") {
+		t.Errorf("no reason:\n%s", frame)
+	}
+	if frame := drawn(run.events, Streams{}, look{filter: "never read"}, 120, 24); !strings.Contains(frame, "h1 ") {
+		t.Errorf("it is not found by its reason:\n%s", frame)
+	}
+}
+
 // TestCellsKeepWhatMatters: of a name what tells it from others, of a problem its reason, of a
 // step its name.
 func TestCellsKeepWhatMatters(t *testing.T) {
 	c := columns{host: 12, step: 12, shown: func(text string) string { return text }, dots: "…"}
 	for in, want := range map[string]string{"h0001": "h0001", "esx01.dc1.example.com": "esx01.dc1.e…", "rack7-r750-chassis-0001": "rack7-…-0001",
-		"rack7-r750-chassis-0001.example.com": "rack7-…-0001"} {
+		"rack7-r750-chassis-0001.example.com": "rack7-…-0001", "10.172.18.191": "10.172…8.191"} {
 		if got := strings.TrimRight(c.name(in), " "); got != want {
 			t.Errorf("%s: %q, want %q", in, got, want)
 		}
