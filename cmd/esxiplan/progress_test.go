@@ -33,7 +33,7 @@ func TestReadings(t *testing.T) {
 				var out bytes.Buffer
 				a := newApp(nil, &view.Streams{Err: &out, Width: 80})
 				if c.terminal {
-					a.streams.Screen = &view.Screen{}
+					a.streams.Line = &view.Screen{}
 				}
 				r := a.newReadings(3)
 				r.count("h1", func() error { return errors.New("no route") })
@@ -57,7 +57,7 @@ func TestReadings(t *testing.T) {
 func TestReadingsMakeWayForLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var both bytes.Buffer
-		a := newApp(nil, &view.Streams{Err: &both, Width: 80, Screen: &view.Screen{}})
+		a := newApp(nil, &view.Streams{Err: &both, Width: 80, Line: &view.Screen{}})
 		r := a.newReadings(2)
 		r.count("h1", func() error { return nil })
 		time.Sleep(600 * time.Millisecond)
@@ -73,7 +73,7 @@ func TestReadingsMakeWayForLines(t *testing.T) {
 func TestRequestsStandAboveReadings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var both bytes.Buffer
-		a := newApp(nil, &view.Streams{Err: &both, Width: 80, Screen: &view.Screen{}})
+		a := newApp(nil, &view.Streams{Err: &both, Width: 80, Line: &view.Screen{}})
 		trace, err := newTracer(traceFlags{verbose: 2}, a.streams.Err, a.secrets)
 		if err != nil {
 			t.Fatal(err)
@@ -94,7 +94,7 @@ func TestReadingsAreMasked(t *testing.T) {
 	for width := 40; width < 80; width++ {
 		synctest.Test(t, func(t *testing.T) {
 			var out bytes.Buffer
-			a := newApp(nil, &view.Streams{Width: width, Screen: &view.Screen{}})
+			a := newApp(nil, &view.Streams{Width: width, Line: &view.Screen{}})
 			a.secrets.Add("correct-horse")
 			flush := a.maskStreams(&out, &out)
 			r := a.newReadings(2)
