@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("ESXIPLAN_AS_COMMAND") != "" {
 		main()
 	}
-	flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0)))
+	flag.Set("test.parallel", strconv.Itoa(3*runtime.GOMAXPROCS(0)))
 	testscript.Main(m, map[string]func(){"esxiplan": main})
 }
 

@@ -16,6 +16,7 @@ import (
 const arguments = `{"image":"http://192.0.2.1/x.iso","slot":null}`
 
 func TestInsert(t *testing.T) {
+	t.Parallel()
 	steptest.Run(t, insert.Type, vendors.All(), steptest.Case{Arguments: arguments})
 }
 
@@ -48,6 +49,7 @@ func (u *unreachable) Fetch(_ context.Context, url string) error {
 // TestUnreadableImage: why the image could not be read from here stands in the error of an
 // insert that fails, next to the BMC's own words, and changes nothing of whether it is retried.
 func TestUnreadableImage(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		status  int
 		message string
@@ -72,6 +74,7 @@ func TestUnreadableImage(t *testing.T) {
 // TestCutAndHidden: an image of which the BMC fetched a part is mounted again, also where the
 // BMC does not tell which image is in its drive.
 func TestCutAndHidden(t *testing.T) {
+	t.Parallel()
 	p, err := bmcsim.Find("dell/idrac9")
 	if err != nil {
 		t.Fatal(err)
@@ -95,6 +98,7 @@ func TestCutAndHidden(t *testing.T) {
 
 // TestHiddenElsewhere: an unknown image in another drive than ours is not taken for ours.
 func TestHiddenElsewhere(t *testing.T) {
+	t.Parallel()
 	p, err := bmcsim.Find("dell/idrac9")
 	if err != nil {
 		t.Fatal(err)
@@ -122,6 +126,7 @@ func TestHiddenElsewhere(t *testing.T) {
 // TestFetchedWhole: an image that a BMC fetches whole is inserted when all of it arrived,
 // also where an earlier run mounted it.
 func TestFetchedWhole(t *testing.T) {
+	t.Parallel()
 	open := media.Reads{Fetching: &media.Fetch{Bytes: 3e6, Size: 66e6, Open: true}}
 	cut := media.Reads{Cut: &media.Fetch{Bytes: 33e6, Size: 66e6}}
 	for name, c := range map[string]struct {

@@ -56,34 +56,25 @@ func output(t *testing.T, command string, args ...string) string {
 func foreign(t *testing.T, modules int, only ...string) map[string]string {
 	t.Helper()
 	dir := t.TempDir()
-	upper, lower, mixed := filepath.Join(dir, "upper"), filepath.Join(dir, "lower"), filepath.Join(dir, "mixed")
 	source := filepath.Join(dir, "source.iso")
 	if err := os.WriteFile(source, build(t, isosim.Options{Modules: modules, Size: 3000}), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, tree := range []string{upper, lower, mixed} {
-		if err := os.Mkdir(tree, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		output(t, tool(t, "bsdtar", "libarchive-tools"), "-xf", source, "-C", tree)
-		output(t, "chmod", "-R", "u+w", tree)
-	}
-	lowerNames(t, lower)
+	m := maker{t, dir, tool(t, "genisoimage", "genisoimage"), tool(t, "xorriso", "xorriso"), only, map[string]string{}}
+	upper := m.unpacked(source, "upper")
 	long := filepath.Join(upper, "VMWARE-ESX-BASE-OSL.TXT")
 	if err := os.WriteFile(long, []byte("a name longer than 8.3"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"Kr.txt", "a.txt", "a-b.txt", "_x.txt", "zz.TXT", "Abc.txt", "ABC2.TXT"} {
-		if err := os.WriteFile(filepath.Join(mixed, name), []byte(name), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	m := maker{t, dir, tool(t, "genisoimage", "genisoimage"), tool(t, "xorriso", "xorriso"), only, map[string]string{}}
 	m.genisoimage("plain", upper)
 	m.genisoimage("-J -R", upper, "-relaxed-filenames", "-J", "-R")
 	m.genisoimage("-R", upper, "-relaxed-filenames", "-R")
 	m.genisoimage("-J", upper, "-relaxed-filenames", "-J")
-	m.genisoimage("the ancestor's", lower, "-relaxed-filenames", "-J", "-R")
+	if m.wanted("genisoimage the ancestor's") {
+		lower := m.unpacked(source, "lower")
+		lowerNames(t, lower)
+		m.genisoimage("the ancestor's", lower, "-relaxed-filenames", "-J", "-R")
+	}
 	m.genisoimage("-iso-level 4", upper, "-iso-level", "4")
 	m.genisoimage("-no-pad", upper, "-no-pad")
 	m.genisoimage("-omit-version-number", upper, "-omit-version-number")
@@ -92,20 +83,20 @@ func foreign(t *testing.T, modules int, only ...string) map[string]string {
 	m.xorriso("--md5", upper, nil, "-J", "-R", "--md5")
 	m.xorriso("appended partition", upper, []string{"-append_partition", "2", "0xef", filepath.Join(upper, "EFIBOOT.IMG"), "-appended_part_as_gpt", "--protective-msdos-label"}, "-J", "-R")
 	if slices.Contains(only, mixedCase) {
+		mixed := m.unpacked(source, "mixed")
+		for _, name := range []string{"Kr.txt", "a.txt", "a-b.txt", "_x.txt", "zz.TXT", "Abc.txt", "ABC2.TXT"} {
+			if err := os.WriteFile(filepath.Join(mixed, name), []byte(name), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
 		m.genisoimage("mixed case", mixed, "-J")
 		m.xorriso("mixed case", mixed, nil, "-J", "--norock")
 	}
 	m.xorriso("-iso-level 4", upper, nil, "-iso-level", "4", "-J", "-R")
 	m.xorriso("EFI image in a partition only", upper, []string{"-append_partition", "2", "0xef", filepath.Join(upper, "EFIBOOT.IMG"), "-e", "--interval:appended_partition_2:all::"}, "-J", "-R")
-	linked := filepath.Join(dir, "linked")
-	output(t, "cp", "-r", upper, linked)
-	if err := os.Remove(filepath.Join(linked, "EFI", "BOOT", "BOOT.CFG")); err != nil {
-		t.Fatal(err)
+	if m.wanted("xorriso hard links") {
+		m.xorriso("hard links", m.linked(upper), nil, "-J", "-R")
 	}
-	if err := os.Link(filepath.Join(linked, "BOOT.CFG"), filepath.Join(linked, "EFI", "BOOT", "BOOT.CFG")); err != nil {
-		t.Fatal(err)
-	}
-	m.xorriso("hard links", linked, nil, "-J", "-R")
 	m.xorriso("hybrid", upper, []string{"-efi-boot-part", "--efi-boot-image", "--protective-msdos-label"}, "-J", "-R")
 	return m.made
 }
@@ -151,6 +142,31 @@ func (m maker) out(name string) string {
 	}, name)+".iso")
 	m.made[name] = path
 	return path
+}
+
+// unpacked is a tree of its own with the files of an image.
+func (m maker) unpacked(image, name string) string {
+	tree := filepath.Join(m.dir, name)
+	if err := os.Mkdir(tree, 0o755); err != nil {
+		m.t.Fatal(err)
+	}
+	output(m.t, tool(m.t, "bsdtar", "libarchive-tools"), "-xf", image, "-C", tree)
+	output(m.t, "chmod", "-R", "u+w", tree)
+	return tree
+}
+
+// linked is a copy of a tree in which both boot.cfg are one file.
+func (m maker) linked(tree string) string {
+	linked := filepath.Join(m.dir, "linked")
+	output(m.t, "cp", "-r", tree, linked)
+	second := filepath.Join(linked, "EFI", "BOOT", "BOOT.CFG")
+	if err := os.Remove(second); err != nil {
+		m.t.Fatal(err)
+	}
+	if err := os.Link(filepath.Join(linked, "BOOT.CFG"), second); err != nil {
+		m.t.Fatal(err)
+	}
+	return linked
 }
 
 func bootOptions(tree string) []string {
