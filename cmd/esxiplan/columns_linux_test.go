@@ -14,6 +14,9 @@ func terminalOf(t *testing.T, columns int) *os.File {
 	t.Helper()
 	open := func(path string) *os.File {
 		f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOCTTY, 0)
+		if err != nil && os.Getenv("CI") != "" {
+			t.Fatalf("CI must be able to open a terminal: %v", err)
+		}
 		if err != nil {
 			t.Skipf("no terminal can be opened here: %v", err)
 		}

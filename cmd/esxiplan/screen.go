@@ -61,7 +61,7 @@ func foreground(f *os.File) bool {
 func (r *request) connect() {
 	r.streams.Now, r.hold = r.clock.Now, make(chan struct{})
 	if r.flags.output == "github" {
-		r.console.Commands = true // the view escapes what is none of its commands
+		r.console.Commands = true // the view escapes all but its own commands
 	}
 	if s := r.streams.Screen; s != nil {
 		s.Interrupt, s.Hold = pressCtrlC, func() { close(r.hold) }

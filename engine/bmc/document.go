@@ -38,7 +38,7 @@ func (r *Redfish) Refresh(age time.Duration) {
 	}
 }
 
-// known returns a document that was read a moment ago, if no write of ours may have changed
+// known returns a document that was read a moment ago, if none of our writes may have changed
 // it since; otherwise nil.
 func (r *Redfish) known(uri Link) *reading {
 	if d := r.documents[uri]; d != nil && !d.stale && r.believed(d) {

@@ -118,7 +118,7 @@ type PlanInfo struct {
 	Serves    bool `json:"serves,omitempty"`    // the images of the run end with it
 }
 
-// Commands are those that people paste after a run, each "" where there is none. What is about
+// Commands are those that people paste after a run, each "" where it does not apply. What is about
 // some hosts takes --limit, or --host for one.
 type Commands struct {
 	Continue string `json:"continue,omitempty"` // waits for installations which this run began

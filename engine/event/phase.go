@@ -23,7 +23,7 @@ const (
 // Phases are all phases in their order.
 var Phases = []Phase{PhaseRestart, PhasePost, PhaseLoader, PhaseReading, PhaseInstaller, PhaseRebooting, PhaseAnswering, PhaseProven}
 
-// After reports a phase that comes later than another one. Any comes after "", which is none.
+// After reports a phase that comes later than another one. Any comes after "", no phase.
 func (p Phase) After(other Phase) bool { return slices.Index(Phases, p) > slices.Index(Phases, other) }
 
 // Words say what a machine does in the phase, for people.

@@ -179,7 +179,7 @@ func (l *Log) Begin() error {
 	return nil
 }
 
-// create makes an empty log where there is none.
+// create makes an empty log where no log exists.
 func (l *Log) create() error {
 	runs, err := private.MakeSub(l.state, runsFolder)
 	if err != nil {

@@ -197,7 +197,7 @@ func (p *past) save(state string) error {
 }
 
 // renew writes the snapshot. Where another process wrote one since this past was loaded, it
-// is taken up: it may hold what a log told that is removed by now.
+// is taken up: it may hold what was in a log that is removed by now.
 func (p *past) renew(state string) error {
 	if now, _ := os.Stat(snapshotFile(state)); !sameFile(p.from, now) {
 		merged, err := load(state)

@@ -77,7 +77,7 @@ type Settings struct {
 	Medium       string    // URL of the image that the plan mounts, "" where it is not known before the run
 	FirstBoot    bool      // the plan builds a medium with parts for the first boot, as far as that is known before the run
 	StopsServing bool      // the images of this run end with it, and it waits for no installation
-	WaitStep     string    // name of the plan's step that waits for the end of an installation, "" where there is none
+	WaitStep     string    // name of the plan's step that waits for the end of an installation, "" where no step does
 }
 
 // Consent is what somebody agreed to for a host, or what cannot harm: nothing real is there.

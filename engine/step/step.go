@@ -50,7 +50,7 @@ type Spec[C, O any] struct {
 	Effects func(C) Effects
 	// Verdict is what a result says about the machine's installation; nil: nothing.
 	Verdict func(O) event.Verdict
-	Until   string // the condition of success where the plan gives none; "" is none
+	Until   string // the condition of success where the plan gives none; "" means no condition
 	Policy  Policy
 	Run     func(ctx context.Context, h *Host, c C) (O, error)
 	// Recall returns what an earlier run left, for runs that leave this step out

@@ -73,7 +73,7 @@ func (h *Host) trouble() Standing {
 }
 
 // unprovable is the step which the guard of the proof ended because nothing could prove more, of a
-// machine that was restarted into the installer and not again since; nil: there is none.
+// machine that was restarted into the installer and not again since; nil: no such step.
 func (h *Host) unprovable() *Step {
 	if h.Proof != nil || !h.Installs() && h.Left.Installing.IsZero() {
 		return nil

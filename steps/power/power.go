@@ -95,7 +95,7 @@ func request(ctx context.Context, h *step.Host, t bmc.ResetType, i event.Intent)
 }
 
 // send asks for a reset to a state in which the machine is not, and waits for that state,
-// by a context of its own. A refusal is none when the machine got there meanwhile: the BMC
+// by a context of its own. A refusal does not count when the machine got there meanwhile: the BMC
 // did it all the same, or somebody else was quicker.
 func send(ctx, waits context.Context, h *step.Host, want bmc.PowerState, by bmc.ResetType, i event.Intent) error {
 	made, err := request(ctx, h, by, i)

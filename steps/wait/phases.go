@@ -31,7 +31,7 @@ func (w *watch) readByBMC() int64 {
 	return w.since.Bytes
 }
 
-// phase is the latest phase for which there is evidence, and that; "" where there is none.
+// phase is the latest phase for which there is evidence, and that; "" where nothing shows one.
 // What nothing shows is passed by: where the image is not served by us and the BMC does not
 // tell how far a boot has come, a machine goes from its reset straight to the new ESXi.
 func (w *watch) phase() (event.Phase, string) {

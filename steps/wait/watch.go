@@ -56,7 +56,7 @@ func (w *watch) see(ctx context.Context) {
 	}
 }
 
-// lookAt looks at the BMC. Half a look is none: what was not read must not be acted upon.
+// lookAt looks at the BMC. Half a look does not count: what was not read must not be acted upon.
 func (w *watch) lookAt(ctx context.Context, age time.Duration) {
 	if w.sight, w.hidden = w.h.Look(ctx, age); w.hidden != nil {
 		w.sight = step.Sight{}
@@ -86,7 +86,7 @@ func (w *watch) whole() bool {
 	return ok && w.reads.WholeBefore(w.last.Time, p.Size)
 }
 
-// loaded is the sign that the installer was loaded since the reset, "" where there is none.
+// loaded is the sign that the installer was loaded since the reset, "" where no sign is seen.
 // A BMC cannot say what was booted: where the image is known not to be read, it was
 // something else.
 func (w *watch) loaded() string {

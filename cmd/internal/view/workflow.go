@@ -93,7 +93,7 @@ func (w *workflow) group(h *story.Host) {
 	w.command("endgroup", "")
 }
 
-// command writes a command; what looks like another one within it is none.
+// command writes a command; what looks like another one within it is text.
 func (w *workflow) command(name, message string, properties ...string) {
 	for i := range properties {
 		properties[i] = text.LogLines(properties[i])
